@@ -1,0 +1,87 @@
+"""What can go wrong, as a tree. Every message says what is wrong and what to do next.
+
+LimnerError                 anything a user can put right; the shell prints one line and exits with 2
+├── BadInput                a brief, a draft, an option or a file that cannot be used as it is
+├── NotInstalled            an optional part is missing; the message names the install command
+├── LibraryError            the image library
+│   ├── LibraryMissing      no library of that name, no such folder
+│   ├── LibraryEmpty        nothing in it that could illustrate anything
+│   ├── LibraryBusy         another process is writing it
+│   └── EncoderMismatch     it was made by other encoders than the ones at hand
+├── ImageUnreadable         one file is not an image that can be shown (truncated, a bomb, not an image at all)
+├── ModelError              the model server
+│   ├── ModelUnreachable    nothing answers at its address
+│   └── ModelRefused        it answers, but not with a completion (429, 500, HTML, an endless stream)
+├── UnreadableReply         a completion that is not what was asked for: `ask` sends the reason back once
+├── BudgetReached           the next call would go over --max-tokens; what is done is kept
+├── JobUnknown              no job of that name to go on with
+└── ExportFailed            the article could not be written, or was not whole when reopened
+"""
+
+from __future__ import annotations
+
+
+class LimnerError(Exception):
+    """Base of all errors that a user can put right. `str(error)` is one line and ends with the next step."""
+
+    exit_code = 2
+
+
+class BadInput(LimnerError):
+    """A brief, a draft, an option or a file that cannot be used as it is."""
+
+
+class NotInstalled(LimnerError):
+    """An optional part is missing; the message names the command that installs it."""
+
+
+class LibraryError(LimnerError):
+    """Something about an image library."""
+
+
+class LibraryMissing(LibraryError):
+    """No library of that name, or no such folder."""
+
+
+class LibraryEmpty(LibraryError):
+    """The library holds no image that could illustrate anything."""
+
+
+class LibraryBusy(LibraryError):
+    """Another process is writing the library."""
+
+
+class EncoderMismatch(LibraryError):
+    """The library was made by other encoders than the ones at hand; their vectors cannot be compared."""
+
+
+class ImageUnreadable(LimnerError):
+    """One file is not an image that can be shown."""
+
+
+class ModelError(LimnerError):
+    """The model server did not give a completion."""
+
+
+class ModelUnreachable(ModelError):
+    """Nothing answers at the model server's address."""
+
+
+class ModelRefused(ModelError):
+    """The server answers, but not with a completion."""
+
+
+class UnreadableReply(LimnerError):
+    """A completion that is not what was asked for. The message is written for the model: it is sent back once."""
+
+
+class BudgetReached(LimnerError):
+    """The next model call would go over the token budget; everything before it is kept."""
+
+
+class JobUnknown(LimnerError):
+    """No job of that name has a checkpoint."""
+
+
+class ExportFailed(LimnerError):
+    """The article could not be written, or was not whole when reopened."""

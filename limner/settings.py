@@ -1,0 +1,54 @@
+"""Settings: every LIMNER_* variable in one place. Nothing else in limner reads the environment."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from platformdirs import user_data_path
+from pydantic import AliasChoices, Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+Role = Literal["writer", "spotter", "selector"]
+
+
+class Settings(BaseSettings):
+    """Read once, by `workflows.context.build_context`."""
+
+    model_config = SettingsConfigDict(env_prefix="LIMNER_", frozen=True, extra="ignore", populate_by_name=True)
+
+    home: Path = Field(default_factory=lambda: user_data_path("limner", appauthor=False))
+    """Folder for libraries and jobs (LIMNER_HOME)."""
+    model: str = ""
+    """Model name sent to the server; empty asks the server for its first model (LIMNER_MODEL)."""
+    model_url: str = ""
+    """Base URL of a server with the OpenAI Messages API, e.g. http://gpu:8000/v1; empty starts the embedded model."""
+    api_key: SecretStr = SecretStr("")
+    """Key for that server, if it wants one (LIMNER_API_KEY)."""
+    writer_model: str = ""
+    """Another model for the writer; likewise spotter_model and selector_model. Same server unless *_url is set."""
+    writer_url: str = ""
+    spotter_model: str = ""
+    spotter_url: str = ""
+    selector_model: str = ""
+    selector_url: str = ""
+    dialect: Literal["", "instruct", "small"] = ""
+    """How the task is worded; empty follows from the model's name and size (LIMNER_DIALECT)."""
+    vision: bool | None = None
+    """Whether the selector's model sees images; empty tries it with two tiny pictures (LIMNER_VISION)."""
+    timeout: float = 120
+    """Seconds without a byte from the model server before a call is given up."""
+    retries: int = Field(default=4, ge=0)
+    """How often a call is tried again on 408, 409, 429, 5xx or a broken connection; Retry-After is honoured."""
+    qdrant_url: str = Field(default="", validation_alias=AliasChoices("LIMNER_QDRANT_URL", "QDRANT_URL", "qdrant_url"))
+    """A Qdrant server for the libraries; empty keeps each in a folder (QDRANT_URL)."""
+    qdrant_api_key: SecretStr = Field(
+        default=SecretStr(""),
+        validation_alias=AliasChoices("LIMNER_QDRANT_API_KEY", "QDRANT_API_KEY", "qdrant_api_key"),
+    )
+    clip_model: str = ""
+    """open_clip model and weights as "ViT-B-32/laion2b_s34b_b79k" (or a weights file after the slash); empty = no CLIP."""
+    max_pixels: int = Field(default=100_000_000, gt=0)
+    """Images with more pixels than this are refused before they are decoded: 100 million px decode to 400 MB."""
+    threads: int = Field(default=0, ge=0)
+    """CPU threads for the embedded model and encoders; 0 takes what the machine has."""

@@ -1,0 +1,324 @@
+"""Speak to a model: stream words, or ask for something that can be read, counting every token.
+
+A `Speaker` is one role's voice to one LangChain chat model. What it guards, it guards for every prompt there is:
+the token budget, the length of what comes back, and that no text smuggles an image into a prompt (servers such as
+TGI fetch whatever `![](url)` they find in a message).
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeVar
+
+from langchain_core.language_models import BaseChatModel
+from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, HumanMessage
+
+from limner.errors import BudgetReached, ModelRefused, ModelUnreachable, UnreadableReply
+
+T = TypeVar("T")
+Role = Literal["writer", "spotter", "selector"]
+
+CHARS_PER_TOKEN = 3.5  # English runs at about 4, code and other scripts at less; used where no server counts for us
+IMAGE_TOKENS = 800  # a 512 px image costs 64 (XComposer) to about 1 000 (Qwen2-VL) tokens; for estimates only
+
+
+@dataclass
+class Usage:
+    """Tokens of one role. `cached` is the part of `prompt` that the server took from its prefix cache."""
+
+    calls: int = 0
+    prompt: int = 0
+    completion: int = 0
+    cached: int = 0
+    estimated: bool = False
+    """True if a server did not count and the figures are partly our estimate."""
+
+    @property
+    def total(self) -> int:
+        """Prompt and completion tokens."""
+        return self.prompt + self.completion
+
+
+@dataclass
+class Meter:
+    """Counts tokens per role and keeps the budget. Safe to share between threads."""
+
+    budget: int | None = None
+    """Tokens, prompts and completions together, that may be spent; None is no limit."""
+    roles: dict[str, Usage] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
+
+    @property
+    def total(self) -> int:
+        """Tokens spent so far by all roles."""
+        return sum(usage.total for usage in self.roles.values())
+
+    def allow(self, prompt: int, completion: int) -> None:
+        """Raises BudgetReached if a call of this size could go over the budget."""
+        if self.budget is not None and self.total + prompt + completion > self.budget:
+            raise BudgetReached(
+                f"The token budget of {self.budget} allows no further call: {self.total} are spent and the next needs "
+                f"up to {prompt + completion}. Give a larger --max-tokens to go on."
+            )
+
+    def count(self, role: str, prompt: int, completion: int, cached: int = 0, estimated: bool = False) -> None:
+        """Add one call's tokens."""
+        with self._lock:
+            usage = self.roles.setdefault(role, Usage())
+            usage.calls += 1
+            usage.prompt += prompt
+            usage.completion += completion
+            usage.cached += cached
+            usage.estimated |= estimated
+
+
+@dataclass
+class Speaker:
+    """One role's voice to one chat model."""
+
+    model: BaseChatModel
+    role: Role = "writer"
+    meter: Meter = field(default_factory=Meter)
+    name: str = ""
+    """The model's name, for records."""
+    where: str = ""
+    """The server's address, for error messages."""
+    llama_cpp: bool = False
+    """The server is llama.cpp and takes its samplers (`extra`) in the request."""
+    json_schema: bool = False
+    """The model takes OpenAI's `response_format` with a JSON schema; turned off when the server refuses it."""
+
+    def say(
+        self,
+        messages: Sequence[BaseMessage],
+        *,
+        on_text: Callable[[str], None] | None = None,
+        max_tokens: int,
+        temperature: float | None = None,
+        stop: list[str] | None = None,
+        seed: int | None = None,
+        extra: dict[str, Any] | None = None,
+    ) -> str:
+        """Stream a completion; `on_text` is called with each piece as it arrives.
+
+        max_tokens: upper bound of the answer, in tokens. extra: llama.cpp request fields, sent to llama.cpp alone.
+        Raises BudgetReached before a call that could go over the budget, ModelUnreachable, ModelRefused.
+        """
+        messages = [safe_message(m) for m in messages]
+        prompt = estimate_tokens(messages)
+        self.meter.allow(prompt, max_tokens)
+        options = self._options(max_tokens, temperature, seed, extra)
+        whole: AIMessageChunk | None = None
+        chunks = characters = 0
+        with self._foreign_errors():
+            stream = self.model.stream(messages, stop=stop, **options)
+            for chunk in stream:
+                if not isinstance(chunk, AIMessageChunk):
+                    raise TypeError(f"{type(chunk).__name__} is not an AIMessageChunk")
+                whole = chunk if whole is None else whole + chunk
+                chunks, characters = chunks + 1, characters + len(chunk.text)
+                # A server that ignores max_tokens must not fill the memory: no token is longer than 32 characters
+                # on average, and none comes in more than two chunks.
+                if characters > 32 * max_tokens + 1000 or chunks > 2 * max_tokens + 100:
+                    raise ModelRefused(
+                        f"{self._server} sent more than the {max_tokens} tokens asked for and did not stop. "
+                        "Check the server, or use another model (--model)."
+                    )
+                if on_text and chunk.text:
+                    on_text(chunk.text)
+        text = whole.text if whole is not None else ""
+        self._count(whole, prompt, text)
+        return text
+
+    def ask(
+        self,
+        messages: Sequence[BaseMessage],
+        read: Callable[[str], T],
+        *,
+        schema: dict[str, Any] | None = None,
+        max_tokens: int,
+        temperature: float | None = 0.0,
+        seed: int | None = None,
+        extra: dict[str, Any] | None = None,
+    ) -> T:
+        """Ask for an answer that `read` understands.
+
+        schema: JSON schema of the answer, used to constrain servers that can. If `read` raises UnreadableReply, its
+        message goes back to the model once; the second UnreadableReply is raised.
+        """
+        asked = list(messages)
+        for attempt in (1, 2):
+            reply = self._complete(asked, schema, max_tokens, temperature, seed, extra)
+            try:
+                return read(reply)
+            except UnreadableReply as reason:
+                if attempt == 2:
+                    raise
+                asked = [*asked, AIMessage(reply or "(nothing)"), HumanMessage(str(reason))]
+        raise AssertionError("unreachable")
+
+    # -- one call
+
+    def _complete(
+        self,
+        messages: Sequence[BaseMessage],
+        schema: dict[str, Any] | None,
+        max_tokens: int,
+        temperature: float | None,
+        seed: int | None,
+        extra: dict[str, Any] | None,
+    ) -> str:
+        options = {"temperature": temperature, "seed": seed, "extra": extra, "max_tokens": max_tokens}
+        if schema is None or not self.json_schema:
+            return self.say(messages, **options)
+        import openai
+
+        form = {"type": "json_schema", "json_schema": {"name": "answer", "schema": schema, "strict": True}}
+        constrained = Speaker(self.model.bind(response_format=form), **self._same())  # type: ignore[arg-type]
+        try:
+            return constrained.say(messages, **options)
+        except ModelRefused as refused:
+            # 400 and 422 are how servers say that they do not know response_format (TGI, older vLLM and LMDeploy).
+            if not isinstance(refused.__cause__, (openai.BadRequestError, openai.UnprocessableEntityError)):
+                raise
+            self.json_schema = False
+            return self.say(messages, **options)
+
+    def _same(self) -> dict[str, Any]:
+        return {n: getattr(self, n) for n in ("role", "meter", "name", "where", "llama_cpp", "json_schema")}
+
+    def _options(
+        self, max_tokens: int, temperature: float | None, seed: int | None, extra: dict[str, Any] | None
+    ) -> dict[str, Any]:
+        options: dict[str, Any] = {"max_tokens": max_tokens}
+        if temperature is not None:
+            options["temperature"] = temperature
+        if seed is not None:
+            options["seed"] = seed
+        if extra and self.llama_cpp:
+            options["extra_body"] = extra
+        return options
+
+    def _count(self, message: AIMessageChunk | None, prompt: int, text: str) -> None:
+        usage = message.usage_metadata if message is not None else None
+        if usage:
+            cached = (usage.get("input_token_details") or {}).get("cache_read") or 0
+            self.meter.count(self.role, usage["input_tokens"], usage["output_tokens"], cached)
+        else:
+            self.meter.count(self.role, prompt, round(len(text) / CHARS_PER_TOKEN), estimated=True)
+
+    @property
+    def _server(self) -> str:
+        return f"The model server at {self.where}" if self.where else f"The model {self.name or 'in use'}"
+
+    @contextmanager
+    def _foreign_errors(self) -> Iterator[None]:
+        """Turn what the client library raises into ours, with what to do next. Other models' errors pass as they are."""
+        import httpx
+        import openai
+
+        try:
+            yield
+        except (openai.APITimeoutError, httpx.TimeoutException) as e:
+            raise ModelUnreachable(
+                f"{self._server} did not answer in time. Check that it is not overloaded, or raise LIMNER_TIMEOUT."
+            ) from e
+        except openai.APIStatusError as e:
+            raise ModelRefused(f"{self._server} answered {e.status_code}{_said(e)}. {_advice(e)}") from e
+        except openai.APIConnectionError as e:
+            raise ModelUnreachable(
+                f"Nothing answers at {self.where or 'the model server'}. Start the server or check --model-url / "
+                "LIMNER_MODEL_URL; `limner doctor` tries it."
+            ) from e
+        except openai.APIError as e:  # an error event inside a stream
+            raise ModelRefused(f"{self._server} broke off: {_one_line(str(e))}. Try again, or another model.") from e
+        except httpx.HTTPError as e:
+            raise ModelUnreachable(
+                f"The connection to {self.where or 'the model server'} broke while it was answering "
+                f"({type(e).__name__}). Check the server, then run the command again."
+            ) from e
+        except (KeyError, TypeError, ValueError, AttributeError, IndexError) as e:
+            # JSON of another shape, or HTML: the client trips over it in one of these ways.
+            raise ModelRefused(
+                f"{self._server} answered with something that is not a chat completion ({_one_line(str(e))}). "
+                "Check that --model-url ends in the path of the OpenAI API, usually /v1."
+            ) from e
+
+
+# --- what goes into a prompt ---------------------------------------------------------------------------------------
+
+
+def safe_text(text: str) -> str:
+    """Text that cannot make a server load an image: TGI fetches every `![](url)` that stands in a message."""
+    return text.replace("![", "! [")
+
+
+def safe_message(message: BaseMessage) -> BaseMessage:
+    """The message with its text made safe. Raises ValueError for an image that is not a data URL: limner adds no other."""
+    if isinstance(message.content, str):
+        return message.model_copy(update={"content": safe_text(message.content)})
+    parts: list[Any] = []
+    for part in message.content:
+        if isinstance(part, str):
+            parts.append(safe_text(part))
+        elif part.get("type") == "text":
+            parts.append({**part, "text": safe_text(part["text"])})
+        elif part.get("type") == "image_url" and part["image_url"]["url"].startswith("data:image/"):
+            parts.append(part)
+        else:
+            raise ValueError(f"a prompt holds text and data-URL images only, not {part.get('type')!r}")
+    return message.model_copy(update={"content": parts})
+
+
+def estimate_tokens(messages: Sequence[BaseMessage]) -> int:
+    """Rough tokens of a prompt, where no tokenizer of the server's model is at hand."""
+    tokens = 0.0
+    for message in messages:
+        parts = [message.content] if isinstance(message.content, str) else message.content
+        for part in parts:
+            text = part if isinstance(part, str) else part.get("text")
+            tokens += IMAGE_TOKENS if text is None else text_tokens(text)
+        tokens += 4
+    return round(tokens)
+
+
+def text_tokens(text: str) -> float:
+    """Rough tokens of a text: a CJK character is about one token, others come at CHARS_PER_TOKEN to the token."""
+    wide = sum(c >= "\u2e80" for c in text)
+    return wide + (len(text) - wide) / CHARS_PER_TOKEN
+
+
+# --- what the client library says ----------------------------------------------------------------------------------
+
+
+def _one_line(text: str, limit: int = 160) -> str:
+    text = " ".join(text.split())
+    return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+def _said(error: Any) -> str:
+    """What the server said in its body, in a few words."""
+    body = error.body
+    if isinstance(body, dict):
+        body = body.get("message") or body.get("error") or body.get("detail")
+    return f" ({_one_line(body)})" if isinstance(body, str) and body.strip() else ""
+
+
+def _advice(error: Any) -> str:
+    status, said = error.status_code, str(error.body).lower()
+    if status in (401, 403):
+        return "Set LIMNER_API_KEY to a key that the server accepts."
+    if status == 404:
+        return "Check --model (the server may not have it) and that --model-url ends in the API's path, usually /v1."
+    if status == 429:
+        return "It is overloaded or your quota is used up; wait and run the command again."
+    if status in (400, 413, 422) and ("context" in said or "too long" in said or "maximum" in said):
+        return (
+            "The text is too long for this model: shorten the brief or sources, or use a model with a longer context."
+        )
+    if status >= 500:
+        return "The server has a fault of its own; look at its log, then run the command again."
+    return "Check the model's name and the server's log."

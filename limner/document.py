@@ -117,6 +117,8 @@ class Illustration(Value):
     after: str
     """Id of the paragraph that it stands after."""
     image_id: str
+    library: str = ""
+    """Name of the library that holds it."""
     caption: str
     """Shown under the image."""
     alt: str

@@ -68,7 +68,11 @@ class ModelUnreachable(ModelError):
 
 
 class ModelRefused(ModelError):
-    """The server answers, but not with a completion."""
+    """The server answers, but not with a completion. `status` is the HTTP status, None where there was none."""
+
+    def __init__(self, message: str, status: int | None = None) -> None:
+        super().__init__(message)
+        self.status = status
 
 
 class UnreadableReply(LimnerError):

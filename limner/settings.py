@@ -47,7 +47,7 @@ class Settings(BaseSettings):
         validation_alias=AliasChoices("LIMNER_QDRANT_API_KEY", "QDRANT_API_KEY", "qdrant_api_key"),
     )
     clip_model: str = ""
-    """open_clip model and weights as "ViT-B-32/laion2b_s34b_b79k" (or a weights file after the slash); empty = no CLIP."""
+    """open_clip model and weights, "ViT-B-32/laion2b_s34b_b79k" or "ViT-B-32/PATH-TO-WEIGHTS"; empty is no CLIP."""
     max_pixels: int = Field(default=100_000_000, gt=0)
     """Images with more pixels than this are refused before they are decoded: 100 million px decode to 400 MB."""
     threads: int = Field(default=0, ge=0)

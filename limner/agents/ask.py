@@ -113,22 +113,18 @@ class Speaker:
         options = self._options(max_tokens, temperature, seed, extra)
         whole: AIMessageChunk | None = None
         chunks = characters = 0
-        with self._foreign_errors():
-            stream = self.model.stream(messages, stop=stop, **options)
-            for chunk in stream:
-                if not isinstance(chunk, AIMessageChunk):
-                    raise TypeError(f"{type(chunk).__name__} is not an AIMessageChunk")
-                whole = chunk if whole is None else whole + chunk
-                chunks, characters = chunks + 1, characters + len(chunk.text)
-                # A server that ignores max_tokens must not fill the memory: no token is longer than 32 characters
-                # on average, and none comes in more than two chunks.
-                if characters > 32 * max_tokens + 1000 or chunks > 2 * max_tokens + 100:
-                    raise ModelRefused(
-                        f"{self._server} sent more than the {max_tokens} tokens asked for and did not stop. "
-                        "Check the server, or use another model (--model)."
-                    )
-                if on_text and chunk.text:
-                    on_text(chunk.text)
+        for chunk in self._stream(messages, stop, options):
+            whole = chunk if whole is None else whole + chunk
+            chunks, characters = chunks + 1, characters + len(chunk.text)
+            # A server that ignores max_tokens must not fill the memory: no token is longer than 32 characters on
+            # average, and none comes in more than two chunks.
+            if characters > 32 * max_tokens + 1000 or chunks > 2 * max_tokens + 100:
+                raise ModelRefused(
+                    f"{self._server} sent more than the {max_tokens} tokens asked for and did not stop. "
+                    "Check the server, or use another model (--model)."
+                )
+            if on_text and chunk.text:
+                on_text(chunk.text)
         text = whole.text if whole is not None else ""
         self._count(whole, prompt, text)
         return text
@@ -157,7 +153,7 @@ class Speaker:
             except UnreadableReply as reason:
                 if attempt == 2:
                     raise
-                asked = [*asked, AIMessage(reply or "(nothing)"), HumanMessage(str(reason))]
+                asked = [*asked, *sent_back(reply, reason)]
         raise AssertionError("unreachable")
 
     # -- one call
@@ -174,18 +170,25 @@ class Speaker:
         options = {"temperature": temperature, "seed": seed, "extra": extra, "max_tokens": max_tokens}
         if schema is None or not self.json_schema:
             return self.say(messages, **options)
-        import openai
-
         form = {"type": "json_schema", "json_schema": {"name": "answer", "schema": schema, "strict": True}}
         constrained = Speaker(self.model.bind(response_format=form), **self._same())  # type: ignore[arg-type]
         try:
             return constrained.say(messages, **options)
         except ModelRefused as refused:
             # 400 and 422 are how servers say that they do not know response_format (TGI, older vLLM and LMDeploy).
-            if not isinstance(refused.__cause__, (openai.BadRequestError, openai.UnprocessableEntityError)):
+            if refused.status not in (400, 422):
                 raise
             self.json_schema = False
             return self.say(messages, **options)
+
+    def _stream(
+        self, messages: Sequence[BaseMessage], stop: list[str] | None, options: dict[str, Any]
+    ) -> Iterator[AIMessageChunk]:
+        with self._foreign_errors():
+            for chunk in self.model.stream(messages, stop=stop, **options):
+                if not isinstance(chunk, AIMessageChunk):
+                    raise TypeError(f"{type(chunk).__name__} is not an AIMessageChunk")
+                yield chunk
 
     def _same(self) -> dict[str, Any]:
         return {n: getattr(self, n) for n in ("role", "meter", "name", "where", "llama_cpp", "json_schema")}
@@ -216,7 +219,7 @@ class Speaker:
 
     @contextmanager
     def _foreign_errors(self) -> Iterator[None]:
-        """Turn what the client library raises into ours, with what to do next. Other models' errors pass as they are."""
+        """Turn what the client library raises into ours, with what to do next. Others pass as they are."""
         import httpx
         import openai
 
@@ -227,7 +230,7 @@ class Speaker:
                 f"{self._server} did not answer in time. Check that it is not overloaded, or raise LIMNER_TIMEOUT."
             ) from e
         except openai.APIStatusError as e:
-            raise ModelRefused(f"{self._server} answered {e.status_code}{_said(e)}. {_advice(e)}") from e
+            raise ModelRefused(f"{self._server} answered {e.status_code}{_said(e)}. {_advice(e)}", e.status_code) from e
         except openai.APIConnectionError as e:
             raise ModelUnreachable(
                 f"Nothing answers at {self.where or 'the model server'}. Start the server or check --model-url / "
@@ -248,6 +251,11 @@ class Speaker:
             ) from e
 
 
+def sent_back(reply: str, reason: UnreadableReply) -> list[BaseMessage]:
+    """An answer that could not be read, and why, as the next two messages."""
+    return [AIMessage(reply or "(nothing)"), HumanMessage(str(reason))]
+
+
 # --- what goes into a prompt ---------------------------------------------------------------------------------------
 
 
@@ -257,7 +265,7 @@ def safe_text(text: str) -> str:
 
 
 def safe_message(message: BaseMessage) -> BaseMessage:
-    """The message with its text made safe. Raises ValueError for an image that is not a data URL: limner adds no other."""
+    """The message with its text made safe. Raises ValueError for an image that is not a data URL."""
     if isinstance(message.content, str):
         return message.model_copy(update={"content": safe_text(message.content)})
     parts: list[Any] = []

@@ -1,0 +1,192 @@
+"""The selector: of the candidates for a spot, the image that fits the text and the images already chosen, or none."""
+
+from __future__ import annotations
+
+import base64
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from io import BytesIO
+
+from langchain_core.messages import HumanMessage
+
+from limner.agents.ask import Speaker
+from limner.agents.dialects import instruct
+from limner.agents.spotter import window_of
+from limner.document import Article, Candidate, Selection, Spot
+from limner.errors import ModelRefused, UnreadableReply
+
+SHOWN = 4  # candidates a model is shown: the paper's selector chooses among four (section 3.3, letters A to D)
+SEEN_BEFORE = 6  # images already chosen that are shown as pixels; earlier ones go as captions, servers bound the count
+
+# What a choice is worth when arrange weighs it against others: sure and asked once, two looks that agree, two that
+# do not. Only their order matters much; see tools/arrange.py.
+SURE, AGREED, DISAGREED = 0.9, 1.0, 0.4
+
+
+def select(
+    article: Article,
+    spot: Spot,
+    candidates: Sequence[Candidate],
+    chosen: Sequence[tuple[Spot, Candidate]],
+    speaker: Speaker,
+    pixels: Callable[[Candidate], str] | None,
+    seed: int = 0,
+) -> Selection:
+    """Ask which of the best candidates fits; a second time in another order when the model is not sure.
+
+    chosen: what was chosen for earlier spots, in reading order. pixels: gives an image as a data URL, None for a model
+    that reads captions. The order shown is shuffled by `seed`, so that no place in the list is favoured. An answer
+    that cannot be read twice leaves the choice to similarity, and the record says so. Raises BudgetReached, ModelError.
+    """
+    look = _Look(article, spot, list(candidates[:SHOWN]), chosen, speaker, pixels, seed)
+    picks: list[tuple[str | None, bool]] = []
+    by, confidence, why = ("captions" if pixels is None else "pixels"), DISAGREED, ""
+    choice = None
+    try:
+        picks.append(look())
+        if not picks[0][1] and len(look.best) > 1:
+            picks.append(look())
+        choice, confidence = _settle(picks, look.best)
+    except UnreadableReply:
+        if picks:
+            choice, why = picks[0][0], "The selector's second answer could not be read; its first one counts."
+        else:
+            by, why = "similarity", "The selector's answer could not be read twice; similarity decides."
+    except ModelRefused as refused:
+        if pixels is None or refused.status not in (400, 413, 422):
+            raise
+        # Servers bound the number or the size of images in a prompt (vLLM: --limit-mm-per-prompt): read captions then.
+        reading = select(article, spot, candidates, chosen, speaker, None, seed)
+        return reading.model_copy(update={"why": f"Judged by captions: {refused}"})
+    return Selection(
+        spot=spot,
+        candidates=tuple(candidates),
+        shown=tuple(look.shown),
+        answers=tuple(look.answers),
+        choice=choice,
+        by=by,
+        confidence=confidence,
+        why=why,
+    )
+
+
+@dataclass
+class _Look:
+    """One spot's candidates, shown to the model in another order at each call."""
+
+    article: Article
+    spot: Spot
+    best: list[Candidate]
+    chosen: Sequence[tuple[Spot, Candidate]]
+    speaker: Speaker
+    pixels: Callable[[Candidate], str] | None
+    seed: int
+    shown: list[tuple[str, ...]] = field(default_factory=list)
+    answers: list[str] = field(default_factory=list)
+
+    def __call__(self) -> tuple[str | None, bool]:
+        """The image id chosen, None where none fits, and whether the model was sure. Raises UnreadableReply."""
+        order = self._order()
+        self.shown.append(tuple(c.image_id for c in order))
+        images = [self.pixels(c) for c in order] if self.pixels else []
+        earlier = _placed(self.article, self.chosen, self.pixels)
+        window = window_of(self.article, self.spot.after)
+        choice = self.speaker.ask(
+            instruct.ask_choice(self.article, self.spot, order, earlier, images, window),
+            lambda reply: self._read(reply, len(order)),
+            schema=instruct.choice_schema(len(order)),
+            max_tokens=60,
+            seed=self.seed,
+        )
+        return None if choice.index is None else order[choice.index].image_id, choice.sure
+
+    def _read(self, reply: str, count: int) -> instruct.Choice:
+        self.answers.append(reply)
+        return instruct.read_choice(reply, count)
+
+    def _order(self) -> list[Candidate]:
+        """A shuffle by the seed; the second time every candidate stands at another place."""
+        rng = random.Random(f"{self.seed} {self.spot.id}")
+        first = rng.sample(self.best, len(self.best))
+        if not self.shown or len(first) < 2:
+            return first
+        shift = rng.randrange(1, len(first))
+        return first[shift:] + first[:shift]
+
+
+def _settle(picks: list[tuple[str | None, bool]], best: list[Candidate]) -> tuple[str | None, float]:
+    """One choice from one or two looks. Where two disagree, the one that retrieval ranks higher; none counts last."""
+    if len(picks) == 1:
+        return picks[0][0], SURE if picks[0][1] else DISAGREED
+    first, second = picks[0][0], picks[1][0]
+    if first == second:
+        return first, AGREED
+    ranks = [c.image_id for c in best]
+    return min((p for p in (first, second) if p is not None), key=ranks.index), DISAGREED
+
+
+def _placed(
+    article: Article, chosen: Sequence[tuple[Spot, Candidate]], pixels: Callable[[Candidate], str] | None
+) -> list[instruct.Placed]:
+    return [
+        instruct.Placed(
+            number=article.number(spot.after) + 1,
+            caption=candidate.description,
+            image=pixels(candidate) if pixels and n < SEEN_BEFORE else "",
+        )
+        for n, (spot, candidate) in enumerate(chosen)
+    ]
+
+
+# --- does the model see? -------------------------------------------------------------------------------------------
+
+
+def sees_images(speaker: Speaker) -> tuple[bool, str]:
+    """Try the model with two tiny pictures, in both orders; returns whether it sees, and what it said if not.
+
+    Some servers accept image parts and drop them without a word, so an accepted request proves nothing: a blind model
+    gives the same answer to both orders.
+    """
+    answers = []
+    for colours in (("red", "blue"), ("blue", "red")):
+        content = [
+            {"type": "text", "text": "Two pictures, each of one colour.\n1: "},
+            instruct.image_part(_square(colours[0])),
+            {"type": "text", "text": "\n2: "},
+            instruct.image_part(_square(colours[1])),
+            {"type": "text", "text": '\nWhich one is red? Answer {"image": 1} or {"image": 2}, nothing else.'},
+        ]
+        try:
+            choice = speaker.ask(
+                [HumanMessage(content)],
+                lambda reply: instruct.read_choice(reply, 2),
+                schema=_PROBE,
+                max_tokens=200,
+            )
+        except (UnreadableReply, ModelRefused) as e:
+            return False, str(e)
+        answers.append(choice.index)
+    if answers == [0, 1]:
+        return True, ""
+    return False, f"asked which of two pictures is red it named {_ordinal(answers[0])}, then {_ordinal(answers[1])}"
+
+
+_PROBE = {
+    "type": "object",
+    "properties": {"image": {"type": "integer", "enum": [1, 2]}},
+    "required": ["image"],
+    "additionalProperties": False,
+}
+
+
+def _ordinal(index: int | None) -> str:
+    return "none" if index is None else ("the first", "the second")[index]
+
+
+def _square(colour: str) -> str:
+    from PIL import Image
+
+    out = BytesIO()
+    Image.new("RGB", (64, 64), colour).save(out, "PNG")
+    return "data:image/png;base64," + base64.b64encode(out.getvalue()).decode()

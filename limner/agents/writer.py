@@ -1,0 +1,34 @@
+"""The writer: a Brief becomes an Article."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from limner.agents.ask import Speaker, sent_back
+from limner.agents.dialects import instruct
+from limner.document import Article, Brief
+from limner.errors import UnreadableReply
+
+MAX_TOKENS = 4096  # about 2 500 English words; an article, not a book
+
+
+def write(
+    brief: Brief, speaker: Speaker, emit: Callable[[str], None], *, reference_images: Sequence[str] = ()
+) -> Article:
+    """Write the article in one go, streaming its Markdown through `emit`.
+
+    reference_images: data URLs, for a writer that sees. Raises UnreadableReply if two answers hold no paragraph,
+    BudgetReached before a call that would go over the budget, ModelError.
+    """
+    messages = instruct.ask_article(brief, reference_images)
+    reply = speaker.say(messages, on_text=emit, max_tokens=MAX_TOKENS, temperature=0.7, seed=brief.seed)
+    try:
+        article = instruct.read_article(reply, brief)
+    except UnreadableReply as reason:
+        again = [*messages, *sent_back(reply, reason)]
+        reply = speaker.say(again, on_text=emit, max_tokens=MAX_TOKENS, temperature=0.7, seed=brief.seed)
+        article = instruct.read_article(reply, brief)
+    whole = instruct.whole_sentences(article)
+    if whole is not article:
+        whole = whole.noted("The writer's answer ended in the middle of a sentence, which was left out.")
+    return whole

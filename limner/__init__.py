@@ -1,0 +1,57 @@
+"""Compose illustrated articles: text and your own images interleaved, every image chosen for its place.
+
+    import limner
+    article = limner.compose("How bees make honey", library="photos", images=4)
+    limner.export(article, "honey")
+
+`compose` writes and illustrates, `illustrate` leaves a finished text as it is and adds images, `build_graph` gives the
+LangGraph behind both. Importing limner starts nothing and reads nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from limner.document import Article, Brief, Candidate, Illustration, Selection, Spot
+    from limner.errors import LimnerError
+    from limner.settings import Settings
+    from limner.workflows.api import build_context, build_graph, compose, export, illustrate
+    from limner.workflows.context import Context
+
+_HOMES = {
+    "limner.document": ("Article", "Brief", "Candidate", "Illustration", "Selection", "Spot"),
+    "limner.errors": ("LimnerError",),
+    "limner.settings": ("Settings",),
+    "limner.workflows.context": ("Context",),
+    "limner.workflows.api": ("build_context", "build_graph", "compose", "export", "illustrate"),
+}
+_WHERE = {name: home for home, names in _HOMES.items() for name in names}
+
+__all__ = [  # noqa: RUF022 - in the order a reader meets them
+    "compose",
+    "illustrate",
+    "export",
+    "build_graph",
+    "build_context",
+    "Article",
+    "Brief",
+    "Candidate",
+    "Context",
+    "Illustration",
+    "LimnerError",
+    "Selection",
+    "Settings",
+    "Spot",
+    "__version__",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Load a part when it is first asked for (PEP 562), so that importing limner costs next to nothing."""
+    if name not in _WHERE:
+        raise AttributeError(f"module 'limner' has no attribute {name!r}")
+    return getattr(import_module(_WHERE[name]), name)

@@ -156,6 +156,22 @@ class Speaker:
                 asked = [*asked, *sent_back(reply, reason)]
         raise AssertionError("unreachable")
 
+    def first_model(self, url: str, key: str, timeout: float = 20) -> tuple[str, bool]:
+        """Name of the first model that the server at `url` lists, and whether the server is llama.cpp.
+
+        Raises ModelUnreachable, ModelRefused.
+        """
+        import openai
+
+        with (
+            self._foreign_errors(),
+            openai.OpenAI(base_url=url, api_key=key or "none", max_retries=2, timeout=timeout) as client,
+        ):
+            models = list(client.models.list().data)
+            if not models:
+                raise ValueError("its list of models is empty")
+            return str(models[0].id), models[0].owned_by == "llamacpp"
+
     # -- one call
 
     def _complete(

@@ -1,0 +1,121 @@
+"""The main road: write -> spot -> retrieve (all spots in one query) -> select (one spot a turn) -> arrange.
+
+Each node reads the state, makes one call and returns what changed, so that a checkpoint after it is worth keeping:
+a job that was interrupted goes on with the first thing it had not finished. `illustrate` enters with an article.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from langgraph.checkpoint.base import BaseCheckpointSaver
+from langgraph.config import get_stream_writer
+from langgraph.graph import END, START, StateGraph
+from langgraph.graph.state import CompiledStateGraph
+
+from limner.document import Candidate, Selection, Spot
+from limner.errors import UnreadableReply
+from limner.tools.arrange import arrange as best_set
+from limner.tools.illustrate import illustrated
+from limner.workflows.context import Context
+from limner.workflows.state import ComposeState, Event
+
+Graph = CompiledStateGraph[ComposeState, Any, ComposeState, ComposeState]
+
+# A turn of the graph per spot; LangGraph's default of 25 turns would end an article of 25 spots.
+TURNS = 2000
+
+
+def build_graph(context: Context, checkpointer: BaseCheckpointSaver | None = None) -> Graph:
+    """The compose graph over the parts in `context`, compiled.
+
+    Input: {"brief": Brief}, or {"brief": Brief, "article": Article} to illustrate a finished text. Output: ComposeState
+    with the illustrated article. Custom stream events are `Event`s.
+    """
+
+    def write(state: ComposeState) -> ComposeState:
+        send = get_stream_writer()
+        article = context.write(state["brief"], lambda text: send(Event(kind="text", step="write", text=text)))
+        stopped = next((n for n in article.notes if n.startswith("The token budget")), "")
+        return {"article": article, "stopped": stopped}
+
+    def spot(state: ComposeState) -> ComposeState:
+        article, brief = state["article"], state["brief"]
+        if brief.images == 0 or not article.paragraphs:
+            return {"spots": []}
+        try:
+            spots, note = context.spot(article, brief), ""
+        except UnreadableReply:
+            spots = context.spot_from_text(article)
+            note = "The spotter's answer could not be read twice; places were proposed from the text alone."
+        _send("spot", len(spots), len(spots), note)
+        return {"spots": spots, "article": article.noted(note, *context.notes("spotter"))}
+
+    def retrieve(state: ComposeState) -> ComposeState:
+        candidates = context.retrieve(state["spots"])
+        _send("retrieve", len(candidates), len(state["spots"]))
+        return {"candidates": candidates}
+
+    def select(state: ComposeState) -> ComposeState:
+        done, spots = state.get("selections", []), state["spots"]
+        chosen = _chosen(done)
+        found = state["candidates"]
+        if context.judges:
+            spot = spots[len(done)]
+            new = [context.select(state["article"], spot, found.get(spot.id, []), chosen, state["brief"])]
+        else:  # nothing to wait for, so nothing to keep between spots
+            new = [Selection(spot=s, candidates=tuple(found.get(s.id, [])), by="similarity") for s in spots]
+        _send("select", len(done) + len(new), len(spots))
+        return {"selections": [*done, *new]}
+
+    def arrange(state: ComposeState) -> ComposeState:
+        brief, selections = state["brief"], state.get("selections", [])
+        prefer = frozenset(r.image_id for r in brief.references)
+        kept, why = best_set(state["article"], selections, brief.images, prefer=prefer)
+        article = illustrated(state["article"], selections, kept, why)
+        article = article.noted(*context.notes("selector"), *(_fallback(s) for s in article.selections))
+        _send("arrange", len(article.illustrations), len(article.illustrations))
+        return {"article": article.model_copy(update={"made_with": context.provenance(state["brief"])})}
+
+    graph = StateGraph(ComposeState)
+    graph.add_node("write", write)
+    graph.add_node("spot", spot)
+    graph.add_node("retrieve", retrieve)
+    graph.add_node("select", select)
+    graph.add_node("arrange", arrange)
+    graph.add_conditional_edges(START, _first)
+    graph.add_conditional_edges("write", _after_write)
+    graph.add_edge("spot", "retrieve")
+    graph.add_conditional_edges("retrieve", _more_to_select)
+    graph.add_conditional_edges("select", _more_to_select)
+    graph.add_edge("arrange", END)
+    return graph.compile(checkpointer=checkpointer, name="compose").with_config(recursion_limit=TURNS)  # type: ignore[return-value]
+
+
+def _first(state: ComposeState) -> Literal["write", "spot"]:
+    return "spot" if "article" in state else "write"
+
+
+def _after_write(state: ComposeState) -> Literal["spot", "arrange"]:
+    return "arrange" if state.get("stopped") else "spot"
+
+
+def _more_to_select(state: ComposeState) -> Literal["select", "arrange"]:
+    return "select" if len(state.get("selections", [])) < len(state["spots"]) else "arrange"
+
+
+def _chosen(done: list[Selection]) -> list[tuple[Spot, Candidate]]:
+    """What the selector chose so far, in reading order: the images that the next choice should agree with."""
+    return [(s.spot, c) for s in done for c in s.candidates if c.image_id == s.choice]
+
+
+def _fallback(selection: Selection) -> str:
+    """A note for a choice that was not made the way it should have been."""
+    return f"Spot {selection.spot.id}: {selection.why}" if selection.why.startswith(("The selector", "Judged")) else ""
+
+
+def _send(step: str, done: int, of: int, note: str = "") -> None:
+    send = get_stream_writer()
+    send(Event(kind="step", step=step, done=done, of=of))
+    if note:
+        send(Event(kind="note", step=step, text=note))

@@ -1,0 +1,270 @@
+"""The parts of a composition and how they are wired, on one screen: Settings in, Context out."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from pydantic import SecretStr
+
+import limner
+from limner.agents import selector, spotter, writer
+from limner.agents.ask import Meter, Role, Speaker
+from limner.agents.dialects import Dialect, dialect_for
+from limner.document import Article, Brief, Candidate, Selection, Spot
+from limner.errors import BadInput
+from limner.settings import Settings
+
+if TYPE_CHECKING:
+    from langchain_core.language_models import BaseChatModel
+
+    from limner.tools.encoders import Encoders
+    from limner.tools.library import Library
+    from limner.workflows.embedded import EmbeddedServer
+
+CANDIDATES = 50  # images per spot that arrange may weigh; the selector is shown the best four of them
+PROMPT_SIDE = 512  # px of the longer side of an image in a prompt
+
+
+@dataclass
+class Context:
+    """Everything that the nodes of the graph call. Tests build one with other parts; close it when done."""
+
+    settings: Settings
+    libraries: Sequence[Library]
+    models: dict[Role, BaseChatModel] = field(default_factory=dict)
+    """Chat models handed in; a role without one is reached by the settings."""
+    meter: Meter = field(default_factory=Meter)
+    _speakers: dict[Role, Speaker] = field(default_factory=dict, repr=False)
+    _server: EmbeddedServer | None = field(default=None, repr=False)
+    _lock: threading.RLock = field(default_factory=threading.RLock, repr=False)
+
+    # -- the four roles, as the graph calls them
+
+    def write(self, brief: Brief, emit: Callable[[str], None]) -> Article:
+        """The writer, in its dialect."""
+        speaker = self.speaker("writer")
+        if self.dialect("writer") == "small":
+            from limner.agents.stepwise import write_in_steps
+
+            return write_in_steps(brief, speaker, emit, self._similarity)
+        seen = [r for r in brief.references if self.sees("writer")]
+        return writer.write(brief, speaker, emit, reference_images=[self._data_url(r.image_id) for r in seen])
+
+    def spot(self, article: Article, brief: Brief) -> list[Spot]:
+        """The spotter: by the model, or from the text where the model is too small to judge."""
+        if self.dialect("spotter") == "small":
+            return self.spot_from_text(article)
+        return spotter.spot(article, self.speaker("spotter"), brief.images, brief.seed)
+
+    def spot_from_text(self, article: Article) -> list[Spot]:
+        """Spotting with no language model."""
+        from limner.tools.spotting import spots_from_text
+
+        return spots_from_text(article)
+
+    def retrieve(self, spots: Sequence[Spot]) -> dict[str, list[Candidate]]:
+        """The retriever: candidates of all spots by spot id, best first."""
+        from limner.tools.retrieve import retrieve
+
+        return retrieve(self.libraries, spots, CANDIDATES) if spots else {}
+
+    def select(
+        self,
+        article: Article,
+        spot: Spot,
+        candidates: Sequence[Candidate],
+        chosen: Sequence[tuple[Spot, Candidate]],
+        brief: Brief,
+    ) -> Selection:
+        """The selector, looking at pixels where its model sees them."""
+        if not candidates:
+            return Selection(spot=spot, candidates=(), by="similarity", why="The libraries hold no candidate.")
+        pixels = (lambda c: self._data_url(c.image_id)) if self.sees("selector") else None
+        return selector.select(article, spot, candidates, chosen, self.speaker("selector"), pixels, brief.seed)
+
+    # -- what the parts are
+
+    @property
+    def judges(self) -> bool:
+        """Whether a model selects; under one billion parameters it is left to similarity (bench/small.md)."""
+        return self.dialect("selector") == "instruct"
+
+    def dialect(self, role: Role) -> Dialect:
+        """How the role's task is worded."""
+        return self.settings.dialect or dialect_for(self.speaker(role).name)
+
+    def sees(self, role: Role) -> bool:
+        """Whether the role's model sees images: as set, else tried once per context with two tiny pictures."""
+        if self.settings.vision is not None:
+            return self.settings.vision
+        return self._vision(role)[0]
+
+    def notes(self, role: Role) -> list[str]:
+        """What a reader should know about how this role worked, one line each."""
+        name = self.speaker(role).name or "the model"
+        if self.dialect(role) == "small":
+            if role == "selector":
+                return [
+                    f"{name} is too small to judge images: they were chosen by the similarity of their captions to the "
+                    "text. Set LIMNER_MODEL_URL (or --model-url) to a vision-language model to have them looked at."
+                ]
+            return []
+        if role == "selector" and not self.sees("selector"):
+            reason = self._vision("selector")[1] if self.settings.vision is None else "LIMNER_VISION is off"
+            return [
+                f"{name} does not see images ({reason}): they were chosen by their captions. Set LIMNER_SELECTOR_MODEL "
+                "to a vision-language model to have them looked at."
+            ]
+        return []
+
+    def speaker(self, role: Role) -> Speaker:
+        """The role's voice; the embedded server is started when the first role without a server needs it."""
+        with self._lock:
+            if role not in self._speakers:
+                self._speakers[role] = self._build_speaker(role)
+            return self._speakers[role]
+
+    def image(self, image_id: str) -> tuple[bytes, str]:
+        """An image's bytes, fit for a page, and their file suffix. Raises LibraryError, ImageUnreadable."""
+        from limner.tools.images import displayable
+
+        return displayable(self._holder(image_id).image(image_id), max_pixels=self.settings.max_pixels)
+
+    def provenance(self, brief: Brief) -> dict[str, Any]:
+        """What the article was made with, for its record."""
+        return {
+            "limner": limner.__version__,
+            "models": {role: s.name for role, s in sorted(self._speakers.items())},
+            "tokens": {role: asdict(usage) for role, usage in sorted(self.meter.roles.items())},
+            "libraries": [library.name for library in self.libraries],
+            "seed": brief.seed,
+        }
+
+    def close(self) -> None:
+        """Stop the embedded server, if one was started. May be called twice."""
+        with self._lock:
+            if self._server is not None:
+                self._server.close()
+                self._server = None
+
+    def __enter__(self) -> Context:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    # -- wiring
+
+    def _build_speaker(self, role: Role) -> Speaker:
+        if role in self.models:
+            return speaker_for(self.models[role], role, self.meter)
+        settings = self.settings
+        url = getattr(settings, f"{role}_url") or settings.model_url
+        name = getattr(settings, f"{role}_model") or settings.model
+        if url:
+            return connect(url, name, role, self.meter, settings)
+        if name:
+            raise BadInput(
+                f"The model {name} has no server. Give its address with --model-url or LIMNER_MODEL_URL, e.g. "
+                "http://localhost:8000/v1."
+            )
+        server = self.start_embedded()
+        model = _chat_model(server.url, server.model, SecretStr(server.api_key), settings)
+        speaker = speaker_for(model, role, self.meter)
+        speaker.llama_cpp, speaker.where = True, "the embedded model"
+        return speaker
+
+    def start_embedded(self) -> EmbeddedServer:
+        """Start the embedded server in the background, or return the one that is running."""
+        from limner.workflows.embedded import embedded_server
+
+        with self._lock:
+            if self._server is None:
+                self._server = embedded_server(self.settings)
+            return self._server
+
+    def _vision(self, role: Role) -> tuple[bool, str]:
+        if self.dialect(role) == "small":
+            return False, "it is a text model"
+        with self._lock:
+            if role not in self._probed:
+                self._probed[role] = selector.sees_images(self.speaker(role))
+            return self._probed[role]
+
+    @cached_property
+    def _probed(self) -> dict[Role, tuple[bool, str]]:
+        return {}
+
+    @cached_property
+    def _urls(self) -> dict[str, str]:
+        return {}
+
+    def _data_url(self, image_id: str) -> str:
+        from limner.tools.images import data_url
+
+        if image_id not in self._urls:
+            self._urls[image_id] = data_url(self._holder(image_id).image(image_id), side=PROMPT_SIDE)
+        return self._urls[image_id]
+
+    def _holder(self, image_id: str) -> Library:
+        return next(library for library in self.libraries if library.has(image_id))
+
+    def _similarity(self, texts: Sequence[str], others: Sequence[str]) -> Any:
+        """Cosine of each of `texts` with each of `others`: (n, m) float32."""
+        encoder = self.encoders.caption
+        return encoder.encode_texts(list(texts)) @ encoder.encode_texts(list(others)).T
+
+    @cached_property
+    def encoders(self) -> Encoders:
+        """The encoders that the libraries were made with."""
+        from limner.tools.encoders import default_encoders
+
+        return default_encoders(self.settings)
+
+
+# --- reaching models -----------------------------------------------------------------------------------------------
+
+
+def speaker_for(model: BaseChatModel, role: Role, meter: Meter, where: str = "") -> Speaker:
+    """A voice to any LangChain chat model; those of OpenAI's API are asked for JSON by schema."""
+    from langchain_openai.chat_models.base import BaseChatOpenAI
+
+    name = str(getattr(model, "model_name", None) or getattr(model, "model", None) or model._llm_type)
+    return Speaker(model, role, meter, name=name, where=where, json_schema=isinstance(model, BaseChatOpenAI))
+
+
+def connect(url: str, name: str, role: Role, meter: Meter, settings: Settings) -> Speaker:
+    """A voice to a server with the OpenAI Messages API. Without a name, the server's first model is taken.
+
+    Raises ModelUnreachable, ModelRefused, BadInput for something that is not an http address.
+    """
+    if not url.startswith(("http://", "https://")):
+        raise BadInput(
+            f"The model server's address {url!r} is not an http address. Write e.g. http://localhost:8000/v1."
+        )
+    speaker = speaker_for(_chat_model(url, name or "default", settings.api_key, settings), role, meter, where=url)
+    if not name:
+        name, speaker.llama_cpp = speaker.first_model(url, settings.api_key.get_secret_value())
+        speaker.model = _chat_model(url, name, settings.api_key, settings)
+        speaker.name = name
+    return speaker
+
+
+def _chat_model(url: str, name: str, key: SecretStr, settings: Settings) -> BaseChatModel:
+    # BaseChatOpenAI sends max_tokens, which every server knows; ChatOpenAI renames it to what only OpenAI must have.
+    from langchain_openai import ChatOpenAI
+    from langchain_openai.chat_models.base import BaseChatOpenAI
+
+    kind = ChatOpenAI if "//api.openai.com" in url else BaseChatOpenAI
+    return kind(
+        base_url=url,
+        model=name,
+        api_key=key if key.get_secret_value() else SecretStr("none"),
+        timeout=settings.timeout,
+        max_retries=settings.retries,  # the openai client backs off and honours Retry-After
+        stream_usage=True,
+    )

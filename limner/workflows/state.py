@@ -1,0 +1,35 @@
+"""The state of a composition: what the graph's nodes read and replace, and what a checkpoint holds."""
+
+from __future__ import annotations
+
+from typing import Any, TypedDict
+
+from limner.document import Article, Brief, Candidate, Selection, Spot
+
+
+class ComposeState(TypedDict, total=False):
+    """All keys are replaced whole by the node that made them; a missing key is work not done yet."""
+
+    brief: Brief
+    article: Article
+    """Written (or handed in by `illustrate`), and at the end illustrated."""
+    spots: list[Spot]
+    candidates: dict[str, list[Candidate]]
+    """By spot id, best first."""
+    selections: list[Selection]
+    """In reading order, one more each time the select node runs."""
+    options: dict[str, Any]
+    """What the caller wants to find again on resume: library names, output folder, model. Not read by any node."""
+    stopped: str
+    """Why the graph ended early, "" or missing otherwise."""
+
+
+class Event(TypedDict, total=False):
+    """What nodes send to `stream_mode="custom"`."""
+
+    kind: str
+    """"text" while writing, "step" as a step advances, "note" for a fallback."""
+    step: str
+    text: str
+    done: int
+    of: int

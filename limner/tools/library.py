@@ -1,0 +1,731 @@
+"""An image library: records of a person's images in SQLite, their vectors in Qdrant, the images where they lie.
+
+An image is known by the SHA-256 of its bytes, so a renamed file keeps its vectors and a copy costs nothing. Vectors
+are written before the record that names them, in batches: whenever a run is killed, every record has its vectors, and
+the same command goes on from there. Vectors without a record are never shown, and are taken away by the next run.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import shutil
+import sqlite3
+import stat
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, astuple, dataclass, field, replace
+from pathlib import Path
+from typing import Any, Protocol
+from uuid import uuid4
+
+from limner.document import Candidate
+from limner.errors import (
+    BadInput,
+    EncoderMismatch,
+    ImageUnreadable,
+    LibraryBusy,
+    LibraryEmpty,
+    LibraryError,
+    LibraryMissing,
+)
+from limner.tools import folder, images
+from limner.tools.encoders import Encoders
+from limner.tools.folder import Scan, printable
+from limner.tools.images import Described
+from limner.tools.store import PATIENCE, EdgeStore, Store, Vectors
+
+FORMAT = 1  # of the records; raised when an older limner could not read them
+BATCH = 32  # images between two commits: what a kill costs, about half a second of encoding
+
+Progress = Callable[[int, int], None]
+"""Called with the number of files done and of all files, after each batch."""
+Connect = Callable[[Path, str, dict[str, int]], Store]
+"""(folder, collection name, size per dense vector) -> an open Store."""
+
+
+@dataclass(frozen=True)
+class Record:
+    """An image of a library."""
+
+    id: str
+    """First 32 hexadecimal digits of the SHA-256 of its bytes."""
+    path: str
+    """Where it was when it was last indexed."""
+    suffix: str
+    """Of the file, lower case, with the dot."""
+    width: int
+    """px, upright; of an SVG, as drawn."""
+    height: int
+    caption: str
+    alt: str = ""
+    credit: str = ""
+    licence: str = ""
+    described: bool = True
+    """False when the caption is only the file's name made readable."""
+
+    @property
+    def text(self) -> str:
+        """What the encoders see."""
+        return self.caption if not self.alt or self.alt == self.caption else f"{self.caption} {self.alt}"
+
+
+@dataclass
+class Report:
+    """What an indexing run did; counts are of files."""
+
+    added: int = 0
+    known: int = 0
+    """As before, or another copy of an image that was there."""
+    renamed: int = 0
+    changed: int = 0
+    """Other bytes, or another caption."""
+    vanished: int = 0
+    unreadable: list[tuple[str, str]] = field(default_factory=list)
+    """Path and reason; the reason ends with what to do."""
+    problems: list[tuple[str, str]] = field(default_factory=list)
+    """Captions that could not be read, path and reason; their images are in the library all the same."""
+
+
+class Source(Protocol):
+    """Where a library's images come from."""
+
+    def scan(self) -> Scan:
+        """The files there are."""
+        ...
+
+    def covers(self, path: str) -> bool:
+        """Whether a path would be in the scan if it were there."""
+        ...
+
+    def inspect(self, data: bytes) -> tuple[int, int, Described]:
+        """Width and height in px, and what the file says of itself. Raises ImageUnreadable."""
+        ...
+
+    def describe(self, path: str, embedded: Described, found: Scan) -> tuple[Described, bool]:
+        """What is known of an image, and whether its caption is more than the file's name."""
+        ...
+
+
+class Folders:
+    """Folders of a person's images."""
+
+    def __init__(self, folders: Iterable[str | Path], *, max_pixels: int = images.MAX_PIXELS) -> None:
+        """Raises LibraryMissing when one is not there."""
+        self.max_pixels = max_pixels
+        self.roots = []
+        for name in folders:
+            root = Path(name).expanduser()
+            if not root.is_dir():
+                raise LibraryMissing(f"No folder {printable(str(name))}: check the path.")
+            self.roots.append(root.resolve())
+
+    def scan(self) -> Scan:
+        """All folders as one scan."""
+        whole = Scan()
+        for root in self.roots:
+            part = folder.scan(root)
+            whole.files |= part.files
+            whole.rows |= part.rows
+            whole.sidecars |= part.sidecars
+            whole.refused += part.refused
+            whole.problems += part.problems
+        return whole
+
+    def covers(self, path: str) -> bool:
+        """Whether it lies in one of the folders."""
+        return any(Path(path).is_relative_to(root) for root in self.roots)
+
+    def inspect(self, data: bytes) -> tuple[int, int, Described]:
+        """Decodes all of it, so that a picture cut short is noticed now. Raises ImageUnreadable."""
+        width, height = images.size_of(data, max_pixels=self.max_pixels)
+        return width, height, images.metadata(data, max_pixels=self.max_pixels)
+
+    def describe(self, path: str, embedded: Described, found: Scan) -> tuple[Described, bool]:
+        """By what stands beside the file, then by what is in it."""
+        return folder.describe(path, embedded, found)
+
+
+class Library:
+    """A library that exists. Make one with `create`, `open`, `index` or `open_or_index`. Safe to use from threads."""
+
+    def __init__(self, home: Path, name: str, encoders: Encoders, connect: Connect | None, patience: float) -> None:
+        self.home, self.name, self.encoders, self.patience = home, name, encoders, patience
+        self.path = _path(home, name)
+        self._connect = connect or self._edge
+
+    @classmethod
+    def create(
+        cls, home: Path, name: str, encoders: Encoders, *, connect: Connect | None = None, patience: float = PATIENCE
+    ) -> Library:
+        """A new, empty library. connect: how to reach its vectors, None keeps them in its folder.
+
+        patience: seconds to wait for another process. Raises BadInput for a name that is taken or cannot be one.
+        """
+        check_name(name)
+        if name in libraries(home):
+            raise BadInput(f"There is a library {name} already: choose another name or add to that one.")
+        library = cls(home, name, encoders, connect, patience)
+        known = {"format": str(FORMAT), "uid": uuid4().hex[:12], "encoders": json.dumps(encoders.names)}
+        # Made beside its place and moved there whole, so that a kill leaves no library that is half one.
+        library.path = _path(home, f".{name}.{known['uid']}")
+        library.path.mkdir(parents=True)
+        with library._records() as records:
+            records.executescript(_SCHEMA)
+            records.executemany("INSERT INTO meta VALUES (?, ?)", known.items())
+        try:
+            library.path = library.path.rename(_path(home, name))
+        except OSError as error:
+            shutil.rmtree(library.path)
+            raise BadInput(f"The library {name} was made by another program just now: add to that one.") from error
+        return library
+
+    @classmethod
+    def open(
+        cls, home: Path, name: str, encoders: Encoders, *, connect: Connect | None = None, patience: float = PATIENCE
+    ) -> Library:
+        """A library that is there. Raises LibraryMissing, naming those there are, and EncoderMismatch."""
+        check_name(name)
+        if name not in libraries(home):
+            there = ", ".join(libraries(home)) or "none yet"
+            raise LibraryMissing(
+                f"No library {name} (there are: {there}). Make it: `limner library add {name} FOLDER`."
+            )
+        library = cls(home, name, encoders, connect, patience)
+        if int(library.meta("format") or 0) != FORMAT:
+            raise LibraryError(f"The library {name} is of another version of limner: {library._rebuild}.")
+        made, have = json.loads(library.meta("encoders")), encoders.names
+        if made != have:
+            raise EncoderMismatch(
+                f"The library {name} was made with {_named(made)}, and at hand are {_named(have)}: {library._rebuild}."
+            )
+        return library
+
+    @property
+    def _rebuild(self) -> str:
+        folders = " ".join(json.loads(self.meta("folders") or "[]")) or "FOLDER"
+        again = f"then `limner library add {self.name} {printable(folders)}`"
+        return f"rebuild it with `limner library remove {self.name}`, {again}"
+
+    # -- reading
+
+    def __len__(self) -> int:
+        with self._records() as records:
+            return records.execute("SELECT count(*) FROM image").fetchone()[0]
+
+    def records(self) -> list[Record]:
+        """All images, by path."""
+        with self._records() as records:
+            return sorted(map(_record, records.execute(_SELECT)), key=lambda r: r.path)
+
+    def record(self, image_id: str) -> Record:
+        """One image. Raises LibraryError for an id that the library does not have."""
+        found = self._by_id([image_id])
+        if image_id not in found:
+            raise LibraryError(f"The library {self.name} has no image {printable(image_id)[:64]}: search it again.")
+        return found[image_id]
+
+    def image(self, image_id: str) -> bytes:
+        """The file's bytes, the very ones that were indexed. Raises LibraryError when they are gone or others."""
+        self.record(image_id)
+        with self._records() as records:
+            paths = [p for (p,) in records.execute("SELECT path FROM file WHERE image = ? ORDER BY path", (image_id,))]
+        for path in paths:
+            try:
+                data = _read_file(path)
+            except (OSError, ImageUnreadable):
+                continue  # another copy may be there; if none is, that is the error below
+            if image_identity(data) == image_id:
+                return data
+        raise LibraryError(
+            f"{printable(paths[0])} is gone or has changed since it was indexed: put it back, or run "
+            f"`limner library add {self.name} {printable(os.path.dirname(paths[0]))}`."
+        )
+
+    def search(self, queries: Sequence[str], k: int) -> list[list[Candidate]]:
+        """Per query the k images that fit best, best first; all queries in one request.
+
+        Raises LibraryEmpty when there is no image at all.
+        """
+        if not len(self):
+            raise LibraryEmpty(f"The library {self.name} has no images: `limner library add {self.name} FOLDER`.")
+        vectors = self._encode_queries(queries)
+        with self._store() as store:
+            answers = store.search(vectors, k)
+        known = self._by_id(hit.id for hits in answers for hit in hits)
+        return [
+            [_candidate(known[hit.id], self.name, hit.score, hit.scores) for hit in hits if hit.id in known]
+            for hits in answers
+        ]
+
+    def _encode_queries(self, queries: Sequence[str]) -> list[Vectors]:
+        captions = self.encoders.caption.encode_texts(queries)
+        clips = self.encoders.clip.encode_texts(queries) if self.encoders.clip else [None] * len(queries)
+        sparse = map(self.encoders.words.query, queries)
+        return [Vectors(c, s, v) for c, s, v in zip(captions, sparse, clips, strict=True)]
+
+    def _by_id(self, ids: Iterable[str]) -> dict[str, Record]:
+        wanted = json.dumps(list(dict.fromkeys(ids)))  # one parameter: SQLite bounds how many a statement may have
+        with self._records() as records:
+            rows = records.execute(f"{_SELECT} WHERE i.id IN (SELECT value FROM json_each(?))", (wanted,))
+            return {r.id: r for r in map(_record, rows)}
+
+    # -- writing
+
+    def add(
+        self,
+        folders: Iterable[str | Path],
+        on_progress: Progress | None = None,
+        *,
+        max_pixels: int = images.MAX_PIXELS,
+    ) -> Report:
+        """Index folders, or bring what was indexed up to date. What is unreadable is reported and stops nothing.
+
+        Raises LibraryMissing for a folder that is not there, LibraryEmpty when the library is left without an image,
+        LibraryBusy when another process is adding to it for longer than `patience`.
+        """
+        source = Folders(folders, max_pixels=max_pixels)
+        report = self.sync(source, on_progress)
+        with self._records() as records:
+            roots = json.loads(_meta(records, "folders") or "[]")
+            roots = list(dict.fromkeys([*roots, *map(str, source.roots)]))
+            _set_meta(records, "folders", json.dumps(roots))
+        if not len(self):
+            bad = report.unreadable
+            bad = f" ({len(bad)} unreadable, such as {Path(bad[0][0]).name}: {bad[0][1]})" if bad else ""
+            where = ", ".join(printable(str(root)) for root in source.roots)
+            raise LibraryEmpty(f"No images that can be used in {where}{bad}: put JPEG, PNG, WebP or SVG files there.")
+        return report
+
+    def sync(self, source: Source, on_progress: Progress | None = None) -> Report:
+        """Make the library hold what the source has now, and touch nothing that the source does not cover."""
+        with self._writing():
+            return _Sync(self, source, on_progress or (lambda done, total: None)).run()
+
+    def remove(self) -> None:
+        """Delete the library: records and vectors, never an image file."""
+        with self._writing():
+            if (self.path / _RECORDS).exists():
+                with self._store() as store:
+                    store.drop()
+            shutil.rmtree(self.path, ignore_errors=False)
+
+    # -- parts
+
+    def meta(self, key: str) -> str:
+        """A fact about the library, "" if it is not recorded."""
+        with self._records() as records:
+            return _meta(records, key)
+
+    def set_meta(self, key: str, value: str) -> None:
+        """Record a fact about the library."""
+        with self._records() as records:
+            _set_meta(records, key, value)
+
+    @contextmanager
+    def _records(self) -> Iterator[sqlite3.Connection]:
+        """A connection of its own, committed at the end: cheap, and no thread shares another's."""
+        try:
+            connection = sqlite3.connect(self.path / _RECORDS, timeout=max(5.0, self.patience))
+            try:
+                connection.execute("PRAGMA journal_mode = WAL")
+                with connection:
+                    yield connection
+            finally:
+                connection.close()
+        except sqlite3.Error as error:
+            raise LibraryError(
+                f"The records in {self.path} cannot be used ({error}): check disk and rights."
+            ) from error
+
+    @contextmanager
+    def _store(self) -> Iterator[Store]:
+        store = self._connect(self.path / "vectors", f"limner-{self.name}-{self.meta('uid')}", self.encoders.sizes)
+        try:
+            yield store
+        finally:
+            store.close()
+
+    def _edge(self, path: Path, _collection: str, sizes: dict[str, int]) -> Store:
+        return EdgeStore(path, sizes, patience=self.patience)
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        """One process at a time changes a library; the lock lies beside it, so that it may be removed."""
+        from filelock import FileLock, Timeout
+
+        lock = FileLock(self.path.with_name(f".{self.name}.lock"), timeout=self.patience, thread_local=False)
+        try:
+            lock.acquire()
+        except Timeout as error:
+            raise LibraryBusy(
+                f"Another limner is writing the library {self.name}: try again when it is done."
+            ) from error
+        try:
+            yield
+        finally:
+            lock.release()
+
+
+class _Sync:
+    """One run of `Library.sync`: read what is new, forget what is gone, describe everything again."""
+
+    def __init__(self, library: Library, source: Source, progress: Progress) -> None:
+        self.library, self.source, self.progress = library, source, progress
+        self.scan = source.scan()
+        self.report = Report(unreadable=list(self.scan.refused))
+        with library._records() as records:
+            rows = [_File(*row) for row in records.execute(f"SELECT {_FILE} FROM file")]
+            self.images = {row[0] for row in records.execute("SELECT id FROM image")}
+        self.before = {file.path: file for file in rows if source.covers(file.path)}
+        gone = (file.image for path, file in self.before.items() if path not in self.scan.files)
+        self.gone = Counter(image or "" for image in gone)
+        """Per image how many of its files are no longer where they were."""
+
+    def run(self) -> Report:
+        self.heal()
+        self.read()
+        dropped = self.forget()
+        self.redescribe()
+        if dropped:
+            with self.library._store() as store:
+                store.delete(dropped)
+        self.report.vanished = self.gone.total()
+        self.report.problems = list(dict.fromkeys(self.scan.problems))
+        return self.report
+
+    def heal(self) -> None:
+        """Bring vectors in line with records: a kill leaves vectors too many, a lost store too few."""
+        known = {record.id: record for record in self.library.records()}
+        with self.library._store() as store:
+            have = store.ids()
+            store.delete(have - set(known))
+        missing = [record for image_id, record in known.items() if image_id not in have]
+        for batch in _batches(missing):
+            self.put(batch, {})
+
+    def put(self, records: Sequence[Record], pictures: Mapping[str, Any]) -> None:
+        """Encode and store. pictures: for CLIP, by id; those that are not given are read again."""
+        if not records:
+            return
+        encoders = self.library.encoders
+        captions = encoders.caption.encode_texts([r.text for r in records])
+        clips: dict[str, Any] = {}
+        if encoders.clip:
+            seen = {r.id: pictures.get(r.id) or self.picture(r.id) for r in records}
+            shown = {image_id: picture for image_id, picture in seen.items() if picture is not None}
+            clips = dict(zip(shown, encoders.clip.encode_images(list(shown.values())), strict=True))
+        with self.library._store() as store:
+            store.upsert(
+                (r.id, Vectors(c, encoders.words.document(r.text), clips.get(r.id)))
+                for r, c in zip(records, captions, strict=True)
+            )
+
+    def picture(self, image_id: str) -> Any:
+        """For CLIP; None when the file is gone, which leaves the image to be found by its caption."""
+        try:
+            return _for_clip(self.library.image(image_id))
+        except (LibraryError, ImageUnreadable):
+            return None
+
+    # -- files that are new or were touched
+
+    def read(self) -> None:
+        """Read them in batches: each is decoded, encoded, stored and committed before the next begins."""
+        todo = []
+        for path, stamp in self.scan.files.items():
+            file = self.before.get(path)
+            if file and (file.size, file.changed) == stamp:
+                self.count_known(file)
+            else:
+                todo.append(path)
+        done, total = len(self.scan.files) - len(todo), len(self.scan.files)
+        self.progress(done, total)
+        for batch in _batches(todo):
+            self.read_batch(batch)
+            done += len(batch)
+            self.progress(done, total)
+
+    def count_known(self, file: _File) -> None:
+        if file.problem:
+            self.report.unreadable.append((printable(file.path), file.problem))
+        else:
+            self.report.known += 1
+
+    def read_batch(self, paths: Sequence[str]) -> None:
+        files: list[_File] = []
+        new: dict[str, tuple[Record, Described]] = {}
+        pictures: dict[str, Any] = {}
+        for path in paths:
+            stamp = self.scan.files[path]
+            try:
+                data = _read_file(path)
+                image_id = image_identity(data)
+                if image_id not in self.images and image_id not in new:
+                    new[image_id] = self.inspect(image_id, path, data)
+                    if self.library.encoders.clip:
+                        pictures[image_id] = _for_clip(data)
+            except (ImageUnreadable, OSError) as error:
+                problem = error.strerror if isinstance(error, OSError) else str(error)
+                files.append(_File(path, *stamp, problem=problem or "cannot be read"))
+                self.report.unreadable.append((printable(path), files[-1].problem or ""))
+                continue
+            self.count_read(path, image_id)
+            files.append(_File(path, *stamp, image=image_id))
+            self.images.add(image_id)
+        self.put([record for record, _ in new.values()], pictures)
+        with self.library._records() as records:
+            records.executemany(_INSERT_IMAGE, [_image_row(record, embedded) for record, embedded in new.values()])
+            records.executemany(f"INSERT OR REPLACE INTO file ({_FILE}) VALUES (?, ?, ?, ?, ?)", map(astuple, files))
+
+    def inspect(self, image_id: str, path: str, data: bytes) -> tuple[Record, Described]:
+        width, height, embedded = self.source.inspect(data)
+        words, described = self.source.describe(path, embedded, self.scan)
+        suffix = os.path.splitext(path)[1].lower()
+        return Record(image_id, path, suffix, width, height, **asdict(words), described=described), embedded
+
+    def count_read(self, path: str, image_id: str) -> None:
+        before = self.before.get(path)
+        if before and before.image == image_id:
+            self.report.known += 1
+        elif before and before.image:
+            self.report.changed += 1
+        elif self.gone[image_id] > 0:
+            self.gone[image_id] -= 1
+            self.report.renamed += 1
+        elif image_id in self.images:
+            self.report.known += 1
+        else:
+            self.report.added += 1
+
+    # -- files that are gone, and captions that are others
+
+    def forget(self) -> list[str]:
+        """Take away the records of files that are gone, and of images that no file is left of: their ids."""
+        gone = [(path,) for path in self.before if path not in self.scan.files]
+        with self.library._records() as records:
+            records.executemany("DELETE FROM file WHERE path = ?", gone)
+            orphans = "FROM image WHERE id NOT IN (SELECT image FROM file WHERE image IS NOT NULL)"
+            ids = [row[0] for row in records.execute(f"SELECT id {orphans}")]
+            records.execute(f"DELETE {orphans}")
+        return ids
+
+    def redescribe(self) -> None:
+        """Words are read again each time, since what stands beside a file changes without it."""
+        with self.library._records() as records:
+            rows = records.execute(
+                "SELECT f.path, i.id, i.embedded FROM file f JOIN image i ON i.id = f.image"
+            ).fetchall()
+        best: dict[str, tuple[Described, bool]] = {}
+        elsewhere = set()
+        for path, image_id, embedded in sorted(rows):
+            if path not in self.scan.files:
+                elsewhere.add(image_id)  # a copy in a folder that this run does not look at
+                continue
+            words = self.source.describe(path, Described(**json.loads(embedded)), self.scan)
+            if image_id not in best or (words[1] and not best[image_id][1]):
+                best[image_id] = words
+        old = self.library._by_id(best)
+        new = [replace(old[i], **asdict(words), described=described) for i, (words, described) in best.items()]
+        # Where there are copies elsewhere, a file name here must not displace a caption from there.
+        new = [r for r in new if r != old[r.id] and (r.described or r.id not in elsewhere)]
+        fresh = self.images_before
+        self.report.changed += sum(r.id in fresh for r in new)
+        self.report.known -= sum(r.id in fresh for r in new)
+        for batch in _batches(new):
+            self.put([r for r in batch if r.text != old[r.id].text], {})
+            with self.library._records() as records:
+                records.executemany(_UPDATE_IMAGE, [_words_row(r) for r in batch])
+
+    @property
+    def images_before(self) -> set[str]:
+        """Ids whose files were here before this run and still are."""
+        return {f.image for path, f in self.before.items() if f.image and path in self.scan.files}
+
+
+# --- rows ----------------------------------------------------------------------------------------------------------
+
+_RECORDS = "records.sqlite"
+_SCHEMA = """
+CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
+CREATE TABLE image (id TEXT PRIMARY KEY, suffix TEXT NOT NULL, width INTEGER NOT NULL, height INTEGER NOT NULL,
+  caption TEXT NOT NULL, alt TEXT NOT NULL, credit TEXT NOT NULL, licence TEXT NOT NULL, described INTEGER NOT NULL,
+  embedded TEXT NOT NULL);
+CREATE TABLE file (path TEXT PRIMARY KEY, size INTEGER NOT NULL, changed INTEGER NOT NULL, image TEXT, problem TEXT);
+CREATE INDEX file_image ON file (image);
+"""
+_FILE = "path, size, changed, image, problem"
+_WORDS = "caption, alt, credit, licence, described"
+_SELECT = f"""SELECT i.id, (SELECT min(path) FROM file WHERE image = i.id), suffix, width, height, {_WORDS}
+  FROM image i"""
+_INSERT_IMAGE = f"""INSERT OR REPLACE INTO image (id, suffix, width, height, {_WORDS}, embedded)
+  VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
+_UPDATE_IMAGE = "UPDATE image SET caption = ?, alt = ?, credit = ?, licence = ?, described = ? WHERE id = ?"
+
+
+@dataclass(frozen=True)
+class _File:
+    path: str
+    size: int
+    changed: int
+    image: str | None = None
+    problem: str | None = None
+
+
+def _record(row: tuple[Any, ...]) -> Record:
+    return Record(row[0], row[1] or "", *row[2:9], described=bool(row[9]))
+
+
+def _image_row(record: Record, embedded: Described) -> tuple[Any, ...]:
+    r = record
+    words = (r.caption, r.alt, r.credit, r.licence, r.described)
+    return (r.id, r.suffix, r.width, r.height, *words, json.dumps(asdict(embedded)))
+
+
+def _words_row(r: Record) -> tuple[Any, ...]:
+    return (r.caption, r.alt, r.credit, r.licence, r.described, r.id)
+
+
+def _meta(records: sqlite3.Connection, key: str) -> str:
+    row = records.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
+    return row[0] if row else ""
+
+
+def _set_meta(records: sqlite3.Connection, key: str, value: str) -> None:
+    records.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, value))
+
+
+def _candidate(record: Record, library: str, score: float, scores: dict[str, float]) -> Candidate:
+    r = record
+    return Candidate(
+        image_id=r.id, library=library, score=score, scores=scores, caption=r.caption, alt=r.alt, credit=r.credit,
+        licence=r.licence, described=r.described, width=r.width, height=r.height,
+    )  # fmt: skip
+
+
+def _named(names: Mapping[str, str]) -> str:
+    return " + ".join(names.values())
+
+
+def _batches(items: Sequence[Any]) -> Iterator[Sequence[Any]]:
+    return (items[start : start + BATCH] for start in range(0, len(items), BATCH))
+
+
+# --- files ---------------------------------------------------------------------------------------------------------
+
+
+def image_identity(data: bytes) -> str:
+    """An image's id: the first 32 hexadecimal digits of the SHA-256 of its bytes."""
+    return hashlib.sha256(data).hexdigest()[:32]
+
+
+def _read_file(path: str) -> bytes:
+    """Raises OSError, and ImageUnreadable for what is too large to be a picture or no file."""
+    with open(path, "rb", opener=_open_at_once) as file:
+        status = os.fstat(file.fileno())
+        if not stat.S_ISREG(status.st_mode):
+            raise ImageUnreadable("not a regular file: put an image in its place")
+        if status.st_size > images.MAX_BYTES:
+            raise ImageUnreadable(f"more than {images.MAX_BYTES // 1_000_000} MB: save it smaller")
+        return file.read(images.MAX_BYTES)
+
+
+def _open_at_once(path: str, flags: int) -> int:
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))  # a pipe put in a file's place would hang us
+
+
+def _for_clip(data: bytes) -> Any:
+    """A picture small enough to keep a batch of; CLIP models look at 224 to 448 px."""
+    picture = images.on_white(images.read_picture(data, side=512))
+    picture.thumbnail((1024, 1024))
+    return picture
+
+
+# --- finding libraries -----------------------------------------------------------------------------------------------
+
+_NAME = re.compile(r"\w[\w.-]{0,63}")
+
+
+def check_name(name: str) -> None:
+    """Raises BadInput for what cannot name a library: letters, digits, - _ . only, the first one no - or dot."""
+    if not _NAME.fullmatch(name) or name.endswith("."):
+        raise BadInput(f"{printable(name)[:80]!r} cannot name a library: use letters, digits, - and _ (at most 64).")
+
+
+def libraries(home: Path) -> list[str]:
+    """Names of the libraries there are, sorted."""
+    folder = home / "libraries"
+    if not folder.is_dir():
+        return []
+    return sorted(p.name for p in folder.iterdir() if not p.name.startswith(".") and (p / _RECORDS).is_file())
+
+
+def _path(home: Path, name: str) -> Path:
+    return home / "libraries" / name
+
+
+def index(
+    home: Path,
+    name: str,
+    folders: Iterable[str | Path],
+    encoders: Encoders,
+    on_progress: Progress | None = None,
+    *,
+    connect: Connect | None = None,
+    patience: float = PATIENCE,
+    max_pixels: int = images.MAX_PIXELS,
+) -> tuple[Library, Report]:
+    """Add folders to a library, which is made if it is not there; if it would stay empty, none is left behind.
+
+    Raises what `Library.open`, `create` and `add` do.
+    """
+    roots = Folders(folders).roots  # before anything is made
+    check_name(name)
+    new = name not in libraries(home)
+    make = Library.create if new else Library.open
+    library = make(home, name, encoders, connect=connect, patience=patience)
+    try:
+        return library, library.add(roots, on_progress, max_pixels=max_pixels)
+    except LibraryEmpty:
+        if new:
+            library.remove()
+        raise
+
+
+def open_or_index(
+    home: Path,
+    ref: str,
+    encoders: Encoders,
+    on_progress: Progress | None = None,
+    *,
+    connect: Connect | None = None,
+    patience: float = PATIENCE,
+    max_pixels: int = images.MAX_PIXELS,
+) -> tuple[Library, Report | None]:
+    """What `--library DIR|NAME` means: the library of that name, else the folder, indexed and kept for next time.
+
+    A name wins over a folder of the same name; ./NAME is always the folder. A folder that was indexed before is
+    looked through for changes, which reads no file that stayed. Raises LibraryMissing, naming the libraries there are.
+    """
+    if ref in libraries(home):
+        return Library.open(home, ref, encoders, connect=connect, patience=patience), None
+    root = Path(ref).expanduser()
+    if not root.is_dir():
+        there = ", ".join(libraries(home)) or "none yet"
+        raise LibraryMissing(
+            f"{printable(ref)} is neither a folder nor a library (there are: {there}): check the path, "
+            "or make one with `limner library add NAME FOLDER`."
+        )
+    name = folder_library(root)
+    options: dict[str, Any] = {"connect": connect, "patience": patience, "max_pixels": max_pixels}
+    return index(home, name, [root], encoders, on_progress, **options)
+
+
+def folder_library(root: Path) -> str:
+    """The name under which a folder's library is kept: the folder's name and a digest of its whole path."""
+    whole = root.resolve()
+    words = re.sub(r"[^\w-]+", "-", whole.name.encode("utf-8", "replace").decode()).strip("-_")[:40] or "folder"
+    return f"{words}-{hashlib.sha256(os.fsencode(whole)).hexdigest()[:8]}"

@@ -1,0 +1,333 @@
+"""Vectors in Qdrant: `EdgeStore` in a folder of this machine, `ServerStore` on a server. One interface, one ranking.
+
+All queries of an article go in one request. Qdrant fuses each query's rankings, and in the same request scores every
+image that any ranking brought by every encoder, so that raw scores are known also where an image was found by one
+encoder alone.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+from uuid import UUID
+
+import numpy as np
+
+from limner.errors import LibraryBusy, LibraryError
+from limner.tools.encoders import Sparse
+
+if TYPE_CHECKING:
+    from qdrant_client import QdrantClient
+
+PREFETCH = 64  # images each encoder brings to the fusion; at least 4 times k
+RRF_K = 60  # Cormack, Clarke and Büttcher 2009, who found results to change little around it
+PATIENCE = 60.0  # seconds to wait for another process that holds a folder
+
+
+@dataclass(frozen=True)
+class Vectors:
+    """One image, or one query, as its encoders see it. Without words `words` is empty; without CLIP `clip` is None."""
+
+    caption: np.ndarray
+    """(size,) float32 of unit length."""
+    words: Sparse
+    clip: np.ndarray | None = None
+    """(size,) float32 of unit length."""
+
+    @property
+    def dense(self) -> dict[str, list[float]]:
+        """The dense vectors by name."""
+        named = {"caption": self.caption} | ({"clip": self.clip} if self.clip is not None else {})
+        return {name: vector.tolist() for name, vector in named.items()}
+
+
+@dataclass(frozen=True)
+class Hit:
+    """An image found for a query."""
+
+    id: str
+    """32 hexadecimal digits."""
+    score: float
+    """Fused; comparable within one query."""
+    scores: dict[str, float] = field(default_factory=dict)
+    """Raw: cosine per dense vector, BM25 for `words`; comparable over queries."""
+
+
+class Store(Protocol):
+    """Vectors of images by id (32 hexadecimal digits)."""
+
+    def upsert(self, points: Iterable[tuple[str, Vectors]]) -> None:
+        """Add or replace. On disk when it returns."""
+        ...
+
+    def delete(self, ids: Iterable[str]) -> None:
+        """Take away; an unknown id is no error."""
+        ...
+
+    def ids(self) -> set[str]:
+        """Of all images."""
+        ...
+
+    def count(self) -> int:
+        """Number of images."""
+        ...
+
+    def search(self, queries: Sequence[Vectors], k: int) -> list[list[Hit]]:
+        """Per query at most k hits, best first, ties by id. One request for all queries."""
+        ...
+
+    def drop(self) -> None:
+        """Take away everything, for good."""
+        ...
+
+    def close(self) -> None:
+        """Let go of files, locks and connections."""
+        ...
+
+
+class EdgeStore:
+    """Qdrant Edge in a folder. From construction to `close` nobody else can open it, so keep it open for a moment."""
+
+    def __init__(self, folder: Path, sizes: dict[str, int], *, patience: float = PATIENCE) -> None:
+        """sizes: per dense vector its size; patience: seconds to wait for the folder. Raises LibraryBusy."""
+        from filelock import FileLock, Timeout
+
+        folder.mkdir(parents=True, exist_ok=True)
+        self.folder, self._sizes = folder, sizes
+        # A lock object of our own each time: two threads exclude each other as two processes do.
+        self._lock = FileLock(folder.with_name(folder.name + ".lock"), timeout=patience, thread_local=False)
+        try:
+            self._lock.acquire()
+        except Timeout as error:
+            raise LibraryBusy(
+                f"Another program has held {folder} for {patience:g} s: try again when it is done."
+            ) from error
+        try:
+            self._shard = self._open()
+        except BaseException:
+            self._lock.release()
+            raise
+
+    def _open(self) -> Any:
+        import qdrant_edge as edge
+
+        config = edge.EdgeConfig(
+            vectors={n: edge.EdgeVectorParams(size=s, distance=edge.Distance.Cosine) for n, s in self._sizes.items()},
+            sparse_vectors={"words": edge.EdgeSparseVectorParams(modifier=edge.Modifier.Idf)},
+            # Every update is flushed, and what a kill cuts off is found and done again by the library; a log would
+            # only add 64 MB of preallocated file.
+            wal_enabled=False,
+        )
+        try:
+            if any(self.folder.iterdir()):
+                return edge.EdgeShard.load(str(self.folder), config)
+            return edge.EdgeShard.create(str(self.folder), config)
+        except Exception as error:  # the binding raises plain Exception for all that can go wrong
+            words = " ".join(str(error).split())[:200]
+            raise LibraryError(
+                f"The vectors in {self.folder} cannot be opened ({words}): delete that folder and add the images again."
+            ) from error
+
+    def upsert(self, points: Iterable[tuple[str, Vectors]]) -> None:
+        """Add or replace. On disk when it returns."""
+        import qdrant_edge as edge
+
+        made = [
+            edge.Point(UUID(hex=i), {**v.dense, "words": edge.SparseVector(v.words.indices, v.words.values)})
+            for i, v in points
+        ]
+        if made:
+            self._shard.update(edge.UpdateOperation.upsert_points(made))
+            self._shard.flush()
+
+    def delete(self, ids: Iterable[str]) -> None:
+        """Take away; an unknown id is no error."""
+        import qdrant_edge as edge
+
+        gone: list[edge.PointId] = [UUID(hex=i) for i in ids]
+        if gone:
+            self._shard.update(edge.UpdateOperation.delete_points(gone))
+            self._shard.flush()
+
+    def ids(self) -> set[str]:
+        """Of all images."""
+        import qdrant_edge as edge
+
+        records, _ = self._shard.scroll(edge.ScrollRequest(limit=max(1, self.count()), with_payload=False))
+        return {_hex(r.id) for r in records}
+
+    def count(self) -> int:
+        """Number of images."""
+        import qdrant_edge as edge
+
+        return self._shard.count(edge.CountRequest(exact=True))
+
+    def search(self, queries: Sequence[Vectors], k: int) -> list[list[Hit]]:
+        """Per query at most k hits, best first, ties by id. One request for all queries."""
+        import qdrant_edge as edge
+
+        many = max(PREFETCH, 4 * k)
+        requests: list[Any] = []
+        for query in queries:
+            nearest = {n: edge.Query.Nearest(v, using=n) for n, v in query.dense.items()}
+            if query.words.indices:
+                nearest["words"] = edge.Query.Nearest(edge.SparseVector(*query.words), using="words")
+            found = [edge.Prefetch(limit=many, query=q) for q in nearest.values()]
+            union = many * len(found)
+            fused: Any = edge.Fusion.Rrf(k=RRF_K)
+            requests.append(edge.QueryRequest(limit=union, prefetches=found, query=fused))
+            requests += [edge.QueryRequest(limit=union, prefetches=found, query=q) for q in nearest.values()]
+        answers = self._shard.query_batch(edge.QueryBatchRequest(requests)) if requests else []
+        return _hits(queries, answers, k)
+
+    def drop(self) -> None:
+        """Take away everything, for good."""
+        self._shard.close()
+        shutil.rmtree(self.folder)
+
+    def close(self) -> None:
+        """Let go of the folder."""
+        try:
+            self._shard.close()
+        finally:
+            self._lock.release()
+
+
+class ServerStore:
+    """A collection on a Qdrant server; the client is shared and stays open. Raises LibraryError if none answers."""
+
+    def __init__(self, client: QdrantClient, collection: str, sizes: dict[str, int]) -> None:
+        """collection: made if it is not there; sizes: per dense vector its size."""
+        self._client, self.collection = client, collection
+        with _answering():
+            if not client.collection_exists(collection):
+                self._create(sizes)
+
+    def _create(self, sizes: dict[str, int]) -> None:
+        from qdrant_client import models
+
+        self._client.create_collection(
+            self.collection,
+            vectors_config={n: models.VectorParams(size=s, distance=models.Distance.COSINE) for n, s in sizes.items()},
+            sparse_vectors_config={"words": models.SparseVectorParams(modifier=models.Modifier.IDF)},
+        )
+
+    def upsert(self, points: Iterable[tuple[str, Vectors]]) -> None:
+        """Add or replace. On disk when it returns."""
+        from qdrant_client import models
+
+        made = [
+            models.PointStruct(
+                id=str(UUID(hex=i)),
+                vector={**v.dense, "words": models.SparseVector(indices=v.words.indices, values=v.words.values)},
+            )
+            for i, v in points
+        ]
+        with _answering():
+            if made:
+                self._client.upsert(self.collection, made, wait=True)
+
+    def delete(self, ids: Iterable[str]) -> None:
+        """Take away; an unknown id is no error."""
+        from qdrant_client import models
+
+        gone: list[Any] = [str(UUID(hex=i)) for i in ids]
+        with _answering():
+            if gone:
+                self._client.delete(self.collection, models.PointIdsList(points=gone), wait=True)
+
+    def ids(self) -> set[str]:
+        """Of all images."""
+        found: set[str] = set()
+        offset: Any = None
+        with _answering():
+            while True:
+                records, offset = self._client.scroll(
+                    self.collection, limit=1000, offset=offset, with_payload=False, with_vectors=False
+                )
+                found |= {_hex(r.id) for r in records}
+                if offset is None:
+                    return found
+
+    def count(self) -> int:
+        """Number of images."""
+        with _answering():
+            return self._client.count(self.collection, exact=True).count
+
+    def search(self, queries: Sequence[Vectors], k: int) -> list[list[Hit]]:
+        """Per query at most k hits, best first, ties by id. One request for all queries."""
+        from qdrant_client import models
+
+        many = max(PREFETCH, 4 * k)
+        requests: list[models.QueryRequest] = []
+        for query in queries:
+            nearest: dict[str, Any] = dict(query.dense)
+            if query.words.indices:
+                nearest["words"] = models.SparseVector(indices=query.words.indices, values=query.words.values)
+            found = [models.Prefetch(query=q, using=n, limit=many) for n, q in nearest.items()]
+            union = many * len(found)
+            fused = models.RrfQuery(rrf=models.Rrf(k=RRF_K))
+            requests.append(models.QueryRequest(prefetch=found, query=fused, limit=union))
+            requests += [models.QueryRequest(prefetch=found, query=q, using=n, limit=union) for n, q in nearest.items()]
+        with _answering():
+            answers = self._client.query_batch_points(self.collection, requests) if requests else []
+        return _hits(queries, [answer.points for answer in answers], k)
+
+    def drop(self) -> None:
+        """Take away everything, for good."""
+        with _answering():
+            self._client.delete_collection(self.collection)
+
+    def close(self) -> None:
+        """Nothing: whoever made the client closes it."""
+
+
+def _hits(queries: Sequence[Vectors], answers: Sequence[Sequence[Any]], k: int) -> list[list[Hit]]:
+    """Answers in the order asked: per query the fused ranking, then one ranking per encoder."""
+    rest, found = iter(answers), []
+    for query in queries:
+        names = [*query.dense, *(["words"] if query.words.indices else [])]
+        fused = next(rest)
+        raw = {name: {point.id: point.score for point in next(rest)} for name in names}
+        # An image that shares no word with the query is in no sparse ranking: its BM25 is 0 by definition.
+        zero = {"words": 0.0}
+        hits = [
+            Hit(_hex(p.id), p.score, zero | {name: scores[p.id] for name, scores in raw.items() if p.id in scores})
+            for p in fused
+        ]
+        found.append(sorted(hits, key=lambda hit: (-hit.score, hit.id))[:k])
+    return found
+
+
+def _hex(point_id: Any) -> str:
+    return UUID(str(point_id)).hex
+
+
+class _answering:  # reads as a statement: with _answering(): ...
+    """Turns a server that does not answer, or refuses, into a LibraryError with the next step."""
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, _kind: Any, error: BaseException | None, _trace: Any) -> None:
+        from qdrant_client.http.exceptions import ApiException
+
+        if isinstance(error, (ApiException, OSError)):
+            words = " ".join(str(error).split())[:200]
+            raise LibraryError(
+                f"The Qdrant server did not do its part ({words}): check QDRANT_URL and its log."
+            ) from error
+
+
+def server(url: str, api_key: str = "") -> QdrantClient:
+    """A client for `url`, or in this process for ":memory:". Raises NotInstalled, naming what to install."""
+    from limner.errors import NotInstalled
+
+    try:
+        from qdrant_client import QdrantClient
+    except ImportError as error:
+        raise NotInstalled("QDRANT_URL needs Qdrant's client: pip install 'limner[qdrant]'") from error
+    return QdrantClient(location=url, api_key=api_key or None)

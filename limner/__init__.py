@@ -19,15 +19,15 @@ if TYPE_CHECKING:
     from limner.document import Article, Brief, Candidate, Illustration, Selection, Spot
     from limner.errors import LimnerError
     from limner.settings import Settings
-    from limner.workflows.api import build_context, build_graph, compose, export, illustrate
     from limner.workflows.context import Context
+    from limner.workflows.run import build_context, build_graph, compose, export, illustrate
 
 _HOMES = {
     "limner.document": ("Article", "Brief", "Candidate", "Illustration", "Selection", "Spot"),
     "limner.errors": ("LimnerError",),
     "limner.settings": ("Settings",),
     "limner.workflows.context": ("Context",),
-    "limner.workflows.api": ("build_context", "build_graph", "compose", "export", "illustrate"),
+    "limner.workflows.run": ("build_context", "build_graph", "compose", "export", "illustrate"),
 }
 _WHERE = {name: home for home, names in _HOMES.items() for name in names}
 

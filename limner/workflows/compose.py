@@ -22,6 +22,8 @@ from limner.workflows.state import ComposeState, Event
 
 Graph = CompiledStateGraph[ComposeState, Any, ComposeState, ComposeState]
 
+Update = dict[str, Any]  # the keys of ComposeState that a node replaces
+
 # A turn of the graph per spot; LangGraph's default of 25 turns would end an article of 25 spots.
 TURNS = 2000
 
@@ -33,13 +35,13 @@ def build_graph(context: Context, checkpointer: BaseCheckpointSaver | None = Non
     with the illustrated article. Custom stream events are `Event`s.
     """
 
-    def write(state: ComposeState) -> ComposeState:
+    def write(state: ComposeState) -> Update:
         send = get_stream_writer()
         article = context.write(state["brief"], lambda text: send(Event(kind="text", step="write", text=text)))
         stopped = next((n for n in article.notes if n.startswith("The token budget")), "")
         return {"article": article, "stopped": stopped}
 
-    def spot(state: ComposeState) -> ComposeState:
+    def spot(state: ComposeState) -> Update:
         article, brief = state["article"], state["brief"]
         if brief.images == 0 or not article.paragraphs:
             return {"spots": []}
@@ -51,12 +53,12 @@ def build_graph(context: Context, checkpointer: BaseCheckpointSaver | None = Non
         _send("spot", len(spots), len(spots), note)
         return {"spots": spots, "article": article.noted(note, *context.notes("spotter"))}
 
-    def retrieve(state: ComposeState) -> ComposeState:
+    def retrieve(state: ComposeState) -> Update:
         candidates = context.retrieve(state["spots"])
         _send("retrieve", len(candidates), len(state["spots"]))
         return {"candidates": candidates}
 
-    def select(state: ComposeState) -> ComposeState:
+    def select(state: ComposeState) -> Update:
         done, spots = state.get("selections", []), state["spots"]
         chosen = _chosen(done)
         found = state["candidates"]
@@ -68,14 +70,15 @@ def build_graph(context: Context, checkpointer: BaseCheckpointSaver | None = Non
         _send("select", len(done) + len(new), len(spots))
         return {"selections": [*done, *new]}
 
-    def arrange(state: ComposeState) -> ComposeState:
+    def arrange(state: ComposeState) -> Update:
         brief, selections = state["brief"], state.get("selections", [])
         prefer = frozenset(r.image_id for r in brief.references)
         kept, why = best_set(state["article"], selections, brief.images, prefer=prefer)
         article = illustrated(state["article"], selections, kept, why)
         article = article.noted(*context.notes("selector"), *(_fallback(s) for s in article.selections))
         _send("arrange", len(article.illustrations), len(article.illustrations))
-        return {"article": article.model_copy(update={"made_with": context.provenance(state["brief"])})}
+        made_with = {**article.made_with, **context.provenance(brief)}
+        return {"article": article.model_copy(update={"made_with": made_with})}
 
     graph = StateGraph(ComposeState)
     graph.add_node("write", write)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -15,14 +16,14 @@ from limner.agents import selector, spotter, writer
 from limner.agents.ask import Meter, Role, Speaker
 from limner.agents.dialects import Dialect, dialect_for
 from limner.document import Article, Brief, Candidate, Selection, Spot
-from limner.errors import BadInput
+from limner.errors import BadInput, LibraryError
 from limner.settings import Settings
 
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
 
     from limner.tools.encoders import Encoders
-    from limner.tools.library import Library
+    from limner.tools.library import Connect, Library
     from limner.workflows.embedded import EmbeddedServer
 
 CANDIDATES = 50  # images per spot that arrange may weigh; the selector is shown the best four of them
@@ -50,7 +51,7 @@ class Context:
         if self.dialect("writer") == "small":
             from limner.agents.stepwise import write_in_steps
 
-            return write_in_steps(brief, speaker, emit, self._similarity)
+            return write_in_steps(brief, speaker, emit, self.similarity)
         seen = [r for r in brief.references if self.sees("writer")]
         return writer.write(brief, speaker, emit, reference_images=[self._data_url(r.image_id) for r in seen])
 
@@ -178,6 +179,12 @@ class Context:
         speaker.llama_cpp, speaker.where = True, "the embedded model"
         return speaker
 
+    def embedded(self, role: Role) -> bool:
+        """Whether this role is left to the embedded model: no chat model, no server and no name was given for it."""
+        s = self.settings
+        named = (s.model_url, s.model, getattr(s, f"{role}_url"), getattr(s, f"{role}_model"))
+        return role not in self.models and not any(named)
+
     def start_embedded(self) -> EmbeddedServer:
         """Start the embedded server in the background, or return the one that is running."""
         from limner.workflows.embedded import embedded_server
@@ -211,19 +218,35 @@ class Context:
         return self._urls[image_id]
 
     def _holder(self, image_id: str) -> Library:
-        return next(library for library in self.libraries if library.has(image_id))
+        for library in self.libraries:
+            with suppress(LibraryError):
+                library.record(image_id)
+                return library
+        names = ", ".join(library.name for library in self.libraries)
+        raise LibraryError(f"No library of {names} has the image {image_id[:64]}. Give the library that it came from.")
 
-    def _similarity(self, texts: Sequence[str], others: Sequence[str]) -> Any:
+    def similarity(self, texts: Sequence[str], others: Sequence[str]) -> Any:
         """Cosine of each of `texts` with each of `others`: (n, m) float32."""
         encoder = self.encoders.caption
         return encoder.encode_texts(list(texts)) @ encoder.encode_texts(list(others)).T
+
+    @cached_property
+    def connect(self) -> Connect | None:
+        """How libraries reach their vectors: a Qdrant server by its URL, None for a folder each."""
+        url, key = self.settings.qdrant_url, self.settings.qdrant_api_key.get_secret_value()
+        if not url:
+            return None
+        from limner.tools.store import ServerStore, server
+
+        client = server(url, key)
+        return lambda _folder, collection, sizes: ServerStore(client, collection, sizes)
 
     @cached_property
     def encoders(self) -> Encoders:
         """The encoders that the libraries were made with."""
         from limner.tools.encoders import default_encoders
 
-        return default_encoders(self.settings)
+        return default_encoders(clip_model=self.settings.clip_model, threads=self.settings.threads)
 
 
 # --- reaching models -----------------------------------------------------------------------------------------------

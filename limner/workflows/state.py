@@ -7,8 +7,8 @@ from typing import Any, TypedDict
 from limner.document import Article, Brief, Candidate, Selection, Spot
 
 
-class ComposeState(TypedDict, total=False):
-    """All keys are replaced whole by the node that made them; a missing key is work not done yet."""
+class ComposeState(TypedDict):
+    """All keys are replaced whole by the node that made them; a key that is missing is work not done yet."""
 
     brief: Brief
     article: Article

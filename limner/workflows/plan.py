@@ -1,0 +1,92 @@
+"""What a composition would do, before anything is asked or paid for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import ceil
+from typing import TYPE_CHECKING
+
+from limner.agents import selector, spotter, writer
+from limner.agents.ask import IMAGE_TOKENS, Meter, estimate_tokens, text_tokens
+from limner.agents.dialects import dialect_for, instruct
+from limner.document import Article, Brief, Paragraph
+
+if TYPE_CHECKING:
+    from limner.agents.ask import Role
+    from limner.settings import Settings
+    from limner.workflows.context import Context
+    from limner.workflows.run import Start
+
+# What writers were seen to answer to a bare title: 7B to 70B instruction models write 700 to 1 000 words in about
+# eight paragraphs. An outline or a long brief moves this; hence "about".
+PARAGRAPHS, WORDS = 8, 110
+
+
+def plan(start: Start, settings: Settings, libraries: Sequence[str]) -> list[str]:
+    """One line per step: calls, images, rough tokens. Asks no server and starts none."""
+    from limner.workflows.context import Context
+
+    context = Context(settings, [], {}, Meter())
+    brief = start["brief"]
+    article = start.get("article")
+    lines, total, small = [], 0, {}
+    for role in ("writer", "spotter", "selector"):
+        small[role] = (settings.dialect or _dialect(context, role)) == "small"
+    if article is None:
+        calls, tokens = _writing(brief, small["writer"])
+        total += tokens
+        lines.append(f"write     about {calls} call{'s' * (calls > 1)} to {_name(context, 'writer')}, {tokens} tokens")
+        article = _imagined(brief)
+    text = round(text_tokens(instruct.numbered(article)))
+    spots = spotter.how_many(article, brief.images)
+    lines.append(_spotting(context, article, spots, text, small["spotter"]))
+    total += 0 if small["spotter"] else text + spots * spotter.TOKENS_PER_SPOT
+    lines.append(f"retrieve  one query for all places, in {', '.join(libraries) or 'the starter library'}")
+    if small["selector"]:
+        lines.append("select    by similarity, no call")
+    else:
+        looks = ceil(spots * 1.25)  # a second look where the model is not sure; seldom more than one in four
+        window = min(text, spotter.WINDOW_TOKENS)
+        images = selector.SHOWN + min(spots, selector.SEEN_BEFORE) // 2
+        tokens = looks * (window + 200 + images * IMAGE_TOKENS)
+        total += tokens
+        lines.append(
+            f"select    about {looks} calls to {_name(context, 'selector')}, {images} images in each, {tokens} tokens"
+        )
+    wanted = "as many as fit" if brief.images == "auto" else str(brief.images)
+    lines.append(f"arrange   images in the article: {wanted}")
+    lines.append(f"in all    about {total} tokens, most of them the article again, which servers keep in their cache")
+    return lines
+
+
+def _writing(brief: Brief, small: bool) -> tuple[int, int]:
+    prompt = estimate_tokens(instruct.ask_article(brief))
+    if small:
+        return PARAGRAPHS + 1, (PARAGRAPHS + 1) * (min(prompt, 400) + 150)
+    return 1, prompt + min(round(PARAGRAPHS * WORDS * 1.4), writer.MAX_TOKENS)
+
+
+def _spotting(context: Context, article: Article, spots: int, text: int, small: bool) -> str:
+    if small:
+        return "spot      from the text, no call"
+    calls = len(spotter.windows(article))
+    tokens = text + spots * spotter.TOKENS_PER_SPOT
+    name = _name(context, "spotter")
+    return f"spot      {calls} call{'s' * (calls > 1)} to {name}, up to {spots} places, about {tokens} tokens"
+
+
+def _name(context: Context, role: Role) -> str:
+    settings = context.settings
+    if context.embedded(role):
+        return "the embedded SmolLM2-135M"
+    return getattr(settings, f"{role}_model") or settings.model or "the server's first model"
+
+
+def _dialect(context: Context, role: Role) -> str:
+    return dialect_for("smollm2-135m" if context.embedded(role) else _name(context, role))
+
+
+def _imagined(brief: Brief) -> Article:
+    """An article of the usual size, for estimates."""
+    words = "word " * WORDS
+    return Article(title=brief.text[:60], body=tuple(Paragraph(id=f"b{n}", text=words) for n in range(PARAGRAPHS)))

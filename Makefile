@@ -1,0 +1,30 @@
+# The commands people use here. `make` alone lists them.
+.DEFAULT_GOAL := help
+
+help: ## list the commands
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+test: ## all tests, as CI runs them
+	uv run pytest
+
+fast: ## the tests that start no embedded model
+	uv run pytest -m "not embedded" -n 2
+
+lint: ## ruff and pyright
+	uv run --group lint ruff check . && uv run --group lint ruff format --check . && uv run --group lint pyright
+
+fix: ## let ruff put right what it can
+	uv run --group lint ruff check --fix . && uv run --group lint ruff format .
+
+hooks: ## run the linters before each commit
+	uv run --group lint pre-commit install
+
+bench: ## the tables of bench/, printed anew (about ten minutes; SPLIT=folder of illustrated articles)
+	uv run bench/overhead.py
+	uv run bench/small.py
+	uv run bench/illustrate.py $(or $(SPLIT),../shared/bench/astronomy-dev)
+
+clip: ## the tests of the CLIP encoder (installs torch into .venv-clip)
+	UV_PROJECT_ENVIRONMENT=.venv-clip uv run --extra clip pytest -m clip
+
+.PHONY: help test fast lint fix hooks bench clip

@@ -116,7 +116,7 @@ def _file_names(article: Article, images: Images) -> dict[str, str]:
         if i.image_id in names:
             continue
         short = re.sub("[^0-9a-z]", "", i.image_id.lower())[:8]
-        stem = "-".join(part for part in (_cut(slug(i.caption), 48), short) if part)
+        stem = "-".join(part for part in (_cut(slug(_line(i.caption) or _alt(i) or "image"), 48), short) if part)
         suffix = _kind(images(i.image_id)[0], i.image_id)[0]
         name, n = f"images/{stem}{suffix}", 1
         while name in names.values():
@@ -209,7 +209,7 @@ def to_markdown(article: Article, files: Mapping[str, str]) -> str:
     files: image id -> path of the image file, relative to where the Markdown will stand.
     A draft (`made_with["draft"]`) keeps its text character for character, and credits stand in the caption lines. A
     composed article has raw HTML and images in its text turned into plain text, and a list of credits at its end.
-    Raises BadInput for a file name that leads out of the folder.
+    Raises BadInput for a file name that leads out of the folder, KeyError for an image without a file.
     """
     return "".join(text for _, text in _pieces(article, files))
 
@@ -281,7 +281,8 @@ def _between(before: str, figures: Sequence[str], newline: str, at_end: bool) ->
 
 def _figure(i: Illustration, file: str, newline: str) -> str:
     """The image, a hard line break, its caption in italics and its credit in brackets; no blank line within."""
-    return f"![{_escaped(_alt(i))}]({_target(file)})\\{newline}{_caption_line(i)}".removesuffix(f"\\{newline}")
+    image, caption = f"![{_escaped(_alt(i))}]({_target(file)})", _caption_line(i)
+    return f"{image}\\{newline}{caption}" if caption else image
 
 
 def _caption_line(i: Illustration) -> str:
@@ -296,9 +297,10 @@ def _credits(article: Article, newline: str) -> str:
     for n, i in enumerate(_credited(article), 1):
         caption = _escaped(i.caption) or _escaped(_alt(i))
         lines.append(f"{n}. " + " — ".join(part for part in (caption, _escaped(_attribution(i))) if part))
-    before = "".join(text for text in (article.source, _open_fence(article, newline)))
+    fence = _open_fence(article, newline)
+    before = article.source + fence
     gap = "" if _BLANK_LINE.search(before) else newline if before.endswith(("\n", "\r")) else newline * 2
-    return _open_fence(article, newline) + gap + newline.join(lines) + newline
+    return fence + gap + newline.join(lines) + newline
 
 
 def _open_fence(article: Article, newline: str) -> str:
@@ -737,7 +739,7 @@ def _staged(folder: Path) -> Iterator[Path]:
     stage = folder.parent / f".limner-{secrets.token_hex(4)}.part"
     made: list[Path] = []
     try:
-        made = _make_parents(folder.parent)
+        _make_parents(folder.parent, made)
         stage.mkdir()
         yield stage
         _publish(stage, folder)
@@ -751,12 +753,12 @@ def _staged(folder: Path) -> Iterator[Path]:
         raise
 
 
-def _make_parents(parent: Path) -> list[Path]:
-    """Create a folder and those above it; returns the created ones, topmost first."""
+def _make_parents(parent: Path, made: list[Path]) -> None:
+    """Create a folder and those above it; `made` gets each one as it appears, so that a failure can be undone."""
     missing = [p for p in (parent, *parent.parents) if not p.exists()]
     for p in reversed(missing):
         p.mkdir()
-    return missing[::-1]
+        made.append(p)
 
 
 def _publish(stage: Path, folder: Path) -> None:
@@ -764,7 +766,8 @@ def _publish(stage: Path, folder: Path) -> None:
     if not folder.exists():
         stage.rename(folder)
     else:
-        (folder / "images").mkdir(exist_ok=True) if (stage / "images").exists() else None
+        if (stage / "images").exists():
+            (folder / "images").mkdir(exist_ok=True)
         # Images first: at no moment does a text point at an image that is not there.
         for path in sorted(stage.rglob("*"), key=lambda p: p.parent == stage):
             if path.is_file():
@@ -810,7 +813,14 @@ def _compare(path: Path, what: str, wanted: Iterable[str], found: Iterable[str])
 
 
 def _figures(article: Article) -> list[Illustration]:
-    return [b for b in article.blocks() if isinstance(b, Illustration)]
+    """The illustrations in reading order. Raises ExportFailed for one that has no place in the text."""
+    placed = [b for b in article.blocks() if isinstance(b, Illustration)]
+    lost = next((i for i in article.illustrations if i not in placed), None)
+    if lost is not None:
+        raise ExportFailed(
+            f"Image {_line(lost.image_id)} stands after {_line(lost.after)}, which the text has not. Compose it again."
+        )
+    return placed
 
 
 def _check_files(article: Article, path: Path) -> None:

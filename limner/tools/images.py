@@ -109,8 +109,9 @@ def displayable(data: bytes, *, max_pixels: int = MAX_PIXELS) -> tuple[bytes, st
     animation stay, and so does their metadata, GPS position included. BMP, TIFF, HEIC and SVG become PNG, upright and
     without metadata. Raises ImageUnreadable.
     """
-    picture = _open(data, max_pixels)
-    suffix = "" if is_svg(data) else _AS_IS.get(picture.format or "", "")
+    if is_svg(data):
+        return draw_svg(data, max_pixels=max_pixels), ".png"
+    suffix = _AS_IS.get(_open(data, max_pixels).format or "", "")
     if suffix:
         size_of(data, max_pixels=max_pixels)
         return data, suffix

@@ -16,8 +16,9 @@ import sqlite3
 import stat
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import asdict, astuple, dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 from uuid import uuid4
@@ -39,7 +40,6 @@ from limner.tools.images import Described
 from limner.tools.store import PATIENCE, EdgeStore, Store, Vectors
 
 FORMAT = 1  # of the records; raised when an older limner could not read them
-BATCH = 32  # images between two commits: what a kill costs, about half a second of encoding
 
 Progress = Callable[[int, int], None]
 """Called with the number of files done and of all files, after each batch."""
@@ -93,6 +93,11 @@ class Report:
 class Source(Protocol):
     """Where a library's images come from."""
 
+    @property
+    def batch(self) -> int:
+        """Images between two commits: what a kill costs."""
+        ...
+
     def scan(self) -> Scan:
         """The files there are."""
         ...
@@ -112,6 +117,8 @@ class Source(Protocol):
 
 class Folders:
     """Folders of a person's images."""
+
+    batch = 32  # a few seconds of decoding and encoding
 
     def __init__(self, folders: Iterable[str | Path], *, max_pixels: int = images.MAX_PIXELS) -> None:
         """Raises LibraryMissing when one is not there."""
@@ -155,7 +162,7 @@ class Library:
     def __init__(self, home: Path, name: str, encoders: Encoders, connect: Connect | None, patience: float) -> None:
         self.home, self.name, self.encoders, self.patience = home, name, encoders, patience
         self.path = _path(home, name)
-        self._connect = connect or self._edge
+        self._connect = connect or partial(_edge, patience)
 
     @classmethod
     def create(
@@ -203,6 +210,19 @@ class Library:
                 f"The library {name} was made with {_named(made)}, and at hand are {_named(have)}: {library._rebuild}."
             )
         return library
+
+    @classmethod
+    def open_or_create(
+        cls, home: Path, name: str, encoders: Encoders, *, connect: Connect | None = None, patience: float = PATIENCE
+    ) -> Library:
+        """The library of that name, made if it is not there. Raises what `open` and `create` do."""
+        check_name(name)
+        if name not in libraries(home):
+            try:
+                return cls.create(home, name, encoders, connect=connect, patience=patience)
+            except BadInput:  # another process was quicker
+                return cls.open(home, name, encoders, connect=connect, patience=patience)
+        return cls.open(home, name, encoders, connect=connect, patience=patience)
 
     @property
     def _rebuild(self) -> str:
@@ -307,11 +327,7 @@ class Library:
 
     def remove(self) -> None:
         """Delete the library: records and vectors, never an image file."""
-        with self._writing():
-            if (self.path / _RECORDS).exists():
-                with self._store() as store:
-                    store.drop()
-            shutil.rmtree(self.path, ignore_errors=False)
+        remove(self.home, self.name, connect=self._connect, patience=self.patience)
 
     # -- parts
 
@@ -343,31 +359,32 @@ class Library:
 
     @contextmanager
     def _store(self) -> Iterator[Store]:
-        store = self._connect(self.path / "vectors", f"limner-{self.name}-{self.meta('uid')}", self.encoders.sizes)
+        store = self._connect(self.path / "vectors", _collection(self.name, self.meta("uid")), self.encoders.sizes)
         try:
             yield store
         finally:
             store.close()
 
-    def _edge(self, path: Path, _collection: str, sizes: dict[str, int]) -> Store:
-        return EdgeStore(path, sizes, patience=self.patience)
-
     @contextmanager
     def _writing(self) -> Iterator[None]:
-        """One process at a time changes a library; the lock lies beside it, so that it may be removed."""
-        from filelock import FileLock, Timeout
-
-        lock = FileLock(self.path.with_name(f".{self.name}.lock"), timeout=self.patience, thread_local=False)
-        try:
-            lock.acquire()
-        except Timeout as error:
-            raise LibraryBusy(
-                f"Another limner is writing the library {self.name}: try again when it is done."
-            ) from error
-        try:
+        with _locked(self.home, self.name, self.patience):
             yield
-        finally:
-            lock.release()
+
+
+@contextmanager
+def _locked(home: Path, name: str, patience: float) -> Iterator[None]:
+    """One process at a time changes a library. The lock lies beside it, so that the library may be removed."""
+    from filelock import FileLock, Timeout
+
+    lock = FileLock(_path(home, f".{name}.lock"), timeout=patience, thread_local=False)
+    try:
+        lock.acquire()
+    except Timeout as error:
+        raise LibraryBusy(f"Another limner is writing the library {name}: try again when it is done.") from error
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 class _Sync:
@@ -404,7 +421,7 @@ class _Sync:
             have = store.ids()
             store.delete(have - set(known))
         missing = [record for image_id, record in known.items() if image_id not in have]
-        for batch in _batches(missing):
+        for batch in _batches(missing, self.source.batch):
             self.put(batch, {})
 
     def put(self, records: Sequence[Record], pictures: Mapping[str, Any]) -> None:
@@ -444,7 +461,7 @@ class _Sync:
                 todo.append(path)
         done, total = len(self.scan.files) - len(todo), len(self.scan.files)
         self.progress(done, total)
-        for batch in _batches(todo):
+        for batch in _batches(todo, self.source.batch):
             self.read_batch(batch)
             done += len(batch)
             self.progress(done, total)
@@ -535,7 +552,7 @@ class _Sync:
         fresh = self.images_before
         self.report.changed += sum(r.id in fresh for r in new)
         self.report.known -= sum(r.id in fresh for r in new)
-        for batch in _batches(new):
+        for batch in _batches(new, self.source.batch):
             self.put([r for r in batch if r.text != old[r.id].text], {})
             with self.library._records() as records:
                 records.executemany(_UPDATE_IMAGE, [_words_row(r) for r in batch])
@@ -610,8 +627,8 @@ def _named(names: Mapping[str, str]) -> str:
     return " + ".join(names.values())
 
 
-def _batches(items: Sequence[Any]) -> Iterator[Sequence[Any]]:
-    return (items[start : start + BATCH] for start in range(0, len(items), BATCH))
+def _batches(items: Sequence[Any], size: int) -> Iterator[Sequence[Any]]:
+    return (items[start : start + size] for start in range(0, len(items), size))
 
 
 # --- files ---------------------------------------------------------------------------------------------------------
@@ -647,6 +664,43 @@ def _for_clip(data: bytes) -> Any:
 # --- finding libraries -----------------------------------------------------------------------------------------------
 
 _NAME = re.compile(r"\w[\w.-]{0,63}")
+
+
+def remove(home: Path, name: str, *, connect: Connect | None = None, patience: float = PATIENCE) -> None:
+    """Delete a library, whichever encoders made it: records and vectors, never an image file. Raises LibraryMissing."""
+    check_name(name)
+    if name not in libraries(home):
+        raise _missing(home, name)
+    with _locked(home, name, patience):
+        with closing(sqlite3.connect(_path(home, name) / _RECORDS)) as records:
+            uid = _uid(records)
+        store = (connect or partial(_edge, patience))(_path(home, name) / "vectors", _collection(name, uid), {})
+        try:
+            store.drop()
+        finally:
+            store.close()
+        # Out of the way in one step: a kill must not leave a library that is half one.
+        shutil.rmtree(_path(home, name).rename(_path(home, f".{name}.{uuid4().hex[:12]}")))
+
+
+def _uid(records: sqlite3.Connection) -> str:
+    try:
+        return _meta(records, "uid")
+    except sqlite3.DatabaseError:
+        return ""  # not readable as a library any more, which is a reason to remove it, not to refuse
+
+
+def _missing(home: Path, name: str) -> LibraryMissing:
+    there = ", ".join(libraries(home)) or "none yet"
+    return LibraryMissing(f"No library {name} (there are: {there}). Make it: `limner library add {name} FOLDER`.")
+
+
+def _edge(patience: float, path: Path, _collection: str, sizes: dict[str, int]) -> Store:
+    return EdgeStore(path, sizes, patience=patience)
+
+
+def _collection(name: str, uid: str) -> str:
+    return f"limner-{name}-{uid}"  # with the uid, since homes of several people may share a server
 
 
 def check_name(name: str) -> None:
@@ -685,8 +739,7 @@ def index(
     roots = Folders(folders).roots  # before anything is made
     check_name(name)
     new = name not in libraries(home)
-    make = Library.create if new else Library.open
-    library = make(home, name, encoders, connect=connect, patience=patience)
+    library = Library.open_or_create(home, name, encoders, connect=connect, patience=patience)
     try:
         return library, library.add(roots, on_progress, max_pixels=max_pixels)
     except LibraryEmpty:

@@ -3,6 +3,12 @@
 All queries of an article go in one request. Qdrant fuses each query's rankings, and in the same request scores every
 image that any ranking brought by every encoder, so that raw scores are known also where an image was found by one
 encoder alone.
+
+Fusion is distribution-based (DBSF): each encoder's scores are scaled by their mean and deviation over what it brought,
+then added. Unlike reciprocal ranks (RRF) it keeps by how much one image fits better than the next. On
+291 figures of a textbook, with the paragraph before each as the query and its image to be found among 323, the mean
+reciprocal rank by captions and alternative texts was 0.731 (RRF with k = 60: 0.718, k = 2: 0.730; MiniLM alone 0.687,
+BM25 alone 0.695), and by alternative texts 0.591 (0.563, 0.584; 0.562, 0.531).
 """
 
 from __future__ import annotations
@@ -10,6 +16,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 from uuid import UUID
@@ -23,7 +30,6 @@ if TYPE_CHECKING:
     from qdrant_client import QdrantClient
 
 PREFETCH = 64  # images each encoder brings to the fusion; at least 4 times k
-RRF_K = 60  # Cormack, Clarke and Büttcher 2009, who found results to change little around it
 PATIENCE = 60.0  # seconds to wait for another process that holds a folder
 
 
@@ -51,7 +57,7 @@ class Hit:
     id: str
     """32 hexadecimal digits."""
     score: float
-    """Fused; comparable within one query."""
+    """Fused, 0 to the number of encoders or a little beyond; comparable within one query."""
     scores: dict[str, float] = field(default_factory=dict)
     """Raw: cosine per dense vector, BM25 for `words`; comparable over queries."""
 
@@ -105,13 +111,11 @@ class EdgeStore:
             raise LibraryBusy(
                 f"Another program has held {folder} for {patience:g} s: try again when it is done."
             ) from error
-        try:
-            self._shard = self._open()
-        except BaseException:
-            self._lock.release()
-            raise
+        self._opened = False
 
-    def _open(self) -> Any:
+    @cached_property
+    def _shard(self) -> Any:
+        """Opened when first needed: dropping a damaged one must be possible."""
         import qdrant_edge as edge
 
         config = edge.EdgeConfig(
@@ -122,14 +126,15 @@ class EdgeStore:
             wal_enabled=False,
         )
         try:
-            if any(self.folder.iterdir()):
-                return edge.EdgeShard.load(str(self.folder), config)
-            return edge.EdgeShard.create(str(self.folder), config)
+            made = edge.EdgeShard.load if any(self.folder.iterdir()) else edge.EdgeShard.create
+            shard = made(str(self.folder), config)
         except Exception as error:  # the binding raises plain Exception for all that can go wrong
             words = " ".join(str(error).split())[:200]
             raise LibraryError(
                 f"The vectors in {self.folder} cannot be opened ({words}): delete that folder and add the images again."
             ) from error
+        self._opened = True
+        return shard
 
     def upsert(self, points: Iterable[tuple[str, Vectors]]) -> None:
         """Add or replace. On disk when it returns."""
@@ -177,7 +182,7 @@ class EdgeStore:
                 nearest["words"] = edge.Query.Nearest(edge.SparseVector(*query.words), using="words")
             found = [edge.Prefetch(limit=many, query=q) for q in nearest.values()]
             union = many * len(found)
-            fused: Any = edge.Fusion.Rrf(k=RRF_K)
+            fused: Any = edge.Fusion.Dbsf()
             requests.append(edge.QueryRequest(limit=union, prefetches=found, query=fused))
             requests += [edge.QueryRequest(limit=union, prefetches=found, query=q) for q in nearest.values()]
         answers = self._shard.query_batch(edge.QueryBatchRequest(requests)) if requests else []
@@ -185,25 +190,30 @@ class EdgeStore:
 
     def drop(self) -> None:
         """Take away everything, for good."""
-        self._shard.close()
+        self._close_shard()
         shutil.rmtree(self.folder)
 
     def close(self) -> None:
         """Let go of the folder."""
         try:
-            self._shard.close()
+            self._close_shard()
         finally:
             self._lock.release()
+
+    def _close_shard(self) -> None:
+        if self._opened:
+            self._opened = False
+            self._shard.close()
 
 
 class ServerStore:
     """A collection on a Qdrant server; the client is shared and stays open. Raises LibraryError if none answers."""
 
     def __init__(self, client: QdrantClient, collection: str, sizes: dict[str, int]) -> None:
-        """collection: made if it is not there; sizes: per dense vector its size."""
+        """collection: made if it is not there; sizes: per dense vector its size, {} to drop what is there."""
         self._client, self.collection = client, collection
         with _answering():
-            if not client.collection_exists(collection):
+            if sizes and not client.collection_exists(collection):
                 self._create(sizes)
 
     def _create(self, sizes: dict[str, int]) -> None:
@@ -269,7 +279,7 @@ class ServerStore:
                 nearest["words"] = models.SparseVector(indices=query.words.indices, values=query.words.values)
             found = [models.Prefetch(query=q, using=n, limit=many) for n, q in nearest.items()]
             union = many * len(found)
-            fused = models.RrfQuery(rrf=models.Rrf(k=RRF_K))
+            fused = models.FusionQuery(fusion=models.Fusion.DBSF)
             requests.append(models.QueryRequest(prefetch=found, query=fused, limit=union))
             requests += [models.QueryRequest(prefetch=found, query=q, using=n, limit=union) for n, q in nearest.items()]
         with _answering():

@@ -1,0 +1,70 @@
+"""Spots to candidates: one search a library for all spots of an article, then one ranking a spot over all libraries."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from statistics import fmean, stdev
+from typing import TYPE_CHECKING
+
+from limner.document import Candidate, Spot
+from limner.errors import LibraryEmpty
+
+if TYPE_CHECKING:
+    from limner.tools.library import Library
+
+
+def retrieve(libraries: Sequence[Library], spots: Sequence[Spot], k: int) -> dict[str, list[Candidate]]:
+    """The k images that fit each spot's search caption best, best first, by the spot's id.
+
+    An image that several libraries hold comes once, from where it scores best. Raises LibraryEmpty without libraries
+    or when one of them holds no image.
+    """
+    if not libraries:
+        raise LibraryEmpty("No library to take images from: name one with --library DIR.")
+    if not spots:
+        return {}
+    found = [library.search([spot.search for spot in spots], k) for library in libraries]
+    return {spot.id: merge([answers[n] for answers in found], k) for n, spot in enumerate(spots)}
+
+
+def merge(rankings: Sequence[Sequence[Candidate]], k: int) -> list[Candidate]:
+    """One ranking of several libraries' candidates for the same spot: at most k, best first, each image once.
+
+    A fused score says how an image stands out in its own library, so the best of a poor library would equal the best
+    of a good one. Raw scores are comparable; they are fused again over all candidates, in the way of `fuse`.
+    """
+    rankings = [ranking for ranking in rankings if ranking]
+    if len(rankings) < 2:
+        return list(*rankings)[:k]
+    together = _once([candidate for ranking in rankings for candidate in ranking])
+    scored = zip(fuse([c.scores for c in together]), together, strict=True)
+    merged = [candidate.model_copy(update={"score": score}) for score, candidate in scored]
+    return sorted(merged, key=lambda c: (-c.score, c.image_id))[:k]
+
+
+def fuse(rows: Sequence[Mapping[str, float]]) -> list[float]:
+    """Distribution-based score fusion, as Qdrant does it for one library: per encoder from mean - 3 deviations, 0, to
+    mean + 3 deviations, 1; then added. rows: raw scores by encoder, one row an image; a missing one adds nothing.
+    """
+    total = [0.0] * len(rows)
+    for encoder in sorted({name for row in rows for name in row}):
+        scores = {n: row[encoder] for n, row in enumerate(rows) if encoder in row}
+        mean = fmean(scores.values())
+        deviation = stdev(scores.values()) if len(scores) > 1 else 0.0
+        for n, score in scores.items():
+            total[n] += 0.5 + (score - mean) / (6 * deviation) if deviation else 0.5
+    return total
+
+
+def _once(candidates: Sequence[Candidate]) -> list[Candidate]:
+    """Each image once: of several libraries' words for it those that came with the best scores."""
+    best: dict[str, Candidate] = {}
+    for candidate in candidates:
+        other = best.get(candidate.image_id)
+        if other is None or _raw(candidate) > _raw(other):
+            best[candidate.image_id] = candidate
+    return list(best.values())
+
+
+def _raw(candidate: Candidate) -> tuple[float, float, bool]:
+    return candidate.scores.get("caption", 0.0), candidate.scores.get("words", 0.0), candidate.described

@@ -8,13 +8,15 @@ TGI fetch whatever `![](url)` they find in a message).
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
+from functools import reduce
 from typing import Any, Literal, TypeVar
 
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, HumanMessage
+from langchain_core.messages.ai import add_usage
 
 from limner.errors import BudgetReached, ModelRefused, ModelUnreachable, UnreadableReply
 
@@ -111,23 +113,18 @@ class Speaker:
         prompt = estimate_tokens(messages)
         self.meter.allow(prompt, max_tokens)
         options = self._options(max_tokens, temperature, seed, extra)
-        whole: AIMessageChunk | None = None
-        chunks = characters = 0
-        for chunk in self._stream(messages, stop, options):
-            whole = chunk if whole is None else whole + chunk
-            chunks, characters = chunks + 1, characters + len(chunk.text)
-            # A server that ignores max_tokens must not fill the memory: no token is longer than 32 characters on
-            # average, and none comes in more than two chunks.
-            if characters > 32 * max_tokens + 1000 or chunks > 2 * max_tokens + 100:
-                raise ModelRefused(
-                    f"{self._server} sent more than the {max_tokens} tokens asked for and did not stop. "
-                    "Check the server, or use another model (--model)."
-                )
-            if on_text and chunk.text:
-                on_text(chunk.text)
-        text = whole.text if whole is not None else ""
-        self._count(whole, prompt, text)
-        return text
+        chunks: list[AIMessageChunk] = []
+        try:
+            # Closed as soon as we stop reading, or the server goes on computing for nobody.
+            with closing(self._bounded(messages, stop, options, max_tokens)) as stream:
+                for chunk in stream:
+                    chunks.append(chunk)
+                    if on_text and chunk.text:
+                        on_text(whole_characters(chunk.text))
+        finally:
+            if chunks:  # an answer that broke off was paid for too
+                self._count(chunks, prompt)
+        return whole_characters("".join(chunk.text for chunk in chunks))
 
     def ask(
         self,
@@ -168,9 +165,10 @@ class Speaker:
             openai.OpenAI(base_url=url, api_key=key or "none", max_retries=2, timeout=timeout) as client,
         ):
             models = list(client.models.list().data)
-            if not models:
-                raise ValueError("its list of models is empty")
-            return str(models[0].id), models[0].owned_by == "llamacpp"
+            name = models[0].id if models else None
+            if not isinstance(name, str) or not name:  # the client does not check what it parsed
+                raise ValueError("its list of models names none")
+            return name, getattr(models[0], "owned_by", "") == "llamacpp"
 
     # -- one call
 
@@ -194,16 +192,28 @@ class Speaker:
             # 400 and 422 are how servers say that they do not know response_format (TGI, older vLLM and LMDeploy).
             if refused.status not in (400, 422):
                 raise
-            self.json_schema = False
-            return self.say(messages, **options)
+            reply = self.say(messages, **options)
+            self.json_schema = False  # it was the schema: an image or a text it cannot take is refused again just now
+            return reply
 
-    def _stream(
-        self, messages: Sequence[BaseMessage], stop: list[str] | None, options: dict[str, Any]
-    ) -> Iterator[AIMessageChunk]:
+    def _bounded(
+        self, messages: Sequence[BaseMessage], stop: list[str] | None, options: dict[str, Any], max_tokens: int
+    ) -> Generator[AIMessageChunk, None, None]:
+        """The chunks of an answer. A server that ignores max_tokens must not fill the memory: ModelRefused.
+
+        No token is longer than 32 characters on average, and none comes in more than two chunks.
+        """
+        chunks = characters = 0
         with self._foreign_errors():
             for chunk in self.model.stream(messages, stop=stop, **options):
                 if not isinstance(chunk, AIMessageChunk):
                     raise TypeError(f"{type(chunk).__name__} is not an AIMessageChunk")
+                chunks, characters = chunks + 1, characters + len(chunk.text)
+                if characters > 32 * max_tokens + 1000 or chunks > 2 * max_tokens + 100:
+                    raise ModelRefused(
+                        f"{self._server} sent more than the {max_tokens} tokens asked for and did not stop. "
+                        "Check the server, or use another model (--model)."
+                    )
                 yield chunk
 
     def _same(self) -> dict[str, Any]:
@@ -221,13 +231,14 @@ class Speaker:
             options["extra_body"] = extra
         return options
 
-    def _count(self, message: AIMessageChunk | None, prompt: int, text: str) -> None:
-        usage = message.usage_metadata if message is not None else None
-        if usage:
+    def _count(self, chunks: Sequence[AIMessageChunk], prompt: int) -> None:
+        if told := [chunk.usage_metadata for chunk in chunks if chunk.usage_metadata]:
+            usage = reduce(add_usage, told)
             cached = (usage.get("input_token_details") or {}).get("cache_read") or 0
             self.meter.count(self.role, usage["input_tokens"], usage["output_tokens"], cached)
         else:
-            self.meter.count(self.role, prompt, round(len(text) / CHARS_PER_TOKEN), estimated=True)
+            answer = text_tokens("".join(chunk.text for chunk in chunks))
+            self.meter.count(self.role, prompt, round(answer), estimated=True)
 
     @property
     def _server(self) -> str:
@@ -236,35 +247,44 @@ class Speaker:
     @contextmanager
     def _foreign_errors(self) -> Iterator[None]:
         """Turn what the client library raises into ours, with what to do next. Others pass as they are."""
-        import httpx
         import openai
 
         try:
             yield
-        except (openai.APITimeoutError, httpx.TimeoutException) as e:
-            raise ModelUnreachable(
-                f"{self._server} did not answer in time. Check that it is not overloaded, or raise LIMNER_TIMEOUT."
-            ) from e
         except openai.APIStatusError as e:
             raise ModelRefused(f"{self._server} answered {e.status_code}{_said(e)}. {_advice(e)}", e.status_code) from e
         except openai.APIConnectionError as e:
-            raise ModelUnreachable(
-                f"Nothing answers at {self.where or 'the model server'}. Start the server or check --model-url / "
-                "LIMNER_MODEL_URL; `limner doctor` tries it."
-            ) from e
+            raise self._unreachable(e) from e
         except openai.APIError as e:  # an error event inside a stream
-            raise ModelRefused(f"{self._server} broke off: {_one_line(str(e))}. Try again, or another model.") from e
-        except httpx.HTTPError as e:
-            raise ModelUnreachable(
-                f"The connection to {self.where or 'the model server'} broke while it was answering "
-                f"({type(e).__name__}). Check the server, then run the command again."
-            ) from e
+            said = _said(e) or f" ({_one_line(str(e))})"
+            raise ModelRefused(f"{self._server} broke off{said}. Run the command again, or use another model.") from e
         except (KeyError, TypeError, ValueError, AttributeError, IndexError) as e:
             # JSON of another shape, or HTML: the client trips over it in one of these ways.
             raise ModelRefused(
                 f"{self._server} answered with something that is not a chat completion ({_one_line(str(e))}). "
                 "Check that --model-url ends in the path of the OpenAI API, usually /v1."
             ) from e
+        except Exception as e:
+            if not _transport_error(e):
+                raise
+            raise self._unreachable(e) from e  # some versions of the client let these through
+
+    def _unreachable(self, error: BaseException) -> ModelUnreachable:
+        """What a failed connection means: nothing there, too slow, or broken off."""
+        reason = _transport_error(error)
+        if reason in ("ReadTimeout", "WriteTimeout", "PoolTimeout"):
+            return ModelUnreachable(
+                f"{self._server} did not answer in time. Check that it is not overloaded, or raise LIMNER_TIMEOUT."
+            )
+        if reason in ("ReadError", "WriteError", "CloseError", "RemoteProtocolError"):
+            return ModelUnreachable(
+                f"The connection to {self.where or 'the model server'} broke while it was answering ({reason}). Check "
+                "the server, then run the command again."
+            )
+        return ModelUnreachable(
+            f"Nothing answers at {self.where or 'the model server'}. Start the server or check --model-url / "
+            "LIMNER_MODEL_URL; `limner doctor` tries it."
+        )
 
 
 def sent_back(reply: str, reason: UnreadableReply) -> list[BaseMessage]:
@@ -315,11 +335,27 @@ def text_tokens(text: str) -> float:
     return wide + (len(text) - wide) / CHARS_PER_TOKEN
 
 
+def whole_characters(text: str) -> str:
+    """Text with the halves of surrogate pairs joined, and lone ones replaced: no file or checkpoint takes those."""
+    return text if text.isascii() else text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
 # --- what the client library says ----------------------------------------------------------------------------------
 
 
+def _transport_error(error: BaseException) -> str:
+    """Name of the transport's error behind the client's, "" if there is none.
+
+    By name, because the client carries its own transport (httpx2 today, httpx before) with classes of the same names.
+    """
+    cause: BaseException | None = error
+    while cause is not None and not type(cause).__module__.startswith("httpx"):
+        cause = cause.__cause__
+    return type(cause).__name__ if cause is not None else ""
+
+
 def _one_line(text: str, limit: int = 160) -> str:
-    text = " ".join(text.split())
+    text = "".join(c for c in " ".join(text.split()) if c.isprintable())  # a server's escape codes reach no terminal
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
 
@@ -328,7 +364,9 @@ def _said(error: Any) -> str:
     body = error.body
     if isinstance(body, dict):
         body = body.get("message") or body.get("error") or body.get("detail")
-    return f" ({_one_line(body)})" if isinstance(body, str) and body.strip() else ""
+    if not isinstance(body, str) or not body.strip():
+        return ""
+    return " (an HTML page)" if body.lstrip().startswith("<") else f" ({_one_line(body)})"
 
 
 def _advice(error: Any) -> str:

@@ -17,7 +17,9 @@ from limner.document import Article, Candidate, Selection, Spot
 from limner.errors import ModelRefused, UnreadableReply
 
 SHOWN = 4  # candidates a model is shown: the paper's selector chooses among four (section 3.3, letters A to D)
-SEEN_BEFORE = 6  # images already chosen that are shown as pixels; earlier ones go as captions, servers bound the count
+# Images already chosen that are shown as pixels; later ones go as captions. Servers bound the count, and keeping the
+# first ones keeps the beginning of the prompts the same, so that it is served from the cache.
+SEEN_BEFORE = 6
 
 # What a choice is worth when arrange weighs it against others: sure and asked once, two looks that agree, two that
 # do not. Only their order matters much; see tools/arrange.py.
@@ -164,13 +166,21 @@ def sees_images(speaker: Speaker) -> tuple[bool, str]:
                 schema=_PROBE,
                 max_tokens=200,
             )
-        except (UnreadableReply, ModelRefused) as e:
+        except UnreadableReply:
+            return False, "asked which of two pictures is red it named neither"
+        except ModelRefused as e:
+            if e.status in _NOT_ABOUT_IMAGES:
+                raise
             return False, str(e)
         answers.append(choice.index)
     if answers == [0, 1]:
         return True, ""
     return False, f"asked which of two pictures is red it named {_ordinal(answers[0])}, then {_ordinal(answers[1])}"
 
+
+# A missing key, an exhausted quota, an overloaded gateway. All other refusals count: servers without vision answer
+# with 400 (vLLM), 404 (routers), 422 (TGI) or 500 (llama.cpp: "image input is not supported").
+_NOT_ABOUT_IMAGES = (401, 403, 408, 429, 502, 503, 504)
 
 _PROBE = {
     "type": "object",

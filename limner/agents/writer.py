@@ -27,8 +27,20 @@ def write(
     except UnreadableReply as reason:
         again = [*messages, *sent_back(reply, reason)]
         reply = speaker.say(again, on_text=emit, max_tokens=MAX_TOKENS, temperature=0.7, seed=brief.seed)
-        article = instruct.read_article(reply, brief)
+        article = _read_again(reply, brief, speaker.name)
     whole = instruct.whole_sentences(article)
     if whole is not article:
-        whole = whole.noted("The writer's answer ended in the middle of a sentence, which was left out.")
+        whole = whole.noted("The writer's answer broke off; its unfinished end was left out.")
     return whole
+
+
+def _read_again(reply: str, brief: Brief, name: str) -> Article:
+    """The second answer; what is raised now is for the user to read, no longer for the model."""
+    try:
+        return instruct.read_article(reply, brief)
+    except UnreadableReply as e:
+        said = " ".join("".join(c if c.isprintable() else " " for c in reply).split())[:80] or "nothing"
+        raise UnreadableReply(
+            f"{name or 'The model'} wrote no article, asked twice; it answered {said!r}. Use another model (--model), "
+            "or say more in the brief."
+        ) from e

@@ -14,6 +14,7 @@ from typing import Any
 
 from langchain_core.messages import BaseMessage, HumanMessage, SystemMessage
 
+from limner.agents.ask import whole_characters
 from limner.document import Article, Brief, Candidate, Heading, Paragraph, Spot, read_markdown
 from limner.errors import UnreadableReply
 
@@ -81,48 +82,75 @@ def ask_article(brief: Brief, reference_images: Sequence[str] = ()) -> list[Base
 
 
 _PREAMBLE = re.compile(r"\A(?:sure|certainly|of course|here(?: is|'s)|okay)\b[^\n]*:\s*\n+", re.IGNORECASE)
-_FENCE = re.compile(r"\A```(?:markdown|md)?[ \t]*\n(.*?)\n?```\s*\Z", re.DOTALL)
-_THINKING = re.compile(r"\A\s*<think>.*?</think>\s*", re.DOTALL)
+# A whole answer in a fence; one marked as Markdown may be followed by a remark.
+_FENCE = re.compile(r"\A```(?:(?:markdown|md)[ \t]*\n(.*)\n```[^`]*|[ \t]*\n(.*?)\n?```\s*)\Z", re.DOTALL)
+_IMAGE = re.compile(r"!\[([^\]\n]*)\](?:\([^)\n]*\)|\[[^\]\n]*\])")
 
 
 def read_article(reply: str, brief: Brief) -> Article:
     """The reply as an Article. Raises UnreadableReply where there is no paragraph in it."""
-    text = _THINKING.sub("", reply).strip()
+    text = without_thinking(reply).strip()
     text = _PREAMBLE.sub("", text)
     fenced = _FENCE.match(text)
-    text = (fenced.group(1) if fenced else text).strip()
-    text = re.sub(r"\n[ \t]*!\[[^\]\n]*\]\([^)\n]*\)[ \t]*(?=\n|\Z)", "", text)  # an image it was told not to add
+    text = ((fenced.group(1) or fenced.group(2)) if fenced else text).strip()
+    # Images that it was told not to add: away with a line of its own, in a sentence the words stay.
+    text = re.sub(rf"(?m)^[ \t]*{_IMAGE.pattern}[ \t]*(?:\n|\Z)", "", text)
+    text = _IMAGE.sub(r"\1", text).strip()
     article = read_markdown(text + "\n", language=language_of(brief) or "en")
     if not article.paragraphs:
         raise UnreadableReply("There is no paragraph in that. Answer with the article alone, in Markdown.")
     return article
 
 
+_CLOSERS = r"""["'”’)»\]」』*_`]*"""  # what may follow the last full stop: quotes, brackets, Markdown's marks
+
+
 def whole_sentences(article: Article) -> Article:
-    """The article without a last paragraph's unfinished sentence: what an answer cut off by its length ends in."""
+    """The article without a last paragraph's unfinished sentence: what an answer cut off by its length ends in.
+
+    A heading with nothing under it goes as well. A list is left as it is, its items need no full stop, and so is the
+    only paragraph.
+    """
     last = article.body[-1]
-    if not isinstance(last, Paragraph) or re.search(r"""[.!?。！？…:;]["'”’)»\]]*\Z""", last.text):
-        return article
-    cut = re.match(r"""(?s).*[.!?。！？…]["'”’)»\]]*""", last.text)
-    body = article.body[:-1] + ((last.model_copy(update={"text": cut.group(0)}),) if cut else ())
-    return article.model_copy(update={"body": body})
+    body = article.body
+    if isinstance(last, Paragraph) and not _finished(last.text) and len(article.paragraphs) > 1:
+        cut = re.match(rf"(?s).*[.!?。！？…]{_CLOSERS}", last.text)
+        body = (*body[:-1], *([last.model_copy(update={"text": cut.group(0)})] if cut else []))
+    while isinstance(body[-1], Heading):
+        body = body[:-1]
+    return article if body == article.body else article.model_copy(update={"body": body})
+
+
+def _finished(text: str) -> bool:
+    listed = re.match(r"[-*+] |\d+[.)] ", text)
+    return bool(listed or re.search(rf"[.!?。！？…:;]{_CLOSERS}\Z", text))
 
 
 # --- the article as context ----------------------------------------------------------------------------------------
 
 
+MAX_PARAGRAPH = 4000  # characters of one paragraph in a prompt; enough to judge what it is about
+MAX_HEADING = 200
+
+
+def _short(text: str, limit: int) -> str:
+    """One line of at most `limit` characters."""
+    text = " ".join(text.split())
+    return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
 def numbered(article: Article, window: Sequence[Paragraph] | None = None) -> str:
     """The article with its paragraphs numbered from 1, in brackets; `window` bounds it for long texts."""
     inside = {p.id for p in (window if window is not None else article.paragraphs)}
-    lines, heading = [f"# {article.title}"], None
+    lines, heading = [f"# {_short(article.title, MAX_HEADING)}"], None
     for block in article.body:
         if isinstance(block, Heading):
             heading = block
         elif isinstance(block, Paragraph) and block.id in inside:
             if heading is not None and heading.plain != article.title:
-                lines.append(f"{'#' * max(heading.level, 2)} {heading.plain}")
+                lines.append(f"{'#' * max(heading.level, 2)} {_short(heading.plain, MAX_HEADING)}")
             heading = None
-            lines.append(f"[{article.number(block.id) + 1}] {block.plain}")
+            lines.append(f"[{article.number(block.id) + 1}] {_short(block.plain, MAX_PARAGRAPH)}")
     return "\n\n".join(lines)
 
 
@@ -196,8 +224,8 @@ def read_spots(reply: str, article: Article, limit: int, window: Sequence[Paragr
     for row in rows[: 2 * limit]:
         if not isinstance(row, dict):
             continue
-        number, caption = row.get("paragraph"), _caption(row.get("caption"))
-        if isinstance(number, bool) or not isinstance(number, int) or not 1 <= number <= len(paragraphs) or not caption:
+        number, caption = _whole_number(row.get("paragraph")), _caption(row.get("caption"))
+        if number is None or not 1 <= number <= len(paragraphs) or not caption:
             continue
         after = paragraphs[number - 1].id
         if after in inside and after not in spots and len(spots) < limit:
@@ -213,14 +241,25 @@ def read_spots(reply: str, article: Article, limit: int, window: Sequence[Paragr
 
 
 def _caption(value: object) -> str:
-    text = " ".join(value.split()) if isinstance(value, str) else ""
-    return text if len(text) <= MAX_CAPTION else text[: MAX_CAPTION - 1] + "…"
+    return _short(whole_characters(value), MAX_CAPTION) if isinstance(value, str) else ""
 
 
 def _strength(value: object) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or value != value:
-        return 0.5
-    return min(max(float(value), 1.0), 5.0) / 5
+    """1 to 5, as a number or in words' clothes, to 0.2 to 1."""
+    number = _whole_number(value)
+    return 0.5 if number is None else min(max(number, 1), 5) / 5
+
+
+def _whole_number(value: object) -> int | None:
+    """3 for 3, 3.0, "3" and "[3]"; None for True, NaN, 2.5 and words."""
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, float):
+        return int(value) if value.is_integer() else None
+    if isinstance(value, str):
+        found = re.fullmatch(r"\s*\[?(\d{1,4})\]?\s*", value)
+        return int(found.group(1)) if found else None
+    return value if isinstance(value, int) else None
 
 
 # --- selecting -----------------------------------------------------------------------------------------------------
@@ -277,10 +316,10 @@ def ask_choice(
     parts: list[str | dict[str, Any]] = [_text(context(article, window))]
     for image in placed:
         parts.append(_text(f"第 [{image.number}] 段之后已选图片：" if zh else f"Chosen after [{image.number}]: "))
-        parts += [image_part(image.image)] if image.image else [_text(image.caption)]
+        parts += [image_part(image.image)] if image.image else [_text(_short(image.caption, 2 * MAX_CAPTION) + "\n")]
     parts.append(_text("\n候选图片：" if zh else "\nCandidates: "))
     for n, candidate in enumerate(candidates, 1):
-        parts.append(_text(f"\n({n}) {candidate.description[:400]}"))
+        parts.append(_text(f"\n({n}) {_short(candidate.description, 2 * MAX_CAPTION)}"))
         if images:
             parts.append(image_part(images[n - 1]))
     parts.append(_text(_question(zh, number, spot, len(candidates))))
@@ -311,44 +350,74 @@ def read_choice(reply: str, count: int) -> Choice:
         data = read_json(reply)
     except UnreadableReply:
         data = None
-    number: object = data.get("image") if isinstance(data, dict) else data
-    sure = data.get("sure") is not False if isinstance(data, dict) else True
-    if isinstance(number, str):
-        number = _number_in(number)
-    if number is None:
-        number = _number_in(_THINKING.sub("", reply))
-    if isinstance(number, bool) or not isinstance(number, int) or not 0 <= number <= count:
+    number: int | None = None
+    if isinstance(data, dict) and "image" in data:
+        value = data["image"]
+        number = 0 if value is None else _whole_number(value)
+        if number is None and isinstance(value, str):
+            number = _number_in(value)
+    elif not isinstance(data, list) or not data:
+        number = _number_in(without_thinking(reply))
+    if number is None or not 0 <= number <= count:
         raise UnreadableReply(
             f'There are candidates 1 to {count}. Answer {{"image": N, "sure": true}} alone, or N = 0.'
         )
+    sure = not isinstance(data, dict) or str(data.get("sure")).lower() not in ("false", "no", "0")
     return Choice(index=number - 1 if number else None, sure=sure, verbatim=reply)
 
 
 def _number_in(text: str) -> int | None:
+    """The one candidate that a sentence names, 0 for "none"; None where it names several, or none of a number."""
     found = re.findall(r"\b(\d{1,3})(?:st|nd|rd|th)?\b", text)
+    if re.search(r"\b(?:none|neither)\b|都不", text.lower()):
+        return None if found else 0  # "none of the 4", "none but 2": ask again
     if len(set(found)) == 1:
         return int(found[0])
     words = [w for w in re.findall(r"[a-z]+", text.lower()) if w in _WORDS]
-    if not found and len(set(words)) == 1:
-        return _WORDS[words[0]]
-    if not found and re.search(r"\bnone\b|都不", text.lower()):
-        return 0
-    return None
+    return _WORDS[words[0]] if not found and len(set(words)) == 1 else None
 
 
 # --- helpers -------------------------------------------------------------------------------------------------------
 
 
+TRIES = 200  # brackets at which JSON may begin; a reply of nothing but brackets must not take minutes
+
+
 def read_json(reply: str) -> Any:
-    """The first JSON object or array in a reply, whatever stands around it. Raises UnreadableReply."""
-    text = _THINKING.sub("", reply)
-    decoder = json.JSONDecoder()
-    for start in (m.start() for m in re.finditer(r"[{\[]", text)):
-        try:
-            return decoder.raw_decode(text[start:])[0]
-        except (json.JSONDecodeError, RecursionError):
+    """The first JSON object, or array of objects, in a reply, whatever stands around it; else the first array.
+
+    A spotter speaks of paragraph "[3]" before it answers, so a mere array counts only where there is nothing better.
+    Raises UnreadableReply.
+    """
+    text, decoder, arrays = without_thinking(reply), json.JSONDecoder(), []
+    end = tries = 0
+    for opening in re.finditer(r"[{\[]", text):
+        if opening.start() < end:
             continue
+        if (tries := tries + 1) > TRIES:
+            break
+        try:
+            value, end = decoder.raw_decode(text, opening.start())
+        except (ValueError, RecursionError):  # ValueError: also an integer of more than 4 300 digits
+            continue
+        if isinstance(value, dict) or (value and all(isinstance(v, dict) for v in value)):
+            return value
+        arrays.append(value)
+    if arrays:
+        return arrays[0]
     raise UnreadableReply("That is not JSON. Answer with the JSON alone.")
+
+
+def without_thinking(reply: str) -> str:
+    """The reply after a reasoning model's thoughts, "" where they were cut off.
+
+    Templates of some models put the opening <think> into the prompt, so only the closing one is in the reply.
+    """
+    thoughts, closed, answer = reply.partition("</think>")
+    opened = reply.lstrip().startswith("<think>")
+    if closed and (opened or "<think>" not in thoughts):
+        return answer
+    return "" if opened else reply
 
 
 def image_part(data_url: str) -> dict[str, Any]:

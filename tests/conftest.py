@@ -1,0 +1,80 @@
+"""What all tests share: a home of their own, a clean environment, and no way to a network."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+# Read when langgraph is imported: types that are not in the state's schema must fail here, not in someone's checkpoint.
+os.environ["LANGGRAPH_STRICT_MSGPACK"] = "true"
+
+_REACHED: list[str] = []
+
+
+class NetworkReached(AssertionError):
+    """A test tried to go beyond the loopback."""
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty LIMNER_HOME, and none of the variables that could lead limner or its parts elsewhere."""
+    for name in list(os.environ):
+        if name.startswith(("LIMNER_", "OPENAI_", "LANGSMITH_", "LANGCHAIN_", "QDRANT_")):
+            monkeypatch.delenv(name)
+    folder = tmp_path / "home"
+    monkeypatch.setenv("LIMNER_HOME", str(folder))
+    return folder
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _loopback_only() -> Iterator[None]:
+    """Refuse to connect or to look a name up beyond the loopback, in every thread of the tests."""
+    connect, connect_ex, getaddrinfo = socket.socket.connect, socket.socket.connect_ex, socket.getaddrinfo
+
+    def guarded_connect(self: socket.socket, address: Any) -> None:
+        _check(self.family, address)
+        return connect(self, address)
+
+    def guarded_connect_ex(self: socket.socket, address: Any) -> int:
+        _check(self.family, address)
+        return connect_ex(self, address)
+
+    def guarded_getaddrinfo(host: Any, *args: Any, **kwargs: Any) -> Any:
+        _check(socket.AF_INET, (host.decode() if isinstance(host, bytes) else host,))
+        return getaddrinfo(host, *args, **kwargs)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(socket.socket, "connect", guarded_connect)
+        patch.setattr(socket.socket, "connect_ex", guarded_connect_ex)
+        patch.setattr(socket, "getaddrinfo", guarded_getaddrinfo)
+        yield
+
+
+@pytest.fixture(autouse=True)
+def _no_network(_loopback_only: None) -> Iterator[None]:
+    """Fail the test that was refused, even where the code under test caught the refusal."""
+    yield
+    reached, _REACHED[:] = list(_REACHED), []
+    assert not reached, f"tried to reach {', '.join(reached)}; tests stay on the loopback"
+
+
+def _check(family: int, address: Any) -> None:
+    if family not in (socket.AF_INET, socket.AF_INET6) or _loopback(address[0]):
+        return
+    _REACHED.append(str(address[0]))
+    raise NetworkReached(f"no test may reach {address[0]}")
+
+
+def _loopback(host: str | None) -> bool:
+    if host in (None, "", "localhost"):
+        return True
+    try:
+        return ipaddress.ip_address(str(host).partition("%")[0]).is_loopback
+    except ValueError:
+        return False

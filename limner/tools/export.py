@@ -163,6 +163,7 @@ def _alt(i: Illustration) -> str:
 
 
 _CREDITS = {
+    "ar": "مصادر الصور",
     "de": "Bildnachweise",
     "es": "Créditos de las imágenes",
     "fr": "Crédits des images",
@@ -884,10 +885,11 @@ class _FigureReader(HTMLParser):
         values = {name: value or "" for name, value in attrs}
         if tag == "img":
             self.figures.append({"src": values["src"], "alt": values["alt"], "credit": ""})
-        self._in_credit = tag == "span" and values.get("class") == "credit"
+        elif tag == "span":
+            self._in_credit = values.get("class") == "credit"
 
     def handle_endtag(self, tag: str) -> None:
-        self._in_credit = False
+        self._in_credit = self._in_credit and tag != "span"
 
     def handle_data(self, data: str) -> None:
         if self._in_credit:

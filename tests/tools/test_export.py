@@ -249,6 +249,28 @@ def test_figures_go_in_and_out_without_a_trace(source, mask):
     assert rendered == blocks_of(source)
 
 
+FIGURE = "![Bee 0 on a flower](images/bee-0.png)\\\n*A bee, number 0.* (Ada Field, CC BY 4.0)"
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        ("para\n\n# H\n", f"para\n\n{FIGURE}\n\n# H\n"),
+        ("para\n# H\n", f"para\n\n{FIGURE}\n\n# H\n"),
+        ("para\n\n\n\n# H\n", f"para\n\n\n\n{FIGURE}\n\n# H\n"),
+        ("para", f"para\n\n{FIGURE}"),
+        ("para\n", f"para\n\n{FIGURE}\n"),
+        ("para \n\n", f"para \n\n{FIGURE}\n"),
+        ("- item\n---\n", f"- item\n\n{FIGURE}\n\n---\n"),
+        ("para\n\n[r]: /u\n", f"para\n\n{FIGURE}\n\n[r]: /u\n"),
+        ("para\r\n\r\n# H", f"para\n\n{FIGURE}\n\n# H".replace("\n", "\r\n")),
+    ],
+)
+def test_a_figure_brings_no_more_blank_lines_than_it_needs(source, expected):
+    article = illustrated(source, draft=True)
+    assert to_markdown(article, files(article)) == expected
+
+
 @settings(deadline=None)
 @given(documents)
 def test_a_draft_survives_the_disk_byte_for_byte(source):
@@ -318,6 +340,7 @@ COMPOSED = [
     "\\\\<b>x</b> \\<i>y</i>",
     "`a <b> c` and <b>d</b> and `` ` <i> ``",
     "`open <b>x</b>",
+    "\\`a <b>x</b> ` ![y](z) `",
     "[![a](b.png)](c)",
     "- item <u>x</u>\n\n  ```\n  <kept>\n  ```",
     "> <div>\n> x",
@@ -763,3 +786,9 @@ def test_an_interruption_leaves_nothing_behind(tmp_path, monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         write_article(illustrated(TEXT), tmp_path / "deep" / "a", one_picture)
     assert os.listdir(tmp_path) == []
+
+
+def test_importing_export_loads_neither_pillow_nor_jinja():
+    code = "import sys, limner.tools.export; print([m for m in ('PIL', 'jinja2') if m in sys.modules])"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout == "[]\n"

@@ -107,7 +107,7 @@ def displayable(data: bytes, *, max_pixels: int = MAX_PIXELS) -> tuple[bytes, st
 
     JPEG, PNG, WebP, GIF and AVIF come back as they are, after all of them was decoded: quality, colour profile and
     animation stay, and so does their metadata, GPS position included. BMP, TIFF, HEIC and SVG become PNG, upright and
-    without metadata. Raises ImageUnreadable.
+    without metadata but their colour profile. Raises ImageUnreadable.
     """
     if is_svg(data):
         return draw_svg(data, max_pixels=max_pixels), ".png"
@@ -115,7 +115,8 @@ def displayable(data: bytes, *, max_pixels: int = MAX_PIXELS) -> tuple[bytes, st
     if suffix:
         size_of(data, max_pixels=max_pixels)
         return data, suffix
-    return _encoded(read_picture(data, max_pixels=max_pixels), "PNG"), ".png"
+    picture = read_picture(data, max_pixels=max_pixels)
+    return _encoded(picture, "PNG", icc_profile=picture.info.get("icc_profile")), ".png"
 
 
 def thumbnail(data: bytes, side: int = 256, *, max_pixels: int = MAX_PIXELS) -> bytes:
@@ -197,8 +198,10 @@ def _as_rgb(picture: Image.Image) -> Image.Image:
 
 
 def _encoded(picture: Image.Image, kind: str, **options: Any) -> bytes:
+    bare = picture.copy()
+    bare.info = {}  # Pillow would write comments and EXIF of the file it came from
     out = io.BytesIO()
-    picture.save(out, kind, **options)
+    bare.save(out, kind, **options)
     return out.getvalue()
 
 

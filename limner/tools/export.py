@@ -18,6 +18,7 @@ import errno
 import hashlib
 import io
 import json
+import math
 import os
 import re
 import secrets
@@ -422,6 +423,9 @@ def _scaled(data: bytes, name: str) -> bytes:
     with _opened(data, name) as image:
         if getattr(image, "n_frames", 1) > 1 and image.format != "MPO":
             return data
+        share = EMBED_SIDE / max(image.size)
+        # A JPEG decodes straight to a half, a quarter or an eighth, as long as that is not below the size asked for.
+        image.draft("RGB", (math.ceil(image.width * share), math.ceil(image.height * share)))
         small = ImageOps.exif_transpose(image)
         small = small.convert("RGBA" if small.has_transparency_data else "RGB")
         small.thumbnail((EMBED_SIDE, EMBED_SIDE))
@@ -711,6 +715,8 @@ def write_article(
             _put(stage / name, images(image_id)[0])
         for f in chosen.values():
             f.check(article, stage / f.file)
+        if linked:
+            _check_files(article, stage)
     written = {name: folder / f.file for name, f in chosen.items()}
     return Written(folder, article, written, len(files) if linked else 0)
 
@@ -824,10 +830,10 @@ def _figures(article: Article) -> list[Illustration]:
     return placed
 
 
-def _check_files(article: Article, path: Path) -> None:
+def _check_files(article: Article, folder: Path) -> None:
     """Every image of the article is there and decodes to its last row."""
-    for i in article.illustrations:
-        with _opened((path.parent / i.file).read_bytes(), i.file) as image:
+    for file in dict.fromkeys(i.file for i in article.illustrations):
+        with _opened((folder / file).read_bytes(), file) as image:
             image.load()
 
 
@@ -842,7 +848,6 @@ def _check_markdown(article: Article, path: Path) -> None:
     _compare(path, "images", [i.file for i in wanted], [file for file, _, _ in found])
     _compare(path, "alternative texts", [_alt(i) for i in wanted], [alt for _, alt, _ in found])
     _compare(path, "captions", [_caption_text(i) for i in wanted], [caption for _, _, caption in found])
-    _check_files(article, path)
 
 
 def _caption_text(i: Illustration) -> str:
@@ -900,7 +905,6 @@ def _check_json(article: Article, path: Path) -> None:
     again = read_json(path)
     _compare(path, "images", [i.image_id for i in article.illustrations], [i.image_id for i in again.illustrations])
     _compare(path, "articles", [to_json(article)], [to_json(again)])
-    _check_files(article, path)
 
 
 FORMATS: dict[str, Format] = {

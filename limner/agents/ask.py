@@ -307,7 +307,7 @@ def safe_message(message: BaseMessage) -> BaseMessage:
     parts: list[Any] = []
     for part in message.content:
         if isinstance(part, str):
-            parts.append(safe_text(part))
+            parts.append({"type": "text", "text": safe_text(part)})  # a bare string is no part to OpenAI servers
         elif part.get("type") == "text":
             parts.append({**part, "text": safe_text(part["text"])})
         elif part.get("type") == "image_url" and part["image_url"]["url"].startswith("data:image/"):

@@ -411,13 +411,13 @@ def read_json(reply: str) -> Any:
 def without_thinking(reply: str) -> str:
     """The reply after a reasoning model's thoughts, "" where they were cut off.
 
-    Templates of some models put the opening <think> into the prompt, so only the closing one is in the reply.
+    Templates of some models put the opening <think> into the prompt, so only the closing one is in the reply; but a
+    reply that begins as an answer (JSON, a heading, a fence) only speaks of it.
     """
-    thoughts, closed, answer = reply.partition("</think>")
-    opened = reply.lstrip().startswith("<think>")
-    if closed and (opened or "<think>" not in thoughts):
+    _, closed, answer = reply.partition("</think>")
+    if reply.lstrip().startswith("<think>"):
         return answer
-    return "" if opened else reply
+    return answer if closed and not reply.lstrip().startswith(("{", "[", "#", "`")) else reply
 
 
 def image_part(data_url: str) -> dict[str, Any]:

@@ -10,9 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 # Read when langgraph is imported: types that are not in the state's schema must fail here, not in someone's checkpoint.
 os.environ["LANGGRAPH_STRICT_MSGPACK"] = "true"
+
+# Machines that run tests are slow and busy at times; what a test promises is a result, not a speed.
+settings.register_profile("limner", deadline=None)
+settings.load_profile("limner")
 
 _REACHED: list[str] = []
 

@@ -423,7 +423,10 @@ _SIGNS: dict[Asking, tuple[str, ...]] = {  # words of limner/agents/dialects/ins
 def asking(body: dict[str, Any]) -> Asking:
     """Which role's prompt a request holds; "chat" for any other."""
     text = text_of(body)
-    return next((role for role, signs in _SIGNS.items() if any(sign in text for sign in signs)), "chat")
+    for role, signs in _SIGNS.items():
+        if any(sign in text for sign in signs):
+            return role
+    return "chat"
 
 
 # --- plausible answers ---------------------------------------------------------------------------------------------

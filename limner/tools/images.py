@@ -22,7 +22,7 @@ from limner.errors import ImageUnreadable
 if TYPE_CHECKING:
     from PIL import Image, ImageFile
 
-MAX_PIXELS = 100_000_000  # RGBA takes 4 bytes a pixel: 400 MB
+MAX_PIXELS = 89_000_000  # 356 MB as RGBA; Pillow itself warns beyond 89,478,485
 MAX_BYTES = 200_000_000  # of a file; a 100-million-pixel TIFF without compression is 300 MB, photographs are below 60
 SVG_SIDE = 512  # px of the longer side: four times the 128 px that drawings of this kind are mostly shown at
 SVG_BYTES = 10_000_000
@@ -157,8 +157,9 @@ def _open(data: bytes, max_pixels: int) -> ImageFile.ImageFile:
     try:
         picture = Image.open(io.BytesIO(data), formats=(*_FORMATS, *_heif(data)))
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        # Pillow's own bound, as far as its user left it in place; it is looked at before ours.
-        raise ImageUnreadable(f"more than {max_pixels:,} pixels: save it smaller") from error
+        # Pillow's own bounds (a warning, where warnings are errors, and twice that) are looked at before ours.
+        most = min(max_pixels, Image.MAX_IMAGE_PIXELS or max_pixels)
+        raise ImageUnreadable(f"more than {most:,} pixels: save it smaller") from error
     except UnidentifiedImageError as error:
         raise ImageUnreadable("not an image that limner reads: save it as JPEG, PNG or WebP") from error
     except _DAMAGED as error:

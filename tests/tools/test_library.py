@@ -499,7 +499,8 @@ def test_clip_finds_pictures_by_what_they_show(home: Path, folder: Path, tmp_pat
     library, _ = index(home, "birds", [folder], Encoders(ENCODERS.caption, Words(), clip))
     query = clip.encode_texts(["a heron"])[0]
     for found in library.search(["a heron"], 4)[0]:
-        shown = Image.open(library.record(found.image_id).path).convert("RGB")
+        with Image.open(library.record(found.image_id).path) as picture:
+            shown = picture.convert("RGB")
         assert found.scores["clip"] == pytest.approx(float(query @ clip.encode_images([shown])[0]), abs=1e-4)
     with pytest.raises(EncoderMismatch, match="limner-tiny-2"):
         Library.open(home, "birds", ENCODERS)

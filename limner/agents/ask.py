@@ -109,10 +109,28 @@ class Speaker:
         max_tokens: upper bound of the answer, in tokens. extra: llama.cpp request fields, sent to llama.cpp alone.
         Raises BudgetReached before a call that could go over the budget, ModelUnreachable, ModelRefused.
         """
+        body = dict(extra or {}) if self.llama_cpp else {}
+        options = {"temperature": temperature, "seed": seed}
+        return self._say(messages, body, on_text=on_text, max_tokens=max_tokens, stop=stop, **options)
+
+    def _say(
+        self,
+        messages: Sequence[BaseMessage],
+        body: dict[str, Any],
+        *,
+        max_tokens: int,
+        on_text: Callable[[str], None] | None = None,
+        stop: list[str] | None = None,
+        **sampling: Any,
+    ) -> str:
+        """`say` with more request fields in `body`, sent as they are."""
         messages = [safe_message(m) for m in messages]
         prompt = estimate_tokens(messages)
         self.meter.allow(prompt, max_tokens)
-        options = self._options(max_tokens, temperature, seed, extra)
+        options: dict[str, Any] = {"max_tokens": max_tokens}
+        options |= {name: value for name, value in sampling.items() if value is not None}
+        if body:
+            options["extra_body"] = body
         chunks: list[AIMessageChunk] = []
         try:
             # Closed as soon as we stop reading, or the server goes on computing for nobody.
@@ -181,18 +199,19 @@ class Speaker:
         seed: int | None,
         extra: dict[str, Any] | None,
     ) -> str:
-        options = {"temperature": temperature, "seed": seed, "extra": extra, "max_tokens": max_tokens}
+        options: dict[str, Any] = {"temperature": temperature, "seed": seed, "max_tokens": max_tokens}
+        body = dict(extra or {}) if self.llama_cpp else {}
         if schema is None or not self.json_schema:
-            return self.say(messages, **options)
+            return self._say(messages, body, **options)
         form = {"type": "json_schema", "json_schema": {"name": "answer", "schema": schema, "strict": True}}
-        constrained = Speaker(self.model.bind(response_format=form), **self._same())  # type: ignore[arg-type]
         try:
-            return constrained.say(messages, **options)
+            # In the body, past the client library: it would parse the answer itself, and lose the token counts.
+            return self._say(messages, {**body, "response_format": form}, **options)
         except ModelRefused as refused:
             # 400 and 422 are how servers say that they do not know response_format (TGI, older vLLM and LMDeploy).
             if refused.status not in (400, 422):
                 raise
-            reply = self.say(messages, **options)
+            reply = self._say(messages, body, **options)
             self.json_schema = False  # it was the schema: an image or a text it cannot take is refused again just now
             return reply
 
@@ -215,21 +234,6 @@ class Speaker:
                         "Check the server, or use another model (--model)."
                     )
                 yield chunk
-
-    def _same(self) -> dict[str, Any]:
-        return {n: getattr(self, n) for n in ("role", "meter", "name", "where", "llama_cpp", "json_schema")}
-
-    def _options(
-        self, max_tokens: int, temperature: float | None, seed: int | None, extra: dict[str, Any] | None
-    ) -> dict[str, Any]:
-        options: dict[str, Any] = {"max_tokens": max_tokens}
-        if temperature is not None:
-            options["temperature"] = temperature
-        if seed is not None:
-            options["seed"] = seed
-        if extra and self.llama_cpp:
-            options["extra_body"] = extra
-        return options
 
     def _count(self, chunks: Sequence[AIMessageChunk], prompt: int) -> None:
         if told := [chunk.usage_metadata for chunk in chunks if chunk.usage_metadata]:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from limner.agents.ask import Meter, Role
-from limner.document import Article, Brief, Reference, Source, read_markdown
+from limner.document import Article, Brief, Candidate, Reference, Selection, Source, Spot, read_markdown
 from limner.errors import BadInput, ExportFailed, JobUnknown
 from limner.settings import Settings
 from limner.workflows.context import Context
@@ -222,7 +222,7 @@ def read_source(path: Path) -> Source:
 
 
 def read_text(path: Path) -> str:
-    """A text file, its line ends and undecodable bytes kept (as surrogates). Raises BadInput."""
+    """A text file with its line ends as they are. Raises BadInput if it is missing, too long or not UTF-8 text."""
     try:
         if path.stat().st_size > 4 * MAX_BRIEF:
             raise BadInput(f"{path} is larger than {4 * MAX_BRIEF:,} bytes. Give a shorter text.")
@@ -231,7 +231,12 @@ def read_text(path: Path) -> str:
         raise BadInput(f"{path} cannot be read ({e.strerror}). Check the name.") from e
     if b"\0" in data[:8192]:
         raise BadInput(f"{path} is not a text file. Give Markdown or plain text.")
-    return data.decode("utf-8", "surrogateescape")
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError as e:
+        raise BadInput(
+            f"{path} is not UTF-8 at byte {e.start}. Convert it: iconv -f WINDOWS-1252 -t UTF-8 {path.name}."
+        ) from e
 
 
 def draft_state(draft: str | Path, *, images: Images = "auto", seed: int = 0) -> Start:
@@ -295,9 +300,11 @@ def run(
 
     graph = build_graph(context, checkpointer)
     config: Any = {"configurable": {"thread_id": job}} if job else {}
+    # Saved before the next step begins: a step that was paid for must not be lost with the process.
+    saving: Any = {"durability": "sync"} if checkpointer else {}
     article = start.get("article") if start else None
     begin: Any = start
-    for mode, event in graph.stream(begin, config, stream_mode=["custom", "updates"], durability="sync"):
+    for mode, event in graph.stream(begin, config, stream_mode=["custom", "updates"], **saving):
         if mode == "custom" and on_event:
             on_event(event)  # type: ignore[arg-type]
         elif mode == "updates":
@@ -313,10 +320,14 @@ def run(
 @contextmanager
 def checkpoints(home: Path) -> Iterator[BaseCheckpointSaver]:
     """The file that remembers how far each job got."""
+    from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
     from langgraph.checkpoint.sqlite import SqliteSaver
 
     home.mkdir(parents=True, exist_ok=True)
+    # The graph's own checkpointer knows the types of its state; `job_state` reads without a graph.
+    serde = JsonPlusSerializer(allowed_msgpack_modules=[Brief, Article, Spot, Candidate, Selection])
     with SqliteSaver.from_conn_string(str(home / "jobs.sqlite")) as saver:
+        saver.serde = serde
         yield saver
 
 

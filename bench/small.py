@@ -41,13 +41,13 @@ BRIEFS = (
     Brief(text="How to bake sourdough bread"),
     Brief(text="A weekend in Lisbon"),
     Brief(text="Marie Curie"),
-    Brief(text="lighthouse, storm, keeper, lamp, fog"),
-    Brief(text="The history of tea\n\n- Wild leaves and monks\n- Ships and taxes\n- Tea at home\n- Tea gardens today"),
     Brief(
         text="The mill at Alder Bridge was built in 1742 by the Hale family. It ground rye and barley for villages. "
         "A flood broke the wheel in 1881, and a steam engine took its place. Since 1990 volunteers have restored the "
         "wooden wheel. On Sundays they grind flour for visitors, and children may feed the ducks on the mill pond."
     ),
+    Brief(text="The history of tea\n\n- Wild leaves and monks\n- Ships and taxes\n- Tea at home\n- Tea gardens today"),
+    Brief(text="lighthouse, storm, keeper, lamp, fog"),
     Brief(text="Why the sky is blue"),
     Brief(text="The red fox"),
     Brief(
@@ -191,7 +191,10 @@ class Figures:
     unfinished: float
     """Of the paragraphs, those that do not end a sentence."""
     seconds: float = 0
+    cpu_seconds: float = 0
+    """Of the server and of this process: what `seconds` would be on one idle core."""
     tokens: int = 0
+    """Completion tokens, those turned down included."""
 
 
 def figures(article: Article, brief: Brief, measure: Measure) -> Figures:
@@ -238,19 +241,27 @@ def write(arguments: argparse.Namespace) -> None:
 
 def articles(way: str, arguments: argparse.Namespace, server: EmbeddedServer, measure: Measure) -> Iterator[Figures]:
     for n, brief in enumerate(BRIEFS[: arguments.briefs], 1):
-        speaker, start = speaker_to(server), time.monotonic()
+        speaker, start, busy = speaker_to(server), time.monotonic(), cpu_seconds(server)
         try:
             article = WAYS[way](brief, speaker, measure)
         except LimnerError as error:
             print(f"{way} {n}: {error}", file=sys.stderr)
             continue
         found = figures(article, brief, measure)
-        found.seconds, found.tokens = time.monotonic() - start, speaker.meter.roles["writer"].completion
+        found.seconds, found.cpu_seconds = time.monotonic() - start, cpu_seconds(server) - busy
+        found.tokens = speaker.meter.roles["writer"].completion
         print(f"{way} {n}: {found.seconds:.0f} s, {found.words} words, {article.notes}", file=sys.stderr, flush=True)
         if arguments.out:
             arguments.out.mkdir(parents=True, exist_ok=True)
             (arguments.out / f"{n:02}-{way}.md").write_text(article.source)
         yield found
+
+
+def cpu_seconds(server: EmbeddedServer) -> float:
+    """CPU time so far of the server and of this process; of this process alone where there is no /proc."""
+    stat = Path(f"/proc/{server._process.pid}/stat")
+    fields = stat.read_text().rpartition(")")[2].split() if stat.exists() else ["0"] * 13
+    return time.process_time() + (int(fields[11]) + int(fields[12])) / 100  # USER_HZ
 
 
 def table(rows: dict[str, list[Figures]]) -> None:
@@ -260,7 +271,7 @@ def table(rows: dict[str, list[Figures]]) -> None:
     for way, found in rows.items():
         means = [statistics.mean(getattr(f, n) for f in found) for n in names] if found else []
         cells = [
-            f"{m:.0f}" if n in ("words", "seconds", "tokens") else f"{m:.3f}"
+            f"{m:.0f}" if n in ("words", "seconds", "cpu_seconds", "tokens") else f"{m:.3f}"
             for n, m in zip(names, means, strict=False)
         ]
         print(f"| {way} | {len(found)} | " + " | ".join(cells) + " |", flush=True)

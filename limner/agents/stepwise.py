@@ -24,6 +24,7 @@ SENTENCES = 5  # per section; the introduction has one less
 BEST_OF = 2  # usable sentences to choose from, where there is a measure to choose by: bench/small.md
 NEAR = 0.85  # cosine above which two sentences say the same
 FAR = 0.15  # cosine to the subject below which a sentence has drifted from it: unrelated texts lie at 0.03 ± 0.06
+CLEAR = 0.05  # lead in cosine of one kind of article over the next; below it the plan that suits anything is taken
 
 # llama.cpp's samplers. A low temperature keeps a 135M model to what it knows; DRY and the repeat penalty keep it from
 # going round in circles at that temperature.
@@ -118,8 +119,9 @@ class _Writing:
         if known or self.similarity is None:
             return known
         names = list(small.KINDS)
-        closeness = self.similarity([text], [small.KINDS[name][0] for name in names])
-        return names[int(np.argmax(closeness[0]))]
+        closeness = self.similarity([text], [small.KINDS[name][0] for name in names])[0]
+        first, second = np.argsort(-closeness)[:2]
+        return names[int(first)] if closeness[first] - closeness[second] > CLEAR else ""
 
     def title(self, plan: Plan) -> str:
         return self.speaker.ask(

@@ -117,6 +117,16 @@ KINDS: dict[str, tuple[str, tuple[tuple[str, str], ...]]] = {
             ("Living with people", "what it means to people, and how they protect it"),
         ),
     ),
+    "nature": (
+        "volcanoes, reefs, rivers, mountains, oceans, weather, planets, stars",
+        (
+            ("How it forms", "how it forms and what it is made of"),
+            ("What we can see", "what it looks like from near and from far"),
+            ("Life around it", "what lives there, or what it means for life on Earth"),
+            ("Always changing", "how it changes over time"),
+            ("Why it matters", "why it matters to people"),
+        ),
+    ),
     "thing": (
         "an idea, a material, a machine, a food, an art or a field of knowledge",
         (
@@ -153,7 +163,7 @@ def plan(brief: Brief, kind: str = "", title: str = "") -> Plan:
     lines = [line.strip() for line in brief.text.splitlines() if line.strip()]
     outline = _outline(lines)
     keywords = () if outline else _keywords(lines)
-    title = title or own_title(brief) or " ".join(plain_text(lines[0]).split()[:8]).rstrip(",;:")
+    title = title or own_title(brief) or " ".join(_flat(brief.text).split()[:8]).rstrip(",;:") or "Untitled"
     if outline:
         sections = tuple(Section(heading, _inside(heading), (heading,)) for heading in outline[:MAX_OUTLINE])
     elif keywords:
@@ -175,7 +185,7 @@ def own_title(brief: Brief) -> str:
     """The title that the brief itself gives: its only line or the line above its outline, if short; else ""."""
     lines = [line.strip() for line in brief.text.splitlines() if line.strip()]
     heads = [line for line in lines[:1] if line.startswith("# ") or not _BULLET.match(line)]
-    head = plain_text(heads[0]).rstrip(" :") if heads else ""
+    head = _flat(heads[0]).rstrip(" :") if heads else ""
     head = re.sub(r"^(title|topic|brief)\s*:\s*", "", head, flags=re.IGNORECASE)
     if _keywords(lines):
         return _capital(_and(_keywords(lines)[:3]))
@@ -183,7 +193,7 @@ def own_title(brief: Brief) -> str:
         return _capital(_and(_outline(lines)[:3]))
     alone = len(lines) == 1 or bool(_outline(lines))
     prose = head.endswith(".") or len(sentences(head)) > 1
-    return _capital(" ".join(head.split())) if head and alone and not prose and len(head) <= 90 else ""
+    return _capital(head) if head and alone and not prose and len(head) <= 90 else ""
 
 
 def _outline(lines: Sequence[str]) -> list[str]:
@@ -191,16 +201,22 @@ def _outline(lines: Sequence[str]) -> list[str]:
     found = [
         m["text"] for n, line in enumerate(lines) if (m := _BULLET.match(line)) and not (n == 0 and line[0] == "#")
     ]
-    return [_capital(" ".join(plain_text(text).split()).rstrip(" .:")[:90]) for text in found] if len(found) > 1 else []
+    texts = [_capital(_flat(text).rstrip(" .:")[:90]) for text in found]
+    return [text for text in texts if text] if len(found) > 1 else []
 
 
 def _keywords(lines: Sequence[str]) -> list[str]:
     """Keywords: one line of at least three short parts between commas or semicolons, and no sentence."""
     text = re.sub(r"^\s*(key ?words?|topics?)\s*:\s*", "", " ".join(lines), flags=re.IGNORECASE)
-    parts = [" ".join(plain_text(p).split()) for p in re.split(r"[,;|]", text.rstrip("."))]
+    parts = [_flat(p) for p in re.split(r"[,;|]", text.rstrip("."))]
     parts = [re.sub(r"^and ", "", p) for p in parts if p]
     short = all(len(p.split()) <= 4 for p in parts)
     return list(dict.fromkeys(parts)) if len(parts) >= 3 and short and len(lines) == 1 else []
+
+
+def _flat(text: str) -> str:
+    """A user's Markdown as one line of text; of a block of HTML, which has no running text, what stands in it."""
+    return " ".join((plain_text(text) or plain_text(re.sub(r"<[^>]*>?", " ", text))).split())
 
 
 def _groups(keywords: Sequence[str]) -> list[Sequence[str]]:
@@ -239,9 +255,9 @@ _COMMON = {
     "en": "the and of to in is for with how why what from are by on an it its as at history life",
     "de": "der die das und ist nicht ein eine mit von zu den dem wie für auf im aus wird geschichte warum über leben",
     "fr": "le la les et est des une un dans pour que qui du au aux comment pourquoi sur avec histoire vie",
-    "es": "el la los las y es una un en para que del por como cómo qué con historia sobre vida",
-    "it": "il lo la gli e è una un di per che del della come perché con storia sulla vita",
-    "pt": "o a os as e é uma um em para que do da dos por como com história sobre vida",
+    "es": "el la los las es una un en para que del por como cómo qué con historia sobre vida",
+    "it": "il lo la gli è una un di per che del della come perché con storia sulla vita",
+    "pt": "os as é uma um em para que do da dos por como com história sobre vida",
     "nl": "de het een en is van niet met voor hoe waarom op uit wordt geschiedenis over leven",
 }
 _COMMON_SETS = {language: frozenset(text.split()) for language, text in _COMMON.items()}
@@ -269,7 +285,7 @@ def require_english(brief: Brief) -> None:
             'The brief is empty: say what the article is about, e.g. `limner compose "How bees make honey"`.'
         )
     asked = (brief.language or "en").lower().replace("_", "-").split("-")[0]
-    if asked == "en" and (brief.language or looks_english(brief.text)):
+    if asked == "en" and (brief.language or looks_english(plain_text(brief.text))):
         return
     which = f"in '{brief.language}'" if brief.language else "in the language of this brief"
     raise BadInput(
@@ -483,7 +499,7 @@ def _opens(word: str, before: Sequence[str]) -> bool:
     """Whether a sentence's first word, in lower case, need not be a name."""
     return (
         word in OPENERS
-        or re.search(r"(?:ing|ly|ers|ists|ions|ies)$", word) is not None
+        or re.search(r"(?:ing|ly|ed|ers|ists|ions|ies)$", word) is not None
         or any(re.search(rf"[a-z,;] {re.escape(word)}\b", sentence) for sentence in before)
     )
 

@@ -64,7 +64,12 @@ def scan(root: Path) -> Scan:
     root: an absolute path without links in it.
     """
     found = Scan()
-    for here, folders, names in os.walk(root):
+
+    def refuse(error: OSError) -> None:
+        reason = f"{error.strerror or error}: check that it may be read"
+        found.refused.append((printable(str(error.filename)), reason))
+
+    for here, folders, names in os.walk(root, onerror=refuse):
         folders[:] = sorted(f for f in folders if not f.startswith(".") and f != "__MACOSX")
         for name in sorted([*folders, *names]):
             path = os.path.join(here, name)

@@ -125,10 +125,10 @@ class Folders:
         self.max_pixels = max_pixels
         self.roots = []
         for name in folders:
-            root = Path(name).expanduser()
-            if not root.is_dir():
-                raise LibraryMissing(f"No folder {printable(str(name))}: check the path.")
-            self.roots.append(root.resolve())
+            root = _directory(name)
+            if root is None:
+                raise LibraryMissing(f"No folder {printable(str(name))[:200]}: check the path.")
+            self.roots.append(root)
 
     def scan(self) -> Scan:
         """All folders as one scan."""
@@ -179,7 +179,11 @@ class Library:
         known = {"format": str(FORMAT), "uid": uuid4().hex[:12], "encoders": json.dumps(encoders.names)}
         # Made beside its place and moved there whole, so that a kill leaves no library that is half one.
         library.path = _path(home, f".{name}.{known['uid']}")
-        library.path.mkdir(parents=True)
+        try:
+            library.path.mkdir(parents=True)
+        except OSError as error:
+            reason = error.strerror or error
+            raise LibraryError(f"Cannot write {home} ({reason}): set LIMNER_HOME to a folder you may write.") from error
         with library._records() as records:
             records.executescript(_SCHEMA)
             records.executemany("INSERT INTO meta VALUES (?, ?)", known.items())
@@ -650,6 +654,15 @@ def _read_file(path: str) -> bytes:
         return file.read(images.MAX_BYTES)
 
 
+def _directory(name: str | Path) -> Path | None:
+    """The folder of that name without links in it, None where there is none or the name cannot be one."""
+    try:
+        root = Path(name).expanduser()
+        return root.resolve() if name != "" and root.is_dir() else None  # "" would be the folder one stands in
+    except (OSError, RuntimeError):  # a name too long, a ~user who does not exist
+        return None
+
+
 def _open_at_once(path: str, flags: int) -> int:
     return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))  # a pipe put in a file's place would hang us
 
@@ -743,7 +756,7 @@ def index(
     try:
         return library, library.add(roots, on_progress, max_pixels=max_pixels)
     except LibraryEmpty:
-        if new:
+        if new and name in libraries(home):
             library.remove()
         raise
 
@@ -765,11 +778,11 @@ def open_or_index(
     """
     if ref in libraries(home):
         return Library.open(home, ref, encoders, connect=connect, patience=patience), None
-    root = Path(ref).expanduser()
-    if not root.is_dir():
+    root = _directory(ref)
+    if root is None:
         there = ", ".join(libraries(home)) or "none yet"
         raise LibraryMissing(
-            f"{printable(ref)} is neither a folder nor a library (there are: {there}): check the path, "
+            f"{printable(ref)[:200]} is neither a folder nor a library (there are: {there}): check the path, "
             "or make one with `limner library add NAME FOLDER`."
         )
     name = folder_library(root)

@@ -14,7 +14,8 @@ BM25 alone 0.695), and by alternative texts 0.591 (0.563, 0.584; 0.562, 0.531).
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -101,7 +102,8 @@ class EdgeStore:
         """sizes: per dense vector its size; patience: seconds to wait for the folder. Raises LibraryBusy."""
         from filelock import FileLock, Timeout
 
-        folder.mkdir(parents=True, exist_ok=True)
+        with _working(folder):
+            folder.mkdir(parents=True, exist_ok=True)
         self.folder, self._sizes = folder, sizes
         # A lock object of our own each time: two threads exclude each other as two processes do.
         self._lock = FileLock(folder.with_name(folder.name + ".lock"), timeout=patience, thread_local=False)
@@ -125,14 +127,9 @@ class EdgeStore:
             # only add 64 MB of preallocated file.
             wal_enabled=False,
         )
-        try:
+        with _working(self.folder):
             made = edge.EdgeShard.load if any(self.folder.iterdir()) else edge.EdgeShard.create
             shard = made(str(self.folder), config)
-        except Exception as error:  # the binding raises plain Exception for all that can go wrong
-            words = " ".join(str(error).split())[:200]
-            raise LibraryError(
-                f"The vectors in {self.folder} cannot be opened ({words}): delete that folder and add the images again."
-            ) from error
         self._opened = True
         return shard
 
@@ -145,8 +142,9 @@ class EdgeStore:
             for i, v in points
         ]
         if made:
-            self._shard.update(edge.UpdateOperation.upsert_points(made))
-            self._shard.flush()
+            with _working(self.folder):
+                self._shard.update(edge.UpdateOperation.upsert_points(made))
+                self._shard.flush()
 
     def delete(self, ids: Iterable[str]) -> None:
         """Take away; an unknown id is no error."""
@@ -154,21 +152,24 @@ class EdgeStore:
 
         gone: list[edge.PointId] = [UUID(hex=i) for i in ids]
         if gone:
-            self._shard.update(edge.UpdateOperation.delete_points(gone))
-            self._shard.flush()
+            with _working(self.folder):
+                self._shard.update(edge.UpdateOperation.delete_points(gone))
+                self._shard.flush()
 
     def ids(self) -> set[str]:
         """Of all images."""
         import qdrant_edge as edge
 
-        records, _ = self._shard.scroll(edge.ScrollRequest(limit=max(1, self.count()), with_payload=False))
+        with _working(self.folder):
+            records, _ = self._shard.scroll(edge.ScrollRequest(limit=max(1, self.count()), with_payload=False))
         return {_hex(r.id) for r in records}
 
     def count(self) -> int:
         """Number of images."""
         import qdrant_edge as edge
 
-        return self._shard.count(edge.CountRequest(exact=True))
+        with _working(self.folder):
+            return self._shard.count(edge.CountRequest(exact=True))
 
     def search(self, queries: Sequence[Vectors], k: int) -> list[list[Hit]]:
         """Per query at most k hits, best first, ties by id. One request for all queries."""
@@ -185,7 +186,8 @@ class EdgeStore:
             fused: Any = edge.Fusion.Dbsf()
             requests.append(edge.QueryRequest(limit=union, prefetches=found, query=fused))
             requests += [edge.QueryRequest(limit=union, prefetches=found, query=q) for q in nearest.values()]
-        answers = self._shard.query_batch(edge.QueryBatchRequest(requests)) if requests else []
+        with _working(self.folder):
+            answers = self._shard.query_batch(edge.QueryBatchRequest(requests)) if requests else []
         return _hits(queries, answers, k)
 
     def drop(self) -> None:
@@ -204,6 +206,21 @@ class EdgeStore:
         if self._opened:
             self._opened = False
             self._shard.close()
+
+
+@contextmanager
+def _working(folder: Path) -> Iterator[None]:
+    """Turns what can go wrong with the files into a LibraryError; the binding raises plain Exception for all of it."""
+    try:
+        yield
+    except LibraryError:
+        raise
+    except Exception as error:
+        words = " ".join(str(error).split())[:200]
+        raise LibraryError(
+            f"The vectors in {folder} cannot be used ({words}): check the disk, or delete that folder and add the "
+            "images again."
+        ) from error
 
 
 class ServerStore:

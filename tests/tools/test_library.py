@@ -309,6 +309,19 @@ def test_a_folder_is_kept_for_next_time_and_a_name_is_opened(home: Path, folder:
     module.check_name(folder_library(tmp_path / ("x" * 200)))
 
 
+@pytest.mark.parametrize("ref", ["x" * 5000, "~nobody-of-that-name/pictures", "a\0b", ""])
+def test_what_cannot_be_a_folder_is_simply_not_there(home: Path, ref: str) -> None:
+    for use in (lambda: open_or_index(home, ref, ENCODERS), lambda: index(home, "birds", [ref or "//x"], ENCODERS)):
+        with pytest.raises(LibraryMissing, match="check the path"):
+            use()
+
+
+def test_a_home_that_cannot_be_written_says_so(tmp_path: Path, folder: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(LibraryError, match="set LIMNER_HOME"):
+        index(tmp_path / "file" / "home", "birds", [folder], ENCODERS)
+
+
 def test_removing_deletes_the_library_and_no_image(library: Library, folder: Path) -> None:
     before = sorted(folder.rglob("*"))
     library.remove()
@@ -474,15 +487,16 @@ def test_a_full_disk_is_one_line(library: Library, folder: Path) -> None:
         connection.execute(f"PRAGMA max_page_count = {pages}")  # SQLite's own way to a disk that is full
         return connection
 
-    for number in range(200):
-        paint(folder / f"{number}.png", (number, 5, 5), (8, 8)).with_suffix(".txt").write_text("long " * 300)
+    for number in range(40):
+        words = json.dumps({"caption": f"picture {number}", "credit": "long " * 90})
+        paint(folder / f"{number}.png", (number, 5, 5), (8, 8)).with_suffix(".json").write_text(words)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sqlite3, "connect", full)
         with pytest.raises(LibraryError, match=r"disk is full.*check disk"):
             library.add([folder])
     consistent(library)
     library.add([folder])
-    assert len(library) == 204
+    assert len(library) == 44
 
 
 @pytest.mark.clip

@@ -185,6 +185,16 @@ def test_a_damaged_folder_says_what_to_do_and_can_be_dropped(tmp_path: Path) -> 
     assert not (tmp_path / "vectors").exists()
 
 
+def test_what_goes_wrong_while_open_is_a_library_error(edge: EdgeStore) -> None:
+    edge.upsert(POINTS)
+    wrong = Vectors(np.ones(3, np.float32), Sparse([], []))  # 3 numbers where the folder has 8
+    with pytest.raises(LibraryError, match="cannot be used"):
+        edge.upsert([(identity(50), wrong)])
+    with pytest.raises(LibraryError, match="cannot be used"):
+        edge.search([wrong], 3)
+    assert edge.count() == len(POINTS)
+
+
 def test_dropped_is_gone(store: Store, remote: ServerStore) -> None:
     store.upsert(POINTS)
     store.drop()

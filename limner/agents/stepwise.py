@@ -25,6 +25,7 @@ BEST_OF = 2  # usable sentences to choose from, where there is a measure to choo
 NEAR = 0.85  # cosine above which two sentences say the same
 FAR = 0.15  # cosine to the subject below which a sentence has drifted from it: unrelated texts lie at 0.03 ± 0.06
 CLEAR = 0.05  # lead in cosine of one kind of article over the next; below it the plan that suits anything is taken
+CHECK = "check its facts before you use them, or set LIMNER_MODEL_URL to a larger model."
 
 # llama.cpp's samplers. A low temperature keeps a 135M model to what it knows; DRY and the repeat penalty keep it from
 # going round in circles at that temperature.
@@ -76,16 +77,17 @@ class _Writing:
         self.markdown = ""
 
     def article(self) -> Article:
-        notes = []
+        notes = [f"Written by {self.speaker.name or 'a small model'}, which writes fluently and errs often: {CHECK}"]
         plan = self.plan()
         self.add(f"# {escaped(plan.title)}")
+        early = ""
         try:
             for section in plan.sections:
                 self.section(plan, section)
         except BudgetReached as reached:
             if not self.said:
                 raise
-            notes.append(f"The article ends early: {reached}")
+            early = f"The article ends early: {reached}"
         if not self.said:
             raise UnreadableReply(
                 "The model wrote no usable sentence. Reword the brief, or set LIMNER_MODEL_URL to a larger model."
@@ -94,9 +96,9 @@ class _Writing:
         if plan.left_out:
             notes.append(f"Only the first {len(plan.notes)} sentences of the brief and sources were considered.")
         missing = [s.heading for s in plan.sections if s.heading and f"## {escaped(s.heading)}\n" not in self.markdown]
-        if missing and not notes:
+        if missing and not early:
             notes.append(f"Nothing usable was written for: {', '.join(missing)}.")
-        return read_markdown(self.markdown, title=plan.title).noted(*notes)
+        return read_markdown(self.markdown, title=plan.title).noted(*notes, early)
 
     def add(self, text: str) -> None:
         self.markdown += text

@@ -184,6 +184,7 @@ def test_a_good_sentence_is_read() -> None:
         ("A hive holds about 40 combs of honey in summer.", "counts"),
         ("A hive holds several thousand bees in a good summer.", "counts"),
         ("The scientist was born near a hive in the hills.", "claims"),
+        ("Inside the hive they add an enzyme called propolis to it.", "the term 'propolis to'"),
         ("She was the first woman to make honey with bees.", "claims a first"),
         ("The bees make takaaa honey in their wooden hives.", "none"),
         ("The honey of the bees is honey and only honey.", "repeats itself"),
@@ -206,6 +207,10 @@ def test_what_the_user_named_and_counted_may_be_said() -> None:
     assert small.flaw(fact, plan.known) == ""
     assert small.flaw(fact.replace("1742", "1743"), plan.known)
     assert small.flaw(fact.replace("Ann", "Tom"), plan.known)
+
+
+def test_the_users_own_terms_may_be_called_what_they_are() -> None:
+    assert small.flaw("At last they close the cells over a thick juice called honey.", KNOWN) == ""
 
 
 def test_places_are_known_to_history_but_not_to_lives() -> None:

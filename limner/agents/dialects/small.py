@@ -446,6 +446,10 @@ _CHATTER = re.compile(
     r"|the notes|dear|thank you|remember that you|click|website|photo|image|etc)\b",
     re.IGNORECASE,
 )
+# Where it makes up a term: "the first step involves an enzyme called propolis".
+_TERM = re.compile(
+    r"\b(?:called|termed|dubbed|named|known as|referred to as|refers to) (?:an? |the |its? )?([\w'-]+ ?[\w'-]*)"
+)
 # Pet phrases of models: welcome once in an article.
 _PETS = _set(
     """testament tapestry delicate intricate crucial vital vibrant fascinating remarkable incredible unique iconic
@@ -513,8 +517,11 @@ def _claims(sentence: str, found: Sequence[str], known: frozenset[str]) -> str:
             return f"counts ('{word}') what the brief does not"
         if word in _INVENTS:
             return f"claims something ('{word}') that the brief does not"
-    if re.search(r"\bthe first (?:man|woman|person|people|to|ever)\b|\bknown as the\b", sentence):
-        return "claims a first or a by-name"
+    if re.search(r"\bthe first (?:man|woman|person|people|to|ever)\b", sentence):
+        return "claims a first"
+    named = _TERM.search(sentence)
+    if named and not set(words(named[1])) & known:
+        return f"claims the term '{named[1]}'"
     return ""
 
 

@@ -1,0 +1,89 @@
+"""Spotting with no language model: every paragraph is a spot, and says in its own words what an image should show.
+
+For models too small to judge. Which of the spots get an image is left to `arrange`, which sees what the library has
+for each of them: over 70 textbook sections the place of a paragraph, its length, words such as "shows" and its
+neighbours told nothing of where authors put figures once the match with the library was known (bench/illustrate.md).
+"""
+
+from __future__ import annotations
+
+import re
+
+from limner.document import Article, Block, Paragraph, Spot, Verbatim
+
+SEARCH_WORDS = 200  # MiniLM reads 256 word pieces, about 1.3 to a word
+SEARCH_CHARS = 2000  # for scripts that put no spaces between words
+CAPTION_CHARS = 140  # one line under an image on a phone, two at most
+
+USUAL, ANNOUNCING = 0.5, 0.1
+"""Strengths. A paragraph that ends in a colon announces what follows it; an image between the two tears them apart."""
+
+_SENTENCE_END = re.compile(r"(?<=[.!?])[\"”’»)\]]*\s+|(?<=[。！？])|\n+")
+_COLONS = (":", "：")
+_OPENERS = '"“‘«([ '
+
+
+def spots_from_text(article: Article) -> list[Spot]:
+    """A spot after every paragraph that has words, in reading order; ids "s1", "s2", ….
+
+    caption: the sentence of the paragraph that says most about it, at most 140 characters, in the article's language.
+    search: the heading the paragraph stands under (the title before the first one) and the paragraph, at most 200
+    words. The heading names what the paragraph calls "it". strength: 0.5, or 0.1 where an image would stand between a
+    colon and what it announces.
+    """
+    after = dict(zip((b.id for b in article.body), (*article.body[1:], None), strict=False))
+    spots, topic = [], article.title
+    for block in article.body:
+        text = " ".join(block.plain.split())
+        if not isinstance(block, Paragraph):
+            topic = text or topic
+        elif text:
+            spots.append(
+                Spot(
+                    id=f"s{len(spots) + 1}",
+                    after=block.id,
+                    caption=_caption(block.plain),
+                    search=_search(topic, text),
+                    strength=_strength(text, after[block.id]),
+                )
+            )
+    return spots
+
+
+def _strength(text: str, following: Block | None) -> float:
+    return ANNOUNCING if text.endswith(_COLONS) and isinstance(following, Paragraph | Verbatim) else USUAL
+
+
+def _search(topic: str, text: str) -> str:
+    """Topic and text as one string, cut at a word."""
+    topic = topic.rstrip(". ")
+    return " ".join((f"{topic}. {text}" if topic else text).split()[:SEARCH_WORDS])[:SEARCH_CHARS].rstrip()
+
+
+def _caption(text: str) -> str:
+    """The sentence that shares most words with the rest of its paragraph for its length; cut at a word if too long."""
+    sentences = [s.strip() for s in _SENTENCE_END.split(text) if s and s.strip()]
+    bags = [set(_words(s)) for s in sentences]
+    counts: dict[str, int] = {}
+    for word in (w for bag in bags for w in bag):
+        counts[word] = counts.get(word, 0) + 1
+    # Summed over its words, how many sentences use them too; by the root of its length, or the longest always won.
+    says = [sum(counts[w] - 1 for w in bag) / max(1, len(bag)) ** 0.5 for bag in bags]
+    return _line(sentences[max(range(len(sentences)), key=lambda n: (says[n], -n))])
+
+
+def _words(sentence: str) -> list[str]:
+    from limner.tools.encoders import words
+
+    return words(sentence)
+
+
+def _line(text: str) -> str:
+    """On one line, at most CAPTION_CHARS long, cut at a space where there is one."""
+    text = " ".join(text.split())
+    text = text.lstrip(_OPENERS) or text
+    if len(text) <= CAPTION_CHARS:
+        return text
+    cut = text[: CAPTION_CHARS - 1]
+    space = cut.rfind(" ")
+    return (cut[:space] if space > CAPTION_CHARS // 2 else cut).rstrip(" ,;:—-") + "…"

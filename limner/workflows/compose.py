@@ -13,9 +13,10 @@ from langgraph.config import get_stream_writer
 from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
 
-from limner.document import Article, Candidate, Selection, Spot
+from limner.document import Candidate, Selection, Spot
 from limner.errors import UnreadableReply
 from limner.tools.arrange import arrange as best_set
+from limner.tools.arrange import shortfall
 from limner.tools.illustrate import illustrated
 from limner.workflows.context import Context
 from limner.workflows.state import ComposeState, Event
@@ -77,7 +78,7 @@ def build_graph(context: Context, checkpointer: BaseCheckpointSaver | None = Non
         article = illustrated(state["article"], selections, kept, why)
         if article.selections:
             article = article.noted(*context.notes("selector"), *(_fallback(s) for s in article.selections))
-        article = article.noted(_shortfall(brief.images, article))
+        article = article.noted(shortfall(selections, brief.images, kept))
         _send("arrange", len(article.illustrations), len(article.illustrations))
         made_with = {**article.made_with, **context.provenance(brief)}
         return {"article": article.model_copy(update={"made_with": made_with})}
@@ -117,16 +118,6 @@ def _chosen(done: list[Selection]) -> list[tuple[Spot, Candidate]]:
 def _fallback(selection: Selection) -> str:
     """A note for a choice that was not made the way it should have been."""
     return f"Spot {selection.spot.id}: {selection.why}" if selection.why.startswith(("The selector", "Judged")) else ""
-
-
-def _shortfall(wanted: int | Literal["auto"], article: Article) -> str:
-    """A note where fewer images were placed than asked for."""
-    placed = len(article.illustrations)
-    if wanted == "auto" or placed >= wanted:
-        return ""
-    room = len(article.paragraphs)
-    why = f"the text has {room} paragraphs to put them after" if placed == room else "nothing else fitted a place"
-    return f"{wanted} images were asked for, {placed} were placed: {why}."
 
 
 def _send(step: str, done: int, of: int, note: str = "") -> None:

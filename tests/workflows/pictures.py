@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 from PIL import Image, ImageDraw
+from scripted import ARTICLE
 
 CAPTIONS = {
     "hive.png": ("A wooden beehive in an orchard", "Four white boxes under apple trees"),
@@ -31,3 +32,8 @@ def make_folder(folder: Path, names: list[str] | None = None) -> Path:
         rows.append({"file_name": name, "caption": caption, "alt": alt, "credit": f"Photo {n}", "licence": "CC0"})
     (folder / "metadata.jsonl").write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
     return folder
+
+
+# Some 1 500 tokens long: writing and spotting fit the budget, and selecting soon does not.
+LONG = ARTICLE + "\n\n" + "\n\n".join(f"Day {n}. " + "The bees fly out and come home. " * 8 for n in range(20))
+BUDGET = 9000

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from pictures import BUDGET, LONG
 from PIL import Image
 from scripted import Delayed, Script, ScriptedServer, article_answers, asking
 
@@ -220,7 +221,8 @@ def test_resume_of_no_job(shell: Shell) -> None:
 
 
 def test_a_token_budget_keeps_the_text(shell: Shell, server: ScriptedServer, bees: Path) -> None:
-    said = shell("compose", "Bees", "-l", "bees", "--max-tokens", 4400)
+    server.answer = article_answers(article=LONG)
+    said = shell("compose", "Bees", "-l", "bees", "-n", 6, "--max-tokens", BUDGET)
     refused(said, "--max-tokens", "--resume", "how-bees-make-honey")
     assert Path("how-bees-make-honey/article.md").read_text().startswith("# How Bees Make Honey")
     job = re.search(r"--resume (\S+)", said.err)

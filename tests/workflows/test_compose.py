@@ -9,6 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from langgraph.checkpoint.memory import InMemorySaver
+from pictures import BUDGET, LONG
 from scripted import ScriptedChatModel, ScriptedServer, Status, article_answers, asking
 
 import limner
@@ -159,12 +160,13 @@ def test_a_stopped_job_goes_on_and_repeats_no_finished_step(bees: Path, home: Pa
 
 
 def test_a_budget_stops_before_the_next_call_and_keeps_the_text(bees: Path, home: Path) -> None:
-    with ScriptedServer(article_answers()) as server, checkpoints(home) as saver:
+    with ScriptedServer(article_answers(article=LONG)) as server, checkpoints(home) as saver:
         settings = settings_for(server, vision=False)
-        with build_context(settings, library="bees", max_tokens=4600) as context:
+        with build_context(settings, library="bees", max_tokens=BUDGET) as context:
             with pytest.raises(BudgetReached, match="--max-tokens"):
                 run(context, {"brief": make_brief("Bees", images=6)}, checkpointer=saver, job="bees-2")
-            assert context.meter.total <= 4600
+            assert context.meter.total <= BUDGET
+        assert "selector" in roles(server)
         assert job_state(saver, "bees-2")["article"].paragraphs
 
 

@@ -48,7 +48,9 @@ class Settings(BaseSettings):
     )
     clip_model: str = ""
     """open_clip model and weights, "ViT-B-32/laion2b_s34b_b79k" or "ViT-B-32/PATH-TO-WEIGHTS"; empty is no CLIP."""
-    max_pixels: int = Field(default=100_000_000, gt=0)
-    """Images with more pixels than this are refused before they are decoded: 100 million px decode to 400 MB."""
+    max_pixels: int = Field(default=89_000_000, gt=0, le=178_000_000)
+    """Images with more pixels than this are refused before they are decoded: 89 million px decode to 360 MB.
+
+    Pillow warns above 89.4 million and refuses above 178.9 million by itself."""
     threads: int = Field(default=0, ge=0)
     """CPU threads for the embedded model and encoders; 0 takes what the machine has."""

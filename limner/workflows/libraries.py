@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from limner.errors import BadInput
+from limner.errors import BadInput, LibraryError
 from limner.settings import Settings
 from limner.tools import library as libraries
 from limner.tools.folder import printable
@@ -56,7 +56,14 @@ def listing() -> list[str]:
         names = libraries.libraries(context.settings.home)
         if not names:
             return ["No library yet. Make one with: limner library add NAME FOLDER"]
-        return [f"{name:<24} {len(_open(context, name)):>7} images" for name in names]
+        return [f"{name:<24} {_size(context, name)}" for name in names]
+
+
+def _size(context: Context, name: str) -> str:
+    try:
+        return f"{len(_open(context, name)):>7} images"
+    except LibraryError as e:  # one library that cannot be opened must not hide the others
+        return str(e)
 
 
 def show(name: str) -> list[str]:
@@ -80,7 +87,7 @@ def show(name: str) -> list[str]:
 def remove(name: str) -> str:
     """Forget a library; the image files are left alone."""
     with _context() as context:
-        _open(context, name).remove()
+        libraries.remove(context.settings.home, name, connect=context.connect)
     return f"{name} is removed. The image files are where they were."
 
 

@@ -32,11 +32,12 @@ CHARS_PER_TOKEN = 4  # what this server calls a token
 
 @dataclass(frozen=True)
 class Delayed:
-    """Words that take `seconds` from request to last piece, streamed evenly."""
+    """Words that take `seconds` from request to last piece, streamed evenly, a token at a time."""
 
     text: str
     seconds: float
-    pieces: int = 20
+    pieces: int = 0
+    """How many pieces; 0 is one per token."""
 
 
 class Fault:
@@ -302,7 +303,7 @@ class Wire(BaseHTTPRequestHandler):
 
     def _send_stream(self, asked: Asked, words: Delayed) -> None:
         self.open_stream()
-        pieces = _pieces(words.text, words.pieces)
+        pieces = _pieces(words.text, words.pieces or -(-len(words.text) // CHARS_PER_TOKEN) or 1)
         for n, piece in enumerate(pieces, 1):
             _sleep_until(asked.at + words.seconds * n / len(pieces))
             self.send_event(json.dumps(_chunk(piece)))

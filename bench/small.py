@@ -1,10 +1,12 @@
 """What can a 135M model write, and what can it judge? Prints the tables of bench/small.md.
 
     uv run python bench/small.py write --ways steps,page --briefs 12 --out articles/
+    uv run python bench/small.py again --out articles/
     uv run python bench/small.py languages
     uv run python bench/small.py judge --figures 100 --book ../shared/bench/astronomy-dev
 
-write: the ways of writing an article, over the same briefs. languages: does it write others than English?
+write: the ways of writing an article, over the same briefs. again: the table of articles written before.
+languages: does it write others than English?
 judge: does it spot and select better than similarity does? All with the embedded model on this machine.
 """
 
@@ -257,6 +259,17 @@ def articles(way: str, arguments: argparse.Namespace, server: EmbeddedServer, me
         yield found
 
 
+def again(arguments: argparse.Namespace) -> None:
+    """The table of the articles in a folder, written earlier; times and tokens are not known from them."""
+    measure, rows = Measure(), {}
+    for path in sorted(arguments.out.glob("[0-9][0-9]-*.md")):
+        number, _, way = path.stem.partition("-")
+        brief = BRIEFS[int(number) - 1]
+        article = read_markdown(path.read_text(), title=small.plan(brief).title)
+        rows.setdefault(way, []).append(figures(article, brief, measure))
+    table(rows)
+
+
 def cpu_seconds(server: EmbeddedServer) -> float:
     """CPU time so far of the server and of this process; of this process alone where there is no /proc."""
     stat = Path(f"/proc/{server._process.pid}/stat")
@@ -384,7 +397,7 @@ def selected(speaker: Speaker, paragraph: str, captions: Sequence[str]) -> int:
 @cache
 def parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=["write", "languages", "judge"])
+    parser.add_argument("what", choices=["write", "again", "languages", "judge"])
     parser.add_argument("--ways", default=",".join(WAYS), help="comma-separated; default: all")
     parser.add_argument("--briefs", type=int, default=len(BRIEFS))
     parser.add_argument("--out", type=Path, help="folder for the articles")
@@ -396,4 +409,4 @@ def parser() -> argparse.ArgumentParser:
 
 if __name__ == "__main__":
     arguments = parser().parse_args()
-    {"write": write, "languages": languages, "judge": judge}[arguments.what](arguments)
+    {"write": write, "again": again, "languages": languages, "judge": judge}[arguments.what](arguments)

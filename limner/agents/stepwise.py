@@ -46,8 +46,10 @@ TEMPERATURES = (
     0.7,
     0.6,
     0.8,
-)  # of the tries for one sentence; then the section ends where it is
-OFFERED = {False: (2, 3, 5, 6), True: (5, 6)}  # tries, from 0, given words to begin with; True: at a section's start
+)  # of the tries for one sentence, over and over
+OFFERED_WITHIN, OFFERED_FIRST = 2, 5  # tries before words to begin with are offered: within a section, at its start
+PATIENCE, TRIES = 16, 6  # tries for a sentence of a section that has fewer than ENOUGH of them, and for a later one
+ENOUGH = 3
 
 
 def write_in_steps(
@@ -165,31 +167,31 @@ class _Writing:
             yield from self.whole(plan, section, notes)[:wanted]
             return
         so_far = ""
-        for _ in range(wanted):
-            sentence = self.sentence(plan, section, notes, so_far)
+        for n in range(wanted):
+            sentence = self.sentence(plan, section, notes, so_far, PATIENCE if n < ENOUGH else TRIES)
             if sentence is None:
                 return
             yield sentence
             so_far = f"{so_far} {sentence}".strip()
 
-    def sentence(self, plan: Plan, section: Section, notes: Sequence[str], so_far: str) -> str | None:
+    def sentence(self, plan: Plan, section: Section, notes: Sequence[str], so_far: str, tries: int) -> str | None:
         """The best of BEST_OF usable sentences, None if no try gives one."""
         usable: list[str] = []
-        for attempt, temperature in enumerate(TEMPERATURES):
-            opener = self.opener() if self.said and attempt in OFFERED[not so_far] else ""
+        for attempt in range(tries):
+            opener = self.opener(attempt, bool(so_far))
+            messages = small.ask_sentence(plan, section, notes, so_far, opener)
+            reply = self.reply(messages, TEMPERATURES[attempt % len(TEMPERATURES)], bool(opener))
             try:
-                sentence = small.read_sentence(
-                    self.reply(small.ask_sentence(plan, section, notes, so_far, opener), temperature, bool(opener)),
-                    plan,
-                    self.said,
-                    opener,
-                )
+                sentence = small.read_sentence(reply, plan, self.said, opener)
             except UnreadableReply:
                 continue
             if sentence not in usable and self.on_subject(sentence, plan, section):
                 usable.append(sentence)
             if len(usable) == (BEST_OF if self.similarity else 1):
-                break
+                best = self.best(usable, plan, section)
+                if best is not None:
+                    return best
+                usable.clear()
         return self.best(usable, plan, section)
 
     def reply(self, messages: Sequence[BaseMessage], temperature: float, begun: bool) -> str:
@@ -202,8 +204,13 @@ class _Writing:
             extra={**SAMPLERS, "grammar": small.REST_GRAMMAR if begun else small.SENTENCE_GRAMMAR},
         )
 
-    def opener(self) -> str:
-        """The next words to offer that no sentence of the article begins with yet; "" when all are used up."""
+    def opener(self, attempt: int, within: bool) -> str:
+        """Words for a try to begin with, which no sentence of the article begins with yet; "" leaves it to the model.
+
+        within: whether the sentence has others of its section before it.
+        """
+        if not self.said or attempt < (OFFERED_WITHIN if within else OFFERED_FIRST) or attempt % 3 == 1:
+            return ""
         self.offered += 1
         unused = [o for o in small.OPENERS_OFFERED if not any(s.startswith(o) for s in self.said)]
         return unused[self.offered % len(unused)] if unused else ""

@@ -85,7 +85,7 @@ def test_a_sentence_turned_down_leaves_no_trace_in_the_next_question() -> None:
 
 
 def test_a_section_ends_where_no_try_is_usable() -> None:
-    stubborn = ["Nonsense."] * len(stepwise.TEMPERATURES)
+    stubborn = ["Nonsense."] * stepwise.PATIENCE
     article, _ = written(OUTLINE, scripted([*GOOD[:4], *stubborn, *GOOD[9:]]))
     assert [b.plain for b in article.body if isinstance(b, Heading)] == ["How bees make honey", "Comb"]
     assert article.notes[1:] == ("Nothing usable was written for: Nectar.",)
@@ -115,7 +115,7 @@ def test_a_budget_for_nothing_is_an_error() -> None:
 
 def test_nothing_usable_is_an_error_with_a_way_on() -> None:
     with pytest.raises(UnreadableReply, match="LIMNER_MODEL_URL"):
-        written(OUTLINE, scripted(["No."] * 3 * len(stepwise.TEMPERATURES)))
+        written(OUTLINE, scripted(["No."] * 3 * stepwise.PATIENCE))
 
 
 def test_no_model_is_asked_for_another_language() -> None:
@@ -146,7 +146,7 @@ def test_the_closest_of_the_usable_sentences_is_taken() -> None:
     def similarity(texts: Sequence[str], others: Sequence[str]) -> np.ndarray:
         return np.array([[0.8 if "tongue" in a + b else 0.5 for b in others] for a in texts])
 
-    speaker = scripted([GOOD[0], GOOD[5], *(["No."] * 8 * 3)])
+    speaker = scripted([GOOD[0], GOOD[5], *(["No."] * stepwise.PATIENCE * 3)])
     article, _ = written(OUTLINE, speaker, similarity)
     assert article.paragraphs[0].plain == GOOD[5]
 
@@ -160,8 +160,8 @@ def test_drift_and_paraphrase_are_turned_down() -> None:
 
         return np.array([[close(a, b) for b in others] for a in texts])
 
-    tries = len(stepwise.TEMPERATURES)
-    speaker = scripted([GOOD[0], GOOD[0], GOOD[12], *([GOOD[0]] * (tries - 3)), GOOD[1], *(["No."] * (tries * 3))])
+    no = ["No."] * stepwise.PATIENCE
+    speaker = scripted([GOOD[0], GOOD[12], *no[2:], GOOD[1], *no[1:], *no, *no])
     article, _ = written(OUTLINE, speaker, similarity)
     assert article.paragraphs[0].plain == GOOD[0]
     assert GOOD[12] not in article.source
@@ -170,9 +170,9 @@ def test_drift_and_paraphrase_are_turned_down() -> None:
 
 def test_a_title_for_free_text() -> None:
     text = "The bees in our garden make honey from clover. The comb is full of nectar before the summer is over."
-    article, _ = written(Brief(text=text), scripted(["The Bees in Our Garden", *GOOD, *(["No."] * 60)]))
+    article, _ = written(Brief(text=text), scripted(["The Bees in Our Garden", *GOOD, *(["No."] * 99)]))
     assert article.title == "The Bees in Our Garden"
-    article, _ = written(Brief(text=text), scripted(["Elvis", "Elvis again", *GOOD, *(["No."] * 60)]))
+    article, _ = written(Brief(text=text), scripted(["Elvis", "Elvis again", *GOOD, *(["No."] * 99)]))
     assert article.title == "The bees in our garden make honey from"
 
 

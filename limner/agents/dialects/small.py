@@ -62,7 +62,7 @@ KINDS: dict[str, tuple[str, tuple[tuple[str, str], ...]]] = {
         (
             ("Where it begins", "where it begins and what is needed for it"),
             ("Step by step", "what happens, one step after the other"),
-            ("A closer look", "a detail of it that surprises people"),
+            ("A closer look", "the parts that take part in it and how they work together"),
             ("What comes of it", "what the result is like and what it is used for"),
             ("Why it matters", "why it matters for nature and for people"),
         ),
@@ -335,9 +335,9 @@ OPENERS_OFFERED = (
     "People often",
     "In this way,",
     "One of the",
-    "Even today,",
+    "In many places,",
     "Many people",
-    "Without it,",
+    "Little by little,",
 )
 
 # GBNF of one sentence: it ends at its full stop, and quotations, brackets, lists and Markdown cannot come out of it.

@@ -690,10 +690,42 @@ def _linked_files(article: Article) -> dict[str, str]:
     return {i.image_id: i.file for i in article.illustrations}
 
 
+def own_images(article: Article, folder: Path) -> dict[str, Path]:
+    """The image files in `folder` that a draft points at itself: relative name, as it stands in the text -> file.
+
+    Left out are addresses, absolute names, names that lead out of the folder, and what is no image by its name.
+    """
+    root, found = folder.resolve(), {}
+    inline = [child for token in markdown().parse(article.source) for child in token.children or ()]
+    for token in (t for t in inline if t.type == "image"):
+        name = unquote(str(token.attrs.get("src", "")))
+        if not name or ":" in name or "\\" in name or "\0" in name or name.startswith("/"):
+            continue
+        path = (root / name).resolve()
+        if (
+            path.is_relative_to(root)
+            and path.suffix.lower() in _OWN
+            and path.is_file()
+            and ".." not in Path(name).parts
+        ):
+            found[name] = path
+    return found
+
+
+_OWN = {".jpg", ".jpeg", ".png", ".gif", ".webp", ".avif", ".bmp", ".tif", ".tiff", ".svg"}
+
+
 def write_article(
-    article: Article, folder: Path, images: Images, formats: Sequence[str] = ("md", "html", "json")
+    article: Article,
+    folder: Path,
+    images: Images,
+    formats: Sequence[str] = ("md", "html", "json"),
+    *,
+    beside: Mapping[str, Path] | None = None,
 ) -> Written:
     """Write article.md and images/, article.html, article.json into `folder`, whole or not at all.
+
+    beside: files that go along under these relative names (`own_images`), so that a draft's own images are found.
 
     Everything is written beside the folder, synced, reopened and counted against the article before it gets its name.
     Into a folder that exists, each file is then moved one by one in place of its former self; others stay.
@@ -713,6 +745,9 @@ def write_article(
             _put(stage / name, _bytes(text))
         for image_id, name in files.items() if linked else ():
             _put(stage / name, images(image_id)[0])
+        for name, path in (beside or {}).items() if linked else ():
+            if not (stage / name).exists():
+                _put(stage / name, path.read_bytes())
         for f in chosen.values():
             f.check(article, stage / f.file)
         if linked:
@@ -733,7 +768,7 @@ def _bytes(text: str) -> bytes:
 
 
 def _put(path: Path, data: bytes) -> None:
-    path.parent.mkdir(exist_ok=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("xb") as file:
         file.write(data)
         file.flush()
@@ -773,12 +808,12 @@ def _publish(stage: Path, folder: Path) -> None:
     if not folder.exists():
         stage.rename(folder)
     else:
-        if (stage / "images").exists():
-            (folder / "images").mkdir(exist_ok=True)
         # Images first: at no moment does a text point at an image that is not there.
         for path in sorted(stage.rglob("*"), key=lambda p: p.parent == stage):
             if path.is_file():
-                path.replace(folder / path.relative_to(stage))
+                target = folder / path.relative_to(stage)
+                target.parent.mkdir(parents=True, exist_ok=True)
+                path.replace(target)
         shutil.rmtree(stage)
     _sync(folder)
     _sync(folder.parent)

@@ -154,6 +154,7 @@ def illustrate(
 
     options = _options(library, out, model, model_url, to, max_tokens)
     start = run.draft_state(draft, images=_count(images), seed=seed)
+    options["draft"] = str(draft.absolute().parent)
     if plan:
         _print_plan(start, options)
         return
@@ -261,10 +262,11 @@ def _run(context: Context, terminal: Terminal, job: str, start: Start | None, op
 
 
 def _write(context: Context, article: Article, options: dict[str, Any]) -> Path:
-    from limner.tools.export import fresh_folder, write_article
+    from limner.tools.export import fresh_folder, own_images, write_article
 
+    beside = own_images(article, Path(options["draft"])) if options.get("draft") else {}
     folder = Path(options["out"]) if options["out"] else fresh_folder(Path(options["parent"]), article.title)
-    write_article(article, folder, context.image, _formats(options["formats"]))
+    write_article(article, folder, context.image, _formats(options["formats"]), beside=beside)
     return folder
 
 

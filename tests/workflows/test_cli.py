@@ -137,6 +137,18 @@ def test_illustrate_leaves_the_text_alone(shell: Shell, server: ScriptedServer, 
     assert read_json(Path("done/article.json")).source.encode() == Path("draft.md").read_bytes()
 
 
+def test_a_drafts_own_images_go_along(shell: Shell, server: ScriptedServer, bees: Path, tmp_path: Path) -> None:
+    (tmp_path / "secret.png").write_bytes((bees / "tax.png").read_bytes())
+    Path("text/pics").mkdir(parents=True)
+    Path("text/pics/my map.png").write_bytes((bees / "ship.png").read_bytes())
+    Path("text/draft.md").write_text(
+        "![map](pics/my%20map.png) A bee.\n\n![no](../../secret.png)\n\nHoney. ![x](http://e/x.png)\n"
+    )
+    assert shell("illustrate", "text/draft.md", "-l", "bees", "-n", 1, "-o", "done", "-q").code == 0
+    assert Path("done/pics/my map.png").read_bytes() == (bees / "ship.png").read_bytes()
+    assert not list(Path.cwd().rglob("secret.png")), "nothing from outside the draft's folder"
+
+
 def test_export_writes_other_formats_from_the_json_alone(
     shell: Shell, server: ScriptedServer, bees: Path, home: Path
 ) -> None:

@@ -58,22 +58,22 @@ def relevance(options: Sequence[Selection]) -> list[dict[str, float]]:
     and pairs of neighbouring words weigh as in BM25: how often, saturated, times how rare among all the images that
     were found for the article, where what the whole article is about is not rare.
     """
-    lists = [o.candidates for o in options]
-    shared = _shared_words([o.spot.search for o in options], lists)
-    return [
-        {c.image_id: s + MEANING * m for c, s, m in zip(found, row, column, strict=True)}
-        for found, row, column in zip(lists, shared, _meaning(lists), strict=True)
-    ]
+    return _relevance(options, *_image_bags([c for o in options for c in o.candidates]))
 
 
 Bag = Mapping[str, float]
 
 
-def _shared_words(texts: Sequence[str], lists: Sequence[Sequence[Candidate]]) -> list[list[float]]:
-    """Per text and candidate the cosine of their bags of words, 0 to 1."""
-    bags, rarity = _image_bags([c for found in lists for c in found])
-    asked = [_bag(_terms(text), rarity) for text in texts]
-    return [[_dot(bags[c.image_id], bag) for c in found] for bag, found in zip(asked, lists, strict=True)]
+def _relevance(
+    options: Sequence[Selection], bags: Mapping[str, Bag], rarity: Mapping[str, float]
+) -> list[dict[str, float]]:
+    lists = [o.candidates for o in options]
+    asked = [_bag(_terms(o.spot.search), rarity) for o in options]
+    shared = [[_dot(bags[c.image_id], bag) for c in found] for bag, found in zip(asked, lists, strict=True)]
+    return [
+        {c.image_id: s + MEANING * m for c, s, m in zip(found, row, column, strict=True)}
+        for found, row, column in zip(lists, shared, _meaning(lists), strict=True)
+    ]
 
 
 def _image_bags(candidates: Sequence[Candidate]) -> tuple[dict[str, Bag], Mapping[str, float]]:
@@ -113,7 +113,7 @@ def _bag(terms: Mapping[str, int], rarity: Mapping[str, float]) -> Bag:
 
 
 def _dot(one: Bag, other: Bag) -> float:
-    small, large = sorted((one, other), key=len)
+    small, large = (one, other) if len(one) < len(other) else (other, one)
     return sum(w * large[term] for term, w in small.items() if term in large)
 
 
@@ -163,11 +163,12 @@ def arrange(
     """
     for option in options:
         article.number(option.spot.after)
-    fits = relevance(options)
+    bags, rarity = _image_bags([c for o in options for c in o.candidates])
+    fits = _relevance(options, bags, rarity)
     least = _needed(fits) if images == "auto" else -math.inf
     pairs = _pairs(options, fits, least, prefer)
     count = math.ceil(len(article.paragraphs) / DENSITY) if images == "auto" else images
-    kept = {p.spot: p.candidate for p in _best_set(pairs, count, exactly=images != "auto")}
+    kept = {p.spot: p.candidate for p in _best_set(pairs, count, bags, exactly=images != "auto")}
     return kept, {o.spot.id: _why(o, f, kept, options, least) for o, f in zip(options, fits, strict=True)}
 
 
@@ -244,7 +245,7 @@ def _why(
 # --- the best set ----------------------------------------------------------------------------------------------------
 
 
-def _best_set(pairs: Sequence[Pair], count: int, *, exactly: bool) -> list[Pair]:
+def _best_set(pairs: Sequence[Pair], count: int, bags: Mapping[str, Bag], *, exactly: bool) -> list[Pair]:
     """The pairs of greatest total gain: at most one a place, no image twice, `count` of them or (not exactly) up to it.
 
     When `count` cannot be placed exactly, as many as can. Each pair of look-alikes kept costs PENALTY times their
@@ -261,7 +262,6 @@ def _best_set(pairs: Sequence[Pair], count: int, *, exactly: bool) -> list[Pair]
     if best is None:
         count = len(_solve([p._replace(gain=1.0) for p in few], count, False, {}) or ())
         best = _solve(few, count, exactly, {}) or []
-    bags, _ = _image_bags([p.candidate for p in pairs])
     known: dict[tuple[str, str], float] = {}
     while new := _look_alikes([p.candidate.image_id for p in best], bags, known):
         known |= new

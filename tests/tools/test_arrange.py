@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from limner.document import Article, Candidate, Selection, Spot, read_markdown
-from limner.tools.arrange import ALIKE, PENALTY, Pair, _best_set, arrange, relevance, shortfall
+from limner.tools.arrange import ALIKE, PENALTY, Pair, _best_set, _image_bags, arrange, relevance, shortfall
 from limner.tools.spotting import spots_from_text
 
 HARVEST = "In August the keeper spins honey out of the combs in a drum."
@@ -78,7 +78,7 @@ def test_no_set_is_better(problem) -> None:
     pairs = [Pair(f"s{p}", f"b{p}", candidate(words[i], f"i{i}"), gain) for (p, i), gain in gains.items()]
     # Equal captions have cosine 1 and these three share no word.
     likeness = {(a, b): 1.0 for a in range(images) for b in range(a) if words[a] == words[b]}
-    best = _best_set(pairs, count, exactly=exactly)
+    best = _best_set(pairs, count, _image_bags([p.candidate for p in pairs])[0], exactly=exactly)
 
     assert len({p.place for p in best}) == len({p.candidate.image_id for p in best}) == len(best) <= count
     ids = [int(p.candidate.image_id[1:]) for p in best]
@@ -92,7 +92,8 @@ def test_a_little_worse_here_frees_a_much_better_one_there() -> None:
         Pair("s1", "b1", candidate("two"), 0.8),
         Pair("s2", "b2", candidate("one"), 0.8),
     ]
-    assert {p.spot: p.candidate.caption for p in _best_set(pairs, 2, exactly=True)} == {"s1": "two", "s2": "one"}
+    best = _best_set(pairs, 2, _image_bags([p.candidate for p in pairs])[0], exactly=True)
+    assert {p.spot: p.candidate.caption for p in best} == {"s1": "two", "s2": "one"}
 
 
 # --- relevance -------------------------------------------------------------------------------------------------------

@@ -79,7 +79,7 @@ def make_photographs(folder: Path) -> Path:
     folder.mkdir()
     for n, caption in enumerate(CAPTIONS):
         noise = Image.effect_noise((100, 75), 90).resize((1600, 1200))  # detail of 16 px, as photographs have
-        image = Image.merge("RGB", (noise, noise.point(lambda v, n=n: v * (n + 1) // 12), noise))
+        image = Image.merge("RGB", (noise, noise.point([v * (n + 1) // 12 for v in range(256)]), noise))
         image.save(folder / f"photo{n}.jpg", quality=88)
         (folder / f"photo{n}.txt").write_text(caption, encoding="utf-8")
     return folder

@@ -341,10 +341,11 @@ def judge(arguments: argparse.Namespace) -> None:
     matrix = measure.rows([described[i] for i in ids])
     ranks: dict[str, list[int]] = {"paragraph": [], "model's caption": [], "both": []}
     right: dict[str, list[bool]] = {"retrieval's first": [], "model": [], "chance": []}
+    answers = [0] * 4
     with EmbeddedServer(threads=arguments.threads) as server:
         speaker = speaker_to(server)
         for paragraph, image in cases[: arguments.figures]:
-            caption = spotted(speaker, paragraph)
+            caption = "" if arguments.only_select else spotted(speaker, paragraph)
             scores = {"paragraph": matrix @ measure.rows([paragraph])[0]}
             scores["model's caption"] = matrix @ measure.rows([caption or paragraph])[0]
             scores["both"] = scores["paragraph"] + scores["model's caption"]
@@ -353,14 +354,18 @@ def judge(arguments: argparse.Namespace) -> None:
             four = [ids[n] for n in np.argsort(-scores["paragraph"])[:4]]
             if image in four:
                 right["retrieval's first"].append(four[0] == image)
-                right["chance"].append(random.Random(image).choice(four) == image)
-                right["model"].append(selected(speaker, paragraph, [described[i] for i in four]) == four.index(image))
+                random.Random(image).shuffle(four)  # else a model that always answers 1 is as good as retrieval
+                answer = selected(speaker, paragraph, [described[i] for i in four])
+                right["chance"].append(four[0] == image)
+                right["model"].append(four[answer] == image)
+                answers[answer] += 1
     print(f"{len(ranks['paragraph'])} figures, {len(ids)} images\n")
     print("| search by | recall@1 | recall@4 | recall@10 | mean reciprocal rank |\n|---|---|---|---|---|")
     for name, found in ranks.items():
         at = [f"{statistics.mean(r <= k for r in found):.3f}" for k in (1, 4, 10)]
         print(f"| {name} | {' | '.join(at)} | {statistics.mean(1 / r for r in found):.3f} |")
     print(f"\n{len(right['model'])} of these have the right image among the first four\n")
+    print(f"The model answered 1, 2, 3, 4 this often: {answers}\n")
     print("| choice among four by | right |\n|---|---|")
     for name, hits in right.items():
         print(f"| {name} | {statistics.mean(hits):.3f} |")
@@ -403,6 +408,7 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument("--out", type=Path, help="folder for the articles")
     parser.add_argument("--figures", type=int, default=100)
     parser.add_argument("--book", type=Path, default=Path("../shared/bench/astronomy-dev"))
+    parser.add_argument("--only-select", action="store_true", help="judge: leave spotting out, it takes longest")
     parser.add_argument("--threads", type=int, default=0, help="of the embedded model; 0: the free cores")
     return parser
 

@@ -432,7 +432,8 @@ PLACES = _set(
 _COUNTS = _set(
     """three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen
     nineteen twenty thirty forty fifty sixty seventy eighty ninety hundred hundreds thousand thousands million
-    millions billion billions trillion dozen dozens percent century degrees kilometers miles meters feet acres"""
+    millions billion billions trillion dozen dozens percent century degrees one-third two-thirds one-quarter
+    three-quarters one-half kilometers miles meters feet acres"""
 )
 # Where a small model makes up a biography, a record or an authority.
 _INVENTS = _set(

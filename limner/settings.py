@@ -39,7 +39,7 @@ class Settings(BaseSettings):
     timeout: float = 120
     """Seconds without a byte from the model server before a call is given up."""
     retries: int = Field(default=4, ge=0)
-    """How often a call is tried again on 408, 409, 429, 5xx or a broken connection; Retry-After is honoured."""
+    """How often a call is tried again on 408, 409, 429, 5xx or a failed connection; Retry-After is honoured."""
     qdrant_url: str = Field(default="", validation_alias=AliasChoices("LIMNER_QDRANT_URL", "QDRANT_URL", "qdrant_url"))
     """A Qdrant server for the libraries; empty keeps each in a folder (QDRANT_URL)."""
     qdrant_api_key: SecretStr = Field(

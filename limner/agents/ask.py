@@ -88,6 +88,8 @@ class Speaker:
     """The model's name, for records."""
     where: str = ""
     """The server's address, for error messages."""
+    url: str = ""
+    """The server's address, to tell whether two roles share one."""
     llama_cpp: bool = False
     """The server is llama.cpp and takes its samplers (`extra`) in the request."""
     json_schema: bool = False

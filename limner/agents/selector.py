@@ -19,6 +19,7 @@ from limner.errors import ModelRefused, UnreadableReply
 SHOWN = 4  # candidates a model is shown: the paper's selector chooses among four (section 3.3, letters A to D)
 # Images already chosen that are shown as pixels; later ones go as captions. Servers bound the count, and keeping the
 # first ones keeps the beginning of the prompts the same, so that it is served from the cache.
+ANSWER = 300  # tokens: a constrained answer takes ten, one in prose a sentence or two
 SEEN_BEFORE = 6
 
 # What a choice is worth when arrange weighs it against others: sure and asked once, two looks that agree, two that
@@ -98,7 +99,7 @@ class _Look:
             instruct.ask_choice(self.article, self.spot, order, earlier, images, window),
             lambda reply: self._read(reply, len(order)),
             schema=instruct.choice_schema(len(order)),
-            max_tokens=60,
+            max_tokens=ANSWER,
             seed=self.seed,
         )
         return None if choice.index is None else order[choice.index].image_id, choice.sure

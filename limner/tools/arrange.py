@@ -24,7 +24,7 @@ MEANING = 0.3
 """Weight of the dense cosine beside that of words: what a logistic regression of true against other pairs finds (0.28
 with captions, 0.22 with alternative texts alone), rounded."""
 
-THRESHOLD, MARGIN = 0.2, 0.1
+THRESHOLD, MARGIN = 0.15, 0.1
 """Relevance that an image needs under "auto": THRESHOLD, and MARGIN more than the median pair of the article. In a
 library all about the article's subject everything fits a little, and only what stands out is worth a place; where
 nothing fits the median is near 0 and so is what stands out by chance. bench/illustrate.md has what both let pass."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -58,6 +59,8 @@ ALL_FORMATS = "md,html,json"
 
 def main() -> None:
     """Entry point: run a command, and turn what a user can put right into one line and an exit code."""
+    if not sys.warnoptions:
+        warnings.simplefilter("ignore")  # libraries warn of what our own line says better
     try:
         sys.exit(app(standalone_mode=False))
     except LimnerError as e:

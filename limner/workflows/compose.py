@@ -55,7 +55,7 @@ def build_graph(context: Context, checkpointer: BaseCheckpointSaver | None = Non
         return {"spots": spots, "article": article.noted(note, *context.notes("spotter"))}
 
     def retrieve(state: ComposeState) -> Update:
-        candidates = context.retrieve(state["spots"])
+        candidates = context.retrieve(state["spots"], state["brief"])
         _send("retrieve", len(candidates), len(state["spots"]))
         return {"candidates": candidates}
 
@@ -63,7 +63,7 @@ def build_graph(context: Context, checkpointer: BaseCheckpointSaver | None = Non
         done, spots = state.get("selections", []), state["spots"]
         chosen = _chosen(done)
         found = state["candidates"]
-        if context.judges:
+        if context.judges():
             spot = spots[len(done)]
             new = [context.select(state["article"], spot, found.get(spot.id, []), chosen, state["brief"])]
         else:  # nothing to wait for, so nothing to keep between spots

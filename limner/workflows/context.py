@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit, urlunsplit
 
 from pydantic import SecretStr
 
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     from limner.workflows.embedded import EmbeddedServer
 
 CANDIDATES = 50  # images per spot that arrange may weigh; the selector is shown the best four of them
+CONNECT = 10  # seconds until a server must have accepted a connection; the timeout of settings is for its answers
 PROMPT_SIDE = 512  # px of the longer side of an image in a prompt
 
 
@@ -67,11 +70,18 @@ class Context:
 
         return spots_from_text(article)
 
-    def retrieve(self, spots: Sequence[Spot]) -> dict[str, list[Candidate]]:
-        """The retriever: candidates of all spots by spot id, best first."""
+    def retrieve(self, spots: Sequence[Spot], brief: Brief) -> dict[str, list[Candidate]]:
+        """The retriever: candidates of all spots by spot id, best first; reference images are among them always."""
         from limner.tools.retrieve import retrieve
 
-        return retrieve(self.libraries, spots, CANDIDATES) if spots else {}
+        if not spots:
+            return {}
+        found = retrieve(self.libraries, spots, CANDIDATES)
+        if brief.references:  # with_references put their library first
+            for spot_id, references in retrieve(self.libraries[:1], spots, len(brief.references)).items():
+                there = {c.image_id for c in found[spot_id]}
+                found[spot_id] += [c for c in references if c.image_id not in there]
+        return found
 
     def select(
         self,
@@ -85,11 +95,16 @@ class Context:
         if not candidates:
             return Selection(spot=spot, candidates=(), by="similarity", why="The libraries hold no candidate.")
         pixels = (lambda c: self._data_url(c.image_id)) if self.sees("selector") else None
-        return selector.select(article, spot, candidates, chosen, self.speaker("selector"), pixels, brief.seed)
+        # A reference image is a candidate that the model must see, whatever its rank.
+        handed = {r.image_id for r in brief.references}
+        ranked = sorted(candidates, key=lambda c: c.image_id not in handed)
+        selection = selector.select(article, spot, ranked, chosen, self.speaker("selector"), pixels, brief.seed)
+        if pixels and selection.by == "captions":  # its server refused the images: do not send them at every spot
+            self._probed["selector"] = (False, selection.why)
+        return selection
 
     # -- what the parts are
 
-    @property
     def judges(self) -> bool:
         """Whether a model selects; under one billion parameters it is left to similarity (bench/small.md)."""
         return self.dialect("selector") == "instruct"
@@ -167,7 +182,7 @@ class Context:
         url = getattr(settings, f"{role}_url") or settings.model_url
         name = getattr(settings, f"{role}_model") or settings.model
         if url:
-            return connect(url, name, role, self.meter, settings)
+            return self._connected(url, name, role)
         if name:
             raise BadInput(
                 f"The model {name} has no server. Give its address with --model-url or LIMNER_MODEL_URL, e.g. "
@@ -193,6 +208,13 @@ class Context:
             if self._server is None:
                 self._server = embedded_server(self.settings)
             return self._server
+
+    def _connected(self, url: str, name: str, role: Role) -> Speaker:
+        """Roles on the same server with the same model share one client and one look at its list of models."""
+        for known in self._speakers.values():
+            if known.url == url and name in ("", known.name):
+                return dataclasses.replace(known, role=role)
+        return connect(url, name, role, self.meter, self.settings)
 
     def _vision(self, role: Role) -> tuple[bool, str]:
         if self.dialect(role) == "small":
@@ -269,12 +291,19 @@ def connect(url: str, name: str, role: Role, meter: Meter, settings: Settings) -
         raise BadInput(
             f"The model server's address {url!r} is not an http address. Write e.g. http://localhost:8000/v1."
         )
-    speaker = speaker_for(_chat_model(url, name or "default", settings.api_key, settings), role, meter, where=url)
+    model: Any = _chat_model(url, name or "default", settings.api_key, settings)
+    speaker = speaker_for(model, role, meter, where=_without_password(url))
+    speaker.url = url
     if not name:
-        name, speaker.llama_cpp = speaker.first_model(url, settings.api_key.get_secret_value())
-        speaker.model = _chat_model(url, name, settings.api_key, settings)
-        speaker.name = name
+        speaker.name, speaker.llama_cpp = speaker.first_model(url, settings.api_key.get_secret_value())
+        speaker.model = model.model_copy(update={"model_name": speaker.name})
     return speaker
+
+
+def _without_password(url: str) -> str:
+    """The address as it may stand in a message."""
+    parts = urlsplit(url)
+    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
 
 
 def _chat_model(url: str, name: str, key: SecretStr, settings: Settings) -> BaseChatModel:
@@ -287,7 +316,8 @@ def _chat_model(url: str, name: str, key: SecretStr, settings: Settings) -> Base
         base_url=url,
         model=name,
         api_key=key if key.get_secret_value() else SecretStr("none"),
-        timeout=settings.timeout,
+        # Connect, read, write, pool: a tuple, because the client library shares connections per hashable timeout.
+        timeout=(min(CONNECT, settings.timeout), settings.timeout, settings.timeout, settings.timeout),
         max_retries=settings.retries,  # the openai client backs off and honours Retry-After
         stream_usage=True,
     )

@@ -1,0 +1,58 @@
+"""What the documents say is true: examples run, commands exist, files and settings are named as they are."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from scripted import ScriptedServer, article_answers
+
+ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+def test_the_python_example_of_the_readme_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (example,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
+    monkeypatch.chdir(tmp_path)
+    with ScriptedServer(article_answers()) as server:
+        monkeypatch.setenv("LIMNER_MODEL_URL", server.url)
+        exec(compile(example, "README.md", "exec"), {})
+    assert "OpenMoji" in capsys.readouterr().out
+    assert (tmp_path / "honey" / "article.html").is_file()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
+def test_links_lead_somewhere(page: Path) -> None:
+    targets = re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text(encoding="utf-8"))
+    assert [t for t in targets if not (page.parent / t).exists()] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
+def test_settings_that_are_named_exist(page: Path) -> None:
+    from limner.settings import Settings
+
+    known = {f"LIMNER_{name}".upper() for name in Settings.model_fields}
+    named = set(re.findall(r"\bLIMNER_[A-Z_]+\b", page.read_text(encoding="utf-8")))
+    assert named <= known
+
+
+def test_commands_that_are_named_exist() -> None:
+    from typer.main import get_command
+
+    from limner.workflows.cli import app
+
+    commands = set(get_command(app).commands)  # type: ignore[attr-defined]
+    text = "".join(page.read_text(encoding="utf-8") for page in PAGES)
+    assert set(re.findall(r"(?:`|^ +(?:uv run )?)limner ([a-z]+)", text, re.MULTILINE)) <= commands
+
+
+def test_the_tree_of_the_readme_is_the_tree() -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    for folder in ("agents", "tools", "workflows"):
+        (line,) = re.findall(rf"^ +{folder}/ +(.*)$", text, re.MULTILINE)
+        named = set(re.findall(r"\b[a-z]+\b", line))
+        files = {f.stem for f in (ROOT / "limner" / folder).glob("*.py") if not f.stem.startswith("_")}
+        assert len(named & files) >= 0.5 * len(files), f"{folder}: {files - named} are not named"

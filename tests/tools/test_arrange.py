@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from limner.document import Article, Candidate, Selection, Spot, read_markdown
-from limner.tools.arrange import ALIKE, PENALTY, Pair, _best_set, _image_bags, arrange, relevance, shortfall
+from limner.tools.arrange import ALIKE, PENALTY, THRESHOLD, Pair, _best_set, _image_bags, arrange, relevance, shortfall
 from limner.tools.spotting import spots_from_text
 
 HARVEST = "In August the keeper spins honey out of the combs in a drum."
@@ -153,7 +153,7 @@ def test_auto_places_what_fits_and_nothing_where_nothing_does() -> None:
     assert captions(arrange(text, options(text, SHIP, CLUSTER, DRUM), "auto")[0]) == {"s1": DRUM, "s4": CLUSTER}
     kept, why = arrange(text, options(text, SHIP), "auto")
     assert kept == {}
-    assert "0.20 is needed" in why["s1"]
+    assert f"{THRESHOLD:.2f} is needed" in why["s1"]
 
 
 def test_auto_keeps_two_paragraphs_of_three_free() -> None:

@@ -360,6 +360,8 @@ def judge(arguments: argparse.Namespace) -> None:
                 right["model"].append(four[answer] == image)
                 answers[answer] += 1
     print(f"{len(ranks['paragraph'])} figures, {len(ids)} images\n")
+    if arguments.only_select:
+        ranks.clear()
     print("| search by | recall@1 | recall@4 | recall@10 | mean reciprocal rank |\n|---|---|---|---|---|")
     for name, found in ranks.items():
         at = [f"{statistics.mean(r <= k for r in found):.3f}" for k in (1, 4, 10)]

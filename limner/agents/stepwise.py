@@ -23,7 +23,7 @@ Similarity = Callable[[Sequence[str], Sequence[str]], np.ndarray]
 SENTENCES = 5  # per section; the introduction has one less
 BEST_OF = 2  # usable sentences to choose from, where there is a measure to choose by: bench/small.md
 NEAR = 0.85  # cosine above which two sentences say the same
-FAR = 0.15  # cosine to the subject below which a sentence has drifted from it: unrelated texts lie at 0.03 ± 0.06
+FAR = 0.15  # cosine to the subject below which a sentence has drifted from it; unrelated texts lie near 0.03
 CLEAR = 0.05  # lead in cosine of one kind of article over the next; below it the plan that suits anything is taken
 CHECK = "check its facts before you use them, or set LIMNER_MODEL_URL to a larger model."
 

@@ -20,7 +20,7 @@ from limner.errors import BadInput, UnreadableReply
 MAX_SECTIONS = 6  # paragraphs after the introduction: 350 to 600 words at four or five sentences each
 MAX_OUTLINE = 20  # sections of a user's own outline, which are not ours to cut at six
 NOTES_CHARS = 1800  # of the user's material per question: about 450 of the 4096 tokens of a slot
-MAX_NOTES = 600  # sentences of the user's material that are considered: MiniLM encodes them in about 10 s
+MAX_NOTES = 600  # sentences of the user's material that are considered: MiniLM encodes about 80 a second
 SENTENCE_TOKENS = 64  # 45 words; what has not ended by then rarely ends well
 
 

@@ -25,7 +25,7 @@ from limner.errors import BadInput, ModelUnreachable, NotInstalled
 from limner.settings import Settings
 
 SLOTS = 2  # requests answered at the same time: the writer, and a spotter that need not wait for it
-CONTEXT = 4096  # tokens of prompt and reply per slot; SmolLM2-135M was trained on 8192, but 2 x 4096 already cost 189 MB of key-value cache
+CONTEXT = 4096  # tokens of prompt and reply per slot; two slots take 189 MB of key-value cache for SmolLM2-135M
 START_SECONDS = 120  # a start takes 1 s, 5 s on a loaded machine; a hang is far from both
 
 _ERROR = re.compile(r"[\d.]+ E +")  # how a line of llama.cpp's log starts: time, level

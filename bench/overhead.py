@@ -140,12 +140,12 @@ def compose_in_process(home: Path, photos: Path, sees: bool, run: int) -> Run:
 
     with slow_server(sees) as server, running.checkpoints(home) as saver:
         settings = Settings(home=home, model_url=server.url, model="scripted-7b", threads=1)
-        with running.build_context(settings, library=photos) as context:
-            context.libraries[0].search(["a bee"], 1)  # opens the store and the encoder, which start-up includes
-            start: Any = {"brief": running.make_brief("How bees make honey")}
-            began, worked = time.perf_counter(), time.process_time()
-            article = running.run(context, start, checkpointer=saver, job=f"bench-{sees}-{run}")
-            wall, cpu = time.perf_counter() - began, time.process_time() - worked
+        context = running.build_context(settings, library=photos)
+        context.libraries[0].search(["a bee"], 1)  # opens the store and the encoder, which start-up includes
+        start: Any = {"brief": running.make_brief("How bees make honey")}
+        began, worked = time.perf_counter(), time.process_time()
+        article = running.run(context, start, checkpointer=saver, job=f"bench-{sees}-{run}")
+        wall, cpu = time.perf_counter() - began, time.process_time() - worked
     if not article.illustrations:
         raise RuntimeError("the composition placed no image: it was not the whole road")
     return Run(wall, critical_path(server.log), len(server.log), cpu)
@@ -180,9 +180,9 @@ def cache(runs: int) -> Iterator[Row]:
 
     texts = {"of 850 words": (Path(__file__).parent / "honey.md").read_text(encoding="utf-8"), "of 170 words": ARTICLE}
     for length, text in texts.items():
-        with Context(Settings(dialect="instruct", vision=False), []) as context:
-            usage = spot_and_select(context, text)
-            context.start_embedded().close()  # each article starts with an empty cache
+        context = Context(Settings(dialect="instruct", vision=False), [])
+        usage = spot_and_select(context, text)
+        context.start_embedded().close()  # each article starts with an empty cache
         share = usage["cached"] / usage["prompt"]
         bar = 0.7 if length == "of 850 words" else None
         how = f"{usage['cached']} of {usage['prompt']} prompt tokens in {usage['calls']} calls; once, it is exact"

@@ -218,18 +218,18 @@ def _context(settings: Settings, options: dict[str, Any], quiet: bool) -> Iterat
     from limner.workflows.context import Context
     from limner.workflows.show import Terminal
 
-    with Context(settings, [], {}, Meter(budget=options["max_tokens"])) as context:
-        if context.embedded("writer"):
-            context.start_embedded()
-        from limner.workflows.run import open_library
+    context = Context(settings, [], {}, Meter(budget=options["max_tokens"]))
+    if context.embedded("writer"):
+        context.start_embedded()
+    from limner.workflows.run import open_library
 
-        terminal = Terminal(quiet=quiet)
-        try:
-            with terminal.counting("Reading the image library") as count:
-                context.libraries = [open_library(context, ref, count) for ref in options["libraries"] or [None]]
-            yield context, terminal
-        finally:
-            terminal.close()
+    terminal = Terminal(quiet=quiet)
+    try:
+        with terminal.counting("Reading the image library") as count:
+            context.libraries = [open_library(context, ref, count) for ref in options["libraries"] or [None]]
+        yield context, terminal
+    finally:
+        terminal.close()
 
 
 def _run(context: Context, terminal: Terminal, job: str, start: Start | None, options: dict[str, Any]) -> None:
@@ -308,8 +308,11 @@ def library_add(
 ) -> None:
     """Read folders of images into a library; run it again when they have changed."""
     from limner.workflows.libraries import add
+    from limner.workflows.show import Terminal
 
-    for line in add(name, folders):
+    with Terminal().counting(f"Reading into {name}") as count:
+        lines = add(name, folders, count)
+    for line in lines:
         print(line)
 
 

@@ -35,7 +35,7 @@ PROMPT_SIDE = 512  # px of the longer side of an image in a prompt
 
 @dataclass
 class Context:
-    """Everything that the nodes of the graph call. Tests build one with other parts; close it when done."""
+    """Everything that the nodes of the graph call. Tests build one with other parts."""
 
     settings: Settings
     libraries: Sequence[Library]
@@ -43,7 +43,6 @@ class Context:
     """Chat models handed in; a role without one is reached by the settings."""
     meter: Meter = field(default_factory=Meter)
     _speakers: dict[Role, Speaker] = field(default_factory=dict, repr=False)
-    _server: EmbeddedServer | None = field(default=None, repr=False)
     _lock: threading.RLock = field(default_factory=threading.RLock, repr=False)
 
     # -- the four roles, as the graph calls them
@@ -160,19 +159,6 @@ class Context:
             "seed": brief.seed,
         }
 
-    def close(self) -> None:
-        """Stop the embedded server, if one was started. May be called twice."""
-        with self._lock:
-            if self._server is not None:
-                self._server.close()
-                self._server = None
-
-    def __enter__(self) -> Context:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
     # -- wiring
 
     def _build_speaker(self, role: Role) -> Speaker:
@@ -183,7 +169,7 @@ class Context:
         name = getattr(settings, f"{role}_model") or settings.model
         if url:
             return self._connected(url, name, role)
-        if name:
+        if not self.embedded(role):
             raise BadInput(
                 f"The model {name} has no server. Give its address with --model-url or LIMNER_MODEL_URL, e.g. "
                 "http://localhost:8000/v1."
@@ -195,19 +181,17 @@ class Context:
         return speaker
 
     def embedded(self, role: Role) -> bool:
-        """Whether this role is left to the embedded model: no chat model, no server and no name was given for it."""
+        """Whether this role is left to the embedded engine: no chat model, no server, no name but a .gguf file's."""
         s = self.settings
-        named = (s.model_url, s.model, getattr(s, f"{role}_url"), getattr(s, f"{role}_model"))
-        return role not in self.models and not any(named)
+        name = getattr(s, f"{role}_model") or s.model
+        served = s.model_url or getattr(s, f"{role}_url")
+        return role not in self.models and not served and (not name or name.lower().endswith(".gguf"))
 
     def start_embedded(self) -> EmbeddedServer:
-        """Start the embedded server in the background, or return the one that is running."""
+        """This process's embedded server, starting in the background; it ends with the program."""
         from limner.workflows.embedded import embedded_server
 
-        with self._lock:
-            if self._server is None:
-                self._server = embedded_server(self.settings)
-            return self._server
+        return embedded_server(self.settings)
 
     def _connected(self, url: str, name: str, role: Role) -> Speaker:
         """Roles on the same server with the same model share one client and one look at its list of models."""
@@ -248,9 +232,18 @@ class Context:
         raise LibraryError(f"No library of {names} has the image {image_id[:64]}. Give the library that it came from.")
 
     def similarity(self, texts: Sequence[str], others: Sequence[str]) -> Any:
-        """Cosine of each of `texts` with each of `others`: (n, m) float32."""
-        encoder = self.encoders.caption
-        return encoder.encode_texts(list(texts)) @ encoder.encode_texts(list(others)).T
+        """Cosine of each of `texts` with each of `others`: (n, m) float32 in [-1, 1]."""
+        import numpy as np
+
+        known = self._vectors
+        new = [t for t in dict.fromkeys([*texts, *others]) if t not in known]
+        known.update(zip(new, self.encoders.caption.encode_texts(new), strict=True))
+        return np.stack([known[t] for t in texts]) @ np.stack([known[t] for t in others]).T
+
+    @cached_property
+    def _vectors(self) -> dict[str, Any]:
+        """Of texts compared before: a writer compares each new sentence with all earlier ones."""
+        return {}
 
     @cached_property
     def connect(self) -> Connect | None:

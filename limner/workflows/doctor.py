@@ -33,16 +33,16 @@ class Check:
 def checkup(settings: Settings) -> Iterator[Check]:
     """Each part in turn, as it is tried."""
     yield Check("limner", True, f"{__version__}, home {settings.home}")
-    with Context(settings, []) as context:
-        model = _tried("model", lambda: _model(context))
-        yield model
-        if model.ok:
-            yield _tried("vision", lambda: _vision(context))
-        encoders = _tried("encoders", lambda: _encoders(context))
-        yield encoders
-        yield _tried("store", lambda: _store(context))
-        if encoders.ok:
-            yield from _libraries(context)
+    context = Context(settings, [])
+    model = _tried("model", lambda: _model(context))
+    yield model
+    if model.ok:
+        yield _tried("vision", lambda: _vision(context))
+    encoders = _tried("encoders", lambda: _encoders(context))
+    yield encoders
+    yield _tried("store", lambda: _store(context))
+    if encoders.ok:
+        yield from _libraries(context)
     yield from (_disk(name, path) for name, path in (("disk", settings.home), ("disk", Path.cwd())))
 
 

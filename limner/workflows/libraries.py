@@ -18,17 +18,17 @@ MANY = 20  # unreadable files named one by one; the rest are counted
 
 def add(name: str, folders: Sequence[Path], on_progress: Callable[[int, int], None] | None = None) -> list[str]:
     """Index folders into a library, made if it is not there."""
-    with _context() as context:
-        library, report = libraries.index(
-            context.settings.home,
-            name,
-            folders,
-            context.encoders,
-            on_progress,
-            connect=context.connect,
-            max_pixels=context.settings.max_pixels,
-        )
-        return [*_told(report), f"{name}: {len(library)} images. Try: limner library search {name} WORDS"]
+    context = _context()
+    library, report = libraries.index(
+        context.settings.home,
+        name,
+        folders,
+        context.encoders,
+        on_progress,
+        connect=context.connect,
+        max_pixels=context.settings.max_pixels,
+    )
+    return [*_told(report), f"{name}: {len(library)} images. Try: limner library search {name} WORDS"]
 
 
 def search(name: str, query: str, k: int, out: Path | None) -> list[str]:
@@ -40,10 +40,10 @@ def search(name: str, query: str, k: int, out: Path | None) -> list[str]:
     query = printable_text(query).strip()
     if not query:
         raise BadInput(f'Say what the images should show: limner library search {name} "harvest at dusk".')
-    with _context() as context:
-        library = _open(context, name)
-        found = library.search([query], k)[0]
-        rows = [(c, thumbnail(library.image(c.image_id), max_pixels=context.settings.max_pixels)) for c in found]
+    context = _context()
+    library = _open(context, name)
+    found = library.search([query], k)[0]
+    rows = [(c, thumbnail(library.image(c.image_id), max_pixels=context.settings.max_pixels)) for c in found]
     sheet = out or Path(f"{name}-search.html")
     sheet.write_text(contact_sheet(query, rows), encoding="utf-8")
     lines = [f"{c.score:6.3f}  {_scores(c.scores)}  {c.image_id[:12]}  {printable(c.caption)[:100]}" for c in found]
@@ -52,11 +52,11 @@ def search(name: str, query: str, k: int, out: Path | None) -> list[str]:
 
 def listing() -> list[str]:
     """Every library, a line each."""
-    with _context() as context:
-        names = libraries.libraries(context.settings.home)
-        if not names:
-            return ["No library yet. Make one with: limner library add NAME FOLDER"]
-        return [f"{name:<24} {_size(context, name)}" for name in names]
+    context = _context()
+    names = libraries.libraries(context.settings.home)
+    if not names:
+        return ["No library yet. Make one with: limner library add NAME FOLDER"]
+    return [f"{name:<24} {_size(context, name)}" for name in names]
 
 
 def _size(context: Context, name: str) -> str:
@@ -68,26 +68,24 @@ def _size(context: Context, name: str) -> str:
 
 def show(name: str) -> list[str]:
     """What a library holds."""
-    with _context() as context:
-        library = _open(context, name)
-        records = library.records()
-        described = sum(r.described for r in records)
-        licensed = sum(bool(r.licence) for r in records)
-        lines = [
-            f"{name}: {len(records)} images, {described} with a caption of their own, {licensed} with a licence",
-            f"encoders: {', '.join(context.encoders.names.values())}",
-        ]
-        lines += [f"folder: {printable(f)}" for f in json.loads(library.meta("folders") or "[]")]
-        lines += [
-            f"{r.id[:12]}  {r.width}x{r.height}  {printable(r.path)}  {printable(r.caption)[:80]}" for r in records
-        ]
-        return lines
+    context = _context()
+    library = _open(context, name)
+    records = library.records()
+    described = sum(r.described for r in records)
+    licensed = sum(bool(r.licence) for r in records)
+    lines = [
+        f"{name}: {len(records)} images, {described} with a caption of their own, {licensed} with a licence",
+        f"encoders: {', '.join(context.encoders.names.values())}",
+    ]
+    lines += [f"folder: {printable(f)}" for f in json.loads(library.meta("folders") or "[]")]
+    lines += [f"{r.id[:12]}  {r.width}x{r.height}  {printable(r.path)}  {printable(r.caption)[:80]}" for r in records]
+    return lines
 
 
 def remove(name: str) -> str:
     """Forget a library; the image files are left alone."""
-    with _context() as context:
-        libraries.remove(context.settings.home, name, connect=context.connect)
+    context = _context()
+    libraries.remove(context.settings.home, name, connect=context.connect)
     return f"{name} is removed. The image files are where they were."
 
 

@@ -59,11 +59,11 @@ def compose(
     Raises LimnerError: BadInput, LibraryError, ModelError, BudgetReached; its message ends with what to do next.
     """
     models = models_for(model, selector_model)
-    with build_context(settings, library=library, models=models, max_tokens=max_tokens) as context:
-        if not isinstance(brief, Brief):
-            brief = make_brief(brief, images=images, language=language, seed=seed, sources=sources)
-        brief = with_references(brief, references, context)
-        return run(context, {"brief": brief}, on_event=on_event)
+    context = build_context(settings, library=library, models=models, max_tokens=max_tokens)
+    if not isinstance(brief, Brief):
+        brief = make_brief(brief, images=images, language=language, seed=seed, sources=sources)
+    brief = with_references(brief, references, context)
+    return run(context, {"brief": brief}, on_event=on_event)
 
 
 def illustrate(
@@ -82,8 +82,8 @@ def illustrate(
     draft: Markdown or plain text; a `Path` is read as a file. The other arguments and errors are those of `compose`.
     """
     models = models_for(model, None)
-    with build_context(settings, library=library, models=models, max_tokens=max_tokens) as context:
-        return run(context, draft_state(draft, images=images, seed=seed), on_event=on_event)
+    context = build_context(settings, library=library, models=models, max_tokens=max_tokens)
+    return run(context, draft_state(draft, images=images, seed=seed), on_event=on_event)
 
 
 def build_graph(
@@ -122,8 +122,8 @@ def export(
 
     settings = settings or Settings()
     names = sorted({i.library for i in article.illustrations if i.library})
-    with build_context(settings, library=names or None) as context:
-        return list(write_article(article, Path(folder), context.image, formats).files.values())
+    context = build_context(settings, library=names or None)
+    return list(write_article(article, Path(folder), context.image, formats).files.values())
 
 
 # --- what goes in --------------------------------------------------------------------------------------------------

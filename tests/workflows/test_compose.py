@@ -147,11 +147,10 @@ def test_a_stopped_job_goes_on_and_repeats_no_finished_step(bees: Path, home: Pa
     with ScriptedServer(flaky) as server, checkpoints(home) as saver:  # type: ignore[arg-type]
         settings = settings_for(server, vision=False)
         start = {"brief": make_brief("Bees", images=2)}
-        with build_context(settings, library="bees") as context, pytest.raises(ModelRefused, match="500"):
-            run(context, start, checkpointer=saver, job="bees-1")
+        with pytest.raises(ModelRefused, match="500"):
+            run(build_context(settings, library="bees"), start, checkpointer=saver, job="bees-1")
         before = roles(server)
-        with build_context(settings, library="bees") as context:
-            article = run(context, None, checkpointer=saver, job="bees-1")
+        article = run(build_context(settings, library="bees"), None, checkpointer=saver, job="bees-1")
         after = roles(server)[len(before) :]
     assert len(article.illustrations) == 2
     everything = before[:-1] + after  # without the call that failed
@@ -162,10 +161,10 @@ def test_a_stopped_job_goes_on_and_repeats_no_finished_step(bees: Path, home: Pa
 def test_a_budget_stops_before_the_next_call_and_keeps_the_text(bees: Path, home: Path) -> None:
     with ScriptedServer(article_answers(article=LONG)) as server, checkpoints(home) as saver:
         settings = settings_for(server, vision=False)
-        with build_context(settings, library="bees", max_tokens=BUDGET) as context:
-            with pytest.raises(BudgetReached, match="--max-tokens"):
-                run(context, {"brief": make_brief("Bees", images=6)}, checkpointer=saver, job="bees-2")
-            assert context.meter.total <= BUDGET
+        context = build_context(settings, library="bees", max_tokens=BUDGET)
+        with pytest.raises(BudgetReached, match="--max-tokens"):
+            run(context, {"brief": make_brief("Bees", images=6)}, checkpointer=saver, job="bees-2")
+        assert context.meter.total <= BUDGET
         assert "selector" in roles(server)
         assert job_state(saver, "bees-2")["article"].paragraphs
 
@@ -199,8 +198,8 @@ def json_article(folder: Path) -> Article:
 @given(st.lists(st.text(alphabet="ab c*#->_`[]()!\\\n\r\t1.", min_size=1, max_size=40), min_size=1, max_size=8))
 def test_taking_the_figures_out_gives_the_draft_back(bees: Path, parts: list[str]) -> None:
     draft = "\n\n".join(parts) + "\n\nThe beekeeper lifts a frame of honeycomb."
-    with build_context(Settings(dialect="small"), library="bees", models=models_for(_silent(), None)) as context:
-        article = run(context, draft_state(draft, images=2))
+    context = build_context(Settings(dialect="small"), library="bees", models=models_for(_silent(), None))
+    article = run(context, draft_state(draft, images=2))
     files = {i.image_id: f"images/{i.image_id}.png" for i in article.illustrations}
     assert article.illustrations
     assert without_figures(to_markdown(article, files), article, files) == draft

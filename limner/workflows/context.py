@@ -235,6 +235,8 @@ class Context:
         """Cosine of each of `texts` with each of `others`: (n, m) float32 in [-1, 1]."""
         import numpy as np
 
+        if not texts or not others:
+            return np.zeros((len(texts), len(others)), dtype=np.float32)
         known = self._vectors
         new = [t for t in dict.fromkeys([*texts, *others]) if t not in known]
         known.update(zip(new, self.encoders.caption.encode_texts(new), strict=True))

@@ -15,6 +15,7 @@ import secrets
 import subprocess
 import sys
 import threading
+import time
 from collections import deque
 from concurrent.futures import Future, TimeoutError
 from pathlib import Path
@@ -213,9 +214,23 @@ def free_cores() -> int:
     Threads of llama.cpp wait for each other after every layer, so one that has to share its core holds all up:
     see bench/small.md for the figures. Above 8 a 135M model has too little work per layer to share out.
     """
-    cores = min(_physical_cores(), _quota())
-    busy = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
-    return max(1, min(8, cores - round(busy)))
+    return max(1, min(8, min(_physical_cores(), _quota()) - _busy()))
+
+
+def _busy() -> int:
+    """Cores that others compute on right now.
+
+    The load average would count this user's own last run for minutes: every second article would get one thread.
+    """
+    stat = Path("/proc/stat")
+    if not stat.is_file():
+        return round(os.getloadavg()[0]) if hasattr(os, "getloadavg") else 0
+    looks = []
+    for _ in range(3):
+        running = re.search(r"^procs_running (\d+)", stat.read_text(), re.MULTILINE)
+        looks.append(int(running[1]) - 1 if running else 0)  # this process is one of them
+        time.sleep(0.01)
+    return max(0, min(looks))
 
 
 def _physical_cores() -> int:

@@ -149,12 +149,21 @@ def paragraphs(brief: Brief, speaker: Speaker, measure: Measure) -> Article:
 
 
 def steps(brief: Brief, speaker: Speaker, measure: Measure) -> Article:
-    """What limner does: its plan, a checked sentence at a time, the best of stepwise.BEST_OF."""
+    """What limner does: its plan, a checked sentence at a time, the first usable one taken."""
     return stepwise.write_in_steps(brief, speaker, quiet, measure)
 
 
+def steps_best(brief: Brief, speaker: Speaker, measure: Measure) -> Article:
+    """The same, of two usable sentences the one closer to the section's subject."""
+    stepwise.BEST_OF, before = 2, stepwise.BEST_OF
+    try:
+        return stepwise.write_in_steps(brief, speaker, quiet, measure)
+    finally:
+        stepwise.BEST_OF = before
+
+
 def steps_first(brief: Brief, speaker: Speaker, _measure: Measure) -> Article:
-    """The same, the first usable sentence taken and no measure of meaning."""
+    """As steps, with no measure of meaning: drift and paraphrase pass."""
     return stepwise.write_in_steps(brief, speaker, quiet, None)
 
 
@@ -164,6 +173,7 @@ WAYS: dict[str, Callable[[Brief, Speaker, Measure], Article]] = {
     "own-outline": own_outline,
     "paragraphs": paragraphs,
     "steps": steps,
+    "steps-best": steps_best,
     "steps-first": steps_first,
 }
 

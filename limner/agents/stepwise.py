@@ -21,7 +21,7 @@ from limner.errors import BudgetReached, UnreadableReply
 Similarity = Callable[[Sequence[str], Sequence[str]], np.ndarray]
 
 SENTENCES = 5  # per section; the introduction has one less
-BEST_OF = 2  # usable sentences to choose from, where there is a measure to choose by: bench/small.md
+BEST_OF = 1  # usable sentences to choose from: two take twice the time for little (bench/small.md)
 NEAR = 0.85  # cosine above which two sentences say the same
 FAR = 0.15  # cosine to the subject below which a sentence has drifted from it; unrelated texts lie near 0.03
 CLEAR = 0.05  # lead in cosine of one kind of article over the next; below it the plan that suits anything is taken

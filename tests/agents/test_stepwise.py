@@ -142,7 +142,9 @@ def test_markdown_and_html_in_a_brief_come_out_as_text() -> None:
     assert len(article.paragraphs) == 3
 
 
-def test_the_closest_of_the_usable_sentences_is_taken() -> None:
+def test_the_closest_of_the_usable_sentences_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stepwise, "BEST_OF", 2)
+
     def similarity(texts: Sequence[str], others: Sequence[str]) -> np.ndarray:
         return np.array([[0.8 if "tongue" in a + b else 0.5 for b in others] for a in texts])
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import shutil
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 
 import pytest
 from hypothesis import settings
+from pictures import make_folder
 
 # Read when langgraph is imported: types that are not in the state's schema must fail here, not in someone's checkpoint.
 os.environ["LANGGRAPH_STRICT_MSGPACK"] = "true"
@@ -83,3 +85,25 @@ def _loopback(host: str | None) -> bool:
         return ipaddress.ip_address(str(host).partition("%")[0]).is_loopback
     except ValueError:
         return False
+
+
+# --- a library of pictures ------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def indexed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """(home, folder): a limner home in which the folder is the library "bees"."""
+    from limner.tools.encoders import default_encoders
+    from limner.tools.library import index
+
+    root = tmp_path_factory.mktemp("bees")
+    folder = make_folder(root / "photos")
+    index(root / "home", "bees", [folder], default_encoders())
+    return root / "home", folder
+
+
+@pytest.fixture
+def bees(indexed: tuple[Path, Path], home: Path) -> Path:
+    """This test's LIMNER_HOME with the library "bees" in it; returns the folder of pictures."""
+    shutil.copytree(indexed[0], home, dirs_exist_ok=True)
+    return indexed[1]

@@ -6,6 +6,7 @@ Exit codes: 0 done, 2 something the user can put right (one line says what), 130
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import warnings
 from collections.abc import Iterator
@@ -245,11 +246,8 @@ def _run(context: Context, terminal: Terminal, job: str, start: Start | None, op
     again = f"limner compose --resume {job}"
     with run.checkpoints(context.settings.home) as saver:
         try:
-            article = run.run(context, start, checkpointer=saver, job=job, on_event=terminal.on_event)
-        except KeyboardInterrupt:
-            terminal.close()
-            _fail(f"Stopped. What is done is kept; go on with: {again}", 130)
-            raise
+            with _leaving_at_once(terminal, f"Stopped. What is done is kept; go on with: {again}"):
+                article = run.run(context, start, checkpointer=saver, job=job, on_event=terminal.on_event)
         except BudgetReached as e:
             written = run.job_state(saver, job).get("article")
             where = f" The text so far is in {_write(context, written, options)}." if written else ""
@@ -262,6 +260,26 @@ def _run(context: Context, terminal: Terminal, job: str, start: Start | None, op
             raise ExportFailed(f"{e} The article is kept; try again with: {again}") from e
     terminal.close()
     _report(article, context, terminal, folder)
+
+
+@contextmanager
+def _leaving_at_once(terminal: Terminal, line: str) -> Iterator[None]:
+    """Ctrl-C ends the program here and now.
+
+    LangGraph would first wait for the call that is under way, and a model may take minutes. Nothing is lost by leaving:
+    each finished step is in the checkpoint before the next begins, and nothing else is open for writing.
+    """
+
+    def leave(_signal: int, _frame: object) -> None:
+        terminal.close()
+        print(f"limner: {line}", file=sys.stderr, flush=True)
+        os._exit(130)
+
+    before = signal.signal(signal.SIGINT, leave)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _write(context: Context, article: Article, options: dict[str, Any]) -> Path:

@@ -147,6 +147,7 @@ def test_a_program_that_ends_takes_it_along() -> None:
 
 def test_one_per_process_until_closed(monkeypatch: pytest.MonkeyPatch) -> None:
     settings = Settings(threads=1)
+    embedded_server(settings).close()  # another test's
     first = embedded_server(settings)
     assert embedded_server(settings) is first
     assert first.threads == 1

@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from limner.errors import BadInput, LibraryError
+from limner.errors import BadInput, ImageUnreadable, LibraryError
 from limner.settings import Settings
 from limner.tools import library as libraries
 from limner.tools.folder import printable
@@ -43,11 +43,17 @@ def search(name: str, query: str, k: int, out: Path | None) -> list[str]:
     context = _context()
     library = _open(context, name)
     found = library.search([query], k)[0]
-    rows = [(c, thumbnail(library.image(c.image_id), max_pixels=context.settings.max_pixels)) for c in found]
+    rows, gone = [], []
+    for candidate in found:
+        try:
+            data = library.image(candidate.image_id)
+            rows.append((candidate, thumbnail(data, max_pixels=context.settings.max_pixels)))
+        except (LibraryError, ImageUnreadable) as e:  # one file that has gone must not hide the others
+            gone.append(str(e))
     sheet = out or Path(f"{name}-search.html")
     sheet.write_text(contact_sheet(query, rows), encoding="utf-8")
     lines = [f"{c.score:6.3f}  {_scores(c.scores)}  {c.image_id[:12]}  {printable(c.caption)[:100]}" for c in found]
-    return [*lines, str(sheet)]
+    return [*lines, *gone, str(sheet)]
 
 
 def listing() -> list[str]:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-from pictures import BUDGET, LONG
+from pictures import BUDGET, LONG, make_folder
 from PIL import Image
 from scripted import Delayed, Script, ScriptedServer, article_answers, asking
 
@@ -194,6 +194,16 @@ def test_library_from_first_to_last(shell: Shell, indexed: tuple) -> None:
     assert shell("library", "remove", "mine").code == 0
     assert "No library yet" in shell("library", "list").out
     assert len(list(folder.glob("*.png"))) == 7, "the files are left alone"
+
+
+def test_a_vanished_file_hides_no_other(shell: Shell, tmp_path: Path) -> None:
+    folder = make_folder(tmp_path / "photos", ["ship.png", "tax.png"])
+    shell("library", "add", "mine", folder)
+    (folder / "ship.png").unlink()
+    said = shell("library", "search", "mine", "boat at sea")
+    assert said.code == 0
+    assert "ship.png is gone" in said.out
+    assert Path("mine-search.html").read_text(encoding="utf-8").count("<img ") == 1
 
 
 # --- stopping and going on -----------------------------------------------------------------------------------------

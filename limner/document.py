@@ -190,7 +190,9 @@ class Selection(Value):
     placed: str | None = None
     """Image id that arrange kept at this spot, None where it kept none."""
     why: str = ""
-    """Why the choice was or was not placed, or what was fallen back to; one line."""
+    """Why the choice was or was not placed; one line."""
+    fallback: str = ""
+    """What was done instead of what should have been, and why; one line, empty where nothing was."""
 
 
 class Article(Value):

@@ -44,7 +44,7 @@ def select(
     """
     look = _Look(article, spot, list(candidates[:SHOWN]), chosen, speaker, pixels, seed)
     picks: list[tuple[str | None, bool]] = []
-    by, confidence, why = ("captions" if pixels is None else "pixels"), DISAGREED, ""
+    by, confidence, fallback = ("captions" if pixels is None else "pixels"), DISAGREED, ""
     choice = None
     try:
         picks.append(look())
@@ -53,15 +53,15 @@ def select(
         choice, confidence = _settle(picks, look.best)
     except UnreadableReply:
         if picks:
-            choice, why = picks[0][0], "The selector's second answer could not be read; its first one counts."
+            choice, fallback = picks[0][0], "The selector's second answer could not be read; its first one counts."
         else:
-            by, why = "similarity", "The selector's answer could not be read twice; similarity decides."
+            by, fallback = "similarity", "The selector's answer could not be read twice; similarity decides."
     except ModelRefused as refused:
         if pixels is None or refused.status not in (400, 413, 422):
             raise
         # Servers bound the number or the size of images in a prompt (vLLM: --limit-mm-per-prompt): read captions then.
         reading = select(article, spot, candidates, chosen, speaker, None, seed)
-        return reading.model_copy(update={"why": f"Judged by captions: {refused}"})
+        return reading.model_copy(update={"fallback": f"Judged by captions: {refused}"})
     return Selection(
         spot=spot,
         candidates=tuple(candidates),
@@ -70,7 +70,7 @@ def select(
         choice=choice,
         by=by,
         confidence=confidence,
-        why=why,
+        fallback=fallback,
     )
 
 

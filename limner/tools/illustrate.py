@@ -19,13 +19,12 @@ def illustrated(
     for selection in selections:
         spot = selection.spot
         image = kept.get(spot.id)
-        reasons = [r for r in (selection.why, why.get(spot.id, "")) if r]
         record.append(
             selection.model_copy(
                 update={
                     "candidates": selection.candidates[:RECORDED],
                     "placed": image.image_id if image else None,
-                    "why": " ".join(reasons),
+                    "why": why.get(spot.id, ""),
                 }
             )
         )

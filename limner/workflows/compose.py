@@ -77,7 +77,8 @@ def build_graph(context: Context, checkpointer: BaseCheckpointSaver | None = Non
         kept, why = best_set(state["article"], selections, brief.images, prefer=prefer)
         article = illustrated(state["article"], selections, kept, why)
         if article.selections:
-            article = article.noted(*context.notes("selector"), *(_fallback(s) for s in article.selections))
+            fallbacks = (f"Spot {s.spot.id}: {s.fallback}" for s in selections if s.fallback)
+            article = article.noted(*context.notes("selector"), *fallbacks)
         article = article.noted(shortfall(selections, brief.images, kept))
         _send("arrange", len(article.illustrations), len(article.illustrations))
         made_with = {**article.made_with, **context.provenance(brief)}
@@ -113,11 +114,6 @@ def _more_to_select(state: ComposeState) -> Literal["select", "arrange"]:
 def _chosen(done: list[Selection]) -> list[tuple[Spot, Candidate]]:
     """What the selector chose so far, in reading order: the images that the next choice should agree with."""
     return [(s.spot, c) for s in done for c in s.candidates if c.image_id == s.choice]
-
-
-def _fallback(selection: Selection) -> str:
-    """A note for a choice that was not made the way it should have been."""
-    return f"Spot {selection.spot.id}: {selection.why}" if selection.why.startswith(("The selector", "Judged")) else ""
 
 
 def _send(step: str, done: int, of: int, note: str = "") -> None:

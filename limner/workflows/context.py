@@ -92,14 +92,14 @@ class Context:
     ) -> Selection:
         """The selector, looking at pixels where its model sees them."""
         if not candidates:
-            return Selection(spot=spot, candidates=(), by="similarity", why="The libraries hold no candidate.")
+            return Selection(spot=spot, candidates=(), by="similarity")
         pixels = (lambda c: self._data_url(c.image_id)) if self.sees("selector") else None
         # A reference image is a candidate that the model must see, whatever its rank.
         handed = {r.image_id for r in brief.references}
         ranked = sorted(candidates, key=lambda c: c.image_id not in handed)
         selection = selector.select(article, spot, ranked, chosen, self.speaker("selector"), pixels, brief.seed)
         if pixels and selection.by == "captions":  # its server refused the images: do not send them at every spot
-            self._probed["selector"] = (False, selection.why)
+            self._probed["selector"] = (False, selection.fallback)
         return selection
 
     # -- what the parts are

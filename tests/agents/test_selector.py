@@ -83,7 +83,7 @@ def naming(colour: str, sure: bool = True) -> Any:
 def test_a_choice_by_captions_is_recorded_as_it_was_made() -> None:
     with ScriptedServer(naming("red")) as server:
         selection = chosen_from(server, [*FOUR, "white"])
-    assert (selection.choice, selection.by, selection.confidence, selection.why) == ("red", "captions", SURE, "")
+    assert (selection.choice, selection.by, selection.confidence, selection.fallback) == ("red", "captions", SURE, "")
     assert [c.image_id for c in selection.candidates] == [*FOUR, "white"], "all of them, as retrieved"
     (order,) = selection.shown
     assert sorted(order) == sorted(FOUR), "the best four"
@@ -228,7 +228,7 @@ def test_unreadable_twice_leaves_it_to_similarity_and_says_so() -> None:
     with ScriptedServer(in_turn("All of them!", "Truly, all.")) as server:
         selection = chosen_from(server)
     assert (selection.by, selection.choice, selection.confidence) == ("similarity", None, DISAGREED)
-    assert selection.why == "The selector's answer could not be read twice; similarity decides."
+    assert selection.fallback == "The selector's answer could not be read twice; similarity decides."
     assert selection.answers == ("All of them!", "Truly, all.")
 
 
@@ -237,7 +237,7 @@ def test_a_second_look_that_cannot_be_read_leaves_the_first() -> None:
         selection = chosen_from(server)
     assert selection.choice == selection.shown[0][2]
     assert selection.confidence == DISAGREED
-    assert "its first one counts" in selection.why
+    assert "its first one counts" in selection.fallback
 
 
 @pytest.mark.parametrize("status", [400, 413, 422])
@@ -250,9 +250,9 @@ def test_images_that_are_refused_are_judged_by_their_captions_and_it_says_so(sta
     with ScriptedServer(at_most_two) as server:
         selection = chosen_from(server, look=pixels)
     assert (selection.choice, selection.by) == ("red", "captions")
-    assert selection.why.startswith("Judged by captions: ")
-    assert "At most 2 image(s)" in selection.why
-    assert "\n" not in selection.why
+    assert selection.fallback.startswith("Judged by captions: ")
+    assert "At most 2 image(s)" in selection.fallback
+    assert "\n" not in selection.fallback
     assert "response_format" in server.requests[-1], "it was the images, not the schema"
 
 

@@ -94,6 +94,16 @@ def test_no_images_when_none_are_wanted(bees: Path) -> None:
     assert roles(server) == ["writer"]
 
 
+def test_a_selector_that_answers_nonsense_is_replaced_and_named(bees: Path) -> None:
+    usual = article_answers()
+    with ScriptedServer(lambda b: "the 7th image" if asking(b) == "selector" else usual(b)) as server:
+        article = limner.compose("Bees", library="bees", images=2, settings=settings_for(server, vision=False))
+    assert {s.by for s in article.selections} == {"similarity"}
+    assert all("the 7th image" in s.answers and s.fallback for s in article.selections)
+    assert [n for n in article.notes if "could not be read twice" in n]
+    assert len(article.illustrations) == 2
+
+
 def test_a_spotter_that_answers_nonsense_is_replaced_and_named(bees: Path) -> None:
     usual = article_answers()
     with ScriptedServer(lambda b: "no idea" if asking(b) == "spotter" else usual(b)) as server:

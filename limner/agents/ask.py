@@ -127,23 +127,30 @@ class Speaker:
     ) -> str:
         """`say` with more request fields in `body`, sent as they are."""
         messages = [safe_message(m) for m in messages]
-        prompt = estimate_tokens(messages)
-        self.meter.allow(prompt, max_tokens)
         options: dict[str, Any] = {"max_tokens": max_tokens}
         options |= {name: value for name, value in sampling.items() if value is not None}
         if body:
             options["extra_body"] = body
-        chunks: list[AIMessageChunk] = []
-        try:
-            # Closed as soon as we stop reading, or the server goes on computing for nobody.
-            with closing(self._bounded(messages, stop, options, max_tokens)) as stream:
-                for chunk in stream:
-                    chunks.append(chunk)
-                    if on_text and chunk.text:
-                        on_text(whole_characters(chunk.text))
-        finally:
-            if chunks:  # an answer that broke off was paid for too
-                self._count(chunks, prompt)
+        prompt = estimate_tokens(messages)
+        for again in (True, False):
+            self.meter.allow(prompt, max_tokens)
+            chunks: list[AIMessageChunk] = []
+            try:
+                # Closed as soon as we stop reading, or the server goes on computing for nobody.
+                with closing(self._bounded(messages, stop, options, max_tokens)) as stream:
+                    for chunk in stream:
+                        chunks.append(chunk)
+                        if on_text and chunk.text:
+                            on_text(whole_characters(chunk.text))
+                break
+            except ModelUnreachable:
+                # The client tries again what fails before the first word; what breaks off later is asked for once
+                # more here, unless somebody has read its beginning: shown words cannot be taken back.
+                if not (again and chunks and on_text is None):
+                    raise
+            finally:
+                if chunks:  # an answer that broke off was paid for too
+                    self._count(chunks, prompt)
         return whole_characters("".join(chunk.text for chunk in chunks))
 
     def ask(

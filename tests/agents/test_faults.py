@@ -134,7 +134,17 @@ def test_a_connection_that_breaks_in_mid_stream() -> None:
     assert len(server.requests) == 1, "words that were shown cannot be taken back, so nothing is asked twice"
 
 
-@pytest.mark.parametrize(("text", "requests"), [("", 2), ("It began", 1)])
+def test_an_answer_that_nobody_saw_is_asked_for_once_more() -> None:
+    with ScriptedServer(in_turn(Dropped("It began"), "It ended")) as server:
+        voice = speaker(server, retries=0)
+        assert voice.say(HELLO, max_tokens=20) == "It ended"
+    assert voice.meter.roles["writer"].calls == 2, "what broke off was paid for too"
+    with ScriptedServer(lambda body: Dropped("It began")) as server, pytest.raises(ModelUnreachable, match="broke"):
+        speaker(server, retries=0).say(HELLO, max_tokens=20)
+    assert len(server.requests) == 2
+
+
+@pytest.mark.parametrize(("text", "requests"), [("", 2), ("It began", 2)])
 def test_a_server_that_falls_silent(text: str, requests: int) -> None:
     message, server = failure(Stalled(text), ModelUnreachable, retries=1, timeout=0.5)
     assert "LIMNER_TIMEOUT" in message

@@ -7,8 +7,8 @@ help: ## list the commands
 test: ## all tests, as CI runs them
 	uv run pytest
 
-fast: ## the tests that start no embedded model
-	uv run pytest -m "not embedded" -n 2
+fast: ## the tests that start no embedded model, two at a time
+	uv run pytest -n 2 --ignore tests/workflows/test_first_article.py --ignore tests/workflows/test_embedded.py --ignore tests/agents/test_stepwise.py
 
 lint: ## ruff and pyright
 	uv run --group lint ruff check . && uv run --group lint ruff format --check . && uv run --group lint pyright
@@ -21,7 +21,7 @@ hooks: ## run the linters before each commit
 
 bench: ## the tables of bench/, printed anew (about ten minutes; SPLIT=folder of illustrated articles)
 	uv run bench/overhead.py
-	uv run bench/small.py
+	uv run bench/small.py write --briefs 5
 	uv run bench/illustrate.py $(or $(SPLIT),../shared/bench/astronomy-dev)
 
 clip: ## the tests of the CLIP encoder (installs torch into .venv-clip)

@@ -24,6 +24,19 @@ def test_the_python_example_of_the_readme_runs(
     assert (tmp_path / "honey" / "article.html").is_file()
 
 
+def test_the_examples_from_python_run(
+    bees: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page = (ROOT / "docs" / "python.md").read_text(encoding="utf-8")
+    examples = "\n".join(re.findall(r"```python\n(.*?)```", page, re.DOTALL))
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "photos").symlink_to(bees)
+    with ScriptedServer(article_answers(sees=True)) as server:
+        exec(compile(examples.replace("http://localhost:8000/v1", server.url), "python.md", "exec"), {})
+    assert capsys.readouterr().out.endswith("How Bees Make Honey\n")
+    assert (tmp_path / "honey" / "article.md").is_file()
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
 def test_links_lead_somewhere(page: Path) -> None:
     targets = re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text(encoding="utf-8"))

@@ -252,6 +252,10 @@ class Library:
             raise LibraryError(f"The library {self.name} has no image {printable(image_id)[:64]}: search it again.")
         return found[image_id]
 
+    def has(self, image_id: str) -> bool:
+        """Whether the library holds an image of this id."""
+        return bool(self._by_id([image_id]))
+
     def image(self, image_id: str) -> bytes:
         """The file's bytes, the very ones that were indexed. Raises LibraryError when they are gone or others."""
         self.record(image_id)

@@ -244,6 +244,8 @@ def _run(context: Context, terminal: Terminal, job: str, start: Start | None, op
             style="dim",
         )
     again = f"limner compose --resume {job}"
+    if not terminal.quiet:  # before anything can kill it
+        terminal.say(f"If this is stopped, go on with: {again}", style="dim")
     with run.checkpoints(context.settings.home) as saver:
         try:
             with _leaving_at_once(terminal, f"Stopped. What is done is kept; go on with: {again}"):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import threading
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -225,8 +224,7 @@ class Context:
 
     def _holder(self, image_id: str) -> Library:
         for library in self.libraries:
-            with suppress(LibraryError):
-                library.record(image_id)
+            if library.has(image_id):
                 return library
         names = ", ".join(library.name for library in self.libraries)
         raise LibraryError(f"No library of {names} has the image {image_id[:64]}. Give the library that it came from.")

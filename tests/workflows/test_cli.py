@@ -209,13 +209,16 @@ def test_a_vanished_file_hides_no_other(shell: Shell, tmp_path: Path) -> None:
 # --- stopping and going on -----------------------------------------------------------------------------------------
 
 
-def test_ctrl_c_keeps_what_is_done_and_resume_goes_on(bees: Path, home: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("stopped_by", "code"), [(signal.SIGINT, 130), (signal.SIGKILL, -signal.SIGKILL)])
+def test_a_stopped_command_keeps_what_is_done_and_resume_goes_on(
+    bees: Path, home: Path, tmp_path: Path, stopped_by: signal.Signals, code: int
+) -> None:
     usual, stop = article_answers(), []
 
     def answer(body: dict) -> object:
         if asking(body) == "selector" and not stop:
             stop.append(True)
-            process.send_signal(signal.SIGINT)
+            process.send_signal(stopped_by)
             return Delayed(usual(body), 20)  # type: ignore[arg-type]
         return usual(body)
 
@@ -225,7 +228,7 @@ def test_ctrl_c_keeps_what_is_done_and_resume_goes_on(bees: Path, home: Path, tm
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
         process = subprocess.Popen(command, env=environment, cwd=tmp_path, **pipes)
         _, err = process.communicate(timeout=60)
-        assert process.returncode == 130, err
+        assert process.returncode == code, err
         job = re.search(r"limner compose --resume (\S+)", err)
         assert job, err
         done = [asking(body) for body in server.requests][:-1]

@@ -1,0 +1,206 @@
+"""The HTTP front: TGI's routes over one Service. Errors are TGI's flat form, with its statuses."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from limner.model_server.chat import chat_completions
+from limner.model_server.errors import Refused
+from limner.model_server.generate import generate, generate_stream
+from limner.model_server.pictures import MAX_BYTES
+from limner.model_server.protocol import (
+    EXTRA_FIELDS,
+    MAX_STOP_SEQUENCES,
+    ChatRequest,
+    CompatGenerateRequest,
+    GenerateRequest,
+    TokenizeRequest,
+)
+from limner.model_server.service import VERSION, Service
+
+MAX_BODY = 3 * MAX_BYTES  # bytes of a request: a few pictures, in base64
+
+
+def build_app(service: Service) -> FastAPI:
+    """The application; its engine works from startup to shutdown."""
+
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        service.scheduler.start()
+        try:
+            yield
+        finally:
+            await asyncio.to_thread(service.scheduler.close)
+
+    app = FastAPI(title="limner-model-server", version=VERSION, lifespan=lifespan, docs_url=None, redoc_url=None)
+    app.add_middleware(_Bounded)
+    app.add_exception_handler(Refused, _refused)
+    app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(HTTPException, _http)
+    _model_routes(app, service)
+    _other_routes(app, service)
+    return app
+
+
+def _model_routes(app: FastAPI, service: Service) -> None:
+    @app.post("/generate")
+    async def generate_(request: Request, body: GenerateRequest) -> Response:
+        return await generate(service, request, body)
+
+    @app.post("/generate_stream")
+    async def generate_stream_(request: Request, body: GenerateRequest) -> Response:
+        return generate_stream(service, request, body)
+
+    @app.post("/")
+    async def compat_generate(request: Request, body: CompatGenerateRequest) -> Response:
+        if body.stream:
+            return generate_stream(service, request, body)
+        return await generate(service, request, body, as_list=True)
+
+    @app.post("/v1/chat/completions")
+    async def chat_completions_(request: Request, body: ChatRequest) -> Response:
+        return await chat_completions(service, request, body)
+
+    @app.post("/tokenize")
+    def tokenize(body: TokenizeRequest) -> Any:
+        return service.prompts.tokens(body.inputs, add_special_tokens=body.add_special_tokens is not False)
+
+    @app.post("/chat_tokenize")
+    def chat_tokenize(body: ChatRequest) -> Any:
+        raw = bool(body.chat_template_kwargs and body.chat_template_kwargs.raw)
+        text = service.prompts.templated(body.messages, raw=raw)
+        # The template has put BOS in front already.
+        return {"templated_text": text, "tokenize_response": service.prompts.tokens(text, add_special_tokens=False)}
+
+
+def _other_routes(app: FastAPI, service: Service) -> None:
+    @app.get("/health")
+    @app.get("/ping")
+    async def health() -> Response:
+        if service.scheduler.healthy:
+            return Response()
+        raise Refused("unhealthy", "healthcheck")
+
+    @app.get("/info")
+    async def info() -> Any:
+        return _info(service)
+
+    @app.get("/v1/models")
+    async def models() -> Any:
+        owner = "limner-model-server"
+        return {
+            "object": "list",
+            "data": [{"id": service.model_id, "object": "model", "created": 0, "owned_by": owner}],
+        }
+
+    @app.get("/metrics")
+    async def metrics() -> Response:
+        service.metrics.queue.set(service.scheduler.waiting)
+        service.metrics.batch.set(int(service.scheduler.busy))
+        return Response(service.metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
+
+
+def _info(service: Service) -> dict[str, Any]:
+    engine = service.engine.name
+    return {
+        "model_id": service.model_id,
+        "model_sha": None,
+        "model_pipeline_tag": "image-text-to-text",
+        "max_concurrent_requests": service.scheduler.max_concurrent,
+        "max_best_of": 1,
+        "max_stop_sequences": MAX_STOP_SEQUENCES,
+        "max_input_tokens": service.max_total_tokens - 1,
+        "max_total_tokens": service.max_total_tokens,
+        "validation_workers": 1,
+        "max_client_batch_size": 1,
+        "router": "limner-model-server",
+        "version": VERSION,
+        "sha": None,
+        "docker_label": None,
+        # This server's own:
+        "engine": engine,
+        "model_device_type": service.engine.device,
+        "model_dtype": str(service.engine.model.dtype).removeprefix("torch."),
+        "rows_per_image": service.prompts.processor.rows_per_image,
+        "decoding": dict.fromkeys(("greedy", "sampling", "grammar", "beams", "beams_with_images"), engine),
+        "extra_fields": EXTRA_FIELDS,
+    }
+
+
+# --- errors --------------------------------------------------------------------------------------------------------
+
+
+async def _refused(_request: Request, error: Exception) -> Response:
+    assert isinstance(error, Refused)
+    return JSONResponse(error.body, error.status)
+
+
+async def _invalid(_request: Request, error: Exception) -> Response:
+    """The first thing that is wrong with a body, in one line: where, and what."""
+    assert isinstance(error, RequestValidationError)
+    first = error.errors()[0]
+    where = ".".join(str(part) for part in first["loc"] if part != "body")
+    if first["type"] == "extra_forbidden":
+        said = f"unknown field `{_short(where)}`: this server does not have it, leave it out"
+    elif first["type"] == "json_invalid":
+        said = f"the body is not JSON ({first.get('ctx', {}).get('error', 'malformed')}): send an object"
+    elif not where:
+        said = "the body must be a JSON object, sent with Content-Type: application/json"
+    else:
+        said = f"`{_short(where)}`: {_short(first['msg'])}"
+    return JSONResponse(Refused(f"{said}.").body, 422)
+
+
+async def _http(_request: Request, error: Exception) -> Response:
+    """No such route, another method, a body that could not be parsed."""
+    assert isinstance(error, HTTPException)
+    if error.status_code == 400:
+        return JSONResponse(Refused(f"{error.detail}.").body, 422)
+    kind = "not_found" if error.status_code in (404, 405) else "validation"
+    return JSONResponse({"error": str(error.detail), "error_type": kind}, error.status_code, headers=error.headers)
+
+
+def _short(text: str, limit: int = 200) -> str:
+    text = " ".join("".join(c if c.isprintable() else " " for c in text).split())
+    return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+class _Bounded:
+    """Refuses bodies over MAX_BODY with 413, also those that do not say their length."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        told = next((v for k, v in scope["headers"] if k == b"content-length"), b"0")
+        if told.isdigit() and int(told) > MAX_BODY:
+            await self._refusal(scope, receive, send)
+            return
+        size = 0
+
+        async def bounded() -> Message:
+            nonlocal size
+            message = await receive()
+            size += len(message.get("body", b""))
+            if size > MAX_BODY:
+                raise HTTPException(413, f"the body is over {MAX_BODY} bytes: send fewer or smaller images")
+            return message
+
+        await self.app(scope, bounded, send)
+
+    async def _refusal(self, scope: Scope, receive: Receive, send: Send) -> None:
+        said = f"the body is over {MAX_BODY} bytes: send fewer or smaller images"
+        await JSONResponse({"error": said, "error_type": "validation"}, 413)(scope, receive, send)

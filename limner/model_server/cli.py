@@ -1,0 +1,164 @@
+"""`limner-model-server`: the model's side from a shell. Errors are one line on stderr and exit code 2."""
+
+from __future__ import annotations
+
+import importlib.util
+import socket
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from limner.model_server.errors import ConversionError, ModelServerError, ServingError
+
+app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
+
+
+@app.callback()
+def commands() -> None:
+    """Convert InternLM-XComposer checkpoints for today's transformers, and serve them over HTTP."""
+
+
+@app.command("convert")
+def convert_command(
+    source: Annotated[str, typer.Argument(help="Folder of a published checkpoint, or a hub id such as ORG/NAME.")],
+    destination: Annotated[Path, typer.Argument(help="Folder to write; must not exist.")],
+    text_only: Annotated[
+        bool, typer.Option("--text-only", help="The language model alone, as a stock LLaMA checkpoint.")
+    ] = False,
+    dtype: Annotated[
+        str, typer.Option(help="float16, bfloat16, float32, or auto for that of the published embeddings.")
+    ] = "auto",
+) -> None:
+    """Convert a published checkpoint to a safetensors folder that transformers and vLLM load."""
+    _need("torch", "transformers", "safetensors")
+    from limner.model_server.convert import convert
+
+    report = convert(
+        local_folder(source),
+        destination,
+        text_only=text_only,
+        dtype=dtype,
+        tell=lambda line: typer.echo(line, err=True),
+    )
+    unread = f", {len(report.unused)} published keys not needed" if report.unused else ""
+    tokenizer = "" if report.tokenizer else "; no tokenizer.model was found, so no tokenizer and no processor either"
+    typer.echo(
+        f"{destination}: {report.architecture}, {report.tensors} tensors, {report.bytes / 1e9:.2f} GB, "
+        f"{report.dtype}{unread}{tokenizer}"
+    )
+
+
+@app.command("serve")
+def serve_command(
+    model: Annotated[Path, typer.Argument(help="Folder of a converted checkpoint.")],
+    engine: Annotated[str, typer.Option(help="transformers; one answer at a time, on any machine.")] = "transformers",
+    host: Annotated[str, typer.Option(help="Address to listen on. It asks for no key: keep it inside.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 8080,
+    max_concurrent: Annotated[
+        int, typer.Option(min=1, max=100_000, help="Requests at once, waiting ones included; more get 429.")
+    ] = 128,
+    max_total_tokens: Annotated[
+        int | None, typer.Option(min=2, help="Of prompt and answer; by default what the model has positions for.")
+    ] = None,
+    dtype: Annotated[str, typer.Option(help="float32, bfloat16, float16; auto is float32 on a CPU.")] = "auto",
+    device: Annotated[str, typer.Option(help="cpu, cuda; auto takes cuda where there is one.")] = "auto",
+    name: Annotated[str, typer.Option(help="The model's name for clients; by default the folder's.")] = "",
+) -> None:
+    """Serve a converted checkpoint over TGI's HTTP API and OpenAI's chat completions."""
+    if engine == "vllm":
+        raise ServingError("The vllm engine is not built yet: use --engine transformers.")
+    if engine != "transformers":
+        raise ServingError(f"There is no engine {engine!r}: use --engine transformers.")
+    if dtype not in ("auto", "float32", "bfloat16", "float16"):
+        raise ServingError(f"There is no dtype {dtype!r}: use auto, float32, bfloat16 or float16.")
+    _need("torch", "transformers", "safetensors", "fastapi", "uvicorn", "prometheus_client", "llguidance")
+    with _listening(host, port) as listener:
+        from transformers.utils.logging import disable_progress_bar
+
+        from limner.model_server.service import build_service
+
+        disable_progress_bar()
+        service = build_service(
+            model,
+            model_id=name,
+            max_concurrent=max_concurrent,
+            max_total_tokens=max_total_tokens,
+            dtype=dtype,
+            device=device,
+        )
+        _serve(service, listener)
+
+
+def _serve(service: Any, listener: socket.socket) -> None:
+    """Answer requests until SIGINT or SIGTERM; answers at work have ten seconds then."""
+    import uvicorn
+
+    from limner.model_server.app import build_app
+
+    config = uvicorn.Config(build_app(service), log_level="warning", timeout_graceful_shutdown=10)
+    host, port = listener.getsockname()[:2]
+    address = f"[{host}]" if ":" in host else host
+    typer.echo(f"{service.model_id} on http://{address}:{port} ({service.engine.name}, {service.engine.device})")
+    uvicorn.Server(config).run(sockets=[listener])
+
+
+def _listening(host: str, port: int) -> socket.socket:
+    """A listening socket, taken before the model is loaded: a port in use is told at once."""
+    try:
+        family, kind, proto, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        listener = socket.socket(family, kind, proto)
+    except OSError as error:
+        raise ServingError(f"{host} is no address of this machine ({error.strerror}): use --host 127.0.0.1.") from None
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+    except OSError as error:
+        listener.close()
+        raise ServingError(
+            f"Cannot listen on {host}:{port} ({error.strerror}): use another --port or --host."
+        ) from None
+    return listener
+
+
+def local_folder(source: str) -> Path:
+    """The folder itself, or the hub's copy of an id, downloaded into the hub's cache: weights and data, never code."""
+    folder = Path(source)
+    if folder.is_dir():
+        return folder
+    if source.count("/") != 1 or source.startswith((".", "/", "~")):
+        raise ConversionError(f"No folder {source}: give a folder or a hub id such as internlm/internlm-xcomposer-7b.")
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+
+    patterns = ["config.json", "tokenizer.model", "*.safetensors", "*.safetensors.index.json"]
+    try:
+        found = Path(snapshot_download(source, allow_patterns=patterns))
+        if not any(found.glob("*.safetensors")):
+            found = Path(snapshot_download(source, allow_patterns=[*patterns, "*.bin", "*.bin.index.json"]))
+    except HFValidationError:
+        raise ConversionError(f"{source!r} is neither a folder nor a hub id: check its spelling.") from None
+    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise ConversionError(f"{source} cannot be downloaded ({reason}): get the folder by other means.") from None
+    return found
+
+
+def _need(*packages: str) -> None:
+    missing = [p for p in packages if importlib.util.find_spec(p) is None]
+    if missing:
+        raise ModelServerError(f"{', '.join(missing)} missing: pip install {' '.join(missing)}, then run this again.")
+
+
+def main() -> None:
+    """Entry point of `limner-model-server`."""
+    try:
+        app()
+    except ModelServerError as error:
+        print(f"limner-model-server: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
+
+
+if __name__ == "__main__":
+    main()

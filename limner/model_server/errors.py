@@ -1,0 +1,63 @@
+"""What can go wrong on the model's side. Every message is one line and ends with what to do next.
+
+ModelServerError          anything a user can put right; the shell prints one line and exits with 2
+├── ConversionError       a checkpoint that cannot be converted as it is
+├── ServingError          a checkpoint or an address that cannot be served
+└── Refused               a request that gets an error for an answer, with TGI's status and error type
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+ErrorType = Literal[
+    "validation",
+    "template_error",
+    "tool_error",
+    "generation",
+    "overloaded",
+    "incomplete_generation",
+    "healthcheck",
+    "not_found",
+]
+
+STATUS: dict[str, int] = {
+    "validation": 422,
+    "template_error": 422,
+    "tool_error": 422,
+    "generation": 424,
+    "overloaded": 429,
+    "incomplete_generation": 500,
+    "healthcheck": 503,
+    "not_found": 404,
+}
+"""HTTP status of each of TGI's error types."""
+
+
+class ModelServerError(Exception):
+    """Base of all errors that a user can put right."""
+
+    exit_code = 2
+
+
+class ConversionError(ModelServerError):
+    """A checkpoint that cannot be converted as it is; the message names the file or the key."""
+
+
+class ServingError(ModelServerError):
+    """A checkpoint or an address that cannot be served."""
+
+
+class Refused(ModelServerError):
+    """A request that is answered with an error. `status` is the HTTP status, by default the error type's."""
+
+    def __init__(self, message: str, error_type: ErrorType = "validation", status: int | None = None) -> None:
+        super().__init__(message)
+        self.error_type = error_type
+        self.status = status or STATUS[error_type]
+
+    @property
+    def body(self) -> dict[str, str]:
+        """TGI's flat form of an error."""
+        said = f"Input validation error: {self}" if self.error_type == "validation" else str(self)
+        return {"error": said, "error_type": self.error_type}

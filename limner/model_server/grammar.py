@@ -1,0 +1,87 @@
+"""Answers that must match a JSON schema or a regular expression, by llguidance.
+
+llguidance, of the libraries that mask logits (xgrammar, outlines-core), because it needs neither a GPU nor triton,
+computes masks as it goes instead of an automaton in advance, and refuses by name what it does not enforce (`not`,
+`uniqueItems`, look-around) where others let it pass. It fetches no `$ref`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import LongTensor, Tensor
+from transformers import LogitsProcessor
+
+from limner.model_server.errors import Refused
+
+# Compact but for a space behind commas and colons, as models write JSON: free white space lets an answer run on.
+_STYLE = {"whitespace_flexible": False, "item_separator": ", ", "key_separator": ": "}
+
+
+@dataclass(frozen=True)
+class Grammar:
+    """A constraint that compiles, for one tokenizer."""
+
+    text: str
+    tokenizer: Any
+
+    def processor(self, prompt_length: int) -> GrammarProcessor:
+        """A fresh one for one answer."""
+        return GrammarProcessor(self, prompt_length)
+
+
+class Grammars:
+    """Compiles constraints for a tokenizer. end_ids: tokens that may end an answer."""
+
+    def __init__(self, tokenizer: Any, end_ids: list[int]) -> None:
+        import llguidance.hf
+
+        self._tokenizer = llguidance.hf.from_tokenizer(tokenizer, n_vocab=len(tokenizer), eos_token=end_ids)
+
+    def compile(self, kind: Literal["json", "regex"], value: Any) -> Grammar:
+        """value: a JSON schema or an expression. Raises Refused, naming the reason, for one that cannot be held to."""
+        from llguidance import LLMatcher
+
+        try:
+            if kind == "regex":
+                text = LLMatcher.grammar_from_regex(value)
+            else:
+                text = LLMatcher.grammar_from_json_schema(value, overrides=_STYLE)
+            failed, reasons = LLMatcher.validate_grammar_with_warnings(text, self._tokenizer)
+        except (ValueError, TypeError, RecursionError) as error:
+            failed, reasons = True, [str(error)]
+        if failed:
+            raise Refused(f"grammar is not valid: {_one_line(' '.join(reasons))}. Ask for something simpler.")
+        return Grammar(text, self._tokenizer)
+
+
+class GrammarProcessor(LogitsProcessor):
+    """Sets to minus infinity what would leave the grammar. For one sequence, called once per token in order."""
+
+    def __init__(self, grammar: Grammar, prompt_length: int) -> None:
+        from llguidance import LLMatcher
+
+        self._matcher = LLMatcher(grammar.tokenizer, grammar.text)
+        self._seen = prompt_length
+
+    def __call__(self, input_ids: LongTensor, scores: Tensor) -> Tensor:  # type: ignore[override]
+        """input_ids: (1, T) with the tokens chosen so far; scores: (1, V). Returns (1, V).
+
+        Raises RuntimeError where the grammar has outgrown llguidance's limits.
+        """
+        for token in input_ids[0, self._seen :].tolist():
+            self._matcher.consume_token(token)
+        self._seen = input_ids.shape[1]
+        bits = np.frombuffer(self._matcher.compute_bitmask(), dtype=np.uint8)
+        if self._matcher.is_error():
+            raise RuntimeError(f"the grammar cannot be followed further: {_one_line(self._matcher.get_error())}")
+        allowed = torch.from_numpy(np.unpackbits(bits, bitorder="little")[: scores.shape[1]].astype(bool))
+        return scores.masked_fill(~allowed.to(scores.device), float("-inf"))
+
+
+def _one_line(text: str, limit: int = 300) -> str:
+    text = " ".join(text.split()).rstrip(".")
+    return text if len(text) <= limit else text[: limit - 1] + "…"

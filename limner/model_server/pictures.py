@@ -1,0 +1,66 @@
+"""Pictures from outside: data URLs only, bounded before they are decoded, one decoded at a time."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+import struct
+import threading
+from io import BytesIO
+
+from PIL import Image
+
+from limner.model_server.errors import Refused
+
+MAX_BYTES = 20_000_000  # of one file
+MAX_PIXELS = 50_000_000  # decoded this is 150 MB; the models look at 224 or 490 px
+FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP")
+
+DATA_URL = re.compile(r"data:image/[A-Za-z0-9.+-]{1,40};base64,(?P<data>[A-Za-z0-9+/=_-]*)", re.ASCII)
+MARKDOWN = re.compile(rf"!\[[^\]\n]{{0,1000}}\]\((?P<url>{DATA_URL.pattern})\)", re.ASCII)
+"""A Markdown image whose address is a data URL: the only image that is looked for in text."""
+
+_ONE_AT_A_TIME = threading.Lock()
+
+
+def open_picture(url: str) -> Image.Image:
+    """The picture of a data URL, RGB. Raises Refused for every other address, and for what is not a fit picture.
+
+    Nothing is ever fetched: a server that opens addresses out of requests is a way into the network it stands in.
+    """
+    found = DATA_URL.fullmatch(url)
+    if not found:
+        raise Refused(
+            f"invalid image: {_address(url)} is not fetched. Send the picture itself, as data:image/png;base64,…"
+        )
+    if len(found["data"]) > MAX_BYTES * 4 // 3 + 4:
+        raise Refused(f"invalid image: a file of over {MAX_BYTES} bytes. Scale it down first.")
+    try:
+        data = base64.b64decode(found["data"], validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise Refused(f"invalid image: not base64 ({error}). Encode the file's bytes with standard base64.") from None
+    with _ONE_AT_A_TIME:
+        return _decode(data)
+
+
+def _decode(data: bytes) -> Image.Image:
+    try:
+        with Image.open(BytesIO(data), formats=FORMATS) as picture:
+            if picture.width * picture.height > MAX_PIXELS:
+                raise Refused(
+                    f"invalid image: {picture.width}x{picture.height} px is over {MAX_PIXELS} px. Scale it down first."
+                )
+            return picture.convert("RGB")
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+        raise Refused(f"invalid image: it is over {MAX_PIXELS} px. Scale it down first.") from None
+    except (OSError, ValueError, SyntaxError, EOFError, IndexError, struct.error, OverflowError, MemoryError) as error:
+        reason = " ".join(str(error).split())[:120].replace("<_io.BytesIO object at ", "").rstrip(".")
+        known = ", ".join(FORMATS)
+        raise Refused(f"invalid image: it cannot be read ({reason or type(error).__name__}). Send {known}.") from None
+
+
+def _address(url: str) -> str:
+    """An address as it may stand in a message: short, and without what data it carries."""
+    shown = "".join(c if c.isprintable() else " " for c in url[:60])
+    return repr(shown.split(",")[0] if shown.startswith("data:") else shown)

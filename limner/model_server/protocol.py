@@ -1,0 +1,236 @@
+"""The bodies of requests, as pydantic models: TGI's HTTP API and OpenAI's chat completions as TGI takes them.
+
+Unknown fields are refused, so that a misspelt one is noticed; explicit nulls count as left out, because clients send
+them. What TGI does not have, and this server adds, is marked "Extra:" and listed by `/info`.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from limner.model_server.errors import Refused
+
+MAX_STOP_SEQUENCES = 4
+MAX_TOP_TOKENS = 20
+MAX_BEAMS = 16
+SEED = 2**64 - 1
+
+Probability = Annotated[float, Field(gt=0, le=1)]
+Positive = Annotated[float, Field(gt=0)]
+Stop = Annotated[list[Annotated[str, Field(min_length=1, max_length=1000)]], Field(max_length=MAX_STOP_SEQUENCES)]
+Penalty = Annotated[float, Field(ge=-2, le=2)]
+Seed = Annotated[int, Field(ge=0, le=SEED)]
+
+
+class Body(BaseModel):
+    """A JSON object with these fields and no other; numbers are finite."""
+
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+
+
+# --- constraints ---------------------------------------------------------------------------------------------------
+
+
+class Constraint(Body):
+    """What an answer must look like, in any of the spellings that clients use.
+
+    TGI: {"type": "json" | "json_object" | "regex", "value": ...}, {"type": "json_schema", "value": {"schema": ...}}.
+    OpenAI: {"type": "json_schema", "json_schema": {"name", "schema", "strict"}}, {"type": "json_object"},
+    {"type": "text"}. llama.cpp: {"type": "json_object", "schema": ...}.
+    """
+
+    type: Literal["text", "json", "json_object", "json_schema", "regex"]
+    value: Any = None
+    json_schema: dict[str, Any] | None = None
+    schema_: Any = Field(default=None, alias="schema")
+
+    def wanted(self) -> tuple[Literal["json", "regex"], Any] | None:
+        """("regex", expression), ("json", schema) or None for free text. Raises Refused where there is no schema."""
+        if self.type == "text":
+            return None
+        if self.type == "regex":
+            if not isinstance(self.value, str) or not self.value:
+                raise Refused("grammar is not valid: a regex grammar needs its expression as `value`, a string.")
+            return "regex", self.value
+        given = next((v for v in (self.json_schema, self.value, self.schema_) if v is not None), None)
+        if given is None and self.type == "json_object":
+            return "json", {"type": "object"}
+        if self.type == "json_schema" and isinstance(given, dict) and "schema" in given:
+            given = given["schema"]
+        if isinstance(given, str):
+            try:
+                given = json.loads(given)
+            except (ValueError, RecursionError):
+                raise Refused("grammar is not valid: the JSON schema is not JSON. Give it as an object.") from None
+        if not isinstance(given, (dict, bool)):
+            raise Refused(f"grammar is not valid: a {self.type} constraint needs a JSON schema, an object.")
+        return "json", given
+
+
+# --- TGI -----------------------------------------------------------------------------------------------------------
+
+
+class GenerateParameters(Body):
+    """TGI's parameters. Where sampling is neither asked for nor implied by another parameter, decoding is greedy."""
+
+    adapter_id: str | None = None
+    best_of: int | None = Field(default=None, gt=0)
+    decoder_input_details: bool | None = False
+    details: bool | None = False
+    do_sample: bool | None = False
+    frequency_penalty: Penalty | None = None
+    grammar: Constraint | None = None
+    max_new_tokens: int | None = Field(default=None, gt=0)
+    repetition_penalty: Positive | None = None
+    return_full_text: bool | None = None
+    seed: Seed | None = None
+    stop: Stop | None = None
+    temperature: Positive | None = None
+    top_k: int | None = Field(default=None, gt=0)
+    top_n_tokens: int | None = Field(default=None, ge=0, le=MAX_TOP_TOKENS)
+    top_p: Probability | None = None
+    truncate: int | None = Field(default=None, gt=0)
+    typical_p: Probability | None = None
+    watermark: bool | None = False
+    num_beams: int | None = Field(default=None, ge=1, le=MAX_BEAMS)
+    """Extra: beam search with so many beams, without sampling."""
+    length_penalty: float | None = Field(default=None, ge=-10, le=10)
+    """Extra: beams' scores are divided by their length to this power."""
+
+    @property
+    def samples(self) -> bool:
+        """Whether the next token is drawn, as TGI decides it."""
+        narrowed = (self.temperature or 1) != 1 or self.top_k or (self.top_p or 1) < 1 or (self.typical_p or 1) < 1
+        return bool(self.do_sample or narrowed)
+
+
+class GenerateRequest(Body):
+    """`/generate` and `/generate_stream`."""
+
+    inputs: str = Field(min_length=1)
+    parameters: GenerateParameters | None = None
+
+    @property
+    def options(self) -> GenerateParameters:
+        """The parameters, or all defaults."""
+        return self.parameters or GenerateParameters()
+
+
+class CompatGenerateRequest(GenerateRequest):
+    """`/`."""
+
+    stream: bool | None = False
+
+
+class TokenizeRequest(Body):
+    """`/tokenize`; parameters are taken and not looked at, as by TGI."""
+
+    inputs: str
+    add_special_tokens: bool | None = True
+    parameters: dict[str, Any] | None = None
+
+
+# --- OpenAI --------------------------------------------------------------------------------------------------------
+
+
+class ImageUrl(Body):
+    """A picture, as a data URL."""
+
+    url: str
+    detail: Literal["auto", "low", "high"] | None = None
+
+
+class TextPart(Body):
+    type: Literal["text"]
+    text: str
+
+
+class ImagePart(Body):
+    type: Literal["image_url"]
+    image_url: ImageUrl
+
+    @field_validator("image_url", mode="before")
+    @classmethod
+    def _bare(cls, value: Any) -> Any:
+        return {"url": value} if isinstance(value, str) else value
+
+
+Part = Annotated[TextPart | ImagePart, Field(discriminator="type")]
+
+
+class Message(Body):
+    """One message; an assistant's last one is gone on with."""
+
+    role: Literal["system", "developer", "user", "assistant", "tool"]
+    content: str | list[Part] | None = None
+    name: str | None = None
+    refusal: str | None = None
+    tool_calls: list[Any] | None = None
+    tool_call_id: str | None = None
+
+
+class StreamOptions(Body):
+    include_usage: bool | None = False
+
+
+class ChatRequest(Body):
+    """`/v1/chat/completions`. Without a temperature an answer is drawn at temperature 1; 0 is greedy."""
+
+    messages: list[Message] = Field(min_length=1)
+    model: str | None = None
+    frequency_penalty: Penalty | None = None
+    logit_bias: list[float] | dict[str, float] | None = None
+    logprobs: bool | None = False
+    max_tokens: int | None = Field(default=None, gt=0)
+    max_completion_tokens: int | None = Field(default=None, gt=0)
+    n: int | None = Field(default=None, ge=1)
+    presence_penalty: Penalty | None = None
+    response_format: Constraint | None = None
+    seed: Seed | None = None
+    stop: Stop | None = None
+    stream: bool | None = False
+    stream_options: StreamOptions | None = None
+    temperature: float | None = Field(default=None, ge=0)
+    tool_choice: Any = None
+    tool_prompt: str | None = None
+    tools: list[Any] | None = None
+    top_logprobs: int | None = Field(default=None, ge=0, le=MAX_TOP_TOKENS)
+    top_p: Probability | None = None
+    # OpenAI's, which change nothing in an answer.
+    user: str | None = None
+    metadata: dict[str, Any] | None = None
+    store: bool | None = None
+    service_tier: str | None = None
+    parallel_tool_calls: bool | None = None
+    # Extra
+    num_beams: int | None = Field(default=None, ge=1, le=MAX_BEAMS)
+    length_penalty: float | None = Field(default=None, ge=-10, le=10)
+    repetition_penalty: Positive | None = None
+    top_k: int | None = Field(default=None, ge=0)
+    chat_template_kwargs: ChatTemplateKwargs | None = None
+
+    @field_validator("stop", mode="before")
+    @classmethod
+    def _one_stop(cls, value: Any) -> Any:
+        return [value] if isinstance(value, str) else value
+
+
+class ChatTemplateKwargs(Body):
+    """Variables of the chat template. raw: the messages are a prompt already written out, marks and all."""
+
+    raw: bool = False
+
+
+ChatRequest.model_rebuild()
+
+EXTRA_FIELDS = {
+    "num_beams": f"beam search with 1 to {MAX_BEAMS} beams, without sampling and without a grammar",
+    "length_penalty": "beams' scores are divided by their length to this power; 1 by default",
+    "repetition_penalty": "chat: as in /generate; it sees what the published code showed it, not the prompt",
+    "top_k": "chat: as in /generate; 0 is off",
+    "chat_template_kwargs": 'chat: {"raw": true} takes the messages as a prompt already written out',
+}
+"""What this server adds to TGI's requests; `/info` says so."""

@@ -1,0 +1,252 @@
+"""What all routes share: one engine, a place in the queue, an answer that ends when its client goes, figures."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import secrets
+import time
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+
+from starlette.requests import Request
+
+from limner.model_server.engine import Engine, Finished, Token, load
+from limner.model_server.errors import Refused
+from limner.model_server.grammar import Grammar, Grammars
+from limner.model_server.metrics import Metrics
+from limner.model_server.prompts import Prompt, Prompts, too_long
+from limner.model_server.protocol import ChatRequest, Constraint, GenerateParameters
+from limner.model_server.sampling import Sampling
+from limner.model_server.scheduler import Job, Scheduler
+
+DEFAULT_NEW_TOKENS = 1024
+
+try:
+    VERSION = metadata.version("limner")
+except metadata.PackageNotFoundError:  # a source tree on the path
+    VERSION = "0"
+
+
+class Service:
+    """One served model."""
+
+    def __init__(self, engine: Engine, prompts: Prompts, model_id: str, max_concurrent: int = 128) -> None:
+        self.engine = engine
+        self.prompts = prompts
+        self.model_id = model_id
+        self.metrics = Metrics()
+        self.scheduler = Scheduler(engine, max_concurrent)
+        self.grammars = Grammars(prompts.tokenizer, engine.end_ids)
+
+    @property
+    def max_total_tokens(self) -> int:
+        """Of prompt and answer together."""
+        return self.prompts.max_positions
+
+    # -- what was asked for
+
+    def generate_sampling(self, asked: GenerateParameters, prompt: Prompt) -> Sampling:
+        """Raises Refused for what this server does not do, and for more tokens than there is room."""
+        if asked.best_of not in (None, 1):
+            raise Refused(f"`best_of` must be > 0 and <= 1. Given: {asked.best_of}. Ask again instead.")
+        if asked.watermark:
+            raise Refused("watermark is not supported: leave `watermark` out.")
+        if asked.adapter_id:
+            raise Refused("adapters are not supported: leave `adapter_id` out.")
+        self._check_beams(asked.num_beams, asked.samples, asked.grammar, asked.frequency_penalty)
+        return Sampling(
+            max_new_tokens=self._room(asked.max_new_tokens, prompt),
+            do_sample=asked.samples,
+            temperature=asked.temperature or 1.0,
+            top_k=asked.top_k or 0,
+            top_p=asked.top_p or 1.0,
+            typical_p=asked.typical_p or 1.0,
+            repetition_penalty=asked.repetition_penalty or 1.0,
+            frequency_penalty=asked.frequency_penalty or 0.0,
+            seed=_seed(asked.seed),
+            num_beams=asked.num_beams or 1,
+            length_penalty=1.0 if asked.length_penalty is None else asked.length_penalty,
+            stop=tuple(asked.stop or ()),
+            top_n=asked.top_n_tokens or 0,
+            prompt_logprobs=bool(asked.decoder_input_details),
+            grammar=self._grammar(asked.grammar),
+        )
+
+    def chat_sampling(self, asked: ChatRequest, prompt: Prompt) -> Sampling:
+        """As generate_sampling. Beams do not sample unless a temperature says so, which is refused."""
+        if asked.tools:
+            raise Refused("Tool error: this model calls no tools. Leave `tools` out.", "tool_error")
+        if asked.n not in (None, 1):
+            raise Refused(f"`n` must be 1. Given: {asked.n}. Ask again instead.")
+        if asked.logit_bias:
+            raise Refused("logit_bias is not supported: leave it out.")
+        if asked.top_logprobs and not asked.logprobs:
+            raise Refused("`top_logprobs` needs `logprobs`: set it to true.")
+        beams = asked.num_beams or 1
+        samples = asked.temperature > 0 if asked.temperature is not None else beams == 1
+        penalised = asked.frequency_penalty or asked.presence_penalty
+        self._check_beams(asked.num_beams, samples, asked.response_format, penalised)
+        return Sampling(
+            max_new_tokens=self._room(asked.max_completion_tokens or asked.max_tokens, prompt),
+            do_sample=samples,
+            temperature=asked.temperature or 1.0,
+            top_k=asked.top_k or 0,
+            top_p=asked.top_p or 1.0,
+            repetition_penalty=asked.repetition_penalty or 1.0,
+            frequency_penalty=asked.frequency_penalty or 0.0,
+            presence_penalty=asked.presence_penalty or 0.0,
+            seed=_seed(asked.seed),
+            num_beams=beams,
+            length_penalty=1.0 if asked.length_penalty is None else asked.length_penalty,
+            stop=tuple(asked.stop or ()),
+            top_n=asked.top_logprobs or 0,
+            grammar=self._grammar(asked.response_format),
+        )
+
+    def truncated(self, prompt: Prompt, length: int | None) -> Prompt:
+        """The last `length` tokens of a prompt: TGI's `truncate`. Raises Refused where images would be cut."""
+        if length is None or length >= len(prompt):
+            return prompt
+        if prompt.pixels:
+            raise Refused("`truncate` would cut images: shorten the text, or leave `truncate` out.")
+        return Prompt(prompt.ids[-length:])
+
+    def _room(self, wanted: int | None, prompt: Prompt) -> int:
+        limit = self.max_total_tokens
+        if len(prompt) >= limit:
+            raise too_long(len(prompt), limit)
+        if wanted is not None and len(prompt) + wanted > limit:
+            raise Refused(
+                f"`inputs` tokens + `max_new_tokens` must be <= {limit}. Given: {len(prompt)} `inputs` tokens and "
+                f"{wanted} `max_new_tokens`. Shorten the prompt or ask for fewer."
+            )
+        return wanted if wanted is not None else min(DEFAULT_NEW_TOKENS, limit - len(prompt))
+
+    def _grammar(self, constraint: Constraint | None) -> Grammar | None:
+        wanted = constraint.wanted() if constraint else None
+        return self.grammars.compile(*wanted) if wanted else None
+
+    def _check_beams(self, beams: int | None, samples: bool, grammar: Constraint | None, penalty: float | None) -> None:
+        if (beams or 1) == 1:
+            return
+        if samples:
+            raise Refused("`num_beams` > 1 does not sample: leave temperature, top_p, top_k and do_sample out.")
+        if (grammar and grammar.wanted()) or penalty:
+            raise Refused("`num_beams` > 1 goes with no grammar and no frequency or presence penalty: leave one out.")
+
+    # -- the answer
+
+    async def answer(self, request: Request, prepare: Callable[[], tuple[Prompt, Sampling]]) -> Answer:
+        """Take a place, make the prompt ready in a thread, and queue it. Close the answer, whatever happens.
+
+        Raises Refused, counted, where there is no place or the request cannot be served.
+        """
+        begun = time.perf_counter()
+        self.metrics.requests.inc()
+        with contextlib.ExitStack() as held:
+            try:
+                held.enter_context(self.scheduler.place())
+                prompt, sampling = await asyncio.to_thread(prepare)
+                job = self.scheduler.submit(prompt, sampling)
+            except Refused as refused:
+                self.metrics.failures.labels(err=refused.error_type).inc()
+                raise
+            return Answer(self, job, request, begun, held.pop_all())
+
+
+@dataclass
+class Answer:
+    """One answer on its way to one client: iterate over it, then close it."""
+
+    service: Service
+    job: Job
+    request: Request
+    begun: float
+    held: contextlib.ExitStack
+    finished: Finished | None = None
+
+    def __post_init__(self) -> None:
+        self._watch = asyncio.create_task(self._until_gone())
+
+    async def __aiter__(self) -> AsyncIterator[Token | Finished]:
+        """Tokens, then Finished. Raises Refused where the engine failed or the client has gone."""
+        try:
+            async for event in self.job:
+                if isinstance(event, Finished):
+                    self.finished = event
+                yield event
+        except Refused as refused:
+            self.service.metrics.failures.labels(err=refused.error_type).inc()
+            raise
+
+    async def whole(self) -> tuple[list[Token], Finished]:
+        """All of it at once."""
+        tokens: list[Token] = []
+        async for event in self:
+            if isinstance(event, Finished):
+                return tokens, event
+            tokens.append(event)
+        raise AssertionError("unreachable")
+
+    def close(self) -> None:
+        """Give the place back; work that is still going on is for nobody. Safe to call again."""
+        self._watch.cancel()
+        self.job.cancelled.set()
+        self.held.close()
+        finished, self.finished = self.finished, None
+        if finished:
+            self._count(finished)
+
+    async def _until_gone(self) -> None:
+        while (await self.request.receive())["type"] != "http.disconnect":
+            pass
+        self.job.cancelled.set()
+        self.job.events.put_nowait(Refused("Incomplete generation: the client has gone.", "incomplete_generation"))
+
+    def _count(self, finished: Finished) -> None:
+        metrics, now = self.service.metrics, time.perf_counter()
+        metrics.successes.inc()
+        metrics.duration.observe(now - self.begun)
+        metrics.queue_duration.observe(self.job.started - self.job.queued)
+        metrics.inference_duration.observe(now - self.job.started)
+        metrics.input_length.observe(len(self.job.prompt))
+        metrics.generated.observe(finished.generated)
+
+    def headers(self, finished: Finished) -> dict[str, str]:
+        """TGI's headers of a whole answer; times in ms."""
+        now, job = time.perf_counter(), self.job
+        inference = now - job.started
+        return {
+            "x-compute-type": self.service.engine.device,
+            "x-compute-time": f"{now - self.begun:.3f}",
+            "x-prompt-tokens": str(len(job.prompt)),
+            "x-generated-tokens": str(finished.generated),
+            "x-total-time": str(round(1000 * (now - self.begun))),
+            "x-validation-time": str(round(1000 * (job.queued - self.begun))),
+            "x-queue-time": str(round(1000 * (job.started - job.queued))),
+            "x-inference-time": str(round(1000 * inference)),
+            "x-time-per-token": str(round(1000 * inference / max(finished.generated, 1))),
+        }
+
+
+def build_service(
+    folder: Path,
+    *,
+    model_id: str = "",
+    max_concurrent: int = 128,
+    max_total_tokens: int | None = None,
+    dtype: str = "auto",
+    device: str = "auto",
+) -> Service:
+    """Load a converted checkpoint. max_total_tokens: by default the model's positions. Raises ServingError."""
+    model = load(folder, dtype=dtype, device=device)
+    positions = model.config.text_config.max_position_embeddings
+    prompts = Prompts(folder, min(max_total_tokens or positions, positions))
+    return Service(Engine(model, prompts.tokenizer), prompts, model_id or folder.resolve().name, max_concurrent)
+
+
+def _seed(given: int | None) -> int:
+    return given if given is not None else secrets.randbits(63)

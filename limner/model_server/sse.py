@@ -1,0 +1,40 @@
+"""Server-sent events, framed as TGI frames them."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import suppress
+from typing import Any
+
+HEADERS = {"x-accel-buffering": "no", "cache-control": "no-cache"}
+QUIET = 15  # seconds after which a comment is sent, as by TGI: beams say nothing until they are done
+
+
+def sse(data: dict[str, Any] | str) -> str:
+    """One event. The space behind the colon matters: some clients cut the line at its sixth character."""
+    return f"data: {data if isinstance(data, str) else json.dumps(data, ensure_ascii=False)}\n\n"
+
+
+async def kept_alive(lines: AsyncGenerator[str, None], quiet: float = QUIET) -> AsyncIterator[str]:
+    """The lines, with comments where nothing came for `quiet` seconds, so that no client or proxy gives up."""
+    pending: asyncio.Future[str] | None = None
+    try:
+        while True:
+            pending = pending or asyncio.ensure_future(anext(lines))
+            done, _ = await asyncio.wait({pending}, timeout=quiet)
+            if not done:
+                yield ":\n\n"
+                continue
+            line, pending = pending, None
+            try:
+                yield line.result()
+            except StopAsyncIteration:
+                return
+    finally:
+        if pending:
+            pending.cancel()
+            with suppress(asyncio.CancelledError, StopAsyncIteration):
+                await pending
+        await lines.aclose()

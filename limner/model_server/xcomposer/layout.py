@@ -1,0 +1,91 @@
+"""What a converted checkpoint is made of: for each tensor, which published tensors it needs and how they combine.
+
+A layout is data plus pure functions. It knows no files; `convert.py` reads, checks and writes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+
+import torch
+from torch import Tensor
+
+Shape = tuple[int, ...]
+Build = Callable[..., Tensor]
+
+
+@dataclass(frozen=True)
+class Target:
+    """One tensor of the converted checkpoint.
+
+    sources: published key -> shape, in the order in which `build` takes their tensors. `build` is None for a copy.
+    """
+
+    name: str
+    shape: Shape
+    sources: Mapping[str, Shape]
+    build: Build | None = None
+
+    def make(self, *tensors: Tensor) -> Tensor:
+        """The tensor itself, in float32 if anything had to be computed."""
+        return tensors[0] if self.build is None else self.build(*(t.float() for t in tensors))
+
+
+@dataclass(frozen=True)
+class Layout:
+    """All tensors of one model."""
+
+    targets: tuple[Target, ...]
+    unused: Mapping[str, Shape] = field(default_factory=dict)
+    """Published keys that nothing reads, and that may be missing."""
+
+    @property
+    def sources(self) -> dict[str, Shape]:
+        """Every published key that is needed, with its shape."""
+        return {key: shape for target in self.targets for key, shape in target.sources.items()}
+
+    def text_only(self) -> Layout:
+        """The language model alone, under the names that a stock LLaMA has; the rest is known but not read."""
+        prefix = "model.language_model."
+        kept = tuple(
+            replace(t, name=t.name.replace(prefix, "model."))
+            for t in self.targets
+            if (t.name.startswith(prefix) or t.name == "lm_head.weight") and "_lora." not in t.name
+        )
+        used = {key for t in kept for key in t.sources}
+        left_out = {key: shape for key, shape in self.sources.items() if key not in used}
+        return Layout(kept, {**self.unused, **left_out})
+
+
+class Builder:
+    """Collects targets; the methods are the few ways in which published tensors become converted ones."""
+
+    def __init__(self) -> None:
+        self.targets: list[Target] = []
+
+    def copy(self, name: str, key: str, *shape: int) -> None:
+        """The same tensor under another name."""
+        self.targets.append(Target(name, shape, {key: shape}))
+
+    def affine(self, name: str, key: str, *shape: int) -> None:
+        """A weight of this shape and a bias as long as its first axis."""
+        self.copy(f"{name}.weight", f"{key}.weight", *shape)
+        self.copy(f"{name}.bias", f"{key}.bias", shape[0])
+
+    def derived(self, name: str, shape: Shape, sources: Mapping[str, Shape], build: Build) -> None:
+        """A tensor that has to be computed."""
+        self.targets.append(Target(name, shape, sources, build))
+
+    def constant(self, name: str, value: Tensor) -> None:
+        """A tensor that no published one determines."""
+        self.targets.append(Target(name, tuple(value.shape), {}, lambda: value))
+
+    def merged(self, name: str, key: str, d_out: int, d_in: int, rank: int, scaling: float) -> None:
+        """A weight with its LoRA branch added in: W + scaling * B A, exact for every input."""
+        sources = {
+            f"{key}.weight": (d_out, d_in),
+            f"{key}.lora_A.weight": (rank, d_in),
+            f"{key}.lora_B.weight": (d_out, rank),
+        }
+        self.derived(f"{name}.weight", (d_out, d_in), sources, lambda w, a, b: torch.addmm(w, b, a, alpha=scaling))

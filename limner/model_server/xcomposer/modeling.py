@@ -1,0 +1,166 @@
+"""What both models share: an image becomes rows, rows take the place of token embeddings, a decoder reads on."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import LongTensor, Tensor, nn
+from transformers import Cache, PreTrainedModel
+from transformers.modeling_outputs import BaseModelOutputWithPooling, CausalLMOutputWithPast
+
+from limner.model_server.xcomposer.decoding import PublishedGenerationMixin
+from limner.model_server.xcomposer.splicing import splice
+
+
+class ImageTextPreTrainedModel(PreTrainedModel):
+    """Flags for both models."""
+
+    base_model_prefix = "model"
+    input_modalities = ["image", "text"]  # noqa: RUF012
+    supports_gradient_checkpointing = True
+    _skip_keys_device_placement = ["past_key_values"]  # noqa: RUF012 - transformers' own shape
+    _supports_sdpa = True
+    _supports_attention_backend = True
+
+
+class ImageTextModel(ImageTextPreTrainedModel):
+    """A vision part and a decoder without its head. Subclasses set `language_model` and say how images become rows."""
+
+    language_model: Any
+
+    def get_input_embeddings(self) -> nn.Module:
+        return self.language_model.get_input_embeddings()
+
+    def set_input_embeddings(self, value: nn.Module) -> None:
+        self.language_model.set_input_embeddings(value)
+
+    def get_image_features(self, pixel_values: Tensor, **kwargs: Any) -> BaseModelOutputWithPooling:
+        """pixel_values: (n_images, 3, H, W), normalised. `pooler_output` is (n_images, rows, D_text)."""
+        raise NotImplementedError
+
+    def decoder_kwargs(self, image_mask: Tensor | None) -> dict[str, Any]:
+        """What the decoder wants to know about image positions."""
+        return {}
+
+    def forward(
+        self,
+        input_ids: LongTensor | None = None,
+        pixel_values: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        position_ids: LongTensor | None = None,
+        past_key_values: Cache | None = None,
+        inputs_embeds: Tensor | None = None,
+        image_mask: Tensor | None = None,
+        mm_encoder_outputs: dict[str, BaseModelOutputWithPooling] | None = None,
+        **kwargs: Any,
+    ) -> Any:
+        """One pass over a prompt or over the newest token.
+
+        input_ids: (B, T), image positions hold `config.image_token_id`; pixel_values: (n_images, 3, H, W), the images
+        of the whole batch in reading order; or mm_encoder_outputs: {"image": what get_image_features returned}.
+        With inputs_embeds, (B, T, D), whose image rows are already in place, image_mask, (B, T) bool, says where.
+        Raises ValueError when places and images do not match, stating both counts.
+        """
+        if (input_ids is None) == (inputs_embeds is None):
+            raise ValueError("Give input_ids or inputs_embeds, one of them.")
+        images = (mm_encoder_outputs or {}).get("image")
+        if images is None and pixel_values is not None:
+            images = self.get_image_features(pixel_values)
+        if input_ids is not None:
+            inputs_embeds, image_mask = self._embed(input_ids, images, past_key_values)
+        elif images is not None:
+            raise ValueError("Images go with input_ids; inputs_embeds must hold the image rows already.")
+        return self.language_model(
+            inputs_embeds=inputs_embeds,
+            attention_mask=attention_mask,
+            position_ids=position_ids,
+            past_key_values=past_key_values,
+            **self.decoder_kwargs(image_mask),
+            **kwargs,
+        )
+
+    def _embed(
+        self, input_ids: Tensor, images: BaseModelOutputWithPooling | None, past_key_values: Cache | None
+    ) -> tuple[Tensor, Tensor | None]:
+        """Embeddings (B, T, D) with image rows in place, and their mask, None where there can be no image."""
+        embed = self.get_input_embeddings()
+        if images is None and input_ids.shape[1] == 1 and past_key_values is not None:
+            return embed(input_ids), None  # a decoding step: generated ids only
+        mask = input_ids == self.config.image_token_id
+        embeddings = embed(input_ids.masked_fill(mask, 0))  # placeholders lie outside the table
+        if images is not None:
+            return splice(embeddings, images.pooler_output, mask), mask  # type: ignore[arg-type]
+        if bool(mask.any()):
+            raise ValueError(f"{int(mask.sum())} positions are kept for images, no image was given: pass pixel_values.")
+        return embeddings, None
+
+
+class ImageTextForConditionalGeneration(ImageTextPreTrainedModel, PublishedGenerationMixin):
+    """The model with its head, ready for `generate`."""
+
+    model: ImageTextModel
+    lm_head: nn.Linear
+
+    def get_output_embeddings(self) -> nn.Module:
+        return self.lm_head
+
+    def set_output_embeddings(self, new_embeddings: nn.Module) -> None:
+        self.lm_head = new_embeddings  # type: ignore[assignment]
+
+    def get_image_features(self, pixel_values: Tensor, **kwargs: Any) -> BaseModelOutputWithPooling:
+        """pixel_values: (n_images, 3, H, W), normalised. `pooler_output` is (n_images, rows, D_text)."""
+        return self.model.get_image_features(pixel_values, **kwargs)
+
+    def forward(
+        self,
+        input_ids: LongTensor | None = None,
+        pixel_values: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        position_ids: LongTensor | None = None,
+        past_key_values: Cache | None = None,
+        inputs_embeds: Tensor | None = None,
+        image_mask: Tensor | None = None,
+        labels: LongTensor | None = None,
+        logits_to_keep: int | Tensor = 0,
+        mm_encoder_outputs: dict[str, BaseModelOutputWithPooling] | None = None,
+        **kwargs: Any,
+    ) -> CausalLMOutputWithPast:
+        """As ImageTextModel.forward. labels: (B, T), -100 where nothing is to be learnt. Logits are (B, T, V)."""
+        kwargs.pop("return_dict", None)
+        outputs = self.model(
+            input_ids=input_ids,
+            pixel_values=pixel_values,
+            attention_mask=attention_mask,
+            position_ids=position_ids,
+            past_key_values=past_key_values,
+            inputs_embeds=inputs_embeds,
+            image_mask=image_mask,
+            mm_encoder_outputs=mm_encoder_outputs,
+            **kwargs,
+        )
+        keep = slice(-logits_to_keep, None) if isinstance(logits_to_keep, int) else logits_to_keep
+        logits = self.lm_head(outputs.last_hidden_state[:, keep, :])
+        loss = None
+        if labels is not None:
+            loss = self.loss_function(logits=logits, labels=labels, vocab_size=logits.shape[-1])
+        return CausalLMOutputWithPast(
+            loss=loss,
+            logits=logits,
+            past_key_values=outputs.past_key_values,
+            hidden_states=outputs.hidden_states,
+            attentions=outputs.attentions,
+        )
+
+    def prepare_inputs_for_generation(self, *args: Any, image_mask: Tensor | None = None, **kwargs: Any) -> dict:
+        """An explicit image_mask belongs to the prompt's embeddings: later steps hold generated ids only."""
+        inputs = super().prepare_inputs_for_generation(*args, **kwargs)  # pyright: ignore[reportAttributeAccessIssue]
+        if inputs.get("inputs_embeds") is not None:
+            inputs["image_mask"] = image_mask
+        return inputs
+
+
+def normal_(parameter: Tensor, std: float) -> None:
+    """Initialise a parameter that is no stock layer's."""
+    with torch.no_grad():
+        parameter.normal_(0.0, std)

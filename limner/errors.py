@@ -7,6 +7,7 @@ LimnerError                 anything a user can put right; the shell prints one 
 │   ├── LibraryMissing      no library of that name, no such folder
 │   ├── LibraryEmpty        nothing in it that could illustrate anything
 │   ├── LibraryBusy         another process is writing it
+│   ├── LibraryUnreachable  its Qdrant server does not answer
 │   └── EncoderMismatch     it was made by other encoders than the ones at hand
 ├── ImageUnreadable         one file is not an image that can be shown (truncated, a bomb, not an image at all)
 ├── ModelError              the model server
@@ -14,7 +15,12 @@ LimnerError                 anything a user can put right; the shell prints one 
 │   └── ModelRefused        it answers, but not with a completion (429, 500, HTML, an endless stream)
 ├── UnreadableReply         a completion that is not what was asked for: `ask` sends the reason back once
 ├── BudgetReached           the next call would go over --max-tokens; what is done is kept
-├── JobUnknown              no job of that name to go on with
+├── JobError                the jobs
+│   ├── JobUnknown          no job of that name
+│   ├── JobConflict         the job is in a state that does not allow this (cancel a finished one, answer twice)
+│   ├── LimitReached        the owner's jobs a minute, jobs at a time or tokens a day are used up
+│   └── LedgerError         the database that says what is true cannot be used
+├── NotAllowed              no token, or not yours
 └── ExportFailed            the article could not be written, or was not whole when reopened
 """
 
@@ -51,6 +57,10 @@ class LibraryBusy(LibraryError):
     """Another process is writing the library."""
 
 
+class LibraryUnreachable(LibraryError):
+    """The Qdrant server that holds the library's vectors does not answer."""
+
+
 class EncoderMismatch(LibraryError):
     """The library was made by other encoders than the ones at hand; their vectors cannot be compared."""
 
@@ -83,8 +93,32 @@ class BudgetReached(LimnerError):
     """The next model call would go over the token budget; everything before it is kept."""
 
 
-class JobUnknown(LimnerError):
-    """No job of that name has a checkpoint."""
+class JobError(LimnerError):
+    """Something about a job."""
+
+
+class JobUnknown(JobError):
+    """There is no job of that name, or it is another owner's: nobody can tell which."""
+
+
+class JobConflict(JobError):
+    """The job is in a state that does not allow what was asked."""
+
+
+class LimitReached(JobError):
+    """The owner's limit is reached. `retry_after` is in seconds."""
+
+    def __init__(self, message: str, retry_after: int = 60) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class LedgerError(JobError):
+    """The database that says what is true about jobs cannot be used."""
+
+
+class NotAllowed(LimnerError):
+    """No token, an unknown one, or something that belongs to somebody else."""
 
 
 class ExportFailed(LimnerError):

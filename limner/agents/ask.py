@@ -7,12 +7,14 @@ TGI fetch whatever `![](url)` they find in a message).
 
 from __future__ import annotations
 
+import hashlib
+import json
 import threading
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from functools import reduce
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, Protocol, TypeVar
 
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, HumanMessage
@@ -77,6 +79,25 @@ class Meter:
             usage.estimated |= estimated
 
 
+class Memory(Protocol):
+    """Answers that were paid for already: a step that runs again after a crash does not ask, or pay, again."""
+
+    def recall(self, digest: str) -> str | None:
+        """The answer to the very same call if it was made before at this step.
+
+        Like `check`, it raises what should end the work instead: nothing is lost by ending it between two calls.
+        """
+        ...
+
+    def keep(self, role: Role, digest: str, answer: str | None, usage: Usage) -> None:
+        """Remember a call and what it cost. answer: None if it broke off."""
+        ...
+
+    def check(self) -> None:
+        """Raises what should end the work in the middle of an answer."""
+        ...
+
+
 @dataclass
 class Speaker:
     """One role's voice to one chat model."""
@@ -94,6 +115,8 @@ class Speaker:
     """The server is llama.cpp and takes its samplers (`extra`) in the request."""
     json_schema: bool = False
     """The model takes OpenAI's `response_format` with a JSON schema; turned off when the server refuses it."""
+    memory: Memory | None = None
+    """Where answers are kept from one run of a step to the next, in a job."""
 
     def say(
         self,
@@ -105,13 +128,15 @@ class Speaker:
         stop: list[str] | None = None,
         seed: int | None = None,
         extra: dict[str, Any] | None = None,
+        fields: dict[str, Any] | None = None,
     ) -> str:
         """Stream a completion; `on_text` is called with each piece as it arrives.
 
         max_tokens: upper bound of the answer, in tokens. extra: llama.cpp request fields, sent to llama.cpp alone.
+        fields: request fields beside OpenAI's, sent to whatever server there is.
         Raises BudgetReached before a call that could go over the budget, ModelUnreachable, ModelRefused.
         """
-        body = dict(extra or {}) if self.llama_cpp else {}
+        body = {**((extra or {}) if self.llama_cpp else {}), **(fields or {})}
         options = {"temperature": temperature, "seed": seed}
         return self._say(messages, body, on_text=on_text, max_tokens=max_tokens, stop=stop, **options)
 
@@ -131,18 +156,27 @@ class Speaker:
         options |= {name: value for name, value in sampling.items() if value is not None}
         if body:
             options["extra_body"] = body
+        digest = call_digest(self.name, messages, options, stop) if self.memory else ""
+        if self.memory and (known := self.memory.recall(digest)) is not None:
+            if on_text:
+                on_text(known)
+            return known
         prompt = estimate_tokens(messages)
         for again in (True, False):
             self.meter.allow(prompt, max_tokens)
             chunks: list[AIMessageChunk] = []
+            answer = None
             try:
                 # Closed as soon as we stop reading, or the server goes on computing for nobody.
                 with closing(self._bounded(messages, stop, options, max_tokens)) as stream:
                     for chunk in stream:
                         chunks.append(chunk)
+                        if self.memory:
+                            self.memory.check()
                         if on_text and chunk.text:
                             on_text(whole_characters(chunk.text))
-                break
+                answer = whole_characters("".join(chunk.text for chunk in chunks))
+                return answer
             except ModelUnreachable:
                 # The client tries again what fails before the first word; what breaks off later is asked for once
                 # more here, unless somebody has read its beginning: shown words cannot be taken back.
@@ -150,8 +184,10 @@ class Speaker:
                     raise
             finally:
                 if chunks:  # an answer that broke off was paid for too
-                    self._count(chunks, prompt)
-        return whole_characters("".join(chunk.text for chunk in chunks))
+                    usage = self._count(chunks, prompt)
+                    if self.memory:
+                        self.memory.keep(self.role, digest, answer, usage)
+        raise AssertionError("unreachable")
 
     def ask(
         self,
@@ -244,14 +280,17 @@ class Speaker:
                     )
                 yield chunk
 
-    def _count(self, chunks: Sequence[AIMessageChunk], prompt: int) -> None:
+    def _count(self, chunks: Sequence[AIMessageChunk], prompt: int) -> Usage:
+        """Count a call, and return what it cost."""
         if told := [chunk.usage_metadata for chunk in chunks if chunk.usage_metadata]:
-            usage = reduce(add_usage, told)
-            cached = (usage.get("input_token_details") or {}).get("cache_read") or 0
-            self.meter.count(self.role, usage["input_tokens"], usage["output_tokens"], cached)
+            said = reduce(add_usage, told)
+            cached = (said.get("input_token_details") or {}).get("cache_read") or 0
+            usage = Usage(1, said["input_tokens"], said["output_tokens"], cached)
         else:
             answer = text_tokens("".join(chunk.text for chunk in chunks))
-            self.meter.count(self.role, prompt, round(answer), estimated=True)
+            usage = Usage(1, prompt, round(answer), estimated=True)
+        self.meter.count(self.role, usage.prompt, usage.completion, usage.cached, usage.estimated)
+        return usage
 
     @property
     def _server(self) -> str:
@@ -298,6 +337,13 @@ class Speaker:
             f"Nothing answers at {self.where or 'the model server'}. Start the server or check --model-url / "
             "LIMNER_MODEL_URL; `limner doctor` tries it."
         )
+
+
+def call_digest(name: str, messages: Sequence[BaseMessage], options: dict[str, Any], stop: Sequence[str] | None) -> str:
+    """What makes two calls the same call: model, messages, options. SHA-256, in hex."""
+    said = [(m.type, m.content) for m in messages]
+    whole = json.dumps([name, said, options, stop], sort_keys=True, default=str, ensure_ascii=False)
+    return hashlib.sha256(whole.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def sent_back(reply: str, reason: UnreadableReply) -> list[BaseMessage]:

@@ -319,16 +319,16 @@ def test_the_server_answers_plain_requests_too() -> None:
 def test_the_network_is_out_of_reach() -> None:
     import socket
 
-    import conftest
+    import offline
 
     for reach in (
         lambda: socket.create_connection(("192.0.2.1", 80), timeout=1),
         lambda: socket.getaddrinfo("example.org", 80),
     ):
-        with pytest.raises(conftest.NetworkReached):
+        with pytest.raises(offline.NetworkReached):
             reach()
-    assert conftest._REACHED == ["192.0.2.1", "example.org"]
-    conftest._REACHED.clear()  # or the guard fails this test, as it should any other
+    assert offline.REACHED == ["192.0.2.1", "example.org"]
+    offline.REACHED.clear()  # or the guard fails this test, as it should any other
 
 
 def test_a_model_that_is_no_chat_model_is_not_taken_for_one() -> None:

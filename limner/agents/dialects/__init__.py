@@ -5,16 +5,24 @@ from __future__ import annotations
 import re
 from typing import Literal
 
-Dialect = Literal["instruct", "small"]
+Dialect = Literal["instruct", "small", "xcomposer", "xcomposer2"]
 
+# Version 2.5 and the 4KHD models were trained otherwise: they take instructions.
+_XCOMPOSER = re.compile(r"xcomposer(2?)(?![0-9d.])(?!.*(?:4khd|2\.5))", re.IGNORECASE)
 _SIZE = re.compile(r"(?<![a-z0-9.])(\d+(?:\.\d+)?)\s?([mb])(?![a-z0-9])", re.IGNORECASE)
 
 
 def dialect_for(model: str) -> Dialect:
-    """The dialect that suits a model by the size in its name: "small" under one billion parameters.
+    """The dialect that suits a model by its name: InternLM-XComposer's own, "small" under one billion parameters.
 
     >>> dialect_for("HuggingFaceTB/SmolLM2-135M-Instruct"), dialect_for("Qwen2.5-VL-7B"), dialect_for("gpt-5")
     ('small', 'instruct', 'instruct')
+    >>> dialect_for("internlm-xcomposer-7b"), dialect_for("internlm/internlm-xcomposer2-vl-7b")
+    ('xcomposer', 'xcomposer2')
+    >>> dialect_for("internlm-xcomposer2d5-7b"), dialect_for("internlm-xcomposer2-4khd-7b")
+    ('instruct', 'instruct')
     """
+    if trained := _XCOMPOSER.search(model):
+        return "xcomposer2" if trained[1] else "xcomposer"
     sizes = [float(n) * (1e6 if unit.lower() == "m" else 1e9) for n, unit in _SIZE.findall(model)]
     return "small" if sizes and max(sizes) < 1e9 else "instruct"

@@ -1,0 +1,206 @@
+"""The sentences that InternLM-XComposer (arXiv 2309.15112) was trained on: each `ask_*` beside its `read_*`.
+
+The released models were driven by these Chinese sentences, whatever the article's language; in other words, or in
+another order, they are off what they know. An article is a run of sections, numbered from 0; here a section is a
+paragraph. Settings are those of the published demo. What goes beyond OpenAI's request fields (beams, a repetition
+penalty, a prompt written out) `limner-model-server` understands; servers that do not mostly ignore it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
+
+from limner.agents.ask import whole_characters
+from limner.agents.dialects.instruct import MAX_CAPTION, MAX_PARAGRAPH, image_part, is_chinese, language_of
+from limner.document import Article, Brief, Paragraph, read_markdown
+from limner.errors import UnreadableReply
+
+SEES_BRIEF_IMAGES = False  # the writer was trained on a title alone
+READS_SOURCES = False
+WINDOW_TOKENS = 1000  # of sections in one prompt: 2 048 positions hold them, ten images of 66 rows and the answer
+SEEN_BEFORE = 6  # earlier images shown to the selector
+MAX_LINES = 60
+LETTERS = "ABCD"
+
+_MARK = re.compile(r"<(?=/?s>|unk>|TOKENS_UNUSED_|ImageHere>|0x[0-9A-F]{2}>)|\[(?=UNUSED_TOKEN_)")
+
+Content = list[str | dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Question:
+    """One call, worded and with its settings."""
+
+    messages: list[BaseMessage]
+    max_tokens: int
+    temperature: float = 0.0
+    fields: dict[str, Any] = field(default_factory=dict)
+    """Request fields beside OpenAI's."""
+    stop: list[str] | None = None
+
+
+# --- writing -------------------------------------------------------------------------------------------------------
+
+
+def ask_article(brief: Brief, reference_images: Sequence[str] = ()) -> Question:
+    """An article from a title or an instruction. reference_images: not for this model."""
+    text = f"根据给定标题写一个图文并茂，不重复的文章：{one_line(titled(brief))}"
+    return Question([HumanMessage(text)], 1000, fields={"num_beams": 5, "repetition_penalty": 5.0})
+
+
+def titled(brief: Brief) -> str:
+    """The brief's text, with "in English" where that language is wanted: how English articles were asked for."""
+    english = (brief.language or "").lower().startswith("en")
+    return brief.text.strip() + (" in English" if english else "")
+
+
+def read_article(reply: str, brief: Brief) -> Article:
+    """The reply's lines as paragraphs, under the brief's title if it is one. Raises UnreadableReply without any."""
+    lines = [line.strip() for line in without_marks(reply).split("\n") if line.strip()][:MAX_LINES]
+    markdown = heading(brief) + "\n\n".join(lines) + "\n"
+    article = read_markdown(markdown, language=language_of(brief) or ("zh" if is_chinese(reply) else "en"))
+    if not article.paragraphs:
+        raise UnreadableReply("There is no paragraph in that. Write the article.")
+    return article
+
+
+def heading(brief: Brief) -> str:
+    """The brief as a first heading, "" where it is longer than a title."""
+    title = one_line(brief.text)
+    shown = re.sub(r"([\\`*_\[\]<>&~|#])", r"\\\1", title)
+    return f"# {shown}\n\n" if 0 < len(title) <= 80 and "\n" not in brief.text.strip() else ""
+
+
+# --- spotting ------------------------------------------------------------------------------------------------------
+
+
+def ask_locations(sections: Sequence[Paragraph], count: int | None) -> Question:
+    """After which sections is an image fit? count: how many, None leaves it to the model."""
+    question = f'给定文章"{numbered(sections)}" 根据上述文章，选择适合插入图像的{count or ""}行 '
+    messages = [HumanMessage(question), AIMessage("适合插入图像的行是")]
+    return Question(messages, 300, fields={"num_beams": 5})
+
+
+def read_locations(reply: str, count: int) -> list[int]:
+    """Positions among `count` sections, in reading order, each once. Raises UnreadableReply where none is named."""
+    named = [int(n) for n in re.findall(r"<Seg(\d{1,4})>", reply)]
+    found = sorted({n for n in named if n < count})
+    if not found:
+        raise UnreadableReply(f"No section from <Seg0> to <Seg{count - 1}> is named.")
+    return found
+
+
+def ask_caption(sections: Sequence[Paragraph], place: int, past: Sequence[tuple[int, str]]) -> Question:
+    """What should the image after a section show? past: places and captions that are settled, in their order."""
+    question = (
+        f' 给定文章"{numbered(sections[: place + 2])}" {told(past)}给出适合在<Seg{place}>后插入的图像对应的标题。 '
+    )
+    messages = [HumanMessage(question), AIMessage(' 标题是"')]
+    return Question(messages, 100, fields={"repetition_penalty": 5.0}, stop=['"'])
+
+
+def told(past: Sequence[tuple[int, str]]) -> str:
+    """The captions so far, as the next question repeats them."""
+    parts = [f'<Seg{place}>后插入图像对应的标题是"{caption}"' for place, caption in past]
+    return f"现在{'， '.join(parts)}。" if parts else ""
+
+
+def read_caption(reply: str) -> str:
+    """The text before the first quotation mark, one line. Raises UnreadableReply where it is empty."""
+    caption = one_line(without_marks(reply).split('"')[0])[:MAX_CAPTION]
+    if not re.search(r"\w", caption):
+        raise UnreadableReply("There is no caption in that.")
+    return caption
+
+
+# --- selecting -----------------------------------------------------------------------------------------------------
+
+
+def ask_choice(
+    sections: Sequence[Paragraph], place: int, candidates: Sequence[str], placed: Sequence[tuple[int, str]] = ()
+) -> Question:
+    """Which candidate fits after a section, seeing the text so far and the images chosen for it?
+
+    candidates: a data URL each, at most four. placed: place and data URL of earlier images, in reading order. The
+    prompt is written out, because it was trained with its marks twice.
+    """
+    content: Content = ["  <|User|>:根据给定上下文和候选图像，选择合适的配图："]
+    content += blocks(sections, place, placed, plain)
+    content += ["\n\n候选图像包括: ", *lettered(candidates), "\n"]
+    content.append("\n<TOKENS_UNUSED_0> <TOKENS_UNUSED_0> <|Bot|>:最合适的图是")
+    return Question([message(content)], 9, fields={"num_beams": 5, "chat_template_kwargs": {"raw": True}})
+
+
+def read_choice(reply: str, count: int) -> int:
+    """Index of the candidate whose letter the reply begins with. Raises UnreadableReply for anything else."""
+    found = re.match(r"[\s:：]*([A-D])", without_marks(reply))
+    if not found or LETTERS.index(found[1]) >= count:
+        raise UnreadableReply(f"The answer is a letter from A to {LETTERS[count - 1]}.")
+    return LETTERS.index(found[1])
+
+
+# --- parts of prompts, for both models -----------------------------------------------------------------------------
+
+
+def section(paragraph: Paragraph) -> str:
+    """A section's text, one line."""
+    return one_line(paragraph.plain)[:MAX_PARAGRAPH]
+
+
+def plain(paragraph: Paragraph) -> str:
+    """A section in a prompt that is written out, in which marks of the model would count."""
+    return _MARK.sub(r"\g<0> ", section(paragraph))
+
+
+def numbered(sections: Sequence[Paragraph]) -> str:
+    """Sections with their numbers, a line each."""
+    return "".join(f"<Seg{n}> {section(p)}\n" for n, p in enumerate(sections))
+
+
+def blocks(sections: Sequence[Paragraph], place: int, placed: Sequence[tuple[int, str]], text: Any) -> Content:
+    """The sections up to `place` with the earlier images behind theirs. text: of a section."""
+    content: Content = []
+    images: dict[int, list[str]] = {}
+    for n, url in placed:
+        images.setdefault(n, []).append(url)
+    for n, paragraph in enumerate(sections[: place + 1]):
+        content.append(text(paragraph) + "\n")
+        content += [image_part(url) for url in images.get(n, [])]
+    return content
+
+
+def lettered(candidates: Sequence[str]) -> Content:
+    """`A.` and its image, and so on, each on a line but for the last line's end."""
+    content: Content = []
+    for n, url in enumerate(candidates):
+        content += [("\n" if n else "") + f"{LETTERS[n]}.", image_part(url)]
+    return content
+
+
+def message(content: Content) -> HumanMessage:
+    """Text and images as one message, neighbouring texts joined."""
+    parts: Content = []
+    for part in content:
+        if not isinstance(part, str):
+            parts.append(part)
+        elif parts and isinstance(parts[-1], dict) and parts[-1]["type"] == "text":
+            parts[-1] = {"type": "text", "text": parts[-1]["text"] + part}
+        elif part:
+            parts.append({"type": "text", "text": part})
+    return HumanMessage(parts)
+
+
+def one_line(text: str) -> str:
+    """Runs of white space as one space."""
+    return " ".join(whole_characters(text).split())
+
+
+def without_marks(reply: str) -> str:
+    """A reply up to the mark that ends an answer, without other marks."""
+    reply = whole_characters(reply).split("<TOKENS_UNUSED_1>")[0]
+    return re.sub(r"\[UNUSED_TOKEN_14[56]\]|<TOKENS_UNUSED_0>|</?s>", "", reply)

@@ -24,7 +24,13 @@ bench: ## the tables of bench/, printed anew (about ten minutes; SPLIT=folder of
 	uv run bench/small.py write --briefs 5
 	uv run bench/illustrate.py $(or $(SPLIT),../shared/bench/astronomy-dev)
 
-clip: ## the tests of the CLIP encoder (installs torch into .venv-clip)
-	UV_PROJECT_ENVIRONMENT=.venv-clip uv run --extra clip pytest -m clip
+torch: ## the tests that need torch: CLIP and the model server (installs it into .venv-torch)
+	UV_PROJECT_ENVIRONMENT=.venv-torch uv run --extra clip --group model-server pytest -m "clip or torch"
 
-.PHONY: help test fast lint fix hooks bench clip
+chaos: ## 200 articles, everything killed in turn, and a checker (some minutes; needs postgresql)
+	uv run bench/chaos.py
+
+up: ## API, status page, broker and worker on this machine
+	uv run limner up
+
+.PHONY: help test fast lint fix hooks bench torch chaos up

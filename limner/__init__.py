@@ -5,7 +5,7 @@
     limner.export(article, "honey")
 
 `compose` writes and illustrates, `illustrate` leaves a finished text as it is and adds images, `build_graph` gives the
-LangGraph behind both. Importing limner starts nothing and reads nothing.
+LangGraph behind both, `Jobs` submits to workers. Importing limner starts nothing and reads nothing.
 """
 
 from __future__ import annotations
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from limner.errors import LimnerError
     from limner.settings import Settings
     from limner.workflows.context import Context
+    from limner.workflows.jobs.request import JobRequest
+    from limner.workflows.jobs.service import Jobs
     from limner.workflows.run import build_context, build_graph, compose, export, illustrate
 
 _HOMES = {
@@ -27,6 +29,8 @@ _HOMES = {
     "limner.errors": ("LimnerError",),
     "limner.settings": ("Settings",),
     "limner.workflows.context": ("Context",),
+    "limner.workflows.jobs.request": ("JobRequest",),
+    "limner.workflows.jobs.service": ("Jobs",),
     "limner.workflows.run": ("build_context", "build_graph", "compose", "export", "illustrate"),
 }
 _WHERE = {name: home for home, names in _HOMES.items() for name in names}
@@ -42,6 +46,8 @@ __all__ = [  # noqa: RUF022 - in the order a reader meets them
     "Candidate",
     "Context",
     "Illustration",
+    "JobRequest",
+    "Jobs",
     "LimnerError",
     "Selection",
     "Settings",

@@ -32,7 +32,7 @@ class Settings(BaseSettings):
     spotter_url: str = ""
     selector_model: str = ""
     selector_url: str = ""
-    dialect: Literal["", "instruct", "small"] = ""
+    dialect: Literal["", "instruct", "small", "xcomposer", "xcomposer2"] = ""
     """How the task is worded; empty follows from the model's name and size (LIMNER_DIALECT)."""
     vision: bool | None = None
     """Whether the selector's model sees images; empty tries it with two tiny pictures (LIMNER_VISION)."""
@@ -54,3 +54,49 @@ class Settings(BaseSettings):
     Pillow warns above 89.4 million and refuses above 178.9 million by itself."""
     threads: int = Field(default=0, ge=0)
     """CPU threads for the embedded model and encoders; 0 takes what the machine has."""
+
+    # -- jobs
+
+    database_url: SecretStr = Field(
+        default=SecretStr(""), validation_alias=AliasChoices("LIMNER_DATABASE_URL", "DATABASE_URL", "database_url")
+    )
+    """Postgres for the jobs, postgresql://USER:PASSWORD@HOST/NAME; empty is a SQLite file in home (DATABASE_URL)."""
+    redis_url: SecretStr = Field(
+        default=SecretStr(""), validation_alias=AliasChoices("LIMNER_REDIS_URL", "REDIS_URL", "redis_url")
+    )
+    """Broker of the workers, redis://…; empty is the bundled Valkey that `limner up` starts (REDIS_URL)."""
+    workers: int = Field(default=0, ge=0, le=256)
+    """Jobs that one worker runs at once; 0 takes 4 with a model server, 1 with the embedded model."""
+    lease: float = Field(default=30, ge=1, le=3600)
+    """Seconds after which a worker that is not heard of loses its job; it reports three times in that time."""
+    sweep: float = Field(default=5, gt=0, le=600)
+    """Seconds between two looks for orphaned and unheard jobs."""
+    stuck: float = Field(default=300, gt=0)
+    """Seconds without an event after which a running job is shown as stuck."""
+    job_seconds: float = Field(default=3600, ge=1)
+    """Seconds that one attempt at a job may take; then it fails, and a minute later its process is killed."""
+    crashes: int = Field(default=3, ge=1)
+    """Times in a row that a job may take its worker down, without a step finished between, before it is set aside."""
+    tries: int = Field(default=10, ge=1)
+    """Times that a job is parked for a server that does not answer, at growing distances, before it fails."""
+    crash_at: str = ""
+    """For tests: the point at which this process kills itself, "NAME" or "NAME:N" for the N-th time it is passed."""
+
+    # -- HTTP
+
+    host: str = "127.0.0.1"
+    """Address that the API listens on; other than the loopback it wants a token."""
+    port: int = Field(default=8642, ge=0, le=65535)
+    token: SecretStr = SecretStr("")
+    """The API's bearer token; more, with owners of their own, are made by `limner token add` (LIMNER_TOKEN)."""
+    hosts: str = ""
+    """Names besides localhost that requests may be addressed to, with commas: "articles.example.org"."""
+    webhook_hosts: str = ""
+    """Hosts on internal addresses that webhooks may reach all the same, with commas; none by default."""
+    log: Literal["", "text", "json"] = ""
+    """How services log; empty is text on a terminal and JSON elsewhere."""
+    otlp_endpoint: str = Field(
+        default="",
+        validation_alias=AliasChoices("LIMNER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT", "otlp_endpoint"),
+    )
+    """Where traces go by OTLP/HTTP, e.g. http://collector:4318; empty is no traces (OTEL_EXPORTER_OTLP_ENDPOINT)."""

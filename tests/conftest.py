@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import os
 import shutil
 import socket
@@ -12,6 +11,7 @@ from typing import Any
 
 import pytest
 from hypothesis import settings
+from offline import REACHED, check
 from pictures import make_folder
 
 # Read when langgraph is imported: types that are not in the state's schema must fail here, not in someone's checkpoint.
@@ -20,12 +20,6 @@ os.environ["LANGGRAPH_STRICT_MSGPACK"] = "true"
 # Machines that run tests are slow and busy at times; what a test promises is a result, not a speed.
 settings.register_profile("limner", deadline=None)
 settings.load_profile("limner")
-
-_REACHED: list[str] = []
-
-
-class NetworkReached(AssertionError):
-    """A test tried to go beyond the loopback."""
 
 
 @pytest.fixture(autouse=True)
@@ -45,15 +39,15 @@ def _loopback_only() -> Iterator[None]:
     connect, connect_ex, getaddrinfo = socket.socket.connect, socket.socket.connect_ex, socket.getaddrinfo
 
     def guarded_connect(self: socket.socket, address: Any) -> None:
-        _check(self.family, address)
+        check(self.family, address)
         return connect(self, address)
 
     def guarded_connect_ex(self: socket.socket, address: Any) -> int:
-        _check(self.family, address)
+        check(self.family, address)
         return connect_ex(self, address)
 
     def guarded_getaddrinfo(host: Any, *args: Any, **kwargs: Any) -> Any:
-        _check(socket.AF_INET, (host.decode() if isinstance(host, bytes) else host,))
+        check(socket.AF_INET, (host.decode() if isinstance(host, bytes) else host,))
         return getaddrinfo(host, *args, **kwargs)
 
     with pytest.MonkeyPatch.context() as patch:
@@ -67,24 +61,8 @@ def _loopback_only() -> Iterator[None]:
 def _no_network(_loopback_only: None) -> Iterator[None]:
     """Fail the test that was refused, even where the code under test caught the refusal."""
     yield
-    reached, _REACHED[:] = list(_REACHED), []
+    reached, REACHED[:] = list(REACHED), []
     assert not reached, f"tried to reach {', '.join(reached)}; tests stay on the loopback"
-
-
-def _check(family: int, address: Any) -> None:
-    if family not in (socket.AF_INET, socket.AF_INET6) or _loopback(address[0]):
-        return
-    _REACHED.append(str(address[0]))
-    raise NetworkReached(f"no test may reach {address[0]}")
-
-
-def _loopback(host: str | None) -> bool:
-    if host in (None, "", "localhost"):
-        return True
-    try:
-        return ipaddress.ip_address(str(host).partition("%")[0]).is_loopback
-    except ValueError:
-        return False
 
 
 # --- a library of pictures ------------------------------------------------------------------------------------------

@@ -37,6 +37,42 @@ def test_the_examples_from_python_run(
     assert (tmp_path / "honey" / "article.md").is_file()
 
 
+def test_the_example_of_the_jobs_page_runs(
+    bees: Path, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With a worker in a thread instead of `limner up` beside it."""
+    import threading
+
+    import limner
+    from limner.workflows.jobs import checkpoints
+    from limner.workflows.jobs.runner import Runner
+
+    (example,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "jobs.md").read_text(encoding="utf-8"), re.DOTALL)
+    monkeypatch.chdir(tmp_path)
+    ended = threading.Event()
+    jobs = limner.Jobs()
+    checkpoints.prepare(jobs.database)
+
+    def work() -> None:
+        runner = Runner(limner.Settings(), jobs.ledger, "worker")
+        while not ended.wait(0.05):
+            for job in jobs.ledger.list(states=["queued"]):
+                runner.work(job.id)
+
+    with ScriptedServer(article_answers(sees=True)) as server:
+        monkeypatch.setenv("LIMNER_MODEL_URL", server.url)
+        thread = threading.Thread(target=work)
+        thread.start()
+        try:
+            exec(compile(example, "jobs.md", "exec"), {})
+        finally:
+            ended.set()
+            thread.join()
+            jobs.close()
+    assert "done" in capsys.readouterr().out.splitlines()[-1]
+    assert (tmp_path / "honey-by-job" / "article.html").is_file()
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
 def test_links_lead_somewhere(page: Path) -> None:
     targets = re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text(encoding="utf-8"))

@@ -19,6 +19,7 @@ ALLOWED = {
     "agents": {"document", "errors", "agents"},
     "tools": {"document", "errors", "tools"},
     "workflows": {"document", "errors", "settings", "agents", "tools", "workflows"},
+    "model_server": {"model_server"},
 }
 
 

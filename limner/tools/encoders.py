@@ -93,6 +93,10 @@ class MiniLM:
             vectors[rows] = _mean_pooled(session, [tokens[row] for row in rows])
         return vectors
 
+    def load(self) -> None:
+        """Load the weights now. With one thread they may be loaded before a fork: the processes then share them."""
+        _ = self._digest, self._loaded
+
     @property
     def _loaded(self) -> tuple[Any, Any]:
         with self._loading:  # two threads that come first together would load 23 MB twice

@@ -24,7 +24,7 @@ from uuid import UUID
 
 import numpy as np
 
-from limner.errors import LibraryBusy, LibraryError
+from limner.errors import LibraryBusy, LibraryError, LibraryUnreachable
 from limner.tools.encoders import Sparse
 
 if TYPE_CHECKING:
@@ -334,7 +334,7 @@ def _hex(point_id: Any) -> str:
 
 
 class _answering:  # reads as a statement: with _answering(): ...
-    """Turns a server that does not answer, or refuses, into a LibraryError with the next step."""
+    """Turns a server that does not answer, or refuses, into LibraryUnreachable with the next step."""
 
     def __enter__(self) -> None:
         return None
@@ -344,7 +344,7 @@ class _answering:  # reads as a statement: with _answering(): ...
 
         if isinstance(error, (ApiException, OSError)):
             words = " ".join(str(error).split())[:200]
-            raise LibraryError(
+            raise LibraryUnreachable(
                 f"The Qdrant server did not do its part ({words}): check QDRANT_URL and its log."
             ) from error
 

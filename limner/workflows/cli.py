@@ -19,6 +19,7 @@ from typer.exceptions import TyperException
 
 from limner import __version__
 from limner.errors import BadInput, BudgetReached, ExportFailed, LimnerError
+from limner.workflows import cli_jobs
 
 if TYPE_CHECKING:
     from limner.document import Article
@@ -388,6 +389,9 @@ def doctor(model: Model = None, model_url: ModelUrl = None) -> None:
         failed += not check.ok
     if failed:
         raise typer.Exit(2)
+
+
+cli_jobs.register(app)
 
 
 # --- options -------------------------------------------------------------------------------------------------------

@@ -6,6 +6,7 @@ a job that was interrupted goes on with the first thing it had not finished. `il
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Literal
 
 from langgraph.checkpoint.base import BaseCheckpointSaver
@@ -27,6 +28,7 @@ Update = dict[str, Any]  # the keys of ComposeState that a node replaces
 
 # A turn of the graph per spot; LangGraph's default of 25 turns would end an article of 25 spots.
 TURNS = 2000
+FROM_TEXT = "The spotter's answer could not be read twice; places were proposed from the text alone."
 
 
 def build_graph(context: Context, checkpointer: BaseCheckpointSaver | None = None) -> Graph:
@@ -50,7 +52,7 @@ def build_graph(context: Context, checkpointer: BaseCheckpointSaver | None = Non
             spots, note = context.spot(article, brief), ""
         except UnreadableReply:
             spots = context.spot_from_text(article)
-            note = "The spotter's answer could not be read twice; places were proposed from the text alone."
+            note = FROM_TEXT
         _send("spot", len(spots), len(spots), note)
         return {"spots": spots, "article": article.noted(note, *context.notes("spotter"))}
 
@@ -85,11 +87,8 @@ def build_graph(context: Context, checkpointer: BaseCheckpointSaver | None = Non
         return {"article": article.model_copy(update={"made_with": made_with})}
 
     graph = StateGraph(ComposeState)
-    graph.add_node("write", write)
-    graph.add_node("spot", spot)
-    graph.add_node("retrieve", retrieve)
-    graph.add_node("select", select)
-    graph.add_node("arrange", arrange)
+    for node in (write, spot, retrieve, select, arrange):
+        graph.add_node(node.__name__, _entered(context, node))
     graph.add_conditional_edges(START, _first)
     graph.add_conditional_edges("write", _after_write)
     graph.add_edge("spot", "retrieve")
@@ -97,6 +96,17 @@ def build_graph(context: Context, checkpointer: BaseCheckpointSaver | None = Non
     graph.add_conditional_edges("select", _more_to_select)
     graph.add_edge("arrange", END)
     return graph.compile(checkpointer=checkpointer, name="compose").with_config(recursion_limit=TURNS)  # type: ignore[return-value]
+
+
+def _entered(context: Context, node: Callable[[ComposeState], Update]) -> Any:
+    """The node, announced by its name; of select, with the number of the spot."""
+
+    def run(state: ComposeState) -> Update:
+        chosen = f"/{len(state.get('selections', []))}" if node.__name__ == "select" else ""
+        context.enter(f"{node.__name__}{chosen}")
+        return node(state)
+
+    return run
 
 
 def _first(state: ComposeState) -> Literal["write", "spot"]:
@@ -109,6 +119,26 @@ def _after_write(state: ComposeState) -> Literal["spot", "arrange"]:
 
 def _more_to_select(state: ComposeState) -> Literal["select", "arrange"]:
     return "select" if len(state.get("selections", [])) < len(state["spots"]) else "arrange"
+
+
+def told(state: dict[str, Any]) -> list[Event]:
+    """What the last finished step in a state said. A process may die after its step was saved and before anybody
+    heard of it; who goes on from the state says it instead."""
+    article, spots = state.get("article"), state.get("spots")
+    if article is None:
+        return []
+    if "limner" in article.made_with:  # what arrange adds
+        return [Event(kind="step", step="arrange", done=len(article.illustrations), of=len(article.illustrations))]
+    if spots is None:
+        return [] if article.made_with.get("draft") else [Event(kind="text", step="write", text=article.source)]
+    if done := state.get("selections"):
+        return [Event(kind="step", step="select", done=len(done), of=len(spots))]
+    if (found := state.get("candidates")) is not None:
+        return [Event(kind="step", step="retrieve", done=len(found), of=len(spots))]
+    if state["brief"].images == 0 or not article.paragraphs:
+        return []
+    note = [Event(kind="note", step="spot", text=FROM_TEXT)] if FROM_TEXT in article.notes else []
+    return [Event(kind="step", step="spot", done=len(spots), of=len(spots)), *note]
 
 
 def _chosen(done: list[Selection]) -> list[tuple[Spot, Candidate]]:

@@ -13,8 +13,8 @@ from urllib.parse import urlsplit, urlunsplit
 from pydantic import SecretStr
 
 import limner
-from limner.agents import selector, spotter, writer
-from limner.agents.ask import Meter, Role, Speaker
+from limner.agents import selector, spotter, trained, writer
+from limner.agents.ask import Memory, Meter, Role, Speaker
 from limner.agents.dialects import Dialect, dialect_for
 from limner.document import Article, Brief, Candidate, Selection, Spot
 from limner.errors import BadInput, LibraryError
@@ -27,8 +27,10 @@ if TYPE_CHECKING:
     from limner.tools.library import Connect, Library
     from limner.workflows.embedded import EmbeddedServer
 
+TRAINED = ("xcomposer", "xcomposer2")  # dialects of agents/trained.py
 CANDIDATES = 50  # images per spot that arrange may weigh; the selector is shown the best four of them
 CONNECT = 10  # seconds until a server must have accepted a connection; the timeout of settings is for its answers
+ROLES: tuple[Role, ...] = ("selector", "spotter", "writer")
 PROMPT_SIDE = 512  # px of the longer side of an image in a prompt
 
 
@@ -41,6 +43,12 @@ class Context:
     models: dict[Role, BaseChatModel] = field(default_factory=dict)
     """Chat models handed in; a role without one is reached by the settings."""
     meter: Meter = field(default_factory=Meter)
+    memory: Memory | None = None
+    """Where the answers of models are kept from one attempt at a job to the next."""
+    enter: Callable[[str], None] = field(default=lambda _step: None, repr=False)
+    """Called as a step begins: "write", "spot", "retrieve", "select/3" (of the fourth spot), "arrange"."""
+    origin: Context | None = field(default=None, repr=False)
+    """The context whose parts this one shares: see `again`."""
     _speakers: dict[Role, Speaker] = field(default_factory=dict, repr=False)
     _lock: threading.RLock = field(default_factory=threading.RLock, repr=False)
 
@@ -53,13 +61,19 @@ class Context:
             from limner.agents.stepwise import write_in_steps
 
             return write_in_steps(brief, speaker, emit, self.similarity)
-        seen = [r for r in brief.references if self.sees("writer")]
-        return writer.write(brief, speaker, emit, reference_images=[self._data_url(r.image_id) for r in seen])
+        dialect = self.dialect("writer")
+        shown = dialect == "instruct" or (dialect != "small" and trained.sees_brief_images(dialect))
+        seen = [self._data_url(r.image_id) for r in brief.references if shown and self.sees("writer")]
+        if dialect in TRAINED:
+            return trained.write(brief, speaker, emit, dialect, seen)
+        return writer.write(brief, speaker, emit, reference_images=seen)
 
     def spot(self, article: Article, brief: Brief) -> list[Spot]:
         """The spotter: by the model, or from the text where the model is too small to judge."""
         if self.dialect("spotter") == "small":
             return self.spot_from_text(article)
+        if (dialect := self.dialect("spotter")) in TRAINED:
+            return trained.spot(article, self.speaker("spotter"), brief.images, brief.seed, dialect)
         return spotter.spot(article, self.speaker("spotter"), brief.images, brief.seed)
 
     def spot_from_text(self, article: Article) -> list[Spot]:
@@ -96,16 +110,25 @@ class Context:
         # A reference image is a candidate that the model must see, whatever its rank.
         handed = {r.image_id for r in brief.references}
         ranked = sorted(candidates, key=lambda c: c.image_id not in handed)
+        if (dialect := self.dialect("selector")) in TRAINED:
+            if not pixels:
+                return trained.unseen(spot, ranked)
+            speaker = self.speaker("selector")
+            return trained.select(article, spot, ranked, chosen, speaker, pixels, brief.seed, dialect)
         selection = selector.select(article, spot, ranked, chosen, self.speaker("selector"), pixels, brief.seed)
         if pixels and selection.by == "captions":  # its server refused the images: do not send them at every spot
             self._probed["selector"] = (False, selection.fallback)
         return selection
 
+    def again(self, *, meter: Meter, memory: Memory | None, enter: Callable[[str], None]) -> Context:
+        """The same libraries, encoders and models for another job, counted and remembered by itself."""
+        return Context(self.settings, list(self.libraries), self.models, meter, memory, enter, self)
+
     # -- what the parts are
 
     def judges(self) -> bool:
         """Whether a model selects; under one billion parameters it is left to similarity (bench/small.md)."""
-        return self.dialect("selector") == "instruct"
+        return self.dialect("selector") != "small"
 
     def dialect(self, role: Role) -> Dialect:
         """How the role's task is worded."""
@@ -127,7 +150,7 @@ class Context:
                     "text. Set LIMNER_MODEL_URL (or --model-url) to a vision-language model to have them looked at."
                 ]
             return []
-        if role == "selector" and not self.sees("selector"):
+        if role == "selector" and self.dialect(role) not in TRAINED and not self.sees("selector"):
             reason = self._vision("selector")[1] if self.settings.vision is None else "LIMNER_VISION is off"
             return [
                 f"{name} does not see images ({reason}): they were chosen by their captions. Set LIMNER_SELECTOR_MODEL "
@@ -140,6 +163,7 @@ class Context:
         with self._lock:
             if role not in self._speakers:
                 self._speakers[role] = self._build_speaker(role)
+                self._speakers[role].memory = self.memory
             return self._speakers[role]
 
     def image(self, image_id: str) -> tuple[bytes, str]:
@@ -152,7 +176,8 @@ class Context:
         """What the article was made with, for its record."""
         return {
             "limner": limner.__version__,
-            "models": {role: s.name for role, s in sorted(self._speakers.items())},
+            # Of those that were asked, in this process or in one before that the job went on from.
+            "models": {role: self.speaker(role).name for role in ROLES if role in self.meter.roles},
             "tokens": {role: asdict(usage) for role, usage in sorted(self.meter.roles.items())},
             "libraries": [library.name for library in self.libraries],
             "seed": brief.seed,
@@ -161,6 +186,8 @@ class Context:
     # -- wiring
 
     def _build_speaker(self, role: Role) -> Speaker:
+        if self.origin:
+            return dataclasses.replace(self.origin.speaker(role), meter=self.meter)
         if role in self.models:
             return speaker_for(self.models[role], role, self.meter)
         settings = self.settings
@@ -202,6 +229,8 @@ class Context:
     def _vision(self, role: Role) -> tuple[bool, str]:
         if self.dialect(role) == "small":
             return False, "it is a text model"
+        if self.dialect(role) in TRAINED:  # the probe's words are not theirs; a server that takes no images says so
+            return True, ""
         with self._lock:
             if role not in self._probed:
                 self._probed[role] = selector.sees_images(self.speaker(role))
@@ -209,7 +238,7 @@ class Context:
 
     @cached_property
     def _probed(self) -> dict[Role, tuple[bool, str]]:
-        return {}
+        return self.origin._probed if self.origin else {}
 
     @cached_property
     def _urls(self) -> dict[str, str]:
@@ -248,6 +277,8 @@ class Context:
     @cached_property
     def connect(self) -> Connect | None:
         """How libraries reach their vectors: a Qdrant server by its URL, None for a folder each."""
+        if self.origin:
+            return self.origin.connect
         url, key = self.settings.qdrant_url, self.settings.qdrant_api_key.get_secret_value()
         if not url:
             return None
@@ -259,6 +290,8 @@ class Context:
     @cached_property
     def encoders(self) -> Encoders:
         """The encoders that the libraries were made with."""
+        if self.origin:
+            return self.origin.encoders
         from limner.tools.encoders import default_encoders
 
         return default_encoders(clip_model=self.settings.clip_model, threads=self.settings.threads)

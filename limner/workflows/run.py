@@ -20,7 +20,10 @@ from limner.workflows.state import Event
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
     from langgraph.checkpoint.base import BaseCheckpointSaver, CheckpointTuple
+    from langgraph.runtime import RunControl
+    from langgraph.types import Command
 
+    from limner.tools.encoders import Encoders
     from limner.tools.library import Library
     from limner.workflows.compose import Graph
 
@@ -135,12 +138,15 @@ def build_context(
     library: Any = None,
     models: dict[Role, BaseChatModel] | None = None,
     max_tokens: int | None = None,
+    encoders: Encoders | None = None,
 ) -> Context:
-    """The parts of a composition, wired. library: as for `compose`; folders are indexed now.
+    """The parts of a composition, wired. library: as for `compose`; folders are indexed now. encoders: loaded ones.
 
     Nothing is started or asked until it is needed. Raises LibraryError, NotInstalled.
     """
     context = Context(settings or Settings(), [], dict(models or {}), Meter(budget=max_tokens))
+    if encoders is not None:
+        context.encoders = encoders
     refs = [library] if library is None or not isinstance(library, list | tuple) else library
     context.libraries = [open_library(context, ref) for ref in refs]
     return context
@@ -284,34 +290,53 @@ def with_references(brief: Brief, files: Sequence[str | Path], context: Context)
     return brief.model_copy(update={"references": references})
 
 
+class Asks(Exception):
+    """The graph stopped to ask a person. `questions`: [{"id", "value"}], JSON."""
+
+    def __init__(self, questions: list[dict[str, Any]]) -> None:
+        super().__init__("the graph asks a person")
+        self.questions = questions
+
+
 # --- running -------------------------------------------------------------------------------------------------------
 
 
 def run(
     context: Context,
-    start: Start | None,
+    start: Start | Command | None,
     *,
     checkpointer: BaseCheckpointSaver | None = None,
     job: str | None = None,
     on_event: Callable[[Event], None] | None = None,
+    control: RunControl | None = None,
+    graph: Any = None,
 ) -> Article:
-    """Run the graph from `start`, or go on with `job` where start is None; returns the illustrated article."""
-    from limner.workflows.compose import build_graph
+    """Run the graph from `start`, or go on with `job` where start is None; returns the illustrated article.
 
-    graph = build_graph(context, checkpointer)
+    Raises Asks where the graph wants a person's answer; go on with start=Command(resume=answer).
+    control: a way to have it stop at the next node; it then raises langgraph.errors.GraphDrained.
+    graph: one of your own instead of the compose graph.
+    """
+    from limner.workflows import compose as graphs
+
+    graph = graph or graphs.build_graph(context, checkpointer)
     config: Any = {"configurable": {"thread_id": job}} if job else {}
     # Saved before the next step begins: a step that was paid for must not be lost with the process.
     saving: Any = {"durability": "sync"} if checkpointer else {}
-    article = start.get("article") if start else None
+    article = start.get("article") if isinstance(start, dict) else None
     begin: Any = start
-    for mode, event in graph.stream(begin, config, stream_mode=["custom", "updates"], **saving):
+    for mode, event in graph.stream(begin, config, stream_mode=["custom", "updates"], control=control, **saving):
         if mode == "custom" and on_event:
             on_event(event)  # type: ignore[arg-type]
         elif mode == "updates":
             for update in event.values():  # type: ignore[union-attr]
-                article = (update or {}).get("article", article)
+                if isinstance(update, dict):  # a question to a person is none
+                    article = update.get("article", article)
     if checkpointer is not None:
-        article = graph.get_state(config).values.get("article", article)
+        state = graph.get_state(config)
+        if state.interrupts:
+            raise Asks([{"id": i.id, "value": i.value} for i in state.interrupts])
+        article = state.values.get("article", article)
     if article is None:
         raise ExportFailed("The job ended without an article. Run the command again.")
     return article

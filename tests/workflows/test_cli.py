@@ -9,47 +9,16 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 from pictures import BUDGET, LONG, make_folder
 from PIL import Image
 from scripted import Delayed, Script, ScriptedServer, article_answers, asking
+from shell import Said, Shell
 
 from limner.tools.export import read_json
-
-
-class Said(NamedTuple):
-    """How a command ended."""
-
-    code: int
-    out: str
-    err: str
-
-
-Shell = Callable[..., Said]
-
-
-@pytest.fixture
-def shell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Shell:
-    """Run `limner ARGS` in this process, in an empty folder."""
-    (tmp_path / "work").mkdir()
-    monkeypatch.chdir(tmp_path / "work")
-
-    def run(*args: object, stdin: str = "") -> Said:
-        from limner.workflows.cli import main
-
-        monkeypatch.setattr(sys, "argv", ["limner", *map(str, args)])
-        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin.encode())))
-        capfd.readouterr()
-        with pytest.raises(SystemExit) as ended:
-            main()
-        out, err = capfd.readouterr()
-        return Said(int(ended.value.code or 0), out, err)
-
-    return run
 
 
 def chatty(**how: bool) -> Script:

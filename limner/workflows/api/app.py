@@ -1,0 +1,92 @@
+"""The application: which parts there are, which routes, and what describes them."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from fastapi import Depends, FastAPI
+from fastapi.responses import FileResponse
+from fastapi.security import HTTPBearer
+from fastapi.staticfiles import StaticFiles
+
+import limner
+from limner.settings import Settings
+from limner.workflows.api import articles, events, libraries, problems, status
+from limner.workflows.api import jobs as job_routes
+from limner.workflows.api.guard import Guard, is_open
+from limner.workflows.api.parts import Broker, Parts
+from limner.workflows.api.shelf import Shelf
+from limner.workflows.api.watching import Hub
+from limner.workflows.jobs.service import Jobs
+
+WEB = Path(__file__).parents[1] / "web"
+ABOUT = """Illustrated articles as jobs: submit a brief, watch it, get the article.
+
+Where tokens are set, every request but `/health` and the page needs `Authorization: Bearer TOKEN`, and sees what
+belongs to the token's owner alone. Errors are `application/problem+json` (RFC 9457); their `detail` is one line that
+says what to do next.
+"""
+
+
+def create_app(settings: Settings, jobs: Jobs | None = None) -> FastAPI:
+    """The HTTP API and the page over one installation.
+
+    jobs: its jobs, closed by whoever made them; None opens them here and closes them with the application. Raises
+    LedgerError, BadInput, NotInstalled.
+    """
+    made = jobs or Jobs(settings)
+    hub = Hub(made.ledger)
+
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        yield
+        hub.close()
+        if jobs is None:
+            made.close()
+
+    app = FastAPI(
+        title="limner",
+        version=limner.__version__,
+        description=ABOUT,
+        lifespan=lifespan,
+        docs_url=None,  # its page would load scripts from elsewhere
+        redoc_url=None,
+        dependencies=[Depends(HTTPBearer(auto_error=False, description="`limner token add NAME` makes one."))],
+    )
+    app.state.parts = Parts(settings, made, hub, Shelf(settings, made), Broker(made.bell))
+    app.add_middleware(Guard, owners=made.owners, hosts=settings.hosts)
+    problems.install(app)
+    for part in (job_routes, events, articles, libraries, status):
+        app.include_router(part.routes)
+    _serve_page(app)
+    _describe(app)
+    return app
+
+
+def _serve_page(app: FastAPI) -> None:
+    @app.get("/", include_in_schema=False)
+    def page() -> FileResponse:
+        return FileResponse(WEB / "index.html", headers={"Cache-Control": "no-cache"})
+
+    app.mount("/static", StaticFiles(directory=WEB), name="static")
+
+
+def _describe(app: FastAPI) -> None:
+    """The OpenAPI description: with Problem in it, and without a token where none is needed."""
+    generate = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            schema = generate()
+            parts = schema["components"]["schemas"]
+            parts["Problem"] = problems.Problem.model_json_schema(ref_template="#/components/schemas/{model}")
+            for path, methods in schema["paths"].items():
+                if is_open(path):
+                    for operation in methods.values():
+                        operation.pop("security", None)
+        return app.openapi_schema or {}
+
+    app.openapi = openapi

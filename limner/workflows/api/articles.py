@@ -1,0 +1,130 @@
+"""Routes: what came of a job, in each format, and its images."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import zipfile
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+from typing import IO, Annotated, Any, Literal
+from urllib.parse import quote
+
+import anyio.to_thread
+from fastapi import APIRouter, Query, Response
+
+from limner.document import Article
+from limner.tools.export import slug, to_json, write_article
+from limner.tools.images import thumbnail
+from limner.workflows.api.events import Stream
+from limner.workflows.api.libraries import IMAGE, ImageId, image_response
+from limner.workflows.api.parts import Asker, Has, Parts
+from limner.workflows.api.problems import Missing, documented
+from limner.workflows.api.shelf import fitting
+from limner.workflows.api.views import JobId
+
+routes = APIRouter(prefix="/v1", tags=["articles"])
+
+Format = Literal["json", "md", "html", "zip"]
+MEDIA = {"md": "text/markdown", "html": "text/html", "zip": "application/zip"}
+CHUNK = 256_000  # bytes of a file read at once
+PAGE_POLICY = (
+    # What the page itself says with the hash of its one style holds as well; sandbox: no script, whatever is in it.
+    "default-src 'none'; img-src data:; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; "
+    "frame-ancestors 'none'; sandbox"
+)
+CONTENT: dict[str, Any] = {
+    "application/json": {"schema": {"type": "object"}, "example": {"format": 1, "article": {"title": "Honey"}}},
+    "text/markdown": {"schema": {"type": "string"}},
+    "text/html": {"schema": {"type": "string"}},
+    "application/zip": {"schema": {"type": "string", "format": "binary"}},
+}
+
+
+@routes.get(
+    "/jobs/{job}/article",
+    summary="Get the article",
+    response_class=Response,
+    responses={**documented(404, 409), 200: {"description": "The article.", "content": CONTENT}},
+)
+def get_article(
+    has: Has,
+    asker: Asker,
+    job: JobId,
+    format: Annotated[
+        Format,
+        Query(
+            description="json: text, images and every choice as data. md: Markdown with relative links to images/. "
+            "html: one page with its images. zip: all three and the image files, as `limner compose` writes them."
+        ),
+    ] = "json",
+) -> Response:
+    """The finished article; 409 with the reason while there is none."""
+    article = has.jobs.article(job, asker.name)
+    if format == "json":
+        return Response(to_json(article), media_type="application/json")
+    formats = ("md", "html", "json") if format == "zip" else (format,)
+    file = _written(has, article, formats, zipped=format == "zip")
+    name = f"{slug(article.title)}.{format}"
+    shown = "inline" if format == "html" else "attachment"
+    headers = {
+        "Content-Disposition": f"{shown}; filename*=utf-8''{quote(name, safe='')}",
+        "Content-Length": str(file.seek(0, 2)),
+    }
+    if format == "html":
+        headers["Content-Security-Policy"] = PAGE_POLICY
+    file.seek(0)
+    return Stream(_read(file), media_type=MEDIA[format], headers=headers)
+
+
+@routes.get(
+    "/jobs/{job}/images/{image_id}",
+    summary="Get an image of the article",
+    response_class=Response,
+    responses={**documented(404, 409), **IMAGE},
+)
+def get_article_image(
+    has: Has,
+    asker: Asker,
+    job: JobId,
+    image_id: ImageId,
+    side: Annotated[int | None, Query(ge=1, le=4096, description="px; none is the file as the export has it.")] = None,
+) -> Response:
+    """An image of the finished article: the file, or a WebP with at most about `side` px on its longer side."""
+    article = has.jobs.article(job, asker.name)
+    if image_id not in {i.image_id for i in article.illustrations}:
+        raise Missing(f"The article of job {job!r} has no image {image_id}. Its JSON lists those it has.")
+    data, suffix = has.shelf.images_of(article).image(image_id)
+    if side is not None:
+        data, suffix = thumbnail(data, fitting(side), max_pixels=has.settings.max_pixels), ".webp"
+    return image_response(data, suffix)
+
+
+def _written(has: Parts, article: Article, formats: Sequence[str], *, zipped: bool) -> IO[bytes]:
+    """One file with the export, already without a name: it is gone once it is closed."""
+    images = has.shelf.images_of(article).image
+    file = tempfile.TemporaryFile()  # noqa: SIM115  # closed by who sends it
+    try:
+        with tempfile.TemporaryDirectory(prefix="limner-") as parent:
+            written = write_article(article, Path(parent) / slug(article.title), images, formats)
+            if zipped:
+                _zip(written.folder, file)
+            else:
+                with written.files[formats[0]].open("rb") as made:
+                    shutil.copyfileobj(made, file)
+    except BaseException:
+        file.close()
+        raise
+    return file
+
+
+def _zip(folder: Path, file: IO[bytes]) -> None:
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        for path in sorted(folder.rglob("*")):
+            archive.write(path, Path(folder.name) / path.relative_to(folder))
+
+
+async def _read(file: IO[bytes]) -> AsyncIterator[bytes]:
+    with file:
+        while data := await anyio.to_thread.run_sync(file.read, CHUNK):
+            yield data

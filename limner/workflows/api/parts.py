@@ -1,0 +1,65 @@
+"""What endpoints are handed: the parts of the installation, and who asks."""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import Depends, Request
+
+from limner.settings import Settings
+from limner.workflows.api.guard import owner_of
+from limner.workflows.api.shelf import Shelf
+from limner.workflows.api.watching import Hub
+from limner.workflows.jobs.owners import Owner
+from limner.workflows.jobs.queue import Bell
+from limner.workflows.jobs.service import Jobs
+
+FRESH = 5  # seconds that an answer of the broker is good for: whoever asks for /health must not keep it busy
+
+
+class Broker:
+    """Whether the broker answers, asked every now and then."""
+
+    def __init__(self, bell: Bell) -> None:
+        self.bell = bell
+        self._lock = threading.Lock()
+        self._asked, self._there = float("-inf"), False
+
+    def there(self) -> bool:
+        """Whether it answered lately."""
+        with self._lock:
+            if time.monotonic() - self._asked > FRESH:
+                self._there = self.bell.depth("interactive") is not None
+                self._asked = time.monotonic()
+            return self._there
+
+
+@dataclass
+class Parts:
+    """Made once per application, in `app.create_app`."""
+
+    settings: Settings
+    jobs: Jobs
+    hub: Hub
+    """Those who watch jobs."""
+    shelf: Shelf
+    """Libraries and the images of articles."""
+    broker: Broker
+
+
+# Asynchronous, because otherwise each would cost a change of threads.
+
+
+async def _parts(request: Request) -> Parts:
+    return request.app.state.parts
+
+
+async def _asker(request: Request) -> Owner:
+    return owner_of(request.scope)
+
+
+Has = Annotated[Parts, Depends(_parts)]
+Asker = Annotated[Owner, Depends(_asker)]

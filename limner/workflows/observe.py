@@ -1,0 +1,418 @@
+"""Seeing inside: log lines that say which job they are about and hold no secret, and a trace per job.
+
+Logs go to one stream, those of Celery, kombu and uvicorn the same way. Traces go over OTLP/HTTP to
+OTEL_EXPORTER_OTLP_ENDPOINT, if `limner[otel]` is installed; otherwise nothing of OpenTelemetry is imported and every
+span here does nothing. Prompts and articles are never part of a span.
+"""
+
+from __future__ import annotations
+
+import atexit
+import hashlib
+import importlib.util
+import json
+import logging
+import os
+import re
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from types import MappingProxyType, TracebackType
+from typing import TYPE_CHECKING, Any, TextIO
+from urllib.parse import quote, unquote, urlsplit
+
+from pydantic import SecretStr
+from pythonjsonlogger.json import JsonFormatter
+
+from limner.settings import Settings
+
+if TYPE_CHECKING:
+    from opentelemetry.context import Context
+    from opentelemetry.sdk.trace import TracerProvider
+    from opentelemetry.trace import Span
+
+log = logging.getLogger("limner.observe")
+
+# --- secrets --------------------------------------------------------------------------------------------------------
+
+HIDDEN = "***"
+LEAST = 8  # characters; a shorter secret is found by its place only, or logs without the word "limner" would result
+
+_KEYWORD = r"(?:api[_-]?key|access[_-]?key|secret|token|passw(?:or)?d|pwd|passphrase|cookie|signature)"
+_SHAPES: tuple[tuple[re.Pattern[str], str], ...] = (
+    # user:password@ and token@ in a URL, then the same without a scheme
+    (re.compile(r"(?<=://)[^\s\"'<>`]+(?=@)"), HIDDEN),
+    (re.compile(r"(?<![\w*])[\w.+-]+:[^\s:@\"'/][^\s@\"']*@(?=[\w\[])"), f"{HIDDEN}@"),
+    (re.compile(r"(?i)\b(authorization[\"']?\s*[:=]\s*[\"']?)(?:[a-z]+\s+)?[^\s\"',;]+"), rf"\1{HIDDEN}"),
+    (re.compile(r"(?i)\b(bearer\s+)[\w.~+/=-]+"), rf"\1{HIDDEN}"),
+    # API_KEY=…, "secret": "…", --token …, ?key=…; tokens=12 is a number and stays
+    (re.compile(rf"(?i)({_KEYWORD}[\"']?\s*[=:]\s*b?)(\"[^\"]*\"|'[^']*'|[^\s\"',;&)}}\]]+)"), rf"\1{HIDDEN}"),
+    (re.compile(rf"(?i)(--[\w-]*{_KEYWORD}\s+)\S+"), rf"\1{HIDDEN}"),
+    (re.compile(r"(?i)([?&]key=)[^\s\"'&]+"), rf"\1{HIDDEN}"),
+    # by their first letters: ours, webhooks, OpenAI and its like, Hugging Face, LangSmith, GitHub, Slack, AWS; JWT
+    (re.compile(r"\b(?:limner_[\w-]{24,}|whsec_[\w+/=-]+|(?:sk|pk|rk)-[\w-]{8,}|hf_\w{8,}|lsv2_\w+)"), HIDDEN),
+    (re.compile(r"\b(?:gh[pousr]_\w{8,}|github_pat_\w+|xox[abeoprs]-[\w-]+|AKIA[0-9A-Z]{12,})"), HIDDEN),
+    (re.compile(r"\beyJ[\w-]+\.[\w-]+\.[\w-]*"), HIDDEN),
+)
+
+
+class Redactor:
+    """Takes secrets out of text: those of the settings, and whatever looks like one."""
+
+    def __init__(self, settings: Settings) -> None:
+        known = {form for secret in _secrets(settings) for form in _spellings(secret)}
+        words = sorted((w for w in known if len(w) >= LEAST), key=len, reverse=True)  # the whole before its parts
+        self._known = re.compile("|".join(map(re.escape, words))) if words else None
+
+    def __call__(self, text: str) -> str:
+        if self._known:
+            text = self._known.sub(HIDDEN, text)
+        for shape, instead in _SHAPES:
+            text = shape.sub(instead, text)
+        return text
+
+    def value(self, value: Any) -> Any:
+        """The same for what a JSON line is made of, however deep; what JSON does not know becomes text first."""
+        if isinstance(value, str):
+            return self(value)
+        if isinstance(value, Mapping):
+            return {self(str(k)): self._named(str(k), v) for k, v in value.items()}
+        if isinstance(value, (list, tuple, set, frozenset)):
+            return [self.value(v) for v in value]
+        return value if value is None or isinstance(value, (bool, int, float)) else self(str(value))
+
+    def _named(self, key: str, value: Any) -> Any:
+        secret = isinstance(value, str) and re.search(rf"(?i){_KEYWORD}$|^authorization$", key)
+        return HIDDEN if secret and value else self.value(value)
+
+
+def _secrets(settings: Settings) -> Iterator[str]:
+    for name in type(settings).model_fields:
+        value = getattr(settings, name)
+        if isinstance(value, SecretStr):
+            yield (secret := value.get_secret_value())
+            try:
+                password = urlsplit(secret).password or ""
+            except ValueError:  # not an address: then it has no password in it
+                continue
+            yield from (password, unquote(password))
+
+
+def _spellings(secret: str) -> Iterator[str]:
+    """A secret as it may stand in a message: as it is, in a URL, in JSON, in a repr."""
+    yield from (secret, quote(secret, safe=""), json.dumps(secret)[1:-1], repr(secret)[1:-1])
+
+
+# --- logs -----------------------------------------------------------------------------------------------------------
+
+_ABOUT: ContextVar[Mapping[str, Any]] = ContextVar("limner_about", default=MappingProxyType({}))
+_FIELDS = {"asctime": "time", "levelname": "level", "name": "logger", "message": "message"}
+_FOREIGN = ("celery", "celery.task", "celery.redirected", "kombu", "uvicorn", "uvicorn.error", "uvicorn.access")
+_CHATTY = (
+    "celery",
+    "kombu",
+    "amqp",
+    "httpx",
+    "httpcore",
+    "openai",
+    "urllib3",
+    "alembic",
+    "httpx2",
+    "uvicorn",
+)  # warnings only
+
+
+@contextmanager
+def about(**fields: Any) -> Iterator[None]:
+    """Every log line within says these: job, attempt, owner, step. What is None is left out."""
+    there = {**_ABOUT.get(), **{k: v for k, v in fields.items() if v is not None}}
+    token = _ABOUT.set(there)
+    try:
+        yield
+    finally:
+        _ABOUT.reset(token)
+
+
+def set_up_logging(settings: Settings, *, stream: TextIO | None = None) -> None:
+    """Send all logs of this process and of its forks to a stream, None for stderr, as `settings.log` says.
+
+    Also what nobody caught, and Python's warnings. For services: it takes over the root logger.
+    """
+    out = stream or sys.stderr
+    text = settings.log == "text" or (not settings.log and out.isatty())
+    redact = Redactor(settings)
+    handler = logging.StreamHandler(out)
+    handler.setFormatter(_Text(redact) if text else _Json(redact))
+    handler.addFilter(_say_what_about)
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(logging.INFO)
+    for name in _FOREIGN:
+        foreign = logging.getLogger(name)
+        foreign.handlers.clear()
+        foreign.propagate = True
+    for name in _CHATTY:
+        logging.getLogger(name).setLevel(logging.WARNING)
+    logging.captureWarnings(True)
+    sys.excepthook = _uncaught
+    threading.excepthook = _uncaught_in_thread
+    _keep_celery_from_logging()
+
+
+def _say_what_about(record: logging.LogRecord) -> bool:
+    for key, value in _ABOUT.get().items():
+        record.__dict__.setdefault(key, value)
+    return True
+
+
+class _Json(JsonFormatter):
+    """A JSON object a line."""
+
+    def __init__(self, redact: Redactor) -> None:
+        super().__init__(list(_FIELDS), rename_fields=_FIELDS)
+        self._redact = redact
+
+    def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:
+        return _moment(record)
+
+    def process_log_record(self, log_data: dict[str, Any]) -> dict[str, Any]:
+        return self._redact.value(log_data)
+
+
+class _Text(logging.Formatter):
+    """A line for people. A message of several lines is indented, so that no part of it passes for a line of its own."""
+
+    def __init__(self, redact: Redactor) -> None:
+        super().__init__()
+        self._redact = redact
+
+    def format(self, record: logging.LogRecord) -> str:
+        # part by part: what looks like a secret in one must not take the next along
+        fields = " ".join(f"{k}={self._redact(str(record.__dict__[k]))}" for k in _ABOUT.get() if k in record.__dict__)
+        text = f"{_moment(record)} {record.levelname} {record.name}: {self._redact(record.getMessage())}"
+        text += f" [{fields}]" if fields else ""
+        if record.exc_info:
+            text += f"\n{self._redact(self.formatException(record.exc_info))}"
+        if record.stack_info:
+            text += f"\n{self._redact(self.formatStack(record.stack_info))}"
+        printable = re.sub(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u2029]", " ", text)  # a terminal obeys some of these
+        return printable.replace("\n", "\n    ")
+
+
+def _moment(record: logging.LogRecord) -> str:
+    """UTC, ISO 8601, in ms."""
+    return f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(record.created))}.{int(record.msecs):03d}Z"
+
+
+def _uncaught(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    if issubclass(kind, KeyboardInterrupt):
+        sys.__excepthook__(kind, error, trace)
+    else:
+        log.critical("nobody caught this", exc_info=(kind, error, trace))
+
+
+def _uncaught_in_thread(args: threading.ExceptHookArgs) -> None:
+    if args.exc_type is not SystemExit and args.exc_value is not None:
+        name = args.thread.name if args.thread else "a thread"
+        log.critical("%s ended by this", name, exc_info=(args.exc_type, args.exc_value, args.exc_traceback))
+
+
+def _keep_celery_from_logging() -> None:
+    if importlib.util.find_spec("celery") is None:
+        return
+    from celery.signals import setup_logging
+
+    setup_logging.connect(_stay, weak=False)  # who listens to this signal has set logging up
+
+
+def _stay(**_: Any) -> None:
+    """Celery asks; the answer is that all is set up."""
+
+
+# --- traces ---------------------------------------------------------------------------------------------------------
+
+_endpoint = ""
+_provider: TracerProvider | None = None  # this process's; its exporting thread does not survive a fork
+_lock = threading.Lock()
+
+
+def set_up_tracing(settings: Settings) -> bool:
+    """Whether spans are exported from here on, also from forks. Without this call, or the SDK, they do nothing."""
+    global _endpoint
+    close_tracing()
+    _endpoint = settings.otlp_endpoint.rstrip("/")
+    needed = ("opentelemetry.sdk.trace", "opentelemetry.exporter.otlp.proto.http.trace_exporter")
+    if _endpoint and not all(map(_installed, needed)):
+        log.warning("OTEL_EXPORTER_OTLP_ENDPOINT is set, but there are no traces without: pip install 'limner[otel]'")
+        _endpoint = ""
+    return bool(_endpoint)
+
+
+def close_tracing() -> None:
+    """Send what is waiting, and stop. Spans that come later start anew. For the end of a process."""
+    global _provider
+    with _lock:
+        closing, _provider = _provider, None
+    if closing is not None:
+        closing.shutdown()
+
+
+def new_trace(parent: str | None = None) -> str | None:
+    """A new job's W3C traceparent, to be kept with it, or None where nothing is traced.
+
+    parent: the caller's traceparent, e.g. a header; one that cannot be read is none.
+    """
+    from_caller = _read_trace(parent) if _endpoint and parent else None
+    with _span("limner.submit", {}, from_caller) as span:
+        if span is None:
+            return None
+        context = span.get_span_context()
+        return f"00-{context.trace_id:032x}-{context.span_id:016x}-{context.trace_flags:02x}"
+
+
+@contextmanager
+def job_span(trace: str | None, job: str, attempt: int) -> Iterator[None]:
+    """One attempt at a job. trace: its traceparent; without one the trace follows from the job's id, so that all
+    attempts, in whatever process, are in one trace."""
+    parent = (_read_trace(trace) or _trace_of(job)) if _endpoint else None
+    with _span("limner.job", {"limner.job": job, "limner.attempt": attempt}, parent):
+        yield
+
+
+@contextmanager
+def step_span(name: str) -> Iterator[None]:
+    """A step of a job: "write", "select/3"."""
+    with _span(f"limner.step {name.partition('/')[0]}", {"limner.step": name}):
+        yield
+
+
+@contextmanager
+def call_span(role: str, model: str = "") -> Iterator[Callable[[int, int, int], None]]:
+    """A call of a language model. Yields a function to be told its tokens: (prompt, completion, cached)."""
+    with _span(f"chat {model}".strip(), _call(role, model)) as span:
+
+        def tokens(prompt: int, completion: int, cached: int = 0) -> None:
+            if span is not None:
+                span.set_attributes(_tokens(prompt, completion, cached))
+
+        yield tokens
+
+
+def step_done(name: str, seconds: float) -> None:
+    """A step that is over: the same span as `step_span`, for those who learn of it afterwards."""
+    _add(f"limner.step {name.partition('/')[0]}", {"limner.step": name}, seconds)
+
+
+def call_done(role: str, model: str, prompt: int, completion: int, cached: int, seconds: float) -> None:
+    """A call that is over."""
+    _add(f"chat {model}".strip(), _call(role, model) | _tokens(prompt, completion, cached), seconds)
+
+
+def _call(role: str, model: str) -> dict[str, Any]:
+    # names of OpenTelemetry's conventions for generative AI, where it has one
+    named = {"gen_ai.request.model": model} if model else {}
+    return {"gen_ai.operation.name": "chat", "limner.role": role, **named}
+
+
+def _tokens(prompt: int, completion: int, cached: int) -> dict[str, Any]:
+    known = {"gen_ai.usage.input_tokens": prompt, "gen_ai.usage.output_tokens": completion}
+    return known | {"gen_ai.usage.cache_read.input_tokens": cached}
+
+
+def _add(name: str, attributes: Mapping[str, Any], seconds: float) -> None:
+    if _endpoint:
+        end = time.time_ns()
+        span = _tracer().start_span(name, attributes=attributes, start_time=end - int(seconds * 1e9))
+        span.end(end)
+
+
+@contextmanager
+def _span(name: str, attributes: Mapping[str, Any], parent: Context | None = None) -> Iterator[Span | None]:
+    """A span around what is done within; None, and nothing imported, where nothing is traced."""
+    if not _endpoint:
+        yield None
+        return
+    from opentelemetry.trace import StatusCode
+
+    # an exception's message may hold what a model wrote: its kind is told, no more
+    quiet = {"record_exception": False, "set_status_on_exception": False}
+    with _tracer().start_as_current_span(name, parent, attributes=attributes, **quiet) as span:
+        try:
+            yield span
+        except BaseException as e:
+            span.set_status(StatusCode.ERROR, type(e).__name__)
+            span.set_attribute("error.type", type(e).__name__)
+            raise
+
+
+def _read_trace(trace: str | None) -> Context | None:
+    from opentelemetry.context import Context as Empty
+    from opentelemetry.trace import get_current_span
+    from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+
+    found = TraceContextTextMapPropagator().extract({"traceparent": trace or ""}, Empty())
+    return found if get_current_span(found).get_span_context().is_valid else None
+
+
+def _trace_of(job: str) -> Context:
+    from opentelemetry.context import Context as Empty
+    from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags, set_span_in_context
+
+    digest = hashlib.sha256(job.encode()).digest()
+    trace_id, span_id = int.from_bytes(digest[:16]), int.from_bytes(digest[16:24])
+    parent = SpanContext(trace_id, span_id, is_remote=True, trace_flags=TraceFlags(TraceFlags.SAMPLED))
+    return set_span_in_context(NonRecordingSpan(parent), Empty())
+
+
+def _tracer() -> Any:
+    global _provider
+    with _lock:
+        if _provider is None:
+            _provider = _make_provider(_endpoint)
+        return _provider.get_tracer("limner")
+
+
+def _make_provider(endpoint: str) -> TracerProvider:
+    from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+    from opentelemetry.sdk.resources import Resource
+    from opentelemetry.sdk.trace import TracerProvider
+    from opentelemetry.sdk.trace.export import BatchSpanProcessor
+
+    resource = Resource.create()  # from OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES, if they are set
+    if str(resource.attributes.get("service.name", "")).startswith("unknown_service"):
+        resource = resource.merge(Resource({"service.name": "limner"}))
+    provider = TracerProvider(resource=resource, shutdown_on_exit=False)
+    provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(f"{endpoint}/v1/traces")))
+    atexit.register(close_tracing)
+    _close_with_celery()
+    return provider
+
+
+def _close_with_celery() -> None:
+    """Celery's processes end without `atexit`."""
+    signals = sys.modules.get("celery.signals")
+    if signals is not None:
+        signals.worker_process_shutdown.connect(_on_shutdown, weak=False)
+
+
+def _on_shutdown(**_: Any) -> None:
+    close_tracing()
+
+
+def _after_fork() -> None:
+    global _provider, _lock
+    _provider, _lock = None, threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
+
+
+def _installed(module: str) -> bool:
+    try:
+        return importlib.util.find_spec(module) is not None
+    except ModuleNotFoundError:
+        return False

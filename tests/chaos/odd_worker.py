@@ -1,0 +1,40 @@
+"""A worker as limner starts it, but for what the environment says.
+
+CHAOS_HEARD: a file that gets a line for each message heard. CHAOS_VISIBILITY: seconds after which the broker gives a
+message that was not acknowledged to another process. CHAOS_ASKING: work with the graph that asks a person.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from nursery import asking_graph
+
+from limner.settings import Settings
+from limner.workflows.jobs.runner import Runner
+from limner.workflows.jobs.worker import Worker
+
+
+class OddWorker(Worker):
+    def work(self, job: str) -> None:
+        if heard := os.environ.get("CHAOS_HEARD"):
+            with Path(heard).open("a") as out:
+                out.write(f"{job}\n")
+        super().work(job)
+
+    def _my_runner(self) -> Runner:
+        runner = super()._my_runner()
+        if os.environ.get("CHAOS_ASKING"):
+            runner.graph = asking_graph
+        return runner
+
+
+worker = OddWorker(Settings())
+if seconds := os.environ.get("CHAOS_VISIBILITY"):
+    worker.app.conf.broker_transport_options |= {
+        "visibility_timeout": float(seconds),
+        "unacked_restore_interval": 0.5,
+        "unacked_restore_throttle": 1,
+    }
+raise SystemExit(worker.run())

@@ -1,0 +1,296 @@
+"""Real workers and a real broker: killed, stopped, emptied, lied to. The ledger knows what is to be done."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import pickle
+import signal
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+from brokers import Broker
+from checker import Undisturbed
+from nursery import Nursery
+from place import Place, WorkerProcess, new_place, pid_of, until_state
+from scripted import Delayed, ScriptedServer
+from served import Book, Served, brief
+from servers import until
+
+from limner.workflows.jobs.queue import Bell, make_app
+from limner.workflows.jobs.request import JobRequest
+from limner.workflows.jobs.service import Jobs
+
+
+@pytest.fixture(scope="module")
+def broker() -> Iterator[Broker]:
+    with Broker() as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def shop(
+    tmp_path_factory: pytest.TempPathFactory,
+    library: Path,
+    book: Book,
+    model: ScriptedServer,
+    marks: Iterator[str],
+    calm: tuple[Undisturbed, object],
+    broker: Broker,
+) -> Iterator[Place]:
+    """A place with a broker."""
+    with new_place(tmp_path_factory.mktemp("shop") / "home", library, book, model, marks) as made:
+        made.given["redis_url"] = broker.url
+        made.undisturbed = calm[0]
+        yield made
+
+
+@pytest.fixture
+def bell(shop: Place) -> Iterator[Bell]:
+    with closing(make_app(shop.settings)) as app:
+        yield Bell(app)
+
+
+@pytest.fixture
+def workers(shop: Place, broker: Broker, tmp_path: Path) -> Iterator[Callable[..., WorkerProcess]]:
+    """Starts workers; all are gone when the test is."""
+    started: list[WorkerProcess] = []
+    broker.client.flushall()  # what workers that were killed had not acknowledged is in there for an hour
+
+    def start(**more: Any) -> WorkerProcess:
+        started.append(WorkerProcess(shop.given, tmp_path / "worker.log", **more))
+        return started[-1]
+
+    yield start
+    for worker in started:
+        worker.kill()
+
+
+def submit(shop: Place, bell: Bell, count: int = 1) -> list[str]:
+    """Jobs that a bell was rung for."""
+    made = [shop.submit()[0] for _ in range(count)]
+    bell.ring_all((job.id, job.queue) for job in made)
+    return [job.id for job in made]
+
+
+def until_done(shop: Place, jobs: list[str]) -> None:
+    for job in jobs:
+        assert until_state(shop, job, "done", "failed", "set_aside").state == "done"
+        assert shop.objections(job) == []
+
+
+@pytest.mark.parametrize("point", ["ring:before", "ring:after", "keep:before:2"])
+def test_killed_around_the_acknowledgement(
+    point: str, shop: Place, bell: Bell, broker: Broker, workers: Callable[..., WorkerProcess]
+) -> None:
+    """Each process of this worker dies there; then all of it is killed, and another worker comes."""
+    first = workers(crash=point)
+    until(lambda: len(first.children()) == 3, "two processes and a sweeper")
+    born = set(first.children())
+    [job] = submit(shop, bell)
+    until(lambda: born - set(first.children()), "one of them to die")
+    if point == "ring:after":
+        assert shop.state(job) == "done", "only the acknowledgement was missing"
+    elif point == "ring:before":
+        assert shop.ledger.job(job).attempt == 0, "it was not begun"
+    first.kill()
+
+    workers()
+    until_done(shop, [job])
+    if point.startswith("ring"):
+        assert shop.ledger.job(job).attempt == 1
+    until(lambda: broker.waiting() == 0, "no message to be left")
+
+
+def test_kill_9_of_a_process_and_of_a_worker(shop: Place, bell: Bell, workers: Callable[..., WorkerProcess]) -> None:
+    shop.book.delay = 0.3
+    first = workers()
+    jobs = submit(shop, bell, 3)
+    until(lambda: any(shop.state(job) == "running" for job in jobs), "a job to run")
+    [row] = [r for r in shop.evidence().jobs if r["state"] == "running"][:1]
+    os.kill(pid_of(row["worker"]), signal.SIGKILL)
+    until(lambda: shop.ledger.job(row["id"]).attempt > 1, "another process to go on with it")
+
+    first.kill()
+    workers()
+    until_done(shop, jobs)
+
+
+def test_a_job_that_kills_its_worker_is_set_aside_and_the_others_finish(
+    shop: Place, bell: Bell, workers: Callable[..., WorkerProcess]
+) -> None:
+    poison, mark = shop.submit()
+
+    def kill(asked: Served) -> None:
+        if asked.mark == mark and asked.role == "selector":
+            [row] = shop.evidence(poison.id).jobs
+            os.kill(pid_of(row["worker"]), signal.SIGKILL)
+
+    shop.book.inject = kill
+    workers()
+    bell.ring(poison.id, "interactive")
+    others = submit(shop, bell, 5)
+    until_done(shop, others)
+
+    aside = until_state(shop, poison.id, "set_aside")
+    assert "3 times in a row, its worker died at select" in aside.error
+    assert f"limner jobs retry {poison.id}" in aside.error
+    assert shop.objections(poison.id) == []
+    shop.book.inject = lambda _asked: None
+    shop.ledger.retry(poison.id)
+    until_done(shop, [poison.id])
+    assert [s.role for s in shop.book.of(mark)].count("writer") == 1, "it went on where it stopped"
+
+
+def test_the_broker_is_emptied_killed_and_not_there(
+    shop: Place, bell: Bell, broker: Broker, workers: Callable[..., WorkerProcess], nursery: Nursery
+) -> None:
+    waiting, mark = shop.submit()
+    nursery.work(waiting.id, shop.given, graph="asking")
+    shop.book.delay = 0.1
+    workers()
+    jobs = submit(shop, bell, 6)
+    until(lambda: any(shop.state(job) == "running" for job in jobs), "a job to run")
+    broker.client.flushall()  # queued, running and waiting jobs are there now
+    until(lambda: sum(shop.state(job) == "done" for job in jobs) >= 2, "two to be done")
+
+    broker.kill()
+    with closing(Jobs(shop.settings)) as service:
+        accepted = service.submit([JobRequest(brief=brief("hive9999"), library=["bees"], images=3)])
+    assert accepted[0][0].state == "queued", "a job is accepted without a broker"
+    broker.start()
+    until_done(shop, [*jobs, accepted[0][0].id])
+
+    assert shop.state(waiting.id) == "waiting"
+    shop.ledger.answer(waiting.id, "yes")
+    nursery.work(waiting.id, shop.given, graph="asking")
+    assert shop.ledger.job(waiting.id).state == "done"
+    assert [s.role for s in shop.book.of(mark)] == ["writer"]
+
+
+def test_heard_ten_times_and_again_and_again_it_is_one_attempt(
+    shop: Place, bell: Bell, broker: Broker, workers: Callable[..., WorkerProcess], tmp_path: Path
+) -> None:
+    """The broker takes each message back after a second, and the job takes five."""
+    heard = tmp_path / "heard"
+    shop.book.delay = 0.6
+    workers(odd={"CHAOS_HEARD": str(heard), "CHAOS_VISIBILITY": "1"})
+    job, _ = shop.submit()
+    assert bell.ring_all([(job.id, "interactive")] * 10) == 10
+    until_done(shop, [job.id])
+
+    assert Counter(heard.read_text().split())[job.id] > 10, "the broker did ring again"
+    assert shop.ledger.job(job.id).attempt == 1
+
+
+class Canary:
+    """Unpickled, it touches a file."""
+
+    def __init__(self, file: Path) -> None:
+        self.file = file
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Path.touch, (self.file,)
+
+
+def test_a_pickle_in_the_queue_is_not_opened(
+    shop: Place, bell: Bell, broker: Broker, workers: Callable[..., WorkerProcess], tmp_path: Path
+) -> None:
+    canary = tmp_path / "canary"
+    pickled = pickle.dumps(((str(tmp_path),), {"x": Canary(canary)}, {}))
+    pickle.loads(pickled)
+    assert canary.exists(), "it would sing"
+    canary.unlink()
+    message = {
+        "body": base64.b64encode(pickled).decode(),
+        "content-encoding": "binary",
+        "content-type": "application/x-python-serialize",
+        "headers": {"lang": "py", "task": "limner.work", "id": "1", "root_id": "1", "argsrepr": "()"},
+        "properties": {
+            "delivery_mode": 2,
+            "delivery_info": {"exchange": "", "routing_key": "interactive"},
+            "body_encoding": "base64",
+            "delivery_tag": "1",
+            "correlation_id": "1",
+        },
+    }
+    broker.client.lpush("interactive", json.dumps(message))
+    worker = workers()
+    until_done(shop, submit(shop, bell))
+
+    assert broker.waiting() == 0, "it was taken from the queue"
+    assert not canary.exists()
+    assert worker.process.poll() is None
+
+
+def test_a_job_that_waits_for_a_person_holds_nothing(
+    shop: Place, bell: Bell, broker: Broker, workers: Callable[..., WorkerProcess]
+) -> None:
+    workers(odd={"CHAOS_ASKING": "yes"})
+    job, mark = shop.submit()
+    bell.ring(job.id, job.queue)
+    waits = until_state(shop, job.id, "waiting")
+    assert waits.question[0]["value"] == {"ask": "Is it good?"}
+    until(lambda: broker.waiting() == 0 and broker.unacknowledged() == 0, "its message to be acknowledged")
+    [row] = shop.evidence(job.id).jobs
+    assert (row["worker"], row["lease_until"]) == (None, None)
+
+    with closing(Jobs(shop.settings)) as service:
+        service.answer(job.id, "yes")
+    until_state(shop, job.id, "done")
+    [row] = shop.evidence(job.id).jobs
+    assert row["article"]["notes"] == ["The reader said: yes"]
+    assert [s.role for s in shop.book.of(mark)] == ["writer"]
+
+
+SENTENCES = (
+    "Bees visit flowers for their sweet nectar. The hive stays warm through the whole winter.",
+    "A queen lays eggs in the empty cells. Workers guard the entrance against hungry wasps.",
+    "Honey thickens while the bees fan their wings. Wax seals every full cell of the comb.",
+    "Beekeepers wear a veil over the face. Pollen feeds the young larvae in spring.",
+    "Swarms settle on a branch for some hours. Drones leave the hive on sunny afternoons.",
+    "Smoke calms the colony before a frame is lifted. Clover gives a mild and pale honey.",
+    "Scouts dance to show where a meadow lies. Nectar is passed from mouth to mouth.",
+    "Old foragers return with worn wings. Heather honey is dark and sets like jelly.",
+    "Rain keeps the whole colony at home. An orchard in bloom is loud with bees.",
+)
+
+
+class SmallModel:
+    """Writes paragraphs of two sentences, of which no two are alike, in 0.3 s each."""
+
+    def __init__(self) -> None:
+        self.said = 0
+
+    def __call__(self, _body: dict[str, Any]) -> Delayed:
+        self.said += 1
+        return Delayed(SENTENCES[self.said % len(SENTENCES)].strip(), 0.3, pieces=4)
+
+
+def test_told_to_stop_in_the_middle_of_many_calls(
+    shop: Place, bell: Bell, workers: Callable[..., WorkerProcess], tmp_path: Path
+) -> None:
+    """It stops between two of them; the job is put back with no crash counted, and another worker goes on."""
+    with ScriptedServer(SmallModel()) as small:
+        small_shop = {**shop.given, "model_url": small.url, "dialect": "small"}
+        first = WorkerProcess(small_shop, tmp_path / "first.log")
+        job, _ = shop.submit()
+        bell.ring(job.id, job.queue)
+        until(lambda: len(small.log) >= 3, "some calls to be made")
+        assert first.stop() == 0
+        stopped = shop.ledger.job(job.id)
+        made = len(small.log)
+        assert (stopped.state, stopped.crashes, stopped.step) == ("queued", 0, "write")
+        assert [e["kind"] for e in shop.evidence(job.id).events][-1] == "put_back"
+
+        with WorkerProcess(small_shop, tmp_path / "second.log"):
+            until_state(shop, job.id, "done")
+        asked = Counter(json.dumps(body, sort_keys=True) for body in small.requests)
+        assert len(small.log) > made
+        assert max(asked.values()) == 1, "no call is made twice"
+        assert [row["answer"] is None for row in shop.evidence(job.id).calls] == [False] * len(small.log)

@@ -1,0 +1,112 @@
+"""Real servers for tests: Postgres as Debian ships it, and the Valkey that limner bundles. Each can be killed."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Self
+
+WAIT = 60  # seconds for a server to come up; a hang is far from that
+
+
+def until(true: Callable[[], object], what: str, seconds: float = WAIT) -> None:
+    """Wait until something holds; a test that waits in vain fails and says for what."""
+    end = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < end, f"waited {seconds:.0f} s in vain for {what}"
+        time.sleep(0.02)
+
+
+def free_port() -> int:
+    """A port on the loopback that nothing listens on now."""
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+def postgres_programs() -> Path | None:
+    """The folder with initdb and postgres, None where Postgres is not installed."""
+    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres"))
+    if found:
+        return found[-1].parent
+    on_path = shutil.which("postgres")
+    return Path(on_path).parent if on_path else None
+
+
+class Postgres:
+    """A cluster of its own in a temporary folder, on a port of its own; no password, loopback only."""
+
+    def __init__(self) -> None:
+        programs = postgres_programs()
+        assert programs, "install it: apt-get install postgresql"
+        self.programs = programs
+        self.port = free_port()
+        self.folder = Path(tempfile.mkdtemp(prefix="limner-pg-"))
+        # Postgres refuses to run as root; containers often are.
+        self.user = "postgres" if os.geteuid() == 0 else None
+        if self.user:
+            os.chown(self.folder, pwd.getpwnam(self.user).pw_uid, -1)
+        self._run("initdb", "-A", "trust", "-U", "limner", "-E", "UTF8", "-N", "-D", str(self.folder / "data"))
+        self.process: subprocess.Popen[bytes] | None = None
+        self.start()
+
+    @property
+    def url(self) -> str:
+        """DATABASE_URL of its database."""
+        return f"postgresql://limner@127.0.0.1:{self.port}/postgres"
+
+    def start(self) -> None:
+        """Start it and wait until it takes connections."""
+        log = (self.folder / "log").open("ab")
+        options = ["-p", str(self.port), "-k", str(self.folder), "-c", "listen_addresses=127.0.0.1"]
+        self.process = subprocess.Popen(
+            [self.programs / "postgres", "-D", self.folder / "data", *options, "-c", "max_connections=300"],
+            stdout=log,
+            stderr=log,
+            user=self.user,
+            cwd=self.folder,
+        )
+        log.close()
+        until(self._ready, f"Postgres (see {self.folder}/log)")
+
+    def stop(self) -> None:
+        """Stop it at once: connections break, and it recovers from its log when started again."""
+        assert self.process
+        self.process.send_signal(signal.SIGQUIT)
+        self.process.wait(WAIT)
+
+    def database(self, name: str) -> str:
+        """A new, empty database; returns its URL."""
+        self._run("createdb", "-h", "127.0.0.1", "-p", str(self.port), "-U", "limner", name)
+        return f"postgresql://limner@127.0.0.1:{self.port}/{name}"
+
+    def close(self) -> None:
+        """Stop it and remove what it stored."""
+        if self.process and self.process.poll() is None:
+            self.stop()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _ready(self) -> bool:
+        assert self.process
+        assert self.process.poll() is None, (self.folder / "log").read_text()[-2000:]
+        asked = [self.programs / "pg_isready", "-q", "-h", "127.0.0.1", "-p", str(self.port)]
+        return subprocess.run(asked, check=False).returncode == 0
+
+    def _run(self, program: str, *arguments: str) -> None:
+        subprocess.run(
+            [self.programs / program, *arguments], check=True, capture_output=True, user=self.user, cwd=self.folder
+        )

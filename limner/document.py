@@ -129,6 +129,8 @@ class Illustration(Value):
     """px, of the file."""
     height: int
     """px, of the file."""
+    crop: tuple[float, float, float, float] | None = None
+    """Left, top, width and height of the part that is shown, as fractions of the image; None shows all of it."""
     file: str = ""
     """Where the export put it, relative to article.json; empty until exported."""
 
@@ -208,6 +210,8 @@ class Article(Value):
     body: tuple[Block, ...] = ()
     illustrations: tuple[Illustration, ...] = ()
     selections: tuple[Selection, ...] = ()
+    locked: tuple[str, ...] = ()
+    """Ids of blocks and illustrations that nothing may change."""
     notes: tuple[str, ...] = ()
     """What a reader of the result should know: every fallback, one line each."""
     made_with: dict[str, Any] = {}

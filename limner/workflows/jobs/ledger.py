@@ -513,7 +513,9 @@ class Ledger:
             there = select(calls.c.id).where(calls.c.job == lease.job, calls.c.once == once)
             if c.execute(there).first() is not None:
                 return
-            fresh = update(jobs).where(held(lease)).values(spent=jobs.c.spent + usage.total)
+            # A new answer is progress: what kills its worker again after this gets no further, and makes none.
+            further = {"crashes": 0} if answer is not None else {}
+            fresh = update(jobs).where(held(lease)).values(spent=jobs.c.spent + usage.total, **further)
             mine = c.execute(fresh).rowcount == 1
             if not mine:
                 late = update(jobs).where(jobs.c.id == lease.job).values(spent=jobs.c.spent + usage.total)
@@ -741,7 +743,8 @@ class Ledger:
     def webhook_sent(self, job: str) -> None:
         """The webhook was taken."""
         with self.database.write() as c:
-            c.execute(update(jobs).where(jobs.c.id == job).values(webhook_state="sent", webhook_error=""))
+            due = and_(jobs.c.id == job, jobs.c.webhook_state == "due")  # not if the job was retried meanwhile
+            c.execute(update(jobs).where(due).values(webhook_state="sent", webhook_error=""))
             self._count(c, ("webhooks", {"result": "sent"}, 1))
 
     def webhook_failed(self, job: str, why: str, again_in: float | None) -> None:
@@ -750,7 +753,8 @@ class Ledger:
         wait = {} if again_in is None else {"webhook_next": now() + again_in}
         fields = {"webhook_state": state, "webhook_error": why[:300], "webhook_tries": jobs.c.webhook_tries + 1}
         with self.database.write() as c:
-            c.execute(update(jobs).where(jobs.c.id == job).values(**fields, **wait))
+            due = and_(jobs.c.id == job, jobs.c.webhook_state == "due")
+            c.execute(update(jobs).where(due).values(**fields, **wait))
             self._count(c, ("webhooks", {"result": "failed" if again_in is None else "retried"}, 1))
 
     def webhook_tries(self, job: str) -> int:

@@ -212,6 +212,31 @@ def test_crashes_with_progress_between_do_not_add_up(ledger: Ledger) -> None:
     assert ledger.job(job.id).state == "queued"
 
 
+def test_a_new_answer_is_progress_and_one_that_broke_off_is_none(ledger: Ledger) -> None:
+    [long, stuck] = submitted(ledger, "Honey", "Wax")
+    for n in range(6):
+        for job, answer in ((long, f"answer {n}"), (stuck, None)):
+            lease = ledger.take(job.id, "dead")
+            if lease is not None:  # the other one is set aside by and by
+                ledger.keep(lease, "write", "writer", f"call {n}", answer, Usage(1, 5, 5), 1)
+        ledger.sweep(lambda worker: worker == "dead")
+    assert ledger.job(long.id).state == "queued"
+    assert (ledger.job(stuck.id).state, ledger.job(stuck.id).attempt) == ("set_aside", 3)
+
+
+def test_a_webhook_that_was_sent_before_a_retry_does_not_count_after_it(ledger: Ledger) -> None:
+    hook = {"url": "https://example.com/hook", "secret": "whsec_" + "A" * 32}
+    ((job, _),) = ledger.submit("ann", [Order("Honey", {"brief": "Honey"}, webhook=hook)])
+    ledger.fail(taken(ledger, job.id), "no such model")
+    assert [found.id for found, _ in ledger.due_webhooks()] == [job.id]
+    ledger.retry(job.id)
+    ledger.webhook_sent(job.id)
+    ledger.webhook_failed(job.id, "500", 0)
+    assert ledger.job(job.id).webhook_state is None
+    ledger.finish(taken(ledger, job.id), ARTICLE)
+    assert ledger.job(job.id).webhook_state == "due"
+
+
 def test_an_event_is_there_once_however_often_it_is_written(ledger: Ledger) -> None:
     [job] = submitted(ledger, "Honey")
     lease = taken(ledger, job.id)

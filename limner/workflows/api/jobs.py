@@ -39,6 +39,15 @@ Key = Annotated[
         examples=["4f8b2c1e-honey"],
     ),
 ]
+Trace = Annotated[
+    str | None,
+    Header(
+        alias="traceparent",
+        description="The caller's W3C trace context; the job's trace then belongs to it.",
+        max_length=200,
+        examples=["00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"],
+    ),
+]
 Limit = Annotated[int, Query(ge=1, le=200, description="Jobs on a page.")]
 Cursor = Annotated[str | None, Query(alias="cursor", max_length=300, description="`next` of the page before.")]
 BatchId = Annotated[str, Path(max_length=80, pattern=NO_CONTROL, description="Id of a batch.")]
@@ -58,9 +67,16 @@ def _submitted(model: type[JobView] | type[Batch]) -> dict[int | str, dict[str, 
 
 
 @routes.post("/jobs", summary="Submit a job", status_code=201, responses=_submitted(JobView))
-def submit(has: Has, asker: Asker, request: JobRequest, response: Response, idempotency_key: Key = None) -> JobView:
+def submit(
+    has: Has,
+    asker: Asker,
+    request: JobRequest,
+    response: Response,
+    idempotency_key: Key = None,
+    trace: Trace = None,
+) -> JobView:
     """An article for a brief, or images for a draft. Answers at once; its `links` say where to watch it."""
-    ((job, new),) = has.jobs.submit([request], asker, keys=[idempotency_key])
+    ((job, new),) = has.jobs.submit([request], asker, keys=[idempotency_key], trace=trace)
     made = _view(has, job)
     response.status_code = 201 if new else 200
     response.headers["Location"] = made.links.self
@@ -69,12 +85,17 @@ def submit(has: Has, asker: Asker, request: JobRequest, response: Response, idem
 
 @routes.post("/batches", summary="Submit many jobs", status_code=201, responses=_submitted(Batch))
 def submit_batch(
-    has: Has, asker: Asker, request: BatchRequest, response: Response, idempotency_key: Key = None
+    has: Has,
+    asker: Asker,
+    request: BatchRequest,
+    response: Response,
+    idempotency_key: Key = None,
+    trace: Trace = None,
 ) -> Batch:
     """At most 1000 jobs, taken all or none. The key stands for so many jobs in this order."""
     count = len(request.jobs)
     keys = [idempotency_key and f"{idempotency_key}#{n}/{count}" for n in range(count)]
-    made = has.jobs.submit(request.jobs, asker, keys=keys, batch=True)
+    made = has.jobs.submit(request.jobs, asker, keys=keys, batch=True, trace=trace)
     batch = str(made[0][0].batch)
     response.status_code = 201 if any(new for _, new in made) else 200
     response.headers["Location"] = f"/v1/batches/{batch}"

@@ -50,11 +50,12 @@ class Jobs:
         *,
         keys: Sequence[str | None] = (),
         batch: bool = False,
-        traces: Sequence[str | None] = (),
+        trace: str | None = None,
     ) -> list[tuple[Job, bool]]:
         """Accept jobs, all of them or none, and ring for them: (job, whether it is new) in the order of `requests`.
 
         keys: an idempotency key for each; the same key gives the same job. batch: they get a batch's name in common.
+        trace: the caller's W3C traceparent, which the jobs' traces then belong to.
         Raises BadInput, LibraryMissing, LimitReached, JobConflict, LedgerError.
         """
         owner = owner or self.owners.get(LOCAL)
@@ -70,7 +71,7 @@ class Jobs:
                 check_url(request.webhook.url, inside)
                 signing_key(request.webhook.secret)
         keys = [*keys, *[None] * (len(requests) - len(keys))]
-        traces = [*traces, *(new_trace() for _ in requests[len(traces) :])]
+        traces = [new_trace(trace) for _ in requests]
         orders = [r.order(idempotency_key=k, trace=t) for r, k, t in zip(requests, keys, traces, strict=True)]
         made = self.ledger.submit(owner.name, orders, f"batch-{secrets.token_hex(6)}" if batch else None)
         self.bell.ring_all((job.id, job.queue) for job, new in made if new)

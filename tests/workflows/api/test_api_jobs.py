@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
 from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
 from lives import BRIEF, bearer, finish, say, submit, take
 
+from limner.settings import Settings
+from limner.workflows import observe
 from limner.workflows.jobs.ledger import News
 from limner.workflows.jobs.service import Jobs
 
@@ -25,6 +29,33 @@ def test_a_job_is_accepted_and_shown(client: TestClient) -> None:
     assert shown["request"]["brief"] == BRIEF["brief"]
     assert shown["request"]["images"] == 3
     assert shown["links"]["article"] is None
+
+
+class Collector(BaseHTTPRequestHandler):
+    """Takes spans, and forgets them."""
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.send_response(200)
+        self.end_headers()
+
+    def log_message(self, *_: Any) -> None:
+        """Nothing."""
+
+
+def test_a_job_belongs_to_the_trace_of_its_caller(client: TestClient, jobs: Jobs) -> None:
+    headers = {"traceparent": f"00-{'ab' * 16}-{'cd' * 8}-01"}
+    with ThreadingHTTPServer(("127.0.0.1", 0), Collector) as server:
+        Thread(target=server.serve_forever).start()
+        assert observe.set_up_tracing(Settings(otlp_endpoint=f"http://127.0.0.1:{server.server_port}"))
+        job = client.post("/v1/jobs", json=BRIEF, headers=headers).json()["id"]
+        batch = client.post("/v1/batches", json={"jobs": [BRIEF]}, headers=headers).json()["jobs"][0]["id"]
+        observe.set_up_tracing(Settings(otlp_endpoint=""))
+        server.shutdown()
+    for name in (job, batch):
+        lease = take(jobs, name)
+        assert lease.trace is not None
+        assert lease.trace.split("-")[1] == "ab" * 16
 
 
 def test_the_secret_of_a_webhook_is_not_told_again(client: TestClient) -> None:

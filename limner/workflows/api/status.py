@@ -7,10 +7,12 @@ from fastapi.responses import PlainTextResponse
 from pydantic import ConfigDict
 
 import limner
+from limner.errors import NotAllowed
 from limner.workflows.api import metrics
 from limner.workflows.api.parts import Asker, Has
 from limner.workflows.api.problems import documented
 from limner.workflows.api.views import View
+from limner.workflows.jobs.owners import LOCAL
 
 routes = APIRouter(tags=["status"])
 
@@ -101,6 +103,8 @@ def me(has: Has, asker: Asker) -> Me:
         200: {"description": "Text format 0.0.4.", "content": {"text/plain": {"schema": {"type": "string"}}}},
     },
 )
-def get_metrics(has: Has) -> Response:
-    """What all processes together have counted, from the database; a gauge of this one's watchers."""
+def get_metrics(has: Has, asker: Asker) -> Response:
+    """What all processes together have counted, of all owners; so where there are tokens, it takes LIMNER_TOKEN's."""
+    if asker.name != LOCAL:
+        raise NotAllowed("Metrics tell of all owners: ask with the token that LIMNER_TOKEN holds.")
     return Response(metrics.exposition(has.jobs.ledger, has.hub.watchers), media_type=metrics.MEDIA)

@@ -34,6 +34,12 @@ def test_health_names_what_is_there(client: TestClient, jobs: Jobs) -> None:
     assert "here" not in client.get("/health").text
 
 
+def test_metrics_are_not_for_tenants(client: TestClient, tokens: dict[str, str]) -> None:
+    answer = client.get("/metrics", headers=bearer(tokens["alice"]))
+    assert answer.status_code == 401
+    assert "LIMNER_TOKEN" in answer.json()["detail"]
+
+
 def test_metrics_are_what_was_counted(client: TestClient, jobs: Jobs) -> None:
     lease = take(jobs, submit(client))
     for n, seconds in enumerate((0.2, 0.2, 7, 1e6)):

@@ -5,7 +5,8 @@
     limner.export(article, "honey")
 
 `compose` writes and illustrates, `illustrate` leaves a finished text as it is and adds images, `build_graph` gives the
-LangGraph behind both, `Jobs` submits to workers. Importing limner starts nothing and reads nothing.
+LangGraph behind both, `toolbox` gives tools to other agents, `Jobs` submits to workers. Importing limner starts nothing
+and reads nothing.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from limner.workflows.jobs.request import JobRequest
     from limner.workflows.jobs.service import Jobs
     from limner.workflows.run import build_context, build_graph, compose, export, illustrate
+    from limner.workflows.toolbox import Tenant, toolbox
 
 _HOMES = {
     "limner.document": ("Article", "Brief", "Candidate", "Illustration", "Selection", "Spot"),
@@ -32,6 +34,7 @@ _HOMES = {
     "limner.workflows.jobs.request": ("JobRequest",),
     "limner.workflows.jobs.service": ("Jobs",),
     "limner.workflows.run": ("build_context", "build_graph", "compose", "export", "illustrate"),
+    "limner.workflows.toolbox": ("Tenant", "toolbox"),
 }
 _WHERE = {name: home for home, names in _HOMES.items() for name in names}
 
@@ -41,6 +44,7 @@ __all__ = [  # noqa: RUF022 - in the order a reader meets them
     "export",
     "build_graph",
     "build_context",
+    "toolbox",
     "Article",
     "Brief",
     "Candidate",
@@ -52,6 +56,7 @@ __all__ = [  # noqa: RUF022 - in the order a reader meets them
     "Selection",
     "Settings",
     "Spot",
+    "Tenant",
     "__version__",
 ]
 

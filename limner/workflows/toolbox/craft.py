@@ -1,0 +1,366 @@
+"""What the tools do, as functions: a text that a model reads, and a value for the program.
+
+A `Craft` belongs to one tenant for one call. With `jobs`, articles are jobs of the installation and composing is left
+to its workers; without, they are made here and now and kept on the desk.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from limner.agents.ask import Meter
+from limner.document import Article, Candidate, Selection, Spot
+from limner.errors import BadInput, JobUnknown, LibraryMissing, UnreadableReply
+from limner.workflows.compose import build_graph
+from limner.workflows.context import Context
+from limner.workflows.run import Images, make_brief, open_library, run
+from limner.workflows.toolbox.desk import Desk, Version, Work
+from limner.workflows.toolbox.words import QUOTED, found, numbered, outline, quoted
+
+if TYPE_CHECKING:
+    from limner.tools.library import Library
+    from limner.workflows.jobs.owners import Owner
+    from limner.workflows.jobs.service import Jobs
+    from limner.workflows.state import Event
+
+LONGEST_WAIT = 60  # seconds that a model may wait for a job in one call: its own callers have timeouts too
+
+
+@dataclass(frozen=True)
+class Tenant:
+    """For whom a tool is called."""
+
+    owner: str = "local"
+    """Whose articles these are; one owner never sees another's."""
+    libraries: tuple[str, ...] | None = None
+    """Names of the libraries to use instead of those the toolbox was made with."""
+    max_tokens: int | None = None
+    """Tokens that this owner may spend while this process runs. With jobs: in each job, beside the ledger's limits."""
+
+
+class Told(NamedTuple):
+    """What came of it."""
+
+    says: str
+    """For the model."""
+    value: Any
+    """For the program: an Article, Candidates, paths …"""
+
+
+@dataclass
+class Shared(Meter):
+    """Counts one call's tokens, and those of all calls of its tenant."""
+
+    whole: Meter = field(default_factory=Meter)
+
+    def allow(self, prompt: int, completion: int) -> None:
+        """Raises BudgetReached if the tenant's budget does not allow this call."""
+        self.whole.allow(prompt, completion)
+
+    def count(self, role: str, prompt: int, completion: int, cached: int = 0, estimated: bool = False) -> None:
+        """Add one call's tokens to both."""
+        super().count(role, prompt, completion, cached, estimated)
+        self.whole.count(role, prompt, completion, cached, estimated)
+
+
+@dataclass
+class Shop:
+    """What all calls share: the parts of limner, the articles, who may spend how much."""
+
+    context: Context
+    jobs: Jobs | None = None
+    folder: Path | None = None
+    """Where exports go; None is `exports` in limner's home."""
+    _meters: dict[str, Meter] = field(default_factory=dict)
+    _opened: dict[str, Library] = field(default_factory=dict)
+    _lock: threading.RLock = field(default_factory=threading.RLock)
+
+    def craft(self, tenant: Tenant, on_event: Callable[[Event], None] | None = None) -> Craft:
+        """The tools of one tenant. Raises LibraryMissing for a library that is not theirs."""
+        with self._lock:
+            whole = self._meters.setdefault(tenant.owner, Meter())
+            whole.budget = tenant.max_tokens
+            context = self.context.again(meter=Shared(whole=whole), memory=None, enter=lambda _step: None)
+            if tenant.libraries is not None:
+                context.libraries = [self._open(name) for name in tenant.libraries]
+        return Craft(self, context, tenant, on_event)
+
+    def _open(self, name: str) -> Library:
+        from limner.tools.library import libraries
+
+        # By name alone: a tenant's library may not be a path, which would be indexed on the spot.
+        if name != "starter" and name not in libraries(self.context.settings.home):
+            raise LibraryMissing(f"There is no library {name[:64]!r}. `limner library list` shows them.")
+        if name not in self._opened:
+            self._opened[name] = open_library(self.context, name)
+        return self._opened[name]
+
+
+@dataclass
+class Craft:
+    """The nine tools, for one tenant."""
+
+    shop: Shop
+    context: Context
+    tenant: Tenant
+    on_event: Callable[[Event], None] | None = None
+
+    @property
+    def desk(self) -> Desk:
+        return Desk(self.context.settings.home, self.tenant.owner)
+
+    @property
+    def owner(self) -> Owner:
+        """Who this is to the ledger."""
+        assert self.shop.jobs
+        owner = self.shop.jobs.owners.get(self.tenant.owner)
+        if self.tenant.libraries is not None:  # the product says which: never more than the ledger allows
+            allowed = tuple(name for name in self.tenant.libraries if owner.may_use(name))
+            owner = replace(owner, libraries=allowed)
+        return owner
+
+    # -- whole articles
+
+    def compose(self, brief: str, images: Images = "auto", language: str | None = None, wait_seconds: int = 0) -> Told:
+        """Write and illustrate; with jobs, submit it and come back at once with its id."""
+        if self.shop.jobs is not None:
+            return self._submit(brief, images, language, wait_seconds)
+        made = make_brief(brief, images=images, language=language)
+        if self.on_event is None:  # within somebody's graph: its events pass through, its questions surface there
+            article = build_graph(self.context).invoke({"brief": made})["article"]  # type: ignore[typeddict-item]
+        else:
+            article = run(self.context, {"brief": made}, on_event=self.on_event)
+        work = Work(brief=made, article=article, selections=article.selections, what="composed")
+        return self._made(self.desk.begin(work))
+
+    def _submit(self, brief: str, images: Images, language: str | None, wait: int) -> Told:
+        from limner.workflows.jobs.request import JobRequest
+
+        assert self.shop.jobs
+        make_brief(brief, images=images, language=language)  # says what is wrong with it in one line
+        names = list(self.tenant.libraries or [library.name for library in self.context.libraries])
+        request = JobRequest(
+            brief=brief, images=images, language=language, library=names, max_tokens=self.tenant.max_tokens
+        )
+        ((job, _new),) = self.shop.jobs.submit([request], self.owner)
+        if wait:
+            return self.get(job.id, wait_seconds=wait)
+        says = (
+            f"Accepted as article {job.id}; it is being written and this takes a while. Tell the user that it is on "
+            f"its way. get_article with article={job.id} shows how far it is, and the article once it is done."
+        )
+        return Told(says, {"article": job.id, "state": job.state})
+
+    def revise(self, article: str, instruction: str) -> Told:
+        """Change an article as it is told; locked parts stay."""
+        from limner.tools.edit import Instruct
+
+        if self.shop.jobs is not None and self._is_job(article):
+            return self._revise_job(article, instruction)
+        from limner.tools.editing import edited
+        from limner.workflows.revise import propose
+
+        version = self.desk.latest(article)
+        old = version.work.article
+        proposal = propose(self.context, old, Instruct(text=_text(instruction)), version.work.brief)
+        if not proposal.edits:
+            return Told(f"Nothing was changed. {quoted(proposal.says, 500)}", old)
+        new = edited(old, proposal.edits, self.image_of)
+        after = self.desk.go_on(version, article=new, what=instruction[:200])
+        return self._made(after, f"Changed: {quoted(proposal.says, 500)}\n")
+
+    def _revise_job(self, job: str, instruction: str) -> Told:
+        from limner.tools.edit import Instruct
+        from limner.workflows.jobs.revise import Revisions
+
+        assert self.shop.jobs
+        revisions = Revisions(self.shop.jobs)
+        head = revisions.show(job, self.tenant.owner).number
+        proposal = revisions.propose(job, Instruct(text=_text(instruction)), head, self.tenant.owner)
+        article = self.shop.jobs.article(job, self.tenant.owner)
+        if not proposal.edits:
+            return Told(f"Nothing was changed. {quoted(proposal.says, 500)}", article)
+        revisions.edit(job, proposal.edits, head, self.tenant.owner, what=instruction[:200])
+        article = self.shop.jobs.article(job, self.tenant.owner)
+        return Told(f"Changed: {quoted(proposal.says, 500)}\n{self._shown(job, article)}", article)
+
+    def get(self, article: str, start: int = 1, wait_seconds: int = 0) -> Told:
+        """An article block by block; of one that is not done, how far it is."""
+        if self.shop.jobs is not None and self._is_job(article):
+            job = self._waited(article, min(wait_seconds, LONGEST_WAIT))
+            if job.state != "done":
+                from limner.workflows.jobs.progress import progress
+
+                line = progress(job, self.context.settings.stuck)
+                return Told(f"Article {job.id} is {job.state.replace('_', ' ')}: {quoted(line, 500)}", None)
+            found = self.shop.jobs.article(article, self.tenant.owner)
+            return Told(self._shown(article, found, start), found)
+        version = self.desk.latest(article)
+        return Told(self._shown(version.name, version.work.article, start), version.work.article)
+
+    def export(self, article: str, format: str = "html") -> Told:
+        """Write an article's files into the export folder."""
+        from limner.tools.export import fresh_folder, write_article
+
+        kept, found = self._article(article)
+        parent = self.shop.folder or self.context.settings.home / "exports"
+        parent = parent / self.desk.folder.name if self.tenant.owner != "local" else parent
+        parent.mkdir(parents=True, exist_ok=True)
+        holder = self.holding(found)
+        written = write_article(found, fresh_folder(parent, found.title), holder.image, (format,))
+        paths = [str(path) for path in written.files.values()]
+        return Told(f"Article {kept} is written to {', '.join(map(quoted, paths))}.", paths)
+
+    # -- the four steps
+
+    def write(self, brief: str, language: str | None = None) -> Told:
+        """The text alone."""
+        made = make_brief(brief, language=language)
+        article = self.context.write(made, self._telling("write"))
+        version = self.desk.begin(Work(brief=made, article=article, what="written"))
+        return self._made(version)
+
+    def spot(self, article: str, images: Images = "auto") -> Told:
+        """Where images belong, and what each should show."""
+        version = self.desk.latest(article)
+        brief = version.work.brief.model_copy(update={"images": images})
+        text = version.work.article
+        try:
+            spots = self.context.spot(text, brief) if images != 0 and text.paragraphs else []
+        except UnreadableReply:
+            spots = self.context.spot_from_text(text)
+        self.desk.go_on(version, brief=brief, spots=tuple(spots), candidates=None, selections=None, what="spotted")
+        lines = [f"{s.id} after [{s.after}]: {quoted(s.caption)}" for s in spots]
+        head = f"{len(spots)} places for images in article {article}. retrieve comes next."
+        return Told("\n".join([head, *lines, QUOTED]), spots)
+
+    def retrieve(self, article: str, shown: int = 3) -> Told:
+        """Candidates of the library for every spot."""
+        version = self.desk.latest(article)
+        spots = _needed(version.work.spots, article, "places for images", "spot")
+        got = {k: tuple(v) for k, v in self.context.retrieve(spots, version.work.brief).items()}
+        self.desk.go_on(version, candidates=got, what="retrieved")
+        lines = []
+        for spot in spots:
+            lines.append(f"{spot.id}: {quoted(spot.search)}")
+            lines += [f"  {line}" for line in found(got.get(spot.id, ())[:shown])]
+        return Told("\n".join([f"Candidates for article {article}. select comes next.", *lines, QUOTED]), got)
+
+    def select(self, article: str) -> Told:
+        """One image or none for every spot, and the best set of them in the article."""
+        from limner.tools.arrange import arrange, shortfall
+        from limner.tools.illustrate import illustrated
+
+        version = self.desk.latest(article)
+        work = version.work
+        spots = _needed(work.spots, article, "places for images", "spot")
+        got = work.candidates
+        if got is None:
+            raise BadInput(f"The article {article} has no candidates yet. Call retrieve first.")
+        selections = self._selections(work, spots, got)
+        kept, why = arrange(work.article, selections, work.brief.images)
+        new = illustrated(work.article, selections, kept, why).noted(shortfall(selections, work.brief.images, kept))
+        new = new.model_copy(update={"made_with": {**new.made_with, **self.context.provenance(work.brief)}})
+        return self._made(self.desk.go_on(version, article=new, selections=tuple(selections), what="illustrated"))
+
+    def _selections(self, work: Work, spots: Sequence[Spot], got: Mapping[str, Sequence[Candidate]]) -> list[Selection]:
+        if not self.context.judges():
+            return [Selection(spot=s, candidates=tuple(got.get(s.id, ())), by="similarity") for s in spots]
+        done: list[Selection] = []
+        for spot in spots:
+            chosen = [(s.spot, c) for s in done for c in s.candidates if c.image_id == s.choice]
+            done.append(self.context.select(work.article, spot, got.get(spot.id, ()), chosen, work.brief))
+            if self.on_event:
+                self.on_event({"kind": "step", "step": "select", "done": len(done), "of": len(spots)})
+        return done
+
+    # -- images
+
+    def search(self, query: str, count: int = 6) -> Told:
+        """Images that show what a line says."""
+        from limner.tools.retrieve import retrieve
+
+        wanted = _text(query)[:500]
+        spot = Spot(id="search", after="", caption=wanted, search=wanted)
+        got = retrieve(self.context.libraries, [spot], count)["search"]
+        lines = found(got)
+        return Told("\n".join([f"{len(got)} images, best first:", *lines, QUOTED]), got)
+
+    # -- inside
+
+    def image_of(self, library: str, image_id: str) -> Any:
+        """A library's record of an image that this tenant may use. Raises LibraryError."""
+        for held in self.context.libraries:
+            if held.name == library:
+                return held.record(image_id)
+        raise LibraryMissing(f"There is no library {library[:64]!r} for you. Use an image of the search's results.")
+
+    def holding(self, article: Article) -> Context:
+        """A context that finds the images of an article: they may be of other libraries than those used now."""
+        names = {i.library for i in article.illustrations if i.library}
+        there = {library.name for library in self.context.libraries}
+        with self.shop._lock:
+            more = [self.shop._open(name) for name in sorted(names - there)]
+        if not more:
+            return self.context
+        context = self.context.again(meter=self.context.meter, memory=None, enter=lambda _step: None)
+        context.libraries = [*self.context.libraries, *more]
+        return context
+
+    def _article(self, name: str) -> tuple[str, Article]:
+        if self.shop.jobs is not None and self._is_job(name):
+            return name, self.shop.jobs.article(name, self.tenant.owner)
+        version = self.desk.latest(name)
+        return version.name, version.work.article
+
+    def _is_job(self, name: str) -> bool:
+        assert self.shop.jobs
+        try:
+            self.shop.jobs.ledger.job(name, self.tenant.owner)
+        except JobUnknown:
+            return False
+        return True
+
+    def _waited(self, name: str, seconds: float) -> Any:
+        """The job, once it has ended or the seconds are over."""
+        import time
+
+        assert self.shop.jobs
+        end = time.monotonic() + seconds
+        while True:
+            job = self.shop.jobs.ledger.job(name, self.tenant.owner)
+            if job.ended or job.state == "waiting" or time.monotonic() >= end:
+                return job
+            time.sleep(0.2)
+
+    def _made(self, version: Version, before: str = "") -> Told:
+        return Told(before + self._shown(version.name, version.work.article), version.work.article)
+
+    def _shown(self, name: str, article: Article, start: int = 1) -> str:
+        notes = [f"Note: {quoted(note, 400)}" for note in article.notes]
+        return "\n".join([f"Article {name}: {outline(article)}.", numbered(article, start), *notes, QUOTED])
+
+    def _telling(self, step: str) -> Callable[[str], None]:
+        if self.on_event is None:
+            return lambda _text: None
+        on_event = self.on_event
+        return lambda text: on_event({"kind": "text", "step": step, "text": text})
+
+
+def _needed(spots: tuple[Spot, ...] | None, article: str, what: str, tool: str) -> tuple[Spot, ...]:
+    if spots is None:
+        raise BadInput(f"The article {article} has no {what} yet. Call {tool} first.")
+    return spots
+
+
+def _text(words: str) -> str:
+    from limner.workflows.run import printable
+
+    text = printable(words).strip()
+    if not text:
+        raise BadInput("Nothing was said. Put what is wanted into words.")
+    return text

@@ -1,0 +1,113 @@
+"""Articles that tools work on, between one call and the next: a folder per owner, a file per version.
+
+A model cannot hand a whole article from one tool to the next, so it hands a name. What stands behind the name is kept
+in `home/desk`, so that it outlives the process. A version is written once and never changed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import shutil
+import tempfile
+from pathlib import Path
+from typing import NamedTuple
+
+from pydantic import ValidationError
+
+from limner.document import Article, Brief, Candidate, Selection, Spot, Value
+from limner.errors import BadInput, JobConflict, JobUnknown
+from limner.workflows.run import new_job
+
+_NAME = re.compile(r"[^\W_][\w-]{0,79}")
+
+
+class Work(Value):
+    """An article and what was made for it so far; the keys are those of `ComposeState`."""
+
+    brief: Brief
+    article: Article
+    spots: tuple[Spot, ...] | None = None
+    candidates: dict[str, tuple[Candidate, ...]] | None = None
+    selections: tuple[Selection, ...] | None = None
+    what: str = ""
+    """What this version came of; one line."""
+
+
+class Version(NamedTuple):
+    """A work, and where it stands."""
+
+    name: str
+    number: int
+    """From 1."""
+    work: Work
+
+
+class Desk:
+    """The works of one owner. Safe to use from threads and processes."""
+
+    def __init__(self, home: Path, owner: str) -> None:
+        # An owner's name may be anything that a product calls its customers: it never becomes a path.
+        self.folder = home / "desk" / hashlib.sha256(owner.encode()).hexdigest()[:24]
+
+    def begin(self, work: Work) -> Version:
+        """Keep a new work under a name of its own."""
+        name = new_job(work.article.title or work.brief.text[:60])
+        self._put(name, 1, work)
+        return Version(name, 1, work)
+
+    def latest(self, name: str) -> Version:
+        """A work as it is now. Raises JobUnknown, naming the latest ones."""
+        numbers = self._numbers(name)
+        if not numbers:
+            names = ", ".join(self.names()[:5]) or "none yet"
+            raise JobUnknown(f"There is no article {name[:80]!r}. Use the id of one of yours: {names}.")
+        return Version(name, numbers[-1], self._get(name, numbers[-1]))
+
+    def go_on(self, version: Version, **changes: object) -> Version:
+        """The next version. Raises JobConflict if there is one already: somebody else changed it meanwhile."""
+        work = version.work.model_copy(update=changes)
+        self._put(version.name, version.number + 1, work)
+        return Version(version.name, version.number + 1, work)
+
+    def before(self, version: Version) -> Version:
+        """The version before. Raises JobConflict for the first."""
+        if version.number == 1:
+            raise JobConflict(f"The article {version.name} is in its first version: there is nothing to undo.")
+        return Version(version.name, version.number - 1, self._get(version.name, version.number - 1))
+
+    def names(self) -> list[str]:
+        """All works, the last touched first."""
+        if not self.folder.is_dir():
+            return []
+        folders = [f for f in self.folder.iterdir() if f.is_dir()]
+        return [f.name for f in sorted(folders, key=lambda f: f.stat().st_mtime, reverse=True)]
+
+    def forget(self, name: str) -> None:
+        """Delete a work. Raises JobUnknown."""
+        self.latest(name)
+        shutil.rmtree(self.folder / name)
+
+    def _numbers(self, name: str) -> list[int]:
+        if not _NAME.fullmatch(name):  # it comes from a model
+            return []
+        return sorted(int(f.stem) for f in (self.folder / name).glob("*.json"))
+
+    def _get(self, name: str, number: int) -> Work:
+        try:
+            return Work.model_validate_json((self.folder / name / f"{number}.json").read_bytes())
+        except (OSError, ValidationError) as e:
+            raise BadInput(f"Version {number} of the article {name} cannot be read. Compose it again.") from e
+
+    def _put(self, name: str, number: int, work: Work) -> None:
+        folder = self.folder / name
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=folder, suffix=".part", delete=False) as file:
+            file.write(work.model_dump_json().encode())
+        try:
+            os.link(file.name, folder / f"{number}.json")  # unlike a rename, it fails where the name is taken
+        except FileExistsError as e:
+            raise JobConflict(f"Somebody changed the article {name} meanwhile. Get it again, then try again.") from e
+        finally:
+            os.unlink(file.name)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,6 +22,9 @@ from limner.settings import Settings
 
 HEAD = "0001"
 """The schema this version of limner works with: the newest file in migrations/versions."""
+log = logging.getLogger("limner.database")
+
+START = 60  # seconds that a service waits for its database before it gives up
 BUSY = 30  # seconds to wait for another writer of a SQLite file
 _LOCK = 7205759403792793  # Postgres advisory lock while the schema is brought up to date; any number of our own
 
@@ -105,6 +110,30 @@ def _begin_sqlite(connection: Connection) -> None:
     # IMMEDIATE: wait for the other writer now. A transaction that reads first and writes later would fail instead.
     if not connection.get_execution_options().get("reading"):
         connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+
+def wait_until_there(database: Database, seconds: float = START) -> None:
+    """A service and its Postgres may start in any order, and both again after an outage.
+
+    Raises LedgerError when the time is over, and at once for what waiting does not change, e.g. a wrong password.
+    """
+    end = time.monotonic() + seconds
+    while not database.sqlite:
+        try:
+            with database.read():
+                return
+        except LedgerError as e:
+            if _final(str(e)) or time.monotonic() > end:
+                raise
+            log.warning("%s Waiting for it.", e)
+            time.sleep(min(2, seconds))
+
+
+def _final(reason: str) -> bool:
+    """Whether Postgres answered and said no, other than for the time being."""
+    return "FATAL" in reason and not any(
+        passing in reason for passing in ("starting up", "shutting down", "recovery mode", "too many", "reserved")
+    )
 
 
 @contextmanager

@@ -17,6 +17,7 @@ from typing import Any
 from limner.errors import BadInput
 from limner.settings import Settings
 from limner.workflows.jobs.broker import Valkey, _die_with_parent
+from limner.workflows.jobs.database import Database, database_url, wait_until_there
 from limner.workflows.jobs.service import Jobs
 
 log = logging.getLogger("limner.up")
@@ -27,6 +28,7 @@ GRACE = 30  # seconds for a worker to stop at the next boundary of its jobs
 def up(settings: Settings, say: Callable[[str], None]) -> None:
     """Run everything until SIGTERM or Ctrl-C. Raises LimnerError for what keeps it from starting."""
     with ExitStack() as parts:
+        wait_until_there(Database(database_url(settings)))
         jobs = parts.enter_context(contextlib.closing(Jobs(settings)))
         listening = parts.enter_context(_listening(settings, jobs))
         valkey = None
@@ -49,6 +51,7 @@ def up(settings: Settings, say: Callable[[str], None]) -> None:
 def api(settings: Settings, say: Callable[[str], None]) -> None:
     """Run the API alone until SIGTERM or Ctrl-C. Raises LimnerError for what keeps it from starting."""
     with ExitStack() as parts:
+        wait_until_there(Database(database_url(settings)))
         jobs = parts.enter_context(contextlib.closing(Jobs(settings)))
         listening = parts.enter_context(_listening(settings, jobs))
         ended = _signals()

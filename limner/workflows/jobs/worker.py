@@ -19,7 +19,7 @@ from celery import Celery, bootsteps, signals
 from limner.errors import LedgerError
 from limner.settings import Settings
 from limner.workflows.jobs import checkpoints, crash, process, sweeper
-from limner.workflows.jobs.database import Database, database_url, migrate
+from limner.workflows.jobs.database import Database, database_url, migrate, wait_until_there
 from limner.workflows.jobs.ledger import Ledger
 from limner.workflows.jobs.queue import QUEUES, WORK, Bell, make_app
 from limner.workflows.jobs.runner import Runner
@@ -36,10 +36,14 @@ class Worker:
     """One machine's share of the work."""
 
     def __init__(self, settings: Settings, *, concurrency: int | None = None) -> None:
-        """Brings the database up to date. concurrency: jobs at once, None as set. Raises LedgerError, BadInput."""
+        """Waits for the database and brings it up to date. concurrency: jobs at once, None as set.
+
+        Raises LedgerError, BadInput.
+        """
         self.settings = settings
         self.concurrency = concurrency or settings.workers or _fitting(settings)
         self.database = Database(database_url(settings))
+        wait_until_there(self.database)
         migrate(self.database)
         checkpoints.prepare(self.database)
         self.ledger = Ledger(self.database, lease=settings.lease, crashes=settings.crashes)

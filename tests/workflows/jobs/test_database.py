@@ -12,12 +12,13 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from orders import submitted
+from servers import Postgres, postgres_programs, until
 from sqlalchemy import text
 
 from limner.errors import BadInput, LedgerError
 from limner.settings import Settings
 from limner.workflows.jobs import database as module
-from limner.workflows.jobs.database import HEAD, Database, database_url, migrate
+from limner.workflows.jobs.database import HEAD, Database, database_url, migrate, wait_until_there
 from limner.workflows.jobs.ledger import Ledger
 from limner.workflows.jobs.schema import metadata
 
@@ -82,6 +83,32 @@ def test_nobody_answers_there() -> None:
         migrate(database)
     assert "pa55word" not in str(raised.value)
     database.close()
+
+
+def test_a_service_waits_for_its_database(caplog: pytest.LogCaptureFixture) -> None:
+    if postgres_programs() is None:
+        pytest.skip("Postgres is not installed: apt-get install postgresql")
+    with Postgres() as server, ThreadPoolExecutor(1) as pool:
+        server.stop()
+        there = Database(database_url(Settings(database_url=server.url)))  # type: ignore[arg-type]
+        waiting = pool.submit(wait_until_there, there)
+        until(lambda: "Waiting for it" in caplog.text, "a word that it waits")
+        server.start()
+        waiting.result(60)
+        there.close()
+        caplog.clear()
+        other = Database(database_url(Settings(database_url=f"{server.url}-not")))  # type: ignore[arg-type]
+        with pytest.raises(LedgerError, match="does not exist"):
+            wait_until_there(other)
+        assert "Waiting" not in caplog.text, "nothing would come of it"
+        other.close()
+
+
+def test_the_wait_for_a_database_ends() -> None:
+    nowhere = Database(database_url(Settings(database_url="postgresql://u@127.0.0.1:1/x")))  # type: ignore[arg-type]
+    with pytest.raises(LedgerError, match=r"Check DATABASE_URL"):
+        wait_until_there(nowhere, 0)
+    nowhere.close()
 
 
 def test_the_database_s_clock_counts(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -45,6 +45,10 @@ class Reference(Value):
     caption: str
 
 
+Point = Literal["outline", "draft", "spots", "images", "final"]
+"""A place where a composition may stop for a person."""
+
+
 class Brief(Value):
     """What the user asks for."""
 
@@ -58,6 +62,8 @@ class Brief(Value):
     """Makes the order of candidates, and sampling on servers that honour a seed, repeatable."""
     sources: tuple[Source, ...] = ()
     references: tuple[Reference, ...] = ()
+    review: tuple[Point, ...] = ()
+    """Where the composition waits for a person; none runs through."""
 
 
 # --- the article -------------------------------------------------------------------------------------------------

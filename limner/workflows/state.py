@@ -22,13 +22,24 @@ class ComposeState(TypedDict):
     """What the caller wants to find again on resume: library names, output folder, model. Not read by any node."""
     stopped: str
     """Why the graph ended early, "" or missing otherwise."""
+    outline: str
+    """What the article shall cover, as Markdown headings and lists; only where a person reviews it."""
+    answered: int
+    """How many answers of a person were taken."""
+    wanted: str
+    """What a person said instead of accepting; "" or missing where nothing is left to do."""
+    reviewing: str
+    """The review point that `wanted` was said at."""
+    said: str
+    """What came of it, for the next question; one line."""
 
 
 class Event(TypedDict, total=False):
     """What nodes send to `stream_mode="custom"`."""
 
     kind: str
-    """"text" while writing, "step" as a step advances, "note" for a fallback."""
+    """"text" while writing, "again" where a person or a model has changed the text (all of it follows), "step" as a
+    step advances, "note" for a fallback."""
     step: str
     text: str
     done: int

@@ -19,7 +19,7 @@ from typer.exceptions import TyperException
 
 from limner import __version__
 from limner.errors import BadInput, BudgetReached, ExportFailed, LimnerError
-from limner.workflows import cli_jobs
+from limner.workflows import cli_jobs, cli_mcp
 
 if TYPE_CHECKING:
     from limner.document import Article
@@ -392,6 +392,7 @@ def doctor(model: Model = None, model_url: ModelUrl = None) -> None:
 
 
 cli_jobs.register(app)
+cli_mcp.register(app)
 
 
 # --- options -------------------------------------------------------------------------------------------------------

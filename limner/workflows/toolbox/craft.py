@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from limner.agents.ask import Meter
-from limner.document import Article, Candidate, Selection, Spot
+from limner.document import Article, Brief, Candidate, Selection, Spot
 from limner.errors import BadInput, JobUnknown, LibraryMissing, UnreadableReply
 from limner.workflows.compose import build_graph
 from limner.workflows.context import Context
@@ -49,6 +49,8 @@ class Told(NamedTuple):
     """For the model."""
     value: Any
     """For the program: an Article, Candidates, paths …"""
+    article: str = ""
+    """Id of the article that it is about."""
 
 
 @dataclass
@@ -68,6 +70,23 @@ class Shared(Meter):
 
 
 @dataclass
+class Attended(Context):
+    """A context whose work ends once nobody waits for it any more: also while the writer writes."""
+
+    check: Callable[[], None] = field(default=lambda: None, repr=False)
+    """Raises what ends it."""
+
+    def write(self, brief: Brief, emit: Callable[[str], None]) -> Article:
+        """As `Context.write`."""
+
+        def heard(text: str) -> None:
+            self.check()
+            emit(text)
+
+        return super().write(brief, heard)
+
+
+@dataclass
 class Shop:
     """What all calls share: the parts of limner, the articles, who may spend how much."""
 
@@ -79,12 +98,30 @@ class Shop:
     _opened: dict[str, Library] = field(default_factory=dict)
     _lock: threading.RLock = field(default_factory=threading.RLock)
 
-    def craft(self, tenant: Tenant, on_event: Callable[[Event], None] | None = None) -> Craft:
-        """The tools of one tenant. Raises LibraryMissing for a library that is not theirs."""
+    def craft(
+        self,
+        tenant: Tenant,
+        on_event: Callable[[Event], None] | None = None,
+        check: Callable[[], None] = lambda: None,
+    ) -> Craft:
+        """The tools of one tenant. check: called often while a model works; what it raises ends the work.
+
+        Raises LibraryMissing for a library that is not there.
+        """
         with self._lock:
             whole = self._meters.setdefault(tenant.owner, Meter())
             whole.budget = tenant.max_tokens
-            context = self.context.again(meter=Shared(whole=whole), memory=None, enter=lambda _step: None)
+            c = self.context
+            context = Attended(
+                c.settings,
+                list(c.libraries),
+                c.models,
+                Shared(whole=whole),
+                None,
+                lambda _step: check(),
+                c,
+                check=check,
+            )
             if tenant.libraries is not None:
                 context.libraries = [self._open(name) for name in tenant.libraries]
         return Craft(self, context, tenant, on_event)
@@ -153,7 +190,7 @@ class Craft:
             f"Accepted as article {job.id}; it is being written and this takes a while. Tell the user that it is on "
             f"its way. get_article with article={job.id} shows how far it is, and the article once it is done."
         )
-        return Told(says, {"article": job.id, "state": job.state})
+        return Told(says, None, job.id)
 
     def revise(self, article: str, instruction: str) -> Told:
         """Change an article as it is told; locked parts stay."""
@@ -168,7 +205,7 @@ class Craft:
         old = version.work.article
         proposal = propose(self.context, old, Instruct(text=_text(instruction)), version.work.brief)
         if not proposal.edits:
-            return Told(f"Nothing was changed. {quoted(proposal.says, 500)}", old)
+            return Told(f"Nothing was changed. {quoted(proposal.says, 500)}", old, article)
         new = edited(old, proposal.edits, self.image_of)
         after = self.desk.go_on(version, article=new, what=instruction[:200])
         return self._made(after, f"Changed: {quoted(proposal.says, 500)}\n")
@@ -183,10 +220,10 @@ class Craft:
         proposal = revisions.propose(job, Instruct(text=_text(instruction)), head, self.tenant.owner)
         article = self.shop.jobs.article(job, self.tenant.owner)
         if not proposal.edits:
-            return Told(f"Nothing was changed. {quoted(proposal.says, 500)}", article)
+            return Told(f"Nothing was changed. {quoted(proposal.says, 500)}", article, job)
         revisions.edit(job, proposal.edits, head, self.tenant.owner, what=instruction[:200])
         article = self.shop.jobs.article(job, self.tenant.owner)
-        return Told(f"Changed: {quoted(proposal.says, 500)}\n{self._shown(job, article)}", article)
+        return Told(f"Changed: {quoted(proposal.says, 500)}\n{self._shown(job, article)}", article, job)
 
     def get(self, article: str, start: int = 1, wait_seconds: int = 0) -> Told:
         """An article block by block; of one that is not done, how far it is."""
@@ -196,24 +233,24 @@ class Craft:
                 from limner.workflows.jobs.progress import progress
 
                 line = progress(job, self.context.settings.stuck)
-                return Told(f"Article {job.id} is {job.state.replace('_', ' ')}: {quoted(line, 500)}", None)
+                return Told(f"Article {job.id} is {job.state.replace('_', ' ')}: {quoted(line, 500)}", None, job.id)
             found = self.shop.jobs.article(article, self.tenant.owner)
-            return Told(self._shown(article, found, start), found)
+            return Told(self._shown(article, found, start), found, article)
         version = self.desk.latest(article)
-        return Told(self._shown(version.name, version.work.article, start), version.work.article)
+        return Told(self._shown(version.name, version.work.article, start), version.work.article, version.name)
 
     def export(self, article: str, format: str = "html") -> Told:
         """Write an article's files into the export folder."""
         from limner.tools.export import fresh_folder, write_article
 
-        kept, found = self._article(article)
+        kept, found = self.article(article)
         parent = self.shop.folder or self.context.settings.home / "exports"
         parent = parent / self.desk.folder.name if self.tenant.owner != "local" else parent
         parent.mkdir(parents=True, exist_ok=True)
         holder = self.holding(found)
         written = write_article(found, fresh_folder(parent, found.title), holder.image, (format,))
         paths = [str(path) for path in written.files.values()]
-        return Told(f"Article {kept} is written to {', '.join(map(quoted, paths))}.", paths)
+        return Told(f"Article {kept} is written to {', '.join(map(quoted, paths))}.", paths, kept)
 
     # -- the four steps
 
@@ -236,7 +273,7 @@ class Craft:
         self.desk.go_on(version, brief=brief, spots=tuple(spots), candidates=None, selections=None, what="spotted")
         lines = [f"{s.id} after [{s.after}]: {quoted(s.caption)}" for s in spots]
         head = f"{len(spots)} places for images in article {article}. retrieve comes next."
-        return Told("\n".join([head, *lines, QUOTED]), spots)
+        return Told("\n".join([head, *lines, QUOTED]), spots, article)
 
     def retrieve(self, article: str, shown: int = 3) -> Told:
         """Candidates of the library for every spot."""
@@ -248,7 +285,7 @@ class Craft:
         for spot in spots:
             lines.append(f"{spot.id}: {quoted(spot.search)}")
             lines += [f"  {line}" for line in found(got.get(spot.id, ())[:shown])]
-        return Told("\n".join([f"Candidates for article {article}. select comes next.", *lines, QUOTED]), got)
+        return Told("\n".join([f"Candidates for article {article}. select comes next.", *lines, QUOTED]), got, article)
 
     def select(self, article: str) -> Told:
         """One image or none for every spot, and the best set of them in the article."""
@@ -311,7 +348,8 @@ class Craft:
         context.libraries = [*self.context.libraries, *more]
         return context
 
-    def _article(self, name: str) -> tuple[str, Article]:
+    def article(self, name: str) -> tuple[str, Article]:
+        """(its id, the article itself). Raises JobUnknown; JobConflict while a job has none."""
         if self.shop.jobs is not None and self._is_job(name):
             return name, self.shop.jobs.article(name, self.tenant.owner)
         version = self.desk.latest(name)
@@ -338,7 +376,7 @@ class Craft:
             time.sleep(0.2)
 
     def _made(self, version: Version, before: str = "") -> Told:
-        return Told(before + self._shown(version.name, version.work.article), version.work.article)
+        return Told(before + self._shown(version.name, version.work.article), version.work.article, version.name)
 
     def _shown(self, name: str, article: Article, start: int = 1) -> str:
         notes = [f"Note: {quoted(note, 400)}" for note in article.notes]

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from limner.errors import LimnerError
 from limner.workflows.run import build_context, models_for
-from limner.workflows.toolbox.craft import Shop, Tenant, Told
+from limner.workflows.toolbox.craft import Shop, Tenant
 from limner.workflows.toolbox.skills import Skill, mistaken, skills
 
 if TYPE_CHECKING:
@@ -69,9 +69,10 @@ def toolbox(
 
 
 def _tool(skill: Skill, shop: Shop, tenant: TenantOf) -> BaseTool:
-    def call(config: RunnableConfig, **given: Any) -> Told:
+    def call(config: RunnableConfig, **given: Any) -> tuple[str, Any]:
         try:
-            return skill.does(shop.craft(tenant(config.get("configurable") or {})), **given)
+            told = skill.does(shop.craft(tenant(config.get("configurable") or {})), **given)
+            return told.says, {"article": told.article} if told.value is None else told.value
         except LimnerError as e:  # what a person could put right, a model can
             raise ToolException(str(e)) from e
 

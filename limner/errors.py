@@ -2,6 +2,7 @@
 
 LimnerError                 anything a user can put right; the shell prints one line and exits with 2
 ├── BadInput                a brief, a draft, an option or a file that cannot be used as it is
+│   └── EditRefused         a change to an article that cannot be made: something is locked, or not there
 ├── NotInstalled            an optional part is missing; the message names the install command
 ├── LibraryError            the image library
 │   ├── LibraryMissing      no library of that name, no such folder
@@ -35,6 +36,10 @@ class LimnerError(Exception):
 
 class BadInput(LimnerError):
     """A brief, a draft, an option or a file that cannot be used as it is."""
+
+
+class EditRefused(BadInput):
+    """A change to an article that cannot be made as it is: something is locked, not there, or would be left over."""
 
 
 class NotInstalled(LimnerError):

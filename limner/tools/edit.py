@@ -1,4 +1,4 @@
-"""What a person may change about an article, each change a typed command; `edited` gives the article after it.
+"""What a person may change about an article, each change a typed command.
 
 Commands are small JSON values: the studio, the shell, HTTP, chatbots and a model that was told what to do all speak
 them. What a model is asked for (`Wish`) becomes such commands first, so that everything that happens to an article can
@@ -28,6 +28,14 @@ class SetTitle(Value):
 
     do: Literal["set_title"] = "set_title"
     title: Line
+
+
+class SetLanguage(Value):
+    """Say which language the article is in; the text stays as it is."""
+
+    do: Literal["set_language"] = "set_language"
+    language: Annotated[str, Field(pattern=r"^[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*$", max_length=35)]
+    """BCP 47, e.g. "de"."""
 
 
 class SetText(Value):
@@ -158,6 +166,7 @@ class Unlock(Value):
 
 Edit = Annotated[
     SetTitle
+    | SetLanguage
     | SetText
     | InsertText
     | DeleteBlock

@@ -60,7 +60,7 @@ def edited(article: Article, edits: Sequence[e.Edit], image_of: ImageOf) -> Arti
         raise EditRefused(f"{len(edits)} edits are more than the {e.MAX_EDITS} of one step. Send them in several.")
     for number, edit in enumerate(edits, 1):
         try:
-            after = _DO[edit.do](article, edit, image_of)
+            after: Article = _DO[edit.do](article, edit, image_of)
             _check_locks(article, after, edit)
             _check_size(after)
         except EditRefused as error:
@@ -116,7 +116,7 @@ def _delete_block(article: Article, edit: e.DeleteBlock, _: ImageOf) -> Article:
 
 
 def _move_block(article: Article, edit: e.MoveBlock, _: ImageOf) -> Article:
-    _, block = _block(article, edit.block)
+    block = _block(article, edit.block)[1]
     _refuse_locked(article, block.id)
     for image in article.illustrations:
         if image.after == block.id:
@@ -399,9 +399,7 @@ def _title_heading(article: Article) -> Heading | None:
 
 def _changed(article: Article, **fields: Any) -> Article:
     """A copy with other fields. What pydantic keeps of cached properties would be the old article's."""
-    made = article.model_copy(update=fields)
-    made.__dict__.pop("_numbers", None)
-    return made
+    return Article.model_construct(**{**dict(article), **fields})
 
 
 def _of_library(edit: e.PlaceImage | e.SwapImage, image_of: ImageOf) -> dict[str, Any]:

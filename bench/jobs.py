@@ -1,13 +1,13 @@
 """What do jobs cost: throughput beside what the model's calls alone allow, limner's and Celery's own time, memory, API?
 
-    uv run bench/jobs.py [--only throughput|overhead|memory|api ...] [--at-once 4 16 64] [--rounds N] [--sqlite]
+    uv run bench/jobs.py [--only throughput|overhead|memory|api ...] [--at-once 4 16 64] [--rounds N] [--call SECONDS]
 
-The model is scripted: 200 ms a call, in a process of its own. Database is Postgres unless --sqlite; the broker is
-redis-server if installed, else the bundled Valkey. Everything is on one machine, so figures mean something only where
-nothing else runs.
+The model is scripted: 200 ms a call unless --call says otherwise, in a process of its own. Database is Postgres unless
+--sqlite; the broker is redis-server if installed, else the bundled Valkey. Everything is on one machine, so figures
+mean something only where nothing else runs.
 
-throughput    Jobs of three images, so many at once. The ratio is the time that the calls alone take (calls x 0.2 s, by
-              the server's count, over jobs at once) to the time that it took.
+throughput    Jobs of three images, so many at once. The ratio is the time that the calls alone take (calls by the
+              server's count, times their time, over jobs at once) to the time that it took.
 overhead      The same jobs against a bare Celery task that sleeps as long as their calls take, in the same pool over
               the same broker; and the processor time of the worker's processes.
 memory        PSS of the worker and its processes after 500 short jobs (no call, no image) and after --many.
@@ -51,7 +51,6 @@ from limner.tools.library import index  # noqa: E402
 from limner.workflows.jobs.request import JobRequest  # noqa: E402
 from limner.workflows.jobs.service import Jobs  # noqa: E402
 
-CALL = 0.2  # seconds
 WAIT = 3600  # seconds for a round
 VERSIONS = ("celery", "kombu", "langgraph", "sqlalchemy", "psycopg", "redis", "fastapi", "uvicorn")
 
@@ -85,7 +84,7 @@ class Place:
         if self.postgres:
             self.given["database_url"] = self.postgres.url
         self.jobs = stack.enter_context(closing(Jobs(Settings(**self.given))))
-        self.marks = 0
+        self.marks, self.call = 0, options.call
 
     @contextmanager
     def worker(self, at_once: int) -> Iterator[WorkerProcess]:
@@ -94,7 +93,7 @@ class Place:
             until(lambda: len(worker.children()) > at_once, "its processes")
             self.model.say(delay=0.5)
             self.run(2 * at_once)
-            self.model.say(delay=CALL)
+            self.model.say(delay=self.call)
             time.sleep(1)
             yield worker
             worker.stop()
@@ -157,7 +156,7 @@ def throughput(place: Place, options: argparse.Namespace) -> Iterator[Row]:
             count = at_once * options.rounds
             took = place.run(count)
             calls, cpu = place.calls() - before, cpu_seconds(worker) - cpu
-        alone = calls * CALL / at_once
+        alone = calls * place.call / at_once
         yield Row(
             f"throughput, {at_once} at once",
             f"{alone / took:.2f} of what the calls allow",
@@ -171,7 +170,7 @@ def overhead(place: Place, options: argparse.Namespace) -> Iterator[Row]:
         before, cpu = place.calls(), cpu_seconds(worker)
         took = place.run(count)
         calls, cpu = place.calls() - before, cpu_seconds(worker) - cpu
-    bare = bare_celery(place, at_once, count, calls * CALL / count)
+    bare = bare_celery(place, at_once, count, calls * place.call / count)
     more = (took - bare) * at_once / count
     yield Row(
         "a job beside a bare Celery task that sleeps as long",
@@ -266,7 +265,7 @@ def api(place: Place, options: argparse.Namespace) -> Iterator[Row]:
         place.model.say(delay=1.0)
         [(watched, _)] = place.jobs.submit([place._request({})])
         ends = asyncio.run(watch(url, watched.id, options.watchers))
-        place.model.say(delay=CALL)
+        place.model.say(delay=place.call)
         done = place.jobs.ledger.job(watched.id)
         assert done.finished
         whole = [at - done.finished for at, seen in ends if seen == done_events(place, watched.id)]
@@ -368,6 +367,7 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", choices=list(QUESTIONS), default=list(QUESTIONS))
     parser.add_argument("--at-once", nargs="+", type=int, default=[4, 16, 64])
     parser.add_argument("--rounds", type=int, default=5, help="jobs for each one at once")
+    parser.add_argument("--call", type=float, default=0.2, help="seconds that the model takes for a call")
     parser.add_argument("--many", type=int, default=5000)
     parser.add_argument("--watchers", type=int, default=1000)
     parser.add_argument("--sqlite", action="store_true", help="instead of Postgres")

@@ -19,6 +19,7 @@ LimnerError                 anything a user can put right; the shell prints one 
 ├── JobError                the jobs
 │   ├── JobUnknown          no job of that name
 │   ├── JobConflict         the job is in a state that does not allow this (cancel a finished one, answer twice)
+│   │   └── VersionConflict the article was changed by somebody else meanwhile
 │   ├── LimitReached        the owner's jobs a minute, jobs at a time or tokens a day are used up
 │   └── LedgerError         the database that says what is true cannot be used
 ├── NotAllowed              no token, or not yours
@@ -108,6 +109,20 @@ class JobUnknown(JobError):
 
 class JobConflict(JobError):
     """The job is in a state that does not allow what was asked."""
+
+
+class VersionConflict(JobConflict):
+    """The article is not at the version that a change was made for.
+
+    `head` is the version that it is at, `changed` what became different since, `conflicts` what of that the change
+    would touch; each a list of JSON objects {"block", "kind", "who", "what"}.
+    """
+
+    def __init__(
+        self, message: str, head: int, changed: list[dict[str, str]], conflicts: list[dict[str, str]] | None = None
+    ) -> None:
+        super().__init__(message)
+        self.head, self.changed, self.conflicts = head, changed, conflicts or []
 
 
 class LimitReached(JobError):

@@ -512,7 +512,7 @@ def _parts(article: Article, images: Images) -> Iterator[dict[str, Any]]:
         if isinstance(block, Illustration):
             yield {"figure": _shown(block, embedded(block.image_id), _number(article, block))}
         else:
-            yield {"html": Markup(_html(block.text, env))}
+            yield {"html": Markup(block_html(block.text, env))}
 
 
 def _shown(i: Illustration, image: Embedded, number: int) -> dict[str, Any]:
@@ -535,8 +535,11 @@ def _shown(i: Illustration, image: Embedded, number: int) -> dict[str, Any]:
     }
 
 
-def _html(text: str, env: dict[str, Any]) -> str:
-    """One block of Markdown as HTML that cannot run, load or style anything."""
+def block_html(text: str, env: dict[str, Any]) -> str:
+    """One block of Markdown as HTML that cannot run, load or style anything.
+
+    env: what the parser found in the whole text, whose link definitions are the block's as well.
+    """
     parser = markdown()
     tokens = parser.parse(text, {"references": env.get("references", {})})
     for token in tokens:

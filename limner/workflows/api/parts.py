@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Annotated
 
 from fastapi import Depends, Request
@@ -15,6 +16,7 @@ from limner.workflows.api.shelf import Shelf
 from limner.workflows.api.watching import Hub
 from limner.workflows.jobs.owners import Owner
 from limner.workflows.jobs.queue import Bell
+from limner.workflows.jobs.revisions import Revisions
 from limner.workflows.jobs.service import Jobs
 
 FRESH = 5  # seconds that an answer of the broker is good for: whoever asks for /health must not keep it busy
@@ -48,6 +50,11 @@ class Parts:
     shelf: Shelf
     """Libraries and the images of articles."""
     broker: Broker
+
+    @cached_property
+    def revisions(self) -> Revisions:
+        """Finished articles, as people change them."""
+        return Revisions(self.jobs.ledger)
 
 
 # Asynchronous, because otherwise each would cost a change of threads.

@@ -23,6 +23,7 @@ from limner.errors import (
     LimitReached,
     LimnerError,
     NotAllowed,
+    VersionConflict,
 )
 
 TYPE = "application/problem+json"
@@ -95,15 +96,21 @@ def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
     return {status: {"description": _SAID[status], "content": content} for status in sorted(every)}
 
 
-def problem(status: int, kind: str, detail: str, headers: Mapping[str, str] | None = None) -> Response:
-    """An answer. kind: last part of its `type`, e.g. "job-conflict". detail becomes one line."""
+def problem(
+    status: int,
+    kind: str,
+    detail: str,
+    headers: Mapping[str, str] | None = None,
+    more: Mapping[str, Any] | None = None,
+) -> Response:
+    """An answer. kind: last part of its `type`, e.g. "job-conflict". detail becomes one line. more: for programs."""
     made = Problem(
         type=f"urn:limner:problem:{kind}",
         title=HTTPStatus(status).phrase,
         status=status,
         detail=" ".join(detail.encode("utf-8", "replace").decode().split()),
     )
-    return JSONResponse(made.model_dump(), status, headers, media_type=TYPE)
+    return JSONResponse({**made.model_dump(), **(more or {})}, status, headers, media_type=TYPE)
 
 
 def of_error(error: LimnerError) -> Response:
@@ -116,7 +123,10 @@ def of_error(error: LimnerError) -> Response:
         headers["Retry-After"] = str(AGAIN)
     elif status == 401:
         headers["WWW-Authenticate"] = "Bearer"
-    return problem(status, _kebab(type(error).__name__), str(error), headers)
+    more = {}
+    if isinstance(error, VersionConflict):
+        more = {"head": error.head, "changed": error.changed, "conflicts": error.conflicts}
+    return problem(status, _kebab(type(error).__name__), str(error), headers, more)
 
 
 def install(app: FastAPI) -> None:

@@ -110,7 +110,7 @@ class Event(BaseModel):
     attempt: int
     kind: str
     """queued, started, step, text, again (the text so far is void; what follows replaces it), note, parked, waiting,
-    put_back, lapsed, retried, and the ends: done, failed, cancelled, set_aside."""
+    put_back, lapsed, retried, the ends: done, failed, cancelled, set_aside; and after them edited."""
     step: str
     data: dict[str, Any]
 
@@ -763,6 +763,15 @@ class Ledger:
             return c.execute(select(jobs.c.webhook_tries).where(jobs.c.id == job)).scalar() or 0
 
     # -- inside a transaction
+
+    def lock(self, c: Connection, job: str, owner: str | None = None) -> Row[Any]:
+        """A job's row, nobody else's to change until the transaction ends. Raises JobUnknown."""
+        return self._lock_owned(c, job, owner)
+
+    def tell(self, c: Connection, job: str, news: News) -> None:
+        """Add an event to a job whose row is locked."""
+        attempt = c.execute(select(jobs.c.attempt).where(jobs.c.id == job)).scalar_one()
+        self._log(c, job, attempt, [news])
 
     def _locked(self, c: Connection, where: Any) -> Row[Any] | None:
         """The one job that fits, locked until the transaction ends."""

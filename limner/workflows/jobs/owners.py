@@ -7,7 +7,7 @@ import hmac
 import re
 import secrets
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sqlalchemy import delete, func, insert, select, update
 
@@ -18,6 +18,7 @@ from limner.workflows.jobs.schema import now, owners, tokens
 
 LOCAL = "local"
 """The owner of everything where no token is set, and of LIMNER_TOKEN."""
+_OWN = "own."  # begins the names of libraries that hold what one owner uploaded
 
 
 @dataclass(frozen=True)
@@ -29,9 +30,19 @@ class Owner:
     jobs_at_a_time: int | None = None
     jobs_a_minute: int | None = None
     tokens_a_day: int | None = None
+    person: str = ""
+    """The label of the token that was given: who of those that share the owner's name."""
+
+    @property
+    def own_library(self) -> str:
+        """Where the images are kept that they upload; nobody else may use it."""
+        words = re.sub(r"[^\w-]+", "-", self.name)[:40]
+        return f"{_OWN}{words}-{hashlib.sha256(self.name.encode()).hexdigest()[:8]}"
 
     def may_use(self, library: str) -> bool:
         """Whether a library is theirs to search; another's looks like one that is not there."""
+        if library.startswith(_OWN):
+            return library == self.own_library
         return self.libraries is None or library == "starter" or library in self.libraries
 
 
@@ -55,10 +66,11 @@ class Owners:
         if token and self._token and hmac.compare_digest(token.encode(), self._token.encode()):
             return self.get(LOCAL)
         with self.database.read() as c:
-            name = c.execute(select(tokens.c.owner).where(tokens.c.digest == _digest(token or ""))).scalar()
-        if name is None:
+            query = select(tokens.c.owner, tokens.c.label).where(tokens.c.digest == _digest(token or ""))
+            found = c.execute(query).first()
+        if found is None:
             raise NotAllowed("This needs a token: Authorization: Bearer TOKEN. `limner token add NAME` makes one.")
-        return self.get(name)
+        return replace(self.get(found.owner), person=found.label)
 
     def get(self, name: str) -> Owner:
         """An owner; one that was never added has no limits and no libraries but, if local, all."""

@@ -13,6 +13,7 @@ from sqlalchemy import (
     ForeignKey,
     Index,
     Integer,
+    LargeBinary,
     MetaData,
     String,
     Table,
@@ -100,7 +101,8 @@ jobs = Table(
     Column("question", Json),
     Column("answer", Json),
     # what came of it
-    Column("article", Json),
+    Column("article", Json),  # as its newest revision has it
+    Column("version", Integer),  # number of that revision; null until one is asked for
     # who wants to know
     Column("webhook", Json),  # {"url", "secret"}
     Column("webhook_state", String(16)),  # due, sent, failed; null without a webhook
@@ -126,6 +128,21 @@ events = Table(
     Column("data", Json, nullable=False),
     Column("once", String(120)),  # a step that runs again says the same thing once
     UniqueConstraint("job", "once", name="events_once"),
+)
+
+versions = Table(
+    "versions",
+    metadata,
+    Column("job", String(80), ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True),
+    Column("number", Integer, primary_key=True),  # 1, 2, 3 … in the order they were made
+    Column("parent", Integer),  # the one that it was made from; null for the first
+    Column("forward", Integer),  # of those made from it the one that redo goes to
+    Column("article", LargeBinary, nullable=False),  # JSON, deflated
+    Column("edits", Json, nullable=False),
+    Column("who", String(100), nullable=False),
+    Column("by", String(8), nullable=False),  # model, person
+    Column("what", String(300), nullable=False),
+    Column("at", Double, nullable=False),
 )
 
 calls = Table(

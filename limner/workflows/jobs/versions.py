@@ -1,0 +1,220 @@
+"""The history of a job's article: every version that ever was, as a tree, and which of them it is at.
+
+    1 ── 2 ── 3          what a person does makes a version out of the one that the article is at, the head
+         └─── 4 ── 5     undo goes to the version it was made from, redo back; nothing is ever taken away
+
+`jobs.article`, which exports read, is the head's article at every moment: both change in one transaction, together with
+the event that tells those who watch. The first version is the model's; it is kept when it is first asked for.
+"""
+
+from __future__ import annotations
+
+import json
+import zlib
+from collections.abc import Sequence
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict
+from sqlalchemy import Connection, Row, func, insert, select, update
+
+from limner.document import Article
+from limner.errors import BadInput, JobConflict, LimitReached
+from limner.workflows.jobs.ledger import Ledger, News
+from limner.workflows.jobs.schema import jobs, now, versions
+
+By = Literal["model", "person"]
+MAX_VERSIONS = 10_000  # of one article; a person who saves every ten seconds gets there in a day
+
+
+class Version(BaseModel):
+    """A version, without its article. Times are seconds since 1970 by the database's clock."""
+
+    model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
+
+    number: int
+    """1, 2, 3 … in the order they were made."""
+    parent: int | None
+    """The version that it was made from; null for the first."""
+    who: str
+    """The name of the person, or limner."""
+    by: By
+    """Whether a person changed it, or a model was told to."""
+    what: str
+    """What was done, in one line."""
+    at: float
+
+
+class Head(BaseModel):
+    """The version that an article is at."""
+
+    model_config = ConfigDict(frozen=True)
+
+    version: Version
+    article: Article
+    redo: int | None
+    """The version that redo goes to, None where there is none."""
+
+
+class Moved(Exception):
+    """The head is another one by now than the one a change was made for."""
+
+
+_ABOUT = [versions.c[name] for name in Version.model_fields]
+
+
+class Versions:
+    """All reads and writes of versions. Safe to use from threads and after a fork."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self.ledger, self.database = ledger, ledger.database
+
+    # -- looking
+
+    def head(self, job: str, owner: str | None = None) -> Head:
+        """The version that a job's article is at. Raises JobUnknown, JobConflict while there is no article."""
+        found = self._head(job, owner)
+        if found is None:
+            self._begin(job, owner)
+            found = self._head(job, owner)
+        if found is None:  # deleted just now: says so
+            self.ledger.job(job, owner)
+            raise JobConflict(f"Job {job} was changed this very moment. Ask again.")
+        return found
+
+    def _head(self, job: str, owner: str | None) -> Head | None:
+        # Times and numbers of one moment: one statement.
+        here = select(*_ABOUT, versions.c.article, versions.c.forward).join(jobs, jobs.c.id == versions.c.job)
+        here = here.where(jobs.c.id == job, versions.c.number == jobs.c.version)
+        if owner is not None:
+            here = here.where(jobs.c.owner == owner)
+        with self.database.read() as c:
+            row = c.execute(here).first()
+        return Head(version=_version(row), article=_unpacked(row.article), redo=row.forward) if row else None
+
+    def list(self, job: str, owner: str | None = None) -> tuple[int, list[Version]]:
+        """(number of the head, all versions, oldest first). Raises JobUnknown, JobConflict."""
+        at = self.head(job, owner).version.number
+        with self.database.read() as c:
+            rows = c.execute(select(*_ABOUT).where(versions.c.job == job).order_by(versions.c.number))
+            return at, [_version(row) for row in rows]
+
+    def one(self, job: str, number: int, owner: str | None = None) -> tuple[Version, Article]:
+        """A version as it was. Raises JobUnknown, JobConflict, BadInput for a number that is not one."""
+        self.head(job, owner)
+        query = select(*_ABOUT, versions.c.article).where(versions.c.job == job, versions.c.number == number)
+        with self.database.read() as c:
+            row = c.execute(query).first()
+        if row is None:
+            raise no_version(job, number)
+        return _version(row), _unpacked(row.article)
+
+    def path(self, job: str, number: int) -> list[tuple[Version, Article]]:
+        """The versions from the first to this one, each made from the one before."""
+        query = select(*_ABOUT, versions.c.article).where(versions.c.job == job, versions.c.number <= number)
+        with self.database.read() as c:
+            rows = {row.number: row for row in c.execute(query)}
+        line: list[tuple[Version, Article]] = []
+        at: int | None = number
+        while at is not None and at in rows:
+            line.append((_version(rows[at]), _unpacked(rows[at].article)))
+            at = rows[at].parent
+        return line[::-1]
+
+    # -- changing
+
+    def add(self, job: str, expected: int, article: Article, edits: Sequence[Any], who: str, by: By, what: str) -> int:
+        """A new version made from the head, which it then is; its number. Raises Moved if the head is not `expected`.
+
+        edits: JSON of the commands that led to it.
+        """
+        with self.database.write() as c:
+            self._expect(c, job, expected)
+            number = self._next(c, job)
+            if number > MAX_VERSIONS:
+                raise LimitReached(f"Job {job} has {MAX_VERSIONS:,} versions, and no room for more. Export it.")
+            self._insert(c, job, number, expected, article, edits, who, by, what)
+            at = (versions.c.job == job, versions.c.number == expected)
+            c.execute(update(versions).where(*at).values(forward=number))
+            self._point(c, job, number, article, {"who": who, "by": by, "what": what})
+        return number
+
+    def go(self, job: str, expected: int, to: int, who: str, what: str) -> None:
+        """Make another version the head. Redo leads back to where one came from. Raises Moved, BadInput."""
+        with self.database.write() as c:
+            self._expect(c, job, expected)
+            rows = {
+                row.number: row
+                for row in c.execute(select(versions.c.number, versions.c.parent).where(versions.c.job == job))
+            }
+            if to not in rows:
+                raise no_version(job, to)
+            for end in (expected, to):  # redo follows the line last walked
+                at = end
+                while (parent := rows[at].parent) is not None and parent in rows:
+                    here = (versions.c.job == job, versions.c.number == parent)
+                    c.execute(update(versions).where(*here).values(forward=at))
+                    at = parent
+            packed = select(versions.c.article).where(versions.c.job == job, versions.c.number == to)
+            article = _unpacked(c.execute(packed).scalar_one())
+            self._point(c, job, to, article, {"who": who, "by": "person", "what": what})
+
+    def _begin(self, job: str, owner: str | None) -> None:
+        """Keep the article that the model made as the first version."""
+        with self.database.write() as c:
+            row = self.ledger.lock(c, job, owner)
+            if row.version is not None:
+                return
+            if not row.article or row.state != "done":
+                state = row.state.replace("_", " ")
+                hint = "Its draft is changed by answering it." if row.state == "waiting" else "Wait until it is done."
+                raise JobConflict(f"Job {job} is {state}: there is nothing to revise yet. {hint}")
+            article = Article.model_validate(row.article)
+            what = "Illustrated" if article.made_with.get("draft") else "Composed"
+            self._insert(c, job, 1, None, article, [], "limner", "model", what, at=row.finished)
+            c.execute(update(jobs).where(jobs.c.id == job).values(version=1))
+
+    def _expect(self, c: Connection, job: str, expected: int) -> None:
+        if self.ledger.lock(c, job).version != expected:
+            raise Moved
+
+    def _next(self, c: Connection, job: str) -> int:
+        return c.execute(select(func.max(versions.c.number)).where(versions.c.job == job)).scalar_one() + 1
+
+    def _insert(
+        self,
+        c: Connection,
+        job: str,
+        number: int,
+        parent: int | None,
+        article: Article,
+        edits: Sequence[Any],
+        who: str,
+        by: By,
+        what: str,
+        at: float | None = None,
+    ) -> None:
+        row = {"job": job, "number": number, "parent": parent, "edits": list(edits), "by": by}
+        said = {"who": who[:100], "what": what[:300], "article": _packed(article)}
+        c.execute(insert(versions).values(**row, **said, at=now() if at is None else at))
+
+    def _point(self, c: Connection, job: str, number: int, article: Article, said: dict[str, Any]) -> None:
+        values = {"version": number, "article": article.model_dump(mode="json")}
+        c.execute(update(jobs).where(jobs.c.id == job).values(**values))
+        self.ledger.tell(c, job, News("edited", data={"version": number, "title": article.title, **said}))
+
+
+def no_version(job: str, number: int) -> BadInput:
+    """The refusal of a number that no version has."""
+    return BadInput(f"Job {job} has no version {number}. `limner revise versions {job}` shows those there are.")
+
+
+def _version(row: Row[Any]) -> Version:
+    return Version.model_validate(row, from_attributes=True)
+
+
+def _packed(article: Article) -> bytes:
+    return zlib.compress(json.dumps(article.model_dump(mode="json")).encode(), 6)
+
+
+def _unpacked(data: bytes) -> Article:
+    return Article.model_validate(json.loads(zlib.decompress(data)))

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import base64
-import contextlib
 import io
 import os
-import socket
 import sys
 import threading
 from collections.abc import Iterator
@@ -17,9 +15,9 @@ import anyio
 import httpx
 import mcp
 import pytest
-import uvicorn
 from langchain_openai import ChatOpenAI
 from mcp import StdioServerParameters
+from parts import served
 from PIL import Image
 from scripted import Delayed, ScriptedServer, article_answers, asking
 from servers import until
@@ -151,22 +149,6 @@ def test_a_cancelled_call_stops_asking_the_model(bees: Path) -> None:
 
 
 # --- HTTP ----------------------------------------------------------------------------------------------------------
-
-
-@contextlib.contextmanager
-def served(app: Any) -> Iterator[str]:
-    """uvicorn on a free port; gives the address."""
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        server = uvicorn.Server(uvicorn.Config(app, log_config=None, timeout_graceful_shutdown=2))
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [s]})
-        thread.start()
-        try:
-            until(lambda: server.started, "uvicorn")
-            yield f"http://127.0.0.1:{s.getsockname()[1]}"
-        finally:
-            server.should_exit = True
-            thread.join()
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from fastapi.staticfiles import StaticFiles
 
 import limner
 from limner.settings import Settings
-from limner.workflows.api import articles, events, libraries, problems, revisions, status
+from limner.workflows.api import articles, completions, events, libraries, problems, revisions, sharing, status
 from limner.workflows.api import jobs as job_routes
 from limner.workflows.api.guard import Guard, is_open
 from limner.workflows.api.parts import Broker, Parts
@@ -59,7 +59,7 @@ def create_app(settings: Settings, jobs: Jobs | None = None) -> FastAPI:
     app.state.parts = Parts(settings, made, hub, Shelf(settings, made), Broker(made.bell))
     app.add_middleware(Guard, owners=made.owners, hosts=settings.hosts)
     problems.install(app)
-    for part in (job_routes, events, articles, revisions, libraries, status):
+    for part in (job_routes, events, articles, revisions, libraries, completions, sharing, status):
         app.include_router(part.routes)
     _serve_page(app)
     _describe(app)

@@ -23,6 +23,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from limner.errors import LimnerError
+from limner.workflows.api.openai import as_openai
 from limner.workflows.api.problems import of_error, problem
 from limner.workflows.jobs.owners import Owner, Owners
 
@@ -68,6 +69,8 @@ class Guard:
 
         try:
             refusal, receive = await self._check(scope, receive)
+            if refusal and scope["path"].startswith("/v1/chat/"):
+                refusal = as_openai(refusal)
             await (refusal or self.app)(scope, receive, send_safely)
         except ClientDisconnect:
             return
@@ -140,8 +143,8 @@ def owner_of(scope: Scope) -> Owner:
 
 
 def is_open(path: str) -> bool:
-    """Whether a path needs no token: the page, which holds nothing, and whether the service lives."""
-    return path in ("/", "/health") or path.startswith("/static/")
+    """Whether a path needs no token: the page, which holds nothing, whether the service lives, signed addresses."""
+    return path in ("/", "/health") or path.startswith(("/static/", "/v1/shared/"))
 
 
 def _one(values: Iterable[str]) -> str | None:

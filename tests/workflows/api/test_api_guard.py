@@ -23,6 +23,7 @@ from limner.workflows.api.guard import MAX_BODY
 from limner.workflows.jobs.service import Jobs
 
 OPEN = {("GET", "/"), ("GET", "/health"), ("GET", "/static/app.js")}
+SIGNED = {("GET", "/v1/shared/{job}/{library}/{image_id}")}  # the signature in the address stands for a token
 OWNED = {  # of a job, batch or library: 404 for all but its owner
     ("GET", "/v1/jobs/{job}"),
     ("DELETE", "/v1/jobs/{job}"),
@@ -44,6 +45,8 @@ SHARED = {  # the same for all who have a token, or showing what is the asker's 
     ("POST", "/v1/batches"),
     ("GET", "/v1/libraries"),
     ("GET", "/v1/me"),
+    ("GET", "/v1/models"),
+    ("POST", "/v1/chat/completions"),
     ("GET", "/metrics"),
     ("GET", "/openapi.json"),
 }
@@ -90,12 +93,15 @@ def hers(client: TestClient, jobs: Jobs, tokens: dict[str, str], bees: Path) -> 
 def ask(client: TestClient, method: str, path: str, parameters: dict[str, str], headers: dict[str, str]) -> Any:
     """A request that would be answered, if it may be sent."""
     search = {"q": "honey"} if path.endswith("/search") else {"follow": "false"} if path.endswith("/events") else {}
+    if (method, path) in SIGNED:
+        search = {"expires": "4000000000", "signature": "0" * 64}
+        parameters = {**parameters, "library": parameters["name"]}
     return client.request(method, path.format(**parameters), json=BODIES.get(path), params=search, headers=headers)
 
 
 def test_every_route_is_in_one_list(every: list[tuple[str, str]]) -> None:
-    assert set(every) == OPEN | OWNED | SHARED
-    assert len(OPEN | OWNED | SHARED) == len(OPEN) + len(OWNED) + len(SHARED)
+    assert set(every) == OPEN | SIGNED | OWNED | SHARED
+    assert len(OPEN | SIGNED | OWNED | SHARED) == len(OPEN) + len(SIGNED) + len(OWNED) + len(SHARED)
 
 
 def test_every_route_but_the_open_ones_wants_a_token(
@@ -106,6 +112,8 @@ def test_every_route_but_the_open_ones_wants_a_token(
             answer = ask(client, method, path, hers, headers)
             if (method, path) in OPEN:
                 assert answer.status_code in (200, 404), path  # 404: /static is a folder
+            elif (method, path) in SIGNED:
+                assert answer.status_code in (401, 422), path
             else:
                 assert answer.status_code == 401, (method, path)
                 assert answer.headers["www-authenticate"] == "Bearer"

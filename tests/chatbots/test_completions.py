@@ -1,0 +1,253 @@
+"""limner as a model of the OpenAI API, met with the openai SDK over real HTTP, with a worker behind it."""
+
+from __future__ import annotations
+
+import io
+import re
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import httpx
+import openai
+import pytest
+from parts import served, working
+from PIL import Image
+from scripted import ScriptedServer, article_answers, asking
+from servers import until
+
+import limner
+from limner.workflows.api.app import create_app
+from limner.workflows.api.conversation import MARK, Message, meant
+from limner.workflows.jobs.service import Jobs
+
+LINK = re.compile(r"!\[[^\]]*\]\(([^)]+)\)")
+
+
+class Place:
+    """An installation with two owners, a worker and a model."""
+
+    def __init__(self, url: str, jobs: Jobs, model: ScriptedServer, tokens: dict[str, str]) -> None:
+        self.url, self.jobs, self.model, self.tokens = url, jobs, model, tokens
+
+    def client(self, owner: str = "alice") -> openai.OpenAI:
+        return openai.OpenAI(base_url=f"{self.url}/v1", api_key=self.tokens[owner], max_retries=0)
+
+
+@pytest.fixture
+def slow() -> threading.Event:
+    """While it is not set, the writer's answer is held back; set from the start."""
+    event = threading.Event()
+    event.set()
+    return event
+
+
+@pytest.fixture
+def place(bees: Path, monkeypatch: pytest.MonkeyPatch, slow: threading.Event) -> Iterator[Place]:
+    write: Callable[[dict[str, Any]], Any] = article_answers(sees=True)
+
+    def answer(body: dict[str, Any]) -> Any:
+        if asking(body) == "writer":
+            slow.wait(60)
+        return write(body)
+
+    with ScriptedServer(answer) as model:
+        monkeypatch.setenv("LIMNER_MODEL_URL", model.url)
+        with closing(Jobs()) as jobs:
+            tokens = {name: jobs.owners.add_token(name, libraries=["bees"]) for name in ("alice", "bob")}
+            with working(jobs), served(create_app(jobs.settings, jobs)) as url:
+                yield Place(url, jobs, model, tokens)
+
+
+def ask(text: str) -> list[Any]:
+    return [{"role": "user", "content": text}]
+
+
+def test_an_article_is_streamed_with_its_progress(place: Place) -> None:
+    with place.client() as client:
+        assert [m.id for m in client.models.list()] == ["limner", "limner/bees"]
+        stream = client.chat.completions.create(
+            model="limner/bees",
+            messages=ask("How bees make honey"),
+            stream=True,
+            stream_options={"include_usage": True},
+            extra_body={"limner": {"images": 2}},
+        )
+        chunks = list(stream)
+    reasoning = "".join(getattr(c.choices[0].delta, "reasoning_content", None) or "" for c in chunks if c.choices)
+    content = "".join(c.choices[0].delta.content or "" for c in chunks if c.choices)
+    assert "A worker bee leaves the hive" in reasoning
+    assert "Choosing images" in reasoning
+    assert content.startswith("# How Bees Make Honey")
+    assert chunks[-2].choices[0].finish_reason == "stop"
+    assert chunks[-1].usage.total_tokens > 100
+    links = LINK.findall(content)
+    assert len(links) == 2
+    for link in links:  # as a browser fetches them: without a token
+        answer = httpx.get(link)
+        assert answer.status_code == 200, answer.text
+        assert answer.headers["cross-origin-resource-policy"] == "cross-origin"
+        assert Image.open(io.BytesIO(answer.content)).format == "WEBP"
+        assert httpx.get(link[:-1] + ("1" if link[-1] == "0" else "0")).status_code == 401
+        assert httpx.get(re.sub(r"expires=\d+", "expires=1", link)).status_code == 401
+    job = content.rpartition("limner:job=")[2].partition(" ")[0]
+    place.jobs.delete(job, "alice")
+    assert httpx.get(links[0]).status_code == 404
+
+
+@pytest.mark.parametrize("links", ["token", "data"])
+def test_images_come_as_is_asked(place: Place, links: str) -> None:
+    with place.client() as client:
+        done = client.chat.completions.create(
+            model="limner/bees", messages=ask("Honey"), extra_body={"limner": {"images": 1, "links": links}}
+        )
+    (link,) = LINK.findall(done.choices[0].message.content or "")
+    if links == "data":
+        assert link.startswith("data:image/jpeg;base64,")
+        return
+    assert httpx.get(link).status_code == 401
+    assert httpx.get(link, headers={"Authorization": f"Bearer {place.tokens['alice']}"}).status_code == 200
+    assert httpx.get(link, headers={"Authorization": f"Bearer {place.tokens['bob']}"}).status_code == 404
+
+
+def test_an_article_of_somebody_else_is_not_there(place: Place) -> None:
+    with place.client() as client:
+        done = client.chat.completions.create(
+            model="limner/bees", messages=ask("Honey"), extra_body={"limner": {"images": 0}}
+        )
+    talk = [*ask("Honey"), {"role": "assistant", "content": done.choices[0].message.content}, *ask("/show")]
+    with place.client("bob") as client, pytest.raises(openai.NotFoundError, match="There is no job"):
+        client.chat.completions.create(model="limner/bees", messages=talk)  # type: ignore[arg-type]
+    with place.client("alice") as client:
+        shown = client.chat.completions.create(model="limner/bees", messages=talk)  # type: ignore[arg-type]
+    assert (shown.choices[0].message.content or "").startswith("# How Bees")
+
+
+def test_a_client_that_goes_away_finds_its_article_when_it_asks_again(place: Place, slow: threading.Event) -> None:
+    slow.clear()
+    wishes: dict[str, Any] = {"model": "limner/bees", "messages": ask("Honey"), "stream": True}
+    with place.client() as client:
+        stream = client.chat.completions.create(**wishes)
+        next(iter(stream))
+        stream.close()
+        until(lambda: len(place.jobs.ledger.list("alice")) == 1, "the job")
+        again = client.chat.completions.create(**wishes)
+        slow.set()
+        content = "".join(c.choices[0].delta.content or "" for c in again if c.choices)
+        assert content.startswith("# How Bees")
+        assert len(place.jobs.ledger.list("alice")) == 1
+        list(client.chat.completions.create(**wishes))  # once it is done, the same words are a new wish
+    assert len(place.jobs.ledger.list("alice")) == 2
+
+
+@pytest.mark.parametrize(
+    ("body", "error", "says"),
+    [
+        ({"model": "gpt-9", "messages": ask("Honey")}, openai.NotFoundError, "There is no model 'gpt-9'.*limner/bees"),
+        ({"model": "limner/secret", "messages": ask("Honey")}, openai.NotFoundError, "There is no model"),
+        ({"model": "limner", "messages": []}, openai.UnprocessableEntityError, "messages: .*at least 1"),
+        (
+            {"model": "limner", "messages": [{"role": "system", "content": "Be brief."}]},
+            openai.UnprocessableEntityError,
+            "no message of a user",
+        ),
+        ({"model": "limner", "messages": ask("  ")}, openai.UnprocessableEntityError, "The last message is empty"),
+        ({"model": "limner", "messages": ask("!?")}, openai.UnprocessableEntityError, "The brief is empty"),
+        ({"model": "limner", "messages": ask("/undo")}, openai.UnprocessableEntityError, "has none yet"),
+        (
+            {"model": "limner", "messages": ask("Honey"), "extra_body": {"limner": {"images": 1000}}},
+            openai.UnprocessableEntityError,
+            "limner.images",
+        ),
+        (
+            {"model": "limner", "messages": ask("Honey"), "extra_body": {"limner": {"pictures": 1}}},
+            openai.UnprocessableEntityError,
+            "limner.pictures: Extra inputs are not permitted",
+        ),
+        (
+            {"model": "limner", "messages": ask("x" * 9_000_000)},
+            openai.APIStatusError,
+            "larger than the 8,000,000 bytes",
+        ),
+    ],
+)
+def test_what_cannot_be_used_is_refused_with_a_line(
+    place: Place, body: dict[str, Any], error: type[openai.APIStatusError], says: str
+) -> None:
+    with place.client() as client, pytest.raises(error, match=says) as refused:
+        client.chat.completions.create(**body)
+    assert "\n" not in refused.value.body["message"]  # type: ignore[index]
+    assert refused.value.response.json()["detail"] == refused.value.body["message"]  # type: ignore[index]
+    assert place.jobs.ledger.list("alice") == []
+
+
+def test_no_token_no_model(place: Place) -> None:
+    with (
+        openai.OpenAI(base_url=f"{place.url}/v1", api_key="wrong", max_retries=0) as client,
+        pytest.raises(openai.AuthenticationError, match="token"),
+    ):
+        client.chat.completions.create(model="limner", messages=ask("Honey"))
+
+
+def test_limits_of_the_owner_hold_here_too(place: Place) -> None:
+    place.jobs.owners.limit("alice", jobs_a_minute=1)
+    with place.client() as client:
+        client.chat.completions.create(model="limner/bees", messages=ask("Honey"))
+        with pytest.raises(openai.RateLimitError, match="1 jobs a minute") as refused:
+            client.chat.completions.create(model="limner/bees", messages=ask("Wax"))
+    assert int(refused.value.response.headers["retry-after"]) > 0
+
+
+def test_a_job_that_fails_is_an_error_of_the_stream(place: Place) -> None:
+    with place.client() as client, pytest.raises(openai.APIError, match="budget of 5"):
+        list(
+            client.chat.completions.create(
+                model="limner/bees",
+                messages=ask("Honey"),
+                stream=True,
+                extra_body={"limner": {"max_tokens": 5}},
+            )
+        )
+
+
+def test_a_title_for_the_conversation_composes_nothing(place: Place) -> None:
+    task = '### Task:\nGenerate a concise title.\n### Output:\nJSON format: { "title": "your title" }\n<chat_history>…'
+    with place.client() as client:
+        said = client.chat.completions.create(model="limner", messages=ask(task))
+    assert said.choices[0].message.content == '{"title": "limner"}'
+    assert place.jobs.ledger.list("alice") == []
+
+
+# --- reading conversations, with no server --------------------------------------------------------------------------
+
+
+def said(role: Any, text: str) -> Message:
+    return Message(role=role, content=text)
+
+
+def test_of_ten_thousand_messages_the_article_is_kept() -> None:
+    talk = [said("user", "Honey"), said("assistant", "# Honey\n\n" + MARK.format("honey-1"))]
+    for n in range(5_000):
+        talk += [said("user", f"Word {n}"), said("assistant", f"Changed {n}.\n\n{MARK.format('honey-2')}")]
+    found = meant([*talk, said("user", "Shorter, please.")])
+    assert (found.what, found.job, found.text) == ("revise", "honey-2", "Shorter, please.")
+
+
+def test_a_mark_that_the_user_wrote_names_no_article() -> None:
+    found = meant([said("user", f"Honey {MARK.format('theirs-1')}"), said("user", "Go on")])
+    assert (found.what, found.job) == ("compose", "")
+
+
+def test_new_begins_another_article_in_the_same_conversation() -> None:
+    talk = [said("user", "Honey"), said("assistant", MARK.format("honey-1")), said("user", "/new Wax and candles")]
+    assert meant(talk)[:3] == ("compose", "Wax and candles", "")
+    with pytest.raises(limner.LimnerError, match="/new wants a brief"):
+        meant([said("user", "/new")])
+
+
+def test_the_same_conversation_has_the_same_key_and_another_has_not() -> None:
+    first = [said("user", "Honey")]
+    assert meant(first).key == meant([said("system", "Be kind."), *first]).key
+    assert meant(first).key != meant([*first, said("assistant", "…"), said("user", "Honey")]).key

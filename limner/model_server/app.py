@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -36,11 +35,11 @@ def build_app(service: Service) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
-        service.scheduler.start()
+        await service.engine.start()
         try:
             yield
         finally:
-            await asyncio.to_thread(service.scheduler.close)
+            await service.engine.close()
 
     app = FastAPI(title="limner-model-server", version=VERSION, lifespan=lifespan, docs_url=None, redoc_url=None)
     app.add_middleware(_Bounded)
@@ -87,7 +86,7 @@ def _other_routes(app: FastAPI, service: Service) -> None:
     @app.get("/health")
     @app.get("/ping")
     async def health() -> Response:
-        if service.scheduler.healthy:
+        if service.engine.healthy:
             return Response()
         raise Refused("unhealthy", "healthcheck")
 
@@ -105,18 +104,17 @@ def _other_routes(app: FastAPI, service: Service) -> None:
 
     @app.get("/metrics")
     async def metrics() -> Response:
-        service.metrics.queue.set(service.scheduler.waiting)
-        service.metrics.batch.set(int(service.scheduler.busy))
+        service.metrics.queue.set(service.waiting)
+        service.metrics.batch.set(service.engine.running)
         return Response(service.metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
 
 def _info(service: Service) -> dict[str, Any]:
-    engine = service.engine.name
     return {
         "model_id": service.model_id,
         "model_sha": None,
         "model_pipeline_tag": "image-text-to-text",
-        "max_concurrent_requests": service.scheduler.max_concurrent,
+        "max_concurrent_requests": service.max_concurrent,
         "max_best_of": 1,
         "max_stop_sequences": MAX_STOP_SEQUENCES,
         "max_input_tokens": service.max_total_tokens - 1,
@@ -128,11 +126,11 @@ def _info(service: Service) -> dict[str, Any]:
         "sha": None,
         "docker_label": None,
         # This server's own:
-        "engine": engine,
+        "engine": service.engine.name,
         "model_device_type": service.engine.device,
-        "model_dtype": str(service.engine.model.dtype).removeprefix("torch."),
+        "model_dtype": service.engine.dtype,
         "rows_per_image": service.prompts.processor.rows_per_image,
-        "decoding": dict.fromkeys(("greedy", "sampling", "grammar", "beams", "beams_with_images"), engine),
+        "decoding": service.engine.decoding,
         "extra_fields": EXTRA_FIELDS,
     }
 

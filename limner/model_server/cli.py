@@ -67,10 +67,6 @@ def serve_command(
     name: Annotated[str, typer.Option(help="The model's name for clients; by default the folder's.")] = "",
 ) -> None:
     """Serve a converted checkpoint over TGI's HTTP API and OpenAI's chat completions."""
-    if engine == "vllm":
-        raise ServingError("The vllm engine is not built yet: use --engine transformers.")
-    if engine != "transformers":
-        raise ServingError(f"There is no engine {engine!r}: use --engine transformers.")
     if dtype not in ("auto", "float32", "bfloat16", "float16"):
         raise ServingError(f"There is no dtype {dtype!r}: use auto, float32, bfloat16 or float16.")
     _need("torch", "transformers", "safetensors", "fastapi", "uvicorn", "prometheus_client", "llguidance")
@@ -82,6 +78,7 @@ def serve_command(
         disable_progress_bar()
         service = build_service(
             model,
+            engine=engine,
             model_id=name,
             max_concurrent=max_concurrent,
             max_total_tokens=max_total_tokens,

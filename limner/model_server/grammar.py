@@ -27,6 +27,9 @@ class Grammar:
 
     text: str
     tokenizer: Any
+    kind: Literal["json", "regex"]
+    value: Any
+    """The schema or expression itself, for engines with a grammar of their own."""
 
     def processor(self, prompt_length: int) -> GrammarProcessor:
         """A fresh one for one answer."""
@@ -55,7 +58,7 @@ class Grammars:
             failed, reasons = True, [str(error)]
         if failed:
             raise Refused(f"grammar is not valid: {_one_line(' '.join(reasons))}. Ask for something simpler.")
-        return Grammar(text, self._tokenizer)
+        return Grammar(text, self._tokenizer, kind, value)
 
 
 class GrammarProcessor(LogitsProcessor):

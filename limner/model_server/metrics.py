@@ -22,7 +22,7 @@ class Metrics:
         self.successes = Gauge("tgi_request_success", "Requests that got a whole answer", registry=self.registry)
         self.failures = Gauge("tgi_request_failure", "Requests that did not", ["err"], registry=self.registry)
         self.queue = Gauge("tgi_queue_size", "Requests that wait for the engine", registry=self.registry)
-        self.batch = Gauge("tgi_batch_current_size", "Answers being decoded: 0 or 1", registry=self.registry)
+        self.batch = Gauge("tgi_batch_current_size", "Answers being decoded", registry=self.registry)
         self.duration = histogram("tgi_request_duration", "Seconds, all in all", _SECONDS)
         self.queue_duration = histogram("tgi_request_queue_duration", "Seconds in the queue", _SECONDS)
         self.inference_duration = histogram("tgi_request_inference_duration", "Seconds at work", _SECONDS)

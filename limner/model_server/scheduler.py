@@ -1,4 +1,4 @@
-"""One answer at a time, and a bounded number of requests that wait for it; whoever goes away is not worked for."""
+"""An engine made of a model that answers one prompt at a time: a thread, and a queue in front of it."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ import logging
 import queue
 import threading
 import time
-from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import AsyncGenerator, Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
+from typing import Protocol
 
-from limner.model_server.engine import Engine, Finished, Token
+from limner.model_server.engine import Finished, Job, Token
 from limner.model_server.errors import Refused
 from limner.model_server.prompts import Prompt
 from limner.model_server.sampling import Sampling
@@ -19,114 +20,145 @@ from limner.model_server.sampling import Sampling
 log = logging.getLogger(__name__)
 
 
+class Answerer(Protocol):
+    """What has the model, e.g. transformers_engine.Transformers."""
+
+    name: str
+    end_ids: list[int]
+
+    @property
+    def device(self) -> str: ...
+
+    @property
+    def dtype(self) -> str: ...
+
+    @property
+    def decoding(self) -> dict[str, str]: ...
+
+    def run(self, prompt: Prompt, sampling: Sampling, cancelled: Callable[[], bool]) -> Iterator[Token | Finished]:
+        """Tokens, then Finished, or nothing more once `cancelled` says so. Blocks."""
+        ...
+
+    def check(self) -> None:
+        """Raises whatever keeps the model from computing."""
+        ...
+
+
 @dataclass
-class Job:
-    """One answer in the making. Iterate over it: tokens as they come, then Finished."""
+class _Turn:
+    """A job in the queue. `tell` is called from the engine's thread."""
 
-    prompt: Prompt
-    sampling: Sampling
+    job: Job
     loop: asyncio.AbstractEventLoop
-    events: asyncio.Queue[Token | Finished | Exception] = field(default_factory=asyncio.Queue)
+    events: asyncio.Queue[Token | Finished | Exception | None] = field(default_factory=asyncio.Queue)
     cancelled: threading.Event = field(default_factory=threading.Event)
-    queued: float = field(default_factory=time.perf_counter)
-    started: float = 0.0
-    """On the same clock; 0 while it waits."""
 
-    async def __aiter__(self) -> AsyncIterator[Token | Finished]:
-        """Raises Refused where the engine failed."""
-        while True:
-            event = await self.events.get()
-            if isinstance(event, Exception):
-                raise event
-            yield event
-            if isinstance(event, Finished):
-                return
-
-    def tell(self, event: Token | Finished | Exception) -> None:
-        """From the engine's thread. A loop that is closed has nobody left to listen."""
+    def tell(self, event: Token | Finished | Exception | None) -> None:
+        """None is the end. A loop that is closed has nobody left to listen."""
         with suppress(RuntimeError):
             self.loop.call_soon_threadsafe(self.events.put_nowait, event)
 
 
-class Scheduler:
-    """The engine's thread and the queue in front of it, first come, first served."""
+class OneAtATime:
+    """An Engine: first come, first served, and whoever goes away is not worked for.
 
-    def __init__(self, engine: Engine, max_concurrent: int) -> None:
-        """max_concurrent: requests in the house at once, the one at work included; more are refused."""
-        self.engine = engine
-        self.max_concurrent = max_concurrent
-        self.admitted = 0
-        self._jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
-        self._running: Job | None = None
+    An answer that fails is followed by a check of the model. Where that fails too, on a device in error, say, nothing
+    is answered from then on: `healthy` is false until the server is started again.
+    """
+
+    def __init__(self, answerer: Answerer) -> None:
+        self.answerer = answerer
+        self._turns: queue.SimpleQueue[_Turn | None] = queue.SimpleQueue()
+        self._at_work: _Turn | None = None
+        self._broken = ""
+        self._closed = False
         self._thread = threading.Thread(target=self._work, name="engine", daemon=True)
 
-    def start(self) -> None:
-        """Begin to work."""
-        self._thread.start()
+    @property
+    def name(self) -> str:
+        return self.answerer.name
 
-    def close(self) -> None:
-        """End: the answer at work is broken off, nothing else is begun."""
-        self._closed = True
-        if self._running:
-            self._running.cancelled.set()
-        self._jobs.put(None)
-        self._thread.join()
+    @property
+    def device(self) -> str:
+        return self.answerer.device
 
-    _closed = False
+    @property
+    def dtype(self) -> str:
+        return self.answerer.dtype
+
+    @property
+    def end_ids(self) -> list[int]:
+        return self.answerer.end_ids
+
+    @property
+    def decoding(self) -> dict[str, str]:
+        return self.answerer.decoding
 
     @property
     def healthy(self) -> bool:
-        """Whether the engine's thread is there to answer."""
-        return self._thread.is_alive() and not self._closed
+        return self._thread.is_alive() and not self._closed and not self._broken
 
     @property
-    def busy(self) -> bool:
-        """Whether an answer is being made."""
-        return self._running is not None
+    def running(self) -> int:
+        return 0 if self._at_work is None else 1
 
-    @property
-    def waiting(self) -> int:
-        """Requests that wait for the engine."""
-        return max(self.admitted - (1 if self.busy else 0), 0)
+    async def start(self) -> None:
+        self._thread.start()
 
-    @contextmanager
-    def place(self) -> Iterator[None]:
-        """A place in the house, on the event loop's thread. Raises Refused (429) at once where all are taken."""
-        if self.admitted >= self.max_concurrent:
-            raise Refused("Model is overloaded", "overloaded")
-        self.admitted += 1
-        try:
-            yield
-        finally:
-            self.admitted -= 1
+    async def close(self) -> None:
+        self._closed = True
+        at_work = self._at_work
+        if at_work:
+            at_work.cancelled.set()
+        self._turns.put(None)
+        await asyncio.to_thread(self._thread.join)
 
-    def submit(self, prompt: Prompt, sampling: Sampling) -> Job:
-        """Queue an answer. Set `cancelled` when nobody wants it any more. Raises Refused (503) after `close`."""
+    async def answer(self, job: Job) -> AsyncGenerator[Token | Finished, None]:
         if not self.healthy:
-            raise Refused("unhealthy: the engine has ended. Start the server again.", "healthcheck")
-        job = Job(prompt, sampling, asyncio.get_running_loop())
-        self._jobs.put(job)
-        return job
+            raise self._unhealthy()
+        turn = _Turn(job, asyncio.get_running_loop())
+        self._turns.put(turn)
+        try:
+            while (event := await turn.events.get()) is not None:
+                if isinstance(event, Exception):
+                    raise event
+                yield event
+        finally:
+            turn.cancelled.set()
+
+    # -- the engine's thread
 
     def _work(self) -> None:
-        while (job := self._jobs.get()) is not None:
-            if self._closed:
-                job.tell(Refused("Incomplete generation: the server is stopping.", "incomplete_generation"))
-            elif not job.cancelled.is_set():
-                self._running = job
-                self._answer(job)
-                self._running = None
+        while (turn := self._turns.get()) is not None:
+            if self._broken:
+                turn.tell(self._unhealthy())
+            elif self._closed:
+                turn.tell(Refused("Incomplete generation: the server is stopping.", "incomplete_generation"))
+            elif not turn.cancelled.is_set():
+                self._at_work = turn
+                self._answer(turn)
+                self._at_work = None
 
-    def _answer(self, job: Job) -> None:
+    def _answer(self, turn: _Turn) -> None:
+        job = turn.job
         job.started = time.perf_counter()
         try:
-            ended = False
-            for event in self.engine.run(job.prompt, job.sampling, job.cancelled.is_set):
-                job.tell(event)
-                ended = isinstance(event, Finished)
-            if not ended:
-                job.tell(Refused("Incomplete generation: it was broken off.", "incomplete_generation"))
+            for event in self.answerer.run(job.prompt, job.sampling, turn.cancelled.is_set):
+                turn.tell(event)
+            turn.tell(None)
         except Exception as error:
             log.exception("an answer failed")
-            reason = " ".join(str(error).split())[:200] or type(error).__name__
-            job.tell(Refused(f"Request failed during generation: {reason}", "generation"))
+            self._broken = self._reason_of_no_health()
+            turn.tell(self._unhealthy() if self._broken else error)
+
+    def _reason_of_no_health(self) -> str:
+        try:
+            self.answerer.check()
+        except Exception as error:
+            log.exception("the model cannot compute any more")
+            return " ".join(str(error).split())[:200] or type(error).__name__
+        return ""
+
+    def _unhealthy(self) -> Refused:
+        said = f"unhealthy: the engine has ended ({self._broken or 'it is closed'}). Start the server again."
+        return Refused(said, "healthcheck")

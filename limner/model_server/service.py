@@ -4,25 +4,32 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import importlib
+import logging
 import secrets
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 from starlette.requests import Request
 
-from limner.model_server.engine import Engine, Finished, Token, load
-from limner.model_server.errors import Refused
+from limner.model_server.engine import Engine, Finished, Job, Token
+from limner.model_server.errors import Refused, ServingError
 from limner.model_server.grammar import Grammar, Grammars
 from limner.model_server.metrics import Metrics
 from limner.model_server.prompts import Prompt, Prompts, too_long
 from limner.model_server.protocol import ChatRequest, Constraint, GenerateParameters
 from limner.model_server.sampling import Sampling
-from limner.model_server.scheduler import Job, Scheduler
+from limner.model_server.transformers_engine import read_config
 
 DEFAULT_NEW_TOKENS = 1024
+ENGINES = {"transformers": "limner.model_server.transformers_engine"}
+"""Modules with `build(folder, tokenizer, *, max_total_tokens, dtype, device) -> Engine`."""
+
+log = logging.getLogger(__name__)
 
 try:
     VERSION = metadata.version("limner")
@@ -34,11 +41,13 @@ class Service:
     """One served model."""
 
     def __init__(self, engine: Engine, prompts: Prompts, model_id: str, max_concurrent: int = 128) -> None:
+        """max_concurrent: requests in the house at once, those that wait included; more are refused."""
         self.engine = engine
         self.prompts = prompts
         self.model_id = model_id
         self.metrics = Metrics()
-        self.scheduler = Scheduler(engine, max_concurrent)
+        self.max_concurrent = max_concurrent
+        self.admitted = 0
         self.grammars = Grammars(prompts.tokenizer, engine.end_ids)
 
     @property
@@ -139,8 +148,24 @@ class Service:
 
     # -- the answer
 
+    @property
+    def waiting(self) -> int:
+        """Requests that wait for the engine."""
+        return max(self.admitted - self.engine.running, 0)
+
+    @contextlib.contextmanager
+    def place(self) -> Iterator[None]:
+        """A place in the house, on the event loop's thread. Raises Refused (429) at once where all are taken."""
+        if self.admitted >= self.max_concurrent:
+            raise Refused("Model is overloaded", "overloaded")
+        self.admitted += 1
+        try:
+            yield
+        finally:
+            self.admitted -= 1
+
     async def answer(self, request: Request, prepare: Callable[[], tuple[Prompt, Sampling]]) -> Answer:
-        """Take a place, make the prompt ready in a thread, and queue it. Close the answer, whatever happens.
+        """Take a place, make the prompt ready in a thread, and put the engine to work. Close the answer, always.
 
         Raises Refused, counted, where there is no place or the request cannot be served.
         """
@@ -148,13 +173,14 @@ class Service:
         self.metrics.requests.inc()
         with contextlib.ExitStack() as held:
             try:
-                held.enter_context(self.scheduler.place())
+                if not self.engine.healthy:
+                    raise Refused("unhealthy: the engine is not there. Try again later.", "healthcheck")
+                held.enter_context(self.place())
                 prompt, sampling = await asyncio.to_thread(prepare)
-                job = self.scheduler.submit(prompt, sampling)
             except Refused as refused:
                 self.metrics.failures.labels(err=refused.error_type).inc()
                 raise
-            return Answer(self, job, request, begun, held.pop_all())
+            return Answer(self, Job(prompt, sampling), request, begun, held.pop_all())
 
 
 @dataclass
@@ -169,18 +195,20 @@ class Answer:
     finished: Finished | None = None
 
     def __post_init__(self) -> None:
+        self._events: asyncio.Queue[Token | Finished | Refused] = asyncio.Queue()
+        self._work = asyncio.create_task(self._until_finished())
         self._watch = asyncio.create_task(self._until_gone())
 
     async def __aiter__(self) -> AsyncIterator[Token | Finished]:
         """Tokens, then Finished. Raises Refused where the engine failed or the client has gone."""
-        try:
-            async for event in self.job:
-                if isinstance(event, Finished):
-                    self.finished = event
-                yield event
-        except Refused as refused:
-            self.service.metrics.failures.labels(err=refused.error_type).inc()
-            raise
+        while not isinstance(event := await self._events.get(), Refused):
+            if isinstance(event, Finished):
+                self.finished = event
+            yield event
+            if self.finished:
+                return
+        self.service.metrics.failures.labels(err=event.error_type).inc()
+        raise event
 
     async def whole(self) -> tuple[list[Token], Finished]:
         """All of it at once."""
@@ -194,17 +222,33 @@ class Answer:
     def close(self) -> None:
         """Give the place back; work that is still going on is for nobody. Safe to call again."""
         self._watch.cancel()
-        self.job.cancelled.set()
+        self._work.cancel()
         self.held.close()
         finished, self.finished = self.finished, None
         if finished:
             self._count(finished)
 
+    async def _until_finished(self) -> None:
+        """Pass on what the engine tells, and end in Finished or Refused."""
+        try:
+            async with contextlib.aclosing(self.service.engine.answer(self.job)) as events:
+                async for event in events:
+                    self._events.put_nowait(event)
+                    if isinstance(event, Finished):
+                        return
+            raise Refused("Incomplete generation: it was broken off.", "incomplete_generation")
+        except Refused as refused:
+            self._events.put_nowait(refused)
+        except Exception as error:
+            log.exception("an answer failed")
+            reason = " ".join(str(error).split())[:200] or type(error).__name__
+            self._events.put_nowait(Refused(f"Request failed during generation: {reason}", "generation"))
+
     async def _until_gone(self) -> None:
         while (await self.request.receive())["type"] != "http.disconnect":
             pass
-        self.job.cancelled.set()
-        self.job.events.put_nowait(Refused("Incomplete generation: the client has gone.", "incomplete_generation"))
+        self._work.cancel()
+        self._events.put_nowait(Refused("Incomplete generation: the client has gone.", "incomplete_generation"))
 
     def _count(self, finished: Finished) -> None:
         metrics, now = self.service.metrics, time.perf_counter()
@@ -235,6 +279,7 @@ class Answer:
 def build_service(
     folder: Path,
     *,
+    engine: str = "transformers",
     model_id: str = "",
     max_concurrent: int = 128,
     max_total_tokens: int | None = None,
@@ -242,10 +287,14 @@ def build_service(
     device: str = "auto",
 ) -> Service:
     """Load a converted checkpoint. max_total_tokens: by default the model's positions. Raises ServingError."""
-    model = load(folder, dtype=dtype, device=device)
-    positions = model.config.text_config.max_position_embeddings
-    prompts = Prompts(folder, min(max_total_tokens or positions, positions))
-    return Service(Engine(model, prompts.tokenizer), prompts, model_id or folder.resolve().name, max_concurrent)
+    if engine not in ENGINES:
+        raise ServingError(f"There is no engine {engine!r}: use --engine {' or '.join(ENGINES)}.")
+    positions = read_config(folder).text_config.max_position_embeddings
+    limit = min(max_total_tokens or positions, positions)
+    prompts = Prompts(folder, limit)
+    build: Any = importlib.import_module(ENGINES[engine]).build
+    computing = build(folder, prompts.tokenizer, max_total_tokens=limit, dtype=dtype, device=device)
+    return Service(computing, prompts, model_id or folder.resolve().name, max_concurrent)
 
 
 def _seed(given: int | None) -> int:

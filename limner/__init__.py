@@ -23,7 +23,15 @@ if TYPE_CHECKING:
     from limner.workflows.context import Context
     from limner.workflows.jobs.request import JobRequest
     from limner.workflows.jobs.service import Jobs
-    from limner.workflows.run import build_context, build_graph, compose, export, illustrate
+    from limner.workflows.run import (
+        build_context,
+        build_graph,
+        build_revise_graph,
+        compose,
+        export,
+        illustrate,
+        revise,
+    )
     from limner.workflows.toolbox import Tenant, toolbox
 
 _HOMES = {
@@ -33,7 +41,15 @@ _HOMES = {
     "limner.workflows.context": ("Context",),
     "limner.workflows.jobs.request": ("JobRequest",),
     "limner.workflows.jobs.service": ("Jobs",),
-    "limner.workflows.run": ("build_context", "build_graph", "compose", "export", "illustrate"),
+    "limner.workflows.run": (
+        "build_context",
+        "build_graph",
+        "build_revise_graph",
+        "compose",
+        "export",
+        "illustrate",
+        "revise",
+    ),
     "limner.workflows.toolbox": ("Tenant", "toolbox"),
 }
 _WHERE = {name: home for home, names in _HOMES.items() for name in names}
@@ -41,8 +57,10 @@ _WHERE = {name: home for home, names in _HOMES.items() for name in names}
 __all__ = [  # noqa: RUF022 - in the order a reader meets them
     "compose",
     "illustrate",
+    "revise",
     "export",
     "build_graph",
+    "build_revise_graph",
     "build_context",
     "toolbox",
     "Article",

@@ -13,7 +13,7 @@ import html
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property, lru_cache
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
@@ -47,6 +47,7 @@ class Reference(Value):
 
 Point = Literal["outline", "draft", "spots", "images", "final"]
 """A place where a composition may stop for a person."""
+POINTS: tuple[Point, ...] = get_args(Point)
 
 
 class Brief(Value):

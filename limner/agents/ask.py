@@ -23,7 +23,7 @@ from langchain_core.messages.ai import add_usage
 from limner.errors import BudgetReached, ModelRefused, ModelUnreachable, UnreadableReply
 
 T = TypeVar("T")
-Role = Literal["writer", "spotter", "selector"]
+Role = Literal["writer", "spotter", "selector", "reviser"]
 
 CHARS_PER_TOKEN = 3.5  # English runs at about 4, code and other scripts at less; used where no server counts for us
 IMAGE_TOKENS = 800  # a 512 px image costs 64 (XComposer) to about 1 000 (Qwen2-VL) tokens; for estimates only

@@ -43,8 +43,13 @@ def window_of(article: Article, paragraph_id: str) -> Sequence[Paragraph]:
     return next(w for w in windows(article) if any(p.id == paragraph_id for p in w))
 
 
-def spot(article: Article, speaker: Speaker, images: int | Literal["auto"], seed: int = 0) -> list[Spot]:
-    """Spots in reading order, more than will be kept. Raises UnreadableReply if an answer cannot be read twice."""
+def spot(
+    article: Article, speaker: Speaker, images: int | Literal["auto"], seed: int = 0, wish: str = ""
+) -> list[Spot]:
+    """Spots in reading order, more than will be kept. wish: what a person said of the spots before.
+
+    Raises UnreadableReply if an answer cannot be read twice.
+    """
     spots: list[Spot] = []
     total = how_many(article, images)
     for window in windows(article):
@@ -53,7 +58,7 @@ def spot(article: Article, speaker: Speaker, images: int | Literal["auto"], seed
             continue
         numbers = [article.number(p.id) + 1 for p in window]
         spots += speaker.ask(
-            instruct.ask_spots(article, limit, window),
+            instruct.ask_spots(article, limit, window, wish),
             lambda reply, limit=limit, window=window: instruct.read_spots(reply, article, limit, window),
             schema=instruct.spots_schema(limit, numbers[0], numbers[-1]),
             max_tokens=TOKENS_PER_SPOT * limit + 50,

@@ -66,6 +66,17 @@ def write_in_steps(
     return _Writing(brief, speaker, emit, similarity).article()
 
 
+def outline(brief: Brief, speaker: Speaker, similarity: Similarity | None = None) -> str:
+    """The headings that `write_in_steps` would write to, as Markdown.
+
+    Raises BadInput for another language than English, ModelError.
+    """
+    small.require_english(brief)
+    plan = _Writing(brief, speaker, lambda _: None, similarity).plan()
+    headings = [f"- {escaped(section.heading)}" for section in plan.sections if section.heading]
+    return "\n".join([f"# {escaped(plan.title)}", "", *headings])
+
+
 class _Writing:
     """One article in the making."""
 

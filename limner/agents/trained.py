@@ -201,3 +201,23 @@ def _say(speaker: Speaker, question: Question, seed: int, on_text: Callable[[str
         seed=seed,
         fields=question.fields,
     )
+
+
+# --- revising a paragraph: InternLM-XComposer2 -----------------------------------------------------------------------
+
+
+def revise(task: str, text: str, hint: str, speaker: Speaker, seed: int) -> str:
+    """A paragraph otherwise. task: "expand", "shorten", or anything else to rewrite; hint: material to use.
+
+    Raises UnreadableReply where two answers are empty, BudgetReached, ModelError.
+    """
+    if task == "shorten":
+        question = xcomposer2.ask_shortening(text)
+    else:
+        question = (xcomposer2.ask_expansion if task == "expand" else xcomposer2.ask_rewriting)(text, hint)
+    return _put(speaker, question, xcomposer2.read_edit, seed)
+
+
+def insert(before: str, after: str, hint: str, speaker: Speaker, seed: int) -> str:
+    """A new paragraph between two; hint: its outline. Raises as `revise`."""
+    return _put(speaker, xcomposer2.ask_insertion(before, after, hint), xcomposer2.read_edit, seed)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 
 from limner.agents.ask import Speaker, sent_back
 from limner.agents.dialects import instruct
+from limner.agents.dialects import outline as outlines
 from limner.document import Article, Brief
 from limner.errors import UnreadableReply
 
@@ -32,6 +33,20 @@ def write(
     if whole is not article:
         whole = whole.noted("The writer's answer broke off; its unfinished end was left out.")
     return whole
+
+
+def outline(brief: Brief, speaker: Speaker, before: str = "", wish: str = "") -> str:
+    """What the article shall cover, as Markdown headings and lists, for a person to change before it is written.
+
+    before, wish: an earlier outline, and what shall be otherwise. Raises UnreadableReply, BudgetReached, ModelError.
+    """
+    return speaker.ask(
+        outlines.ask_outline(brief, before, wish),
+        outlines.read_outline,
+        max_tokens=outlines.OUTLINE_TOKENS,
+        temperature=0.7,
+        seed=brief.seed,
+    )
 
 
 def _read_again(reply: str, brief: Brief, name: str) -> Article:

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from difflib import SequenceMatcher
 from typing import Any
 
-from limner.document import Article, Heading, read_markdown
+from limner.document import Article, read_markdown
 from limner.errors import BadInput
-from limner.tools.edit import DeleteBlock, Edit, InsertText, MoveBlock, SetText, SetTitle
+from limner.tools.edit import DeleteBlock, Edit, InsertText, MoveBlock, SetText
 
 
 def edits_for_text(article: Article, text: str) -> list[Edit]:
@@ -29,7 +29,7 @@ def edits_for_text(article: Article, text: str) -> list[Edit]:
             anchor = old[b - 1].id
             continue
         for before, after in zip(old[a:b], new[c:d], strict=False):
-            edits += _typed(article, before.id, after.text)
+            edits.append(SetText(block=before.id, text=after.text))
             anchor = before.id
         if rest := new[c + (b - a) : d]:
             edits.append(InsertText(after=anchor, text="\n\n".join(block.text for block in rest)))
@@ -43,7 +43,7 @@ def edits_for_blocks(article: Article, blocks: Sequence[Mapping[str, Any]]) -> l
     Raises BadInput for an id that the article does not have, or one that stands there twice.
     """
     known = {b.id: b for b in article.body}
-    ids = [block.get("id") for block in blocks if block.get("id")]
+    ids: list[str] = [block["id"] for block in blocks if block.get("id")]
     unknown = [i for i in ids if i not in known]
     if unknown or len(set(ids)) != len(ids):
         which = repr(str((unknown or ids)[0])[:40])
@@ -80,16 +80,5 @@ def edits_for_blocks(article: Article, blocks: Sequence[Mapping[str, Any]]) -> l
                 continue
             anchor = block_id
             if text != known[block_id].text:
-                edits += _typed(article, block_id, text)
+                edits.append(SetText(block=block_id, text=text))
     return edits + inserted
-
-
-def _typed(article: Article, block_id: str, text: str) -> list[Edit]:
-    """New text of one block; the title goes with the heading that says it."""
-    first = next((b for b in article.body if isinstance(b, Heading)), None)
-    made: list[Edit] = [SetText(block=block_id, text=text)]
-    if first is not None and first.id == block_id and first.plain == article.title:
-        heading = next((b for b in read_markdown(text).body if isinstance(b, Heading)), None)
-        if heading is not None and heading.plain and heading.plain != article.title:
-            made.append(SetTitle(title=heading.plain[:2000]))
-    return made

@@ -1,5 +1,8 @@
 """The main road: write -> spot -> retrieve (all spots in one query) -> select (one spot a turn) -> arrange.
 
+Where the brief asks for review, the road stops for a person: review_outline (before it is written), review_draft,
+review_spots, review_images, review_final. An instruction given there is followed by `outline`, `spot` or `revise`.
+
 Each node reads the state, makes one call and returns what changed, so that a checkpoint after it is worth keeping:
 a job that was interrupted goes on with the first thing it had not finished. `illustrate` enters with an article.
 """
@@ -14,11 +17,13 @@ from langgraph.config import get_stream_writer
 from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
 
-from limner.document import Candidate, Selection, Spot
-from limner.errors import UnreadableReply
+from limner.document import POINTS, Article, Candidate, Point, Selection, Spot
+from limner.errors import BadInput, UnreadableReply
 from limner.tools.arrange import arrange as best_set
 from limner.tools.arrange import shortfall
+from limner.tools.edit import Instruct
 from limner.tools.illustrate import illustrated
+from limner.workflows import reviewing
 from limner.workflows.context import Context
 from limner.workflows.state import ComposeState, Event
 
@@ -28,6 +33,7 @@ Update = dict[str, Any]  # the keys of ComposeState that a node replaces
 
 # A turn of the graph per spot; LangGraph's default of 25 turns would end an article of 25 spots.
 TURNS = 2000
+NO_OUTLINE = "The writer's model makes no outline: the review of it was passed over."
 FROM_TEXT = "The spotter's answer could not be read twice; places were proposed from the text alone."
 
 
@@ -38,23 +44,32 @@ def build_graph(context: Context, checkpointer: BaseCheckpointSaver | None = Non
     with the illustrated article. Custom stream events are `Event`s.
     """
 
+    def outline(state: ComposeState) -> Update:
+        made = context.outline(state["brief"], state.get("outline", ""), state.get("wanted", ""))
+        return {"outline": made, "wanted": ""}
+
     def write(state: ComposeState) -> Update:
         send = get_stream_writer()
-        article = context.write(state["brief"], lambda text: send(Event(kind="text", step="write", text=text)))
+        outline, brief = state.get("outline"), state["brief"]
+        if outline:
+            brief = context.outlined(brief, outline)
+        article = context.write(brief, lambda text: send(Event(kind="text", step="write", text=text)))
         stopped = next((n for n in article.notes if n.startswith("The token budget")), "")
-        return {"article": article, "stopped": stopped}
+        note = NO_OUTLINE if "outline" in brief.review and outline == "" and not context.outlines() else ""
+        return {"article": article.noted(note), "stopped": stopped}
 
     def spot(state: ComposeState) -> Update:
         article, brief = state["article"], state["brief"]
         if brief.images == 0 or not article.paragraphs:
             return {"spots": []}
         try:
-            spots, note = context.spot(article, brief), ""
+            spots, note = context.spot(article, brief, state.get("wanted", "")), ""
         except UnreadableReply:
             spots = context.spot_from_text(article)
             note = FROM_TEXT
         _send("spot", len(spots), len(spots), note)
-        return {"spots": spots, "article": article.noted(note, *context.notes("spotter"))}
+        noted = article.noted(note, *context.notes("spotter"))
+        return {"spots": spots, "article": noted, **({"wanted": ""} if state.get("wanted") else {})}
 
     def retrieve(state: ComposeState) -> Update:
         candidates = context.retrieve(state["spots"], state["brief"])
@@ -86,15 +101,36 @@ def build_graph(context: Context, checkpointer: BaseCheckpointSaver | None = Non
         made_with = {**article.made_with, **context.provenance(brief)}
         return {"article": article.model_copy(update={"made_with": made_with})}
 
+    def revise(state: ComposeState) -> Update:
+        from limner.workflows.revise import propose
+
+        article, said = state["article"], ""
+        try:
+            proposal = propose(context, article, Instruct(text=state.get("wanted", "")), state["brief"])
+            said, article = proposal.says, reviewing.applied(context, article, proposal.edits)
+        except (BadInput, UnreadableReply) as e:
+            said = f"Nothing was changed: {e}"
+        _tell(state, article, state.get("answered", 0))
+        return {"article": article, "wanted": "", "said": said}
+
     graph = StateGraph(ComposeState)
-    for node in (write, spot, retrieve, select, arrange):
+    for node in (outline, write, spot, retrieve, select, arrange, revise):
         graph.add_node(node.__name__, _entered(context, node))
-    graph.add_conditional_edges(START, _first)
-    graph.add_conditional_edges("write", _after_write)
-    graph.add_edge("spot", "retrieve")
+    for point in POINTS:
+        graph.add_node(f"review_{point}", _review(context, point))
+    graph.add_conditional_edges(START, _first, ["outline", "write", "spot"])
+    graph.add_conditional_edges("outline", _after_outlining, ["review_outline", "write"])
+    graph.add_conditional_edges("review_outline", reviewing.after_outline, ["outline", "write"])
+    graph.add_conditional_edges("write", _after_write, ["review_draft", "spot", "arrange"])
+    graph.add_conditional_edges("review_draft", reviewing.after_draft, ["revise", "spot"])
+    graph.add_conditional_edges("spot", reviewing.after_spot, ["review_spots", "retrieve"])
+    graph.add_conditional_edges("review_spots", reviewing.after_spots, ["spot", "retrieve"])
     graph.add_conditional_edges("retrieve", _more_to_select)
     graph.add_conditional_edges("select", _more_to_select)
-    graph.add_edge("arrange", END)
+    graph.add_conditional_edges("arrange", reviewing.after_arrange, ["review_images", "review_final", END])
+    graph.add_conditional_edges("review_images", reviewing.after_images, ["revise", "review_final", END])
+    graph.add_conditional_edges("review_final", reviewing.after_final, ["revise", END])
+    graph.add_conditional_edges("revise", reviewing.after_revise, ["review_draft", "review_images", "review_final"])
     return graph.compile(checkpointer=checkpointer, name="compose").with_config(recursion_limit=TURNS)  # type: ignore[return-value]
 
 
@@ -102,19 +138,53 @@ def _entered(context: Context, node: Callable[[ComposeState], Update]) -> Any:
     """The node, announced by its name; of select, with the number of the spot."""
 
     def run(state: ComposeState) -> Update:
-        chosen = f"/{len(state.get('selections', []))}" if node.__name__ == "select" else ""
-        context.enter(f"{node.__name__}{chosen}")
+        part = ""
+        if node.__name__ == "select":
+            part = f"/{len(state.get('selections', []))}"
+        elif state.get("wanted"):  # done anew for a person: no answer of a model is remembered from the time before
+            part = f"/{state.get('answered', 0)}"
+        context.enter(f"{node.__name__}{part}")
         return node(state)
 
     return run
 
 
-def _first(state: ComposeState) -> Literal["write", "spot"]:
-    return "spot" if "article" in state else "write"
+def _review(context: Context, point: Point) -> Any:
+    """The node that waits at a point. What the person changed is told after the answer, for it is then told once."""
+
+    def run(state: ComposeState) -> Update:
+        context.enter(f"review_{point}")
+        update = reviewing.reviewed(point, context, state)
+        if "article" in update:
+            _tell(state, update["article"], update["answered"])
+        return update
+
+    return run
 
 
-def _after_write(state: ComposeState) -> Literal["spot", "arrange"]:
-    return "arrange" if state.get("stopped") else "spot"
+def _tell(state: ComposeState, article: Article, answered: int) -> None:
+    """Tell of an article that was changed."""
+    before, send = state["article"], get_stream_writer()
+    if article.source != before.source:
+        send(Event(kind="again", step="write", text=article.source, done=answered))
+    if article.illustrations != before.illustrations:
+        send(Event(kind="step", step="arrange", done=len(article.illustrations), of=len(article.illustrations)))
+
+
+def _first(state: ComposeState) -> Literal["outline", "write", "spot"]:
+    if "article" in state:
+        return "spot"
+    return "outline" if reviewing.wants(state, "outline") else "write"
+
+
+def _after_outlining(state: ComposeState) -> Literal["review_outline", "write"]:
+    return "review_outline" if state.get("outline") else "write"
+
+
+def _after_write(state: ComposeState) -> Literal["review_draft", "spot", "arrange"]:
+    if state.get("stopped"):
+        return "arrange"
+    return "review_draft" if reviewing.wants(state, "draft") else "spot"
 
 
 def _more_to_select(state: ComposeState) -> Literal["select", "arrange"]:

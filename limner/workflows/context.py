@@ -24,13 +24,13 @@ if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
 
     from limner.tools.encoders import Encoders
-    from limner.tools.library import Connect, Library
+    from limner.tools.library import Connect, Library, Record
     from limner.workflows.embedded import EmbeddedServer
 
 TRAINED = ("xcomposer", "xcomposer2")  # dialects of agents/trained.py
 CANDIDATES = 50  # images per spot that arrange may weigh; the selector is shown the best four of them
 CONNECT = 10  # seconds until a server must have accepted a connection; the timeout of settings is for its answers
-ROLES: tuple[Role, ...] = ("selector", "spotter", "writer")
+ROLES: tuple[Role, ...] = ("selector", "spotter", "writer", "reviser")
 PROMPT_SIDE = 512  # px of the longer side of an image in a prompt
 
 
@@ -68,13 +68,54 @@ class Context:
             return trained.write(brief, speaker, emit, dialect, seen)
         return writer.write(brief, speaker, emit, reference_images=seen)
 
-    def spot(self, article: Article, brief: Brief) -> list[Spot]:
-        """The spotter: by the model, or from the text where the model is too small to judge."""
+    def outline(self, brief: Brief, before: str = "", wish: str = "") -> str:
+        """What the writer means to write, for a person to change; "" from a writer that makes no outline.
+
+        before, wish: an earlier outline, and what shall be otherwise.
+        """
+        dialect = self.dialect("writer")
+        if dialect in TRAINED:
+            return ""
+        if dialect == "small":
+            from limner.agents import stepwise
+
+            return stepwise.outline(brief, self.speaker("writer"), self.similarity)
+        return writer.outline(brief, self.speaker("writer"), before, wish)
+
+    def outlines(self) -> bool:
+        """Whether the writer makes an outline before the text."""
+        return self.dialect("writer") not in TRAINED
+
+    def outlined(self, brief: Brief, outline: str) -> Brief:
+        """The brief with an outline to write to."""
+        from limner.agents.dialects import outline as outlines
+
+        small = self.dialect("writer") == "small"
+        return (outlines.outlined_alone if small else outlines.outlined)(brief, outline)
+
+    def follows(self, role: Role) -> bool:
+        """Whether the role's model takes free instructions."""
+        return self.dialect(role) == "instruct"
+
+    def reviser(self) -> Speaker:
+        """The voice that revises: the writer's model, counted by itself."""
+        return dataclasses.replace(self.speaker("writer"), role="reviser")
+
+    def record(self, library: str, image_id: str) -> Record:
+        """What one of the libraries knows of an image. Raises LibraryError for one that is not there."""
+        held = next((one for one in self.libraries if one.name == library and one.has(image_id)), None)
+        return (held or self._holder(image_id)).record(image_id)
+
+    def spot(self, article: Article, brief: Brief, wish: str = "") -> list[Spot]:
+        """The spotter: by the model, or from the text where the model is too small to judge.
+
+        wish: what a person wants of the spots, for a model that takes instructions.
+        """
         if self.dialect("spotter") == "small":
             return self.spot_from_text(article)
         if (dialect := self.dialect("spotter")) in TRAINED:
             return trained.spot(article, self.speaker("spotter"), brief.images, brief.seed, dialect)
-        return spotter.spot(article, self.speaker("spotter"), brief.images, brief.seed)
+        return spotter.spot(article, self.speaker("spotter"), brief.images, brief.seed, wish)
 
     def spot_from_text(self, article: Article) -> list[Spot]:
         """Spotting with no language model."""
@@ -177,11 +218,14 @@ class Context:
         return {
             "limner": limner.__version__,
             # Of those that were asked, in this process or in one before that the job went on from.
-            "models": {role: self.speaker(role).name for role in ROLES if role in self.meter.roles},
+            "models": {role: self._name(role) for role in ROLES if role in self.meter.roles},
             "tokens": {role: asdict(usage) for role, usage in sorted(self.meter.roles.items())},
             "libraries": [library.name for library in self.libraries],
             "seed": brief.seed,
         }
+
+    def _name(self, role: Role) -> str:
+        return self.speaker("writer" if role == "reviser" else role).name
 
     # -- wiring
 

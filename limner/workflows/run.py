@@ -11,7 +11,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from limner.agents.ask import Meter, Role
-from limner.document import Article, Brief, Candidate, Reference, Selection, Source, Spot, read_markdown
+from limner.document import (
+    POINTS,
+    Article,
+    Brief,
+    Candidate,
+    Point,
+    Reference,
+    Selection,
+    Source,
+    Spot,
+    read_markdown,
+)
 from limner.errors import BadInput, ExportFailed, JobUnknown
 from limner.settings import Settings
 from limner.workflows.context import Context
@@ -23,6 +34,7 @@ if TYPE_CHECKING:
     from langgraph.runtime import RunControl
     from langgraph.types import Command
 
+    from limner.tools.edit import Wish
     from limner.tools.encoders import Encoders
     from limner.tools.library import Library
     from limner.workflows.compose import Graph
@@ -50,6 +62,8 @@ def compose(
     settings: Settings | None = None,
     max_tokens: int | None = None,
     on_event: Callable[[Event], None] | None = None,
+    review: Sequence[Point] = (),
+    answer: Callable[[dict[str, Any]], dict[str, Any]] | None = None,
 ) -> Article:
     """Write an article for a brief and illustrate it.
 
@@ -57,16 +71,17 @@ def compose(
     model: any LangChain chat model for all roles; None follows the settings, which default to the embedded model.
     images: how many, 0 to 100, or "auto". references: image files that the article should use. sources: files (or
     Source values) the writer may draw on. max_tokens: prompts and completions together. on_event: called with the
-    text as it is written and with each step.
+    text as it is written and with each step. review: points at which `answer` is called with the question, and
+    returns what a person says to it: docs/review.md.
 
     Raises LimnerError: BadInput, LibraryError, ModelError, BudgetReached; its message ends with what to do next.
     """
     models = models_for(model, selector_model)
     context = build_context(settings, library=library, models=models, max_tokens=max_tokens)
     if not isinstance(brief, Brief):
-        brief = make_brief(brief, images=images, language=language, seed=seed, sources=sources)
+        brief = make_brief(brief, images=images, language=language, seed=seed, sources=sources, review=review)
     brief = with_references(brief, references, context)
-    return run(context, {"brief": brief}, on_event=on_event)
+    return _run_asking(context, {"brief": brief}, on_event, answer)
 
 
 def illustrate(
@@ -79,6 +94,8 @@ def illustrate(
     settings: Settings | None = None,
     max_tokens: int | None = None,
     on_event: Callable[[Event], None] | None = None,
+    review: Sequence[Point] = (),
+    answer: Callable[[dict[str, Any]], dict[str, Any]] | None = None,
 ) -> Article:
     """Add images to a finished text and leave the text as it is, character for character.
 
@@ -86,7 +103,7 @@ def illustrate(
     """
     models = models_for(model, None)
     context = build_context(settings, library=library, models=models, max_tokens=max_tokens)
-    return run(context, draft_state(draft, images=images, seed=seed), on_event=on_event)
+    return _run_asking(context, draft_state(draft, images=images, seed=seed, review=review), on_event, answer)
 
 
 def build_graph(
@@ -108,6 +125,48 @@ def build_graph(
     if context is None:
         context = build_context(settings, library=library, models=models_for(model, selector_model))
     return graphs.build_graph(context, checkpointer)
+
+
+def revise(
+    article: Article,
+    wish: Wish | dict[str, Any] | str,
+    *,
+    library: Any = None,
+    model: BaseChatModel | None = None,
+    brief: Brief | None = None,
+    settings: Settings | None = None,
+    max_tokens: int | None = None,
+) -> Article:
+    """The article after a wish, e.g. "make the introduction shorter"; its notes say what could not be done.
+
+    wish: a text, or one of limner.tools.edit, also as JSON. library: where other images are looked for; it has to hold
+    those of the article that are to be looked at. brief: what the article was written for. What is locked stays.
+    Raises LimnerError: BadInput, UnreadableReply, ModelError, BudgetReached, LibraryError.
+    """
+    from limner.workflows.revise import revise as revised
+
+    context = build_context(settings, library=library, models=models_for(model, None), max_tokens=max_tokens)
+    return revised(context, article, wish, brief)
+
+
+def build_revise_graph(
+    *,
+    library: Any = None,
+    model: BaseChatModel | None = None,
+    settings: Settings | None = None,
+    checkpointer: BaseCheckpointSaver | None = None,
+    context: Context | None = None,
+) -> Any:
+    """The compiled LangGraph behind `revise`, which shows what it would do and waits for an answer.
+
+    Invoke it with {"article": article, "wish": "…"}, then with Command(resume={"type": "accept"}): docs/review.md.
+    Arguments as for `revise`, or a `context` of your own.
+    """
+    from limner.workflows.revise import build_revise_graph as build
+
+    if context is None:
+        context = build_context(settings, library=library, models=models_for(model, None))
+    return build(context, checkpointer)
 
 
 def export(
@@ -191,6 +250,7 @@ def make_brief(
     language: str | None = None,
     seed: int = 0,
     sources: Sequence[str | Path | Source] = (),
+    review: Sequence[str] = (),
 ) -> Brief:
     """A checked Brief. Raises BadInput with one line for an empty or oversized one, or a count out of range."""
     text = printable(text).strip()
@@ -203,7 +263,21 @@ def make_brief(
     if images != "auto" and not 0 <= images <= MAX_IMAGES:
         raise BadInput(f"--images {images} is out of range. Give a number from 0 to {MAX_IMAGES}, or auto.")
     read = [s if isinstance(s, Source) else read_source(Path(s)) for s in sources]
-    return Brief(text=text, images=images, language=_language(language), seed=seed, sources=tuple(read))
+    return Brief(
+        text=text,
+        images=images,
+        language=_language(language),
+        seed=seed,
+        sources=tuple(read),
+        review=read_points(review),
+    )
+
+
+def read_points(points: Sequence[str], known: Sequence[Point] = POINTS) -> tuple[Point, ...]:
+    """Review points in the order in which they come. Raises BadInput for one that is not there."""
+    if unknown := [p for p in points if p not in known]:
+        raise BadInput(f"There is no review of {str(unknown[0])[:40]!r} here. Choose of: {', '.join(known)}.")
+    return tuple(p for p in known if p in points)
 
 
 def _language(code: str | None) -> str | None:
@@ -245,10 +319,12 @@ def read_text(path: Path) -> str:
         ) from e
 
 
-def draft_state(draft: str | Path, *, images: Images = "auto", seed: int = 0) -> Start:
+def draft_state(draft: str | Path, *, images: Images = "auto", seed: int = 0, review: Sequence[str] = ()) -> Start:
     """The state that `illustrate` starts from. Raises BadInput for a draft without a paragraph."""
     text = read_text(draft) if isinstance(draft, Path) else draft
-    brief = make_brief(f"Illustrate {draft.name if isinstance(draft, Path) else 'the text'}.", images=images, seed=seed)
+    named = f"Illustrate {draft.name if isinstance(draft, Path) else 'the text'}."
+    points = read_points(review, POINTS[2:])  # its text is there already
+    brief = make_brief(named, images=images, seed=seed, review=points)
     article = read_markdown(text)
     if not article.paragraphs:
         raise BadInput("The draft has no paragraph that an image could stand after. Give a text with paragraphs.")
@@ -340,6 +416,28 @@ def run(
     if article is None:
         raise ExportFailed("The job ended without an article. Run the command again.")
     return article
+
+
+def _run_asking(
+    context: Context,
+    start: Start,
+    on_event: Callable[[Event], None] | None,
+    answer: Callable[[dict[str, Any]], dict[str, Any]] | None,
+) -> Article:
+    """Run to the end; each question goes to `answer`. Raises BadInput where there is nobody to answer."""
+    if not start["brief"].review:
+        return run(context, start, on_event=on_event)
+    if answer is None:
+        raise BadInput("A composition with review points asks questions. Give `answer`, a function that answers them.")
+    from langgraph.checkpoint.memory import InMemorySaver
+    from langgraph.types import Command
+
+    saver, given = InMemorySaver(), start
+    while True:
+        try:
+            return run(context, given, checkpointer=saver, job="here", on_event=on_event)
+        except Asks as asks:
+            given = Command(resume=answer(asks.questions[0]["value"]))
 
 
 @contextmanager

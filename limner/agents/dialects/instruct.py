@@ -192,8 +192,13 @@ def spots_schema(limit: int, first: int, last: int) -> dict[str, Any]:
     return {"type": "object", "properties": {"spots": spots}, "required": ["spots"], "additionalProperties": False}
 
 
-def ask_spots(article: Article, limit: int, window: Sequence[Paragraph] | None = None) -> list[BaseMessage]:
-    """After which paragraphs does an image help, and what should it show? At most `limit` answers."""
+def ask_spots(
+    article: Article, limit: int, window: Sequence[Paragraph] | None = None, wish: str = ""
+) -> list[BaseMessage]:
+    """After which paragraphs does an image help, and what should it show? At most `limit` answers.
+
+    wish: what the person wants of them, e.g. "more of the beekeeper".
+    """
     if _chinese(article.language):
         question = (
             f"哪些段落之后配一张图片最能帮助读者？最多给出 {limit} 处，不同段落各一处，图片内容彼此不同。"
@@ -209,6 +214,8 @@ def ask_spots(article: Article, limit: int, window: Sequence[Paragraph] | None =
             'the article", "search": "the same in English, for an image search", "strength": 1 to 5, where 5 is '
             "needed most}]}"
         )
+    if wish:
+        question += f"\n编辑的要求：{wish}" if _chinese(article.language) else f"\nThe editor wants: {wish}"
     return [_editor(article), HumanMessage(context(article, window) + question)]
 
 

@@ -528,6 +528,20 @@ class Ledger:
         if not mine:
             raise LeaseLost(f"Job {lease.job} is no longer attempt {lease.attempt}'s.")
 
+    def paid(self, job: str, step: str, usage: Mapping[str, Usage]) -> None:
+        """Count what was spent on a job while nobody holds a lease on it, by role."""
+        with self.database.write() as c:
+            row = self._lock_owned(c, job, None)
+            for role, used in usage.items():
+                paid = {"prompt": used.prompt, "completion": used.completion, "cached": used.cached}
+                about = {"job": job, "owner": row.owner, "attempt": row.attempt, "step": step, "role": role}
+                once = {"digest": _digest(secrets.token_hex(8)), "once": secrets.token_hex(16)}
+                c.execute(insert(calls).values(**about, **paid, **once, estimated=used.estimated, at=now()))
+                tokens = [("model_tokens", {"role": role, "kind": kind}, n) for kind, n in paid.items()]
+                self._count(c, ("model_calls", {"role": role}, used.calls), *tokens)
+            total = sum(used.total for used in usage.values())
+            c.execute(update(jobs).where(jobs.c.id == job).values(spent=jobs.c.spent + total))
+
     def forget_answers(self, lease: Lease, step: str) -> None:
         """What was answered at this step was of no use: ask anew next time. Raises LeaseLost."""
         with self.database.write() as c:
@@ -601,11 +615,20 @@ class Ledger:
             return self._job(c, job, None)
 
     def answer(self, job: str, value: Any, owner: str | None = None) -> Job:
-        """A person's answer to a waiting job, taken once. Raises JobUnknown, JobConflict."""
+        """A person's answer to a waiting job, taken once, and only if it fits what is asked (workflows/review.py).
+
+        Raises JobUnknown; BadInput for what is no answer; JobConflict where it asks nothing, or something else by now.
+        """
+        from limner.workflows.review import check_all
+
         with self.database.write() as c:
             found = self._lock_owned(c, job, owner)
             if found.state != "waiting":
-                raise JobConflict(f"Job {job} is {_say(found.state)} and asks nothing.")
+                raise JobConflict(
+                    f"Job {job} is {_say(found.state)} and asks nothing: it was answered already, or never asked. "
+                    "Show it to see how it goes on."
+                )
+            value = check_all(found.question, value)
             given = {"answer": {"value": value}, "question": None, "rung": now()}
             c.execute(update(jobs).where(jobs.c.id == job).values(state="queued", **given))
             self._log(c, job, found.attempt, [News("answered")])

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from limner.document import Source
+from limner.document import Point, Source
 from limner.errors import BadInput
 from limner.workflows.jobs.ledger import Order, Queue
 from limner.workflows.run import MAX_BRIEF, MAX_IMAGES, Start, draft_state, make_brief
@@ -57,6 +57,9 @@ class JobRequest(BaseModel):
     """Language code, e.g. "en"; none takes the brief's."""
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
     sources: Annotated[list[Material], Field(max_length=20)] = []
+    review: Annotated[list[Point], Field(max_length=10)] = []
+    """Where the job waits for a person: its `question` is then answered with POST …/answer. A draft has no outline
+    and no draft to review."""
     max_tokens: Annotated[int | None, Field(ge=1)] = None
     """Prompts and completions together."""
     queue: Queue = "interactive"
@@ -94,7 +97,7 @@ def start_of(request: JobRequest) -> Start:
     if request.draft is not None:
         if request.language or request.sources:
             raise BadInput("A draft is left as it is: language and sources go with a brief.")
-        return draft_state(request.draft, images=request.images, seed=request.seed)
+        return draft_state(request.draft, images=request.images, seed=request.seed, review=request.review)
     return {
         "brief": make_brief(
             request.brief or "",
@@ -102,5 +105,6 @@ def start_of(request: JobRequest) -> Start:
             language=request.language,
             seed=request.seed,
             sources=[Source(name=s.name, text=s.text) for s in request.sources],
+            review=request.review,
         )
     }

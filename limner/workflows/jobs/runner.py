@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from langgraph.errors import GraphDrained
 from langgraph.runtime import RunControl
-from langgraph.types import Command
+from langgraph.types import Command, Interrupt
 
 from limner.agents.ask import Meter, Role, Usage
 from limner.document import Article
@@ -38,6 +38,7 @@ from limner.workflows.jobs import crash
 from limner.workflows.jobs.checkpoints import checkpointer
 from limner.workflows.jobs.ledger import Lease, LeaseLost, Ledger, News
 from limner.workflows.jobs.request import read_request, start_of
+from limner.workflows.review import is_question
 from limner.workflows.run import Asks, build_context, run
 from limner.workflows.state import Event
 
@@ -160,6 +161,8 @@ class Keeper:
                 self._shown = {"step": step, "done": event.get("done", 0), "of": event.get("of", 0)}
                 data = {"done": self._shown["done"], "of": self._shown["of"]}
                 self._news.append(News("step", step, data, once=f"{step}:{data['done']}/{data['of']}"))
+            elif kind == "again":  # by a person's answer, of which `done` is the number
+                self._news.append(News("again", step, {"text": text}, once=f"again:{event.get('done', 0)}"))
             else:
                 self._news.append(News(kind, step, {"text": text}, once=f"{kind}:{step}:{text}"[:120]))
 
@@ -391,7 +394,7 @@ class Runner:
         start: Any = start_of(read_request(lease.request)) if state.created_at is None else None
         if start is None:
             keeper.catch_up(told(state.values))
-            if lease.answer is not None and state.interrupts:
+            if lease.answer is not None and _fits(lease.answer["value"], state.interrupts):
                 start = Command(resume=lease.answer["value"])
         return run(
             context,
@@ -419,6 +422,17 @@ class Runner:
         budgets = [b for b in (request.max_tokens, _today(self.ledger, lease)) if b is not None]
         meter = Meter(budget=min(budgets, default=None), roles=self.ledger.usage(lease.job))
         return self._bases[names].again(meter=meter, memory=keeper, enter=keeper.enter)
+
+
+def _fits(answer: Any, asked: Sequence[Interrupt]) -> bool:
+    """Whether the graph still asks what was answered.
+
+    A process may die after the graph asked its next question and before the ledger heard of it: the answer that the
+    ledger holds is then part of the checkpoints already, and must not be taken for an answer to the new one.
+    """
+    if not asked or not is_question(asked[0].value):
+        return bool(asked)
+    return isinstance(answer, dict) and answer.get("version") == asked[0].value["version"]
 
 
 def _today(ledger: Ledger, lease: Lease) -> int | None:

@@ -1,0 +1,157 @@
+"""The reviser: text of an article in other words, and a free instruction as commands. It changes nothing itself.
+
+Each function asks one model one thing, so that many of them can wait side by side.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from limner.agents import trained
+from limner.agents.ask import Speaker
+from limner.agents.dialects import Dialect, commands, revise
+from limner.agents.dialects.commands import Command
+from limner.agents.dialects.revise import Block, Task
+from limner.agents.spotter import window_of
+from limner.document import Article, Heading, Illustration, Paragraph
+from limner.errors import BadInput
+
+FREE, CLOSE = 0.7, 0.2  # temperatures: of new words, and of a translation
+_LARGER = "Set LIMNER_MODEL_URL (or --model-url) to the server of an instruction-tuned model."
+
+
+def require(dialect: Dialect, name: str, what: str, *, one_paragraph: bool = False) -> None:
+    """Raises BadInput where a model cannot do what is wished. what: e.g. "translate".
+
+    one_paragraph: it is about one paragraph, which InternLM-XComposer2 was trained for.
+    """
+    name = name or "The model"
+    if dialect == "small":
+        raise BadInput(f"{name} is too small to {what}. {_LARGER}")
+    if dialect == "xcomposer" or (dialect == "xcomposer2" and not one_paragraph):
+        raise BadInput(f"{name} was not trained to {what}. {_LARGER}")
+
+
+def revise_block(
+    article: Article,
+    block: Block,
+    task: Task,
+    speaker: Speaker,
+    dialect: Dialect,
+    *,
+    instruction: str = "",
+    selection: tuple[int, int] | None = None,
+    seed: int = 0,
+) -> str:
+    """The block's Markdown in other words. selection: only these characters of it.
+
+    Raises UnreadableReply, BudgetReached, ModelError.
+    """
+    start, end = selection or (0, len(block.text))
+    old = block.text[start:end]
+    if dialect == "xcomposer2":
+        new = trained.revise(task, old if selection else block.plain, instruction, speaker, seed)
+        new = revise.read_selection(new, old) if selection else revise.read_block(new, block)
+    elif dialect == "instruct":
+        messages = revise.ask_block(article, block, task, instruction, _window(article, block), selection)
+        new = speaker.ask(
+            messages,
+            lambda reply: revise.read_selection(reply, old) if selection else revise.read_block(reply, block),
+            max_tokens=revise.tokens_for(old),
+            temperature=FREE,
+            seed=seed,
+        )
+    else:
+        raise AssertionError("require() comes first")
+    return block.text[:start] + new + block.text[end:] if selection else new
+
+
+def write_paragraph(
+    article: Article,
+    before: Block | None,
+    after: Block | None,
+    instruction: str,
+    speaker: Speaker,
+    dialect: Dialect,
+    seed: int = 0,
+) -> str:
+    """A new paragraph between two blocks. Raises UnreadableReply, BudgetReached, ModelError."""
+    if dialect == "xcomposer2":
+        texts = [block.plain if block is not None else "" for block in (before, after)]
+        return revise.read_paragraphs(trained.insert(texts[0], texts[1], instruction, speaker, seed))
+    near = before if before is not None else after
+    window = _window(article, near) if near is not None else None
+    return speaker.ask(
+        revise.ask_paragraph(article, before, after, instruction, window),
+        revise.read_paragraphs,
+        max_tokens=1000,
+        temperature=FREE,
+        seed=seed,
+    )
+
+
+def restyle(article: Article, block: Block, before: str, instruction: str, speaker: Speaker) -> str:
+    """A block in another tone; before: the text in front of it. Raises as `revise_block`."""
+    return speaker.ask(
+        revise.ask_restyled(article, block, before, instruction),
+        lambda reply: revise.read_block(reply, block, keep_form=True),
+        max_tokens=revise.tokens_for(block.text),
+        temperature=FREE,
+    )
+
+
+def translate(article: Article, block: Block, before: str, language: str, speaker: Speaker) -> str:
+    """A block in another language, its Markdown as it was. Raises as `revise_block`."""
+    return speaker.ask(
+        revise.ask_translated(article, block, before, language),
+        lambda reply: revise.read_block(reply, block, keep_form=True),
+        max_tokens=revise.tokens_for(block.text),
+        temperature=CLOSE,
+    )
+
+
+def translate_title(article: Article, language: str, speaker: Speaker) -> str:
+    """The title in another language. Raises as `revise_block`."""
+    return speaker.ask(revise.ask_title(article, language), revise.read_title, max_tokens=300, temperature=CLOSE)
+
+
+def translate_image(article: Article, image: Illustration, language: str, speaker: Speaker) -> tuple[str, str]:
+    """(caption, alternative text) in another language. Raises as `revise_block`."""
+    return speaker.ask(
+        revise.ask_described(article, image, language),
+        lambda reply: revise.read_described(reply, image),
+        schema=revise.described_schema(),
+        max_tokens=revise.tokens_for(image.caption + image.alt),
+        temperature=CLOSE,
+    )
+
+
+def understand(article: Article, wish: str, speaker: Speaker) -> tuple[list[Command], str]:
+    """A free instruction as commands, and what cannot be done of it. Raises as `revise_block`."""
+    return speaker.ask(
+        commands.ask_commands(article, wish),
+        lambda reply: commands.read_commands(reply, article),
+        schema=commands.commands_schema(len(article.body), len(article.illustrations)),
+        max_tokens=commands.ANSWER_TOKENS,
+    )
+
+
+def _window(article: Article, block: Block) -> Sequence[Paragraph] | None:
+    """The paragraphs that are shown around a block; those of a heading are those of the paragraph under it."""
+    if not article.paragraphs:
+        return None
+    if isinstance(block, Paragraph):
+        return window_of(article, block.id)
+    seen = False
+    for other in article.body:
+        seen = seen or other.id == block.id
+        if seen and isinstance(other, Paragraph):
+            return window_of(article, other.id)
+    return window_of(article, article.paragraphs[-1].id)
+
+
+def revisable(block: Block) -> str:
+    """Why a model cannot revise a block, "" where it can."""
+    if not isinstance(block, Heading | Paragraph):
+        return "code, tables and HTML are left as they are"
+    return "it holds an image of its own, which a model would lose" if revise.has_image(block.text) else ""

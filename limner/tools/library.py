@@ -278,16 +278,36 @@ class Library:
 
         Raises LibraryEmpty when there is no image at all.
         """
+        return self.nearest(self._encode_queries(queries), k)
+
+    def nearest(self, queries: Sequence[Vectors], k: int) -> list[list[Candidate]]:
+        """As `search`, by vectors, e.g. of `example`."""
         if not len(self):
             raise LibraryEmpty(f"The library {self.name} has no images: `limner library add {self.name} FOLDER`.")
-        vectors = self._encode_queries(queries)
         with self._store() as store:
-            answers = store.search(vectors, k)
+            answers = store.search(queries, k)
         known = self._by_id(hit.id for hits in answers for hit in hits)
         return [
             [_candidate(known[hit.id], self.name, hit.score, hit.scores) for hit in hits if hit.id in known]
             for hits in answers
         ]
+
+    def example(self, image_id: str, but: str = "") -> Vectors:
+        """What a search for images like one of the library's own goes by. but: in words, what shall be otherwise.
+
+        Raises LibraryError for an image that the library does not have; where its file is gone its words must do.
+        """
+        words = self.record(image_id).text
+        texts = [words, but] if but.strip() else [words]
+        caption = _mean(self.encoders.caption.encode_texts(texts))
+        clip = None
+        if self.encoders.clip:
+            try:
+                seen = self.encoders.clip.encode_images([_for_clip(self.image(image_id))])
+            except (LibraryError, ImageUnreadable):
+                seen = self.encoders.clip.encode_texts([words])
+            clip = _mean([*seen, *self.encoders.clip.encode_texts(texts[1:])] if texts[1:] else seen)
+        return Vectors(caption, self.encoders.words.query(" ".join(texts)), clip)
 
     def _encode_queries(self, queries: Sequence[str]) -> list[Vectors]:
         captions = self.encoders.caption.encode_texts(queries)
@@ -629,6 +649,15 @@ def _candidate(record: Record, library: str, score: float, scores: dict[str, flo
         image_id=r.id, library=library, score=score, scores=scores, caption=r.caption, alt=r.alt, credit=r.credit,
         licence=r.licence, described=r.described, width=r.width, height=r.height,
     )  # fmt: skip
+
+
+def _mean(vectors: Any) -> Any:
+    """Of vectors of unit length the one in the middle, of unit length."""
+    import numpy as np
+
+    total = np.sum(np.stack(list(vectors)), axis=0)
+    length = float(np.linalg.norm(total))
+    return (total / length if length else vectors[0]).astype(np.float32)
 
 
 def _named(names: Mapping[str, str]) -> str:

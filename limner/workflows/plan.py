@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import ceil
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from limner.agents import selector, spotter, writer
 from limner.agents.ask import IMAGE_TOKENS, Meter, estimate_tokens, text_tokens
@@ -22,41 +22,62 @@ if TYPE_CHECKING:
 PARAGRAPHS, WORDS = 8, 110
 
 
+class Step(NamedTuple):
+    """What a step would take."""
+
+    name: str
+    calls: int
+    """Of a model, about."""
+    tokens: int
+    """Prompts and completions, about."""
+    parts: int
+    """Places that it is done for, one after the other."""
+    line: str
+
+
 def plan(start: Start, settings: Settings, libraries: Sequence[str]) -> list[str]:
     """One line per step: calls, images, rough tokens. Asks no server and starts none."""
+    found = steps(start, settings, libraries)
+    total = sum(step.tokens for step in found)
+    lines = [f"{step.name:<9} {step.line}" for step in found]
+    return [
+        *lines,
+        f"in all    about {total} tokens, most of them the article again, which servers keep in their cache",
+    ]
+
+
+def steps(start: Start, settings: Settings, libraries: Sequence[str]) -> list[Step]:
+    """The steps, each with what it would take. Asks no server and starts none."""
     from limner.workflows.context import Context
 
     context = Context(settings, [], {}, Meter())
     brief = start["brief"]
     article = start.get("article")
-    lines, total, small = [], 0, {}
+    found, small = [], {}
     for role in ("writer", "spotter", "selector"):
         small[role] = (settings.dialect or _dialect(context, role)) == "small"
     if article is None:
         calls, tokens = _writing(brief, small["writer"])
-        total += tokens
-        lines.append(f"write     about {calls} call{'s' * (calls > 1)} to {_name(context, 'writer')}, {tokens} tokens")
+        line = f"about {calls} call{'s' * (calls > 1)} to {_name(context, 'writer')}, {tokens} tokens"
+        found.append(Step("write", calls, tokens, 1, line))
         article = _imagined(brief)
     text = round(text_tokens(instruct.numbered(article)))
     spots = spotter.how_many(article, brief.images)
-    lines.append(_spotting(context, article, spots, text, small["spotter"]))
-    total += 0 if small["spotter"] else text + spots * spotter.TOKENS_PER_SPOT
-    lines.append(f"retrieve  one query for all places, in {', '.join(libraries) or 'the starter library'}")
+    found.append(_spotting(context, article, spots, text, small["spotter"]))
+    where = ", ".join(libraries) or "the starter library"
+    found.append(Step("retrieve", 0, 0, 1, f"one query for all places, in {where}"))
     if small["selector"]:
-        lines.append("select    by similarity, no call")
+        found.append(Step("select", 0, 0, spots, "by similarity, no call"))
     else:
         looks = ceil(spots * 1.25)  # a second look where the model is not sure; seldom more than one in four
         window = min(text, spotter.WINDOW_TOKENS)
         images = selector.SHOWN + min(spots, selector.SEEN_BEFORE) // 2
         tokens = looks * (window + 200 + images * IMAGE_TOKENS)
-        total += tokens
-        lines.append(
-            f"select    about {looks} calls to {_name(context, 'selector')}, {images} images in each, {tokens} tokens"
-        )
+        line = f"about {looks} calls to {_name(context, 'selector')}, {images} images in each, {tokens} tokens"
+        found.append(Step("select", looks, tokens, spots, line))
     wanted = "as many as fit" if brief.images == "auto" else str(brief.images)
-    lines.append(f"arrange   images in the article: {wanted}")
-    lines.append(f"in all    about {total} tokens, most of them the article again, which servers keep in their cache")
-    return lines
+    found.append(Step("arrange", 0, 0, 1, f"images in the article: {wanted}"))
+    return found
 
 
 def _writing(brief: Brief, small: bool) -> tuple[int, int]:
@@ -66,13 +87,14 @@ def _writing(brief: Brief, small: bool) -> tuple[int, int]:
     return 1, prompt + min(round(PARAGRAPHS * WORDS * 1.4), writer.MAX_TOKENS)
 
 
-def _spotting(context: Context, article: Article, spots: int, text: int, small: bool) -> str:
+def _spotting(context: Context, article: Article, spots: int, text: int, small: bool) -> Step:
     if small:
-        return "spot      from the text, no call"
+        return Step("spot", 0, 0, 1, "from the text, no call")
     calls = len(spotter.windows(article))
     tokens = text + spots * spotter.TOKENS_PER_SPOT
     name = _name(context, "spotter")
-    return f"spot      {calls} call{'s' * (calls > 1)} to {name}, up to {spots} places, about {tokens} tokens"
+    line = f"{calls} call{'s' * (calls > 1)} to {name}, up to {spots} places, about {tokens} tokens"
+    return Step("spot", calls, tokens, 1, line)
 
 
 def _name(context: Context, role: Role) -> str:

@@ -49,23 +49,26 @@ async def watch(
     job: JobId,
     after: After = 0,
     follow: Annotated[bool, Query(description="false ends after the events there are.")] = True,
+    stay: Annotated[
+        bool, Query(description="true goes on after the job's end, with what people do to its article (`edited`).")
+    ] = False,
     last_event_id: Annotated[
         int | None, Header(ge=0, le=BIGGEST, description="As browsers send it when they come back; before `after`.")
     ] = None,
 ) -> Response:
     """All events from the first one on, then those to come until the job has ended. Whoever was cut off sends the id
-    of the last event it saw, and misses none."""
+    of the last event it saw, and misses none. With `stay` it ends only when the job is deleted."""
 
     def look() -> bool:
         has.jobs.ledger.job(job, asker.name)
         seq, state = has.jobs.ledger.seqs([job]).get(job, (0, "cancelled"))
-        return state in ENDED and last_event_id is not None and last_event_id >= seq
+        return not stay and state in ENDED and last_event_id is not None and last_event_id >= seq
 
     if await anyio.to_thread.run_sync(look):
         return Response(status_code=204)  # tells an EventSource not to come back
     seen = after if last_event_id is None else last_event_id
     headers = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}  # nginx would gather it
-    return Stream(has.hub.events(job, seen, follow), media_type="text/event-stream", headers=headers)
+    return Stream(has.hub.events(job, seen, follow, stay), media_type="text/event-stream", headers=headers)
 
 
 @routes.get("/jobs/{job}/events.json", summary="List a job's events", responses=documented(404))

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Annotated
 
 from fastapi import Depends, Request
 
+from limner.document import Article, Brief
 from limner.settings import Settings
+from limner.tools.edit import Proposal, Wish
 from limner.workflows.api.guard import owner_of
 from limner.workflows.api.shelf import Shelf
 from limner.workflows.api.watching import Hub
+from limner.workflows.context import Context
 from limner.workflows.jobs.owners import Owner
 from limner.workflows.jobs.queue import Bell
 from limner.workflows.jobs.revisions import Revisions
@@ -39,6 +43,12 @@ class Broker:
             return self._there
 
 
+def _propose(context: Context, article: Article, wish: Wish, brief: Brief) -> Proposal:
+    from limner.workflows.revise import propose
+
+    return propose(context, article, wish, brief)
+
+
 @dataclass
 class Parts:
     """Made once per application, in `app.create_app`."""
@@ -50,6 +60,9 @@ class Parts:
     shelf: Shelf
     """Libraries and the images of articles."""
     broker: Broker
+
+    propose: Callable[[Context, Article, Wish, Brief], Proposal] = _propose
+    """Asks a model what it would do about a wish."""
 
     @cached_property
     def revisions(self) -> Revisions:

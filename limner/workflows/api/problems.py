@@ -22,7 +22,9 @@ from limner.errors import (
     LibraryUnreachable,
     LimitReached,
     LimnerError,
+    ModelError,
     NotAllowed,
+    UnreadableReply,
     VersionConflict,
 )
 
@@ -71,6 +73,8 @@ _STATUSES: tuple[tuple[type[LimnerError], int], ...] = (  # the first that fits
     (LedgerError, 503),
     (LibraryBusy, 503),
     (LibraryUnreachable, 503),
+    (ModelError, 503),
+    (UnreadableReply, 503),  # another answer of the model may be readable
     (LimnerError, 422),
 )
 _SAID: dict[int, str] = {
@@ -85,7 +89,7 @@ _SAID: dict[int, str] = {
     422: "The request cannot be used as it is.",
     429: "A limit of the owner is reached; Retry-After says when to try again.",
     500: "A fault of limner's; its log has the details.",
-    503: "The database, or a part that this needs, cannot be used now.",
+    503: "The database, the model, or a part that this needs, cannot be used now.",
 }
 
 

@@ -1,33 +1,51 @@
-"""Routes: revising finished articles; edits, history, other images."""
+"""Routes: revising finished articles; edits, history, other images, wishes."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Query
+from fastapi import APIRouter, File, Form, Path, Query, UploadFile
 
-from limner.tools.edit import Proposal
-from limner.tools.editing import ImageOf
+from limner.agents.ask import Meter
+from limner.document import Article
+from limner.errors import LibraryError, LimitReached
+from limner.tools.editing import ImageOf, edited
 from limner.tools.library import Library, Record
+from limner.workflows.api.guard import MAX_BODY
 from limner.workflows.api.parts import Asker, Has, Parts
 from limner.workflows.api.problems import documented
 from limner.workflows.api.revision_views import (
+    THUMBNAIL,
     At_,
+    CandidateList,
+    CandidateView,
     EditsRequest,
     GoRequest,
+    OwnImage,
+    Plan,
+    ProposalRequest,
+    ProposalView,
     Revision,
+    StepPlan,
     VersionList,
+    in_library,
+    preview,
     revision,
 )
-from limner.workflows.api.views import BIGGEST, JobId
+from limner.workflows.api.views import BIGGEST, NO_CONTROL, JobId
+from limner.workflows.context import Context
+from limner.workflows.jobs.candidates import MOST, Found, Wanted, candidates, usable
 from limner.workflows.jobs.changes import Comparison
 from limner.workflows.jobs.owners import Owner
+from limner.workflows.jobs.progress import means
+from limner.workflows.jobs.request import JobRequest, read_request, start_of
+from limner.workflows.jobs.uploads import keep
+from limner.workflows.plan import steps
+from limner.workflows.run import STARTER
 
 routes = APIRouter(prefix="/v1", tags=["revisions"])
 
 Number = Annotated[int, Path(ge=1, le=BIGGEST, description="Number of a version.")]
-Propose = Callable[..., Proposal]
 
 
 @routes.get("/jobs/{job}/revision", summary="Show the article", responses=documented(404, 409))
@@ -97,6 +115,110 @@ def compare_versions(
     return has.revisions.compare(job, a, b, asker.name)
 
 
+# --- other images --------------------------------------------------------------------------------------------------
+
+Words = Annotated[str, Query(max_length=2000, pattern=NO_CONTROL)]
+Id = Annotated[str, Query(max_length=80, pattern=NO_CONTROL)]
+
+
+@routes.get("/jobs/{job}/candidates", summary="Find other images", responses=documented(404, 409))
+def find_candidates(
+    has: Has,
+    asker: Asker,
+    job: JobId,
+    image: Annotated[Id, Query(description="An image of the article: what else was found for its place.")] = "",
+    spot: Annotated[Id, Query(description="A spot of the record: what was found for it.")] = "",
+    caption: Annotated[Words, Query(description="Search anew: what the image should show.")] = "",
+    like: Annotated[Id, Query(description="An image id: images that resemble it.")] = "",
+    but: Annotated[Words, Query(description="With `like`: what shall be otherwise.")] = "",
+    library: Annotated[
+        list[Annotated[str, Query(max_length=64, pattern=NO_CONTROL)]] | None,
+        Query(max_length=20, description="Where to search; none takes the job's libraries and your own uploads."),
+    ] = None,
+    limit: Annotated[int, Query(ge=1, le=MOST, description="How many images.")] = 24,
+) -> CandidateList:
+    """Images that could stand at a place, best first. Ask by one of image, spot, caption and like."""
+    article = has.revisions.show(job, asker.name).article
+    libraries = usable(library or _libraries(has, asker, job, article), lambda name: has.shelf.open(name, asker))
+    wanted = Wanted(image=image, spot=spot, caption=caption, like=like, but=but, limit=limit)
+    return CandidateList(candidates=[_candidate(found) for found in candidates(article, wanted, libraries)])
+
+
+@routes.post("/jobs/{job}/images", summary="Upload an image", status_code=201, responses=documented(404, 409, 429))
+def upload_image(
+    has: Has,
+    asker: Asker,
+    job: JobId,
+    file: Annotated[UploadFile, File(description="JPEG, PNG, WebP, GIF, AVIF, SVG, TIFF or BMP.")],
+    caption: Annotated[str, Form(max_length=500, description="What it shows; none takes the file's own words.")] = "",
+) -> OwnImage:
+    """Keeps an image of yours, where nobody else may use it. It is placed by an edit, `place_image` or `swap_image`."""
+    has.revisions.show(job, asker.name)
+    data = file.file.read(MAX_BODY)
+    library, record = keep(has.shelf.context, asker, data, file.filename or "", caption)
+    return OwnImage(
+        image_id=record.id,
+        library=library.name,
+        **{name: getattr(record, name) for name in ("caption", "alt", "credit", "licence", "width", "height")},
+        thumbnail=in_library(library.name, record.id, side=THUMBNAIL),
+    )
+
+
+# --- asking a model ------------------------------------------------------------------------------------------------
+
+
+@routes.post("/jobs/{job}/proposals", summary="Ask for a change", responses=documented(404, 409, 429))
+def propose_edits(has: Has, asker: Asker, job: JobId, request: ProposalRequest) -> ProposalView:
+    """Asks the model which edits would fulfil a wish, and shows the article after them. Nothing is changed."""
+    head = has.revisions.fitting(job, request.version, owner=asker.name)
+    left = has.jobs.ledger.left_today(asker.name)
+    if left is not None and left <= 0:
+        raise LimitReached(f"{asker.name} has spent today's tokens. Ask again after midnight UTC.", 3600)
+    libraries = _opened(has, asker, job, head.article)
+    context = Context(has.settings, libraries, meter=Meter(budget=left), origin=has.shelf.context)
+    brief = start_of(read_request(has.jobs.ledger.request(job)))["brief"]
+    try:
+        proposal = has.propose(context, head.article, request.wish, brief)
+    finally:
+        has.jobs.ledger.paid(job, "revise", context.meter.roles)
+    after = edited(head.article, proposal.edits, image_of(has, asker))
+    return ProposalView(
+        version=head.version.number,
+        edits=list(proposal.edits),
+        says=proposal.says,
+        spent=context.meter.total,
+        preview=preview(job, after, head.article),
+    )
+
+
+@routes.post("/plan", summary="Estimate a job", responses=documented(404))
+def plan_job(has: Has, asker: Asker, request: JobRequest) -> Plan:
+    """What a job would take, before it is submitted: calls, tokens, and time by the jobs before. Asks no model."""
+    for name in request.library:
+        has.jobs.check_library(name, asker)
+    known = means(has.jobs.ledger)
+    found = [
+        StepPlan(
+            name=step.name,
+            calls=step.calls,
+            tokens=step.tokens,
+            seconds=round(known[step.name] * step.parts, 1) if step.name in known else None,
+            line=step.line,
+        )
+        for step in steps(start_of(request), has.settings, request.library)
+    ]
+    times = [step.seconds for step in found]
+    return Plan(
+        steps=found,
+        tokens=sum(step.tokens for step in found),
+        seconds=None if None in times else round(sum(t for t in times if t is not None), 1),
+        left_today=has.jobs.ledger.left_today(asker.name),
+    )
+
+
+# --- who asks, and what they may use -------------------------------------------------------------------------------
+
+
 def who(asker: Owner) -> str:
     """The name under which somebody's changes are kept: the label of the token, or the owner's name."""
     return asker.person or asker.name
@@ -112,3 +234,25 @@ def image_of(has: Parts, asker: Owner) -> ImageOf:
         return libraries[name].record(image_id)
 
     return record
+
+
+def _libraries(has: Parts, asker: Owner, job: str, article: Article) -> list[str]:
+    """Names of the libraries that images of a job may come from: those asked for, those used, one's own."""
+    asked = has.jobs.ledger.request(job).get("library") or [STARTER]
+    used = [i.library for i in article.illustrations if i.library]
+    there = set(has.shelf.names(asker))
+    return [name for name in dict.fromkeys([*asked, *used, asker.own_library]) if name in there]
+
+
+def _opened(has: Parts, asker: Owner, job: str, article: Article) -> list[Library]:
+    """Those libraries, as far as they can be searched; a wish about the text needs none."""
+    try:
+        return usable(_libraries(has, asker, job, article), lambda name: has.shelf.open(name, asker))
+    except LibraryError:
+        return []
+
+
+def _candidate(found: Found) -> CandidateView:
+    fields = found.candidate.model_dump(include=set(CandidateView.model_fields))
+    thumbnail = in_library(found.candidate.library, found.candidate.image_id, side=THUMBNAIL)
+    return CandidateView(**fields, thumbnail=thumbnail, chosen=found.chosen, why=found.why, file=found.file)

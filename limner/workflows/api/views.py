@@ -195,10 +195,11 @@ class EventView(View):
     attempt: int
     kind: str
     """queued, started, step, text, again (the text so far is void; what follows replaces it), note, parked, due,
-    waiting, answered, put_back, lapsed, retried, and the ends: done, failed, cancelled, set_aside."""
+    waiting, answered, put_back, lapsed, retried, the ends: done, failed, cancelled, set_aside; after them edited."""
     step: str
     data: dict[str, Any]
-    """text: {"text": a piece}; step: {"done", "of"}; failed, parked, set_aside: {"why"}; done: {"title", "images"}."""
+    """text: {"text": a piece}; step: {"done", "of"}; failed, parked, set_aside: {"why"}; done: {"title", "images"};
+    edited: {"version", "title", "who", "by", "what"}."""
 
     @classmethod
     def of(cls, event: Event) -> EventView:

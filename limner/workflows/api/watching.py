@@ -46,16 +46,18 @@ class Feed:
         self.seq = 0
         """Number of its last event."""
         self.over = False
-        """Whether it ended or is gone: after `seq` nothing comes."""
+        """Whether it ended or is gone: after `seq` nothing comes by itself."""
+        self.gone = False
+        """Whether it was deleted."""
         self.changed = asyncio.Event()
         self.reading = asyncio.Lock()
         self.newest: deque[Ready] = deque()
         self.size = 0
 
-    def tell(self, seq: int, over: bool) -> None:
+    def tell(self, seq: int, over: bool, gone: bool = False) -> None:
         """Wake the watchers if this is news. What was seen before it does not count: numbers only rise."""
-        if seq >= self.seq and (seq, over) != (self.seq, self.over):
-            self.seq, self.over = seq, over
+        if seq >= self.seq and (seq, over, gone) != (self.seq, self.over, self.gone):
+            self.seq, self.over, self.gone = seq, over, gone
             self.wake()
 
     def wake(self) -> None:
@@ -106,9 +108,10 @@ class Hub:
             self._poller.cancel()
             self._poller = None
 
-    async def events(self, job: str, after: int, follow: bool) -> AsyncIterator[bytes]:
+    async def events(self, job: str, after: int, follow: bool, stay: bool = False) -> AsyncIterator[bytes]:
         """Server-sent events of a job with a number above `after`; with `follow` those to come as well, until it ends.
 
+        stay: after the end as well, when people revise the article, until the job is deleted.
         The ledger may be gone for a while: they go on where they were once it is back.
         """
         yield b"retry: 1000\n\n"
@@ -126,7 +129,7 @@ class Hub:
                         return
                     after = page[-1].seq
                     yield b"".join(ready.wire for ready in page)
-                elif feed.over or not follow:
+                elif not follow or feed.gone or (feed.over and not stay):
                     return
                 elif not await _within(changed, PING):
                     yield b": still there\n\n"
@@ -184,7 +187,7 @@ class Hub:
             feed = self._feeds.get(job)
             if feed is not None:
                 seq, state = found.get(job, (feed.seq, "cancelled"))  # a job that is gone has told all it will
-                feed.tell(seq, state in ENDED)
+                feed.tell(seq, state in ENDED, job not in found)
         return True
 
 

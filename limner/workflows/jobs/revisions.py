@@ -66,7 +66,7 @@ class Revisions:
         """
         line = " ".join(what.split()) or describe(edits)
         for _ in range(ATTEMPTS):
-            head = self._fitting(job, version, owner, edits if merge else None)
+            head = self.fitting(job, version, owner, edits if merge else None)
             after = edited(head.article, edits, image_of)
             if edits and after == head.article:
                 return head
@@ -80,14 +80,14 @@ class Revisions:
 
     def undo(self, job: str, version: int, who: str, *, owner: str | None = None) -> Head:
         """Go back to the version that this one was made from. Raises as `edit`, JobConflict at the first."""
-        head = self._fitting(job, version, owner)
+        head = self.fitting(job, version, owner)
         if head.version.parent is None:
             raise JobConflict(f"Job {job} is at its first version: there is nothing to undo.")
         return self._go(job, head, head.version.parent, who, f"Undid: {head.version.what}", owner)
 
     def redo(self, job: str, version: int, who: str, *, owner: str | None = None) -> Head:
         """Go forward again, the way that was last undone. Raises as `edit`, JobConflict where there is none."""
-        head = self._fitting(job, version, owner)
+        head = self.fitting(job, version, owner)
         if head.redo is None:
             raise JobConflict(f"Job {job} is at the end of its line: there is nothing to redo.")
         what = self.versions.one(job, head.redo, owner)[0].what
@@ -95,20 +95,20 @@ class Revisions:
 
     def go(self, job: str, version: int, to: int, who: str, *, owner: str | None = None) -> Head:
         """Go to any version; what is changed from there on is a branch. Raises as `edit`, BadInput."""
-        head = self._fitting(job, version, owner)
+        head = self.fitting(job, version, owner)
         return self._go(job, head, to, who, f"Went to version {to}", owner)
 
     def _go(self, job: str, head: Head, to: int, who: str, what: str, owner: str | None) -> Head:
         try:
             self.versions.go(job, head.version.number, to, who, what)
         except Moved:
-            self._fitting(job, head.version.number, owner)
+            self.fitting(job, head.version.number, owner)
             raise JobConflict(f"Job {job} was changed and changed back this very moment. Try again.") from None
         return self.show(job, owner)
 
     # -- other people's changes
 
-    def _fitting(self, job: str, version: int, owner: str | None, merging: Sequence[Edit] | None = None) -> Head:
+    def fitting(self, job: str, version: int, owner: str | None = None, merging: Sequence[Edit] | None = None) -> Head:
         """The head, if a change that was made for `version` may be made to it. Raises VersionConflict, BadInput."""
         head = self.show(job, owner)
         number = head.version.number

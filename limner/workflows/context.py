@@ -6,7 +6,7 @@ import dataclasses
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
-from functools import cached_property
+from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit, urlunsplit
 
@@ -382,6 +382,7 @@ def _chat_model(url: str, name: str, key: SecretStr, settings: Settings) -> Base
     from langchain_openai.chat_models.base import BaseChatOpenAI
 
     kind = ChatOpenAI if "//api.openai.com" in url else BaseChatOpenAI
+    clients = _plain_clients() if url.startswith("http://") else {}
     return kind(
         base_url=url,
         model=name,
@@ -390,4 +391,22 @@ def _chat_model(url: str, name: str, key: SecretStr, settings: Settings) -> Base
         timeout=(min(CONNECT, settings.timeout), settings.timeout, settings.timeout, settings.timeout),
         max_retries=settings.retries,  # the openai client backs off and honours Retry-After
         stream_usage=True,
+        **clients,
     )
+
+
+@cache
+def _plain_clients() -> dict[str, Any]:
+    """Transports for addresses without TLS: reading the certificate authorities twice takes 0.1 s of processor time.
+
+    They trust no authority at all, so a redirect to an https address is refused.
+    """
+    import ssl
+
+    import openai
+
+    nobody = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    return {
+        "http_client": openai.DefaultHttpxClient(verify=nobody),
+        "http_async_client": openai.DefaultAsyncHttpxClient(verify=nobody),
+    }

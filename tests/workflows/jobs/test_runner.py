@@ -7,70 +7,31 @@ import logging
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypedDict
 
 import pytest
+from house import House, built
 from hypothesis import given
 from hypothesis import strategies as st
 from langgraph.graph import END, START, StateGraph
 from langgraph.types import interrupt
-from scripted import ARTICLE, Answer, Delayed, ScriptedServer, Status, article_answers, asking
+from scripted import ARTICLE, Answer, Delayed, Status, asking
 from servers import until
 
 from limner.agents.ask import Usage
 from limner.document import Article
 from limner.errors import JobConflict
 from limner.settings import Settings
-from limner.workflows.jobs import checkpoints
-from limner.workflows.jobs.database import Database, database_url, migrate
-from limner.workflows.jobs.ledger import Job, Ledger
+from limner.workflows.jobs.ledger import Job
 from limner.workflows.jobs.owners import Owners
-from limner.workflows.jobs.request import JobRequest
 from limner.workflows.jobs.runner import Runner, _Text
-
-
-@dataclass
-class House:
-    """A ledger, a runner, and a model server whose answers can be changed."""
-
-    home: Path
-    server: ScriptedServer
-    ledger: Ledger
-    answers: Callable[[dict[str, Any]], Answer]
-    stop: threading.Event = field(default_factory=threading.Event)
-
-    def runner(self, **more: Any) -> Runner:
-        settings = Settings(home=self.home, model_url=self.server.url, model="scripted-7b", retries=0, timeout=20)
-        return Runner(settings.model_copy(update=more.pop("settings", {})), self.ledger, "w", self.stop.is_set, **more)
-
-    def submit(self, owner: str = "local", **request: Any) -> Job:
-        made = JobRequest(**{"brief": "How bees make honey", "library": ["bees"], "images": 2, **request})
-        [(job, _)] = self.ledger.submit(owner, [made.order()])
-        return job
-
-    def asked(self) -> list[str]:
-        return [role for body in self.server.requests if (role := asking(body)) != "probe"]
-
-    def kinds(self, job: Job) -> list[str]:
-        return [e.kind for e in self.ledger.events(job.id) if e.kind not in ("step", "text")]
-
-    def due(self, job: Job) -> None:
-        until(lambda: self.ledger.sweep().due == [job.id], "the parked job to be due")
 
 
 @pytest.fixture
 def house(bees: Path, home: Path) -> Iterator[House]:
-    good = article_answers(sees=True)
-    made: list[House] = []
-    with ScriptedServer(lambda body: made[0].answers(body)) as server:
-        database = Database(database_url(Settings(home=home)))
-        migrate(database)
-        checkpoints.prepare(database)
-        made.append(House(home, server, Ledger(database, lease=30), good))
-        yield made[0]
-        database.close()
+    with built(home) as made:
+        yield made
 
 
 def first_then(first: Answer, role: str, then: Callable[[dict[str, Any]], Answer]) -> Callable[[Any], Answer]:

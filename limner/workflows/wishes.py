@@ -333,8 +333,9 @@ class Revision:
         """What a model has to write for these commands, all asked side by side: text by (do, block, instruction)."""
         wanted: dict[tuple[str, str, str], Understood] = {}
         for c in commands:
-            free = c.do == "write" or (c.block not in self.locked and not reviser.revisable(self.block(c.block or "")))
-            if c.do in ("rewrite", "shorten", "expand", "write") and free:
+            if c.do not in ("rewrite", "shorten", "expand", "write"):
+                continue  # such a command may name no block
+            if c.do == "write" or (c.block not in self.locked and not reviser.revisable(self.block(c.block))):
                 wanted.setdefault(_key(c), c)
         speaker = self.speaker()
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import io
+import json
 import re
 import threading
 from collections.abc import Callable, Iterator
@@ -15,15 +17,28 @@ import openai
 import pytest
 from parts import served, working
 from PIL import Image
-from scripted import ScriptedServer, article_answers, asking
+from scripted import ScriptedServer, article_answers, asking, last_text
 from servers import until
 
 import limner
 from limner.workflows.api.app import create_app
-from limner.workflows.api.conversation import MARK, Message, meant
+from limner.workflows.api.conversation import MARK, ImagePart, ImageUrl, Message, TextPart, meant
 from limner.workflows.jobs.service import Jobs
 
 LINK = re.compile(r"!\[[^\]]*\]\(([^)]+)\)")
+
+
+def commanded(body: dict[str, Any]) -> str | None:
+    """The reviser's answer to a wish that this script knows; None for any other prompt."""
+    wish = last_text(body).partition("The editor wishes: ")[2]
+    if not wish:
+        return None
+    nothing = {"block": 0, "image": 0, "where": "after", "text": ""}
+    known = {
+        "Take the second picture out.": [{**nothing, "do": "remove_image", "image": 2}],
+        "Call it Sweet.": [{**nothing, "do": "set_title", "text": "Sweet"}],
+    }
+    return json.dumps({"commands": known.get(wish, []), "cannot": "" if wish in known else "I cannot do that."})
 
 
 class Place:
@@ -51,7 +66,7 @@ def place(bees: Path, monkeypatch: pytest.MonkeyPatch, slow: threading.Event) ->
     def answer(body: dict[str, Any]) -> Any:
         if asking(body) == "writer":
             slow.wait(60)
-        return write(body)
+        return commanded(body) or write(body)
 
     with ScriptedServer(answer) as model:
         monkeypatch.setenv("LIMNER_MODEL_URL", model.url)
@@ -123,6 +138,71 @@ def test_an_article_of_somebody_else_is_not_there(place: Place) -> None:
     with place.client("alice") as client:
         shown = client.chat.completions.create(model="limner/bees", messages=talk)  # type: ignore[arg-type]
     assert (shown.choices[0].message.content or "").startswith("# How Bees")
+
+
+def test_what_is_said_next_changes_the_article_and_is_undone(place: Place) -> None:
+    talk: list[Any] = []
+
+    def say(text: str) -> str:
+        talk.append({"role": "user", "content": text})
+        with place.client() as client:
+            done = client.chat.completions.create(
+                model="limner/bees", messages=talk, extra_body={"limner": {"images": 2}}
+            )
+        talk.append({"role": "assistant", "content": done.choices[0].message.content})
+        return done.choices[0].message.content or ""
+
+    first = say("How bees make honey")
+    second = say("Take the second picture out.")
+    assert LINK.findall(second) == LINK.findall(first)[:1]
+    assert say("Sing it to me.").startswith("> I cannot do that.")
+    third = say("Call it Sweet.")
+    assert third.startswith("# Sweet")
+    assert say("/undo").startswith("> The last change is undone.")
+    assert "# How Bees Make Honey" in say("/show")
+    assert len(LINK.findall(say("/undo"))) == 2
+    assert [job.title for job in place.jobs.ledger.list("alice")] == ["How bees make honey"]
+
+
+def test_a_picture_that_comes_with_the_message_can_be_chosen(place: Place) -> None:
+    file = io.BytesIO()
+    Image.new("RGB", (320, 200), (10, 200, 30)).save(file, "PNG")
+    data = "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()
+    message = {"role": "user", "content": [{"type": "text", "text": "Honey"}, picture_part(data)]}
+    with place.client("bob") as client:
+        client.chat.completions.create(model="limner/bees", messages=[message])  # type: ignore[list-item]
+    (job,) = place.jobs.ledger.list("bob")
+    article = place.jobs.article(job.id, "bob")
+    own = place.jobs.owners.get("bob").own_library
+    assert any(c.library == own for selection in article.selections for c in selection.candidates)
+    assert not place.jobs.owners.get("alice").may_use(own)
+
+
+@pytest.mark.parametrize(
+    ("url", "says"),
+    [
+        ("http://169.254.169.254/latest", "limner fetches none"),
+        ("file:///etc/passwd", "limner fetches none"),
+        ("data:image/png;base64,###", "is not base64"),
+        ("data:image/png;base64,aGVsbG8=", "cannot be used"),
+    ],
+)
+def test_a_picture_that_is_none_is_refused(place: Place, url: str, says: str) -> None:
+    message = {"role": "user", "content": [{"type": "text", "text": "Honey"}, picture_part(url)]}
+    with place.client() as client, pytest.raises(openai.UnprocessableEntityError, match=says):
+        client.chat.completions.create(model="limner/bees", messages=[message])  # type: ignore[list-item]
+    assert place.jobs.ledger.list("alice") == []
+
+
+def test_more_pictures_than_a_message_may_have_are_refused() -> None:
+    part = ImagePart(type="image_url", image_url=ImageUrl(url="data:image/png;base64,aGVsbG8="))
+    message = Message(role="user", content=[TextPart(type="text", text="Honey"), *[part] * 21])
+    with pytest.raises(limner.LimnerError, match="21 pictures, more than 20"):
+        meant([message])
+
+
+def picture_part(url: str) -> dict[str, Any]:
+    return {"type": "image_url", "image_url": {"url": url}}
 
 
 def test_a_client_that_goes_away_finds_its_article_when_it_asks_again(place: Place, slow: threading.Event) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +17,13 @@ from langchain_openai import ChatOpenAI
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.graph import START, MessagesState, StateGraph
 from langgraph.prebuilt import ToolNode
-from scripted import ScriptedServer, article_answers
+from parts import working
+from scripted import ScriptedServer, article_answers, last_text
 
 import limner
 from limner.document import Article, Candidate
+from limner.workflows.jobs.service import Jobs
+from limner.workflows.toolbox.desk import Desk, Work
 
 NAMES = [
     "compose_article",
@@ -130,6 +135,57 @@ def test_a_mistake_becomes_a_message_that_a_model_can_act_on(
     assert "\n" not in said.text
 
 
+def removing(number: int) -> str:
+    nothing = {"block": 0, "where": "after", "text": ""}
+    return json.dumps({"commands": [{**nothing, "do": "remove_image", "image": number}], "cannot": ""})
+
+
+def test_an_article_is_revised_and_what_is_locked_stays(bees: Path) -> None:
+    write = article_answers(sees=True)
+
+    def answer(body: dict[str, Any]) -> Any:
+        return removing(2) if "The editor wishes:" in last_text(body) else write(body)
+
+    with ScriptedServer(answer) as server:
+        tools = limner.toolbox(library="bees", model=chat_model(server))
+        made = named(tools, "compose_article").invoke(call("compose_article", {"brief": "Honey", "images": 2}))
+        wish = {"article": article_id(made.text), "instruction": "Take the second picture out."}
+        revised = named(tools, "revise_article").invoke(call("revise_article", wish))
+        assert revised.status == "success", revised.text
+        assert [i.id for i in revised.artifact.illustrations] == [made.artifact.illustrations[0].id]
+        desk = Desk(limner.Settings().home, "local")
+        version = desk.latest(wish["article"])
+        kept = made.artifact.model_copy(update={"locked": tuple(i.id for i in made.artifact.illustrations)})
+        desk.go_on(version, article=kept)
+        refused = named(tools, "revise_article").invoke(call("revise_article", wish))
+    assert len(desk.latest(wish["article"]).work.article.illustrations) == 2, refused.text
+
+
+def test_with_jobs_composing_comes_back_at_once_and_is_waited_for(bees: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write = article_answers(sees=True)
+
+    def answer(body: dict[str, Any]) -> Any:
+        return removing(1) if "The editor wishes:" in last_text(body) else write(body)
+
+    with ScriptedServer(answer) as server, closing(Jobs()) as jobs:
+        monkeypatch.setenv("LIMNER_MODEL_URL", server.url)
+        tools = limner.toolbox(library="bees", model=chat_model(server), jobs=jobs)
+        sent = named(tools, "compose_article").invoke(call("compose_article", {"brief": "Honey", "images": 2}))
+        name = sent.artifact["article"]
+        early = named(tools, "get_article").invoke(call("get_article", {"article": name}))
+        assert "is queued" in early.text
+        export = named(tools, "export_article").invoke(call("export_article", {"article": name}))
+        assert (export.status, "has no article yet" in export.text) == ("error", True)
+        with working(jobs):
+            done = named(tools, "get_article").invoke(call("get_article", {"article": name, "wait_seconds": 60}))
+        assert len(done.artifact.illustrations) == 2
+        wish = {"article": name, "instruction": "Take the first picture out."}
+        revised = named(tools, "revise_article").invoke(call("revise_article", wish))
+        assert len(revised.artifact.illustrations) == 1, revised.text
+        assert jobs.article(name) == revised.artifact
+        assert jobs.ledger.usage(name)["reviser" if "reviser" in jobs.ledger.usage(name) else "writer"].calls
+
+
 def test_bind_tools_alone_is_enough(bees: Path) -> None:
     with ScriptedServer(agent_answers([("search_images", {"query": "a bee on a flower", "count": 2})])) as server:
         model = chat_model(server)
@@ -191,7 +247,6 @@ def test_a_tenant_sees_its_own_articles_and_libraries_and_spends_its_own_tokens(
 
 def test_two_clients_on_one_article_do_not_overwrite_each_other(bees: Path) -> None:
     from limner.errors import JobConflict
-    from limner.workflows.toolbox.desk import Desk, Work
 
     desk = Desk(limner.Settings().home, "local")
     first = desk.begin(Work(brief=limner.Brief(text="Honey"), article=Article(title="Honey")))

@@ -22,20 +22,25 @@ from fastapi.routing import APIRoute
 from pydantic import BaseModel, ConfigDict, Field
 
 from limner.document import Article
-from limner.errors import BadInput, JobConflict, LimnerError
+from limner.errors import JobConflict, LimnerError
+from limner.tools.edit import Instruct
 from limner.tools.export import to_markdown
 from limner.tools.images import data_url
 from limner.workflows.api import sharing
-from limner.workflows.api.conversation import MARK, MAX_MESSAGES, Meant, Message, chore, meant
+from limner.workflows.api.conversation import MARK, MAX_MESSAGES, Meant, Message, chore, meant, picture
 from limner.workflows.api.events import Stream
 from limner.workflows.api.jobs import Trace
 from limner.workflows.api.openai import as_openai, openai_error
 from limner.workflows.api.parts import Asker, Has, Parts
 from limner.workflows.api.problems import Missing, _invalid_line, documented, of_error, problem
+from limner.workflows.api.revision_views import ProposalRequest
+from limner.workflows.api.revisions import image_of, propose_edits, who
 from limner.workflows.api.views import View
 from limner.workflows.jobs.ledger import Job
 from limner.workflows.jobs.owners import Owner
 from limner.workflows.jobs.request import JobRequest
+from limner.workflows.jobs.uploads import keep
+from limner.workflows.run import STARTER
 
 MODEL = "limner"
 AGAIN = 20  # times that one conversation may be composed anew before it is a fresh request each time
@@ -142,8 +147,8 @@ async def complete(has: Has, asker: Asker, request: ChatRequest, http: Request, 
     """The first message is a brief, later ones change the article; /new, /undo, /redo and /show are commands."""
     library = _library(has, asker, request.model)
     asked = meant(request.messages)
-    if asked.images:
-        raise BadInput("Pictures in messages are not taken. Put them into a library: `limner library add`.")
+    for n, url in enumerate(asked.images, 1):
+        picture(url, n)
     talk = Talk(has, asker, request, asked, library, str(http.base_url).rstrip("/"), trace)
     # What can be refused is refused before the first byte; a job exists from here on.
     talk.job = await anyio.to_thread.run_sync(talk.begin)
@@ -183,7 +188,7 @@ class Talk:
             images=wishes.images,
             language=wishes.language,
             max_tokens=wishes.max_tokens,
-            library=[self.library] if self.library else [],
+            library=self._libraries(),
         )
         for n in range(AGAIN):
             key = f"chat-{self.asked.key}-{self.library}-{n}"[:150]
@@ -244,22 +249,41 @@ class Talk:
         """Do what is meant to the article; what the model says about it."""
         if self.asked.what == "show":
             return ""
-        from limner.tools.edit import Instruct
-        from limner.workflows.jobs.revise import Revisions
-
-        revisions = Revisions(self.has.jobs)
-        head = revisions.show(self.job, self.asker.name).version
+        has, asker, job = self.has, self.asker, self.job
+        head = has.revisions.show(job, asker.name).version.number
         if self.asked.what == "undo":
-            revisions.undo(self.job, self.asker.name, head)
+            has.revisions.undo(job, head, who(asker), owner=asker.name)
             return "The last change is undone."
         if self.asked.what == "redo":
-            revisions.redo(self.job, self.asker.name, head)
+            has.revisions.redo(job, head, who(asker), owner=asker.name)
             return "It is done again."
-        proposal = revisions.propose(self.job, Instruct(text=self.asked.text), head, self.asker.name)
+        self._keep_images()
+        proposal = propose_edits(has, asker, job, ProposalRequest(version=head, wish=Instruct(text=self.asked.text)))
         if not proposal.edits:
             return proposal.says or "Nothing was changed."
-        revisions.edit(self.job, proposal.edits, head, self.asker.name, what=self.asked.text[:200])
+        has.revisions.edit(
+            job,
+            proposal.edits,
+            head,
+            who(asker),
+            image_of(has, asker),
+            owner=asker.name,
+            what=self.asked.text[:200],
+            by="model",
+        )
         return proposal.says
+
+    def _libraries(self) -> list[str]:
+        """What a new article takes its images from; pictures that came with the message are among them."""
+        if not self._keep_images():
+            return [self.library] if self.library else []
+        return [self.library or STARTER, self.asker.own_library]
+
+    def _keep_images(self) -> bool:
+        """Pictures that came with the message, in the asker's own library; whether there were any."""
+        for n, url in enumerate(self.asked.images, 1):
+            keep(self.has.shelf.context, self.asker, picture(url, n), "", self.asked.text[:200])
+        return bool(self.asked.images)
 
     def _page(self, says: str) -> str:
         """The article as Markdown that a chat client shows, with the mark that the next request is known by."""

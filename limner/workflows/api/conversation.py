@@ -7,6 +7,7 @@ asker's.
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
 import re
@@ -23,6 +24,7 @@ _MARKED = re.compile(r"<!-- limner:job=([\w-]{1,80}) -->")
 _CHORE = re.compile(r"\A\s*### Task:")  # how Open WebUI begins what it asks beside the conversation
 LOOKED_BACK = 40  # answers of limner's in which the mark is looked for
 MAX_MESSAGES = 50_000
+MAX_IMAGES = 20  # pictures in one message
 
 
 class TextPart(BaseModel):
@@ -106,10 +108,12 @@ def meant(messages: Sequence[Message]) -> Meant:
     answers = [m.text for m in messages[: users[-1]] if m.role == "assistant"][-LOOKED_BACK:]
     job = next((found[-1] for answer in reversed(answers) if (found := _MARKED.findall(answer))), "")
     said = [messages[n].text for n in users[-LOOKED_BACK:]]
-    key = hashlib.sha256(json.dumps([job, len(users), said]).encode()).hexdigest()[:32]
+    key = hashlib.sha256(json.dumps([job, len(users), said, last.images]).encode()).hexdigest()[:32]
     command, _, rest = text.partition(" ")
     rest = rest.strip()
     images = tuple(last.images)
+    if len(images) > MAX_IMAGES:
+        raise BadInput(f"The message has {len(images)} pictures, more than {MAX_IMAGES}. Send fewer at a time.")
     if command == "/new":
         if not rest:
             raise BadInput("/new wants a brief: /new How bees make honey")
@@ -119,6 +123,19 @@ def meant(messages: Sequence[Message]) -> Meant:
             raise BadInput(f"{command} needs an article, and this conversation has none yet. Say what to compose.")
         return Meant(command[1:], "", job, images, key)  # type: ignore[arg-type]
     return Meant("revise" if job else "compose", text, job, images, key)
+
+
+def picture(url: str, number: int) -> bytes:
+    """The bytes of a picture that came with a message. Raises BadInput for an address: limner fetches nothing."""
+    head, _, data = url.partition(",")
+    if not (head.startswith("data:image/") and head.endswith(";base64")):
+        raise BadInput(
+            f"Picture {number} of the message is an address, and limner fetches none. Send it as data:image/…;base64,…"
+        )
+    try:
+        return base64.b64decode(data, validate=True)
+    except ValueError as e:
+        raise BadInput(f"Picture {number} of the message is not base64. Send it as data:image/png;base64,…") from e
 
 
 def chore(text: str, title: str = "limner") -> str:

@@ -11,6 +11,7 @@ import hmac
 import os
 import secrets
 import time
+from dataclasses import replace
 from pathlib import Path as FilePath
 from typing import Annotated
 from urllib.parse import quote
@@ -24,12 +25,10 @@ from limner.workflows.api.libraries import IMAGE, ImageId, image_response
 from limner.workflows.api.parts import Has
 from limner.workflows.api.problems import documented
 from limner.workflows.api.views import BIGGEST, NO_CONTROL, JobId
-from limner.workflows.jobs.owners import Owner
 
 routes = APIRouter(prefix="/v1/shared", tags=["chat"])
 
 DAYS = 30  # that an address holds: conversations are read again
-ANYBODY = Owner("shared")  # whoever has the address: limner gave it to somebody who might use the library
 SIDE = 1024  # px of the longer side
 LibraryName = Annotated[str, Path(max_length=64, pattern=NO_CONTROL, description="Name of the image's library.")]
 
@@ -60,8 +59,9 @@ def get_shared_image(
     right = _signature(has.settings.home, job, library, image_id, expires)
     if not hmac.compare_digest(right, signature) or expires < time.time():
         raise NotAllowed("This address is not valid, or not any more. Ask for the article again: it has new ones.")
-    has.jobs.ledger.job(job)  # one that was deleted shows nothing
-    data = has.shelf.open(library, ANYBODY).image(image_id)
+    owner = has.jobs.owners.get(has.jobs.ledger.job(job).owner)  # a job that was deleted shows nothing
+    # Limner gave the address to somebody who might use the library then.
+    data = has.shelf.open(library, replace(owner, libraries=None)).image(image_id)
     made = image_response(thumbnail(data, SIDE, max_pixels=has.settings.max_pixels), ".webp")
     made.headers["Cross-Origin-Resource-Policy"] = "cross-origin"  # chat pages have an origin of their own
     return made

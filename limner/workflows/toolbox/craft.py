@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from limner.agents.ask import Meter
 from limner.document import Article, Brief, Candidate, Selection, Spot
-from limner.errors import BadInput, JobUnknown, LibraryMissing, UnreadableReply
+from limner.errors import BadInput, JobUnknown, LibraryMissing, LimitReached, UnreadableReply
 from limner.workflows.compose import build_graph
 from limner.workflows.context import Context
 from limner.workflows.run import Images, make_brief, open_library, run
@@ -203,27 +203,47 @@ class Craft:
 
         version = self.desk.latest(article)
         old = version.work.article
-        proposal = propose(self.context, old, Instruct(text=_text(instruction)), version.work.brief)
+        proposal = propose(self.holding(old), old, Instruct(text=_text(instruction)), version.work.brief)
         if not proposal.edits:
             return Told(f"Nothing was changed. {quoted(proposal.says, 500)}", old, article)
-        new = edited(old, proposal.edits, self.image_of)
+        new = edited(old, proposal.edits, self.record_of(old))
         after = self.desk.go_on(version, article=new, what=instruction[:200])
         return self._made(after, f"Changed: {quoted(proposal.says, 500)}\n")
 
     def _revise_job(self, job: str, instruction: str) -> Told:
         from limner.tools.edit import Instruct
-        from limner.workflows.jobs.revise import Revisions
+        from limner.workflows.jobs.request import read_request, start_of
+        from limner.workflows.jobs.revisions import Revisions
+        from limner.workflows.revise import propose
 
         assert self.shop.jobs
-        revisions = Revisions(self.shop.jobs)
-        head = revisions.show(job, self.tenant.owner).number
-        proposal = revisions.propose(job, Instruct(text=_text(instruction)), head, self.tenant.owner)
-        article = self.shop.jobs.article(job, self.tenant.owner)
+        ledger, owner = self.shop.jobs.ledger, self.tenant.owner
+        revisions = Revisions(ledger)
+        head = revisions.show(job, owner)
+        left = ledger.left_today(owner)
+        if left is not None and left <= 0:
+            raise LimitReached(f"{owner} has spent today's tokens. Ask again after midnight UTC.", 3600)
+        brief = start_of(read_request(ledger.request(job)))["brief"]
+        context = self.holding(head.article)
+        before = context.meter.total
+        try:
+            proposal = propose(context, head.article, Instruct(text=_text(instruction)), brief)
+        finally:
+            if context.meter.total > before:
+                ledger.paid(job, "revise", context.meter.roles)
         if not proposal.edits:
-            return Told(f"Nothing was changed. {quoted(proposal.says, 500)}", article, job)
-        revisions.edit(job, proposal.edits, head, self.tenant.owner, what=instruction[:200])
-        article = self.shop.jobs.article(job, self.tenant.owner)
-        return Told(f"Changed: {quoted(proposal.says, 500)}\n{self._shown(job, article)}", article, job)
+            return Told(f"Nothing was changed. {quoted(proposal.says, 500)}", head.article, job)
+        after = revisions.edit(
+            job,
+            proposal.edits,
+            head.version.number,
+            owner,
+            self.record_of(head.article),
+            owner=owner,
+            what=instruction[:200],
+            by="model",
+        )
+        return Told(f"Changed: {quoted(proposal.says, 500)}\n{self._shown(job, after.article)}", after.article, job)
 
     def get(self, article: str, start: int = 1, wait_seconds: int = 0) -> Told:
         """An article block by block; of one that is not done, how far it is."""
@@ -329,12 +349,16 @@ class Craft:
 
     # -- inside
 
-    def image_of(self, library: str, image_id: str) -> Any:
-        """A library's record of an image that this tenant may use. Raises LibraryError."""
-        for held in self.context.libraries:
-            if held.name == library:
-                return held.record(image_id)
-        raise LibraryMissing(f"There is no library {library[:64]!r} for you. Use an image of the search's results.")
+    def record_of(self, article: Article) -> Callable[[str, str], Any]:
+        """What is known of an image that this article may take: of the tenant's libraries, or its own."""
+        libraries = {library.name: library for library in self.holding(article).libraries}
+
+        def record(library: str, image_id: str) -> Any:
+            if library not in libraries:
+                raise LibraryMissing(f"There is no library {library[:64]!r} for you. Use an image that was found.")
+            return libraries[library].record(image_id)
+
+        return record
 
     def holding(self, article: Article) -> Context:
         """A context that finds the images of an article: they may be of other libraries than those used now."""

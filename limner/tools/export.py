@@ -23,6 +23,7 @@ import os
 import re
 import secrets
 import shutil
+import sys
 import unicodedata
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -46,6 +47,7 @@ from limner.document import (
     read_markdown,
 )
 from limner.errors import BadInput, ExportFailed, ImageUnreadable
+from limner.tools.images import read_picture
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -409,6 +411,43 @@ def _embedded(data: bytes, name: str) -> Embedded:
     return Embedded(f"data:{media};base64,{base64.b64encode(data).decode()}", width, height, clear)
 
 
+def shown_parts(article: Article, images: Images) -> Images:
+    """The same images, those that the article crops with only the part that it shows. The originals stay whole."""
+    crops = {i.image_id: i.crop for i in article.illustrations if i.crop is not None}
+
+    def image(image_id: str) -> tuple[bytes, str]:
+        data, suffix = images(image_id)
+        crop = crops.get(image_id)
+        return (data, suffix) if crop is None else _cropped(data, image_id, crop)
+
+    return image
+
+
+def _cropped(data: bytes, name: str, crop: tuple[float, float, float, float]) -> tuple[bytes, str]:
+    """A part of an image, upright, encoded anew: (bytes, suffix). An animation becomes its first frame."""
+    kind = _kind(data, name)[0]
+    picture = read_picture(data, max_pixels=sys.maxsize)  # the library has judged the size before
+    left, top, width, height = crop
+    x, y = (min(int(share * side), side - 1) for share, side in zip((left, top), picture.size, strict=True))
+    right = min(picture.width, max(x + 1, round((left + width) * picture.width)))
+    bottom = min(picture.height, max(y + 1, round((top + height) * picture.height)))
+    part, profile, out = picture.crop((x, y, right, bottom)), picture.info.get("icc_profile"), io.BytesIO()
+    if kind == ".jpg":
+        part.convert("RGB").save(out, "JPEG", quality=92, icc_profile=profile)
+        return out.getvalue(), ".jpg"
+    part.info = {}  # Pillow would write comments and EXIF of the file it came from
+    part.save(out, "PNG", icc_profile=profile)
+    return out.getvalue(), ".png"
+
+
+def _filed(i: Illustration, file: str, images: Images) -> Illustration:
+    """An illustration as it stands in an export: the file there is what it shows, and is cropped no more."""
+    if i.crop is None:
+        return i.model_copy(update={"file": file})
+    with _opened(images(i.image_id)[0], i.image_id) as image:
+        return i.model_copy(update={"file": file, "crop": None, "width": image.width, "height": image.height})
+
+
 def _is_clear(image: Image.Image) -> bool:
     if not image.has_transparency_data:
         return False
@@ -469,6 +508,7 @@ def _page(template: str, **values: Any) -> str:
 def to_html(article: Article, images: Images) -> str:
     """One page that holds everything it shows: no script, no request, dark where the reader's system is dark.
 
+    images: as they are to be shown; `shown_parts` crops them.
     Raises ImageUnreadable for bytes that are not an image which browsers show.
     """
     return _page(
@@ -736,10 +776,10 @@ def write_article(
     when the disk refuses or what was written is not whole; no half-written file remains.
     """
     chosen = {name: _format(name) for name in dict.fromkeys(formats)}
-    images = cache(images)
+    images = cache(shown_parts(article, images))
     files = _file_names(article, images)
     article = article.model_copy(
-        update={"illustrations": tuple(i.model_copy(update={"file": files[i.image_id]}) for i in article.illustrations)}
+        update={"illustrations": tuple(_filed(i, files[i.image_id], images) for i in article.illustrations)}
     )
     texts = {f.file: f.write(article, images) for f in chosen.values()}
     linked = any(f.linked for f in chosen.values())

@@ -792,3 +792,58 @@ def test_importing_export_loads_neither_pillow_nor_jinja():
     code = "import sys, limner.tools.export; print([m for m in ('PIL', 'jinja2') if m in sys.modules])"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout == "[]\n"
+
+
+# --- crops -----------------------------------------------------------------------------------------------------------
+
+
+def halves(kind: str, **options) -> bytes:
+    """60 x 40 px, red on the left and blue on the right."""
+    image = Image.new("RGB", (60, 40), "red")
+    image.paste("blue", (30, 0, 60, 40))
+    out = io.BytesIO()
+    image.save(out, kind, **options)
+    return out.getvalue()
+
+
+@pytest.mark.parametrize(("kind", "suffix"), [("JPEG", ".jpg"), ("PNG", ".png"), ("WEBP", ".png")])
+def test_an_export_shows_the_part_that_is_chosen_and_the_file_stays_whole(tmp_path, kind, suffix):
+    article = illustrated("One.\n\nTwo.\n")
+    first = article.illustrations[0].model_copy(update={"crop": (0.5, 0.25, 0.5, 0.5), "width": 60, "height": 40})
+    article = article.model_copy(update={"illustrations": (first, *article.illustrations[1:])})
+    whole = halves(kind)
+    written = write_article(article, tmp_path / "a", lambda _: (whole, suffix))
+    shown, other = written.article.illustrations
+    assert (shown.width, shown.height, shown.crop) == (30, 20, None)
+    assert shown.file.endswith(suffix)
+    with Image.open(tmp_path / "a" / shown.file) as image:
+        assert image.size == (30, 20)
+        red, _, blue = image.convert("RGB").getpixel((15, 10))
+        assert (red < 40, blue > 200) == (True, True)
+    assert (tmp_path / "a" / other.file).read_bytes() == whole
+    page = (tmp_path / "a" / "article.html").read_text("utf-8")
+    sources = re.findall(r'src="data:image/\w+;base64,([^"]+)"', page)
+    assert [Image.open(io.BytesIO(base64.b64decode(s))).size for s in sources] == [(30, 20), (60, 40)]
+    # What was exported is exported again as it is: the part is not cut a second time.
+    again = read_json(tmp_path / "a" / "article.json")
+    twice = write_article(again, tmp_path / "b", images_beside(again, tmp_path / "a"))
+    assert (tmp_path / "b" / twice.article.illustrations[0].file).read_bytes() == (
+        tmp_path / "a" / shown.file
+    ).read_bytes()
+
+
+@given(st.tuples(*[st.floats(0, 1)] * 4))
+def test_any_part_is_at_least_a_pixel(crop):
+    data, _ = export._cropped(halves("PNG"), "x", crop)
+    with Image.open(io.BytesIO(data)) as image:
+        assert 1 <= image.width <= 60
+        assert 1 <= image.height <= 40
+
+
+def test_a_part_is_of_the_upright_image():
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be turned by a quarter
+    data, _ = export._cropped(halves("JPEG", exif=exif), "x", (0, 0, 1, 0.5))
+    with Image.open(io.BytesIO(data)) as image:
+        assert image.size == (40, 30)
+        assert 0x0112 not in image.getexif()

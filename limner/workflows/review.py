@@ -34,17 +34,25 @@ Json = dict[str, Any]
 
 
 def question(
-    point: str, args: Json, about: str, *, answered: int = 0, respond: bool = True, said: str = "", action: str = ""
+    point: str,
+    args: Json,
+    about: str,
+    *,
+    answered: Sequence[int] = (0,),
+    respond: bool = True,
+    said: str = "",
+    action: str = "",
 ) -> Json:
     """What is shown to a person. args: what is reviewed, as JSON. respond: whether a model can follow a free answer.
 
-    answered: how many answers were taken before, so that no version comes twice. said: what came of the last one.
+    answered: how many answers were taken before and how many were not, so that no version comes twice. said: what came
+    of the last one.
     """
     return {
         "action_request": {"action": action or f"review_{point}", "args": args},
         "config": {"allow_ignore": True, "allow_respond": respond, "allow_edit": True, "allow_accept": True},
         "description": f"{said} {about}".strip(),
-        "version": digest([point, args, answered]),
+        "version": digest([point, args, list(answered)]),
         "point": point,
     }
 
@@ -142,9 +150,16 @@ def check(asked: Mapping[str, Any], given: Any, *, strict: bool = True) -> Json:
 
 
 def check_all(questions: Any, given: Any) -> Any:
-    """As `check`, for what a waiting job asks: [{"id", "value"}]. Questions that are not ours take any answer."""
+    """The answer as the graph shall get it, to what a waiting job asks: [{"id", "value"}]. Raises as `check`.
+
+    Questions that are not ours take any answer.
+    """
+    if isinstance(given, list) and len(given) == 1:
+        given = given[0]
     values: list[Any] = [q.get("value") for q in questions or [] if isinstance(q, Mapping)]
-    return check(values[0], given) if len(values) == 1 and is_question(values[0]) else given
+    if len(values) == 1 and is_question(values[0]):
+        check(values[0], given)
+    return given
 
 
 def _said(args: Any) -> str:

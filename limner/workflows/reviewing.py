@@ -8,6 +8,7 @@ after it.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import count
 from typing import TYPE_CHECKING, Any
 
 from langgraph.graph import END
@@ -40,12 +41,12 @@ def reviewed(point: Point, context: Context, state: ComposeState) -> Update:
     """Wait for a person at a point; what the answer changes of the state."""
     answered = state.get("answered", 0)
     said = state.get("said", "")
-    while True:
+    for refused_before in count():
         asked = review.question(
             point,
             _shown(point, state),
             _ABOUT[point],
-            answered=answered,
+            answered=(answered, refused_before),
             respond=_follows(point, context),
             said=said,
         )
@@ -58,6 +59,7 @@ def reviewed(point: Point, context: Context, state: ComposeState) -> Update:
             continue
         wanted = answer["args"] if answer["type"] == "response" else ""
         return {**changed, "answered": answered + 1, "wanted": wanted, "reviewing": point, "said": ""}
+    raise AssertionError("unreachable")
 
 
 def _follows(point: Point, context: Context) -> bool:

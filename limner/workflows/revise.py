@@ -10,6 +10,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import count
 from typing import TYPE_CHECKING, Any, Required, TypedDict
 
 from langgraph.graph import END, START, StateGraph
@@ -89,10 +90,16 @@ def build_revise_graph(context: Context, checkpointer: BaseCheckpointSaver | Non
         proposal, answered = state["proposal"], state.get("answered", 0)
         args = {"edits": proposal["edits"], "says": proposal["says"]}
         about, said = f"{len(proposal['edits'])} changes are proposed.", ""
-        while True:
+        for refused_before in count():
             respond = context.follows("writer")
             asked = review.question(
-                "edits", args, about, answered=answered, respond=respond, said=said, action="apply_edits"
+                "edits",
+                args,
+                about,
+                answered=(answered, refused_before),
+                respond=respond,
+                said=said,
+                action="apply_edits",
             )
             given = interrupt(asked)
             try:
@@ -100,6 +107,7 @@ def build_revise_graph(context: Context, checkpointer: BaseCheckpointSaver | Non
                 return {"answered": answered + 1, **taken(state, answer)}
             except LimnerError as refused:
                 said = f"The answer could not be taken: {refused}"
+        raise AssertionError("unreachable")
 
     def taken(state: ReviseState, answer: dict[str, Any]) -> dict[str, Any]:
         match answer["type"]:

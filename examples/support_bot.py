@@ -28,8 +28,11 @@ class Support(TypedDict):
     """The last article, as JSON: it fits any checkpointer."""
 
 
-def build_bot(model: BaseChatModel, checkpointer: Any = None, **parts: Any) -> Any:
-    """The bot. parts: those of `limner.build_graph`: library, settings, context."""
+def build_bot(model: BaseChatModel, checkpointer: Any = None, review: tuple[Any, ...] = (), **parts: Any) -> Any:
+    """The bot. parts: those of `limner.build_graph`: library, settings, context.
+
+    review: points at which the bot stops for an editor, of "outline", "draft", "spots", "images" and "final".
+    """
     compose = limner.build_graph(model=model, **parts)
 
     def route(state: Support) -> Literal["answer", "guide"]:
@@ -40,7 +43,8 @@ def build_bot(model: BaseChatModel, checkpointer: Any = None, **parts: Any) -> A
 
     def guide(state: Support) -> dict[str, Any]:
         # The bot's state is mapped into a brief here, and the article out of limner's state below.
-        done = compose.invoke({"brief": limner.Brief(text=state["messages"][-1].text, images=2)})
+        brief = limner.Brief(text=state["messages"][-1].text, images=2, review=review)
+        done = compose.invoke({"brief": brief})
         article = done["article"]
         said = f"I wrote “{article.title}” with {len(article.illustrations)} pictures."
         return {"messages": [AIMessage(said)], "guide": article.model_dump(mode="json")}

@@ -25,7 +25,7 @@ from limner.tools.edit import Instruct
 from limner.tools.illustrate import illustrated
 from limner.workflows import reviewing
 from limner.workflows.context import Context
-from limner.workflows.state import ComposeState, Event
+from limner.workflows.state import ComposeState, Event, typed
 
 Graph = CompiledStateGraph[ComposeState, Any, ComposeState, ComposeState]
 
@@ -138,13 +138,14 @@ def _entered(context: Context, node: Callable[[ComposeState], Update]) -> Any:
     """The node, announced by its name; of select, with the number of the spot."""
 
     def run(state: ComposeState) -> Update:
+        state, restored = typed(state)
         part = ""
         if node.__name__ == "select":
             part = f"/{len(state.get('selections', []))}"
         elif state.get("wanted"):  # done anew for a person: no answer of a model is remembered from the time before
             part = f"/{state.get('answered', 0)}"
         context.enter(f"{node.__name__}{part}")
-        return node(state)
+        return {**restored, **node(state)}
 
     return run
 
@@ -153,11 +154,12 @@ def _review(context: Context, point: Point) -> Any:
     """The node that waits at a point. What the person changed is told after the answer, for it is then told once."""
 
     def run(state: ComposeState) -> Update:
+        state, restored = typed(state)
         context.enter(f"review_{point}")
         update = reviewing.reviewed(point, context, state)
         if "article" in update:
             _tell(state, update["article"], update["answered"])
-        return update
+        return {**restored, **update}
 
     return run
 

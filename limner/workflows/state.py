@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, TypedDict
 
+from pydantic import TypeAdapter
+
 from limner.document import Article, Brief, Candidate, Selection, Spot
 
 
@@ -32,6 +34,33 @@ class ComposeState(TypedDict):
     """The review point that `wanted` was said at."""
     said: str
     """What came of it, for the next question; one line."""
+
+
+def typed(state: ComposeState) -> tuple[ComposeState, dict[str, Any]]:
+    """The state with its values of the types above, and those of them that were plain JSON.
+
+    A checkpointer of another graph that does not know these types gives them back as dicts and lists, without a word,
+    where LANGGRAPH_STRICT_MSGPACK is set.
+    """
+    plain = {key: value for key, value in state.items() if key in _ADAPTERS and _is_plain(value)}
+    restored = {key: _ADAPTERS[key].validate_python(value) for key, value in plain.items()}
+    return ({**state, **restored} if restored else state), restored  # type: ignore[return-value]
+
+
+_ADAPTERS: dict[str, TypeAdapter[Any]] = {
+    "brief": TypeAdapter(Brief),
+    "article": TypeAdapter(Article),
+    "spots": TypeAdapter(list[Spot]),
+    "candidates": TypeAdapter(dict[str, list[Candidate]]),
+    "selections": TypeAdapter(list[Selection]),
+}
+
+
+def _is_plain(value: Any) -> bool:
+    if isinstance(value, dict):
+        values = list(value.values())
+        return not values or not isinstance(values[0], list) or any(_is_plain(v) for v in values)
+    return isinstance(value, list) and bool(value) and isinstance(value[0], dict)
 
 
 class Event(TypedDict, total=False):

@@ -14,6 +14,7 @@ from langchain_openai import ChatOpenAI
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.graph import END, START, StateGraph
 from langgraph.graph.message import add_messages
+from langgraph.types import Command
 from scripted import ARTICLE, ScriptedServer, article_answers, asking
 
 import limner
@@ -71,6 +72,26 @@ def test_the_support_bot_answers_and_composes_in_one_thread(bees: Path, thread: 
     assert [m.type for m in state["messages"]] == ["human", "ai", "human", "ai"]
 
 
+def test_questions_surface_in_the_parent_and_are_answered_there(bees: Path, thread: Any) -> None:
+    """Start, interrupt, a wrong answer, resume, result; what was written before the question is not written again."""
+    module = example("support_bot")
+    with ScriptedServer(answers) as server:
+        bot = module.build_bot(chat_model(server), InMemorySaver(), review=("draft",), library="bees")
+        bot.invoke({"messages": [("user", "Write me a guide on honey.")]}, thread)
+        (asked,) = bot.get_state(thread).interrupts
+        question = asked.value
+        assert question["action_request"]["action"] == "review_draft"
+        assert question["config"]["allow_edit"]
+        bot.invoke(Command(resume={"type": "nonsense"}), thread)
+        (again,) = bot.get_state(thread).interrupts
+        assert "could not be taken" in again.value["description"]
+        done = bot.invoke(Command(resume={"type": "accept", "args": None}), thread)
+        written = sum(asking(body) == "writer" for body in server.requests)
+    assert written == 1
+    assert not bot.get_state(thread).interrupts
+    assert len(done["guide"]["illustrations"]) == 2
+
+
 def test_a_graph_added_as_a_node_shares_the_keys_it_has_in_common(bees: Path, thread: Any) -> None:
     class Mine(TypedDict):
         messages: Annotated[list[Any], add_messages]
@@ -126,6 +147,7 @@ def test_a_product_with_packages_of_our_names_imports_and_runs_limner(bees: Path
         "model = ChatOpenAI(base_url=sys.argv[1], model='scripted-7b', api_key='none')\n"
         "graph = limner.build_graph(library='bees', model=model)\n"
         "article = graph.invoke({'brief': limner.Brief(text='Honey', images=1)})['article']\n"
+        "assert len(limner.toolbox(library='bees', model=model)) == 9\n"
         "ours = (agents, tools, workflows, model_server, document, settings, errors)\n"
         "assert all(m.OWNER.startswith('the product') for m in ours)\n"
         "print(article.title, len(article.illustrations))\n"

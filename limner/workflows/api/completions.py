@@ -229,7 +229,7 @@ class Talk:
 
     async def _watch(self) -> AsyncGenerator[Said]:
         """A job's progress until it has ended; ends with an error where it did not end well."""
-        async with aclosing(self.has.hub.events(self.job, 0, follow=True)) as stream:
+        async with aclosing(self.has.hub.events(self.job, 0, follow=True)) as stream:  # type: ignore[type-var]
             async for wire in stream:
                 for line in wire.decode().splitlines():
                     if line.startswith(":"):

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"  # read when huggingface_hub is imported
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -43,3 +47,23 @@ def model(converted: Path) -> Any:
     from transformers import AutoModelForImageTextToText
 
     return AutoModelForImageTextToText.from_pretrained(converted, dtype=torch.float32).eval()
+
+
+@pytest.fixture(scope="session")
+def chatting(golden: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The golden checkpoint with a tokenizer, converted."""
+    from limner.model_server.convert import convert
+
+    folder = tmp_path_factory.mktemp("chatting")
+    convert(golden.with_tokenizer(folder / "published"), folder / "converted")
+    return folder / "converted"
+
+
+@pytest.fixture(scope="session")
+def served(chatting: Path) -> Iterator[str]:
+    """The address of that checkpoint, served by the transformers engine."""
+    from serving import build, serving
+
+    service, _ = build(chatting)
+    with serving(service) as url:
+        yield url

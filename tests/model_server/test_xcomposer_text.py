@@ -20,21 +20,12 @@ from PIL import Image  # noqa: E402
 from tiny import FOLDER, TOKENIZER, Golden  # noqa: E402
 from transformers import AutoModelForImageTextToText, AutoProcessor, PreTrainedTokenizerFast  # noqa: E402
 
-from limner.model_server.convert import convert  # noqa: E402
 from limner.model_server.xcomposer import template  # noqa: E402
 from limner.model_server.xcomposer.sentencepiece import build_tokenizer, read_pieces  # noqa: E402
 
 pytestmark = pytest.mark.torch
 PIECES = read_pieces(TOKENIZER.read_bytes())
 TINY = build_tokenizer(PIECES, ["<ImageHere>"])
-
-
-@pytest.fixture(scope="session")
-def chatting(golden: Golden, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The golden checkpoint with a tokenizer, converted."""
-    folder = tmp_path_factory.mktemp("chatting")
-    convert(golden.with_tokenizer(folder / "published"), folder / "converted")
-    return folder / "converted"
 
 
 @pytest.fixture(scope="session")

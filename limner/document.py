@@ -198,6 +198,8 @@ class Selection(Value):
     """1 when two looks in different orders agreed, lower when they did not."""
     placed: str | None = None
     """Image id that arrange kept at this spot, None where it kept none."""
+    instead_of: str | None = None
+    """Where a person chose (`by`): the image id that would have been placed, None where there was none."""
     why: str = ""
     """Why the choice was or was not placed; one line."""
     fallback: str = ""

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from fastapi import Depends, FastAPI
+from fastapi import Depends, FastAPI, Response
 from fastapi.responses import FileResponse
 from fastapi.security import HTTPBearer
 from fastapi.staticfiles import StaticFiles
@@ -23,6 +23,11 @@ from limner.workflows.api.watching import Hub
 from limner.workflows.jobs.service import Jobs
 
 WEB = Path(__file__).parents[1] / "web"
+PAGE_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; connect-src 'self'; "
+    "form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
+)
+"""What the studio may do: run and style itself with files of ours, show images, ask this API. Nothing inline."""
 ABOUT = """Illustrated articles as jobs: submit a brief, watch it, get the article.
 
 Where tokens are set, every request but `/health` and the page needs `Authorization: Bearer TOKEN`, and sees what
@@ -66,12 +71,23 @@ def create_app(settings: Settings, jobs: Jobs | None = None) -> FastAPI:
     return app
 
 
+class _Static(StaticFiles):
+    """The studio's files: kept by browsers, and asked for again with each visit whether they are still the same."""
+
+    def file_response(self, *args: Any, **options: Any) -> Response:
+        """As Starlette's."""
+        response = super().file_response(*args, **options)
+        response.headers["Cache-Control"] = "no-cache"
+        return response
+
+
 def _serve_page(app: FastAPI) -> None:
     @app.get("/", include_in_schema=False)
     def page() -> FileResponse:
-        return FileResponse(WEB / "index.html", headers={"Cache-Control": "no-cache"})
+        headers = {"Cache-Control": "no-cache", "Content-Security-Policy": PAGE_POLICY}
+        return FileResponse(WEB / "index.html", headers=headers)
 
-    app.mount("/static", StaticFiles(directory=WEB), name="static")
+    app.mount("/static", _Static(directory=WEB), name="static")
 
 
 def _describe(app: FastAPI) -> None:

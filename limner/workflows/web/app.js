@@ -1,137 +1,109 @@
-// The plain list of jobs. Everything shown is set as text, never as markup.
-"use strict";
+/** The studio: a page per address, a header, and what every page shares (token, connection, help). */
+import { html, render, useEffect, useState } from "./lib/html.js";
+import { get, hasToken, onState, setToken } from "./lib/api.js";
+import { LANGUAGES, language, loadWords, setLanguage, t } from "./lib/i18n.js";
+import { bindings, useKeys } from "./lib/keys.js";
+import { go, link, useRoute } from "./lib/router.js";
+import { Modal, Toasts } from "./lib/ui.js";
+import { JobsPage } from "./pages/jobs.js";
+import { NewPage } from "./pages/new.js";
+import { JobPage } from "./pages/job.js";
+import { LibrariesPage } from "./pages/libraries.js";
 
-const $ = (id) => document.getElementById(id);
-const KEY = "limner-token"; // kept for this tab only
-const EVERY = 2000; // ms between two looks
-
-async function ask(path, options = {}) {
-  const token = sessionStorage.getItem(KEY);
-  const headers = { ...options.headers, ...(token && { Authorization: `Bearer ${token}` }) };
-  const answer = await fetch(path, { ...options, headers });
-  if (answer.ok) return answer;
-  if (answer.status === 401) askForToken(token !== null);
-  let detail = `${answer.status} ${answer.statusText}`;
-  if ((answer.headers.get("content-type") || "").includes("json")) detail = (await answer.json()).detail || detail;
-  throw new Error(detail);
+function Page({ route }) {
+  const [first, ...rest] = route;
+  if (!first) return html`<${JobsPage} />`;
+  if (first === "new") return html`<${NewPage} />`;
+  if (first === "job" && rest[0]) return html`<${JobPage} key=${rest[0]} job=${rest[0]} part=${rest[1]} />`;
+  if (first === "libraries") return html`<${LibrariesPage} key=${rest[0]} name=${rest[0]} />`;
+  return html`<div class="page narrow"><h1>${t("nowhere")}</h1><p><a href="#/">${t("nav-jobs")}</a></p></div>`;
 }
 
-function askForToken(wrong) {
-  if (wrong) sessionStorage.removeItem(KEY);
-  if ($("token-form").hidden) {
-    $("token-form").hidden = false;
-    $("token").focus();
-  }
+function Header({ route, help }) {
+  const here = route[0] || "";
+  const item = (name, text, ...where) => html`
+    <a href=${link(...where)} aria-current=${here === name ? "page" : undefined}>${text}</a>`;
+  return html`
+    <header class="top">
+      <a class="brand" href="#/" aria-label=${t("home")}><img src="/static/icon.svg" alt="" width="22" height="22" />limner</a>
+      <nav aria-label=${t("nav")}>${item("", t("nav-jobs"))}${item("libraries", t("nav-libraries"), "libraries")}</nav>
+      <span class="fill"></span>
+      <label class="sr" for="language">${t("language")}</label>
+      <select id="language" class="quiet" value=${language} onChange=${(e) => setLanguage(e.target.value)}>
+        ${Object.entries(LANGUAGES).map(([code, name]) => html`<option value=${code} lang=${code}>${name}</option>`)}
+      </select>
+      <button type="button" class="quiet square" aria-label=${t("keys-title")} title=${`${t("keys-title")} (?)`} onClick=${help}>?</button>
+      <a class="button primary" href="#/new">${t("nav-new")}</a>
+    </header>`;
 }
 
-function say(text, problem = false) {
-  if ($("notice").textContent !== text) $("notice").textContent = text;
-  $("notice").className = problem ? "problem" : "";
+function Help({ onClose }) {
+  const shown = bindings().filter((one) => one.says);
+  return html`<${Modal} title=${t("keys-title")} onClose=${onClose}>
+    <dl class="keys">${shown.map((one) => html`
+      <div><dt>${(one.shown || one.key).split(" ").map((key) => html`<kbd>${nice(key)}</kbd> `)}</dt><dd>${one.says}</dd></div>`)}
+    </dl>
+  </${Modal}>`;
 }
 
-function seconds(value) {
-  const whole = Math.round(value);
-  if (whole < 60) return `${whole} s`;
-  return whole < 3600 ? `${Math.floor(whole / 60)} min ${whole % 60} s` : `${Math.floor(whole / 3600)} h ${Math.floor((whole % 3600) / 60)} min`;
+const NICE = { ArrowUp: "↑", ArrowDown: "↓", Enter: "⏎", Escape: "Esc", Mod: /Mac/.test(navigator.platform) ? "⌘" : "Ctrl" };
+const nice = (key) => key.split("+").map((part) => NICE[part] || part).join(" ");
+
+function Token() {
+  const [value, setValue] = useState("");
+  const use = (event) => {
+    event.preventDefault();
+    setToken(value.trim());
+  };
+  return html`
+    <form class="page narrow token" onSubmit=${use}>
+      <h1>${t("token-title")}</h1>
+      <p>${t("token-about")}</p>
+      <div class="field"><label for="token">${t("token")}</label>
+        <input id="token" type="password" autocomplete="off" required autofocus value=${value} onInput=${(e) => setValue(e.target.value)} /></div>
+      <button class="primary">${t("token-use")}</button>
+    </form>`;
 }
 
-function element(name, text, className = "") {
-  const made = document.createElement(name);
-  made.textContent = text;
-  made.className = className;
-  return made;
-}
-
-function time(job) {
-  if (!job.started) return "";
-  const left = job.remaining === null ? "" : `, about ${seconds(job.remaining)} to go`;
-  return seconds(job.elapsed) + left;
-}
-
-function articleLink(job) {
-  const link = element("a", "read");
-  link.href = `${job.links.article}?format=html`;
-  link.target = "_blank";
-  link.rel = "noopener";
-  if (sessionStorage.getItem(KEY)) { // a plain link would go without the token
-    link.textContent = "download";
-    link.removeAttribute("target");
-    link.addEventListener("click", (event) => {
-      event.preventDefault();
-      download(link.href, `${job.id}.html`).catch((error) => say(error.message, true));
+function Studio() {
+  const route = useRoute();
+  const [offline, setOffline] = useState(!navigator.onLine);
+  const [locked, setLocked] = useState(false);
+  const [helping, setHelping] = useState(false);
+  useEffect(() => {
+    const gone = () => setOffline(true);
+    const back = () => get("/health").catch(() => {});
+    addEventListener("offline", gone);
+    addEventListener("online", back);
+    const end = onState((news) => {
+      if ("offline" in news) setOffline(news.offline);
+      if ("locked" in news) setLocked(news.locked);
     });
-  }
-  return link;
+    return () => { end(); removeEventListener("offline", gone); removeEventListener("online", back); };
+  }, []);
+  useEffect(() => {
+    if (!offline) return;
+    const timer = setInterval(() => get("/health").catch(() => {}), 2000);
+    return () => clearInterval(timer);
+  }, [offline]);
+  useEffect(() => {
+    scrollTo(0, 0);
+    document.title = "limner";
+  }, [route.join("/")]);
+  useKeys([
+    { key: "?", says: t("key-help"), run: () => setHelping(true) },
+    { key: "n", says: t("nav-new"), run: () => go("new") },
+  ]);
+  return html`
+    <a class="skip" href="#main" onClick=${(e) => { e.preventDefault(); document.getElementById("main").focus(); }}>${t("skip")}</a>
+    <${Header} route=${route} help=${() => setHelping(true)} />
+    ${offline && html`<p class="banner" role="alert">${t("offline-banner")}</p>`}
+    <main id="main" tabindex="-1">${locked ? html`<${Token} />` : html`<${Page} key=${hasToken()} route=${route} />`}</main>
+    <${Toasts} />
+    ${helping && html`<${Help} onClose=${() => setHelping(false)} />`}`;
 }
 
-async function download(path, name) {
-  const url = URL.createObjectURL(await (await ask(path)).blob());
-  const link = document.createElement("a");
-  link.href = url;
-  link.download = name;
-  link.click();
-  URL.revokeObjectURL(url);
-}
-
-function row(job) {
-  const made = document.createElement("tr");
-  const state = job.state.replace("_", " ");
-  made.append(
-    element("td", job.title),
-    element("td", job.stuck ? `${state} (stuck?)` : state, job.stuck ? "stuck" : job.state),
-    element("td", job.progress),
-    element("td", time(job)),
-    element("td", ""),
-  );
-  if (job.links.article) made.lastChild.append(articleLink(job));
-  return made;
-}
-
-let shown = "";
-async function refresh() {
-  try {
-    const page = await (await ask("/v1/jobs?limit=100")).json();
-    const fresh = JSON.stringify(page.jobs);
-    if (fresh !== shown) {
-      shown = fresh;
-      $("jobs").replaceChildren(...page.jobs.map(row));
-    }
-    $("none").hidden = page.jobs.length > 0;
-    $("token-form").hidden = true;
-    if ($("notice").className === "problem") say("");
-  } catch (error) {
-    say(error.message, true);
-  }
-}
-
-async function loop() {
-  if (!document.hidden && ($("token-form").hidden || sessionStorage.getItem(KEY))) await refresh();
-  setTimeout(loop, EVERY);
-}
-
-$("token-form").addEventListener("submit", (event) => {
-  event.preventDefault();
-  sessionStorage.setItem(KEY, $("token").value.trim());
-  $("token").value = "";
-  refresh();
-});
-
-$("brief-form").addEventListener("submit", async (event) => {
-  event.preventDefault();
-  try {
-    const body = JSON.stringify({ brief: $("brief").value });
-    const headers = { "Content-Type": "application/json", "Idempotency-Key": key() };
-    await ask("/v1/jobs", { method: "POST", headers, body });
-    $("brief").value = "";
-    say("It is queued.");
-    refresh();
-  } catch (error) {
-    say(error.message, true);
-  }
-});
-
-function key() { // crypto.randomUUID is not there on pages that came over plain HTTP from another machine
-  return Array.from(crypto.getRandomValues(new Uint8Array(16)), (n) => n.toString(16).padStart(2, "0")).join("");
-}
-
-loop();
+await loadWords();
+const root = document.getElementById("studio");
+root.replaceChildren();
+render(html`<${Studio} />`, root);

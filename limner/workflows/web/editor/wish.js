@@ -1,0 +1,119 @@
+/** Asking a model: the words for it, and its proposal, which is shown before anything changes. */
+import { html, useEffect, useRef, useState } from "../lib/html.js";
+import { number, t } from "../lib/i18n.js";
+import { Busy, Difference, Grown, Modal, Notice, Picture, lineOf } from "../lib/ui.js";
+
+/** What is different between two lists of blocks, in the order of the second; those taken away where they were. */
+export function differences(before, after) {
+  const old = new Map(before.map((block) => [block.id, block]));
+  const now = new Set(after.map((block) => block.id));
+  const order = before.filter((block) => now.has(block.id)).map((block) => block.id);
+  const rest = after.filter((block) => old.has(block.id)).map((block) => block.id);
+  const movedIds = new Set(rest.filter((id, n) => order[n] !== id));
+  const found = [];
+  for (const block of after) {
+    const was = old.get(block.id);
+    if (!was) found.push({ change: "added", block });
+    else if (was.type === "text" ? was.text !== block.text : ["image_id", "caption", "alt", "credit", "crop"].some((n) => String(was[n]) !== String(block[n])))
+      found.push({ change: "changed", block, was });
+    else if (was.type === "image" ? was.after !== block.after : movedIds.has(block.id)) found.push({ change: "moved", block, was });
+    else if (was.locked !== block.locked) found.push({ change: block.locked ? "locked" : "unlocked", block, was });
+  }
+  for (const block of before) if (!now.has(block.id)) found.push({ change: "removed", block, was: block });
+  return found;
+}
+
+function Change({ change, block, was }) {
+  const text = (one) => one?.text ?? "";
+  const image = (one) => one && html`<${Picture} src=${one.thumbnail} alt=${one.alt || one.caption} />`;
+  return html`<li class=${change}>
+    <p class="label">${t(`change-${change}`)} <small>${t(`kind-${block.kind || "image"}`)}</small></p>
+    ${block.type === "image"
+      ? html`<div class="pair">${change !== "added" && was.image_id !== block.image_id && image(was)}${change !== "removed" ? image(block) : image(was)}</div>
+          <${Difference} before=${was?.caption ?? ""} after=${change === "removed" ? "" : block.caption} />`
+      : change === "moved" || change === "locked" || change === "unlocked"
+        ? html`<p class="difference" dir="auto">${text(block).slice(0, 160)}</p>`
+        : html`<${Difference} before=${text(was)} after=${change === "removed" ? "" : text(block)} />`}
+  </li>`;
+}
+
+/** A list of differences between two articles. */
+export function Changes({ before, after }) {
+  const found = differences(before.blocks, after.blocks);
+  return html`<ul class="changes">
+    ${before.title !== after.title && html`<li class="changed"><p class="label">${t("kind-title")}</p><${Difference} before=${before.title} after=${after.title} /></li>`}
+    ${before.language !== after.language && html`<li class="changed"><p class="label">${t("article-language")}</p><${Difference} before=${before.language} after=${after.language} /></li>`}
+    ${found.map((one) => html`<${Change} key=${`${one.change}${one.block.id}`} ...${one} />`)}
+  </ul>
+  ${found.length === 0 && before.title === after.title && before.language === after.language && html`<p class="quietly">${t("change-none")}</p>`}`;
+}
+
+/** Ask for a wish and show what would come of it. */
+export function ProposalDialog({ desk, wish, onClose }) {
+  const [found, setFound] = useState(null);
+  const [problem, setProblem] = useState("");
+  useEffect(() => {
+    const ended = new AbortController();
+    desk.propose(wish, ended.signal).then(setFound, (error) => error.name !== "AbortError" && setProblem(lineOf(error)));
+    return () => ended.abort();
+  }, []);
+  const apply = () => {
+    onClose();
+    desk.edit(found.edits, { what: t("proposal-what", { says: (wish.text || wish.instruction || t(`wish-${wish.wish}`)).slice(0, 200) }) });
+  };
+  const can = found?.edits.length > 0;
+  return html`
+    <${Modal} wide title=${t("proposal-title")} onClose=${onClose} actions=${html`
+      <button type="button" onClick=${onClose}>${t("discard")}</button>
+      <button type="button" class="primary" disabled=${!can} onClick=${apply}>${t("apply")}</button>`}>
+      ${problem ? html`<${Notice} problem text=${problem} />` : !found ? html`<${Busy} text=${t("proposal-busy")} />` : html`
+        ${found.says && html`<p class="says" dir="auto">${found.says}</p>`}
+        <${Changes} before=${desk.confirmed} after=${{ ...desk.confirmed, ...found.preview }} />
+        ${found.spent > 0 && html`<p class="quietly">${t("tokens", { n: number(found.spent) })}</p>`}`}
+    </${Modal}>`;
+}
+
+/** What is asked of the article as a whole: a free instruction, tone, language, everything anew. */
+export function WholeWishes({ ask, box, revision, desk }) {
+  const [text, setText] = useState("");
+  const [tone, setTone] = useState("");
+  const [language, setLanguage] = useState("");
+  const seed = useRef(1);
+  const instruct = (event) => {
+    event.preventDefault();
+    if (text.trim()) ask({ wish: "instruct", text: text.trim() });
+  };
+  const anew = (what) => ask({ wish: "regenerate", what, seed: seed.current++ });
+  return html`
+    <form onSubmit=${instruct}>
+      <label for="instruct">${t("instruct")}</label>
+      <${Grown} id="instruct" area=${box} value=${text} dir="auto" placeholder=${t("instruct-example")} onInput=${(e) => setText(e.target.value)}
+        onKeyDown=${(e) => e.key === "Enter" && !e.shiftKey && !e.isComposing && instruct(e)} />
+      <button class="primary" disabled=${!text.trim()}>${t("propose")}</button>
+    </form>
+    <details><summary>${t("whole-more")}</summary>
+      <form onSubmit=${(e) => { e.preventDefault(); if (tone.trim()) ask({ wish: "restyle", instruction: tone.trim() }); }}>
+        <label for="tone">${t("wish-restyle")}</label>
+        <div class="with"><input id="tone" value=${tone} placeholder=${t("tone-example")} onInput=${(e) => setTone(e.target.value)} /><button>${t("propose")}</button></div>
+      </form>
+      <form onSubmit=${(e) => { e.preventDefault(); if (language.trim()) ask({ wish: "translate", language: language.trim() }); }}>
+        <label for="translate">${t("wish-translate")}</label>
+        <div class="with"><input id="translate" value=${language} placeholder=${revision.language === "de" ? "en" : "de"} pattern="[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*" onInput=${(e) => setLanguage(e.target.value)} /><button>${t("propose")}</button></div>
+      </form>
+      <p class="label">${t("wish-regenerate")}</p>
+      <div class="tools">${["text", "images", "all"].map((what) => html`<button type="button" onClick=${() => anew(what)}>${t(`anew-${what}`)}</button>`)}</div>
+      <${Titles} revision=${revision} desk=${desk} />
+    </details>`;
+}
+
+function Titles({ revision, desk }) {
+  const [title, setTitle] = useState(revision.title);
+  const [language, setLanguage] = useState(revision.language);
+  useEffect(() => setTitle(revision.title), [revision.title]);
+  useEffect(() => setLanguage(revision.language), [revision.language]);
+  const save = () => title.trim() && title !== revision.title && desk.edit([{ do: "set_title", title: title.trim() }]);
+  const mark = () => language.trim() && language !== revision.language && desk.edit([{ do: "set_language", language: language.trim() }]);
+  return html`
+    <label for="title">${t("article-title")}</label><input id="title" dir="auto" value=${title} onInput=${(e) => setTitle(e.target.value)} onBlur=${save} />
+    <label for="marked">${t("article-language")}</label><input id="marked" value=${language} onInput=${(e) => setLanguage(e.target.value)} onBlur=${mark} />`;
+}

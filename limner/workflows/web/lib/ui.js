@@ -1,0 +1,134 @@
+/** Small parts that every page uses: pictures, dialogs, notices, differences. */
+import { html, useEffect, useLayoutEffect, useRef, useState } from "./html.js";
+import { blobUrl, hasToken } from "./api.js";
+import { t } from "./i18n.js";
+import { compare } from "./words.js";
+
+const PATHS = {
+  undo: "M9 7 4 12l5 5M4 12h10a5 5 0 0 1 0 10h-1",
+  redo: "m15 7 5 5-5 5M20 12H10a5 5 0 0 0 0 10h1",
+  lock: "M6 11h12v9H6zM8.500 11V8a3.500 3.500 0 0 1 7 0v3",
+  unlock: "M6 11h12v9H6zM8.500 11V8a3.500 3.500 0 0 1 6.800-1.200",
+  up: "M12 19V6M6 11l6-6 6 6",
+  down: "M12 5v13M6 13l6 6 6-6",
+  trash: "M5 7h14M10 7V4h4v3M7 7l1 13h8l1-13",
+  grip: "M9 6h.01M15 6h.01M9 12h.01M15 12h.01M9 18h.01M15 18h.01",
+  image: "M4 5h16v14H4zM4 16l5-5 4 4 3-3 4 4M15.500 9h.01",
+  close: "M6 6l12 12M18 6 6 18",
+  check: "m5 13 4 4L19 7",
+  plus: "M12 5v14M5 12h14",
+  more: "M6 12h.01M12 12h.01M18 12h.01",
+};
+
+/** A line drawing; decoration beside a name that is read out. */
+export const Icon = ({ name }) => html`<svg class="icon" viewBox="0 0 24 24" aria-hidden="true"><path d=${PATHS[name]} /></svg>`;
+
+/** A button with a drawing, its name for screen readers and as a tip. */
+export const IconButton = ({ icon, name, keys, ...rest }) => html`
+  <button type="button" class="quiet square" aria-label=${name} title=${keys ? `${name} (${keys})` : name} ...${rest}>
+    <${Icon} name=${icon} />
+  </button>`;
+
+/** An image of the API. With a token it is fetched once it comes near the window, for <img> sends none. */
+export function Picture({ src, alt, width, height, crop, ...rest }) {
+  const [url, setUrl] = useState(hasToken() ? null : src);
+  const [broken, setBroken] = useState(false);
+  const image = useRef();
+  useEffect(() => {
+    setBroken(false);
+    if (!hasToken()) return setUrl(src);
+    let current = true;
+    const near = new IntersectionObserver((seen) => {
+      if (!seen.some((entry) => entry.isIntersecting)) return;
+      near.disconnect();
+      blobUrl(src).then((made) => current && setUrl(made), () => current && setBroken(true));
+    }, { rootMargin: "600px" });
+    near.observe(image.current);
+    return () => { current = false; near.disconnect(); };
+  }, [src]);
+  const shown = html`<img ref=${image} src=${url || undefined} alt=${alt} width=${width} height=${height} loading="lazy"
+    decoding="async" draggable=${false} class=${broken ? "broken" : ""} onError=${() => setBroken(true)} ...${rest} />`;
+  if (!crop) return shown;
+  const [left, top, w, h] = crop.map((part, n) => (n > 1 ? Math.max(part, 0.02) : part));
+  const frame = `aspect-ratio: ${(width * w) / (height * h)}; --w: ${100 / w}%; --h: ${100 / h}%; --x: ${(-100 * left) / w}%; --y: ${(-100 * top) / h}%`;
+  return html`<div class="crop" style=${frame}>${shown}</div>`;
+}
+
+/** A dialog on top of the page. Escape and a click beside it close it. */
+export function Modal({ title, onClose, children, wide, actions }) {
+  const dialog = useRef();
+  useLayoutEffect(() => {
+    const before = document.activeElement;
+    dialog.current.showModal();
+    return () => before?.isConnected && before.focus({ preventScroll: true });
+  }, []);
+  const beside = (event) => event.target === dialog.current && onClose();
+  return html`
+    <dialog ref=${dialog} class=${wide ? "wide" : ""} aria-labelledby="dialog-title" onCancel=${(e) => { e.preventDefault(); onClose(); }} onMouseDown=${beside}>
+      <div class="dialog">
+        <header><h2 id="dialog-title">${title}</h2><${IconButton} icon="close" name=${t("close")} onClick=${onClose} /></header>
+        <div class="dialog-body">${children}</div>
+        ${actions && html`<footer class="actions">${actions}</footer>`}
+      </div>
+    </dialog>`;
+}
+
+/** A textarea as high as its text. */
+export function Grown({ value, area, onInput, ...rest }) {
+  const own = useRef();
+  const ref = area || own;
+  const fit = () => {
+    ref.current.style.height = "auto";
+    ref.current.style.height = `${ref.current.scrollHeight + 2}px`;
+  };
+  useLayoutEffect(fit, [value]);
+  return html`<textarea ref=${ref} value=${value} rows="1" onInput=${(e) => { fit(); onInput?.(e); }} ...${rest}></textarea>`;
+}
+
+/** What changed, word by word. words: as `compare` gives them, made here where they are not given. */
+export function Difference({ before = "", after = "", words }) {
+  const steps = words || compare(before, after);
+  return html`<p class="difference" dir="auto">${steps.map(({ op, text }) =>
+    op === "added" ? html`<ins>${text}</ins>` : op === "removed" ? html`<del>${text}</del>` : text)}</p>`;
+}
+
+/** One line that is read out when it changes. problem: whether it tells of something that went wrong. */
+export const Notice = ({ text, problem, children }) => html`
+  <p class=${`notice ${problem ? "problem" : ""}`} role=${problem ? "alert" : "status"}>${text}${children}</p>`;
+
+/** A field with its label and a hint. */
+export function Field({ label, hint, id, children, inline }) {
+  return html`<div class=${`field ${inline ? "inline" : ""}`}>
+    <label for=${id}>${label}</label>${children}${hint && html`<small id=${`${id}-hint`}>${hint}</small>`}
+  </div>`;
+}
+
+/** Something being waited for. */
+export const Busy = ({ text }) => html`<p class="busy" role="status"><span class="spinner" aria-hidden="true"></span>${text || t("loading")}</p>`;
+
+/** The line to show for an error. */
+export const lineOf = (error) => (error.status === 0 ? t("offline-line") : error.message);
+
+/** Tell of something for some seconds, at the bottom of the window. */
+export function say(text, problem = false) {
+  dispatchEvent(new CustomEvent("limner-say", { detail: { text, problem } }));
+}
+
+/** Where `say` is shown. */
+export function Toasts() {
+  const [shown, setShown] = useState(null);
+  useEffect(() => {
+    let timer;
+    const hear = (event) => {
+      setShown(event.detail);
+      clearTimeout(timer);
+      timer = setTimeout(() => setShown(null), event.detail.problem ? 12_000 : 4000);
+    };
+    addEventListener("limner-say", hear);
+    return () => removeEventListener("limner-say", hear);
+  }, []);
+  return html`<div class="toasts" role="status" aria-live="polite">
+    ${shown && html`<div class=${`toast ${shown.problem ? "problem" : ""}`}><span>${shown.text}</span>
+      <${IconButton} icon="close" name=${t("close")} onClick=${() => setShown(null)} /></div>`}
+  </div>`;
+}

@@ -1,0 +1,53 @@
+/** Two texts word by word: what stayed, what was added, what was taken away. */
+
+const MOST = 3000; // words of a side; beyond it the two are shown whole
+
+/** @returns {string[]} words, spaces and marks, in the order of the text; joined they are the text. */
+export function tokens(text) {
+  const segmenter = new Intl.Segmenter(undefined, { granularity: "word" });
+  return Array.from(segmenter.segment(text), (part) => part.segment);
+}
+
+/** @returns {{op: "same"|"added"|"removed", text: string}[]} */
+export function compare(before, after) {
+  const a = tokens(before), b = tokens(after);
+  let start = 0, end = 0;
+  while (start < a.length && start < b.length && a[start] === b[start]) start++;
+  while (end < Math.min(a.length, b.length) - start && a.at(-1 - end) === b.at(-1 - end)) end++;
+  const left = a.slice(start, a.length - end), right = b.slice(start, b.length - end);
+  const middle = left.length > MOST || right.length > MOST
+    ? [["removed", left.join("")], ["added", right.join("")]]
+    : between(left, right);
+  return joined([["same", a.slice(0, start).join("")], ...middle, ["same", end ? a.slice(-end).join("") : ""]]);
+}
+
+/** The longest common subsequence, as steps. */
+function between(a, b) {
+  const width = b.length + 1;
+  const longest = new Uint16Array((a.length + 1) * width);
+  for (let i = a.length - 1; i >= 0; i--) {
+    for (let j = b.length - 1; j >= 0; j--) {
+      longest[i * width + j] = a[i] === b[j]
+        ? longest[(i + 1) * width + j + 1] + 1
+        : Math.max(longest[(i + 1) * width + j], longest[i * width + j + 1]);
+    }
+  }
+  const steps = [];
+  let i = 0, j = 0;
+  while (i < a.length && j < b.length) {
+    if (a[i] === b[j]) { steps.push(["same", a[i]]); i++; j++; }
+    else if (longest[(i + 1) * width + j] >= longest[i * width + j + 1]) steps.push(["removed", a[i++]]);
+    else steps.push(["added", b[j++]]);
+  }
+  return [...steps, ...a.slice(i).map((w) => ["removed", w]), ...b.slice(j).map((w) => ["added", w])];
+}
+
+function joined(steps) {
+  const out = [];
+  for (const [op, text] of steps) {
+    if (!text) continue;
+    if (out.at(-1)?.op === op) out.at(-1).text += text;
+    else out.push({ op, text });
+  }
+  return out;
+}

@@ -1,0 +1,45 @@
+/** One job: written live, waiting for an answer, ended without an article, or an article to work on. */
+import { html, useEffect, useState } from "../lib/html.js";
+import { at, get, post } from "../lib/api.js";
+import { t } from "../lib/i18n.js";
+import { link } from "../lib/router.js";
+import { Busy, Notice, lineOf, say } from "../lib/ui.js";
+import { Live } from "./live.js";
+import { Review } from "./review.js";
+import { History } from "./history.js";
+import { Editor } from "../editor/editor.js";
+import { stateName } from "./jobs.js";
+
+export function JobPage({ job: id, part }) {
+  const [job, setJob] = useState(null);
+  const [problem, setProblem] = useState("");
+  const look = async () => {
+    try {
+      setJob(await get(at(id)));
+      setProblem("");
+    } catch (error) {
+      setProblem(lineOf(error));
+      if (error.status === 0) setTimeout(look, 2000);
+    }
+  };
+  useEffect(() => { look(); }, [id]);
+  useEffect(() => { if (job) document.title = `${job.title} · limner`; }, [job, part]);
+  if (problem && !job) return html`<div class="page narrow"><${Notice} problem text=${problem} /><p><a href="#/">${t("nav-jobs")}</a></p></div>`;
+  if (!job) return html`<${Busy} />`;
+  if (job.state === "done" && part === "history") return html`<${History} job=${job} />`;
+  if (job.state === "done") return html`<${Editor} job=${job} />`;
+  if (job.state === "waiting") return html`<${Review} key=${JSON.stringify(job.question)} job=${job} changed=${look} />`;
+  if (job.ended) return html`<${Ended} job=${job} changed=${look} />`;
+  return html`<${Live} job=${job} changed=${look} />`;
+}
+
+function Ended({ job, changed }) {
+  const retry = () => post(at(job.id, "retry")).then(changed, (error) => say(lineOf(error), true));
+  return html`<div class="page narrow">
+    <p class="crumbs"><a href=${link()}>${t("nav-jobs")}</a></p>
+    <h1 dir="auto">${job.title}</h1>
+    <p><span class=${`state ${job.state}`}>${stateName(job)}</span></p>
+    ${job.error && html`<${Notice} problem=${job.state !== "cancelled"} text=${job.error} />`}
+    <p class="actions"><button type="button" class="primary" onClick=${retry}>${t("retry")}</button></p>
+  </div>`;
+}

@@ -1,0 +1,133 @@
+/** The list of jobs: what they do, and what can be done about them. */
+import { html, useEffect, useRef, useState } from "../lib/html.js";
+import { ask, at, get, post } from "../lib/api.js";
+import { moment, span, t } from "../lib/i18n.js";
+import { useKeys } from "../lib/keys.js";
+import { go, link } from "../lib/router.js";
+import { Busy, Modal, Notice, lineOf, say } from "../lib/ui.js";
+
+const EVERY = 2000; // ms between two looks
+const FILTERS = {
+  all: [],
+  going: ["queued", "running", "parked"],
+  waiting: ["waiting"],
+  done: ["done"],
+  ended: ["failed", "set_aside", "cancelled"],
+};
+
+function useJobs(filter, search) {
+  const [found, setFound] = useState(null);
+  const [problem, setProblem] = useState("");
+  const [more, setMore] = useState(1);
+  const look = useRef(() => {});
+  useEffect(() => {
+    let current = true, timer;
+    const query = new URLSearchParams(FILTERS[filter].map((state) => ["state", state]));
+    if (search) query.set("search", search);
+    query.set("limit", "50");
+    look.current = async () => {
+      clearTimeout(timer);
+      try {
+        let page = await get(`/v1/jobs?${query}`);
+        const jobs = page.jobs;
+        for (let n = 1; n < more && page.next; n++) {
+          page = await get(`/v1/jobs?${query}&cursor=${encodeURIComponent(page.next)}`);
+          jobs.push(...page.jobs);
+        }
+        if (current) { setFound({ jobs, next: page.next }); setProblem(""); }
+      } catch (error) {
+        if (current) setProblem(lineOf(error));
+      }
+      if (current) timer = setTimeout(() => (document.hidden ? (timer = setTimeout(look.current, EVERY)) : look.current()), EVERY);
+    };
+    look.current();
+    return () => { current = false; clearTimeout(timer); };
+  }, [filter, search, more]);
+  return { ...found, ready: found !== null, problem, look: () => look.current(), turn: () => setMore(more + 1) };
+}
+
+/** What a state is called. */
+export const stateName = (job) => (job.stuck ? t("state-stuck") : t(`state-${job.state.replace("_", "-")}`));
+
+/** Bar, step and time of a job that runs. */
+export function Progress({ job }) {
+  const share = job.of ? job.done / job.of : undefined;
+  return html`<div class="progress">
+    <progress max="1" value=${share} aria-label=${t("progress-of", { title: job.title })}></progress>
+    <span>${job.step ? t(`step-${job.step}`) : t("step-none")}${job.of ? ` ${job.done}/${job.of}` : ""}
+    ${job.remaining !== null && html` · ${t("to-go", { time: span(job.remaining) })}`}</span>
+  </div>`;
+}
+
+function Row({ job, act, forget }) {
+  return html`
+    <li class="job" data-state=${job.state}>
+      <a class="title" href=${link("job", job.id)} dir="auto">${job.title}</a>
+      <span class=${`state ${job.stuck ? "failed" : job.state}`}>${stateName(job)}</span>
+      <div class="about">
+        ${["running", "queued", "parked"].includes(job.state) && job.started ? html`<${Progress} job=${job} />` : html`<span>${moment(job.finished || job.created)}</span>`}
+        ${job.error && html`<span class="why">${job.error}</span>`}
+      </div>
+      <div class="actions">
+        ${job.state === "waiting" && html`<a class="button primary" href=${link("job", job.id)}>${t("answer")}</a>`}
+        ${!job.ended && html`<button type="button" onClick=${() => act(job, "cancel")} aria-label=${t("cancel-of", { title: job.title })}>${t("cancel")}</button>`}
+        ${["failed", "set_aside", "cancelled", "parked"].includes(job.state) && html`<button type="button" onClick=${() => act(job, "retry")} aria-label=${t("retry-of", { title: job.title })}>${t("retry")}</button>`}
+        ${job.ended && html`<button type="button" class="quiet" onClick=${() => forget(job)} aria-label=${t("delete-of", { title: job.title })}>${t("delete")}</button>`}
+      </div>
+    </li>`;
+}
+
+export function JobsPage() {
+  const [filter, setFilter] = useState("all");
+  const [search, setSearch] = useState("");
+  const [doomed, setDoomed] = useState(null);
+  const box = useRef();
+  const found = useJobs(filter, search);
+  const act = async (job, what) => {
+    try {
+      await post(at(job.id, what));
+      found.look();
+    } catch (error) {
+      say(lineOf(error), true);
+    }
+  };
+  const remove = async () => {
+    try {
+      await ask(at(doomed.id), { method: "DELETE" });
+      found.look();
+    } catch (error) {
+      say(lineOf(error), true);
+    }
+    setDoomed(null);
+  };
+  const step = (by) => {
+    const rows = [...document.querySelectorAll(".job a.title")];
+    rows[Math.min(rows.length - 1, Math.max(0, rows.indexOf(document.activeElement) + by))]?.focus();
+  };
+  useKeys([
+    { key: "j", says: t("key-next"), run: () => step(1) },
+    { key: "k", says: t("key-previous"), run: () => step(-1) },
+    { key: "/", says: t("key-search"), run: () => box.current.focus() },
+    { key: "Escape", typed: true, run: () => document.activeElement.blur() },
+  ]);
+  return html`
+    <div class="page">
+      <div class="page-head"><h1>${t("jobs-title")}</h1>
+        <div class="filters">
+          <div class="tabs" role="group" aria-label=${t("filter")}>${Object.keys(FILTERS).map((name) => html`
+            <button type="button" aria-pressed=${filter === name} onClick=${() => setFilter(name)}>${t(`filter-${name}`)}</button>`)}
+          </div>
+          <input ref=${box} type="search" aria-label=${t("search-jobs")} placeholder=${t("search-jobs")} value=${search} onInput=${(e) => setSearch(e.target.value)} />
+        </div>
+      </div>
+      ${found.problem && html`<${Notice} problem text=${found.problem} />`}
+      ${!found.ready ? html`<${Busy} />` : found.jobs.length === 0
+        ? html`<div class="empty"><p>${search || filter !== "all" ? t("jobs-none-found") : t("jobs-none")}</p>
+            ${!search && filter === "all" && html`<a class="button primary" href="#/new" onClick=${() => go("new")}>${t("nav-new")}</a>`}</div>`
+        : html`<ol class="jobs">${found.jobs.map((job) => html`<${Row} key=${job.id} job=${job} act=${act} forget=${setDoomed} />`)}</ol>`}
+      ${found.next && html`<p><button type="button" onClick=${found.turn}>${t("more")}</button></p>`}
+      ${doomed && html`<${Modal} title=${t("delete-title")} onClose=${() => setDoomed(null)}
+        actions=${html`<button type="button" onClick=${() => setDoomed(null)}>${t("keep")}</button><button type="button" class="danger" onClick=${remove}>${t("delete-for-good")}</button>`}>
+        <p>${t("delete-about", { title: doomed.title })}</p></${Modal}>`}
+    </div>`;
+}

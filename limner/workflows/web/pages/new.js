@@ -1,0 +1,139 @@
+/** A new article: what it is about or the text it shall illustrate, and what that will cost, before anything begins. */
+import { html, useEffect, useRef, useState } from "../lib/html.js";
+import { get, key, post } from "../lib/api.js";
+import { known, number, span, t } from "../lib/i18n.js";
+import { go } from "../lib/router.js";
+import { Busy, Field, Grown, Modal, Notice, lineOf } from "../lib/ui.js";
+
+const POINTS = ["outline", "draft", "spots", "images", "final"];
+const KEPT = "limner-brief"; // what is typed survives a reload
+
+const EMPTY = { kind: "brief", text: "", library: [], images: "auto", language: "", review: [], sources: [], batch: false };
+
+const kept = () => {
+  try {
+    return { ...EMPTY, ...JSON.parse(sessionStorage.getItem(KEPT) || "{}") };
+  } catch { // of an older studio
+    return EMPTY;
+  }
+};
+
+/** The JobRequest that a form stands for. */
+export function request(form) {
+  const draft = form.kind === "draft";
+  const asked = { [form.kind]: form.text, images: form.images === "auto" ? "auto" : Number(form.images) };
+  if (form.library.length) asked.library = form.library;
+  if (form.review.length) asked.review = form.review.filter((point) => !(draft && point === "outline"));
+  if (form.batch) asked.queue = "batch";
+  if (!draft && form.language.trim()) asked.language = form.language.trim();
+  if (!draft && form.sources.length) asked.sources = form.sources;
+  return asked;
+}
+
+function Plan({ plan, problem }) {
+  if (problem) return html`<${Notice} problem text=${problem} />`;
+  if (!plan) return html`<${Busy} text=${t("plan-busy")} />`;
+  const facts = [
+    [t("plan-tokens"), number(plan.tokens)],
+    plan.seconds !== null && [t("plan-time"), span(plan.seconds)],
+    plan.left_today !== null && [t("plan-left"), number(plan.left_today)],
+  ].filter(Boolean);
+  return html`
+    <dl class="facts">${facts.map(([name, value]) => html`<div><dt>${name}</dt><dd>${value}</dd></div>`)}</dl>
+    <dl class="plan">${plan.steps.map((step) => html`<div><dt>${known(`step-${step.name}`) ? t(`step-${step.name}`) : step.name}</dt><dd>${step.line.replace(/^\S+\s{2,}/, "")}</dd></div>`)}</dl>`;
+}
+
+function Materials({ form, set }) {
+  const input = useRef();
+  const read = async (files) => {
+    const added = await Promise.all([...files].map(async (file) => ({ name: file.name.slice(0, 200), text: await file.text() })));
+    set({ sources: [...form.sources, ...added.filter((one) => one.text.trim())].slice(0, 20) });
+    input.current.value = "";
+  };
+  return html`<div class="field">
+    <label for="materials">${t("materials")}</label>
+    <input id="materials" ref=${input} type="file" multiple accept=".txt,.md,text/*" onChange=${(e) => read(e.target.files)} />
+    <small>${t("materials-hint")}</small>
+    ${form.sources.length > 0 && html`<ul class="chips">${form.sources.map((one, n) => html`<li><span dir="auto">${one.name}</span>
+      <button type="button" class="quiet" aria-label=${t("remove-of", { name: one.name })} onClick=${() => set({ sources: form.sources.filter((_, i) => i !== n) })}>×</button></li>`)}</ul>`}
+  </div>`;
+}
+
+export function NewPage() {
+  const [form, setForm] = useState(kept);
+  const [libraries, setLibraries] = useState([]);
+  const [plan, setPlan] = useState(null); // null: not asked; {plan} or {problem}
+  const [problem, setProblem] = useState("");
+  const [sending, setSending] = useState(false);
+  const submission = useRef(key()); // sent twice it is one job
+  const set = (change) => setForm((now) => ({ ...now, ...change }));
+  useEffect(() => sessionStorage.setItem(KEPT, JSON.stringify(form)), [form]);
+  useEffect(() => {
+    get("/v1/libraries").then((found) => setLibraries(found.libraries), (error) => setProblem(lineOf(error)));
+  }, []);
+
+  const estimate = async (event) => {
+    event.preventDefault();
+    setProblem("");
+    submission.current = key();
+    setPlan({});
+    try {
+      setPlan({ plan: await post("/v1/plan", request(form)) });
+    } catch (error) {
+      setPlan({ problem: lineOf(error) });
+    }
+  };
+  const send = async () => {
+    setSending(true);
+    try {
+      const job = await post("/v1/jobs", request(form), { headers: { "Idempotency-Key": submission.current } });
+      sessionStorage.removeItem(KEPT);
+      go("job", job.id);
+    } catch (error) {
+      setPlan(null);
+      setProblem(lineOf(error));
+      setSending(false);
+    }
+  };
+  const many = (name, value) => set({ [name]: form[name].includes(value) ? form[name].filter((v) => v !== value) : [...form[name], value] });
+  return html`
+    <form class="page narrow new" onSubmit=${estimate}>
+      <h1>${t("new-title")}</h1>
+      <div class="tabs" role="group" aria-label=${t("new-kind")}>${["brief", "draft"].map((kind) => html`
+        <button type="button" aria-pressed=${form.kind === kind} onClick=${() => set({ kind })}>${t(`kind-${kind}`)}</button>`)}</div>
+      <${Field} id="text" label=${t(`text-${form.kind}`)} hint=${t(`text-${form.kind}-hint`)}>
+        <${Grown} id="text" class="brief" required autofocus dir="auto" aria-describedby="text-hint" value=${form.text}
+          placeholder=${t(`text-${form.kind}-example`)} onInput=${(e) => set({ text: e.target.value })} />
+      </${Field}>
+      ${form.kind === "brief" && html`<${Materials} form=${form} set=${set} />`}
+      <fieldset><legend>${t("new-libraries")}</legend>
+        <div class="choices">${libraries.map((one) => html`<label key=${one.name}><input type="checkbox" disabled=${one.problem !== ""} checked=${form.library.includes(one.name)} onChange=${() => many("library", one.name)} />
+          <span dir="auto">${one.name}</span> <small>${one.problem || t("images-count", { n: one.images })}</small></label>`)}</div>
+        <small>${t("new-libraries-hint")}</small>
+      </fieldset>
+      <div class="row">
+        <${Field} id="images" label=${t("new-images")}>
+          <select id="images" value=${form.images} onChange=${(e) => set({ images: e.target.value })}>
+            <option value="auto">${t("images-auto")}</option>
+            ${[0, 1, 2, 3, 4, 5, 6, 8, 10, 12, 16, 20].map((n) => html`<option value=${n}>${n}</option>`)}
+          </select>
+        </${Field}>
+        ${form.kind === "brief" && html`<${Field} id="lang" label=${t("new-language")}>
+          <input id="lang" list="languages" value=${form.language} placeholder=${t("new-language-auto")} pattern="[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*" onInput=${(e) => set({ language: e.target.value })} />
+          <datalist id="languages">${["en", "zh", "de", "fr", "es", "it", "ja", "pt", "ru", "ar"].map((code) => html`<option value=${code}></option>`)}</datalist>
+        </${Field}>`}
+      </div>
+      <fieldset><legend>${t("new-review")}</legend>
+        <div class="choices">${POINTS.filter((point) => !(point === "outline" && form.kind === "draft")).map((point) => html`
+          <label key=${point}><input type="checkbox" checked=${form.review.includes(point)} onChange=${() => many("review", point)} /> ${t(`point-${point}`)}</label>`)}</div>
+        <small>${t("new-review-hint")}</small>
+      </fieldset>
+      <div class="choices"><label><input type="checkbox" checked=${form.batch} onChange=${(e) => set({ batch: e.target.checked })} /> ${t("new-batch")}</label></div>
+      ${problem && html`<${Notice} problem text=${problem} />`}
+      <p class="actions"><button class="primary">${t("estimate")}</button></p>
+      ${plan && html`<${Modal} title=${t("plan-title")} onClose=${() => setPlan(null)}
+        actions=${html`<button type="button" onClick=${() => setPlan(null)}>${t("back")}</button>
+          <button type="button" class="primary" autofocus disabled=${sending || !!plan.problem} onClick=${send}>${t("begin")}</button>`}>
+        <${Plan} ...${plan} /></${Modal}>`}
+    </form>`;
+}

@@ -148,20 +148,26 @@ def chosen(context: Context, article: Article, rows: Sequence[review.Json]) -> A
     record: list[Selection] = []
     for selection in article.selections:
         spot = selection.spot
-        if spot.id not in choices:
-            record.append(selection)
+        if spot.id not in choices or choices[spot.id] == _standing(article, spot.id):
+            record.append(selection)  # nobody chose otherwise
             continue
         image = choices[spot.id]
         figures.pop(review.figure_id(spot.id), None)
         if image is not None:
             candidate = next(c for c in selection.candidates if c.image_id == image)
             figures[review.figure_id(spot.id)] = _figure(article, selection, candidate)
+        before = selection.instead_of if selection.by == "person" else selection.placed
         by: Update = {"by": "person", "choice": image, "placed": image, "why": BY_PERSON, "confidence": 1.0}
+        by["instead_of"] = before
         record.append(selection.model_copy(update=by))
     twice = [i.image_id for i in figures.values()]
     if len(set(twice)) < len(twice):
         raise JobConflict("The same image would stand at two places. Choose another for one of them.")
     return article.model_copy(update={"selections": tuple(record)}).illustrated(figures.values())
+
+
+def _standing(article: Article, spot: str) -> str | None:
+    return next((i.image_id for i in article.illustrations if i.id == review.figure_id(spot)), None)
 
 
 def _figure(article: Article, selection: Selection, candidate: Candidate) -> Illustration:

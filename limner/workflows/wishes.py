@@ -195,7 +195,9 @@ class Revision:
 
         if not things:
             return [], []
-        with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="limner-revise") as pool:
+        # A budget is asked before a call and counted after it: calls side by side would all go over it together.
+        side_by_side = AT_ONCE if self.context.meter.budget is None else 1
+        with ThreadPoolExecutor(side_by_side, thread_name_prefix="limner-revise") as pool:
             waiting = [pool.submit(copy_context().run, one, thing) for thing in things]
             try:
                 answers = [future.result() for future in waiting]

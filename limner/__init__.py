@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from limner.document import Article, Brief, Candidate, Illustration, Selection, Spot
     from limner.errors import LimnerError
     from limner.settings import Settings
+    from limner.workflows.chat import build_chat_graph
     from limner.workflows.context import Context
     from limner.workflows.jobs.request import JobRequest
     from limner.workflows.jobs.service import Jobs
@@ -38,6 +39,7 @@ _HOMES = {
     "limner.document": ("Article", "Brief", "Candidate", "Illustration", "Selection", "Spot"),
     "limner.errors": ("LimnerError",),
     "limner.settings": ("Settings",),
+    "limner.workflows.chat": ("build_chat_graph",),
     "limner.workflows.context": ("Context",),
     "limner.workflows.jobs.request": ("JobRequest",),
     "limner.workflows.jobs.service": ("Jobs",),
@@ -63,6 +65,7 @@ __all__ = [  # noqa: RUF022 - in the order a reader meets them
     "build_revise_graph",
     "build_context",
     "toolbox",
+    "build_chat_graph",
     "Article",
     "Brief",
     "Candidate",

@@ -1,0 +1,254 @@
+"""The conversational composer: a graph that talks, composes, shows and revises, one move for each message.
+
+    graph = limner.build_chat_graph(library="photos", model=model, checkpointer=InMemorySaver())
+    graph.invoke({"messages": [("user", "An article on bees, please")]}, {"configurable": {"thread_id": "1"}})
+
+Its state is a conversation and an article; the article is in `state["article"]`, whatever the messages say about it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any, Required, TypedDict
+
+from langchain_core.messages import AIMessage, AnyMessage, HumanMessage, RemoveMessage
+from langchain_core.runnables import RunnableConfig
+from langgraph.graph import END, START, StateGraph
+from langgraph.graph.message import add_messages
+
+from limner.agents import chat
+from limner.document import Article, Brief
+from limner.errors import BadInput, LimnerError, UnreadableReply
+from limner.tools.edit import Edit, Instruct, RemoveImage, SwapImage
+from limner.tools.edit import Lock as LockParts
+from limner.tools.edit import Unlock as UnlockParts
+from limner.tools.editing import edited
+from limner.workflows.compose import build_graph
+from limner.workflows.revise import propose
+from limner.workflows.run import build_context, make_brief, models_for, printable
+from limner.workflows.toolbox.craft import Craft, Shop
+from limner.workflows.toolbox.langchain import TenantOf, tenant_of
+from limner.workflows.toolbox.words import found, numbered, outline, quoted
+
+if TYPE_CHECKING:
+    from langchain_core.language_models import BaseChatModel
+    from langgraph.checkpoint.base import BaseCheckpointSaver
+
+    from limner.settings import Settings
+    from limner.workflows.context import Context
+
+KEPT = 200  # messages; older ones are forgotten, the article is not
+PAST = 20  # versions that can be undone
+
+
+class ChatState(TypedDict, total=False):
+    """What a thread of the chat remembers."""
+
+    messages: Required[Annotated[list[AnyMessage], add_messages]]
+    article: Article | None
+    past: list[Article]
+    """Versions before, the last one last."""
+    brief: Brief | None
+    since: int
+    """How many messages of the user belong to articles before this one."""
+    asked: bool
+    """Whether the one question about this article was asked."""
+    move: Required[dict[str, Any]]
+
+
+def build_chat_graph(
+    *,
+    library: Any = None,
+    model: BaseChatModel | None = None,
+    selector_model: BaseChatModel | None = None,
+    talker: BaseChatModel | None = None,
+    tools: bool | None = None,
+    settings: Settings | None = None,
+    context: Context | None = None,
+    checkpointer: BaseCheckpointSaver | None = None,
+    tenant: TenantOf = tenant_of,
+) -> Any:
+    """The chat graph, compiled. Input {"messages": [...]}; give it a thread_id and a checkpointer.
+
+    talker: the chat model that decides what is meant; None takes `model`. tools: whether it can call tools; None: a
+    model that was handed in can, the models of the settings are talked to by commands. Other arguments are those of
+    `build_graph` and `toolbox`.
+    """
+    if context is None:
+        context = build_context(settings, library=library, models=models_for(model, selector_model))
+    shop = Shop(context)
+    talker = talker or model
+    calls = talker is not None if tools is None else tools
+    if calls and talker is None:
+        raise BadInput("A chat by tool calls needs a chat model. Give model= or talker=.")
+
+    def decide(state: ChatState) -> dict[str, Any]:
+        text = _last(state)
+        may_ask = not state.get("asked")
+        article = state.get("article")
+        try:
+            if not text:
+                move: Any = chat.Reply(text=chat.HELP)
+            elif calls and not text.startswith("/"):
+                assert talker is not None
+                move = chat.decide(state["messages"], article, talker, may_ask=may_ask)
+            else:
+                follows = article is None or context.follows("writer")
+                move = chat.read_command(text, article, may_ask=may_ask, follows=follows)
+        except UnreadableReply:  # the model calls what is not there, twice: what is meant is read without it
+            move = chat.read_command(text, article, may_ask=may_ask, follows=True)
+        return {"move": move.model_dump(mode="json")}
+
+    def compose(state: ChatState, config: RunnableConfig) -> dict[str, Any]:
+        move = state["move"]
+        users = [m for m in state["messages"] if isinstance(m, HumanMessage)]
+        since = state.get("since", 0)
+        words = move["brief"] or chat.brief_of(users, min(since, len(users) - 1))
+        try:
+            brief = make_brief(words, images=move["images"], language=move["language"])
+            craft = shop.craft(tenant(config.get("configurable") or {}))
+            done = build_graph(craft.context).invoke({"brief": brief})  # type: ignore[typeddict-item]
+        except LimnerError as e:
+            return _say(str(e))
+        article, before = done["article"], state.get("article")
+        past = [*state.get("past", []), *([before] if before else [])][-PAST:]
+        return {
+            **_say(_shown(article)),
+            "article": article,
+            "past": past,
+            "brief": brief,
+            "since": len(users),
+            "asked": False,
+        }
+
+    def revise(state: ChatState, config: RunnableConfig) -> dict[str, Any]:
+        craft = shop.craft(tenant(config.get("configurable") or {}))
+        return _changing(state, craft, lambda article: _wished(craft, article, state))
+
+    def act(state: ChatState, config: RunnableConfig) -> dict[str, Any]:
+        move, article = state["move"], state.get("article")
+        craft = shop.craft(tenant(config.get("configurable") or {}))
+        match move["do"]:
+            case "ask":
+                return {**_say(chat.harmless(move["question"])), "asked": True}
+            case "reply":
+                return _say(move["text"])
+            case "search":
+                return _search(craft, move["query"])
+        if article is None:
+            return _say(f"There is no article yet. {chat.HELP}")
+        match move["do"]:
+            case "show":
+                return _say(_shown(article))
+            case "undo":
+                past = state.get("past", [])
+                if not past:
+                    return _say("There is nothing to undo.")
+                return {
+                    **_say("The last change is undone.\n\n" + _shown(past[-1])),
+                    "article": past[-1],
+                    "past": past[:-1],
+                }
+        return _changing(state, craft, lambda article: _moved(article, move))
+
+    graph = StateGraph(ChatState)
+    graph.add_node("decide", decide)
+    graph.add_node("compose", compose)
+    graph.add_node("revise", revise)
+    graph.add_node("act", act)
+    graph.add_node("trim", _trim)
+    graph.add_edge(START, "decide")
+    graph.add_conditional_edges("decide", _next, ["compose", "revise", "act"])
+    for node in ("compose", "revise", "act"):
+        graph.add_edge(node, "trim")
+    graph.add_edge("trim", END)
+    return graph.compile(checkpointer=checkpointer, name="chat")
+
+
+def _next(state: ChatState) -> str:
+    do = state["move"]["do"]
+    return do if do in ("compose", "revise") else "act"
+
+
+def _trim(state: ChatState) -> dict[str, Any]:
+    """Forget what was said long ago."""
+    old = state["messages"][:-KEPT]
+    gone = sum(isinstance(m, HumanMessage) for m in old)
+    removed = [RemoveMessage(id=m.id) for m in old if m.id]
+    return {"messages": removed, "since": max(0, state.get("since", 0) - gone)} if removed else {}
+
+
+def _changing(state: ChatState, craft: Craft, change: Any) -> dict[str, Any]:
+    """The state after a change to its article; what cannot be done is said."""
+    article = state.get("article")
+    if article is None:
+        return _say(f"There is no article yet. {chat.HELP}")
+    try:
+        edits, says = change(article)
+        new = edited(article, edits, craft.record_of(article)) if edits else article
+    except LimnerError as e:
+        return _say(str(e))
+    if new == article:
+        return _say(quoted(says, 500) if says else "Nothing was changed.")
+    told = f"{quoted(says, 500)}\n\n{_shown(new)}" if says else _shown(new)
+    return {**_say(told), "article": new, "past": [*state.get("past", []), article][-PAST:]}
+
+
+def _wished(craft: Craft, article: Article, state: ChatState) -> tuple[tuple[Edit, ...], str]:
+    """What the user said last, as edits: their words, not the model's."""
+    made = propose(craft.holding(article), article, Instruct(text=_last(state)[:10_000]), state.get("brief"))
+    return made.edits, made.says
+
+
+def _moved(article: Article, move: dict[str, Any]) -> tuple[list[Edit], str]:
+    """A move that needs no model, as edits. Raises BadInput for a part that is not there."""
+    if move["do"] in ("lock", "unlock"):
+        ids = tuple(dict.fromkeys(_part(article, part) for part in move["parts"]))
+        return [LockParts(ids=ids) if move["do"] == "lock" else UnlockParts(ids=ids)], ""
+    image = _picture(article, move["picture"])
+    if move["do"] == "remove":
+        return [RemoveImage(image=image.id)], ""
+    used = {i.image_id for i in article.illustrations}
+    spot = next((s for s in article.selections if image.id == f"f-{s.spot.id}"), None)
+    other = next((c for c in (spot.candidates if spot else ()) if c.image_id not in used), None)
+    if other is None:
+        raise BadInput("Nothing else was found for that place. Take the picture out, or /search for another.")
+    return [SwapImage(image=image.id, image_id=other.image_id, library=other.library)], ""
+
+
+def _part(article: Article, part: str) -> str:
+    words = part.lower().split()
+    if words[0].startswith("picture"):
+        digits = "".join(c for c in part if c.isdigit())
+        return _picture(article, int(digits or 0)).id
+    known = {b.id for b in article.blocks()}
+    if part not in known:
+        raise BadInput(f"There is no part {part[:40]!r}. /show gives the numbers: b1, b2 … and picture 1, 2 …")
+    return part
+
+
+def _picture(article: Article, number: int) -> Any:
+    if not 1 <= number <= len(article.illustrations):
+        raise BadInput(f"There is no picture {number}: the article has {len(article.illustrations)}.")
+    return article.illustrations[number - 1]
+
+
+def _search(craft: Craft, query: str) -> dict[str, Any]:
+    try:
+        images = craft.search(query).value
+    except LimnerError as e:
+        return _say(str(e))
+    return _say("\n".join(["Found:", *(f"- {line}" for line in found(images))]))
+
+
+def _last(state: ChatState) -> str:
+    last = next((m for m in reversed(state["messages"]) if isinstance(m, HumanMessage)), None)
+    return printable(last.text).strip() if last else ""
+
+
+def _say(text: str) -> dict[str, Any]:
+    return {"messages": [AIMessage(text)]}
+
+
+def _shown(article: Article) -> str:
+    notes = "".join(f"\n\nNote: {quoted(note, 400)}" for note in article.notes)
+    return f"{outline(article)}\n\n{numbered(article)}{notes}"

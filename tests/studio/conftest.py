@@ -1,0 +1,91 @@
+"""The studio as people have it: `limner up`, a scripted model behind it, Chromium in front."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, Page, sync_playwright
+from revising import revising_answers
+from scripted import Answer, ScriptedServer
+from studio import ARGUMENTS, CHROMIUM, Studio, Up
+
+
+class Model:
+    """The scripted model, whose answers a test can change."""
+
+    def __init__(self) -> None:
+        self.usual = revising_answers()
+        self.answer: Callable[[dict[str, Any]], Answer] = self.usual
+
+
+@pytest.fixture(scope="module")
+def said() -> Model:
+    """What the model says."""
+    return Model()
+
+
+@pytest.fixture(autouse=True)
+def _usual_answers(said: Model) -> Iterator[None]:
+    yield
+    said.answer = said.usual
+
+
+@pytest.fixture(scope="module")
+def up(indexed: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory, said: Model) -> Iterator[Up]:
+    """`limner up` over a home with the library "bees"."""
+    if not CHROMIUM:
+        pytest.skip("Chromium is not installed: apt-get install chromium")
+    root = tmp_path_factory.mktemp("studio")
+    shutil.copytree(indexed[0], root / "home")
+    with ScriptedServer(lambda body: said.answer(body)) as server:
+        running = Up(root / "home", server, root / "log")
+        yield running
+        running.close()
+
+
+@pytest.fixture(scope="module")
+def browser(up: Up) -> Iterator[Browser]:
+    """A browser without a window; of this module, because its event loop would be in the way of others."""
+    with sync_playwright() as playwright:
+        made = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        yield made
+        made.close()
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    """An empty page; the test fails for an error in its console, for a dialog, for anything the policy refused."""
+    context = browser.new_context(viewport={"width": 1400, "height": 900}, reduced_motion="reduce", locale="en-GB")
+    made = context.new_page()
+    trouble = watched(made)
+    yield made
+    context.close()
+    assert trouble == [], trouble
+
+
+@pytest.fixture
+def studio(page: Page, up: Up) -> Studio:
+    """The editor of an article of one's own, open."""
+    return Studio(page, up, up.article()).edit()
+
+
+def watched(page: Page) -> list[str]:
+    """What goes wrong on a page from now on. Answers that a test provokes (409, no connection) are not counted."""
+    trouble: list[str] = []
+
+    def console(message: Any) -> None:
+        if message.type == "error" and not message.text.startswith("Failed to load resource"):
+            trouble.append(message.text)
+
+    def dialog(shown: Any) -> None:
+        trouble.append(f"dialog: {shown.message}")
+        shown.dismiss()
+
+    page.on("console", console)
+    page.on("pageerror", lambda error: trouble.append(str(error)))
+    page.on("dialog", dialog)
+    return trouble

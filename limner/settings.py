@@ -54,6 +54,8 @@ class Settings(BaseSettings):
     Pillow warns above 89.4 million and refuses above 178.9 million by itself."""
     threads: int = Field(default=0, ge=0)
     """CPU threads for the embedded model and encoders; 0 takes what the machine has."""
+    editor: str = Field(default="vi", validation_alias=AliasChoices("LIMNER_EDITOR", "VISUAL", "EDITOR", "editor"))
+    """What a text is changed with where the shell asks for a review (VISUAL, EDITOR)."""
 
     # -- jobs
 

@@ -19,7 +19,7 @@ from typer.exceptions import TyperException
 
 from limner import __version__
 from limner.errors import BadInput, BudgetReached, ExportFailed, LimnerError
-from limner.workflows import cli_jobs, cli_mcp
+from limner.workflows import cli_jobs, cli_mcp, cli_revise
 
 if TYPE_CHECKING:
     from limner.document import Article
@@ -54,6 +54,10 @@ ModelUrl = Annotated[
 MaxTokens = Annotated[int | None, typer.Option("--max-tokens", min=1, help="Stop before a call that goes over this.")]
 Plan = Annotated[bool, typer.Option("--plan", help="Say what would be done, and stop.")]
 Resume = Annotated[str | None, typer.Option("--resume", metavar="JOB", help="Go on with a job that was stopped.")]
+Review = Annotated[
+    list[str] | None,
+    typer.Option("--review", metavar="POINT", help="Ask at outline, draft, spots, images or final; may be repeated."),
+]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print the article's folder alone.")]
 To = Annotated[str, typer.Option("--to", metavar="md,html,json", help="Formats to write.")]
 ALL_FORMATS = "md,html,json"
@@ -118,6 +122,7 @@ def compose(
     ] = None,
     to: To = ALL_FORMATS,
     max_tokens: MaxTokens = None,
+    review: Review = None,
     plan: Plan = False,
     resume: Resume = None,
     quiet: Quiet = False,
@@ -132,7 +137,12 @@ def compose(
         _go_on(resume, options, quiet)
         return
     made = run.make_brief(
-        _brief_text(brief), images=_count(images), language=language, seed=seed, sources=list(source or [])
+        _brief_text(brief),
+        images=_count(images),
+        language=language,
+        seed=seed,
+        sources=list(source or []),
+        review=_points(review),
     )
     if plan:
         _print_plan({"brief": made}, options)
@@ -151,6 +161,7 @@ def illustrate(
     model_url: ModelUrl = None,
     to: To = ALL_FORMATS,
     max_tokens: MaxTokens = None,
+    review: Review = None,
     plan: Plan = False,
     quiet: Quiet = False,
 ) -> None:
@@ -158,7 +169,7 @@ def illustrate(
     from limner.workflows import run
 
     options = _options(library, out, model, model_url, to, max_tokens)
-    start = run.draft_state(draft, images=_count(images), seed=seed)
+    start = run.draft_state(draft, images=_count(images), seed=seed, review=_points(review))
     options["draft"] = str(draft.absolute().parent)
     if plan:
         _print_plan(start, options)
@@ -250,7 +261,7 @@ def _run(context: Context, terminal: Terminal, job: str, start: Start | None, op
     with run.checkpoints(context.settings.home) as saver:
         try:
             with _leaving_at_once(terminal, f"Stopped. What is done is kept; go on with: {again}"):
-                article = run.run(context, start, checkpointer=saver, job=job, on_event=terminal.on_event)
+                article = _through_reviews(context, terminal, saver, job, start)
         except BudgetReached as e:
             written = run.job_state(saver, job).get("article")
             where = f" The text so far is in {_write(context, written, options)}." if written else ""
@@ -263,6 +274,22 @@ def _run(context: Context, terminal: Terminal, job: str, start: Start | None, op
             raise ExportFailed(f"{e} The article is kept; try again with: {again}") from e
     terminal.close()
     _report(article, context, terminal, folder)
+
+
+def _through_reviews(context: Context, terminal: Terminal, saver: Any, job: str, start: Start | None) -> Article:
+    """Run to the end; at a review point, whoever sits at the terminal is asked."""
+    from langgraph.types import Command
+
+    from limner.workflows import run
+
+    begin: Any = start
+    while True:
+        try:
+            return run.run(context, begin, checkpointer=saver, job=job, on_event=terminal.on_event)
+        except run.Asks as asks:
+            from limner.workflows.asking import ask, editor
+
+            begin = Command(resume=ask(asks.questions[0]["value"], terminal, editor(context.settings.editor)))
 
 
 @contextmanager
@@ -393,6 +420,7 @@ def doctor(model: Model = None, model_url: ModelUrl = None) -> None:
 
 cli_jobs.register(app)
 cli_mcp.register(app)
+cli_revise.register(app)
 
 
 # --- options -------------------------------------------------------------------------------------------------------
@@ -437,6 +465,10 @@ def _formats(to: str) -> list[str]:
     if unknown or not formats:
         raise BadInput(f"--to {to!r}: there is no format {', '.join(unknown) or 'named'}. Choose of: {ALL_FORMATS}.")
     return formats
+
+
+def _points(given: list[str] | None) -> list[str]:
+    return [point.strip() for points in given or [] for point in points.split(",") if point.strip()]
 
 
 def _count(text: str) -> Images:

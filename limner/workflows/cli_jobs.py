@@ -114,10 +114,14 @@ def submit(
     draft: Annotated[bool, typer.Option("--draft", help="BRIEF is a finished text to illustrate.")] = False,
     batch: Annotated[bool, typer.Option("--batch", help="Let interactive jobs go first.")] = False,
     max_tokens: Annotated[int | None, typer.Option("--max-tokens", min=1)] = None,
+    review: Annotated[
+        list[str] | None,
+        typer.Option("--review", metavar="POINT", help="Wait at outline, draft, spots, images or final."),
+    ] = None,
     wait: Annotated[bool, typer.Option("--wait", "-w", help="Show how it goes, until it ends.")] = False,
 ) -> None:
     """Submit a job; prints its name."""
-    from limner.workflows.cli import _brief_text, _count
+    from limner.workflows.cli import _brief_text, _count, _points
 
     with _jobs() as jobs:
         from pydantic import ValidationError
@@ -134,6 +138,7 @@ def submit(
                 language=language,
                 seed=seed,
                 max_tokens=max_tokens,
+                review=_points(review),  # type: ignore[arg-type]
                 queue="batch" if batch else "interactive",
             )
         except ValidationError as e:
@@ -195,6 +200,34 @@ def logs(
                 typer.echo(event.data["text"], nl=False)
             elif event.kind != "text":
                 typer.echo(event_line(event))
+
+
+@jobs_app.command("answer")
+def answer(
+    job: JobId,
+    accept: Annotated[bool, typer.Option("--accept", help="Go on with it as it is.")] = False,
+    edit: Annotated[
+        Path | None,
+        typer.Option("--edit", metavar="FILE", help="What was shown, changed; JSON or, for a text, Markdown."),
+    ] = None,
+    say: Annotated[str | None, typer.Option("--say", metavar="TEXT", help="What shall be otherwise.")] = None,
+) -> None:
+    """Answer what a job asks at a review point; with no option, print what it asks, as JSON to edit."""
+    import json
+
+    from limner.workflows.asking import answer_from, question_of
+
+    with _jobs() as jobs:
+        question = question_of(jobs.ledger.job(job))
+        if sum((accept, edit is not None, say is not None)) > 1:
+            raise BadInput("Give one of --accept, --edit and --say.")
+        if not (accept or edit or say is not None):
+            shown = {"version": question["version"], "args": question["action_request"]["args"]}
+            typer.echo(json.dumps(shown, ensure_ascii=False, indent=2))
+            typer.echo(f"{question['description']} Answer with --accept, --edit FILE or --say TEXT.", err=True)
+            return
+        jobs.answer(job, answer_from(question, edit, say))
+        typer.echo(f"{job} goes on.")
 
 
 @jobs_app.command("cancel")

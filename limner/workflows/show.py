@@ -59,6 +59,7 @@ class Terminal:
         if self._progress is not None:
             self._progress.stop()
             self._progress = None
+            self._tasks.clear()
 
     @contextmanager
     def counting(self, what: str) -> Iterator[Callable[[int, int], None]]:

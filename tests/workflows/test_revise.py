@@ -425,16 +425,17 @@ def test_images_are_chosen_anew_with_a_small_model_too(bees: Path) -> None:
 def test_xcomposer2_is_asked_in_its_trained_words(bees: Path) -> None:
     old = read_markdown(ARTICLE)
     first, second = old.body[1].plain, old.body[3].plain
-    asked = {
-        e.Rewrite(block="b2", instruction="merry"): f"改写以下段落：{first}\n基于以下素材：merry",
-        e.Rewrite(wish="expand", block="b2"): f"扩写以下段落：{first}\n基于以下素材：",
-        e.Rewrite(wish="shorten", block="b2"): f"缩写以下段落：{first}",
-        e.WriteParagraph(block="b4", where="after", instruction="wax"): (
-            f"在以下两段中插入一段。\n第一段：{second}\n第二段：{old.body[4].plain}\n插入段的大纲：wax"
+    asked: list[tuple[e.Wish, str]] = [
+        (e.Rewrite(block="b2", instruction="merry"), f"改写以下段落：{first}\n基于以下素材：merry"),
+        (e.Rewrite(wish="expand", block="b2"), f"扩写以下段落：{first}\n基于以下素材："),
+        (e.Rewrite(wish="shorten", block="b2"), f"缩写以下段落：{first}"),
+        (
+            e.WriteParagraph(block="b4", where="after", instruction="wax"),
+            f"在以下两段中插入一段。\n第一段：{second}\n第二段：{old.body[4].plain}\n插入段的大纲：wax",
         ),
-    }
+    ]
     with speaking(lambda _: "A new one.[UNUSED_TOKEN_145]", "internlm-xcomposer2-vl-7b") as (context, server):
-        for wish, prompt in asked.items():
+        for wish, prompt in asked:
             (edit,) = propose(context, old, wish).edits
             assert getattr(edit, "text", "") == "A new one."
             assert server.texts[-1].strip() == prompt.strip()

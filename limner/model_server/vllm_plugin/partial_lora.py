@@ -1,0 +1,119 @@
+"""LLaMA's layers of vLLM with a low-rank branch that only image positions take (PLoRA, arXiv 2401.16420, section 3.2).
+
+The branch sees zeros at text positions, so what it adds there is exactly zero. It is computed for every position: the
+shapes then depend on nothing but the batch, as torch.compile and CUDA graphs need; an eighth of the layer's own work.
+Its sharding follows the layer beside it: where that one splits its output, so does B; where its input, so does A.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from vllm.model_executor.layers.linear import (
+    ColumnParallelLinear,
+    QKVParallelLinear,
+    ReplicatedLinear,
+    RowParallelLinear,
+)
+from vllm.model_executor.models.llama import LlamaAttention, LlamaDecoderLayer, LlamaMLP
+
+
+class Branch(nn.Module):
+    """scaling * B A x at image positions, zero elsewhere. A and B carry the names of the converted checkpoint."""
+
+    def __init__(self, a: nn.Module, b: nn.Module, scaling: float) -> None:
+        super().__init__()
+        self.A, self.B = a, b
+        self.scaling = scaling
+
+    def forward(self, x: Tensor, image_mask: Tensor) -> Tensor:
+        """x: (tokens, D_in or its shard); image_mask: (tokens,) bool. Returns (tokens, D_out or its shard)."""
+        seen = torch.where(image_mask.unsqueeze(-1), x, torch.zeros((), dtype=x.dtype, device=x.device))
+        inner, _ = self.A(seen)
+        added, _ = self.B(inner)
+        return added * self.scaling
+
+
+class PartialLoRAAttention(LlamaAttention):
+    """q, k and v share one branch, o has its own."""
+
+    def __init__(self, config: Any, hidden_size: int, *args: Any, prefix: str = "", **kwargs: Any) -> None:
+        super().__init__(config, hidden_size, *args, prefix=prefix, **kwargs)
+        rank, scaling = config.plora_rank, config.plora_scaling
+        heads = self.total_num_heads, self.total_num_kv_heads
+        self.qkv_lora = Branch(
+            ReplicatedLinear(hidden_size, rank, bias=False, prefix=f"{prefix}.qkv_lora.A"),
+            QKVParallelLinear(rank, self.head_dim, *heads, bias=False, prefix=f"{prefix}.qkv_lora.B"),
+            scaling,
+        )
+        self.o_lora = _row_branch(self.total_num_heads * self.head_dim, hidden_size, rank, scaling, f"{prefix}.o_lora")
+
+    def forward(self, positions: Tensor, hidden_states: Tensor, image_mask: Tensor) -> Tensor:  # type: ignore[override]
+        """positions, image_mask: (tokens,); hidden_states: (tokens, D)."""
+        qkv, _ = self.qkv_proj(hidden_states)
+        qkv = qkv + self.qkv_lora(hidden_states, image_mask)
+        q, k, v = qkv.split([self.q_size, self.kv_size, self.kv_size], dim=-1)
+        q, k = self.rotary_emb(positions, q, k)
+        heads = self.attn(q, k, v)
+        out, _ = self.o_proj(heads)
+        return out + self.o_lora(heads, image_mask)
+
+
+class PartialLoRAMLP(LlamaMLP):
+    """The gated MLP with a branch on each of its three layers."""
+
+    def __init__(self, config: Any, prefix: str, quant_config: Any) -> None:
+        width, inner, rank, scaling = (
+            config.hidden_size,
+            config.intermediate_size,
+            config.plora_rank,
+            config.plora_scaling,
+        )
+        super().__init__(width, inner, config.hidden_act, quant_config=quant_config, prefix=prefix)
+        self.gate_lora = _column_branch(width, inner, rank, scaling, f"{prefix}.gate_lora")
+        self.up_lora = _column_branch(width, inner, rank, scaling, f"{prefix}.up_lora")
+        self.down_lora = _row_branch(inner, width, rank, scaling, f"{prefix}.down_lora")
+
+    def forward(self, x: Tensor, image_mask: Tensor) -> Tensor:  # type: ignore[override]
+        """x: (tokens, D); image_mask: (tokens,)."""
+        gate_up, _ = self.gate_up_proj(x)
+        gate_up = gate_up + torch.cat([self.gate_lora(x, image_mask), self.up_lora(x, image_mask)], dim=-1)
+        inner = self.act_fn(gate_up)
+        out, _ = self.down_proj(inner)
+        return out + self.down_lora(inner, image_mask)
+
+
+class PartialLoRADecoderLayer(LlamaDecoderLayer):
+    """LLaMA's layer, handing the image mask on."""
+
+    def __init__(self, vllm_config: Any, prefix: str = "", config: Any = None) -> None:
+        super().__init__(vllm_config, prefix, config, attn_layer_type=PartialLoRAAttention)
+        config = config or vllm_config.model_config.hf_config
+        self.mlp = PartialLoRAMLP(config, f"{prefix}.mlp", self.get_quant_config(vllm_config))
+
+    def forward(  # type: ignore[override]
+        self, positions: Tensor, hidden_states: Tensor, residual: Tensor | None, image_mask: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """All (tokens, ...). Returns the layer's output and the residual that is still to be added."""
+        if residual is None:
+            residual = hidden_states
+            hidden_states = self.input_layernorm(hidden_states)
+        else:
+            hidden_states, residual = self.input_layernorm(hidden_states, residual)
+        hidden_states = self.self_attn(positions=positions, hidden_states=hidden_states, image_mask=image_mask)
+        hidden_states, residual = self.post_attention_layernorm(hidden_states, residual)
+        return self.mlp(hidden_states, image_mask), residual
+
+
+def _column_branch(d_in: int, d_out: int, rank: int, scaling: float, prefix: str) -> Branch:
+    """Beside a layer that splits its output over the ranks."""
+    a = ReplicatedLinear(d_in, rank, bias=False, prefix=f"{prefix}.A")
+    return Branch(a, ColumnParallelLinear(rank, d_out, bias=False, prefix=f"{prefix}.B"), scaling)
+
+
+def _row_branch(d_in: int, d_out: int, rank: int, scaling: float, prefix: str) -> Branch:
+    """Beside a layer that splits its input over the ranks."""
+    a = RowParallelLinear(d_in, rank, bias=False, prefix=f"{prefix}.A")
+    return Branch(a, ReplicatedLinear(rank, d_out, bias=False, prefix=f"{prefix}.B"), scaling)

@@ -28,6 +28,7 @@ from limner.model_server.protocol import (
 from limner.model_server.service import VERSION, Service
 
 MAX_BODY = 3 * MAX_BYTES  # bytes of a request: a few pictures, in base64
+MAX_BODIES = 16 * MAX_BODY  # of all requests in the house
 
 
 def build_app(service: Service) -> FastAPI:
@@ -164,7 +165,7 @@ async def _http(_request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     if error.status_code == 400:
         return JSONResponse(Refused(f"{error.detail}.").body, 422)
-    kind = "not_found" if error.status_code in (404, 405) else "validation"
+    kind = {404: "not_found", 405: "not_found", 429: "overloaded"}.get(error.status_code, "validation")
     return JSONResponse({"error": str(error.detail), "error_type": kind}, error.status_code, headers=error.headers)
 
 
@@ -174,10 +175,14 @@ def _short(text: str, limit: int = 200) -> str:
 
 
 class _Bounded:
-    """Refuses bodies over MAX_BODY with 413, also those that do not say their length."""
+    """Refuses bodies over MAX_BODY with 413, also those that do not say their length.
+
+    Bodies of all requests together are bounded as well: over MAX_BODIES there is 429 before any more is read.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
+        self.held = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -185,20 +190,27 @@ class _Bounded:
             return
         told = next((v for k, v in scope["headers"] if k == b"content-length"), b"0")
         if told.isdigit() and int(told) > MAX_BODY:
-            await self._refusal(scope, receive, send)
+            refusal = Refused(_TOO_LARGE, status=413)
+            await JSONResponse(refusal.body, refusal.status)(scope, receive, send)
             return
         size = 0
 
         async def bounded() -> Message:
             nonlocal size
             message = await receive()
-            size += len(message.get("body", b""))
+            more = len(message.get("body", b""))
+            size += more
+            self.held += more
             if size > MAX_BODY:
-                raise HTTPException(413, f"the body is over {MAX_BODY} bytes: send fewer or smaller images")
+                raise HTTPException(413, _TOO_LARGE)
+            if self.held > MAX_BODIES:
+                raise HTTPException(429, "Model is overloaded")
             return message
 
-        await self.app(scope, bounded, send)
+        try:
+            await self.app(scope, bounded, send)
+        finally:
+            self.held -= size
 
-    async def _refusal(self, scope: Scope, receive: Receive, send: Send) -> None:
-        said = f"the body is over {MAX_BODY} bytes: send fewer or smaller images"
-        await JSONResponse({"error": said, "error_type": "validation"}, 413)(scope, receive, send)
+
+_TOO_LARGE = f"the body is over {MAX_BODY} bytes: send fewer or smaller images."

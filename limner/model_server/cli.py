@@ -65,6 +65,9 @@ def serve_command(
     dtype: Annotated[str, typer.Option(help="float32, bfloat16, float16; auto is float32 on a CPU.")] = "auto",
     device: Annotated[str, typer.Option(help="cpu, cuda; auto takes cuda where there is one.")] = "auto",
     name: Annotated[str, typer.Option(help="The model's name for clients; by default the folder's.")] = "",
+    image_host: Annotated[
+        list[str] | None, typer.Option(help="Fetch images from this host; may be repeated. By default none is fetched.")
+    ] = None,
 ) -> None:
     """Serve a converted checkpoint over TGI's HTTP API and OpenAI's chat completions."""
     if dtype not in ("auto", "float32", "bfloat16", "float16"):
@@ -84,6 +87,7 @@ def serve_command(
             max_total_tokens=max_total_tokens,
             dtype=dtype,
             device=device,
+            image_hosts=tuple(image_host or ()),
         )
         _serve(service, listener)
 

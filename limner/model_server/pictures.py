@@ -1,4 +1,4 @@
-"""Pictures from outside: data URLs only, bounded before they are decoded, one decoded at a time."""
+"""Pictures from outside: data URLs unless hosts were named, bounded before they are decoded, one decoded at a time."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from io import BytesIO
 from PIL import Image
 
 from limner.model_server.errors import Refused
+from limner.model_server.fetching import Fetcher
 
 MAX_BYTES = 20_000_000  # of one file
 MAX_PIXELS = 50_000_000  # decoded this is 150 MB; the models look at 224 or 490 px
@@ -24,11 +25,17 @@ MARKDOWN = re.compile(rf"!\[[^\]\n]{{0,1000}}\]\((?P<url>{DATA_URL.pattern})\)",
 _ONE_AT_A_TIME = threading.Lock()
 
 
-def open_picture(url: str) -> Image.Image:
+def open_picture(url: str, fetcher: Fetcher | None = None) -> Image.Image:
     """The picture of a data URL, RGB. Raises Refused for every other address, and for what is not a fit picture.
 
-    Nothing is ever fetched: a server that opens addresses out of requests is a way into the network it stands in.
+    fetcher: fetches other addresses; without one nothing is ever fetched.
     """
+    data = _data(url) if url.startswith("data:") or fetcher is None else fetcher.fetch(url, MAX_BYTES)
+    with _ONE_AT_A_TIME:
+        return _decode(data)
+
+
+def _data(url: str) -> bytes:
     found = DATA_URL.fullmatch(url)
     if not found:
         raise Refused(
@@ -37,11 +44,9 @@ def open_picture(url: str) -> Image.Image:
     if len(found["data"]) > MAX_BYTES * 4 // 3 + 4:
         raise Refused(f"invalid image: a file of over {MAX_BYTES} bytes. Scale it down first.")
     try:
-        data = base64.b64decode(found["data"], validate=True)
+        return base64.b64decode(found["data"], validate=True)
     except (binascii.Error, ValueError) as error:
         raise Refused(f"invalid image: not base64 ({error}). Encode the file's bytes with standard base64.") from None
-    with _ONE_AT_A_TIME:
-        return _decode(data)
 
 
 def _decode(data: bytes) -> Image.Image:

@@ -12,6 +12,7 @@ from jinja2 import TemplateError
 from transformers import AutoProcessor
 
 from limner.model_server.errors import Refused, ServingError
+from limner.model_server.fetching import Fetcher
 from limner.model_server.pictures import MARKDOWN, open_picture
 from limner.model_server.protocol import Message, TextPart
 from limner.model_server.xcomposer.processing import IMAGE_TOKEN
@@ -34,8 +35,11 @@ class Prompt:
 class Prompts:
     """Renders, tokenises and counts for one checkpoint. Safe to use from several threads."""
 
-    def __init__(self, folder: Path, max_positions: int) -> None:
-        """max_positions: of prompt and answer together. Raises ServingError for a folder without a processor."""
+    def __init__(self, folder: Path, max_positions: int, fetcher: Fetcher | None = None) -> None:
+        """max_positions: of prompt and answer together. fetcher: for images by address; refused without one.
+
+        Raises ServingError for a folder without a processor.
+        """
         try:
             self.processor: Any = AutoProcessor.from_pretrained(folder)
         except (OSError, ValueError) as error:
@@ -44,6 +48,7 @@ class Prompts:
             raise ServingError(f"{folder} has no processor ({reason}): {advice}.") from None
         self.tokenizer: Any = self.processor.tokenizer
         self.max_positions = max_positions
+        self._fetcher = fetcher
         self._lock = threading.Lock()  # the tokenizer keeps switches of its own
 
     # -- from requests
@@ -101,7 +106,7 @@ class Prompts:
         return Prompt(tuple(expanded), tuple(self._pixels(url) for url in urls))
 
     def _pixels(self, url: str) -> np.ndarray:
-        picture = open_picture(url)
+        picture = open_picture(url, self._fetcher)
         return self.processor.image_processor(picture, return_tensors="np")["pixel_values"][0]
 
 

@@ -18,6 +18,7 @@ from starlette.requests import Request
 
 from limner.model_server.engine import Engine, Finished, Job, Token
 from limner.model_server.errors import Refused, ServingError
+from limner.model_server.fetching import Fetcher
 from limner.model_server.grammar import Grammar, Grammars
 from limner.model_server.metrics import Metrics
 from limner.model_server.prompts import Prompt, Prompts, too_long
@@ -285,13 +286,17 @@ def build_service(
     max_total_tokens: int | None = None,
     dtype: str = "auto",
     device: str = "auto",
+    image_hosts: tuple[str, ...] = (),
 ) -> Service:
-    """Load a converted checkpoint. max_total_tokens: by default the model's positions. Raises ServingError."""
+    """Load a converted checkpoint. Raises ServingError.
+
+    max_total_tokens: by default the model's positions. image_hosts: from which images are fetched, none by default.
+    """
     if engine not in ENGINES:
         raise ServingError(f"There is no engine {engine!r}: use --engine {' or '.join(ENGINES)}.")
     positions = read_config(folder).text_config.max_position_embeddings
     limit = min(max_total_tokens or positions, positions)
-    prompts = Prompts(folder, limit)
+    prompts = Prompts(folder, limit, Fetcher(image_hosts) if image_hosts else None)
     build: Any = importlib.import_module(ENGINES[engine]).build
     computing = build(folder, prompts.tokenizer, max_total_tokens=limit, dtype=dtype, device=device)
     return Service(computing, prompts, model_id or folder.resolve().name, max_concurrent)

@@ -2,4 +2,5 @@
 
 from limner.model_server.cli import main
 
-main()
+if __name__ == "__main__":  # the vllm engine's processes import this module
+    main()

@@ -15,7 +15,7 @@ from limner.document import Article, Illustration, markdown
 from limner.tools.edit import MAX_EDITS, Edit, Wish
 from limner.tools.export import block_html
 from limner.workflows.api.views import View
-from limner.workflows.jobs.versions import Head, Version
+from limner.workflows.jobs.versions import By, Head, Version
 
 SHOWN, THUMBNAIL = 1024, 256  # px of the longer side
 
@@ -127,6 +127,8 @@ class EditsRequest(View):
     """Apply them to a newer version, if nothing that they touch was changed since."""
     what: Annotated[str | None, Field(max_length=300)] = None
     """What is done, for the history; none words it by the edits."""
+    by: By = "person"
+    """model: they are the edits of a proposal, for the history."""
 
 
 class At_(View):

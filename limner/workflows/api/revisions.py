@@ -67,6 +67,7 @@ def edit_article(has: Has, asker: Asker, job: JobId, request: EditsRequest) -> R
         owner=asker.name,
         merge=request.merge,
         what=request.what or "",
+        by=request.by,
     )
     return revision(job, head)
 

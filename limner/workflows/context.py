@@ -130,10 +130,12 @@ class Context:
         if not spots:
             return {}
         found = retrieve(self.libraries, spots, CANDIDATES)
-        if brief.references:  # with_references put their library first
-            for spot_id, references in retrieve(self.libraries[:1], spots, len(brief.references)).items():
-                there = {c.image_id for c in found[spot_id]}
-                found[spot_id] += [c for c in references if c.image_id not in there]
+        if brief.references:  # the first library holds them, and maybe others that were not handed in
+            first, handed = self.libraries[0], {r.image_id for r in brief.references}
+            for spot_id, own in retrieve([first], spots, len(first.records())).items():
+                there = [c for c in found[spot_id] if c.library != first.name or c.image_id in handed]
+                seen = {c.image_id for c in there}
+                found[spot_id] = there + [c for c in own if c.image_id in handed - seen]
         return found
 
     def select(

@@ -5,15 +5,18 @@ from __future__ import annotations
 import json
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Path, Query, Response
+from fastapi import APIRouter, File, Form, Path, Query, Response, UploadFile
 from pydantic import ConfigDict
 
 from limner.document import Candidate
 from limner.errors import BadInput, LimnerError
 from limner.tools.library import Library
+from limner.workflows.api.guard import MAX_BODY
 from limner.workflows.api.parts import Asker, Has
 from limner.workflows.api.problems import documented
+from limner.workflows.api.revision_views import THUMBNAIL, OwnImage, in_library
 from limner.workflows.api.views import NO_CONTROL, View
+from limner.workflows.jobs.uploads import keep
 from limner.workflows.run import printable
 
 routes = APIRouter(prefix="/v1", tags=["libraries"])
@@ -142,3 +145,17 @@ def image_response(data: bytes, suffix: str) -> Response:
 
 def _encoders(library: Library) -> list[str]:
     return sorted(json.loads(library.meta("encoders")).values())
+
+
+@routes.post("/images", summary="Hand in an image", status_code=201, responses=documented(429))
+def hand_in_image(
+    has: Has,
+    asker: Asker,
+    file: Annotated[UploadFile, File(description="JPEG, PNG, WebP, GIF, AVIF, SVG, TIFF or BMP.")],
+    caption: Annotated[str, Form(max_length=500, description="What it shows; none takes the file's own words.")] = "",
+) -> OwnImage:
+    """Keeps an image of yours, where nobody else may use it; a job's `references` take its id."""
+    library, record = keep(has.shelf.context, asker, file.file.read(MAX_BODY), file.filename or "", caption)
+    facts = {name: getattr(record, name) for name in ("caption", "alt", "credit", "licence", "width", "height")}
+    where = in_library(library.name, record.id, side=THUMBNAIL)
+    return OwnImage(image_id=record.id, library=library.name, thumbnail=where, **facts)

@@ -11,6 +11,7 @@ from limner.errors import BadInput
 from limner.workflows.jobs.ledger import Order, Queue
 from limner.workflows.run import MAX_BRIEF, MAX_IMAGES, Start, draft_state, make_brief
 
+ImageId = Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
 Name = Annotated[str, Field(pattern=r"^[^/\\\x00-\x1f]{1,64}$")]
 
 
@@ -57,6 +58,8 @@ class JobRequest(BaseModel):
     """Language code, e.g. "en"; none takes the brief's."""
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
     sources: Annotated[list[Material], Field(max_length=20)] = []
+    references: Annotated[list[ImageId], Field(max_length=10)] = []
+    """Ids of images that POST /v1/images took: the article should use them, and a writer that sees looks at them."""
     review: Annotated[list[Point], Field(max_length=10)] = []
     """Where the job waits for a person: its `question` is then answered with POST …/answer. A draft has no outline
     and no draft to review."""
@@ -95,8 +98,8 @@ def read_request(request: Any) -> JobRequest:
 def start_of(request: JobRequest) -> Start:
     """The state of the graph that a request begins with. Raises BadInput."""
     if request.draft is not None:
-        if request.language or request.sources:
-            raise BadInput("A draft is left as it is: language and sources go with a brief.")
+        if request.language or request.sources or request.references:
+            raise BadInput("A draft is left as it is: language, sources and references go with a brief.")
         return draft_state(request.draft, images=request.images, seed=request.seed, review=request.review)
     return {
         "brief": make_brief(

@@ -19,7 +19,7 @@ from langgraph.runtime import RunControl
 from langgraph.types import Command, Interrupt
 
 from limner.agents.ask import Meter, Role, Usage
-from limner.document import Article
+from limner.document import Article, Reference
 from limner.errors import (
     BudgetReached,
     LedgerError,
@@ -37,9 +37,10 @@ from limner.workflows.context import Context
 from limner.workflows.jobs import crash
 from limner.workflows.jobs.checkpoints import checkpointer
 from limner.workflows.jobs.ledger import Lease, LeaseLost, Ledger, News
+from limner.workflows.jobs.owners import Owner
 from limner.workflows.jobs.request import read_request, start_of
 from limner.workflows.review import is_question
-from limner.workflows.run import Asks, build_context, run
+from limner.workflows.run import STARTER, Asks, Start, build_context, run
 from limner.workflows.state import Event
 
 if TYPE_CHECKING:
@@ -391,7 +392,7 @@ class Runner:
         context = self._context(lease, keeper)
         graph = self._graph(context, saver)
         state = graph.get_state({"configurable": {"thread_id": lease.job}})
-        start: Any = start_of(read_request(lease.request)) if state.created_at is None else None
+        start: Any = self._start(lease, context) if state.created_at is None else None
         if start is None:
             keeper.catch_up(told(state.values))
             if lease.answer is not None and _fits(lease.answer["value"], state.interrupts):
@@ -406,6 +407,16 @@ class Runner:
             graph=graph,
         )
 
+    def _start(self, lease: Lease, context: Context) -> Start:
+        """What the graph begins with. Raises BadInput, LibraryError for a reference image that is gone."""
+        request = read_request(lease.request)
+        start = start_of(request)
+        if request.references:  # then the first library is the owner's own
+            own = [context.libraries[0].record(image_id) for image_id in dict.fromkeys(request.references)]
+            handed = tuple(Reference(image_id=r.id, caption=r.caption) for r in own)
+            start["brief"] = start["brief"].model_copy(update={"references": handed})
+        return start
+
     def _graph(self, context: Context, saver: BaseCheckpointSaver) -> Any:
         from limner.workflows.compose import build_graph
 
@@ -415,6 +426,9 @@ class Runner:
         """The parts for one job: libraries and speakers as before, counting and remembering anew."""
         request = read_request(lease.request)
         names = tuple(request.library)
+        if request.references:
+            own = Owner(lease.owner).own_library
+            self._bases.pop(names := (own, *(names or (STARTER,))), None)  # it grows with each upload
         if names not in self._bases:
             if len(self._bases) > 8:
                 self._bases.clear()

@@ -65,6 +65,10 @@ class Jobs:
             raise BadInput("There is nothing to submit. Give at least one brief or draft.")
         for name in dict.fromkeys(name for r in requests for name in r.library):
             self.check_library(name, owner)
+        if references := list(dict.fromkeys(i for r in requests for i in r.references)):
+            from limner.workflows.jobs.uploads import check_there
+
+            check_there(self.settings.home, owner, references)
         inside = read_hosts(self.settings.webhook_hosts)
         for request in requests:
             if request.webhook:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import secrets
+from collections.abc import Sequence
 from pathlib import Path
 
 from limner.errors import BadInput, ImageUnreadable, LimitReached
@@ -43,6 +44,14 @@ def keep(context: Context, owner: Owner, data: bytes, name: str, caption: str) -
     library = Library.open_or_create(settings.home, owner.own_library, context.encoders, connect=context.connect)
     library.add([folder], max_pixels=settings.max_pixels)
     return library, library.record(image_id)
+
+
+def check_there(home: Path, owner: Owner, image_ids: Sequence[str]) -> None:
+    """Raises BadInput for an image that this owner has not uploaded; another's looks like one that is not there."""
+    folder = home / "uploads" / owner.own_library
+    for image_id in image_ids:
+        if not any(path.suffix != ".json" for path in folder.glob(f"{image_id}.*")):
+            raise BadInput(f"There is no image {image_id[:64]!r} of yours. Upload it first: POST /v1/images.")
 
 
 def _write(path: Path, data: bytes) -> None:

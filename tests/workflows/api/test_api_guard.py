@@ -44,6 +44,7 @@ SHARED = {  # the same for all who have a token, or showing what is the asker's 
     ("POST", "/v1/jobs"),
     ("POST", "/v1/batches"),
     ("GET", "/v1/libraries"),
+    ("POST", "/v1/images"),
     ("GET", "/v1/me"),
     ("GET", "/v1/models"),
     ("POST", "/v1/chat/completions"),

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from threading import Thread
 from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
 from lives import BRIEF, bearer, finish, say, submit, take
+from pictures import make_folder
 
 from limner.settings import Settings
 from limner.workflows import observe
@@ -56,6 +58,30 @@ def test_a_job_belongs_to_the_trace_of_its_caller(client: TestClient, jobs: Jobs
         lease = take(jobs, name)
         assert lease.trace is not None
         assert lease.trace.split("-")[1] == "ab" * 16
+
+
+def test_images_are_handed_in_and_named_as_references(
+    client: TestClient, jobs: Jobs, tokens: dict[str, str], tmp_path: Path
+) -> None:
+    alice, bob = bearer(tokens["alice"]), bearer(tokens["bob"])
+    picture = (make_folder(tmp_path, ["hive.png"]) / "hive.png").read_bytes()
+    answer = client.post("/v1/images", files={"file": ("hive.png", picture)}, data={"caption": "A hive"}, headers=alice)
+    assert answer.status_code == 201
+    made = answer.json()
+    assert (made["caption"], made["width"], made["height"]) == ("A hive", 320, 200)
+    assert client.get(made["thumbnail"], headers=alice).headers["content-type"] == "image/webp"
+    assert client.get(made["thumbnail"], headers=bob).status_code == 404
+    body = BRIEF | {"references": [made["image_id"]]}
+    job = client.post("/v1/jobs", json=body, headers=alice)
+    assert job.status_code == 201
+    assert jobs.ledger.request(job.json()["id"])["references"] == [made["image_id"]]
+    theirs = client.post("/v1/jobs", json=body, headers=bob)
+    assert theirs.status_code == 422
+    assert "POST /v1/images" in theirs.json()["detail"]
+    draft = client.post("/v1/jobs", json={"draft": "# A\n\nB.\n", "references": [made["image_id"]]}, headers=alice)
+    assert draft.status_code == 422
+    broken = client.post("/v1/images", files={"file": ("x.png", b"no image")}, headers=alice)
+    assert broken.status_code == 422
 
 
 def test_the_secret_of_a_webhook_is_not_told_again(client: TestClient) -> None:

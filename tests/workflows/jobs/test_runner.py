@@ -7,6 +7,7 @@ import logging
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from io import BytesIO
 from pathlib import Path
 from typing import Any, TypedDict
 
@@ -16,6 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from langgraph.graph import END, START, StateGraph
 from langgraph.types import interrupt
+from PIL import Image
 from scripted import ARTICLE, Answer, Delayed, Status, asking
 from servers import until
 
@@ -23,9 +25,11 @@ from limner.agents.ask import Usage
 from limner.document import Article
 from limner.errors import JobConflict
 from limner.settings import Settings
+from limner.workflows.context import Context
 from limner.workflows.jobs.ledger import Job
-from limner.workflows.jobs.owners import Owners
+from limner.workflows.jobs.owners import Owner, Owners
 from limner.workflows.jobs.runner import Runner, _Text
+from limner.workflows.jobs.uploads import keep
 
 
 @pytest.fixture
@@ -73,6 +77,35 @@ def test_a_draft_is_illustrated_and_stays_as_it_is(house: House) -> None:
     assert article is not None
     assert article.source == ARTICLE
     assert "writer" not in house.asked()
+
+
+def test_images_that_were_handed_in_are_shown_to_the_writer_and_used(house: House) -> None:
+    context, owner = Context(house.runner().settings, []), Owner("local")
+    ids = []
+    for colour, caption in (("navy", "A swarm of bees in a chimney"), ("olive", "A honey extractor in a cellar")):
+        picture = BytesIO()
+        Image.new("RGB", (300, 200), colour).save(picture, "PNG")
+        ids.append(keep(context, owner, picture.getvalue(), f"{colour}.png", caption)[1].id)
+    job = house.submit(references=ids[:1])
+    assert house.runner().work(job.id)
+    article = house.ledger.article(job.id)
+    assert article is not None, house.ledger.job(job.id).error
+    written = next(body for body in house.server.requests if asking(body) == "writer")
+    assert "A swarm of bees in a chimney" in json.dumps(written)
+    assert "data:image/" in json.dumps(written), "a writer that sees looks at it"
+    found = {c.image_id for s in article.selections for c in s.candidates}
+    assert ids[0] in found
+    assert ids[1] not in found, "uploaded at another time for another article"
+    assert ids[0] in {i.image_id for i in article.illustrations}
+    assert {"bees", owner.own_library} == {c.library for s in article.selections for c in s.candidates}
+
+
+def test_a_reference_that_is_gone_by_then_is_a_plain_failure(house: House) -> None:
+    job = house.submit(references=["0" * 32])
+    house.runner().work(job.id)
+    found = house.ledger.job(job.id)
+    assert found.state == "failed"
+    assert "library" in found.error
 
 
 def test_what_does_not_change_is_kept_between_jobs(house: House) -> None:

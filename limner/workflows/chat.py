@@ -8,6 +8,7 @@ Its state is a conversation and an article; the article is in `state["article"]`
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated, Any, Required, TypedDict
 
 from langchain_core.messages import AIMessage, AnyMessage, HumanMessage, RemoveMessage
@@ -80,32 +81,46 @@ def build_chat_graph(
     calls = talker is not None if tools is None else tools
     if calls and talker is None:
         raise BadInput("A chat by tool calls needs a chat model. Give model= or talker=.")
+    return chat_graph(lambda: shop, talker if calls else None, checkpointer, tenant)
+
+
+def chat_graph(
+    shop: Callable[[], Shop],
+    talker: BaseChatModel | None = None,
+    checkpointer: BaseCheckpointSaver | None = None,
+    tenant: TenantOf = tenant_of,
+) -> Any:
+    """The same over parts that are made when the first message comes. talker: None is commands alone."""
+
+    def craft_of(config: RunnableConfig) -> Craft:
+        return shop().craft(tenant(config.get("configurable") or {}))
 
     def decide(state: ChatState) -> dict[str, Any]:
+        state = _typed(state)
         text = _last(state)
         may_ask = not state.get("asked")
         article = state.get("article")
         try:
             if not text:
                 move: Any = chat.Reply(text=chat.HELP)
-            elif calls and not text.startswith("/"):
-                assert talker is not None
+            elif talker is not None and not text.startswith("/"):
                 move = chat.decide(state["messages"], article, talker, may_ask=may_ask)
             else:
-                follows = article is None or context.follows("writer")
+                follows = article is None or shop().context.follows("writer")
                 move = chat.read_command(text, article, may_ask=may_ask, follows=follows)
         except UnreadableReply:  # the model calls what is not there, twice: what is meant is read without it
             move = chat.read_command(text, article, may_ask=may_ask, follows=True)
         return {"move": move.model_dump(mode="json")}
 
     def compose(state: ChatState, config: RunnableConfig) -> dict[str, Any]:
+        state = _typed(state)
         move = state["move"]
         users = [m for m in state["messages"] if isinstance(m, HumanMessage)]
         since = state.get("since", 0)
         words = move["brief"] or chat.brief_of(users, min(since, len(users) - 1))
         try:
             brief = make_brief(words, images=move["images"], language=move["language"])
-            craft = shop.craft(tenant(config.get("configurable") or {}))
+            craft = craft_of(config)
             done = build_graph(craft.context).invoke({"brief": brief})  # type: ignore[typeddict-item]
         except LimnerError as e:
             return _say(str(e))
@@ -121,12 +136,14 @@ def build_chat_graph(
         }
 
     def revise(state: ChatState, config: RunnableConfig) -> dict[str, Any]:
-        craft = shop.craft(tenant(config.get("configurable") or {}))
+        state = _typed(state)
+        craft = craft_of(config)
         return _changing(state, craft, lambda article: _wished(craft, article, state))
 
     def act(state: ChatState, config: RunnableConfig) -> dict[str, Any]:
+        state = _typed(state)
         move, article = state["move"], state.get("article")
-        craft = shop.craft(tenant(config.get("configurable") or {}))
+        craft = craft_of(config)
         match move["do"]:
             case "ask":
                 return {**_say(chat.harmless(move["question"])), "asked": True}
@@ -162,6 +179,17 @@ def build_chat_graph(
         graph.add_edge(node, "trim")
     graph.add_edge("trim", END)
     return graph.compile(checkpointer=checkpointer, name="chat")
+
+
+def _typed(state: ChatState) -> ChatState:
+    """The state with its values of limner's types: a LangGraph server's checkpoints give them back as JSON."""
+    article, brief = state.get("article"), state.get("brief")
+    return {
+        **state,
+        "article": Article.model_validate(article) if article else None,
+        "brief": Brief.model_validate(brief) if brief else None,
+        "past": [Article.model_validate(a) for a in state.get("past", [])],
+    }
 
 
 def _next(state: ChatState) -> str:

@@ -63,7 +63,7 @@ def revise(config: RunnableConfig) -> Any:
 
 def chat(config: RunnableConfig) -> Any:
     """The conversation: {"messages": […]}."""
-    return chats.build_chat_graph(context=_shop().context)
+    return chats.chat_graph(_shop)  # the parts are made in a node: a server's loop must not wait for files
 
 
 def _alone(state: Any, run: Any) -> Any:

@@ -1,6 +1,6 @@
 /** A new article: what it is about or the text it shall illustrate, and what that will cost, before anything begins. */
 import { html, useEffect, useRef, useState } from "../lib/html.js";
-import { get, key, post } from "../lib/api.js";
+import { ask, get, key, post } from "../lib/api.js";
 import { known, number, span, t } from "../lib/i18n.js";
 import { go } from "../lib/router.js";
 import { Busy, Field, Grown, Modal, Notice, lineOf } from "../lib/ui.js";
@@ -8,7 +8,7 @@ import { Busy, Field, Grown, Modal, Notice, lineOf } from "../lib/ui.js";
 const POINTS = ["outline", "draft", "spots", "images", "final"];
 const KEPT = "limner-brief"; // what is typed survives a reload
 
-const EMPTY = { kind: "brief", text: "", library: [], images: "auto", language: "", review: [], sources: [], batch: false };
+const EMPTY = { kind: "brief", text: "", library: [], images: "auto", language: "", review: [], sources: [], references: [], batch: false };
 
 const kept = () => {
   try {
@@ -27,6 +27,7 @@ export function request(form) {
   if (form.batch) asked.queue = "batch";
   if (!draft && form.language.trim()) asked.language = form.language.trim();
   if (!draft && form.sources.length) asked.sources = form.sources;
+  if (!draft && form.references.length) asked.references = form.references.map((one) => one.image_id);
   return asked;
 }
 
@@ -56,6 +57,37 @@ function Materials({ form, set }) {
     <small>${t("materials-hint")}</small>
     ${form.sources.length > 0 && html`<ul class="chips">${form.sources.map((one, n) => html`<li><span dir="auto">${one.name}</span>
       <button type="button" class="quiet" aria-label=${t("remove-of", { name: one.name })} onClick=${() => set({ sources: form.sources.filter((_, i) => i !== n) })}>×</button></li>`)}</ul>`}
+  </div>`;
+}
+
+/** Images that the article should use; they are kept in the owner's own library as soon as they are chosen. */
+function References({ form, set, fail }) {
+  const input = useRef();
+  const [busy, setBusy] = useState(false);
+  const hand = async (files) => {
+    setBusy(true);
+    const added = [];
+    try {
+      for (const file of [...files].slice(0, 10)) {
+        const body = new FormData();
+        body.append("file", file);
+        const { image_id, caption } = await (await ask("/v1/images", { method: "POST", body })).json();
+        added.push({ image_id, caption });
+      }
+    } catch (error) {
+      fail(lineOf(error));
+    }
+    const known = new Map([...form.references, ...added].map((one) => [one.image_id, one]));
+    set({ references: [...known.values()].slice(0, 10) });
+    input.current.value = "";
+    setBusy(false);
+  };
+  return html`<div class="field">
+    <label for="references">${t("references")}</label>
+    <input id="references" ref=${input} type="file" multiple accept="image/*" disabled=${busy} onChange=${(e) => hand(e.target.files)} />
+    <small>${t("references-hint")}</small>
+    ${form.references.length > 0 && html`<ul class="chips">${form.references.map((one) => html`<li key=${one.image_id}><span dir="auto">${one.caption}</span>
+      <button type="button" class="quiet" aria-label=${t("remove-of", { name: one.caption })} onClick=${() => set({ references: form.references.filter((other) => other !== one) })}>×</button></li>`)}</ul>`}
   </div>`;
 }
 
@@ -105,7 +137,7 @@ export function NewPage() {
         <${Grown} id="text" class="brief" required autofocus dir="auto" aria-describedby="text-hint" value=${form.text}
           placeholder=${t(`text-${form.kind}-example`)} onInput=${(e) => set({ text: e.target.value })} />
       </${Field}>
-      ${form.kind === "brief" && html`<${Materials} form=${form} set=${set} />`}
+      ${form.kind === "brief" && html`<${Materials} form=${form} set=${set} /><${References} form=${form} set=${set} fail=${setProblem} />`}
       <fieldset><legend>${t("new-libraries")}</legend>
         <div class="choices">${libraries.map((one) => html`<label key=${one.name}><input type="checkbox" disabled=${one.problem !== ""} checked=${form.library.includes(one.name)} onChange=${() => many("library", one.name)} />
           <span dir="auto">${one.name}</span> <small>${one.problem || t("images-count", { n: one.images })}</small></label>`)}</div>

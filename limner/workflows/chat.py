@@ -9,12 +9,13 @@ Its state is a conversation and an article; the article is in `state["article"]`
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Annotated, Any, Required, TypedDict
+from typing import TYPE_CHECKING, Annotated, Any
 
 from langchain_core.messages import AIMessage, AnyMessage, HumanMessage, RemoveMessage
 from langchain_core.runnables import RunnableConfig
 from langgraph.graph import END, START, StateGraph
 from langgraph.graph.message import add_messages
+from typing_extensions import Required, TypedDict  # pydantic describes typing's only from Python 3.12 on
 
 from limner.agents import chat
 from limner.document import Article, Brief

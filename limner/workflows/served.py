@@ -5,10 +5,11 @@ The server brings checkpoints, threads and streams of its own; nothing is starte
 
 from __future__ import annotations
 
-from typing import Any, TypedDict
+from typing import Any
 
 from langchain_core.runnables import RunnableConfig
 from langgraph.graph import END, START, StateGraph
+from typing_extensions import TypedDict  # pydantic describes typing's only from Python 3.12 on
 
 from limner.document import Article, Brief
 from limner.settings import Settings

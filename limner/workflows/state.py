@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any, TypedDict
+from typing import Any
 
 from pydantic import TypeAdapter
+from typing_extensions import TypedDict  # pydantic describes typing's only from Python 3.12 on
 
 from limner.document import Article, Brief, Candidate, Selection, Spot
 

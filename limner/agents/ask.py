@@ -19,6 +19,7 @@ from typing import Any, Literal, Protocol, TypeVar
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, HumanMessage
 from langchain_core.messages.ai import add_usage
+from langchain_core.runnables import RunnableConfig
 
 from limner.errors import BudgetReached, ModelRefused, ModelUnreachable, UnreadableReply
 
@@ -26,6 +27,8 @@ T = TypeVar("T")
 Role = Literal["writer", "spotter", "selector", "reviser"]
 
 CHARS_PER_TOKEN = 3.5  # English runs at about 4, code and other scripts at less; used where no server counts for us
+# What roles say to models is no part of a conversation: graphs that stream messages (LangGraph, AG-UI) leave it out.
+_UNHEARD: RunnableConfig = {"tags": ["nostream"], "metadata": {"emit-messages": False}}
 IMAGE_TOKENS = 800  # a 512 px image costs 64 (XComposer) to about 1 000 (Qwen2-VL) tokens; for estimates only
 
 
@@ -269,7 +272,7 @@ class Speaker:
         """
         chunks = characters = 0
         with self._foreign_errors():
-            for chunk in self.model.stream(messages, stop=stop, **options):
+            for chunk in self.model.stream(messages, _UNHEARD, stop=stop, **options):
                 if not isinstance(chunk, AIMessageChunk):
                     raise TypeError(f"{type(chunk).__name__} is not an AIMessageChunk")
                 chunks, characters = chunks + 1, characters + len(chunk.text)

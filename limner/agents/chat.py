@@ -128,7 +128,7 @@ def decide(said: Sequence[BaseMessage], article: Article | None, model: BaseChat
     speaking = model.bind_tools([_offered(name) for name in names])
     messages = [SystemMessage(_system(article)), *shortened(said)]
     for attempt in (1, 2):
-        answer = speaking.invoke(messages)
+        answer = speaking.invoke(messages, {"tags": ["nostream"], "metadata": {"emit-messages": False}})
         try:
             return read_move(answer, names)
         except UnreadableReply as reason:

@@ -84,6 +84,24 @@ def test_a_vague_wish_is_asked_about_once_then_composed_shown_and_revised(bees: 
     assert "How bees make honey" in last_text(brief)
 
 
+def test_who_streams_messages_hears_the_answers_and_not_the_prompts_within(bees: Path) -> None:
+    """As agent-chat-ui does; what the writer writes comes as custom events."""
+    with ScriptedServer(answers(("compose_article", {"images": 1}))) as server:
+        graph = limner.build_chat_graph(library="bees", model=model_of(server), checkpointer=InMemorySaver())
+        stream = graph.stream(
+            {"messages": [("user", "Honey")]},
+            {"configurable": {"thread_id": "1"}},
+            stream_mode=["messages", "custom"],
+            subgraphs=True,
+        )
+        events = list(stream)
+    said = [event[0] for _, mode, event in events if mode == "messages"]
+    assert [m.text.splitlines()[0] for m in said if m.type == "ai"] == [
+        '"How Bees Make Honey", language en, 6 paragraphs, 1 picture'
+    ]
+    assert any(event["kind"] == "text" for _, mode, event in events if mode == "custom")
+
+
 def test_what_is_locked_outlives_every_wish(bees: Path) -> None:
     script = answers(
         ("compose_article", {"images": 2}),

@@ -110,6 +110,9 @@ def build_graph(context: Context, checkpointer: BaseCheckpointSaver | None = Non
             said, article = proposal.says, reviewing.applied(context, article, proposal.edits)
         except (BadInput, UnreadableReply) as e:
             said = f"Nothing was changed: {e}"
+        if "limner" in article.made_with:  # arrange has written the bill already
+            made_with = {**article.made_with, **context.provenance(state["brief"])}
+            article = article.model_copy(update={"made_with": made_with})
         _tell(state, article, state.get("answered", 0))
         return {"article": article, "wanted": "", "said": said}
 

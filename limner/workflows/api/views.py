@@ -179,10 +179,14 @@ class BatchRequest(View):
 class Answer(View):
     """A person's answer to a job's question."""
 
-    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"value": "yes"}]})
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={"examples": [{"value": {"type": "accept", "version": "3f0c2a9d5b7e1146"}}]},
+    )
 
     value: Any
-    """Whatever the question asks for."""
+    """At a review point {"type": "accept", "edit", "response" or "ignore", "args", "version": that of the question}:
+    docs/review.md. For a graph of your own, whatever its question asks for."""
 
 
 class EventView(View):

@@ -8,10 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 from revising import revising_answers
 from scripted import Answer, ScriptedServer
 from studio import ARGUMENTS, CHROMIUM, Studio, Up
+
+
+expect.set_options(timeout=30_000)  # machines that run tests are busy at times
 
 
 class Model:
@@ -59,7 +62,7 @@ def browser(up: Up) -> Iterator[Browser]:
 @pytest.fixture
 def page(browser: Browser) -> Iterator[Page]:
     """An empty page; the test fails for an error in its console, for a dialog, for anything the policy refused."""
-    context = browser.new_context(viewport={"width": 1400, "height": 900}, reduced_motion="reduce", locale="en-GB")
+    context = browser.new_context(viewport={"width": 1400, "height": 1300}, reduced_motion="reduce", locale="en-GB")
     made = context.new_page()
     trouble = watched(made)
     yield made

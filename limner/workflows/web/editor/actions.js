@@ -57,7 +57,7 @@ export function actions({ desk, revision, block, chosen, setChosen, mode, setMod
     picture() { setMode({ placing: chosen }); setSheet(true); },
     merge: () => free() && place.mergeable && desk.edit([{ do: "merge_blocks", block: chosen }]),
     async split() {
-      const { block: id, text, from } = marked.current || {};
+      const { block: id, text, from } = marked || {};
       if (id !== chosen || !free()) return;
       setMode(null);
       await desk.idle();

@@ -92,7 +92,6 @@ function useDrag(desk) {
         if (!held.current) return;
         event.preventDefault();
         const edit = landing(desk.shown.blocks, held.current, block, side(event) === "drop-before");
-        this.end?.();
         mark(null);
         if (edit) desk.edit([edit]);
       },
@@ -121,7 +120,7 @@ export function Editor({ job }) {
   const [mode, setMode] = useState(null); // {editing: id} | {inserting: {after}} | {placing: id} | {crop: id} | {export: true}
   const [wish, setWish] = useState(null);
   const [sheet, setSheet] = useState(false); // on a phone: the margin is open
-  const marked = useRef(null); // what was selected in the text typed last
+  const [marked, setMarked] = useState(null); // what is selected in the text that was typed last
   const boxes = { whole: useRef(), said: useRef(), search: useRef() };
   const offered = useRef([]);
   const drag = useDrag(desk);
@@ -165,7 +164,7 @@ export function Editor({ job }) {
           ${inserting?.after === null && insertion}
           ${revision.blocks.map((one, n) => html`
             <${Block} key=${one.id} n=${n} block=${one} desk=${desk} chosen=${one.id === chosen} editing=${mode?.editing === one.id} choose=${choose} drag=${drag}
-              edit=${(id) => setMode({ editing: id })} stopEditing=${() => setMode((now) => (now?.editing === one.id ? null : now))} remember=${(m) => { marked.current = m; }} />
+              edit=${(id) => setMode({ editing: id })} stopEditing=${() => setMode((now) => (now?.editing === one.id ? null : now))} remember=${(m) => setMarked((now) => (JSON.stringify(now) === JSON.stringify(m) ? now : m))} />
             ${last === one.id && insertion}`)}
         </article>
       </div>
@@ -176,7 +175,7 @@ export function Editor({ job }) {
             : !block ? html`<${WholeWishes} ask=${setWish} box=${boxes.whole} revision=${revision} desk=${desk} />
                 <p class="quietly hint">${t("hint-start")}</p>`
             : block.type === "image" ? html`<${ImageTools} key=${block.id} block=${block} place=${place} desk=${desk} act=${act} box=${boxes.search} offered=${offered} />`
-            : html`<${TextTools} key=${block.id} block=${block} place=${place} desk=${desk} ask=${act.ask} act=${act} marked=${marked.current} box=${boxes.said} />`}
+            : html`<${TextTools} key=${block.id} block=${block} place=${place} desk=${desk} ask=${act.ask} act=${act} marked=${marked} box=${boxes.said} />`}
           ${block && html`<p><button type="button" class="quiet" onClick=${act.nothing}>${t("whole-article")}</button></p>`}
         </div>
       </aside>

@@ -15,14 +15,14 @@ export function Figure({ block }) {
 /** The words of an image; each field is saved when it is left. */
 function Words({ block, desk }) {
   const [words, setWords] = useState({});
-  useEffect(() => setWords({}), [block.id, block.caption, block.alt, block.credit]);
   const save = (name) => {
     const value = words[name];
     if (value !== undefined && value !== block[name]) desk.edit([{ do: "describe_image", image: block.id, [name]: value }]);
+    setWords(({ [name]: _, ...others }) => others); // what is typed in the other fields stays
   };
   return html`${["caption", "alt", "credit"].map((name) => html`
     <${Field} key=${name} id=${`image-${name}`} label=${t(name)}>
-      <${Grown} id=${`image-${name}`} dir="auto" disabled=${block.locked} value=${words[name] ?? block[name]} onInput=${(e) => setWords({ ...words, [name]: e.target.value.replace(/\n/g, " ") })}
+      <${Grown} id=${`image-${name}`} dir="auto" disabled=${block.locked} value=${words[name] ?? block[name]} onInput=${(e) => setWords((now) => ({ ...now, [name]: e.target.value.replace(/\n/g, " ") }))}
         onBlur=${() => save(name)} onKeyDown=${(e) => e.key === "Enter" && !e.isComposing && (e.preventDefault(), save(name))} />
     </${Field}>`)}
     ${block.licence && html`<p class="quietly">${t("licence")}: <bdi>${block.licence}</bdi></p>`}`;
@@ -52,7 +52,7 @@ export function Candidates({ desk, first, choose, chosen, like, box, offered, of
       .then((answer) => setFound(answer.candidates), (error) => error.name !== "AbortError" && (setFound([]), setProblem(lineOf(error))));
     return () => ended.abort();
   }, [asked]);
-  useEffect(() => { if (offered) offered.current = off ? [] : found || []; }, [found, off]);
+  useEffect(() => { if (offered) offered.current = off ? [] : (found || []).map((one) => (used(one, chosen) ? null : one)); }, [found, off]);
   const search = (event) => {
     event.preventDefault();
     if (text.trim()) setWanted({ caption: text.trim() });
@@ -69,17 +69,19 @@ export function Candidates({ desk, first, choose, chosen, like, box, offered, of
     ${problem && html`<${Notice} problem text=${problem} />`}
     ${!found ? html`<${Busy} />` : found.length === 0 ? !problem && asked && html`<p class="quietly">${t("found-none")}</p>` : html`
       <ol class="candidates">${found.map((one, n) => html`
-        <li key=${`${one.library}/${one.image_id}`} class=${one.image_id === chosen ? "chosen" : ""}>
-          <button type="button" disabled=${off} aria-pressed=${one.image_id === chosen} title=${one.why || one.caption} onClick=${() => choose(one)}
+        <li key=${`${one.library}/${one.image_id}`} class=${one.image_id === chosen ? "chosen" : one.chosen ? "used" : ""}>
+          <button type="button" disabled=${off || used(one, chosen)} aria-pressed=${one.image_id === chosen} title=${one.why || one.caption} onClick=${() => choose(one)}
             aria-label=${t("candidate", { n: n + 1, caption: one.caption, score: score(one) })}>
             <span class="frame"><${Picture} src=${one.thumbnail} alt="" /></span>
-            <span class="score">${score(one)}</span>
+            <span class="score">${used(one, chosen) ? t("used") : score(one)}</span>
             <span class="caption" dir="auto">${one.caption}</span>
           </button>
         </li>`)}</ol>`}`;
 }
 
 const score = (one) => one.score.toFixed(2);
+/** Whether it stands elsewhere in the article: an image is shown once. */
+const used = (one, chosen) => one.chosen && one.image_id !== chosen;
 
 /** Hand in an image of one's own. taken: called with what the server made of it. */
 export function Upload({ desk, taken, off }) {

@@ -3,20 +3,36 @@ import { html, useEffect, useRef, useState } from "../lib/html.js";
 import { number, t } from "../lib/i18n.js";
 import { Busy, Difference, Grown, Modal, Notice, Picture, lineOf } from "../lib/ui.js";
 
+/** The most ids that can keep their order: all others were moved. */
+function inOrder(ids, order) {
+  const at = new Map(order.map((id, n) => [id, n]));
+  const chains = ids.map(() => null); // the longest one that ends at each id: [its length, the one before]
+  let last = -1;
+  ids.forEach((id, n) => {
+    let best = [1, -1];
+    for (let m = 0; m < n; m++) if (at.get(ids[m]) < at.get(id) && chains[m][0] >= best[0]) best = [chains[m][0] + 1, m];
+    chains[n] = best;
+    if (last < 0 || best[0] > chains[last][0]) last = n;
+  });
+  const kept = new Set();
+  for (let n = last; n >= 0; n = chains[n][1]) kept.add(ids[n]);
+  return kept;
+}
+
 /** What is different between two lists of blocks, in the order of the second; those taken away where they were. */
 export function differences(before, after) {
   const old = new Map(before.map((block) => [block.id, block]));
   const now = new Set(after.map((block) => block.id));
-  const order = before.filter((block) => now.has(block.id)).map((block) => block.id);
-  const rest = after.filter((block) => old.has(block.id)).map((block) => block.id);
-  const movedIds = new Set(rest.filter((id, n) => order[n] !== id));
+  const text = (block) => block.type === "text";
+  const order = before.filter((block) => text(block) && now.has(block.id)).map((block) => block.id);
+  const stayed = inOrder(after.filter((block) => text(block) && old.has(block.id)).map((block) => block.id), order);
   const found = [];
   for (const block of after) {
     const was = old.get(block.id);
     if (!was) found.push({ change: "added", block });
     else if (was.type === "text" ? was.text !== block.text : ["image_id", "caption", "alt", "credit", "crop"].some((n) => String(was[n]) !== String(block[n])))
       found.push({ change: "changed", block, was });
-    else if (was.type === "image" ? was.after !== block.after : movedIds.has(block.id)) found.push({ change: "moved", block, was });
+    else if (was.type === "image" ? was.after !== block.after : !stayed.has(block.id)) found.push({ change: "moved", block, was });
     else if (was.locked !== block.locked) found.push({ change: block.locked ? "locked" : "unlocked", block, was });
   }
   for (const block of before) if (!now.has(block.id)) found.push({ change: "removed", block, was: block });

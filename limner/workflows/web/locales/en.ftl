@@ -230,6 +230,7 @@ candidate = Candidate { $n }: { $caption }, score { $score }
 search-caption = Search by a caption
 like = Like this
 like-but = Like this, but …
+used = in the article
 found-none = Nothing was found. Try other words.
 upload = Own image
 uploading = Sending …

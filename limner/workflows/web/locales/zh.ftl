@@ -219,6 +219,7 @@ candidate = 候选 { $n }：{ $caption }，得分 { $score }
 search-caption = 按图注搜索
 like = 类似这张
 like-but = 类似这张，但是……
+used = 文中已有
 found-none = 没有找到。换个说法试试。
 upload = 自己的图片
 uploading = 正在发送……

@@ -7,18 +7,17 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from articles import SOURCE, composed
 from scripted import ScriptedServer
 from shell import Shell
 
-from limner.document import Article, Candidate, Illustration, Selection, Spot, read_markdown
+from limner.document import Article
 from limner.settings import Settings
 from limner.tools.encoders import default_encoders
 from limner.tools.library import Library, Record
 from limner.workflows.jobs.agreement import Agreement, picks, report
 from limner.workflows.jobs.request import JobRequest
 from limner.workflows.jobs.service import Jobs
-
-SOURCE = "# Honey\n\nBees gather nectar.\n\nThey carry it home.\n\nIt dries to honey.\n"
 
 
 @pytest.fixture
@@ -32,39 +31,6 @@ def jobs(bees: Path, home: Path) -> Iterator[Jobs]:
 def records(jobs: Jobs) -> list[Record]:
     """Of the library "bees", by path."""
     return Library.open(jobs.settings.home, "bees", default_encoders()).records()
-
-
-def candidate(record: Record) -> Candidate:
-    return Candidate(
-        image_id=record.id, library="bees", score=1, caption=record.caption, width=record.width, height=record.height
-    )
-
-
-def composed(records: list[Record], placed: tuple[int | None, ...] = (0, 1)) -> Article:
-    """An article with spots s1 after b2 and s2 after b3, each with a record; `placed` says which image stands there."""
-    article = read_markdown(SOURCE)
-    figures, selections = [], []
-    for n, which in enumerate(placed, 1):
-        spot = Spot(id=f"s{n}", after=f"b{n + 1}", caption="Bees", search="Bees")
-        image = records[which] if which is not None else None
-        selections.append(
-            Selection(
-                spot=spot,
-                candidates=tuple(candidate(r) for r in records[:4]),
-                choice=image and image.id,
-                placed=image and image.id,
-                by="captions",
-                why="It fits best." if image else "Nothing fits.",
-            )
-        )
-        if image:
-            figures.append(
-                Illustration(
-                    id=f"f-s{n}", after=spot.after, image_id=image.id, library="bees", caption=image.caption,
-                    alt=image.alt, width=image.width, height=image.height,
-                )
-            )  # fmt: skip
-    return article.model_copy(update={"selections": tuple(selections)}).illustrated(figures)
 
 
 def finished(jobs: Jobs, article: Article, owner: str = "local") -> str:

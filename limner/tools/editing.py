@@ -13,20 +13,15 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Mapping, Sequence
-from itertools import pairwise
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol, get_args
 
-from limner.document import Article, Heading, Illustration, Paragraph, Verbatim, plain_text, read_markdown
+from limner.document import Article, Heading, Illustration, Paragraph, Verbatim, read_markdown
 from limner.errors import EditRefused
 from limner.tools import edit as e
 from limner.tools.folder import clean
+from limner.tools.sewing import LINE_END, AnyBlock, changed, check_size, newline_of, replaced, with_body
 
-AnyBlock = Heading | Paragraph | Verbatim
-
-MAX_SOURCE = 2_000_000  # characters of an article's text
-MAX_BLOCKS = 5_000
-MAX_IMAGES = 500
 MIN_CROP = 0.01  # of the width or the height; less is a slip of the mouse
 
 
@@ -62,7 +57,7 @@ def edited(article: Article, edits: Sequence[e.Edit], image_of: ImageOf) -> Arti
         try:
             after: Article = _DO[edit.do](article, edit, image_of)
             _check_locks(article, after, edit)
-            _check_size(after)
+            check_size(after)
         except EditRefused as error:
             if len(edits) == 1:
                 raise
@@ -83,12 +78,12 @@ def _set_title(article: Article, edit: e.SetTitle, _: ImageOf) -> Article:
         _refuse_locked(article, heading.id)
         text = f"{'#' * heading.level} {_MARK.sub(lambda m: chr(92) + m[0], title)}"
         renamed = heading.model_copy(update={"text": text})
-        article = _with_body(article, [renamed if b.id == heading.id else b for b in article.body])
-    return _changed(article, title=title)
+        article = with_body(article, [renamed if b.id == heading.id else b for b in article.body])
+    return changed(article, title=title)
 
 
 def _set_language(article: Article, edit: e.SetLanguage, _: ImageOf) -> Article:
-    return _changed(article, language=edit.language)
+    return changed(article, language=edit.language)
 
 
 def _set_text(article: Article, edit: e.SetText, _: ImageOf) -> Article:
@@ -98,21 +93,21 @@ def _set_text(article: Article, edit: e.SetText, _: ImageOf) -> Article:
     _refuse_locked(article, block.id)
     new = _fragment(article, edit, edit.text, block)
     titled = _title_heading(article)
-    article = _replaced(article, at, at + 1, new, {block.id: _last_paragraph(new)})
+    article = replaced(article, at, at + 1, new, {block.id: _last_paragraph(new)})
     if titled is not None and titled.id == block.id and new[0].plain:
-        article = _changed(article, title=clean(new[0].plain))
+        article = changed(article, title=clean(new[0].plain))
     return article
 
 
 def _insert_text(article: Article, edit: e.InsertText, _: ImageOf) -> Article:
     at = 0 if edit.after is None else _block(article, edit.after)[0] + 1
-    return _replaced(article, at, at, _fragment(article, edit, edit.text, None))
+    return replaced(article, at, at, _fragment(article, edit, edit.text, None))
 
 
 def _delete_block(article: Article, edit: e.DeleteBlock, _: ImageOf) -> Article:
     at, block = _block(article, edit.block)
     _refuse_locked(article, block.id)
-    return _replaced(article, at, at + 1, [], kept=block.gap)
+    return replaced(article, at, at + 1, [], kept=block.gap)
 
 
 def _move_block(article: Article, edit: e.MoveBlock, _: ImageOf) -> Article:
@@ -128,7 +123,7 @@ def _move_block(article: Article, edit: e.MoveBlock, _: ImageOf) -> Article:
     if edit.after is not None:
         _block(article, edit.after)
         at = 1 + next(n for n, b in enumerate(rest) if b.id == edit.after)
-    return _with_body(article, [*rest[:at], block, *rest[at:]])
+    return with_body(article, [*rest[:at], block, *rest[at:]])
 
 
 def _merge_blocks(article: Article, edit: e.MergeBlocks, _: ImageOf) -> Article:
@@ -138,11 +133,11 @@ def _merge_blocks(article: Article, edit: e.MergeBlocks, _: ImageOf) -> Article:
     second = article.body[at + 1]
     _refuse_locked(article, first.id)
     _refuse_locked(article, second.id)
-    new = _fragment(article, edit, _joined(first, second, _newline(article)), first)
+    new = _fragment(article, edit, _joined(first, second, newline_of(article)), first)
     last = _last_paragraph(new)
     kept = new[-1].gap if new[-1].gap.strip() else ""
     new[-1] = new[-1].model_copy(update={"gap": kept + second.gap})
-    return _replaced(article, at, at + 2, new, {first.id: last, second.id: last})
+    return replaced(article, at, at + 2, new, {first.id: last, second.id: last})
 
 
 def _split_block(article: Article, edit: e.SplitBlock, _: ImageOf) -> Article:
@@ -153,11 +148,11 @@ def _split_block(article: Article, edit: e.SplitBlock, _: ImageOf) -> Article:
     halves = block.text[: edit.at].rstrip(), block.text[edit.at :].lstrip()
     if not all(halves):
         raise EditRefused("One part of the block would be empty. Cut it within the text.")
-    new = _fragment(article, edit, halves[0], block.model_copy(update={"gap": _newline(article) * 2}))
+    new = _fragment(article, edit, halves[0], block.model_copy(update={"gap": newline_of(article) * 2}))
     rest = _fragment(article, edit, halves[1], block, taken=[b.id for b in new])
     (other,) = _new_ids(article, edit, 1, taken=[b.id for b in (*new, *rest)])
     new += [rest[0].model_copy(update={"id": other}), *rest[1:]]
-    return _replaced(article, at, at + 1, new, {block.id: _last_paragraph(new)})
+    return replaced(article, at, at + 1, new, {block.id: _last_paragraph(new)})
 
 
 # --- images --------------------------------------------------------------------------------------------------------
@@ -219,14 +214,14 @@ def _lock(article: Article, edit: e.Lock, _: ImageOf) -> Article:
     for one in edit.ids:
         if one not in _ids(article):
             raise EditRefused(f"There is no block or image {one[:40]!r} to lock. Show the article again.")
-    return _changed(article, locked=tuple(dict.fromkeys([*article.locked, *edit.ids])))
+    return changed(article, locked=tuple(dict.fromkeys([*article.locked, *edit.ids])))
 
 
 def _unlock(article: Article, edit: e.Unlock, _: ImageOf) -> Article:
     for one in edit.ids:
         if one not in _ids(article):
             raise EditRefused(f"There is no block or image {one[:40]!r} to unlock. Show the article again.")
-    return _changed(article, locked=tuple(i for i in article.locked if i not in edit.ids))
+    return changed(article, locked=tuple(i for i in article.locked if i not in edit.ids))
 
 
 _DO: dict[str, Callable[[Article, Any, ImageOf], Article]] = {
@@ -308,33 +303,20 @@ def _check_locks(before: Article, after: Article, edit: e.Edit) -> None:
             raise EditRefused(f"The image {image.id[:40]} is locked where it stands. Unlock it first.")
 
 
-def _check_size(article: Article) -> None:
-    if len(article.body) > MAX_BLOCKS or len(article.illustrations) > MAX_IMAGES:
-        raise EditRefused(f"An article has at most {MAX_BLOCKS} blocks and {MAX_IMAGES} images. Make two of it.")
-    if sum(len(b.text) + len(b.gap) for b in article.body) > MAX_SOURCE:
-        raise EditRefused(f"An article has at most {MAX_SOURCE:,} characters. Make two of it.")
-
-
 # --- new text --------------------------------------------------------------------------------------------------------
 
 _NOT_TEXT = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff\ufeff]")
 _MARK = re.compile(r"[\\`*_\[\]<>&~|#!]")
-_LINE_END = re.compile(r"\r\n|\n|\r")
 _ATX = re.compile(r"^ {0,3}#{1,6}(?:[ \t]+|$)|[ \t]+#+[ \t]*$")
 _SETEXT = re.compile(r"(?:\r\n|\n|\r)[ \t]*(?:=+|-+)[ \t]*$")
-
-
-def _newline(article: Article) -> str:
-    found = _LINE_END.search(article.source)
-    return found[0] if found else "\n"
 
 
 def _fragment(
     article: Article, edit: e.Edit, text: str, replaces: AnyBlock | None, taken: Sequence[str] = ()
 ) -> list[AnyBlock]:
     """Markdown as blocks with ids of their own. replaces: gives its id to the first and its gap to the last."""
-    newline = _newline(article)
-    text = _LINE_END.sub(lambda _: newline, _NOT_TEXT.sub("", text)).strip(newline).rstrip()
+    newline = newline_of(article)
+    text = LINE_END.sub(lambda _: newline, _NOT_TEXT.sub("", text)).strip(newline).rstrip()
     # The blank line before it: `---` at the very beginning would be taken for front matter.
     cut = read_markdown(newline + text)
     if not cut.body:
@@ -394,14 +376,6 @@ def _title_heading(article: Article) -> Heading | None:
     return first if first is not None and clean(first.plain) == clean(article.title) else None
 
 
-# --- sewing ----------------------------------------------------------------------------------------------------------
-
-
-def _changed(article: Article, **fields: Any) -> Article:
-    """A copy with other fields. What pydantic keeps of cached properties would be the old article's."""
-    return Article.model_construct(**{**dict(article), **fields})
-
-
 def _of_library(edit: e.PlaceImage | e.SwapImage, image_of: ImageOf) -> dict[str, Any]:
     record = image_of(edit.library, edit.image_id)
     return {
@@ -418,112 +392,3 @@ def _of_library(edit: e.PlaceImage | e.SwapImage, image_of: ImageOf) -> dict[str
 
 def _with_image(article: Article, new: Illustration) -> Article:
     return article.illustrated(new if i.id == new.id else i for i in article.illustrations)
-
-
-def _replaced(
-    article: Article,
-    start: int,
-    stop: int,
-    new: Sequence[AnyBlock],
-    homes: Mapping[str, str] | None = None,
-    kept: str = "",
-) -> Article:
-    """The article with other blocks in place of those from start to stop.
-
-    homes: where images after a block stand now, "" for whichever paragraph is near. kept: the gap of what is deleted;
-    link definitions in it stay.
-    """
-    before, after = list(article.body[:start]), list(article.body[stop:])
-    lead = article.lead
-    if kept.strip():
-        newline = _newline(article)
-        saved = newline * 2 + kept.strip() + newline * 2
-        if before:
-            before[-1] = before[-1].model_copy(update={"gap": before[-1].gap.rstrip() + saved})
-        else:
-            lead = (lead.rstrip() + saved) if lead.strip() else saved.lstrip()
-    return _with_body(article, [*before, *new, *after], homes or {}, lead)
-
-
-def _with_body(
-    article: Article, body: Sequence[AnyBlock], homes: Mapping[str, str] | None = None, lead: str | None = None
-) -> Article:
-    if not body:
-        raise EditRefused("Nothing would be left of the article. Write something else in place of it first.")
-    if sum(len(b.text) for b in body) > MAX_SOURCE:
-        _check_size(_changed(article, body=tuple(body)))
-    sewn = _changed(article, **_sewn(article, list(body), article.lead if lead is None else lead))
-    if not sewn.illustrations:
-        return sewn
-    paragraphs = {p.id for p in sewn.paragraphs}
-    if not paragraphs:
-        raise EditRefused("No paragraph would be left for the images to stand after. Take the images out first.")
-    homed = []
-    for image in article.illustrations:
-        home = (homes or {}).get(image.after) or image.after
-        if home not in paragraphs:
-            home = _near(article, image.after, paragraphs) or sewn.paragraphs[0].id
-        homed.append(image if home == image.after else image.model_copy(update={"after": home}))
-    return sewn.illustrated(homed)
-
-
-def _near(article: Article, block_id: str, paragraphs: set[str]) -> str | None:
-    """The paragraph before a block, else the one after it, of those that are left."""
-    order = [b.id for b in article.body]
-    at = order.index(block_id)
-    return next((i for i in [*reversed(order[:at]), *order[at + 1 :]] if i in paragraphs), None)
-
-
-def _sewn(article: Article, body: list[AnyBlock], lead: str) -> dict[str, Any]:
-    """lead and body, with blank lines where neighbours are new."""
-    newline = _newline(article)
-    old = {a.id: (a, b) for a, b in zip(article.body, [*article.body[1:], None], strict=True)}
-
-    def as_before(block: AnyBlock, following: AnyBlock | None) -> bool:
-        pair = old.get(block.id)
-        if pair is None or pair[0] != block:
-            return False
-        return pair[1] is None if following is None else pair[1] is not None and _same(pair[1], following)
-
-    for n, (block, following) in enumerate(pairwise(body)):
-        if not as_before(block, following):
-            _refuse_open(block)
-            body[n] = block.model_copy(update={"gap": _separating(block.gap, newline)})
-    last = body[-1]
-    if not as_before(last, None):
-        ending = article.body[-1].gap if article.body else newline
-        ending = ending[len(ending.rstrip()) :]
-        body[-1] = last.model_copy(update={"gap": last.gap.rstrip() + ending})
-    first = article.body[0] if article.body else None
-    if first is None or not _same(first, body[0]) or lead != article.lead:
-        if lead.strip():
-            lead = _separating(lead, newline, before=False)
-        elif body[0].text.startswith("---"):
-            lead = newline
-    return {"lead": lead, "body": tuple(body)}
-
-
-def _same(one: AnyBlock, other: AnyBlock) -> bool:
-    return one.id == other.id and one.text == other.text
-
-
-def _separating(gap: str, newline: str, *, before: bool = True) -> str:
-    """A gap that keeps two blocks apart: a blank line, and one on either side of what stands in it."""
-    if not gap.strip():
-        return gap if len(_LINE_END.findall(gap)) > 1 else newline * 2
-    text = gap.strip()
-    head, tail = gap[: gap.index(text)], gap[gap.index(text) + len(text) :]
-    head = head if not before or len(_LINE_END.findall(head)) > 1 else newline * 2
-    tail = tail if len(_LINE_END.findall(tail)) > 1 else newline * 2
-    return head + text + tail
-
-
-def _refuse_open(block: AnyBlock) -> None:
-    """A fence, comment or tag that never ends would swallow whatever comes after it."""
-    probe = "limner"
-    newline = (_LINE_END.search(block.text) or ["\n"])[0]
-    cut = read_markdown(f"{newline}{block.text}{newline * 2}{probe}")
-    last = cut.body[-1]
-    if not isinstance(last, Paragraph) or last.text != probe:
-        opening = plain_text(block.text)[:40] or block.text.split("\n", 1)[0][:40]
-        raise EditRefused(f"A code block or HTML that is opened here never ends: {clean(opening)!r}. Close it.")

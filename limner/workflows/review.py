@@ -224,7 +224,7 @@ def _figures(shown: Json, given: Any) -> list[Json]:
     before = {row["id"]: row for row in shown["images"]}
     made = []
     for row in rows:
-        old = before.get(row.get("id"))
+        old = before.get(str(row.get("id")))
         if old is None:
             raise BadInput(f"images: there is no image {str(row.get('id'))[:40]!r}. Place new ones with edits.")
         if any(row.get(n, old[n]) != old[n] for n in ("image_id", "library", "licence")):

@@ -27,7 +27,10 @@ from limner.model_server.sampling import Sampling
 from limner.model_server.transformers_engine import read_config
 
 DEFAULT_NEW_TOKENS = 1024
-ENGINES = {"transformers": "limner.model_server.transformers_engine"}
+ENGINES = {
+    "transformers": "limner.model_server.transformers_engine",
+    "vllm": "limner.model_server.vllm_plugin.engine",
+}
 """Modules with `build(folder, tokenizer, *, max_total_tokens, dtype, device) -> Engine`."""
 
 log = logging.getLogger(__name__)
@@ -66,7 +69,7 @@ class Service:
             raise Refused("watermark is not supported: leave `watermark` out.")
         if asked.adapter_id:
             raise Refused("adapters are not supported: leave `adapter_id` out.")
-        self._check_beams(asked.num_beams, asked.samples, asked.grammar, asked.frequency_penalty)
+        self._check_beams(asked, asked.samples, asked.grammar, asked.frequency_penalty)
         return Sampling(
             max_new_tokens=self._room(asked.max_new_tokens, prompt),
             do_sample=asked.samples,
@@ -79,6 +82,7 @@ class Service:
             seed=_seed(asked.seed),
             num_beams=asked.num_beams or 1,
             length_penalty=1.0 if asked.length_penalty is None else asked.length_penalty,
+            opera=bool(asked.opera),
             stop=tuple(asked.stop or ()),
             top_n=asked.top_n_tokens or 0,
             prompt_logprobs=bool(asked.decoder_input_details),
@@ -98,7 +102,7 @@ class Service:
         beams = asked.num_beams or 1
         samples = asked.temperature > 0 if asked.temperature is not None else beams == 1
         penalised = asked.frequency_penalty or asked.presence_penalty
-        self._check_beams(asked.num_beams, samples, asked.response_format, penalised)
+        self._check_beams(asked, samples, asked.response_format, penalised)
         return Sampling(
             max_new_tokens=self._room(asked.max_completion_tokens or asked.max_tokens, prompt),
             do_sample=samples,
@@ -111,6 +115,7 @@ class Service:
             seed=_seed(asked.seed),
             num_beams=beams,
             length_penalty=1.0 if asked.length_penalty is None else asked.length_penalty,
+            opera=bool(asked.opera),
             stop=tuple(asked.stop or ()),
             top_n=asked.top_logprobs or 0,
             grammar=self._grammar(asked.response_format),
@@ -139,8 +144,16 @@ class Service:
         wanted = constraint.wanted() if constraint else None
         return self.grammars.compile(*wanted) if wanted else None
 
-    def _check_beams(self, beams: int | None, samples: bool, grammar: Constraint | None, penalty: float | None) -> None:
-        if (beams or 1) == 1:
+    def _check_beams(
+        self,
+        asked: GenerateParameters | ChatRequest,
+        samples: bool,
+        grammar: Constraint | None,
+        penalty: float | None,
+    ) -> None:
+        if (asked.num_beams or 1) == 1:
+            if asked.opera:
+                raise Refused("`opera` is beam search: set `num_beams` to 2 or more, 5 as in its paper.")
             return
         if samples:
             raise Refused("`num_beams` > 1 does not sample: leave temperature, top_p, top_k and do_sample out.")

@@ -1,0 +1,306 @@
+"""The vllm engine: many answers at once, over vLLM's AsyncLLM, whose model works in a process of its own.
+
+What vLLM cannot do as published, beams and typical sampling, is done by the transformers engine, on the CPU, loaded
+when it is first asked for; `decoding` says so. A process that dies takes its answers with it and is started again.
+
+LIMNER_VLLM, a JSON object, sets vLLM's own engine arguments, e.g. {"tensor_parallel_size": 2}. On a CPU the variable
+VLLM_CPU_KVCACHE_SPACE says how many GiB the cache of keys and values may take.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import json
+import logging
+import os
+import time
+from collections.abc import AsyncGenerator
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from limner.model_server.engine import Finished, Job, Token
+from limner.model_server.errors import Refused, ServingError
+from limner.model_server.prompts import Prompt
+from limner.model_server.protocol import MAX_TOP_TOKENS
+from limner.model_server.reply import Reply, Vocabulary
+from limner.model_server.sampling import Chosen, Sampling
+from limner.model_server.transformers_engine import read_config
+
+log = logging.getLogger(__name__)
+
+ARGUMENTS = "LIMNER_VLLM"
+PLUGIN = "limner_xcomposer"
+_RULES = "limner.model_server.vllm_plugin.rules"
+MAX_AT_ONCE = 64
+"""Answers in one batch, unless LIMNER_VLLM says otherwise."""
+WATCH_SECONDS = 0.5
+"""Between two looks at whether the process is alive."""
+RETRY_SECONDS = (1.0, 5.0, 30.0)
+"""Before each further try to start it again; the last one repeats."""
+
+
+def build(folder: Path, tokenizer: Any, *, max_total_tokens: int, dtype: str, device: str) -> VLLM:
+    """The engine of a converted checkpoint, its process started. Raises ServingError."""
+    engine = VLLM(folder, tokenizer, engine_arguments(folder, max_total_tokens, dtype, device))
+    try:
+        engine.load()
+    except (RuntimeError, ValueError, OSError) as error:
+        reason = " ".join(str(error).split())[:300]
+        raise ServingError(f"vLLM does not start ({reason}): what it wrote above says why.") from None
+    return engine
+
+
+def engine_arguments(folder: Path, max_total_tokens: int, dtype: str, device: str) -> dict[str, Any]:
+    """vLLM's engine arguments for a checkpoint. Raises ServingError for a machine or a setting that cannot do."""
+    if not metadata.entry_points(group="vllm.general_plugins", name=PLUGIN):
+        raise ServingError("vLLM cannot find limner's models: install limner (pip install -e .) beside vLLM.")
+    os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
+    os.environ.setdefault("VLLM_LOGGING_LEVEL", "WARNING")
+    os.environ.setdefault("VLLM_WORKER_MULTIPROCESSING_METHOD", "spawn")  # forking threads of torch can hang
+    try:
+        from vllm.platforms import current_platform
+    except ImportError as error:
+        raise ServingError(f"vLLM is not here ({error}): install it, or use --engine transformers.") from None
+    here = str(current_platform.device_type)
+    if device not in ("auto", here):
+        raise ServingError(f"This vLLM computes on {here or 'nothing'}, not on {device}: leave --device out.")
+    rows = read_config(folder).rows_per_image
+    arguments: dict[str, Any] = {
+        "model": str(folder),
+        "dtype": "float32" if dtype == "auto" and here == "cpu" else dtype,
+        "max_model_len": max_total_tokens,
+        "max_num_seqs": MAX_AT_ONCE,
+        "max_logprobs": MAX_TOP_TOKENS,
+        "limit_mm_per_prompt": {"image": max(max_total_tokens // rows, 1)},
+        "enforce_eager": here == "cpu",
+        "enable_prefix_caching": True,
+        "logits_processors": [f"{_RULES}:PublishedRepetitionPenalty", f"{_RULES}:GrammarRule"],
+        "disable_log_stats": True,
+    }
+    return arguments | _own_arguments()
+
+
+def _own_arguments() -> dict[str, Any]:
+    text = os.environ.get(ARGUMENTS, "").strip() or "{}"
+    try:
+        given = json.loads(text)
+    except ValueError as error:
+        raise ServingError(f"{ARGUMENTS} is not JSON ({error}): set it to an object, or to nothing.") from None
+    if not isinstance(given, dict):
+        raise ServingError(f"{ARGUMENTS} must be a JSON object of vLLM's engine arguments.")
+    return given
+
+
+class VLLM:
+    """An Engine: continuous batching, prefixes kept from one answer to the next."""
+
+    name = "vllm"
+
+    def __init__(self, folder: Path, tokenizer: Any, arguments: dict[str, Any]) -> None:
+        """arguments: vLLM's engine arguments. Call `load` before anything else."""
+        self.folder = folder
+        config = read_config(folder)
+        self._image, self._rows = config.image_token_id, config.rows_per_image
+        ends = config.eos_token_id
+        with contextlib.suppress(OSError):
+            from transformers import GenerationConfig
+
+            ends = GenerationConfig.from_pretrained(folder).eos_token_id
+        self.end_ids: list[int] = list(ends) if isinstance(ends, list) else [ends]
+        self._arguments = arguments
+        self._vocabulary = Vocabulary(tokenizer, self.end_ids, self._image)
+        self._tokenizer = tokenizer
+        self._llm: Any = None
+        self._closed = False
+        self._numbers = itertools.count()
+        self._slots = asyncio.Semaphore(arguments["max_num_seqs"])
+        self._running = 0
+        self._watcher: asyncio.Task[None] | None = None
+        self._plain: Any = None
+        self._plain_lock = asyncio.Lock()
+
+    def load(self) -> None:
+        """Start vLLM's process; blocks until the model is loaded. Raises RuntimeError, ValueError, OSError."""
+        from vllm import AsyncEngineArgs
+        from vllm.v1.engine.async_llm import AsyncLLM
+
+        self._llm = AsyncLLM.from_engine_args(AsyncEngineArgs(**self._arguments))
+
+    # -- what it is
+
+    @property
+    def device(self) -> str:
+        from vllm.platforms import current_platform
+
+        return str(current_platform.device_type)
+
+    @property
+    def dtype(self) -> str:
+        return str(self._llm.model_config.dtype).removeprefix("torch.")
+
+    @property
+    def decoding(self) -> dict[str, str]:
+        return dict.fromkeys(("greedy", "sampling", "grammar"), self.name) | dict.fromkeys(
+            ("beams", "beams_with_images", "typical_p"), "transformers"
+        )
+
+    @property
+    def healthy(self) -> bool:
+        return self._watcher is not None and not self._closed and not self._llm.errored
+
+    @property
+    def running(self) -> int:
+        return self._running
+
+    # -- its life
+
+    async def start(self) -> None:
+        self._watcher = asyncio.create_task(self._watch())
+
+    async def close(self) -> None:
+        self._closed = True
+        if self._watcher:
+            self._watcher.cancel()
+            await asyncio.gather(self._watcher, return_exceptions=True)
+        if self._plain:
+            await self._plain.close()
+        if self._llm.output_handler:  # or it reports the end of the process as a failure
+            self._llm.output_handler.cancel()
+        await asyncio.to_thread(self._llm.shutdown)
+
+    async def _watch(self) -> None:
+        """Start the process again whenever it has died."""
+        while True:
+            await asyncio.sleep(WATCH_SECONDS)
+            if self._llm.errored:
+                await self._restart()
+
+    async def _restart(self) -> None:
+        for pause in itertools.chain(RETRY_SECONDS, itertools.repeat(RETRY_SECONDS[-1])):
+            log.error("vLLM's process has died; starting it again")
+            dead = self._llm
+            try:
+                await asyncio.to_thread(dead.shutdown)
+                await asyncio.to_thread(self.load)
+                log.error("vLLM is back")
+                return
+            except (RuntimeError, ValueError, OSError):
+                log.exception("vLLM did not start; again in %s seconds", pause)
+                await asyncio.sleep(pause)
+
+    # -- answers
+
+    async def answer(self, job: Job) -> AsyncGenerator[Token | Finished, None]:
+        if not self.healthy:
+            raise Refused("unhealthy: the engine is not there. Try again later.", "healthcheck")
+        plainly = job.sampling.num_beams > 1 or job.sampling.typical_p < 1
+        made = (await self._transformers()).answer(job) if plainly else self._answer(job)
+        async with contextlib.aclosing(made) as events:
+            async for event in events:
+                yield event
+
+    async def _transformers(self) -> Any:
+        """The transformers engine, on the CPU: the GPU's memory is vLLM's."""
+        from limner.model_server import transformers_engine
+
+        async with self._plain_lock:
+            if self._plain is None:
+                plain = await asyncio.to_thread(
+                    transformers_engine.build,
+                    self.folder,
+                    self._tokenizer,
+                    max_total_tokens=self._arguments["max_model_len"],
+                    dtype="auto",
+                    device="cpu",
+                )
+                await plain.start()
+                self._plain = plain
+        return self._plain
+
+    async def _answer(self, job: Job) -> AsyncGenerator[Token | Finished, None]:
+        from vllm.exceptions import VLLMClientError
+        from vllm.v1.engine.exceptions import EngineDeadError
+
+        async with self._slots:
+            job.started = time.perf_counter()
+            self._running += 1
+            try:
+                outputs = self._llm.generate(
+                    self._prompt(job.prompt), self._params(job.sampling), f"limner-{next(self._numbers)}"
+                )
+                async with contextlib.aclosing(outputs):
+                    async for event in self._told(outputs, job):
+                        yield event
+            except EngineDeadError:
+                raise Refused(
+                    "Incomplete generation: the engine's process died and is being started again. Try again.",
+                    "incomplete_generation",
+                ) from None
+            except VLLMClientError as error:
+                raise Refused(f"{' '.join(str(error).split())[:300]}") from None
+            finally:
+                self._running -= 1
+
+    async def _told(self, outputs: Any, job: Job) -> AsyncGenerator[Token | Finished, None]:
+        """What vLLM made, as tokens; ends, and with it the work, at the first token that ends the answer."""
+        reply, prefill = Reply(self._vocabulary, job.sampling), ()
+        async for output in outputs:
+            if output.prompt_logprobs and not prefill:
+                prefill = self._prefill(job.prompt, output.prompt_logprobs)
+            made = output.outputs[0]
+            for token, place in zip(made.token_ids, made.logprobs or (), strict=True):
+                yield reply.add(_chosen(token, place, job.sampling.top_n))
+                if reply.ended:
+                    yield reply.finished(prefill)
+                    return
+        yield reply.finished(prefill)
+
+    def _prompt(self, prompt: Prompt) -> dict[str, Any]:
+        """As vLLM's renderer takes it: one placeholder per image, which it repeats itself, and the pixels."""
+        if not prompt.pixels:
+            return {"prompt_token_ids": list(prompt.ids)}
+        ids, n = [], 0
+        while n < len(prompt.ids):
+            ids.append(prompt.ids[n])
+            n += self._rows if prompt.ids[n] == self._image else 1
+        return {"prompt_token_ids": ids, "multi_modal_data": {"image": list(prompt.pixels)}}
+
+    def _params(self, sampling: Sampling) -> Any:
+        from vllm import SamplingParams
+        from vllm.sampling_params import RequestOutputKind
+
+        from limner.model_server.vllm_plugin.rules import GRAMMAR, PENALTY
+
+        s = sampling
+        drawn: dict[str, Any] = {"temperature": 0.0}
+        if s.do_sample:
+            drawn = {"temperature": s.temperature, "top_k": s.top_k, "top_p": s.top_p, "seed": s.seed % 2**63}
+        return SamplingParams(
+            **drawn,
+            max_tokens=s.max_new_tokens,
+            frequency_penalty=s.frequency_penalty,
+            presence_penalty=s.presence_penalty,
+            stop_token_ids=self.end_ids,
+            logprobs=s.top_n,
+            prompt_logprobs=0 if s.prompt_logprobs else None,
+            detokenize=False,
+            output_kind=RequestOutputKind.DELTA,
+            extra_args={PENALTY: s.repetition_penalty} | ({GRAMMAR: s.grammar.text} if s.grammar else {}),
+        )
+
+    def _prefill(self, prompt: Prompt, places: Any) -> tuple[Token, ...]:
+        known = [
+            None if place is None or token == self._image else place[token].logprob
+            for token, place in zip(prompt.ids, places, strict=True)
+        ]
+        return tuple(self._vocabulary.alone(i, logprob) for i, logprob in zip(prompt.ids, known, strict=True))
+
+
+def _chosen(token: int, place: Any, top_n: int) -> Chosen:
+    """place: vLLM's logprobs by id, of the chosen token and of the likeliest."""
+    likeliest = sorted((found.rank, i, found.logprob) for i, found in place.items())
+    top = tuple((i, logprob) for _, i, logprob in likeliest[:top_n])
+    return Chosen(token, place[token].logprob, top)

@@ -198,7 +198,7 @@ def test_a_small_model_writes_to_the_outline_that_a_person_made(bees: Path) -> N
 
     with ScriptedServer(answer, models=["SmolLM2-135M-Instruct"]) as server:
         settings = Settings(model_url=server.url, model="SmolLM2-135M-Instruct", retries=0, timeout=20)
-        graph = limner.build_graph(library="bees", settings=settings, checkpointer=InMemorySaver())
+        graph: Any = limner.build_graph(library="bees", settings=settings, checkpointer=InMemorySaver())
         config: Any = {"configurable": {"thread_id": "1"}}
         brief = Brief(text="How bees make honey", images=0, review=("outline",))
         question = graph.invoke({"brief": brief}, config)["__interrupt__"][0].value
@@ -216,7 +216,7 @@ def test_a_small_model_writes_to_the_outline_that_a_person_made(bees: Path) -> N
 def test_a_model_that_makes_no_outline_passes_the_point_over_and_says_so(bees: Path) -> None:
     with ScriptedServer(lambda _: "蜜蜂采蜜。\n蜂巢很甜。", models=["internlm-xcomposer2-7b"]) as server:
         settings = Settings(model_url=server.url, model="internlm-xcomposer2-7b", retries=0, timeout=20)
-        graph = limner.build_graph(library="bees", settings=settings)
+        graph: Any = limner.build_graph(library="bees", settings=settings)
         article = graph.invoke({"brief": Brief(text="蜂蜜", images=0, review=("outline",))})["article"]
     assert any("makes no outline" in note for note in article.notes)
 

@@ -101,7 +101,15 @@ class Reply(Move):
     text: str
 
 
-AnyMove = Ask | Compose | Revise | Show | Undo | Search | Lock | Remove | Swap | Reply
+class Confirm(Move):
+    """Ask whether a move is meant that the user's words do not name. Never a model's."""
+
+    do: Literal["confirm"] = "confirm"
+    question: str
+    meant: dict[str, Any]
+
+
+AnyMove = Ask | Confirm | Compose | Revise | Show | Undo | Search | Lock | Remove | Swap | Reply
 _TOOLS: dict[str, type[Move]] = {
     "ask_user": Ask,
     "compose_article": Compose,
@@ -163,6 +171,42 @@ def read_move(answer: AIMessage, names: Sequence[str]) -> AnyMove:
         raise UnreadableReply(f"{call['name']}: {where}: {first['msg']}. Call it again.") from e
 
 
+_NAMED = {
+    "compose": r"\b(?:new|another|write|compose|create|article)\b",
+    "undo": r"\b(?:undo|back|revert|before)\b",
+    "lock": r"\b(?:lock|keep|leave|protect|freeze)\b",
+    "unlock": r"\b(?:unlock|may change|release|free)\b",
+}
+_QUESTIONS = {
+    "compose": "Shall I write a new article in place of this one?",
+    "undo": "Shall I take the last change back?",
+    "lock": "Shall I lock {parts}?",
+    "unlock": "Shall I unlock {parts}?",
+}
+_YES = re.compile(r"(?i)(?:yes|yes please|yep|ok|okay|sure|do it|please do|ja|oui|sí|si|sim|да|好|好的|是|はい)\W*")
+
+
+def doubted(move: AnyMove, text: str, article: Article | None) -> AnyMove:
+    """A model's move as it is, or a question where it would change an article in a way that the user did not name.
+
+    What stands in the article can talk a model into a move, and the user's words are what it is held against. Other
+    languages than English are asked once more than they had to be.
+    """
+    named = _NAMED.get(move.do)
+    if article is None or named is None or re.search(named, text, re.IGNORECASE):
+        return move
+    parts = (
+        ", ".join(p for p in move.parts if re.fullmatch(r"(?i)b\d+|picture \d+", p)) if isinstance(move, Lock) else ""
+    )
+    question = _QUESTIONS[move.do].format(parts=parts or "these parts")
+    return Confirm(question=f"{question} Say yes, or say what you would like.", meant=move.model_dump(mode="json"))
+
+
+def confirmed(text: str) -> bool:
+    """Whether a message is a plain yes."""
+    return _YES.fullmatch(text.strip()) is not None
+
+
 def shortened(said: Sequence[BaseMessage]) -> list[BaseMessage]:
     """The end of a conversation, beginning with a user's message; each message cut to a length."""
     kept = [m for m in said if isinstance(m, HumanMessage | AIMessage) and m.text.strip()][-SAID:]
@@ -174,7 +218,7 @@ def shortened(said: Sequence[BaseMessage]) -> list[BaseMessage]:
 def brief_of(said: Sequence[BaseMessage], since: int = 0) -> str:
     """What the user said about a new article, in their own words: from message `since` on, what is vague left out."""
     texts = [m.text.strip() for m in said[since:] if isinstance(m, HumanMessage) and m.text.strip()]
-    return "\n\n".join([text for text in texts if not vague(text)] or texts)
+    return "\n\n".join([text for text in texts if not (vague(text) or confirmed(text))] or texts)
 
 
 def vague(text: str) -> bool:

@@ -9,13 +9,13 @@ Its state is a conversation and an article; the article is in `state["article"]`
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Required
 
 from langchain_core.messages import AIMessage, AnyMessage, HumanMessage, RemoveMessage
 from langchain_core.runnables import RunnableConfig
 from langgraph.graph import END, START, StateGraph
 from langgraph.graph.message import add_messages
-from typing_extensions import Required, TypedDict  # pydantic describes typing's only from Python 3.12 on
+from typing_extensions import TypedDict  # pydantic describes typing's only from Python 3.12 on
 
 from limner.agents import chat
 from limner.document import Article, Brief
@@ -50,11 +50,13 @@ class ChatState(TypedDict, total=False):
     past: list[Article]
     """Versions before, the last one last."""
     brief: Brief | None
-    since: int
-    """How many messages of the user belong to articles before this one."""
+    since: int | None
+    """Which message of the user a brief begins with, where a question was asked about it; from 0."""
     asked: bool
     """Whether the one question about this article was asked."""
     move: Required[dict[str, Any]]
+    pending: dict[str, Any] | None
+    """A move that the user was asked about."""
 
 
 def build_chat_graph(
@@ -105,20 +107,29 @@ def chat_graph(
             if not text:
                 move: Any = chat.Reply(text=chat.HELP)
             elif talker is not None and not text.startswith("/"):
+                if (pending := state.get("pending")) and chat.confirmed(text):
+                    return {"move": pending, "pending": None}
                 move = chat.decide(state["messages"], article, talker, may_ask=may_ask)
+                move = chat.doubted(move, text, article)
             else:
                 follows = article is None or shop().context.follows("writer")
                 move = chat.read_command(text, article, may_ask=may_ask, follows=follows)
         except UnreadableReply:  # the model calls what is not there, twice: what is meant is read without it
             move = chat.read_command(text, article, may_ask=may_ask, follows=True)
-        return {"move": move.model_dump(mode="json")}
+        update = {
+            "move": move.model_dump(mode="json"),
+            "pending": None,
+            "since": state.get("since") if not may_ask else None,
+        }
+        if move.do == "confirm":
+            update |= {"pending": move.meant, "since": len(_users(state)) - 1}
+        return update
 
     def compose(state: ChatState, config: RunnableConfig) -> dict[str, Any]:
         state = _typed(state)
         move = state["move"]
-        users = [m for m in state["messages"] if isinstance(m, HumanMessage)]
-        since = state.get("since", 0)
-        words = move["brief"] or chat.brief_of(users, min(since, len(users) - 1))
+        users, since = _users(state), state.get("since")
+        words = move["brief"] or chat.brief_of(users, len(users) - 1 if since is None else since)
         try:
             brief = make_brief(words, images=move["images"], language=move["language"])
             craft = craft_of(config)
@@ -132,7 +143,7 @@ def chat_graph(
             "article": article,
             "past": past,
             "brief": brief,
-            "since": len(users),
+            "since": None,
             "asked": False,
         }
 
@@ -147,7 +158,9 @@ def chat_graph(
         craft = craft_of(config)
         match move["do"]:
             case "ask":
-                return {**_say(chat.harmless(move["question"])), "asked": True}
+                return {**_say(chat.harmless(move["question"])), "asked": True, "since": len(_users(state)) - 1}
+            case "confirm":
+                return _say(move["question"])
             case "reply":
                 return _say(move["text"])
             case "search":
@@ -203,7 +216,8 @@ def _trim(state: ChatState) -> dict[str, Any]:
     old = state["messages"][:-KEPT]
     gone = sum(isinstance(m, HumanMessage) for m in old)
     removed = [RemoveMessage(id=m.id) for m in old if m.id]
-    return {"messages": removed, "since": max(0, state.get("since", 0) - gone)} if removed else {}
+    since = state.get("since")
+    return {"messages": removed, "since": since if since is None else max(0, since - gone)} if removed else {}
 
 
 def _changing(state: ChatState, craft: Craft, change: Any) -> dict[str, Any]:
@@ -267,6 +281,10 @@ def _search(craft: Craft, query: str) -> dict[str, Any]:
     except LimnerError as e:
         return _say(str(e))
     return _say("\n".join(["Found:", *(f"- {line}" for line in found(images))]))
+
+
+def _users(state: ChatState) -> list[HumanMessage]:
+    return [m for m in state["messages"] if isinstance(m, HumanMessage)]
 
 
 def _last(state: ChatState) -> str:

@@ -11,12 +11,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from itertools import count
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Required
 
 from langgraph.graph import END, START, StateGraph
 from langgraph.types import interrupt
 from pydantic import TypeAdapter, ValidationError
-from typing_extensions import Required, TypedDict  # pydantic describes typing's only from Python 3.12 on
+from typing_extensions import TypedDict  # pydantic describes typing's only from Python 3.12 on
 
 from limner.document import Article, Brief
 from limner.errors import BadInput, LimnerError

@@ -127,6 +127,22 @@ def test_what_is_locked_outlives_every_wish(bees: Path) -> None:
         assert talk.article.locked == ("b2",)
 
 
+def test_what_the_users_words_do_not_name_is_asked_about_first(bees: Path) -> None:
+    script = answers(("compose_article", {"images": 1}), ("compose_article", {}), ("undo", {}), ("compose_article", {}))
+    with ScriptedServer(script) as server:
+        talk = Talk(limner.build_chat_graph(library="bees", model=model_of(server), checkpointer=InMemorySaver()))
+        talk.say("Honey")
+        before = talk.article
+        assert "in place of this one" in talk.say("Wachs und Kerzen, bitte.")
+        assert talk.say("No, rather not.").startswith("Shall I take the last change back?")  # the model's other idea
+        assert talk.article == before
+        assert "in place of this one" in talk.say("Wachs!")
+        assert "How Bees Make Honey" in talk.say("Ja.")
+        writers = [body for body in server.requests if asking(body) == "writer"]
+    assert len(writers) == 2
+    assert "Write an article for this brief:\nWachs!\n" in last_text(writers[1])
+
+
 def test_a_model_that_calls_nonsense_twice_is_done_without(bees: Path) -> None:
     script = answers(("steal", {}), ("compose_article", {"images": "many"}))
     with ScriptedServer(script) as server:

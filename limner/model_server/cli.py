@@ -53,7 +53,9 @@ def convert_command(
 @app.command("serve")
 def serve_command(
     model: Annotated[Path, typer.Argument(help="Folder of a converted checkpoint.")],
-    engine: Annotated[str, typer.Option(help="transformers; one answer at a time, on any machine.")] = "transformers",
+    engine: Annotated[
+        str, typer.Option(help="transformers: one answer at a time, anywhere. vllm: batches.")
+    ] = "transformers",
     host: Annotated[str, typer.Option(help="Address to listen on. It asks for no key: keep it inside.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 8080,
     max_concurrent: Annotated[
@@ -90,6 +92,24 @@ def serve_command(
             image_hosts=tuple(image_host or ()),
         )
         _serve(service, listener)
+
+
+@app.command("plan")
+def plan_command(
+    model: Annotated[str, typer.Argument(help="Folder of a converted checkpoint, or a published model's name.")],
+    gpus: Annotated[int, typer.Option(min=1, max=64, help="That the model is split over.")] = 1,
+    memory: Annotated[str, typer.Option(help="Of each GPU, e.g. 80GiB or 24GB.")] = "80GiB",
+    articles: Annotated[int, typer.Option(min=1, max=100_000, help="To compose at once.")] = 1,
+    tokens: Annotated[
+        int | None, typer.Option(min=1, help="Of an article's longest prompt and answer; by default 4096 at most.")
+    ] = None,
+) -> None:
+    """Say what fits: weights by precision, cache, articles at once."""
+    _need("torch", "transformers")
+    from limner.model_server.plan import report
+
+    for line in report(model, gpus, memory, articles, tokens):
+        typer.echo(line)
 
 
 def _serve(service: Any, listener: socket.socket) -> None:

@@ -99,6 +99,8 @@ class GenerateParameters(Body):
     """Extra: beam search with so many beams, without sampling."""
     length_penalty: float | None = Field(default=None, ge=-10, le=10)
     """Extra: beams' scores are divided by their length to this power."""
+    opera: bool | None = None
+    """Extra: beams that are kept from over-trusting their own text, arXiv 2311.17911."""
 
     @property
     def samples(self) -> bool:
@@ -208,6 +210,7 @@ class ChatRequest(Body):
     # Extra
     num_beams: int | None = Field(default=None, ge=1, le=MAX_BEAMS)
     length_penalty: float | None = Field(default=None, ge=-10, le=10)
+    opera: bool | None = None
     repetition_penalty: Positive | None = None
     top_k: int | None = Field(default=None, ge=0)
     chat_template_kwargs: ChatTemplateKwargs | None = None
@@ -229,6 +232,7 @@ ChatRequest.model_rebuild()
 EXTRA_FIELDS = {
     "num_beams": f"beam search with 1 to {MAX_BEAMS} beams, without sampling and without a grammar",
     "length_penalty": "beams' scores are divided by their length to this power; 1 by default",
+    "opera": "beams that are kept from over-trusting their own text (arXiv 2311.17911); wants num_beams over 1",
     "repetition_penalty": "chat: as in /generate; it sees what the published code showed it, not the prompt",
     "top_k": "chat: as in /generate; 0 is off",
     "chat_template_kwargs": 'chat: {"raw": true} takes the messages as a prompt already written out',

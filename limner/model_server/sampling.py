@@ -40,6 +40,8 @@ class Sampling:
     seed: int = 0
     num_beams: int = 1
     length_penalty: float = 1.0
+    opera: bool = False
+    """Beams that are kept from over-trusting their own text: opera.py."""
     stop: tuple[str, ...] = ()
     top_n: int = 0
     """Likeliest tokens to report with each token."""

@@ -19,6 +19,7 @@ AnyBlock = Heading | Paragraph | Verbatim
 MAX_SOURCE = 2_000_000  # characters of an article's text
 MAX_BLOCKS = 5_000
 MAX_IMAGES = 500
+_CAN_OPEN = re.compile(r"```|~~~|<")
 LINE_END = re.compile(r"\r\n|\n|\r")
 
 
@@ -139,6 +140,8 @@ def _separating(gap: str, newline: str, *, before: bool = True) -> str:
 
 def _refuse_open(block: AnyBlock) -> None:
     """A fence, comment or tag that never ends would swallow whatever comes after it."""
+    if not _CAN_OPEN.search(block.text):
+        return
     probe = "limner"
     newline = (LINE_END.search(block.text) or ["\n"])[0]
     cut = read_markdown(f"{newline}{block.text}{newline * 2}{probe}")

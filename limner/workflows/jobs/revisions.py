@@ -72,10 +72,9 @@ class Revisions:
                 return head
             commands = [e.model_dump(mode="json") for e in edits]
             try:
-                self.versions.add(job, head.version.number, after, commands, who, by, line)
+                return self.versions.add(job, head.version.number, after, commands, who, by, line)
             except Moved:
                 continue
-            return self.show(job, owner)
         raise JobConflict(f"Job {job} is changed by others without a pause. Try again in a moment.")
 
     def undo(self, job: str, version: int, who: str, *, owner: str | None = None) -> Head:

@@ -10,6 +10,7 @@ the event that tells those who watch. The first version is the model's; it is ke
 from __future__ import annotations
 
 import json
+import threading
 import zlib
 from collections.abc import Sequence
 from typing import Any, Literal
@@ -23,6 +24,7 @@ from limner.workflows.jobs.ledger import Ledger, News
 from limner.workflows.jobs.schema import jobs, now, versions
 
 By = Literal["model", "person"]
+KEPT = 16  # articles remembered; of 60 blocks and 20 images one takes about a third of a megabyte
 MAX_VERSIONS = 10_000  # of one article; a person who saves every ten seconds gets there in a day
 
 
@@ -67,6 +69,8 @@ class Versions:
 
     def __init__(self, ledger: Ledger) -> None:
         self.ledger, self.database = ledger, ledger.database
+        self._known: dict[tuple[str, int], Article] = {}
+        self._lock = threading.Lock()
 
     # -- looking
 
@@ -83,13 +87,34 @@ class Versions:
 
     def _head(self, job: str, owner: str | None) -> Head | None:
         # Times and numbers of one moment: one statement.
-        here = select(*_ABOUT, versions.c.article, versions.c.forward).join(jobs, jobs.c.id == versions.c.job)
+        here = select(*_ABOUT, versions.c.forward).join(jobs, jobs.c.id == versions.c.job)
         here = here.where(jobs.c.id == job, versions.c.number == jobs.c.version)
         if owner is not None:
             here = here.where(jobs.c.owner == owner)
         with self.database.read() as c:
             row = c.execute(here).first()
-        return Head(version=_version(row), article=_unpacked(row.article), redo=row.forward) if row else None
+            article = self._article(c, job, row.number) if row else None
+        if row is None or article is None:
+            return None
+        return Head(version=_version(row), article=article, redo=row.forward)
+
+    def _article(self, c: Connection, job: str, number: int) -> Article | None:
+        """A version's article; None if the job was deleted. Versions never change, so the last ones are remembered."""
+        known = self._known.get((job, number))
+        if known is None:
+            here = select(versions.c.article).where(versions.c.job == job, versions.c.number == number)
+            packed = c.execute(here).scalar()
+            if packed is None:
+                return None
+            known = self._remember(job, number, _unpacked(packed))
+        return known
+
+    def _remember(self, job: str, number: int, article: Article) -> Article:
+        with self._lock:
+            self._known[job, number] = article
+            while len(self._known) > KEPT:
+                self._known.pop(next(iter(self._known)))
+        return article
 
     def list(self, job: str, owner: str | None = None) -> tuple[int, list[Version]]:
         """(number of the head, all versions, oldest first). Raises JobUnknown, JobConflict."""
@@ -101,12 +126,13 @@ class Versions:
     def one(self, job: str, number: int, owner: str | None = None) -> tuple[Version, Article]:
         """A version as it was. Raises JobUnknown, JobConflict, BadInput for a number that is not one."""
         self.head(job, owner)
-        query = select(*_ABOUT, versions.c.article).where(versions.c.job == job, versions.c.number == number)
+        query = select(*_ABOUT).where(versions.c.job == job, versions.c.number == number)
         with self.database.read() as c:
             row = c.execute(query).first()
-        if row is None:
+            article = self._article(c, job, number) if row else None
+        if row is None or article is None:
             raise no_version(job, number)
-        return _version(row), _unpacked(row.article)
+        return _version(row), article
 
     def path(self, job: str, number: int) -> list[tuple[Version, Article]]:
         """The versions from the first to this one, each made from the one before."""
@@ -122,8 +148,8 @@ class Versions:
 
     # -- changing
 
-    def add(self, job: str, expected: int, article: Article, edits: Sequence[Any], who: str, by: By, what: str) -> int:
-        """A new version made from the head, which it then is; its number. Raises Moved if the head is not `expected`.
+    def add(self, job: str, expected: int, article: Article, edits: Sequence[Any], who: str, by: By, what: str) -> Head:
+        """A new version made from the head, which it then is. Raises Moved if the head is not `expected`.
 
         edits: JSON of the commands that led to it.
         """
@@ -132,11 +158,11 @@ class Versions:
             number = self._next(c, job)
             if number > MAX_VERSIONS:
                 raise LimitReached(f"Job {job} has {MAX_VERSIONS:,} versions, and no room for more. Export it.")
-            self._insert(c, job, number, expected, article, edits, who, by, what)
-            at = (versions.c.job == job, versions.c.number == expected)
-            c.execute(update(versions).where(*at).values(forward=number))
+            made = self._insert(c, job, number, expected, article, edits, who, by, what)
+            before = (versions.c.job == job, versions.c.number == expected)
+            c.execute(update(versions).where(*before).values(forward=number))
             self._point(c, job, number, article, {"who": who, "by": by, "what": what})
-        return number
+        return Head(version=made, article=self._remember(job, number, article), redo=None)
 
     def go(self, job: str, expected: int, to: int, who: str, what: str) -> None:
         """Make another version the head. Redo leads back to where one came from. Raises Moved, BadInput."""
@@ -174,7 +200,8 @@ class Versions:
             c.execute(update(jobs).where(jobs.c.id == job).values(version=1))
 
     def _expect(self, c: Connection, job: str, expected: int) -> None:
-        if self.ledger.lock(c, job).version != expected:
+        here = select(jobs.c.version).where(jobs.c.id == job)
+        if c.execute(here.with_for_update()).scalar() != expected:  # SQLite: BEGIN IMMEDIATE has locked all
             raise Moved
 
     def _next(self, c: Connection, job: str) -> int:
@@ -192,10 +219,11 @@ class Versions:
         by: By,
         what: str,
         at: float | None = None,
-    ) -> None:
+    ) -> Version:
         row = {"job": job, "number": number, "parent": parent, "edits": list(edits), "by": by}
         said = {"who": who[:100], "what": what[:300], "article": _packed(article)}
-        c.execute(insert(versions).values(**row, **said, at=now() if at is None else at))
+        added = insert(versions).values(**row, **said, at=now() if at is None else at)
+        return _version(c.execute(added.returning(*_ABOUT)).one())
 
     def _point(self, c: Connection, job: str, number: int, article: Article, said: dict[str, Any]) -> None:
         values = {"version": number, "article": article.model_dump(mode="json")}
@@ -213,7 +241,7 @@ def _version(row: Row[Any]) -> Version:
 
 
 def _packed(article: Article) -> bytes:
-    return zlib.compress(json.dumps(article.model_dump(mode="json")).encode(), 6)
+    return zlib.compress(json.dumps(article.model_dump(mode="json")).encode(), 1)  # the rest saves little
 
 
 def _unpacked(data: bytes) -> Article:

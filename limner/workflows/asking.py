@@ -137,7 +137,8 @@ def lines(question: Json) -> list[str]:
         for row in args["images"]:
             captions = {c["image_id"]: c["caption"] for c in row["candidates"]}
             shown.append(f"{row['spot']}: {captions.get(row['chosen'], row['chosen'] or 'no image')}")
-            shown[-1] += f"  (for: {row['caption']}; {max(0, len(captions) - 1)} others)"
+            others = len(captions.keys() - {row["chosen"]})
+            shown[-1] += f"  (for: {row['caption']}; {others} others)"
     elif question["point"] == "final":
         shown = [f"{i['caption']}  (after {i['after']})" for i in args["images"]]
     return [*shown, f"Review of the {question['point']}: {printable(question['description'])}"]

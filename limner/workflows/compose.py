@@ -121,7 +121,7 @@ def build_graph(context: Context, checkpointer: BaseCheckpointSaver | None = Non
         graph.add_node(node.__name__, _entered(context, node))
     for point in POINTS:
         graph.add_node(f"review_{point}", _review(context, point))
-    graph.add_conditional_edges(START, _first, ["outline", "write", "spot"])
+    graph.add_conditional_edges(START, _first, ["outline", "write", "review_draft", "spot"])
     graph.add_conditional_edges("outline", _after_outlining, ["review_outline", "write"])
     graph.add_conditional_edges("review_outline", reviewing.after_outline, ["outline", "write"])
     graph.add_conditional_edges("write", _after_write, ["review_draft", "spot", "arrange"])
@@ -176,9 +176,9 @@ def _tell(state: ComposeState, article: Article, answered: int) -> None:
         send(Event(kind="step", step="arrange", done=len(article.illustrations), of=len(article.illustrations)))
 
 
-def _first(state: ComposeState) -> Literal["outline", "write", "spot"]:
+def _first(state: ComposeState) -> Literal["outline", "write", "review_draft", "spot"]:
     if "article" in state:
-        return "spot"
+        return "review_draft" if reviewing.wants(state, "draft") else "spot"
     return "outline" if reviewing.wants(state, "outline") else "write"
 
 

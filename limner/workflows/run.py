@@ -323,7 +323,7 @@ def draft_state(draft: str | Path, *, images: Images = "auto", seed: int = 0, re
     """The state that `illustrate` starts from. Raises BadInput for a draft without a paragraph."""
     text = read_text(draft) if isinstance(draft, Path) else draft
     named = f"Illustrate {draft.name if isinstance(draft, Path) else 'the text'}."
-    points = read_points(review, POINTS[2:])  # its text is there already
+    points = read_points(review, [p for p in POINTS if p != "outline"])  # its text is there already
     brief = make_brief(named, images=images, seed=seed, review=points)
     article = read_markdown(text)
     if not article.paragraphs:

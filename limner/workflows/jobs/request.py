@@ -62,7 +62,7 @@ class JobRequest(BaseModel):
     """Ids of images that POST /v1/images took: the article should use them, and a writer that sees looks at them."""
     review: Annotated[list[Point], Field(max_length=10)] = []
     """Where the job waits for a person: its `question` is then answered with POST …/answer. A draft has no outline
-    and no draft to review."""
+    to review."""
     max_tokens: Annotated[int | None, Field(ge=1)] = None
     """Prompts and completions together."""
     queue: Queue = "interactive"

@@ -77,4 +77,4 @@ def test_points_that_are_not_there_are_refused(client: TestClient) -> None:
     assert "review" in refused.json()["detail"]
     refused = client.post("/v1/jobs", json={"draft": ARTICLE, "review": ["outline"]})
     assert refused.status_code == 422
-    assert "spots, images, final" in refused.json()["detail"]
+    assert "draft, spots, images, final" in refused.json()["detail"]

@@ -234,14 +234,14 @@ def test_the_final_article_is_edited_by_commands_and_typed_over(house: House) ->
 
 
 def test_a_finished_text_is_reviewed_where_it_has_points(house: House) -> None:
-    job = house.submit(brief=None, draft=ARTICLE, review=["spots", "images", "final"])
-    for point in ("spots", "images", "final"):
+    job = house.submit(brief=None, draft=ARTICLE, review=POINTS[1:])
+    for point in POINTS[1:]:
         question = asked(house, job)
         assert question["point"] == point
         house.ledger.answer(job.id, said(question, "accept"))
     assert finished(house, job).source == ARTICLE
-    with pytest.raises(BadInput, match="no review of 'draft' here"):
-        house.submit(brief=None, draft=ARTICLE, review=["draft"])
+    with pytest.raises(BadInput, match="no review of 'outline' here"):
+        house.submit(brief=None, draft=ARTICLE, review=["outline"])
 
 
 # --- orders, twice, stale, after a restart ---------------------------------------------------------------------------

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -69,11 +70,10 @@ class Shared(Meter):
         self.whole.count(role, prompt, completion, cached, estimated)
 
 
-@dataclass
-class Attended(Context):
-    """A context whose work ends once nobody waits for it any more: also while the writer writes."""
+class Attended:
+    """Added to a context's class: its work ends once nobody waits for it any more, also while the writer writes."""
 
-    check: Callable[[], None] = field(default=lambda: None, repr=False)
+    check: Callable[[], None]
     """Raises what ends it."""
 
     def write(self, brief: Brief, emit: Callable[[str], None]) -> Article:
@@ -83,7 +83,20 @@ class Attended(Context):
             self.check()
             emit(text)
 
-        return super().write(brief, heard)
+        return super().write(brief, heard)  # type: ignore[misc]
+
+
+def _attended(context: Context, meter: Meter, check: Callable[[], None]) -> Context:
+    """The same parts for one call: what a product overrode in a class of its own holds for it as well."""
+    kind = type(context)
+    made = copy(context)
+    made.__class__ = type(kind.__name__, (Attended, kind), {})
+    made.check = check  # type: ignore[attr-defined]
+    made.meter, made.memory, made.origin = meter, None, context
+    made.enter = lambda _step: check()
+    made.libraries = list(context.libraries)
+    made._speakers, made._lock = {}, threading.RLock()
+    return made
 
 
 @dataclass
@@ -111,17 +124,7 @@ class Shop:
         with self._lock:
             whole = self._meters.setdefault(tenant.owner, Meter())
             whole.budget = tenant.max_tokens
-            c = self.context
-            context = Attended(
-                c.settings,
-                list(c.libraries),
-                c.models,
-                Shared(whole=whole),
-                None,
-                lambda _step: check(),
-                c,
-                check=check,
-            )
+            context = _attended(self.context, Shared(whole=whole), check)
             if tenant.libraries is not None:
                 context.libraries = [self._open(name) for name in tenant.libraries]
         return Craft(self, context, tenant, on_event)
@@ -368,7 +371,7 @@ class Craft:
             more = [self.shop._open(name) for name in sorted(names - there)]
         if not more:
             return self.context
-        context = self.context.again(meter=self.context.meter, memory=None, enter=lambda _step: None)
+        context = copy(self.context)
         context.libraries = [*self.context.libraries, *more]
         return context
 

@@ -67,12 +67,16 @@ def build_graph(context: Context, checkpointer: BaseCheckpointSaver | None = Non
         except UnreadableReply:
             spots = context.spot_from_text(article)
             note = FROM_TEXT
+        there = {i.after for i in article.illustrations}  # placed by a person who reviewed the draft
+        spots = [s for s in spots if s.after not in there]
         _send("spot", len(spots), len(spots), note)
         noted = article.noted(note, *context.notes("spotter"))
         return {"spots": spots, "article": noted, **({"wanted": ""} if state.get("wanted") else {})}
 
     def retrieve(state: ComposeState) -> Update:
         candidates = context.retrieve(state["spots"], state["brief"])
+        if there := {i.image_id for i in state["article"].illustrations}:
+            candidates = {s: [c for c in found if c.image_id not in there] for s, found in candidates.items()}
         _send("retrieve", len(candidates), len(state["spots"]))
         return {"candidates": candidates}
 
@@ -91,12 +95,15 @@ def build_graph(context: Context, checkpointer: BaseCheckpointSaver | None = Non
     def arrange(state: ComposeState) -> Update:
         brief, selections = state["brief"], state.get("selections", [])
         prefer = frozenset(r.image_id for r in brief.references)
-        kept, why = best_set(state["article"], selections, brief.images, prefer=prefer)
+        there = state["article"].illustrations
+        images = brief.images if brief.images == "auto" else max(0, brief.images - len(there))
+        kept, why = best_set(state["article"], selections, images, prefer=prefer)
         article = illustrated(state["article"], selections, kept, why)
+        article = article.illustrated([*there, *article.illustrations]) if there else article
         if article.selections:
             fallbacks = (f"Spot {s.spot.id}: {s.fallback}" for s in selections if s.fallback)
             article = article.noted(*context.notes("selector"), *fallbacks)
-        article = article.noted(shortfall(selections, brief.images, kept))
+        article = article.noted(shortfall(selections, images, kept))
         _send("arrange", len(article.illustrations), len(article.illustrations))
         made_with = {**article.made_with, **context.provenance(brief)}
         return {"article": article.model_copy(update={"made_with": made_with})}

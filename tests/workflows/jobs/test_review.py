@@ -168,6 +168,21 @@ def test_a_wish_that_cannot_be_followed_is_told_and_costs_nothing(house: House) 
     assert second["action_request"] == first["action_request"]
 
 
+def test_an_image_that_a_person_places_in_the_draft_stays_where_it_is(house: House) -> None:
+    wanted = finished(house, house.submit(images=3)).illustrations[0]
+    job = house.submit(review=["draft"], images=3)
+    question = asked(house, job)
+    place = question["action_request"]["args"]["blocks"][-1]["id"]
+    edits = [{"do": "place_image", "after": place, "image_id": wanted.image_id, "library": "bees", "caption": "Mine"}]
+    house.ledger.answer(job.id, said(question, "edit", {"edits": edits}))
+    article = finished(house, job)
+    assert len(article.illustrations) == 3
+    assert len({i.image_id for i in article.illustrations}) == 3
+    assert len({i.after for i in article.illustrations}) == 3
+    (mine,) = [i for i in article.illustrations if i.caption == "Mine"]
+    assert (mine.image_id, mine.after) == (wanted.image_id, place)
+
+
 def test_spots_are_added_removed_and_said_otherwise(house: House) -> None:
     job = house.submit(review=["spots"], images=2)
     question = asked(house, job)

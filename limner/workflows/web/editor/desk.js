@@ -33,8 +33,8 @@ export class Desk {
 
   /** Fetch the article; what a reload left unsent is sent now. Raises Refused. */
   async load() {
-    this.take(await get(at(this.job, "revision")));
     const unsent = JSON.parse(sessionStorage.getItem(this.kept) || "[]");
+    this.take(await get(at(this.job, "revision")));
     if (unsent.length && !this.queue.length) {
       for (const { edits, version } of unsent) this.push({ path: "edits", edits, version, tried: true });
     }

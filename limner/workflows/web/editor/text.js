@@ -46,9 +46,9 @@ export function Typing({ block, desk, done, remember }) {
       done();
     }
   };
-  const noted = () => remember({ block: block.id, text: area.current.value, from: area.current.selectionStart, to: area.current.selectionEnd });
+  const noted = ({ currentTarget: box }) => remember({ block: block.id, text: box.value, from: box.selectionStart, to: box.selectionEnd });
   return html`<${Grown} area=${area} class=${`typing ${block.kind}`} dir="auto" spellcheck aria-label=${t("typing")} value=${text}
-    onInput=${(e) => { setText(e.target.value); noted(); }} onSelect=${noted} onKeyUp=${noted} onKeyDown=${keys} onBlur=${() => done()} />`;
+    onInput=${(e) => { setText(e.target.value); noted(e); }} onSelect=${noted} onKeyUp=${noted} onKeyDown=${keys} onBlur=${() => done()} />`;
 }
 
 /** New text, not yet in the article. */

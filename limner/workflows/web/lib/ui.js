@@ -88,7 +88,7 @@ export function Grown({ value, area, onInput, ...rest }) {
 /** What changed, word by word. words: as `compare` gives them, made here where they are not given. */
 export function Difference({ before = "", after = "", words }) {
   const steps = words || compare(before, after);
-  return html`<p class="difference" dir="auto">${steps.map(({ op, text }) =>
+  return html`<p class="difference" dir="auto">${steps.length === 2 && steps[0].op === "removed" ? html`<del>${steps[0].text}</del><br /><ins>${steps[1].text}</ins>` : steps.map(({ op, text }) =>
     op === "added" ? html`<ins>${text}</ins>` : op === "removed" ? html`<del>${text}</del>` : text)}</p>`;
 }
 

@@ -1,6 +1,7 @@
 /** Two texts word by word: what stayed, what was added, what was taken away. */
 
 const MOST = 3000; // words of a side; beyond it the two are shown whole
+const SHARED = 0.35; // of the letters; below it what is shared are stray words that make neither text readable
 
 /** @returns {string[]} words, spaces and marks, in the order of the text; joined they are the text. */
 export function tokens(text) {
@@ -18,7 +19,10 @@ export function compare(before, after) {
   const middle = left.length > MOST || right.length > MOST
     ? [["removed", left.join("")], ["added", right.join("")]]
     : between(left, right);
-  return joined([["same", a.slice(0, start).join("")], ...middle, ["same", end ? a.slice(-end).join("") : ""]]);
+  const steps = joined([["same", a.slice(0, start).join("")], ...middle, ["same", end ? a.slice(-end).join("") : ""]]);
+  const shared = steps.filter((one) => one.op === "same").reduce((sum, one) => sum + one.text.trim().length, 0);
+  if (shared >= SHARED * Math.max(before.length, after.length)) return steps;
+  return joined([["removed", before], ["added", after]]);
 }
 
 /** The longest common subsequence, as steps. */

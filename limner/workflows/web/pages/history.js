@@ -28,8 +28,7 @@ function Comparison({ found }) {
   return html`<ul class="changes">
     ${titled && html`<li class="changed"><p class="label">${t("kind-title")}</p><${Difference} words=${found.title} /></li>`}
     ${blocks.map((one) => html`<li key=${one.id} class=${one.change}><p class="label">${t(`change-${one.change}`)} <small>${t(`kind-${one.kind}`)}</small></p>
-      ${one.words?.length ? html`<${Difference} words=${one.words} />`
-        : one.change === "moved" ? html`<p class="difference" dir="auto">${(one.after || "").slice(0, 160)}</p>` : html`<${Difference} before=${one.before || ""} after=${one.after || ""} />`}</li>`)}
+      ${one.change === "moved" ? html`<p class="difference" dir="auto">${(one.after || "").slice(0, 160)}</p>` : html`<${Difference} before=${one.before || ""} after=${one.after || ""} />`}</li>`)}
     ${images.map((one) => html`<li key=${one.id} class=${one.change}><p class="label">${t(`change-${one.change}`)} <small>${t("kind-image")}</small></p>
       <div class="pair">${picture(one.before)}${one.before?.image_id !== one.after?.image_id && picture(one.after)}</div>
       <${Difference} before=${one.before?.caption || ""} after=${one.after?.caption || ""} /></li>`)}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from limner.workflows.jobs.ledger import Event, Job, Ledger
 
 STEPS = ("write", "spot", "retrieve", "select", "arrange")
@@ -11,7 +13,11 @@ _DOING = {
     "retrieve": "searching the library",
     "select": "choosing images",
     "arrange": "arranging",
+    "outline": "outlining",
+    "revise": "following an instruction",
 }
+_AFTER = {"review_draft": "spot", "review_spots": "retrieve", "review_images": "", "review_final": "", "revise": ""}
+"""What comes after the steps that are not of every job, "" for nothing that takes long."""
 
 
 def progress(job: Job, stuck: float) -> str:
@@ -26,12 +32,21 @@ def progress(job: Job, stuck: float) -> str:
         return line + silent
     if job.state == "parked" and job.not_before is not None:
         return f"goes on in {duration(max(0.0, job.not_before - job.now))}: {job.error}"
+    if job.state == "waiting":
+        return f"asks {_about(job.question)} since {duration(job.now - job.last_event)}: limner jobs answer {job.id}"
     if job.state == "queued":
         again = f", {job.attempt} attempts so far" if job.attempt else ""
         return f"waits since {duration(job.now - job.created)}{again}"
     if job.state == "done":
         return f"took {duration(job.elapsed)}, {job.spent:,} tokens"
     return job.error
+
+
+def _about(question: Any) -> str:
+    """What a waiting job asks, in a few words."""
+    value = question[0].get("value") if isinstance(question, list) and question else None
+    point = value.get("point") if isinstance(value, dict) else None
+    return f"for a review of the {point}" if isinstance(point, str) else "a person"
 
 
 def means(ledger: Ledger) -> dict[str, float]:
@@ -50,7 +65,10 @@ def remaining(job: Job, means: dict[str, float]) -> float | None:
     """Seconds a running job may still take, by what others took; None where nothing is known or it does not run."""
     if job.state != "running" or any(step not in means for step in STEPS):
         return None
-    at = STEPS.index(job.step) if job.step in STEPS else 0
+    step = _AFTER.get(job.step, job.step)
+    if not step and job.step:
+        return None
+    at = STEPS.index(step) if step in STEPS else 0
     spots = job.of if job.step in ("spot", "retrieve", "select") and job.of else 6
     left = 0.0
     for n, step in enumerate(STEPS):
@@ -84,7 +102,9 @@ def event_line(event: Event) -> str:
     from datetime import UTC, datetime
 
     at = datetime.fromtimestamp(event.at, UTC).strftime("%H:%M:%S")
-    said = {k: v for k, v in event.data.items() if k not in ("text", "done", "of")}
+    said = {k: v for k, v in event.data.items() if k not in ("text", "done", "of", "question")}
+    if "question" in event.data:
+        said["asks"] = _about(event.data["question"])
     of = f" {event.data['done']} of {event.data['of']}" if event.data.get("of") else ""
     more = " ".join(f"{k}={v}" for k, v in said.items())
     note = f" {event.data['text']}" if event.kind == "note" else ""

@@ -20,6 +20,7 @@ from limner.errors import BadInput, JobConflict, JobUnknown
 from limner.workflows import review
 from limner.workflows.jobs.checkpoints import checkpointer
 from limner.workflows.jobs.ledger import Job, Ledger
+from limner.workflows.jobs.progress import event_line, progress
 
 LOUD = [command("rewrite", block=2, text="louder")]
 
@@ -93,6 +94,17 @@ def test_a_waiting_job_holds_no_lease_and_nothing_rings_for_it(house: House) -> 
     swept = house.ledger.sweep(gone=lambda _worker: True)
     assert (swept.put_back, swept.due, swept.set_aside) == ([], [], [])
     assert house.ledger.unheard("interactive", 0, 10) == []
+
+
+def test_what_a_job_waits_for_is_said_in_a_line(house: House) -> None:
+    job = house.submit(review=["draft"])
+    asked(house, job)
+    line = progress(house.ledger.job(job.id), 300)
+    assert line.startswith("asks for a review of the draft since ")
+    assert line.endswith(f"limner jobs answer {job.id}")
+    [event] = [e for e in house.ledger.events(job.id) if e.kind == "waiting"]
+    assert "review of the draft" in event_line(event)
+    assert len(event_line(event)) < 100, "not the whole draft"
 
 
 def test_an_edited_outline_is_written_to(house: House) -> None:

@@ -6,15 +6,16 @@ images: each was kept, swapped for another, or taken out. What nobody has looked
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 from pydantic import BaseModel, ConfigDict, computed_field
 from sqlalchemy import select
 
 from limner.document import Article, Selection
+from limner.errors import JobUnknown
 from limner.workflows.jobs.ledger import Ledger
 from limner.workflows.jobs.schema import jobs
-from limner.workflows.jobs.versions import Version, Versions
+from limner.workflows.jobs.versions import Versions
 
 
 class Agreement(BaseModel):
@@ -123,18 +124,24 @@ def _looked_at(ledger: Ledger, owner: str | None) -> Iterator[tuple[str, str, Ar
     with ledger.database.read() as c:
         rows = c.execute(query.order_by(jobs.c.created.desc(), jobs.c.id.desc())).all()
     for row in rows:
-        line = versions.path(row.id, row.version) if row.version is not None else _unrevised(ledger, row.id)
-        if line and _touched(line):
-            yield row.id, row.title, line[0][1], line[-1][1]
+        try:
+            pair = _ends(ledger, versions, row.id, row.version)
+        except JobUnknown:  # deleted since
+            continue
+        if pair is not None:
+            yield row.id, row.title, *pair
 
 
-def _unrevised(ledger: Ledger, job: str) -> Sequence[tuple[Version, Article]]:
-    article = ledger.article(job)
-    if article is None:
-        return []
-    made = Version(number=1, parent=None, who="limner", by="model", what="", at=0)
-    return [(made, article)]
+def _ends(ledger: Ledger, versions: Versions, job: str, head: int | None) -> tuple[Article, Article] | None:
+    """The first article and the one now; None if nobody had a look at it."""
+    if head is None:
+        article = ledger.article(job)
+        return (article, article) if article is not None and _reviewed(article) else None
+    first = versions.one(job, 1)[1]
+    if versions.one(job, head)[0].parent is None and not _reviewed(first):
+        return None
+    return first, versions.one(job, head)[1]
 
 
-def _touched(line: Sequence[tuple[Version, Article]]) -> bool:
-    return len(line) > 1 or any(s.by == "person" for s in line[0][1].selections)
+def _reviewed(article: Article) -> bool:
+    return any(s.by == "person" for s in article.selections)

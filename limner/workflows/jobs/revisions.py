@@ -7,17 +7,16 @@ different since; or, where asked to merge, made all the same if nothing that it 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TypeVar
 
 from limner.document import Article
-from limner.errors import JobConflict, VersionConflict
+from limner.errors import JobConflict, JobUnknown, VersionConflict
 from limner.tools.edit import Edit, MergeBlocks, SetTitle
 from limner.tools.editing import ImageOf, edited, touched
 from limner.workflows.jobs.changes import Comparison, compare
 from limner.workflows.jobs.ledger import Ledger
 from limner.workflows.jobs.versions import By, Head, Moved, Version, Versions
 
-T = TypeVar("T")
+MOST_STEPS = 200  # that are looked through for who changed what; of more the first are told as one
 ATTEMPTS = 50  # to merge a change into an article that others change all the time
 
 
@@ -137,16 +136,18 @@ class Revisions:
 
     def _changed(self, job: str, version: int, head: int, comparison: Comparison) -> list[dict[str, str]]:
         """What is different, and who made it so last, on the way between two versions."""
-        here, there = self.versions.path(job, head), self.versions.path(job, version)
-        shared = {v.number for v, _ in here} & {v.number for v, _ in there}
-        steps = [s for s in here if s[0].number not in shared]
-        common = max(shared)
-        before = next(article for v, article in here if v.number == common)
+        here, there = self.versions.line(job, head), self.versions.line(job, version)
+        shared = {v.number for v in here} & {v.number for v in there}
+        steps = [v for v in here if v.number not in shared]
         credit: dict[str, Version] = {}
-        for step, article in steps:
+        if not shared:
+            raise JobUnknown(f"The job {job!r} was deleted just now.")
+        before = self.at(job, max(shared))[1]
+        for step in steps[-MOST_STEPS:]:
+            article = self.at(job, step.number)[1]
             credit |= dict.fromkeys(compare(before, article).different, step)
             before = article
-        unknown = here[-1][0]
+        unknown = here[-1]
         rows = []
         for one, kind in comparison.different.items():
             step = credit.get(one, unknown)

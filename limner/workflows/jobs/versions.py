@@ -134,17 +134,17 @@ class Versions:
             raise no_version(job, number)
         return _version(row), article
 
-    def path(self, job: str, number: int) -> list[tuple[Version, Article]]:
+    def line(self, job: str, number: int) -> list[Version]:
         """The versions from the first to this one, each made from the one before."""
-        query = select(*_ABOUT, versions.c.article).where(versions.c.job == job, versions.c.number <= number)
+        query = select(*_ABOUT).where(versions.c.job == job, versions.c.number <= number)
         with self.database.read() as c:
-            rows = {row.number: row for row in c.execute(query)}
-        line: list[tuple[Version, Article]] = []
+            known = {row.number: _version(row) for row in c.execute(query)}
+        found: list[Version] = []
         at: int | None = number
-        while at is not None and at in rows:
-            line.append((_version(rows[at]), _unpacked(rows[at].article)))
-            at = rows[at].parent
-        return line[::-1]
+        while at is not None and at in known:
+            found.append(known[at])
+            at = known[at].parent
+        return found[::-1]
 
     # -- changing
 

@@ -37,17 +37,17 @@ def story(place: Place, job: str) -> tuple[list[Any], str, Any]:
     return steps, place.ledger.text(job), (article.source, article.illustrations)
 
 
-def test_answered_in_peace(here: Place, nursery: Nursery) -> None:
+def test_answered_in_peace(place: Place, nursery: Nursery) -> None:
     """Each answer is one attempt; nothing is told or asked twice."""
-    job, mark = submitted(here)
-    assert nursery.work(job, here.given) == WORKED
+    job, mark = submitted(place)
+    assert nursery.work(job, place.given) == WORKED
     for _ in POINTS:
-        here.ledger.answer(job, {"type": "accept", "version": question(here, job)["version"]})
-        assert nursery.work(job, here.given) == WORKED
-    assert here.state(job) == "done"
-    assert here.ledger.job(job).attempt == 1 + len(POINTS)
-    assert max(Counter(s.key for s in here.book.of(mark)).values()) == 1
-    steps, _, _ = story(here, job)
+        place.ledger.answer(job, {"type": "accept", "version": question(place, job)["version"]})
+        assert nursery.work(job, place.given) == WORKED
+    assert place.state(job) == "done"
+    assert place.ledger.job(job).attempt == 1 + len(POINTS)
+    assert max(Counter(s.key for s in place.book.of(mark)).values()) == 1
+    steps, _, _ = story(place, job)
     assert len({str(s) for s in steps}) == len(steps)
 
 

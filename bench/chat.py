@@ -1,0 +1,200 @@
+"""What does each surface for chatbots add to the bare graph, and what does importing limner cost?
+
+    uv run bench/chat.py [--runs N]
+
+surfaces  The same article of two images through each surface, against a scripted model server that answers at once, so
+          that all the time is ours: seconds for an article over those of the bare graph in the same round, and events
+          that reach the caller a second. Jobs are worked on by a thread of the same process, which looks every 50 ms.
+import    `import limner` against `import langgraph.graph`, in processes of their own, bytecode warm.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from datetime import date
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "tests" / "chatbots")]
+
+from parts import served, working  # noqa: E402  # pyright: ignore[reportMissingImports]  # tests' helpers
+from pictures import make_folder  # noqa: E402  # pyright: ignore[reportMissingImports]
+from scripted import ScriptedServer, article_answers  # noqa: E402  # pyright: ignore[reportMissingImports]
+
+BRIEF = "How bees make honey"
+
+
+def main() -> None:
+    """Measure and print a table."""
+    options = argparse.ArgumentParser(description=__doc__)
+    options.add_argument("--runs", type=int, default=5)
+    runs = options.parse_args().runs
+    load = os.getloadavg()[0]
+    print(
+        f"{date.today()}; {platform.machine()}, {os.cpu_count()} cores, load {load:.1f} before; fastest of {runs} runs"
+    )
+    print(", ".join(f"{name} {version(name)}" for name in ("langgraph", "langchain-core", "mcp", "openai", "fastapi")))
+    print("\n| surface | seconds for an article | over the bare graph | events a second |\n|---|---|---|---|")
+    with tempfile.TemporaryDirectory() as home, ScriptedServer(article_answers(sees=True)) as model:
+        os.environ.update(LIMNER_HOME=home, LIMNER_MODEL_URL=model.url)
+        for name, bare, took, events in measured(surfaces(Path(home), model.url), runs):
+            print(f"| {name} | {took:.3f} | {took - bare:+.3f} | {events / took:.0f} |")
+    print("\n| import | seconds | over langgraph |\n|---|---|---|")
+    base = imported("langgraph.graph")
+    for module, took in (
+        ("langgraph.graph", base),
+        *((m, imported(m)) for m in ("limner", "limner; limner.build_graph")),
+    ):
+        print(f"| {module} | {took:.3f} | {took / base:.2f} x |")
+
+
+def measured(surfaces: Iterator[tuple[str, Callable[[], int]]], runs: int) -> Iterator[tuple[str, float, float, float]]:
+    """(surface, seconds of the bare graph beside it, seconds, events of a run)."""
+    _, bare = next(surfaces)
+    timed(bare)  # opens the library, probes the model
+    yield "bare graph", *row(bare, bare, runs)
+    for name, run in surfaces:
+        timed(run)
+        yield name, *row(bare, run, runs)
+
+
+def row(bare: Callable[[], int], run: Callable[[], int], runs: int) -> tuple[float, float, float]:
+    """Both in turn, so that they meet the same machine; of each the fastest, which other programs slowed least."""
+    pairs = [(timed(bare), timed(run)) for _ in range(runs)]
+    return (
+        min(b[0] for b, _ in pairs),
+        min(r[0] for _, r in pairs),
+        statistics.median(r[1] for _, r in pairs),
+    )
+
+
+def timed(run: Callable[[], int]) -> tuple[float, int]:
+    """(seconds, events)."""
+    begun = time.perf_counter()
+    events = run()
+    return time.perf_counter() - begun, events
+
+
+def surfaces(home: Path, url: str) -> Iterator[tuple[str, Callable[[], int]]]:
+    """Each surface as a function that makes an article and counts the events that reached it."""
+    from langchain_openai import ChatOpenAI
+    from langgraph.checkpoint.memory import InMemorySaver
+    from langgraph.graph import END, START, StateGraph
+    from pydantic import SecretStr
+    from typing_extensions import TypedDict
+
+    import limner
+    from limner.tools.encoders import default_encoders
+    from limner.tools.library import index
+    from limner.workflows.run import models_for
+
+    index(home, "bees", [make_folder(home / "photos")], default_encoders())
+    model = ChatOpenAI(base_url=url, model="scripted-7b", api_key=SecretStr("none"))
+    context = limner.build_context(library="bees", models=models_for(model, None))
+    compose = limner.build_graph(context=context)
+    start: Any = {"brief": limner.Brief(text=BRIEF, images=2)}
+    yield "bare graph", lambda: sum(1 for _ in compose.stream(start, stream_mode="custom"))
+
+    class Mine(TypedDict):
+        title: str
+
+    def node(state: Mine) -> Mine:
+        return {"title": compose.invoke(start)["article"].title}
+
+    parent = StateGraph(Mine)
+    parent.add_node("node", node)
+    parent.add_edge(START, "node")
+    parent.add_edge("node", END)
+    graph = parent.compile(checkpointer=InMemorySaver())
+    threads = iter(range(10**9))
+
+    def config() -> Any:
+        return {"configurable": {"thread_id": str(next(threads))}}
+
+    yield (
+        "within a parent graph",
+        lambda: sum(1 for _ in graph.stream({"title": ""}, config(), stream_mode="custom", subgraphs=True)),
+    )
+    tool = limner.toolbox(context=context, only=("compose_article",))[0]
+    yield "LangChain tool", lambda: len([tool.invoke({"brief": BRIEF, "images": 2})])
+    chat = limner.build_chat_graph(context=context, checkpointer=InMemorySaver())
+    said: Any = {"messages": [("user", BRIEF)]}
+    yield (
+        "chat graph",
+        lambda: sum(1 for _ in chat.stream(said, config(), stream_mode="custom", subgraphs=True)),
+    )
+    yield "MCP, in memory", by_mcp(context)
+    with by_completions() as run:
+        yield "chat completions, through a job", run
+
+
+def by_mcp(context: Any) -> Callable[[], int]:
+    """compose_article over an MCP session of its own; its progress notifications are counted."""
+    import anyio
+    import mcp
+
+    from limner.workflows.mcp import build_server
+    from limner.workflows.toolbox.craft import Shop
+
+    server = build_server(Shop(context))
+
+    async def ask() -> int:
+        heard = []
+
+        async def hear(progress: float, total: float | None, message: str | None) -> None:
+            heard.append(message)
+
+        async with mcp.Client(server) as client:
+            done = await client.call_tool("compose_article", {"brief": BRIEF, "images": 2}, progress_callback=hear)
+            assert not done.is_error, done
+        return len(heard)
+
+    return lambda: anyio.run(ask)
+
+
+@contextmanager
+def by_completions() -> Iterator[Callable[[], int]]:
+    """The openai SDK over HTTP, with a worker in a thread; chunks are counted."""
+    import openai
+
+    from limner.workflows.api.app import create_app
+    from limner.workflows.jobs.service import Jobs
+
+    with closing(Jobs()) as jobs, working(jobs), served(create_app(jobs.settings, jobs)) as url:
+        client = openai.OpenAI(base_url=f"{url}/v1", api_key="none")
+        rounds = iter(range(10**9))
+
+        def run() -> int:
+            said: Any = [{"role": "user", "content": f"{BRIEF}, {next(rounds)}"}]
+            stream: Any = client.chat.completions.create(
+                model="limner/bees", messages=said, stream=True, extra_body={"limner": {"images": 2}}
+            )
+            return sum(1 for _ in stream)
+
+        yield run
+        client.close()
+
+
+def imported(module: str, times: int = 5) -> float:
+    """Seconds from the start of Python to its end, the fastest."""
+    took = []
+    for _ in range(times + 1):
+        begun = time.perf_counter()
+        subprocess.run([sys.executable, "-c", f"import {module}"], check=True)
+        took.append(time.perf_counter() - begun)
+    return min(took)
+
+
+if __name__ == "__main__":
+    main()

@@ -103,8 +103,12 @@ class Context:
 
     def record(self, library: str, image_id: str) -> Record:
         """What one of the libraries knows of an image. Raises LibraryError for one that is not there."""
-        held = next((one for one in self.libraries if one.name == library and one.has(image_id)), None)
-        return (held or self._holder(image_id)).record(image_id)
+        for one in self.libraries:
+            if one.name == library and one.has(image_id):
+                return one.record(image_id)
+        raise LibraryError(
+            f"The library {library[:64]!r} has no image {image_id[:64]!r} here. Take one that was found."
+        )
 
     def spot(self, article: Article, brief: Brief, wish: str = "") -> list[Spot]:
         """The spotter: by the model, or from the text where the model is too small to judge.

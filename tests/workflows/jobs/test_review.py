@@ -425,6 +425,15 @@ def test_what_is_no_answer_is_refused_in_one_line_and_the_job_still_waits(house:
     house.ledger.answer(job.id, said(question, "accept"))
 
 
+def test_an_image_that_no_library_of_the_job_has_is_not_placed(house: House) -> None:
+    job = house.submit(review=["draft"])
+    question = asked(house, job)
+    block = question["action_request"]["args"]["blocks"][1]["id"]
+    edits = [{"do": "place_image", "after": block, "image_id": "0" * 64, "library": "private"}]
+    house.ledger.answer(job.id, said(question, "edit", {"edits": edits}))
+    assert "library 'private' has no image" in asked(house, job)["description"]
+
+
 def test_an_edit_that_cannot_be_made_is_asked_about_again_with_the_reason(house: House) -> None:
     job = house.submit(review=["draft"])
     question = asked(house, job)

@@ -13,7 +13,6 @@ from revising import revising_answers
 from scripted import Answer, ScriptedServer
 from studio import ARGUMENTS, CHROMIUM, Studio, Up
 
-
 expect.set_options(timeout=30_000)  # machines that run tests are busy at times
 
 

@@ -34,7 +34,7 @@ class Up:
     """A running `limner up`."""
 
     def __init__(self, home: Path, server: ScriptedServer, log: Path, **settings: str) -> None:
-        self.log = log
+        self.log, self.home = log, home
         kept = {k: v for k, v in os.environ.items() if not k.startswith(("LIMNER_", "REDIS_", "DATABASE_"))}
         given = {"HOME": str(home), "MODEL_URL": server.url, "MODEL": "scripted-7b", "WORKERS": "2", "SWEEP": "0.5"}
         given |= {"LEASE": "5", "LOG": "text", **settings}

@@ -1,4 +1,4 @@
-"""Every edit once, by hand in the browser; each is seen at once, is what the server has, and is undone to the letter."""
+"""Every edit once, by hand: seen at once, the same on the server, and undone to the letter."""
 
 from __future__ import annotations
 

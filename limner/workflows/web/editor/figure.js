@@ -70,8 +70,7 @@ export function Candidates({ desk, first, choose, chosen, like, box, offered, of
     ${!found ? html`<${Busy} />` : found.length === 0 ? !problem && asked && html`<p class="quietly">${t("found-none")}</p>` : html`
       <ol class="candidates">${found.map((one, n) => html`
         <li key=${`${one.library}/${one.image_id}`} class=${one.image_id === chosen ? "chosen" : one.chosen ? "used" : ""}>
-          <button type="button" disabled=${off || used(one, chosen)} aria-pressed=${one.image_id === chosen} title=${one.why || one.caption} onClick=${() => choose(one)}
-            aria-label=${t("candidate", { n: n + 1, caption: one.caption, score: score(one) })}>
+          <button type="button" disabled=${off || used(one, chosen)} aria-pressed=${one.image_id === chosen} title=${one.why || one.caption} onClick=${() => choose(one)}>
             <span class="frame"><${Picture} src=${one.thumbnail} alt="" /></span>
             <span class="score">${used(one, chosen) ? t("used") : score(one)}</span>
             <span class="caption" dir="auto">${one.caption}</span>

@@ -226,7 +226,6 @@ credit = Credit
 licence = Licence
 size = Size
 candidates = Instead of this one
-candidate = Candidate { $n }: { $caption }, score { $score }
 search-caption = Search by a caption
 like = Like this
 like-but = Like this, but …

@@ -215,7 +215,6 @@ credit = 来源
 licence = 许可
 size = 尺寸
 candidates = 换成其他图片
-candidate = 候选 { $n }：{ $caption }，得分 { $score }
 search-caption = 按图注搜索
 like = 类似这张
 like-but = 类似这张，但是……

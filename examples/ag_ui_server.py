@@ -1,6 +1,6 @@
 """limner's conversation for AG-UI front ends such as CopilotKit: `pip install ag-ui-langgraph uvicorn`, then run this.
 
-    LIMNER_MODEL_URL=http://localhost:8000/v1 python examples/ag_ui_server.py
+LIMNER_MODEL_URL=http://localhost:8000/v1 python examples/ag_ui_server.py
 """
 
 from __future__ import annotations

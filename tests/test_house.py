@@ -45,8 +45,9 @@ def test_rooms_import_only_what_they_may(file: Path) -> None:
 
 
 def test_only_settings_reads_the_environment() -> None:
+    """The model server, a program of its own that imports nothing of limner's, tells vLLM things by its environment."""
     readers = [f for f in FILES if "os.environ" in f.read_text(encoding="utf-8") or "getenv" in f.read_text("utf-8")]
-    assert [f.name for f in readers if f.name != "settings.py"] == []
+    assert [f.name for f in readers if f.name != "settings.py" and "model_server" not in f.parts] == []
 
 
 @pytest.mark.parametrize("module", ["limner", "limner.workflows.cli"])

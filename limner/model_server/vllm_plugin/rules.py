@@ -111,9 +111,9 @@ class Matching:
         self._consumed = 0
 
     def rule(self, prompt: list[int], generated: list[int], logits: Tensor) -> Tensor:
-        """Minus infinity for what would leave the grammar; from where it has outgrown llguidance's limits, all but ends.
+        """Minus infinity for what would leave the grammar.
 
-        An error here would end the engine with everybody's answers in it.
+        Where that outgrows llguidance's limits, all but the end is: an error here would end everybody's answers.
         """
         for token in generated[self._consumed :]:
             self._matcher.consume_token(token)

@@ -156,7 +156,7 @@ def test_history_compared_gone_back_to_and_branched(studio: Studio) -> None:
     page.locator(".versions li").nth(1).get_by_role("button").first.click()
     expect(page.locator(".changes ins").first).to_contain_text("The second version")
     studio.shot("14-history")
-    page.get_by_role("button", name="Go to version 1").click()
+    page.get_by_role("button", name="Go back to version 1").click()
     expect(studio.block(one)).to_contain_text(one["text"].split("\n")[0])
     type_over(studio, one, "Another branch.")
     studio.saved()

@@ -273,7 +273,7 @@ compare-from = From version
 compare-to = To version
 back-to-article = Back to the article
 go-back = Go back
-go-to = Go to version { $n }
+go-to = Go back to version { $n }
 head = Now
 by-model = Model
 

@@ -259,7 +259,7 @@ compare-from = 从版本
 compare-to = 到版本
 back-to-article = 回到文章
 go-back = 回到此版
-go-to = 回到版本 { $n }
+go-to = 回到此版（版本 { $n }）
 head = 当前
 by-model = 模型
 

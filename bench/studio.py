@@ -35,7 +35,8 @@ CLICKED = """([button, watched, before]) => new Promise((resolve) => {
   eyes.observe(document.body, { subtree: true, childList: true, attributes: true, characterData: true });
   document.querySelector(button).click();
 })"""
-TRIP = """async () => { const t = performance.now(); await (await fetch("/static/icon.svg", {cache: "no-store"})).text();
+TRIP = """async () => { const t = performance.now();
+  await (await fetch("/static/icon.svg", {cache: "no-store"})).text();
   return performance.now() - t; }"""
 
 

@@ -76,7 +76,7 @@ def test_nothing_that_is_shown_runs(browser: Browser, up: Up, said: Model, hosti
         assert page.evaluate("window.ran") is None, name
         bad = page.evaluate(
             "[...document.querySelectorAll('#studio *')].flatMap((e) => [...e.attributes]"
-            ".filter((a) => /^on/i.test(a.name) || /^\\s*(javascript|data:text)/i.test(a.value) && ['href', 'src', 'action'].includes(a.name))"
+            ".filter((a) => /^on/i.test(a.name) || /^\\s*(javascript|data:text)/i.test(a.value) && ['href', 'src', 'action'].includes(a.name))"  # noqa: E501
             ".map((a) => e.tagName + ' ' + a.name)).concat([...document.querySelectorAll('#studio :is(script, iframe, "
             "form[action], style, math, object, embed, base, link)')].map((e) => e.tagName))"
         )

@@ -71,7 +71,7 @@ def test_every_page_is_for_everybody(
         problems.extend(f"{name}: {line}" for line in found(page))
         if page.evaluate("document.documentElement.scrollWidth > innerWidth"):
             wide = "[...document.querySelectorAll('body *')]"
-            wide += ".filter((e) => e.getBoundingClientRect().right > innerWidth + 1).slice(-3).map((e) => e.tagName + '.' + e.className).join(' ')"
+            wide += ".filter((e) => e.getBoundingClientRect().right > innerWidth + 1).slice(-3).map((e) => e.tagName + '.' + e.className).join(' ')"  # noqa: E501
             problems.append(f"{name}: wider than the window: {page.evaluate(wide)}")
 
     studio.open("")

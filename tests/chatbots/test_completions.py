@@ -196,8 +196,8 @@ def test_a_picture_that_is_none_is_refused(place: Place, url: str, says: str) ->
 
 def test_more_pictures_than_a_message_may_have_are_refused() -> None:
     part = ImagePart(type="image_url", image_url=ImageUrl(url="data:image/png;base64,aGVsbG8="))
-    message = Message(role="user", content=[TextPart(type="text", text="Honey"), *[part] * 21])
-    with pytest.raises(limner.LimnerError, match="21 pictures, more than 20"):
+    message = Message(role="user", content=[TextPart(type="text", text="Honey"), *[part] * 11])
+    with pytest.raises(limner.LimnerError, match="11 pictures, more than 10"):
         meant([message])
 
 

@@ -40,7 +40,6 @@ from limner.workflows.jobs.ledger import Job
 from limner.workflows.jobs.owners import Owner
 from limner.workflows.jobs.request import JobRequest
 from limner.workflows.jobs.uploads import keep
-from limner.workflows.run import STARTER
 
 MODEL = "limner"
 AGAIN = 20  # times that one conversation may be composed anew before it is a fresh request each time
@@ -188,7 +187,8 @@ class Talk:
             images=wishes.images,
             language=wishes.language,
             max_tokens=wishes.max_tokens,
-            library=self._libraries(),
+            library=[self.library] if self.library else [],
+            references=self._keep_images(),
         )
         for n in range(AGAIN):
             key = f"chat-{self.asked.key}-{self.library}-{n}"[:150]
@@ -273,17 +273,13 @@ class Talk:
         )
         return proposal.says
 
-    def _libraries(self) -> list[str]:
-        """What a new article takes its images from; pictures that came with the message are among them."""
-        if not self._keep_images():
-            return [self.library] if self.library else []
-        return [self.library or STARTER, self.asker.own_library]
-
-    def _keep_images(self) -> bool:
-        """Pictures that came with the message, in the asker's own library; whether there were any."""
-        for n, url in enumerate(self.asked.images, 1):
-            keep(self.has.shelf.context, self.asker, picture(url, n), "", self.asked.text[:200])
-        return bool(self.asked.images)
+    def _keep_images(self) -> list[str]:
+        """Pictures that came with the message, kept in the asker's own library; their ids, each once."""
+        kept = [
+            keep(self.has.shelf.context, self.asker, picture(url, n), "", self.asked.text[:200])[1].id
+            for n, url in enumerate(self.asked.images, 1)
+        ]
+        return list(dict.fromkeys(kept))
 
     def _page(self, says: str) -> str:
         """The article as Markdown that a chat client shows, with the mark that the next request is known by."""

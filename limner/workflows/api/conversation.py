@@ -24,7 +24,7 @@ _MARKED = re.compile(r"<!-- limner:job=([\w-]{1,80}) -->")
 _CHORE = re.compile(r"\A\s*### Task:")  # how Open WebUI begins what it asks beside the conversation
 LOOKED_BACK = 40  # answers of limner's in which the mark is looked for
 MAX_MESSAGES = 50_000
-MAX_IMAGES = 20  # pictures in one message
+MAX_IMAGES = 10  # pictures in one message: as many as a brief may refer to
 
 
 class TextPart(BaseModel):

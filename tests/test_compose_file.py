@@ -79,7 +79,7 @@ def test_stores_have_no_way_out() -> None:
 
 def test_what_is_optional_is_in_a_profile() -> None:
     profiles = {name: s["profiles"] for name, s in SERVICES.items() if "profiles" in s}
-    assert profiles == {"model": ["gpu"], "flower": ["ops"]}
+    assert profiles == {"model": ["gpu"], "model-server": ["gpu"], "flower": ["ops"]}
 
 
 def test_what_runs_limner_may_do_little() -> None:

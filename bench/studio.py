@@ -11,15 +11,18 @@ from __future__ import annotations
 import statistics
 import sys
 import tempfile
+from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).parents[1]
 sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "tests" / "studio")]
 
 from PIL import Image  # noqa: E402
 from playwright.sync_api import Page, sync_playwright  # noqa: E402
-from scripted import ScriptedServer, article_answers  # noqa: E402
-from studio import ARGUMENTS, CHROMIUM, Studio, Up  # noqa: E402
+from scripted import ScriptedServer, article_answers  # noqa: E402  # pyright: ignore[reportMissingImports]
+
+tests: Any = import_module("studio")  # the tests', which goes by this file's name, too
 
 TIMES = 15
 CLICKED = """([button, watched, before]) => new Promise((resolve) => {
@@ -61,9 +64,9 @@ def main() -> None:
         index(home, "bees", [photos], default_encoders())
         answers = article_answers(article=text, sees=True)
         with ScriptedServer(answers) as server, sync_playwright() as playwright:
-            up = Up(home, server, Path(folder) / "log")
-            page = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS).new_page()
-            studio = Studio(page, up, up.article(images=20)).edit()
+            up = tests.Up(home, server, Path(folder) / "log")
+            page = playwright.chromium.launch(executable_path=tests.CHROMIUM, args=tests.ARGUMENTS).new_page()
+            studio = tests.Studio(page, up, up.article(images=20)).edit()
             print(f"{len(studio.blocks())} blocks, {len(studio.images())} of them images")
             trips = [page.evaluate(TRIP) for _ in range(TIMES)]
             rows: dict[str, list[tuple[float, float]]] = {"swap an image": [], "delete a block": []}

@@ -6,9 +6,9 @@ the images before it: a column of its last layer's attention. Two remedies, sect
 candidate for the next token is scored down by how strong such a column is behind it. And where the columns of the
 latest tokens lie at the same place again and again, the search goes back to that place and takes another token.
 
-Written after the paper's description and not compared with the authors' code. Chosen here: how many of the latest tokens
-are looked at (`recent`), that attention is not normalised again after the maximum over heads, the bound of a penalty, and
-that a group of candidates keeps its probability.
+Written after the paper's description and not compared with the authors' code. Chosen here: how many of the latest
+tokens are looked at (`recent`), that attention is not normalised again after the maximum over heads, the bound of a
+penalty, and that a group of candidates keeps its probability.
 """
 
 from __future__ import annotations

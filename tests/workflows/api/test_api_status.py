@@ -94,15 +94,16 @@ def test_the_page_is_served_whole_and_has_nothing_inline(client: TestClient) -> 
     page = client.get("/")
     assert page.headers["content-type"].startswith("text/html")
     parts = re.findall(r'(?:src|href)="([^"]+)"', page.text)
-    assert len(parts) == 3
+    assert "/static/app.js" in parts
     for part in parts:
         assert client.get(part).status_code == 200, part
     assert not re.search(r"<style|\sstyle=|\son\w+=|<script(?![^>]*\ssrc=)|https?://", page.text)
-    script = client.get("/static/app.js").text
-    assert not re.search(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\b|new Function", script)
-    assert sum(len(f.read_text("utf-8").splitlines()) for f in WEB.iterdir()) < 250
-    ids = set(re.findall(r'\sid="([^"]+)"', page.text))
-    assert set(re.findall(r'\$\("([^"]+)"\)', script)) <= ids
+    own = [f for f in WEB.rglob("*.js") if "vendor" not in f.parts]
+    assert len(own) > 10
+    for script in own:
+        assert not re.search(
+            r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\b|new Function", script.read_text("utf-8")
+        ), script.name
 
 
 def test_nothing_but_the_page_is_static(client: TestClient) -> None:

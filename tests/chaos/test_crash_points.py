@@ -63,8 +63,15 @@ def test_killed_at(point: str, place: Place, nursery: Nursery, passed: Counter[s
     if point.startswith("lease"):  # so that there are beats before the job is done
         place.book.delay, settings = 0.4, place.with_lease(1)
     job, mark = place.submit()
-
-    assert nursery.work(job.id, settings, crash=nth(point, passed)) == -signal.SIGKILL, "it was not killed there"
+    killed = nursery.work(job.id, settings, crash=nth(point, passed))
+    if killed == WORKED and point.startswith("event") and point.endswith("last"):
+        # How often text is passed on while it is written depends on the clock: a quicker job has fewer events.
+        fewer, _, times = nth(point, passed).rpartition(":")
+        for n in range(int(times) - 1, int(times) // 2, -1):
+            job, mark = place.submit()
+            if (killed := nursery.work(job.id, settings, crash=f"{fewer}:{n}")) != WORKED:
+                break
+    assert killed == -signal.SIGKILL, "it was not killed there"
     place.book.delay = 0.0
     at_kill = len(place.book.of(mark))
     place.sweep()

@@ -118,11 +118,20 @@ def _serve(service: Any, listener: socket.socket) -> None:
 
     from limner.model_server.app import build_app
 
-    config = uvicorn.Config(build_app(service), log_level="warning", timeout_graceful_shutdown=10)
     host, port = listener.getsockname()[:2]
     address = f"[{host}]" if ":" in host else host
-    typer.echo(f"{service.model_id} on http://{address}:{port} ({service.engine.name}, {service.engine.device})")
-    uvicorn.Server(config).run(sockets=[listener])
+
+    told = f"{service.model_id} on http://{address}:{port} ({service.engine.name}, {service.engine.device})"
+
+    class Server(uvicorn.Server):
+        """Says where it is once it can be reached there, not before."""
+
+        async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+            await super().startup(sockets)
+            typer.echo(told)
+
+    config = uvicorn.Config(build_app(service), log_level="warning", timeout_graceful_shutdown=10)
+    Server(config).run(sockets=[listener])
 
 
 def _listening(host: str, port: int) -> socket.socket:

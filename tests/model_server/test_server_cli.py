@@ -35,13 +35,16 @@ def test_serve_answers_until_it_is_told_to_stop(chatting: Path) -> None:
     command = [*COMMAND, "serve", str(chatting), "--port", "0", "--name", "bee", "--max-total-tokens", "64"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as server:
         assert server.stdout is not None
-        line = server.stdout.readline()
-        assert line.startswith("bee on http://127.0.0.1:"), server.communicate()
-        url = line.split()[2]
-        info = httpx.get(f"{url}/info", timeout=60).json()
-        assert (info["model_id"], info["max_total_tokens"], info["engine"]) == ("bee", 64, "transformers")
-        server.send_signal(signal.SIGTERM)
-        _, said = server.communicate(timeout=60)
+        try:
+            line = server.stdout.readline()
+            assert line.startswith("bee on http://127.0.0.1:"), server.communicate()
+            url = line.split()[2]
+            info = httpx.get(f"{url}/info", timeout=60).json()
+            assert (info["model_id"], info["max_total_tokens"], info["engine"]) == ("bee", 64, "transformers")
+            server.send_signal(signal.SIGTERM)
+            _, said = server.communicate(timeout=60)
+        finally:
+            server.kill()  # else the end of the block waits for it, whatever failed
     assert server.returncode in (0, -signal.SIGTERM, 128 + signal.SIGTERM)
     assert "Traceback" not in said
 

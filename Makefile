@@ -30,7 +30,7 @@ torch: ## the tests that need torch: CLIP and the model server (installs it into
 chaos: ## 200 articles, everything killed in turn, and a checker (some minutes; needs postgresql)
 	uv run bench/chaos.py
 
-up: ## API, status page, broker and worker on this machine
+up: ## API, studio, broker and worker on this machine
 	uv run limner up
 
 .PHONY: help test fast lint fix hooks bench torch chaos up

@@ -42,7 +42,7 @@ def register(app: typer.Typer) -> None:
 
 
 def up(host: Host = None, port: Port = None) -> None:
-    """Run everything on this machine: API, status page, broker and a worker. Ctrl-C stops it."""
+    """Run everything on this machine: API, studio, broker and a worker. Ctrl-C stops it."""
     _service(_settings(host=host, port=port), "up")
 
 

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+import uvicorn
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
@@ -29,6 +30,7 @@ from limner.model_server.service import VERSION, Service
 
 MAX_BODY = 3 * MAX_BYTES  # bytes of a request: a few pictures, in base64
 MAX_BODIES = 16 * MAX_BODY  # of all requests in the house
+KEEP_ALIVE = 75  # seconds a connection may idle: far beyond the 5 s for which httpx, and so openai, goes on using one
 
 
 def build_app(service: Service) -> FastAPI:
@@ -50,6 +52,14 @@ def build_app(service: Service) -> FastAPI:
     _model_routes(app, service)
     _other_routes(app, service)
     return app
+
+
+def server_config(service: Service) -> uvicorn.Config:
+    """How uvicorn serves it. The client is to end an idle connection first: where both ends stop after the same time
+    (uvicorn's own is 5 s), a request can meet a connection that is just being closed, and fails."""
+    return uvicorn.Config(
+        build_app(service), log_level="warning", timeout_keep_alive=KEEP_ALIVE, timeout_graceful_shutdown=10
+    )
 
 
 def _model_routes(app: FastAPI, service: Service) -> None:

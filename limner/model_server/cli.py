@@ -116,7 +116,7 @@ def _serve(service: Any, listener: socket.socket) -> None:
     """Answer requests until SIGINT or SIGTERM; answers at work have ten seconds then."""
     import uvicorn
 
-    from limner.model_server.app import build_app
+    from limner.model_server.app import server_config
 
     host, port = listener.getsockname()[:2]
     address = f"[{host}]" if ":" in host else host
@@ -130,8 +130,7 @@ def _serve(service: Any, listener: socket.socket) -> None:
             await super().startup(sockets)
             typer.echo(told)
 
-    config = uvicorn.Config(build_app(service), log_level="warning", timeout_graceful_shutdown=10)
-    Server(config).run(sockets=[listener])
+    Server(server_config(service)).run(sockets=[listener])
 
 
 def _listening(host: str, port: int) -> socket.socket:

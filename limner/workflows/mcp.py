@@ -326,6 +326,7 @@ def serve_http(
     try:
         import uvicorn
 
+        from limner.workflows.api.serve import GRACE, KEEP_ALIVE
         from limner.workflows.jobs.service import Jobs
         from limner.workflows.jobs.up import _listening
     except ModuleNotFoundError as e:
@@ -336,7 +337,12 @@ def serve_http(
         listening = parts.enter_context(_listening(settings, jobs))
         app = http_app(_shop(settings, library, jobs if leave_to_workers else None), jobs.owners, settings.hosts)
         config = uvicorn.Config(
-            app, log_config=None, access_log=False, server_header=False, timeout_graceful_shutdown=5
+            app,
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            timeout_keep_alive=KEEP_ALIVE,
+            timeout_graceful_shutdown=GRACE,
         )
         host, port = listening.getsockname()[:2]
         say(f"limner speaks MCP at http://{host}:{port}/mcp   (Ctrl-C stops it)")

@@ -14,7 +14,7 @@ from typing import Any
 import uvicorn
 from PIL import Image
 
-from limner.model_server.app import build_app
+from limner.model_server.app import server_config
 from limner.model_server.engine import Finished, Token
 from limner.model_server.prompts import Prompt, Prompts
 from limner.model_server.sampling import Sampling
@@ -68,7 +68,7 @@ def build(folder: Path, max_concurrent: int = 128, **limits: Any) -> tuple[Servi
 def serving(service: Service) -> Iterator[str]:
     """Its address while it is served."""
     listener = socket.create_server(("127.0.0.1", 0), backlog=2048)
-    server = uvicorn.Server(uvicorn.Config(build_app(service), log_level="warning", timeout_graceful_shutdown=5))
+    server = uvicorn.Server(server_config(service))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
     thread.start()
     try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -13,8 +14,10 @@ torch = pytest.importorskip("torch", reason="the model server has an environment
 pytest.importorskip("transformers", reason="the model server has an environment of its own")
 
 from PIL import Image  # noqa: E402
-from serving import data_url, picture  # noqa: E402
+from serving import build, data_url, picture  # noqa: E402
 from transformers import AutoModelForImageTextToText, AutoProcessor  # noqa: E402
+
+from limner.model_server.app import server_config  # noqa: E402
 
 pytestmark = pytest.mark.torch
 
@@ -249,3 +252,9 @@ def test_info_models_health_and_metrics(served: str) -> None:
     asked(served, "/generate", inputs="A", parameters={"max_new_tokens": 5})
     after = [figure(n) for n in ("tgi_request_count", "tgi_request_success", "tgi_request_generated_tokens_sum")]
     assert [b - a for a, b in zip(before, after, strict=True)] == [1, 1, 5]
+
+
+def test_clients_end_idle_connections_first(chatting: Path) -> None:
+    """Else a request can meet a connection that the server is closing."""
+    service, _ = build(chatting)
+    assert server_config(service).timeout_keep_alive > (httpx.Limits().keepalive_expiry or 0)

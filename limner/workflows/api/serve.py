@@ -10,6 +10,7 @@ import uvicorn
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
+KEEP_ALIVE = 75  # seconds a connection may idle: uvicorn's own 5 are httpx's too, and a request can meet its closing
 GRACE = 5  # seconds for requests that are being answered when it is told to stop; a reader may take none of its answer
 
 
@@ -23,7 +24,8 @@ class Server(uvicorn.Server):
     def __init__(self, app: FastAPI, **options: object) -> None:
         """options: as of `uvicorn.Config`."""
         quiet: dict[str, object] = {"log_config": None, "access_log": False, "server_header": False, "lifespan": "on"}
-        super().__init__(uvicorn.Config(app, **{**quiet, "timeout_graceful_shutdown": GRACE, **options}))  # type: ignore[arg-type]
+        times: dict[str, object] = {"timeout_keep_alive": KEEP_ALIVE, "timeout_graceful_shutdown": GRACE}
+        super().__init__(uvicorn.Config(app, **{**quiet, **times, **options}))  # type: ignore[arg-type]
         self._hub = app.state.parts.hub
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+import httpx
 import pytest
 from fastapi.testclient import TestClient
 from lives import bearer, finish, say, submit, take
@@ -12,6 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from limner.agents.ask import Usage
 from limner.settings import Settings
 from limner.workflows.api.app import WEB, create_app
+from limner.workflows.api.serve import Server
 from limner.workflows.jobs.ledger import BUCKETS, News
 from limner.workflows.jobs.service import Jobs
 
@@ -124,3 +126,8 @@ def test_every_text_from_outside_comes_back_as_it_was(client: TestClient, jobs: 
     say(jobs, take(jobs, job), 1)
     assert title.strip() in client.get(f"/v1/jobs/{job}").json()["request"]["brief"]
     assert client.get("/v1/jobs").headers["content-type"] == "application/json"
+
+
+def test_clients_end_idle_connections_first(client: TestClient) -> None:
+    """Else a request can meet a connection that the server is closing."""
+    assert Server(client.app).config.timeout_keep_alive > (httpx.Limits().keepalive_expiry or 0)  # type: ignore[arg-type]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+import os
 import re
 import threading
 import unicodedata
@@ -104,6 +105,8 @@ class MiniLM:
 
     @cached_property
     def _parts(self) -> tuple[Any, Any]:
+        # From 1.31 on its import gives this machine an id, kept in the home folder, and reports to its maker.
+        os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
         import onnxruntime
         from tokenizers import Tokenizer
 

@@ -109,7 +109,6 @@ def _import() -> Any:
     """What a worker loads before it forks; returns the encoders."""
     import langchain_openai.chat_models.base
     import langgraph.checkpoint.postgres
-    import onnxruntime
     import openai
     import psycopg
 
@@ -117,7 +116,7 @@ def _import() -> Any:
     from limner.workflows import compose
     from limner.workflows.jobs import runner
 
-    modules = (langchain_openai, langgraph, onnxruntime, openai, psycopg)
+    modules = (langchain_openai, langgraph, openai, psycopg)
     assert all((*modules, arrange, illustrate, library, retrieve, compose, runner))
     for late in ("httpcore2", "openai.resources.chat", "highspy", "jiter", "langchain_core.tracers.stdout"):
         with contextlib.suppress(ImportError):  # imported at their first use, and not by every version

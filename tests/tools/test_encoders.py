@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import os
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -32,6 +35,14 @@ def test_vectors_are_float32_rows_of_unit_length_in_the_order_of_the_texts() -> 
     # int8 weights with activations quantised per run: company shifts a vector by a little
     assert (vectors * alone).sum(1) == pytest.approx(np.ones(5), abs=0.01)
     assert minilm.encode_texts([]).shape == (0, minilm.size)
+
+
+def test_nobody_is_told_of_this_machine(tmp_path: Path) -> None:
+    """onnxruntime would leave an identity in the home folder and report to its maker."""
+    environment = {k: v for k, v in os.environ.items() if k not in ("ORT_DISABLE_TELEMETRY", "XDG_CACHE_HOME")}
+    code = "from limner.tools.encoders import MiniLM; MiniLM(threads=1).load()"
+    subprocess.run([sys.executable, "-c", code], env=environment | {"HOME": str(tmp_path)}, check=True)
+    assert not list(tmp_path.rglob("*"))
 
 
 def test_threads_share_one_model() -> None:

@@ -1,0 +1,195 @@
+"""Article -> one self-contained page; search hits -> a contact sheet.
+
+The page asks the network for nothing and runs nothing; its Content-Security-Policy names the one style by its hash.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+from collections.abc import Iterator, Sequence
+from functools import cache
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from limner.document import Article, Candidate, Heading, Illustration, markdown
+from limner.tools.export.counting import compare, figures
+from limner.tools.export.pictures import Embedded, Images, embedded, opened
+from limner.tools.export.words import SURROGATE, alt_of, attribution, credited, credits_title, direction, line
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+
+@cache
+def _templates() -> Environment:
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    return Environment(
+        loader=PackageLoader("limner.tools"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+
+
+@cache
+def _style(name: str) -> tuple[str, str]:
+    """A style sheet, and its hash as a Content-Security-Policy wants it."""
+    css = (Path(__file__).parents[1] / "templates" / name).read_text(encoding="utf-8")
+    css = re.sub(r"\s*\n\s*", "\n", re.sub(r"/\*.*?\*/", "", css, flags=re.DOTALL)).strip()
+    return css, f"'sha256-{base64.b64encode(hashlib.sha256(css.encode()).digest()).decode()}'"
+
+
+def _page(template: str, **values: Any) -> str:
+    from markupsafe import Markup
+
+    css, digest = _style(template.replace(".html", ".css"))
+    text = _templates().get_template(template).render(style=Markup(css), style_hash=Markup(digest), **values)
+    return SURROGATE.sub("\ufffd", text)  # a page is UTF-8; a draft need not be
+
+
+def to_html(article: Article, images: Images) -> str:
+    """One page that holds everything it shows: no script, no request, dark where the reader's system is dark.
+
+    images: as they are to be shown; `shown_parts` crops them.
+    Raises ImageUnreadable for bytes that are not an image which browsers show.
+    """
+    return _page(
+        "article.html",
+        title=line(article.title) or "Untitled",
+        headline=line(article.title) if _wants_headline(article) else "",
+        language=line(article.language) or "und",
+        direction=direction(article.language),
+        parts=list(_parts(article, images)),
+        credits_title=credits_title(article.language),
+        credits=[
+            {"what": line(i.caption) or alt_of(i), "credit": attribution(i), "number": _number(article, i)}
+            for i in credited(article)
+        ],
+        notes=[line(note) for note in article.notes],
+        verb="Illustrated" if article.made_with.get("draft") else "Made",
+    )
+
+
+def _wants_headline(article: Article) -> bool:
+    """Whether the page must show the title itself, because the text does not begin with it."""
+    headings = [b for b in article.body if isinstance(b, Heading)]
+    if not article.title.strip() or any(h.level == 1 for h in headings):
+        return False
+    first = next((b.plain for b in article.body if b.plain), "")
+    return " ".join(first.split())[: len(article.title)] != article.title
+
+
+def _number(article: Article, illustration: Illustration) -> int:
+    return list(article.illustrations).index(illustration) + 1
+
+
+def _parts(article: Article, images: Images) -> Iterator[dict[str, Any]]:
+    """The page's parts in reading order: {"html": safe text} or {"figure": Illustration and what is shown of it}."""
+    from markupsafe import Markup
+
+    env: dict[str, Any] = {}
+    markdown().parse(article.source, env)  # link definitions may stand anywhere
+    shown = cache(lambda image_id: embedded(images(image_id)[0], image_id))
+    for block in article.blocks():
+        if isinstance(block, Illustration):
+            yield {"figure": _shown(block, shown(block.image_id), _number(article, block))}
+        else:
+            yield {"html": Markup(block_html(block.text, env))}
+
+
+def _shown(i: Illustration, image: Embedded, number: int) -> dict[str, Any]:
+    ratio = image.width / image.height
+    kinds = [
+        "wide"
+        if image.width >= 1000 and ratio >= 1.3
+        else "column"
+        if image.width >= 480 and ratio >= 1.1
+        else "small",
+        *(["clear"] if image.clear else []),
+    ]
+    return {
+        "number": number,
+        "image": image,
+        "kinds": " ".join(kinds),
+        "alt": alt_of(i),
+        "caption": line(i.caption),
+        "credit": attribution(i),
+    }
+
+
+def block_html(text: str, env: dict[str, Any]) -> str:
+    """One block of Markdown as HTML that cannot run, load or style anything.
+
+    env: what the parser found in the whole text, whose link definitions are the block's as well.
+    """
+    parser = markdown()
+    tokens = parser.parse(text, {"references": env.get("references", {})})
+    for token in tokens:
+        if align := token.attrGet("style"):  # table cells; the page's policy allows no style in an attribute
+            token.attrs.pop("style")
+            token.attrSet("class", str(align).removeprefix("text-align:"))
+        for child in token.children or ():
+            if child.type == "link_open":
+                child.attrSet("rel", "noopener noreferrer nofollow")
+    return parser.renderer.render(tokens, parser.options, env)
+
+
+def contact_sheet(title: str, rows: Sequence[tuple[Candidate, bytes]]) -> str:
+    """A page of search hits, best first: thumbnail, score, caption, credit.
+
+    rows: each hit with the bytes of a small image. Raises ImageUnreadable for bytes that are none.
+    """
+    hits = [
+        {
+            "image": embedded(thumbnail, c.image_id),
+            "alt": line(c.alt) or line(c.caption),
+            "score": f"{c.score:.3f}",
+            "scores": ", ".join(f"{line(name)} {score:.3f}" for name, score in c.scores.items()),
+            "caption": line(c.caption),
+            "credit": attribution(c),
+            "image_id": line(c.image_id),
+        }
+        for c, thumbnail in rows
+    ]
+    return _page("contact_sheet.html", title=line(title), hits=hits)
+
+
+def check_html(article: Article, path: Path) -> None:
+    page = _FigureReader()
+    page.feed(path.read_text(encoding="utf-8"))
+    page.close()
+    wanted = figures(article)
+    compare(path, "images", [alt_of(i) for i in wanted], [figure["alt"] for figure in page.figures])
+    compare(path, "credits", [attribution(i) for i in wanted], [figure["credit"] for figure in page.figures])
+    for figure, i in zip(page.figures, wanted, strict=True):
+        _, _, encoded = figure["src"].partition(";base64,")
+        with opened(base64.b64decode(encoded), i.image_id) as image:
+            image.load()
+
+
+class _FigureReader(HTMLParser):
+    """Collects src, alt and credit of each <figure>."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.figures: list[dict[str, str]] = []
+        self._in_credit = False
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        values = {name: value or "" for name, value in attrs}
+        if tag == "img":
+            self.figures.append({"src": values["src"], "alt": values["alt"], "credit": ""})
+        elif tag == "span":
+            self._in_credit = values.get("class") == "credit"
+
+    def handle_endtag(self, tag: str) -> None:
+        self._in_credit = self._in_credit and tag != "span"
+
+    def handle_data(self, data: str) -> None:
+        if self._in_credit:
+            self.figures[-1]["credit"] += data

@@ -151,13 +151,14 @@ _NEXT = re.compile(rb"\xff+[^\x00\xff\xd0-\xd7]")  # a marker; within the compre
 
 
 def _jpeg(data: bytes, public: _Public) -> bytes:
-    head, body, at = b"", [], 2
+    head, body, at, tail = b"", [], 2, b""
     while True:
         found = _NEXT.search(data, at)  # what stands between two segments is passed over, as decoders do
         if found is None:  # cut short, as far as it goes; who decodes it says so
             break
         marker, at = found[0][-1], found.end()
         if marker == 0xD9:  # the picture's end: what follows are previews, films, other pictures
+            tail = b"\xff\xd9"
             break
         if marker == 0x01:  # stands alone, and means nothing here
             continue
@@ -177,7 +178,7 @@ def _jpeg(data: bytes, public: _Public) -> bytes:
             at = end
     ours = [_segment(0xE1, b"Exif\0\0" + public.exif)] if public.exif else []
     ours += [_segment(0xE1, b"http://ns.adobe.com/xap/1.0/\0" + public.xmp)] if public.xmp else []
-    return b"".join([b"\xff\xd8", head, *ours, *body, b"\xff\xd9"])
+    return b"".join([b"\xff\xd8", head, *ours, *body, tail])
 
 
 def _is_colour(marker: int, segment: bytes) -> bool:

@@ -17,13 +17,15 @@ from limner.tools.export.formats import FORMATS, Format, Written, format_named, 
 from limner.tools.export.markdown import to_markdown, without_figures
 from limner.tools.export.names import fresh_folder, slug
 from limner.tools.export.page import block_html, contact_sheet, to_html
-from limner.tools.export.pictures import Images, own_images, shown_parts
+from limner.tools.export.pictures import SIDE, Images, Pictures, own_images, public_images, shown_parts
 from limner.tools.export.record import images_beside, read_json, to_json
 
 __all__ = [
     "FORMATS",
+    "SIDE",
     "Format",
     "Images",
+    "Pictures",
     "Written",
     "block_html",
     "contact_sheet",
@@ -31,6 +33,7 @@ __all__ = [
     "fresh_folder",
     "images_beside",
     "own_images",
+    "public_images",
     "read_json",
     "shown_parts",
     "slug",

@@ -22,6 +22,15 @@ def compare(path: Path, what: str, wanted: Iterable[str], found: Iterable[str]) 
     )
 
 
+def counted(path: Path, what: str, wanted: int, found: int) -> None:
+    """Raise ExportFailed unless two numbers are equal."""
+    if wanted != found:
+        raise ExportFailed(
+            f"{path.name} has {found} {what} where the text has {wanted}. "
+            "Nothing was kept; export again, and report this if it comes back."
+        )
+
+
 def figures(article: Article) -> list[Illustration]:
     """The illustrations in reading order. Raises ExportFailed for one that has no place in the text."""
     placed = [b for b in article.blocks() if isinstance(b, Illustration)]

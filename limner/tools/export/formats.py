@@ -9,10 +9,21 @@ from typing import NamedTuple
 
 from limner.document import Article
 from limner.errors import BadInput
+from limner.tools.export.counting import counted
 from limner.tools.export.markdown import check_markdown, to_markdown
 from limner.tools.export.names import file_names, linked_files
-from limner.tools.export.page import check_html, to_html
-from limner.tools.export.pictures import Images, filed, opened, shown_parts
+from limner.tools.export.page import check_html, own_in_html, to_html
+from limner.tools.export.pictures import (
+    SIDE,
+    Images,
+    OwnImages,
+    Pictures,
+    filed,
+    names_in,
+    opened,
+    read_own,
+    shown_parts,
+)
 from limner.tools.export.record import check_json, to_json
 from limner.tools.export.staging import put, staged
 from limner.tools.export.words import as_bytes, line
@@ -37,10 +48,12 @@ class Format(NamedTuple):
     """Its name in the folder."""
     linked: bool
     """Whether it points at the files in images/."""
-    write: Callable[[Article, Images], str]
-    """The article, `file` of its illustrations set, as text."""
+    write: Callable[[Article, Pictures], str | bytes]
+    """The article, `file` of its illustrations set, as text or as a file's bytes."""
     check: Callable[[Article, Path], None]
     """Reads the written file again; raises ExportFailed where it is not the whole article."""
+    own: Callable[[Path], int] | None = None
+    """How many of a draft's own images the written file holds; None for a format that only points at them."""
 
 
 def write_article(
@@ -50,10 +63,14 @@ def write_article(
     formats: Sequence[str] = ("md", "html", "json"),
     *,
     beside: Mapping[str, Path] | None = None,
+    side: int = SIDE,
+    keep_metadata: bool = False,
 ) -> Written:
-    """Write article.md and images/, article.html, article.json into `folder`, whole or not at all.
+    """Write article.md and images/, article.html, article.json … into `folder`, whole or not at all.
 
-    beside: files that go along under these relative names (`own_images`), so that a draft's own images are found.
+    beside: a draft's own images (`own_images`), which are shown in pages and go along with Markdown under these names.
+    side: px of the longer side that images within a page or document have at most; files in images/ stay as they are.
+    keep_metadata: leave what a file says beyond its picture in it: place, camera, faces, preview (`tools.publish`).
 
     Everything is written beside the folder, synced, reopened and counted against the article before it gets its name.
     Into a folder that exists, each file is then moved one by one in place of its former self; others stay.
@@ -61,23 +78,27 @@ def write_article(
     when the disk refuses or what was written is not whole; no half-written file remains.
     """
     chosen = {name: format_named(name) for name in dict.fromkeys(formats)}
-    images = cache(shown_parts(article, images))
-    files = file_names(article, images)
-    article = article.model_copy(
-        update={"illustrations": tuple(filed(i, files[i.image_id], images) for i in article.illustrations)}
-    )
-    texts = {f.file: f.write(article, images) for f in chosen.values()}
+    own = read_own(article, beside, keep_metadata=keep_metadata) if beside is not None else OwnImages({}, {}, [])
+    parts = cache(shown_parts(article, images))
+    pictures = Pictures(article, parts, own.shown, side=side, keep_metadata=keep_metadata)
+    files = file_names(article, pictures)
+    shown = tuple(filed(i, files[i.image_id], parts) for i in article.illustrations)
+    article = article.model_copy(update={"illustrations": shown}).noted(*own.notes)
+    made = {f.file: f.write(article, pictures) for f in chosen.values()}
     linked = any(f.linked for f in chosen.values())
     with staged(folder) as stage:
-        for name, text in texts.items():
-            put(stage / name, as_bytes(text))
+        for name, content in made.items():
+            put(stage / name, as_bytes(content) if isinstance(content, str) else content)
         for image_id, name in files.items() if linked else ():
-            put(stage / name, images(image_id)[0])
-        for name, path in (beside or {}).items() if linked else ():
+            put(stage / name, pictures(image_id)[0])
+        for name, data in own.files.items() if linked else ():
             if not (stage / name).exists():
-                put(stage / name, path.read_bytes())
+                put(stage / name, data)
         for f in chosen.values():
             f.check(article, stage / f.file)
+            if f.own:
+                wanted = [name for name in names_in(article) if name in own.shown]
+                counted(stage / f.file, "images of the draft's own", len(wanted), f.own(stage / f.file))
         if linked:
             check_files(article, stage)
     written = {name: folder / f.file for name, f in chosen.items()}
@@ -99,6 +120,6 @@ def check_files(article: Article, folder: Path) -> None:
 
 FORMATS: dict[str, Format] = {
     "md": Format("article.md", True, lambda a, _: to_markdown(a, linked_files(a)), check_markdown),
-    "html": Format("article.html", False, to_html, check_html),
+    "html": Format("article.html", False, to_html, check_html, own_in_html),
     "json": Format("article.json", True, lambda a, _: to_json(a), check_json),
 }

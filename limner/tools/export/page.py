@@ -8,7 +8,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from html.parser import HTMLParser
 from pathlib import Path
@@ -16,11 +16,13 @@ from typing import TYPE_CHECKING, Any
 
 from limner.document import Article, Candidate, Heading, Illustration, markdown
 from limner.tools.export.counting import compare, figures
-from limner.tools.export.pictures import Embedded, Images, embedded, opened
+from limner.tools.export.pictures import Embedded, Images, Pictures, embedded, name_of, opened
 from limner.tools.export.words import SURROGATE, alt_of, attribution, credited, credits_title, direction, line
 
 if TYPE_CHECKING:
     from jinja2 import Environment
+    from markdown_it import MarkdownIt
+    from markdown_it.token import Token
 
 
 @cache
@@ -58,13 +60,14 @@ def to_html(article: Article, images: Images) -> str:
     images: as they are to be shown; `shown_parts` crops them.
     Raises ImageUnreadable for bytes that are not an image which browsers show.
     """
+    pictures = images if isinstance(images, Pictures) else Pictures(article, images)
     return _page(
         "article.html",
         title=line(article.title) or "Untitled",
         headline=line(article.title) if _wants_headline(article) else "",
         language=line(article.language) or "und",
         direction=direction(article.language),
-        parts=list(_parts(article, images)),
+        parts=list(parts(article, pictures)),
         credits_title=credits_title(article.language),
         credits=[
             {"what": line(i.caption) or alt_of(i), "credit": attribution(i), "number": _number(article, i)}
@@ -88,18 +91,19 @@ def _number(article: Article, illustration: Illustration) -> int:
     return list(article.illustrations).index(illustration) + 1
 
 
-def _parts(article: Article, images: Images) -> Iterator[dict[str, Any]]:
+def parts(article: Article, pictures: Pictures, *, portable: bool = False) -> Iterator[dict[str, Any]]:
     """The page's parts in reading order: {"html": safe text} or {"figure": Illustration and what is shown of it}."""
     from markupsafe import Markup
 
     env: dict[str, Any] = {}
     markdown().parse(article.source, env)  # link definitions may stand anywhere
-    shown = cache(lambda image_id: embedded(images(image_id)[0], image_id))
     for block in article.blocks():
         if isinstance(block, Illustration):
-            yield {"figure": _shown(block, shown(block.image_id), _number(article, block))}
+            image = pictures.embedded(block.image_id, portable=portable)
+            yield {"figure": _shown(block, image, _number(article, block))}
         else:
-            yield {"html": Markup(block_html(block.text, env))}
+            html = block_html(block.text, env, lambda name: pictures.own_embedded(name, portable=portable))
+            yield {"html": Markup(html), "block": block}
 
 
 def _shown(i: Illustration, image: Embedded, number: int) -> dict[str, Any]:
@@ -122,12 +126,13 @@ def _shown(i: Illustration, image: Embedded, number: int) -> dict[str, Any]:
     }
 
 
-def block_html(text: str, env: dict[str, Any]) -> str:
+def block_html(text: str, env: dict[str, Any], own: Callable[[str], Embedded | None] = lambda _: None) -> str:
     """One block of Markdown as HTML that cannot run, load or style anything.
 
     env: what the parser found in the whole text, whose link definitions are the block's as well.
+    own: what is shown for an image in the text, by its name there; for None its alternative text stands in its place.
     """
-    parser = markdown()
+    parser = _parser()
     tokens = parser.parse(text, {"references": env.get("references", {})})
     for token in tokens:
         if align := token.attrGet("style"):  # table cells; the page's policy allows no style in an attribute
@@ -136,7 +141,23 @@ def block_html(text: str, env: dict[str, Any]) -> str:
         for child in token.children or ():
             if child.type == "link_open":
                 child.attrSet("rel", "noopener noreferrer nofollow")
+            if child.type == "image" and (image := own(name_of(child))):
+                alt = "".join(word.content or " " for word in child.children or ())
+                child.type, child.children, child.content = "own_image", None, ""
+                child.attrs = {"class": "own", "src": image.src, "alt": line(alt)}
+                child.attrs |= {"width": image.width, "height": image.height}
     return parser.renderer.render(tokens, parser.options, env)
+
+
+@cache
+def _parser() -> MarkdownIt:
+    parser = markdown()
+    parser.add_render_rule("own_image", _own_image)  # a kind of token that no text has: it is made above
+    return parser
+
+
+def _own_image(renderer: Any, tokens: Sequence[Token], index: int, _options: Any, _env: Any) -> str:
+    return f"<img{renderer.renderAttrs(tokens[index])}>"
 
 
 def contact_sheet(title: str, rows: Sequence[tuple[Candidate, bytes]]) -> str:
@@ -160,6 +181,7 @@ def contact_sheet(title: str, rows: Sequence[tuple[Candidate, bytes]]) -> str:
 
 
 def check_html(article: Article, path: Path) -> None:
+    """Reads the page again: images, alternative texts and credits in the article's order."""
     page = _FigureReader()
     page.feed(path.read_text(encoding="utf-8"))
     page.close()
@@ -172,17 +194,31 @@ def check_html(article: Article, path: Path) -> None:
             image.load()
 
 
+def own_in_html(path: Path) -> int:
+    """How many of a draft's own images a page holds, each decoded to its last row."""
+    page = _FigureReader()
+    page.feed(path.read_text(encoding="utf-8"))
+    page.close()
+    for src in page.own:
+        with opened(base64.b64decode(src.partition(";base64,")[2]), "in the text") as image:
+            image.load()
+    return len(page.own)
+
+
 class _FigureReader(HTMLParser):
-    """Collects src, alt and credit of each <figure>."""
+    """Collects src, alt and credit of each <figure>, and src of a draft's own images."""
 
     def __init__(self) -> None:
         super().__init__()
         self.figures: list[dict[str, str]] = []
+        self.own: list[str] = []
         self._in_credit = False
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         values = {name: value or "" for name, value in attrs}
-        if tag == "img":
+        if tag == "img" and values.get("class") == "own":
+            self.own.append(values["src"])
+        elif tag == "img":
             self.figures.append({"src": values["src"], "alt": values["alt"], "credit": ""})
         elif tag == "span":
             self._in_credit = values.get("class") == "credit"

@@ -10,9 +10,11 @@ from typing import NamedTuple
 from limner.document import Article
 from limner.errors import BadInput
 from limner.tools.export.counting import counted
+from limner.tools.export.documents import check_docx, check_epub, own_in_docx, own_in_epub, to_docx, to_epub
 from limner.tools.export.markdown import check_markdown, to_markdown
 from limner.tools.export.names import file_names, linked_files
 from limner.tools.export.page import check_html, own_in_html, to_html
+from limner.tools.export.pdf import check_pdf, own_in_pdf, to_pdf
 from limner.tools.export.pictures import (
     SIDE,
     Images,
@@ -84,11 +86,11 @@ def write_article(
     files = file_names(article, pictures)
     shown = tuple(filed(i, files[i.image_id], parts) for i in article.illustrations)
     article = article.model_copy(update={"illustrations": shown}).noted(*own.notes)
-    made = {f.file: f.write(article, pictures) for f in chosen.values()}
     linked = any(f.linked for f in chosen.values())
     with staged(folder) as stage:
-        for name, content in made.items():
-            put(stage / name, as_bytes(content) if isinstance(content, str) else content)
+        for f in chosen.values():
+            content = f.write(article, pictures)
+            put(stage / f.file, as_bytes(content) if isinstance(content, str) else content)
         for image_id, name in files.items() if linked else ():
             put(stage / name, pictures(image_id)[0])
         for name, data in own.files.items() if linked else ():
@@ -121,5 +123,8 @@ def check_files(article: Article, folder: Path) -> None:
 FORMATS: dict[str, Format] = {
     "md": Format("article.md", True, lambda a, _: to_markdown(a, linked_files(a)), check_markdown),
     "html": Format("article.html", False, to_html, check_html, own_in_html),
+    "docx": Format("article.docx", False, to_docx, check_docx, own_in_docx),
+    "epub": Format("article.epub", False, to_epub, check_epub, own_in_epub),
+    "pdf": Format("article.pdf", False, to_pdf, check_pdf, own_in_pdf),
     "json": Format("article.json", True, lambda a, _: to_json(a), check_json),
 }

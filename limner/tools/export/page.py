@@ -50,7 +50,12 @@ def _page(template: str, **values: Any) -> str:
     from markupsafe import Markup
 
     css, digest = _style(template.replace(".html", ".css"))
-    text = _templates().get_template(template).render(style=Markup(css), style_hash=Markup(digest), **values)
+    return render(template, style=Markup(css), style_hash=Markup(digest), **values)
+
+
+def render(template: str, **values: Any) -> str:
+    """A template with values, each escaped unless it is Markup."""
+    text = _templates().get_template(template).render(**values)
     return SURROGATE.sub("\ufffd", text)  # a page is UTF-8; a draft need not be
 
 
@@ -63,22 +68,29 @@ def to_html(article: Article, images: Images) -> str:
     pictures = images if isinstance(images, Pictures) else Pictures(article, images)
     return _page(
         "article.html",
-        title=line(article.title) or "Untitled",
-        headline=line(article.title) if _wants_headline(article) else "",
-        language=line(article.language) or "und",
-        direction=direction(article.language),
         parts=list(parts(article, pictures)),
-        credits_title=credits_title(article.language),
-        credits=[
-            {"what": line(i.caption) or alt_of(i), "credit": attribution(i), "number": _number(article, i)}
-            for i in credited(article)
-        ],
         notes=[line(note) for note in article.notes],
         verb="Illustrated" if article.made_with.get("draft") else "Made",
+        **frame(article),
     )
 
 
-def _wants_headline(article: Article) -> bool:
+def frame(article: Article) -> dict[str, Any]:
+    """What stands around the text of a page or a document: its title, its language, its credits."""
+    return {
+        "title": line(article.title) or "Untitled",
+        "headline": line(article.title) if wants_headline(article) else "",
+        "language": line(article.language) or "und",
+        "direction": direction(article.language),
+        "credits_title": credits_title(article.language),
+        "credits": [
+            {"what": line(i.caption) or alt_of(i), "credit": attribution(i), "number": _number(article, i)}
+            for i in credited(article)
+        ],
+    }
+
+
+def wants_headline(article: Article) -> bool:
     """Whether the page must show the title itself, because the text does not begin with it."""
     headings = [b for b in article.body if isinstance(b, Heading)]
     if not article.title.strip() or any(h.level == 1 for h in headings):
@@ -91,19 +103,31 @@ def _number(article: Article, illustration: Illustration) -> int:
     return list(article.illustrations).index(illustration) + 1
 
 
-def parts(article: Article, pictures: Pictures, *, portable: bool = False) -> Iterator[dict[str, Any]]:
-    """The page's parts in reading order: {"html": safe text} or {"figure": Illustration and what is shown of it}."""
+def parts(
+    article: Article,
+    pictures: Pictures,
+    *,
+    portable: bool = False,
+    place: Callable[[Embedded], Embedded] = lambda image: image,
+) -> Iterator[dict[str, Any]]:
+    """The page's parts in reading order: {"html": safe text} or {"figure": Illustration and what is shown of it}.
+
+    portable: images that every program shows. place: puts an image where the page finds it, if not into the page.
+    """
     from markupsafe import Markup
+
+    def own(name: str) -> Embedded | None:
+        image = pictures.own_embedded(name, portable=portable)
+        return place(image) if image else None
 
     env: dict[str, Any] = {}
     markdown().parse(article.source, env)  # link definitions may stand anywhere
     for block in article.blocks():
         if isinstance(block, Illustration):
-            image = pictures.embedded(block.image_id, portable=portable)
+            image = place(pictures.embedded(block.image_id, portable=portable))
             yield {"figure": _shown(block, image, _number(article, block))}
         else:
-            html = block_html(block.text, env, lambda name: pictures.own_embedded(name, portable=portable))
-            yield {"html": Markup(html), "block": block}
+            yield {"html": Markup(block_html(block.text, env, own))}
 
 
 def _shown(i: Illustration, image: Embedded, number: int) -> dict[str, Any]:

@@ -77,11 +77,13 @@ class Embedded(NamedTuple):
     height: int
     clear: bool
     """Whether it lets the page shine through: black drawings need light paper under them in the dark."""
+    file: str = ""
+    """Its name where it is a file beside the page."""
 
     @property
     def src(self) -> str:
-        """data: URL."""
-        return f"data:{self.media};base64,{base64.b64encode(self.data).decode()}"
+        """What the page points at: the file, or all of it as a data: URL."""
+        return self.file or f"data:{self.media};base64,{base64.b64encode(self.data).decode()}"
 
 
 class Pictures:

@@ -14,7 +14,7 @@ import anyio.to_thread
 from fastapi import APIRouter, Query, Response
 
 from limner.document import Article
-from limner.tools.export import slug, to_json, write_article
+from limner.tools.export import public_images, slug, to_json, write_article
 from limner.tools.images import thumbnail
 from limner.workflows.api.events import Stream
 from limner.workflows.api.libraries import IMAGE, ImageId, image_response
@@ -95,7 +95,9 @@ def get_article_image(
     if image_id not in {i.image_id for i in article.illustrations}:
         raise Missing(f"The article of job {job!r} has no image {image_id}. Its JSON lists those it has.")
     data, suffix = has.shelf.images_of(article).image(image_id)
-    if side is not None:
+    if side is None:
+        data, suffix = public_images(article, lambda _: (data, suffix))(image_id)
+    else:
         data, suffix = thumbnail(data, fitting(side), max_pixels=has.settings.max_pixels), ".webp"
     return image_response(data, suffix)
 

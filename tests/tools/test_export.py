@@ -665,8 +665,8 @@ def test_any_words_can_be_written(tmp_path, words):
 def test_only_the_formats_asked_for(tmp_path):
     written = write_article(illustrated(TEXT), tmp_path / "a", one_picture, ("html",))
     assert names(written.folder) == ["article.html"]
-    with pytest.raises(BadInput, match="Use some of: md, html, json"):
-        write_article(illustrated(TEXT), tmp_path / "b", one_picture, ("pdf",))
+    with pytest.raises(BadInput, match="Use some of: md, html, json, docx"):
+        write_article(illustrated(TEXT), tmp_path / "b", one_picture, ("odt",))
 
 
 def test_a_new_format_is_one_entry(tmp_path, monkeypatch):

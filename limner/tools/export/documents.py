@@ -13,7 +13,7 @@ import posixpath
 import re
 import subprocess
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import date
 from pathlib import Path
 from typing import NamedTuple
@@ -58,6 +58,9 @@ _OPF = """<package version="3.0" xmlns="http://www.idpf.org/2007/opf"><metadata/
 <spine><itemref idref="page"/></spine></package>"""
 
 
+_NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
+
 def _book(article: Article, pictures: Pictures, *, headline: str, sizes: bool) -> bytes:
     """The page and its images as an EPUB that pandoc reads. sizes: say how wide each image is on paper."""
     images: dict[str, Embedded] = {}
@@ -69,7 +72,7 @@ def _book(article: Article, pictures: Pictures, *, headline: str, sizes: bool) -
 
     shown = list(parts(article, pictures, portable=True, place=place))
     values = {**frame(article), "headline": headline, "parts": shown, "wide": _width if sizes else None}
-    page = render("document.html", **values)
+    page = _NOT_XML.sub(" ", render("document.html", **values))
     items = ['<item id="page" href="page.xhtml" media-type="application/xhtml+xml"/>']
     items += [f'<item id="i{n}" href="{name}" media-type="{i.media}"/>' for n, (name, i) in enumerate(images.items())]
     out = io.BytesIO()
@@ -122,22 +125,31 @@ class _Picture(NamedTuple):
 
 def check_docx(article: Article, path: Path) -> None:
     """Reads the document again: images that decode, alternative texts and credits in the article's order."""
-    _compare(article, path, list(_in_docx(path)))
+    _compare(article, path, _read(_in_docx, path))
 
 
 def own_in_docx(path: Path) -> int:
     """How many of a draft's own images a document holds."""
-    return sum(picture.own for picture in _in_docx(path))
+    return sum(picture.own for picture in _read(_in_docx, path))
 
 
 def check_epub(article: Article, path: Path) -> None:
     """Reads the book again: images that decode, alternative texts and credits in the article's order."""
-    _compare(article, path, list(_in_epub(path)))
+    _compare(article, path, _read(_in_epub, path))
 
 
 def own_in_epub(path: Path) -> int:
     """How many of a draft's own images a book holds."""
-    return sum(picture.own for picture in _in_epub(path))
+    return sum(picture.own for picture in _read(_in_epub, path))
+
+
+def _read(reader: Callable[[Path], Iterator[_Picture]], path: Path) -> list[_Picture]:
+    try:
+        return list(reader(path))
+    except (ElementTree.ParseError, zipfile.BadZipFile, KeyError, StopIteration) as e:
+        raise ExportFailed(
+            f"{path.name} cannot be read again ({line(str(e))[:120]}). Write html instead, and report this."
+        ) from e
 
 
 def _compare(article: Article, path: Path, found: list[_Picture]) -> None:

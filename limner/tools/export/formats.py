@@ -56,6 +56,8 @@ class Format(NamedTuple):
     """Reads the written file again; raises ExportFailed where it is not the whole article."""
     own: Callable[[Path], int] | None = None
     """How many of a draft's own images the written file holds; None for a format that only points at them."""
+    media: str = "application/octet-stream"
+    """Its media type (RFC 6838), for HTTP."""
 
 
 def write_article(
@@ -113,6 +115,10 @@ def format_named(name: str) -> Format:
     return FORMATS[name]
 
 
+def _markdown(article: Article, _: Pictures) -> str:
+    return to_markdown(article, linked_files(article))
+
+
 def check_files(article: Article, folder: Path) -> None:
     """Every image of the article is there and decodes to its last row."""
     for file in dict.fromkeys(i.file for i in article.illustrations):
@@ -120,11 +126,12 @@ def check_files(article: Article, folder: Path) -> None:
             image.load()
 
 
+_WORD = "application/vnd.openxmlformats-officedocument.wordprocessingml.document"
 FORMATS: dict[str, Format] = {
-    "md": Format("article.md", True, lambda a, _: to_markdown(a, linked_files(a)), check_markdown),
-    "html": Format("article.html", False, to_html, check_html, own_in_html),
-    "docx": Format("article.docx", False, to_docx, check_docx, own_in_docx),
-    "epub": Format("article.epub", False, to_epub, check_epub, own_in_epub),
-    "pdf": Format("article.pdf", False, to_pdf, check_pdf, own_in_pdf),
-    "json": Format("article.json", True, lambda a, _: to_json(a), check_json),
+    "md": Format("article.md", True, _markdown, check_markdown, None, "text/markdown"),
+    "html": Format("article.html", False, to_html, check_html, own_in_html, "text/html"),
+    "json": Format("article.json", True, lambda a, _: to_json(a), check_json, None, "application/json"),
+    "docx": Format("article.docx", False, to_docx, check_docx, own_in_docx, _WORD),
+    "epub": Format("article.epub", False, to_epub, check_epub, own_in_epub, "application/epub+zip"),
+    "pdf": Format("article.pdf", False, to_pdf, check_pdf, own_in_pdf, "application/pdf"),
 }

@@ -257,7 +257,8 @@ def check_pdf(article: Article, path: Path) -> None:
                     raise ExportFailed(f"{path.name} holds a picture that does not decode. Export it again.")
     wanted = figures(article)
     compare(path, "images", [_alt(i, article) for i in wanted], [alt for alt, own in found if not own])
-    credits = [attribution(i) for i in wanted if attribution(i)]
+    # Under each image, and once more in the list at the end.
+    credits = [attribution(i) for i in (*wanted, *credited(article)) if attribution(i)]
     compare(path, "credits", credits, list(_credits_in(text, credits)))
 
 

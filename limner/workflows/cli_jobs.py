@@ -274,8 +274,11 @@ def prune(
 @jobs_app.command("export")
 def export(
     job: JobId,
-    to: Annotated[str, typer.Option("--to", metavar="md,html,json")] = "md,html,json",
+    to: Annotated[str, typer.Option("--to", metavar="md,html,json,docx,epub,pdf")] = "md,html,json",
     out: Annotated[Path | None, typer.Option("--out", "-o", metavar="DIR")] = None,
+    keep_metadata: Annotated[
+        bool, typer.Option("--keep-metadata", help="Leave place, camera, faces and previews in exported images.")
+    ] = False,
 ) -> None:
     """Write a finished job's article and its images into a folder."""
     from limner.tools.export import fresh_folder
@@ -286,7 +289,7 @@ def export(
     with _jobs() as jobs:
         article = jobs.article(job)
         folder = _empty(out) if out else fresh_folder(Path.cwd(), article.title)
-        for path in write(article, folder, formats=formats, settings=jobs.settings):
+        for path in write(article, folder, formats=formats, keep_metadata=keep_metadata, settings=jobs.settings):
             typer.echo(path)
 
 

@@ -174,18 +174,24 @@ def export(
     folder: str | Path,
     *,
     formats: Sequence[str] = ("md", "html", "json"),
+    image_side: int = 1600,
+    keep_metadata: bool = False,
     settings: Settings | None = None,
 ) -> list[Path]:
     """Write an article and its images into a new folder and return the files; nothing half-written is left behind.
 
-    formats: of "md", "html", "json". Raises ExportFailed, LibraryError where an image has vanished since.
+    formats: of "md", "html", "json"; "docx", "epub" and "pdf" with limner[export].
+    image_side: px of the longer side that images within a page or a document have at most.
+    keep_metadata: leave in the image files what they say beyond the picture (place, camera, faces, preview).
+    Raises ExportFailed, NotInstalled, LibraryError where an image has vanished since.
     """
     from limner.tools.export import write_article
 
     settings = settings or Settings()
     names = sorted({i.library for i in article.illustrations if i.library})
     context = build_context(settings, library=names or None)
-    return list(write_article(article, Path(folder), context.image, formats).files.values())
+    written = write_article(article, Path(folder), context.image, formats, side=image_side, keep_metadata=keep_metadata)
+    return list(written.files.values())
 
 
 # --- what goes in --------------------------------------------------------------------------------------------------

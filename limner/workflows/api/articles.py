@@ -7,14 +7,15 @@ import tempfile
 import zipfile
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
-from typing import IO, Annotated, Any, Literal
+from typing import IO, Annotated, Any
 from urllib.parse import quote
 
 import anyio.to_thread
 from fastapi import APIRouter, Query, Response
 
 from limner.document import Article
-from limner.tools.export import slug, to_json, write_article
+from limner.errors import BadInput
+from limner.tools.export import FORMATS, Format, format_named, public_images, slug, to_json, write_article
 from limner.tools.images import thumbnail
 from limner.workflows.api.events import Stream
 from limner.workflows.api.libraries import IMAGE, ImageId, image_response
@@ -25,8 +26,7 @@ from limner.workflows.api.views import JobId
 
 routes = APIRouter(prefix="/v1", tags=["articles"])
 
-Format = Literal["json", "md", "html", "zip"]
-MEDIA = {"md": "text/markdown", "html": "text/html", "zip": "application/zip"}
+ZIP = ("md", "html", "json")  # what `zip` holds, with the image files
 CHUNK = 256_000  # bytes of a file read at once
 PAGE_POLICY = (
     # What the page itself says with the hash of its one style holds as well; sandbox: no script, whatever is in it.
@@ -37,7 +37,10 @@ CONTENT: dict[str, Any] = {
     "application/json": {"schema": {"type": "object"}, "example": {"format": 1, "article": {"title": "Honey"}}},
     "text/markdown": {"schema": {"type": "string"}},
     "text/html": {"schema": {"type": "string"}},
-    "application/zip": {"schema": {"type": "string", "format": "binary"}},
+    **{
+        media: {"schema": {"type": "string", "format": "binary"}}
+        for media in ("application/zip", *(FORMATS[name].media for name in ("docx", "epub", "pdf")))
+    },
 }
 
 
@@ -52,18 +55,22 @@ def get_article(
     asker: Asker,
     job: JobId,
     format: Annotated[
-        Format,
+        str,
         Query(
+            max_length=64,
+            json_schema_extra={"enum": [*FORMATS, "zip"]},
             description="json: text, images and every choice as data. md: Markdown with relative links to images/. "
-            "html: one page with its images. zip: all three and the image files, as `limner compose` writes them."
+            "html: one page with its images. docx, epub, pdf: documents with theirs (limner[export]). zip: json, md, "
+            "html and the image files, as `limner compose` writes them.",
         ),
     ] = "json",
 ) -> Response:
     """The finished article; 409 with the reason while there is none."""
+    formats = ZIP if format == "zip" else (format,)
+    media = "application/zip" if format == "zip" else _known(format).media
     article = has.jobs.article(job, asker.name)
     if format == "json":
-        return Response(to_json(article), media_type="application/json")
-    formats = ("md", "html", "json") if format == "zip" else (format,)
+        return Response(to_json(article), media_type=media)
     file = _written(has, article, formats, zipped=format == "zip")
     name = f"{slug(article.title)}.{format}"
     shown = "inline" if format == "html" else "attachment"
@@ -74,7 +81,14 @@ def get_article(
     if format == "html":
         headers["Content-Security-Policy"] = PAGE_POLICY
     file.seek(0)
-    return Stream(_read(file), media_type=MEDIA[format], headers=headers)
+    return Stream(_read(file), media_type=media, headers=headers)
+
+
+def _known(name: str) -> Format:
+    try:
+        return format_named(name)
+    except BadInput as e:
+        raise BadInput(f"{e} The format zip is {', '.join(ZIP)} and the image files.") from e
 
 
 @routes.get(
@@ -95,7 +109,9 @@ def get_article_image(
     if image_id not in {i.image_id for i in article.illustrations}:
         raise Missing(f"The article of job {job!r} has no image {image_id}. Its JSON lists those it has.")
     data, suffix = has.shelf.images_of(article).image(image_id)
-    if side is not None:
+    if side is None:
+        data, suffix = public_images(article, lambda _: (data, suffix))(image_id)
+    else:
         data, suffix = thumbnail(data, fitting(side), max_pixels=has.settings.max_pixels), ".webp"
     return image_response(data, suffix)
 

@@ -71,9 +71,10 @@ class GetLater(GetArguments):
 class ExportArguments(Arguments):
     article: ArticleId
     format: Annotated[
-        Literal["html", "md", "json"],
+        Literal["html", "md", "json", "docx", "epub", "pdf"],
         Field(
-            description="html: one page with its pictures inside. md: Markdown and a folder of pictures. json: data."
+            description="html: one page with its pictures inside. md: Markdown and a folder of pictures. json: data. "
+            "docx, epub, pdf: documents with their pictures."
         ),
     ] = "html"
 

@@ -6,7 +6,7 @@ import { Busy, Modal, Notice, lineOf, say } from "../lib/ui.js";
 import { Figure } from "./figure.js";
 import { Reading } from "./text.js";
 
-const FORMATS = ["html", "md", "zip", "json"];
+const FORMATS = ["html", "pdf", "docx", "epub", "md", "zip", "json"];
 const MOST = 60_000; // characters of a file that are shown
 
 function Text({ path }) {

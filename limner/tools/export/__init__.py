@@ -1,0 +1,45 @@
+"""Article -> a folder with Markdown, one self-contained HTML page and JSON, a credit under every image.
+
+Notable choices:
+
+- A draft's text is never touched: figures are spliced in as whole blocks between its characters, and `without_figures`
+  takes them out again. A text that a model wrote has its raw HTML and images turned into plain text instead, because
+  only limner adds images.
+- Captions, alternative texts, credits, names and file names come from outside and are escaped for where they go. What
+  kind an image file is, its bytes say, not its name.
+- A folder appears whole or not at all: everything is written beside it, reopened, counted against the article, renamed.
+
+A file per format (`markdown`, `page`, `record`), and what they share: `words`, `names`, `pictures`, `counting`,
+`staging`. `formats` has the table of formats and `write_article`.
+"""
+
+from limner.tools.export.formats import FORMATS, Format, Written, format_named, write_article
+from limner.tools.export.markdown import to_markdown, without_figures
+from limner.tools.export.names import fresh_folder, slug
+from limner.tools.export.page import block_html, contact_sheet, to_html
+from limner.tools.export.pictures import SIDE, Images, Pictures, own_images, public_images, shown_parts
+from limner.tools.export.record import images_beside, read_json, to_json
+
+__all__ = [
+    "FORMATS",
+    "SIDE",
+    "Format",
+    "Images",
+    "Pictures",
+    "Written",
+    "block_html",
+    "contact_sheet",
+    "format_named",
+    "fresh_folder",
+    "images_beside",
+    "own_images",
+    "public_images",
+    "read_json",
+    "shown_parts",
+    "slug",
+    "to_html",
+    "to_json",
+    "to_markdown",
+    "without_figures",
+    "write_article",
+]

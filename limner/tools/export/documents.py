@@ -1,0 +1,212 @@
+"""Article -> DOCX and EPUB, by pandoc from one book of a page and its images: pandoc reads no file and no address.
+
+What goes in is HTML in which every text is escaped (`page.block_html`), in a zip with the images beside it, as an EPUB
+is built: within the page, as data: URLs, thirty photographs took pandoc ten times as long. `--sandbox` holds it to
+its standard input. Pandoc leaves out what it cannot place and still succeeds, so what comes out is opened and counted.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import posixpath
+import re
+import subprocess
+import zipfile
+from collections.abc import Callable, Iterator
+from datetime import date
+from pathlib import Path
+from typing import NamedTuple
+from urllib.parse import unquote
+from xml.etree import ElementTree
+
+from limner.document import Article, Heading, Verbatim
+from limner.errors import ExportFailed, NotInstalled
+from limner.tools.export.counting import compare, figures
+from limner.tools.export.page import frame, parts, render, wants_headline
+from limner.tools.export.pictures import Embedded, Pictures, opened
+from limner.tools.export.words import alt_of, attribution, direction, line
+
+MISSING = "DOCX and EPUB need the export extra: pip install 'limner[export]', or write html instead."
+SECONDS = 120  # of pandoc, which takes one for an article of thirty photographs
+_WIDE, _HIGH = 576, 672  # px at 96 to the inch: 6 x 7 inches of a page
+
+
+def to_docx(article: Article, pictures: Pictures) -> bytes:
+    """The article as a Word document. Raises NotInstalled without pandoc."""
+    first = article.body[0] if article.body else None
+    tops = [b for b in article.body if isinstance(b, Heading) and b.level == 1]
+    title, options = line(article.title) if wants_headline(article) else "", []
+    if tops and tops == [first]:  # the heading at the very start becomes the document's title
+        title, options = line(tops[0].plain), ["--shift-heading-level-by=-1"]
+        emptied = Verbatim(id=tops[0].id, text="", gap=tops[0].gap)  # a gap may hold definitions of links
+        article = article.model_copy(update={"body": (emptied, *article.body[1:])})
+    return _pandoc("docx", _book(article, pictures, headline="", sizes=True), article, title, options)
+
+
+def to_epub(article: Article, pictures: Pictures) -> bytes:
+    """The article as an EPUB 3. Raises NotInstalled without pandoc."""
+    title = line(article.title) or "Untitled"
+    book = _book(article, pictures, headline=title if wants_headline(article) else "", sizes=False)
+    today = f"date={date.today().isoformat()}"
+    return _pandoc("epub3", book, article, title, ["--metadata", today, "--epub-title-page=false"])
+
+
+_CONTAINER = """<container version="1.0" xmlns="urn:oasis:names:tc:opendocument:xmlns:container"><rootfiles>
+<rootfile full-path="book.opf" media-type="application/oebps-package+xml"/></rootfiles></container>"""
+_OPF = """<package version="3.0" xmlns="http://www.idpf.org/2007/opf"><metadata/><manifest>{}</manifest>
+<spine><itemref idref="page"/></spine></package>"""
+
+
+_NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
+
+def _book(article: Article, pictures: Pictures, *, headline: str, sizes: bool) -> bytes:
+    """The page and its images as an EPUB that pandoc reads. sizes: say how wide each image is on paper."""
+    images: dict[str, Embedded] = {}
+
+    def place(image: Embedded) -> Embedded:
+        name = f"{hashlib.sha256(image.data).hexdigest()[:16]}{'.png' if image.media == 'image/png' else '.jpg'}"
+        images[name] = image._replace(file=name)
+        return images[name]
+
+    shown = list(parts(article, pictures, portable=True, place=place))
+    values = {**frame(article), "headline": headline, "parts": shown, "wide": _width if sizes else None}
+    page = _NOT_XML.sub(" ", render("document.html", **values))
+    items = ['<item id="page" href="page.xhtml" media-type="application/xhtml+xml"/>']
+    items += [f'<item id="i{n}" href="{name}" media-type="{i.media}"/>' for n, (name, i) in enumerate(images.items())]
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as book:
+        book.writestr("mimetype", "application/epub+zip")
+        book.writestr("META-INF/container.xml", _CONTAINER)
+        book.writestr("book.opf", _OPF.format("".join(items)))
+        book.writestr("page.xhtml", page)
+        for name, image in images.items():
+            book.writestr(name, image.data)
+    return out.getvalue()
+
+
+def _width(image: Embedded) -> int:
+    """px on paper, at 96 to the inch: as large as a page where it has the pixels (150 to the inch)."""
+    return max(1, round(min(_WIDE, image.width * 96 / 150, _HIGH * image.width / image.height)))
+
+
+def _pandoc(kind: str, book: bytes, article: Article, title: str, options: list[str]) -> bytes:
+    try:
+        import pypandoc
+
+        program = pypandoc.get_pandoc_path()
+    except (ImportError, OSError) as e:
+        raise NotInstalled(MISSING) from e
+    language = re.sub("[^A-Za-z0-9-]", "", article.language.replace("_", "-")) or "und"
+    command = [program, "--sandbox", "--from=epub", f"--to={kind}", "--output=-", f"--metadata=lang:{language}"]
+    command += [f"--lua-filter={Path(__file__).parents[1] / 'templates' / 'document.lua'}"]
+    command += [f"--metadata=dir:{direction(article.language)}"]
+    command += [f"--metadata=title:{title[:500]}"] if title else []
+    try:
+        done = subprocess.run([*command, *options], input=book, capture_output=True, timeout=SECONDS, check=False)
+    except subprocess.TimeoutExpired as e:
+        raise ExportFailed(f"pandoc took more than {SECONDS} s for the {kind}. Write html instead.") from e
+    if done.returncode:
+        said = line(done.stderr.decode("utf-8", "replace"))[-200:]
+        raise ExportFailed(f"pandoc could not make the {kind}: {said}. Write html instead, and report this.")
+    return done.stdout
+
+
+# --- read again ------------------------------------------------------------------------------------------------------
+
+
+class _Picture(NamedTuple):
+    alt: str
+    caption: str
+    own: bool
+    """Whether it stands within the text, as a draft's own images do."""
+
+
+def check_docx(article: Article, path: Path) -> None:
+    """Reads the document again: images that decode, alternative texts and credits in the article's order."""
+    _compare(article, path, _read(_in_docx, path))
+
+
+def own_in_docx(path: Path) -> int:
+    """How many of a draft's own images a document holds."""
+    return sum(picture.own for picture in _read(_in_docx, path))
+
+
+def check_epub(article: Article, path: Path) -> None:
+    """Reads the book again: images that decode, alternative texts and credits in the article's order."""
+    _compare(article, path, _read(_in_epub, path))
+
+
+def own_in_epub(path: Path) -> int:
+    """How many of a draft's own images a book holds."""
+    return sum(picture.own for picture in _read(_in_epub, path))
+
+
+def _read(reader: Callable[[Path], Iterator[_Picture]], path: Path) -> list[_Picture]:
+    try:
+        return list(reader(path))
+    except (ElementTree.ParseError, zipfile.BadZipFile, KeyError, StopIteration) as e:
+        raise ExportFailed(
+            f"{path.name} cannot be read again ({line(str(e))[:120]}). Write html instead, and report this."
+        ) from e
+
+
+def _compare(article: Article, path: Path, found: list[_Picture]) -> None:
+    wanted, placed = figures(article), [picture for picture in found if not picture.own]
+    compare(path, "images", [alt_of(i) for i in wanted], [line(picture.alt) for picture in placed])
+    captions = ["".join((line(i.caption) + attribution(i)).split()) for i in wanted]
+    compare(path, "captions", captions, ["".join(picture.caption.split()) for picture in placed])
+
+
+_W = "{http://schemas.openxmlformats.org/wordprocessingml/2006/main}"
+_R = "{http://schemas.openxmlformats.org/officeDocument/2006/relationships}"
+_DRAWING = "{http://schemas.openxmlformats.org/drawingml/2006/wordprocessingDrawing}"
+_MAIN = "{http://schemas.openxmlformats.org/drawingml/2006/main}"
+
+
+def _in_docx(path: Path) -> Iterator[_Picture]:
+    with zipfile.ZipFile(path) as book:
+        names = {r.get("Id"): r.get("Target", "") for r in _xml(book, "word/_rels/document.xml.rels")}
+        paragraphs = list(_xml(book, "word/document.xml").iter(f"{_W}p"))
+        for n, paragraph in enumerate(paragraphs):
+            following = paragraphs[n + 1] if n + 1 < len(paragraphs) else None
+            captioned = following is not None and _style(following) == "ImageCaption"
+            for drawing in paragraph.iter(f"{_W}drawing"):
+                for blip in drawing.iter(f"{_MAIN}blip"):
+                    _decode(book, posixpath.join("word", names[blip.get(f"{_R}embed")]))
+                alt = next(drawing.iter(f"{_DRAWING}docPr")).get("descr", "")
+                caption = "".join(following.itertext()) if captioned and following is not None else ""
+                yield _Picture(alt, caption, own=_style(paragraph) not in ("CaptionedFigure", "Figure"))
+
+
+def _style(paragraph: ElementTree.Element) -> str:
+    style = paragraph.find(f"{_W}pPr/{_W}pStyle")
+    return "" if style is None else style.get(f"{_W}val", "")
+
+
+_X = "{http://www.w3.org/1999/xhtml}"
+
+
+def _in_epub(path: Path) -> Iterator[_Picture]:
+    with zipfile.ZipFile(path) as book:
+        opf = _xml(book, "EPUB/content.opf")
+        items = {item.get("id"): item.get("href", "") for item in opf.iter("{http://www.idpf.org/2007/opf}item")}
+        for reference in opf.iter("{http://www.idpf.org/2007/opf}itemref"):
+            name = posixpath.join("EPUB", items[reference.get("idref")])
+            chapter = _xml(book, name)
+            captions = {img: figure for figure in chapter.iter(f"{_X}figure") for img in figure.iter(f"{_X}img")}
+            for img in chapter.iter(f"{_X}img"):
+                _decode(book, posixpath.normpath(posixpath.join(posixpath.dirname(name), unquote(img.get("src", "")))))
+                caption = captions[img].find(f"{_X}figcaption") if img in captions else None
+                words = "" if caption is None else "".join(caption.itertext())
+                yield _Picture(img.get("alt", ""), words, own=img not in captions)
+
+
+def _xml(book: zipfile.ZipFile, name: str) -> ElementTree.Element:
+    return ElementTree.fromstring(book.read(name))
+
+
+def _decode(book: zipfile.ZipFile, name: str) -> None:
+    with opened(book.read(name), name) as image:
+        image.load()

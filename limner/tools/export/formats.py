@@ -1,0 +1,137 @@
+"""The formats, and the one function that writes an article in some of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import NamedTuple
+
+from limner.document import Article
+from limner.errors import BadInput
+from limner.tools.export.counting import counted
+from limner.tools.export.documents import check_docx, check_epub, own_in_docx, own_in_epub, to_docx, to_epub
+from limner.tools.export.markdown import check_markdown, to_markdown
+from limner.tools.export.names import file_names, linked_files
+from limner.tools.export.page import check_html, own_in_html, to_html
+from limner.tools.export.pdf import check_pdf, own_in_pdf, to_pdf
+from limner.tools.export.pictures import (
+    SIDE,
+    Images,
+    OwnImages,
+    Pictures,
+    filed,
+    names_in,
+    opened,
+    read_own,
+    shown_parts,
+)
+from limner.tools.export.record import check_json, to_json
+from limner.tools.export.staging import put, staged
+from limner.tools.export.words import as_bytes, line
+
+
+class Written(NamedTuple):
+    """What `write_article` wrote."""
+
+    folder: Path
+    article: Article
+    """With `file` of each illustration set, as article.json has it."""
+    files: dict[str, Path]
+    """Format -> its file."""
+    images: int
+    """How many files are in images/."""
+
+
+class Format(NamedTuple):
+    """One way to write an article. To add one, put it in FORMATS."""
+
+    file: str
+    """Its name in the folder."""
+    linked: bool
+    """Whether it points at the files in images/."""
+    write: Callable[[Article, Pictures], str | bytes]
+    """The article, `file` of its illustrations set, as text or as a file's bytes."""
+    check: Callable[[Article, Path], None]
+    """Reads the written file again; raises ExportFailed where it is not the whole article."""
+    own: Callable[[Path], int] | None = None
+    """How many of a draft's own images the written file holds; None for a format that only points at them."""
+    media: str = "application/octet-stream"
+    """Its media type (RFC 6838), for HTTP."""
+
+
+def write_article(
+    article: Article,
+    folder: Path,
+    images: Images,
+    formats: Sequence[str] = ("md", "html", "json"),
+    *,
+    beside: Mapping[str, Path] | None = None,
+    side: int = SIDE,
+    keep_metadata: bool = False,
+) -> Written:
+    """Write article.md and images/, article.html, article.json … into `folder`, whole or not at all.
+
+    beside: a draft's own images (`own_images`), which are shown in pages and go along with Markdown under these names.
+    side: px of the longer side that images within a page or document have at most; files in images/ stay as they are.
+    keep_metadata: leave what a file says beyond its picture in it: place, camera, faces, preview (`tools.publish`).
+
+    Everything is written beside the folder, synced, reopened and counted against the article before it gets its name.
+    Into a folder that exists, each file is then moved one by one in place of its former self; others stay.
+    Raises BadInput for an unknown format, ImageUnreadable for an image that browsers do not show, and ExportFailed
+    when the disk refuses or what was written is not whole; no half-written file remains.
+    """
+    chosen = {name: format_named(name) for name in dict.fromkeys(formats)}
+    own = read_own(article, beside, keep_metadata=keep_metadata) if beside is not None else OwnImages({}, {}, [])
+    parts = cache(shown_parts(article, images))
+    pictures = Pictures(article, parts, own.shown, side=side, keep_metadata=keep_metadata)
+    files = file_names(article, pictures)
+    shown = tuple(filed(i, files[i.image_id], parts) for i in article.illustrations)
+    article = article.model_copy(update={"illustrations": shown}).noted(*own.notes)
+    linked = any(f.linked for f in chosen.values())
+    with staged(folder) as stage:
+        for f in chosen.values():
+            content = f.write(article, pictures)
+            put(stage / f.file, as_bytes(content) if isinstance(content, str) else content)
+        for image_id, name in files.items() if linked else ():
+            put(stage / name, pictures(image_id)[0])
+        for name, data in own.files.items() if linked else ():
+            if not (stage / name).exists():
+                put(stage / name, data)
+        for f in chosen.values():
+            f.check(article, stage / f.file)
+            if f.own:
+                wanted = [name for name in names_in(article) if name in own.shown]
+                counted(stage / f.file, "images of the draft's own", len(wanted), f.own(stage / f.file))
+        if linked:
+            check_files(article, stage)
+    written = {name: folder / f.file for name, f in chosen.items()}
+    return Written(folder, article, written, len(files) if linked else 0)
+
+
+def format_named(name: str) -> Format:
+    if name not in FORMATS:
+        raise BadInput(f"There is no format {line(name)!r}. Use some of: {', '.join(FORMATS)}.")
+    return FORMATS[name]
+
+
+def _markdown(article: Article, _: Pictures) -> str:
+    return to_markdown(article, linked_files(article))
+
+
+def check_files(article: Article, folder: Path) -> None:
+    """Every image of the article is there and decodes to its last row."""
+    for file in dict.fromkeys(i.file for i in article.illustrations):
+        with opened((folder / file).read_bytes(), file) as image:
+            image.load()
+
+
+_WORD = "application/vnd.openxmlformats-officedocument.wordprocessingml.document"
+FORMATS: dict[str, Format] = {
+    "md": Format("article.md", True, _markdown, check_markdown, None, "text/markdown"),
+    "html": Format("article.html", False, to_html, check_html, own_in_html, "text/html"),
+    "json": Format("article.json", True, lambda a, _: to_json(a), check_json, None, "application/json"),
+    "docx": Format("article.docx", False, to_docx, check_docx, own_in_docx, _WORD),
+    "epub": Format("article.epub", False, to_epub, check_epub, own_in_epub, "application/epub+zip"),
+    "pdf": Format("article.pdf", False, to_pdf, check_pdf, own_in_pdf, "application/pdf"),
+}

@@ -1,0 +1,341 @@
+"""The images of an article as its files hold them: of a known kind, cropped to the part shown, scaled for a page."""
+
+from __future__ import annotations
+
+import base64
+import io
+import math
+import sys
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+from urllib.parse import unquote
+
+from limner.document import Article, Illustration, markdown
+from limner.errors import ImageUnreadable
+from limner.tools.export.words import alt_of, line
+from limner.tools.images import MAX_BYTES, Described, displayable, is_svg, read_picture
+from limner.tools.publish import published, republished_tiff
+
+if TYPE_CHECKING:
+    from markdown_it.token import Token
+    from PIL import Image
+
+Images = Callable[[str], tuple[bytes, str]]
+"""image id -> (bytes of a file that browsers show, its suffix)."""
+
+SIDE = 1600  # px of the longer side; the widest column is 920 CSS px, so this is sharp on most dense screens
+EMBED_BYTES = 300_000  # what has more is encoded anew; base64 adds a third, and a page may hold thirty photographs
+_SHOWN = {  # Pillow's name of a format that every current browser shows -> (suffix, media type)
+    "JPEG": (".jpg", "image/jpeg"),
+    "MPO": (".jpg", "image/jpeg"),  # what many cameras write: a JPEG with a second picture behind it
+    "PNG": (".png", "image/png"),
+    "GIF": (".gif", "image/gif"),
+    "WEBP": (".webp", "image/webp"),
+    "AVIF": (".avif", "image/avif"),
+    "BMP": (".bmp", "image/bmp"),
+}
+
+
+@contextmanager
+def opened(data: bytes, name: str) -> Iterator[Image.Image]:
+    """Pillow's image of a file's bytes. Raises ImageUnreadable for what is none, or is broken when decoded within."""
+    from PIL import Image
+
+    try:
+        with warnings.catch_warnings():
+            # The library has judged the size before (LIMNER_MAX_PIXELS); Pillow still refuses the really huge.
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            with Image.open(io.BytesIO(data)) as image:
+                yield image
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as e:
+        raise ImageUnreadable(
+            f"Image {line(name)} cannot be read: {line(str(e))}. Put a sound copy in its place."
+        ) from e
+
+
+def kind_of(data: bytes, name: str) -> tuple[str, str]:
+    """(suffix, media type) by what the bytes are. Raises ImageUnreadable for what browsers do not show."""
+    with opened(data, name) as image:
+        found = image.format or ""
+    if found not in _SHOWN:
+        raise ImageUnreadable(
+            f"Image {line(name)} is {found or 'of no known kind'}, which browsers do not show. Save it as JPEG or PNG."
+        )
+    return _SHOWN[found]
+
+
+class Embedded(NamedTuple):
+    """An image as a page or a document holds it."""
+
+    data: bytes
+    media: str
+    width: int
+    """px, turned as it is shown."""
+    height: int
+    clear: bool
+    """Whether it lets the page shine through: black drawings need light paper under them in the dark."""
+    file: str = ""
+    """Its name where it is a file beside the page."""
+
+    @property
+    def src(self) -> str:
+        """What the page points at: the file, or all of it as a data: URL."""
+        return self.file or f"data:{self.media};base64,{base64.b64encode(self.data).decode()}"
+
+
+class Pictures:
+    """What a format is handed: image id -> (bytes of a file that browsers show, its suffix), fit to be published.
+
+    Without what a photograph's file tells beyond its picture, unless `keep_metadata` (`tools.publish`).
+    """
+
+    def __init__(
+        self,
+        article: Article,
+        images: Images,
+        own: Mapping[str, bytes] | None = None,
+        *,
+        side: int = SIDE,
+        keep_metadata: bool = False,
+    ) -> None:
+        """images: as they are to be shown (`shown_parts`). own: a draft's own images by their names in the text."""
+        self._known = {
+            i.image_id: Described(line(i.caption), alt_of(i), line(i.credit), line(i.licence))
+            for i in reversed(article.illustrations)
+        }
+        self._images, self._side, self._keep = images, side, keep_metadata
+        self._made: dict[tuple[str, str], Any] = {}
+        self.own = dict(own or {})
+
+    def __call__(self, image_id: str) -> tuple[bytes, str]:
+        """The image's file. Raises ImageUnreadable for what is none that browsers show."""
+        return self._once(("file", image_id), lambda: self._file(image_id))
+
+    def embedded(self, image_id: str, *, portable: bool = False) -> Embedded:
+        """The image at most `side` px wide and high. portable: upright JPEG or PNG, which every program shows."""
+        return self._once((f"embedded {portable}", image_id), lambda: self._embedded(image_id, portable))
+
+    def own_embedded(self, name: str, *, portable: bool = False) -> Embedded | None:
+        """An image that the draft itself points at, None for what is not in its folder."""
+        if name not in self.own:
+            return None
+        return self._once((f"own {portable}", name), lambda: embedded(self.own[name], name, self._side, portable))
+
+    def _file(self, image_id: str) -> tuple[bytes, str]:
+        data, _ = self._images(image_id)
+        return self._public(data, image_id), kind_of(data, image_id)[0]
+
+    def _embedded(self, image_id: str, portable: bool) -> Embedded:
+        made = embedded(self(image_id)[0], image_id, self._side, portable)
+        return made._replace(data=self._public(made.data, image_id))  # what is encoded anew carries its credit, too
+
+    def _public(self, data: bytes, image_id: str) -> bytes:
+        kind_of(data, image_id)
+        if self._keep:
+            return data
+        try:
+            return published(data, self._known.get(image_id))
+        except ImageUnreadable as e:
+            raise ImageUnreadable(f"Image {line(image_id)} cannot be exported: {e}.") from e
+
+    def _once(self, key: tuple[str, str], make: Callable[[], Any]) -> Any:
+        if key not in self._made:
+            self._made[key] = make()
+        return self._made[key]
+
+
+def public_images(article: Article, images: Images) -> Images:
+    """The images of an article as an export has them: the part that is shown, without private metadata."""
+    return Pictures(article, shown_parts(article, images))
+
+
+def embedded(data: bytes, name: str, side: int = SIDE, portable: bool = False) -> Embedded:
+    """A file's bytes as a page or document holds them, at most `side` px wide and high."""
+    from PIL import ImageOps
+
+    kind_of(data, name)
+    data = _scaled(data, name, side, portable)
+    media = kind_of(data, name)[1]
+    with opened(data, name) as image:
+        shown = ImageOps.exif_transpose(image)
+        width, height = shown.size
+        clear = _is_clear(shown)
+    return Embedded(data, media, width, height, clear)
+
+
+def shown_parts(article: Article, images: Images) -> Images:
+    """The same images, those that the article crops with only the part that it shows. The originals stay whole."""
+    crops = {i.image_id: i.crop for i in article.illustrations if i.crop is not None}
+
+    def image(image_id: str) -> tuple[bytes, str]:
+        data, suffix = images(image_id)
+        crop = crops.get(image_id)
+        return (data, suffix) if crop is None else cropped(data, image_id, crop)
+
+    return image
+
+
+def cropped(data: bytes, name: str, crop: tuple[float, float, float, float]) -> tuple[bytes, str]:
+    """A part of an image, upright, encoded anew: (bytes, suffix). An animation becomes its first frame."""
+    kind = kind_of(data, name)[0]
+    picture = read_picture(data, max_pixels=sys.maxsize)  # the library has judged the size before
+    left, top, width, height = crop
+    x, y = (min(int(share * side), side - 1) for share, side in zip((left, top), picture.size, strict=True))
+    right = min(picture.width, max(x + 1, round((left + width) * picture.width)))
+    bottom = min(picture.height, max(y + 1, round((top + height) * picture.height)))
+    part, profile, out = picture.crop((x, y, right, bottom)), picture.info.get("icc_profile"), io.BytesIO()
+    if kind == ".jpg":
+        part.convert("RGB").save(out, "JPEG", quality=92, icc_profile=profile)
+        return out.getvalue(), ".jpg"
+    part.info = {}  # Pillow would write comments and EXIF of the file it came from
+    part.save(out, "PNG", icc_profile=profile)
+    return out.getvalue(), ".png"
+
+
+def filed(i: Illustration, file: str, images: Images) -> Illustration:
+    """An illustration as it stands in an export: the file there is what it shows, and is cropped no more."""
+    if i.crop is None:
+        return i.model_copy(update={"file": file})
+    with opened(images(i.image_id)[0], i.image_id) as image:
+        return i.model_copy(update={"file": file, "crop": None, "width": image.width, "height": image.height})
+
+
+def _is_clear(image: Image.Image) -> bool:
+    if not image.has_transparency_data:
+        return False
+    low, _ = image.convert("RGBA").getchannel("A").getextrema()
+    return isinstance(low, int | float) and low < 128
+
+
+def _scaled(data: bytes, name: str, side: int, portable: bool) -> bytes:
+    """The image at most `side` px wide and high and below EMBED_BYTES where that is easy, else as it is.
+
+    Animations stay as they are. portable: JPEG or PNG, upright, in RGB or grey; of an animation its first frame.
+    """
+    from PIL import ImageOps
+
+    with opened(data, name) as image:
+        plain = image.format in ("JPEG", "MPO", "PNG") and image.mode in ("1", "L", "LA", "P", "RGB", "RGBA")
+        plain = plain and image.getexif().get(_ORIENTATION, 1) == 1
+        if getattr(image, "n_frames", 1) > 1 and image.format != "MPO" and not portable:
+            return data
+        if max(image.size) <= side and len(data) <= EMBED_BYTES and (plain or not portable):
+            return data
+        profile = image.info.get("icc_profile") if image.mode in ("RGB", "RGBA", "P") else None
+        photograph = image.format in ("JPEG", "MPO")
+        share = side / max(image.size)
+        # A JPEG decodes straight to a half, a quarter or an eighth, as long as that is not below the size asked for.
+        image.draft("RGB", (math.ceil(image.width * share), math.ceil(image.height * share)))
+        small = ImageOps.exif_transpose(image)
+        small = small.convert("RGBA" if small.has_transparency_data else "RGB")
+        small.thumbnail((side, side))
+        made = _encoded(small, photograph, portable, profile)
+    return made if portable and not plain else min(data, made, key=len)
+
+
+_ORIENTATION = 0x0112
+
+
+def _encoded(picture: Image.Image, photograph: bool, portable: bool, profile: bytes | None) -> bytes:
+    """A picture in the format that does it justice: drawings stay sharp, photographs get small."""
+    picture.info = {}  # Pillow would write comments and EXIF of the file it came from
+    if picture.mode == "RGBA" and not portable:
+        return _saved(picture, "WEBP", quality=85, icc_profile=profile)
+    if picture.mode == "RGBA":
+        return _saved(picture, "PNG", icc_profile=profile)
+    lossy = _saved(picture, "JPEG", quality=85, optimize=True, icc_profile=profile)
+    if photograph:
+        return lossy
+    exact = _saved(picture, "PNG", icc_profile=profile)
+    return exact if len(exact) <= 2 * len(lossy) else lossy
+
+
+def _saved(picture: Image.Image, kind: str, **options: Any) -> bytes:
+    out = io.BytesIO()
+    picture.save(out, kind, **{name: value for name, value in options.items() if value is not None})
+    return out.getvalue()
+
+
+# --- a draft's own images --------------------------------------------------------------------------------------------
+
+_OWN = {".jpg", ".jpeg", ".png", ".gif", ".webp", ".avif", ".bmp", ".tif", ".tiff", ".svg"}
+
+
+def names_in(article: Article) -> Iterator[str]:
+    """What each image in the article's text points at, in reading order."""
+    env: dict[str, Any] = {}
+    markdown().parse(article.source, env)  # link definitions may stand anywhere
+    for block in article.body:
+        for token in markdown().parse(block.text, {"references": env.get("references", {})}):
+            yield from (name_of(child) for child in token.children or () if child.type == "image")
+
+
+def name_of(image: Token) -> str:
+    """What an image of Markdown points at."""
+    return unquote(str(image.attrs.get("src", "")))
+
+
+def own_images(article: Article, folder: Path) -> dict[str, Path]:
+    """The image files in `folder` that a draft points at itself: relative name, as it stands in the text -> file.
+
+    Left out are addresses, absolute names, names and links that lead out of the folder, and what is no image by its
+    name.
+    """
+    root, found = folder.resolve(), {}
+    for name in names_in(article):
+        if not name or ":" in name or "\\" in name or "\0" in name or name.startswith("/"):
+            continue
+        path = (root / name).resolve()
+        if (
+            path.is_relative_to(root)
+            and path.suffix.lower() in _OWN
+            and path.is_file()
+            and ".." not in Path(name).parts
+        ):
+            found[name] = path
+    return found
+
+
+class OwnImages(NamedTuple):
+    """A draft's own images, read."""
+
+    files: dict[str, bytes]
+    """Name -> what goes along with the Markdown: of the same kind, without private metadata."""
+    shown: dict[str, bytes]
+    """Name -> what a page shows: an SVG is drawn, a TIFF is a PNG."""
+    notes: list[str]
+    """A line for each image in the text that is not shown, with the reason."""
+
+
+def read_own(article: Article, beside: Mapping[str, Path], *, keep_metadata: bool = False) -> OwnImages:
+    """Read the files that `own_images` found, within the bounds of a library's images."""
+    own = OwnImages({}, {}, [])
+    for name in dict.fromkeys(names_in(article)):
+        if name not in beside:
+            reason = "it is not an image in the draft's folder: copy it there"
+        else:
+            try:
+                own.files[name], own.shown[name] = _read_own(beside[name], keep_metadata)
+                continue
+            except ImageUnreadable as e:
+                reason = str(e)
+            except OSError as e:
+                reason = f"{e.strerror or e}: check that it may be read"
+        own.notes.append(f"The draft's image {line(name)[:200]} is not shown: {reason}.")
+    return own
+
+
+def _read_own(path: Path, keep_metadata: bool) -> tuple[bytes, bytes]:
+    """(bytes to go along, bytes to show)."""
+    with path.open("rb") as file:
+        data = file.read(MAX_BYTES + 1)
+    if len(data) > MAX_BYTES:
+        raise ImageUnreadable(f"more than {MAX_BYTES // 1_000_000} MB: save it smaller")
+    shown, _ = displayable(data)
+    shown = published(shown)
+    if keep_metadata or is_svg(data):
+        return data, shown
+    return (republished_tiff(data) if data[:4] in (b"II*\0", b"MM\0*") else published(data)), shown

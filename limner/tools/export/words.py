@@ -1,0 +1,83 @@
+"""Words from outside, made fit for where they go: one line, marks escaped, credits as a reader expects them."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+from limner.document import Article, Candidate, Illustration
+
+_UNSEEN = re.compile("[\u202a-\u202e\u2066-\u2069\ufeff]")  # turn the direction of what follows, or show nothing
+SURROGATE = re.compile("[\ud800-\udfff]")
+# Everything that CommonMark, its table and strikethrough extensions or GitHub's mathematics could read as a mark, and
+# the characters by which GitHub turns addresses into links.
+_MARK = re.compile(r"[\\`*_\[\]<>&~|$@]|(?<=:)(?=//)|(?<=www)(?=\.)", re.IGNORECASE)
+
+
+def line(text: str) -> str:
+    """Text from outside as one line without control characters."""
+    text = "".join(" " if unicodedata.category(c) == "Cc" else c for c in _UNSEEN.sub("", text))
+    return " ".join(SURROGATE.sub("\ufffd", text).split())
+
+
+def as_bytes(text: str) -> bytes:
+    """UTF-8, and the bytes that were not UTF-8 in a draft as they were."""
+    return re.sub("[\ud800-\udc7f\udd00-\udfff]", "\ufffd", text).encode("utf-8", errors="surrogateescape")
+
+
+def escaped(text: str) -> str:
+    """One line of Markdown that shows exactly this text."""
+    return _MARK.sub(lambda m: "\\" + m[0], line(text))
+
+
+def attribution(i: Illustration | Candidate) -> str:
+    """Credit and licence as one line, "" if neither is known."""
+    credit, licence = line(i.credit), line(i.licence)
+    return ", ".join(part for part in (credit, "" if licence in credit else licence) if part)
+
+
+def alt_of(i: Illustration) -> str:
+    """What is read out instead of an image."""
+    return line(i.alt) or line(i.caption)
+
+
+_CREDITS = {
+    "ar": "مصادر الصور",
+    "de": "Bildnachweise",
+    "es": "Créditos de las imágenes",
+    "fr": "Crédits des images",
+    "it": "Crediti delle immagini",
+    "ja": "画像クレジット",
+    "ko": "이미지 출처",
+    "nl": "Beeldverantwoording",
+    "pl": "Źródła ilustracji",
+    "pt": "Créditos das imagens",
+    "ru": "Источники изображений",
+    "zh": "图片来源",
+}
+_RIGHT_TO_LEFT = {"ar", "arc", "ckb", "dv", "fa", "he", "iw", "ps", "sd", "syr", "ug", "ur", "yi"}
+
+
+def credits_title(language: str) -> str:
+    return _CREDITS.get(re.split("[-_]", language.lower())[0], "Image credits")
+
+
+def direction(language: str) -> str:
+    """ "rtl" or "ltr"; a script named in the code ("pa-Arab") decides before the language does."""
+    parts = re.split("[-_]", language.lower())
+    scripts = [part for part in parts[1:] if len(part) == 4 and part.isalpha()]
+    if scripts:
+        return "rtl" if scripts[0] in ("arab", "hebr", "thaa", "syrc", "nkoo", "adlm") else "ltr"
+    return "rtl" if parts[0] in _RIGHT_TO_LEFT else "ltr"
+
+
+def credited(article: Article) -> list[Illustration]:
+    """The images with a credit or licence, each once, in reading order."""
+    once = {b.image_id: b for b in reversed(list(article.blocks())) if isinstance(b, Illustration) and attribution(b)}
+    return list(reversed(once.values()))
+
+
+def caption_text(i: Illustration) -> str:
+    """Caption and credit as the line under an image shows them, without its marks."""
+    credit = attribution(i)
+    return " ".join(part for part in (line(i.caption), f"({credit})" if credit else "") if part)

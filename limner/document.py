@@ -13,11 +13,13 @@ import html
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property, lru_cache
-from typing import Annotated, Any, Literal, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
-from markdown_it import MarkdownIt
-from markdown_it.token import Token
 from pydantic import BaseModel, ConfigDict, Field
+
+if TYPE_CHECKING:
+    from markdown_it import MarkdownIt
+    from markdown_it.token import Token
 
 FORMAT = 1  # of article.json; raised when an older limner could not read it
 
@@ -290,6 +292,8 @@ def markdown() -> MarkdownIt:
     What it renders cannot run: raw HTML comes out escaped, an image in the text as its alternative text (limner alone
     adds images), and the parser itself refuses javascript: and data: targets.
     """
+    from markdown_it import MarkdownIt
+
     parser = MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethrough"])
     parser.add_render_rule("html_block", _escaped)
     parser.add_render_rule("html_inline", _escaped)

@@ -723,8 +723,8 @@ class Format(NamedTuple):
     """Its name in the folder."""
     linked: bool
     """Whether it points at the files in images/."""
-    write: Callable[[Article, Images], str]
-    """The article, `file` of its illustrations set, as text."""
+    write: Callable[[Article, Images], str | bytes]
+    """The article, `file` of its illustrations set, as text, or as the bytes of a file that is none."""
     check: Callable[[Article, Path], None]
     """Reads the written file again; raises ExportFailed where it is not the whole article."""
 
@@ -776,6 +776,9 @@ def write_article(
     when the disk refuses or what was written is not whole; no half-written file remains.
     """
     chosen = {name: _format(name) for name in dict.fromkeys(formats)}
+    if len({f.file for f in chosen.values()}) < len(chosen):
+        names = ", ".join(map(_line, chosen))
+        raise BadInput(f"Two of the formats {names} write the same file. Ask for one at a time.")
     images = cache(shown_parts(article, images))
     files = _file_names(article, images)
     article = article.model_copy(
@@ -785,7 +788,7 @@ def write_article(
     linked = any(f.linked for f in chosen.values())
     with _staged(folder) as stage:
         for name, text in texts.items():
-            _put(stage / name, _bytes(text))
+            _put(stage / name, text if isinstance(text, bytes) else _bytes(text))
         for image_id, name in files.items() if linked else ():
             _put(stage / name, images(image_id)[0])
         for name, path in (beside or {}).items() if linked else ():
@@ -800,9 +803,11 @@ def write_article(
 
 
 def _format(name: str) -> Format:
-    if name not in FORMATS:
-        raise BadInput(f"There is no format {_line(name)!r}. Use some of: {', '.join(FORMATS)}.")
-    return FORMATS[name]
+    if name in FORMATS:
+        return FORMATS[name]
+    from limner.tools.plugged import exporter  # only for a format that is not limner's own
+
+    return exporter(name, FORMATS)
 
 
 def _bytes(text: str) -> bytes:

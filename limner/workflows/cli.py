@@ -461,9 +461,13 @@ def _formats(to: str) -> list[str]:
     from limner.tools.export import FORMATS
 
     formats = [f.strip().lower() for f in to.split(",") if f.strip()]
-    unknown = [f for f in formats if f not in FORMATS]
-    if unknown or not formats:
-        raise BadInput(f"--to {to!r}: there is no format {', '.join(unknown) or 'named'}. Choose of: {ALL_FORMATS}.")
+    if not formats:
+        raise BadInput(f"--to {to!r}: there is no format named. Choose of: {', '.join(FORMATS)}.")
+    for name in formats:
+        if name not in FORMATS:
+            from limner.tools.plugins import find
+
+            find("exporter", name, FORMATS)
     return formats
 
 

@@ -19,8 +19,6 @@ from langgraph.graph.state import CompiledStateGraph
 
 from limner.document import POINTS, Article, Candidate, Point, Selection, Spot
 from limner.errors import BadInput, UnreadableReply
-from limner.tools.arrange import arrange as best_set
-from limner.tools.arrange import shortfall
 from limner.tools.edit import Instruct
 from limner.tools.illustrate import illustrated
 from limner.workflows import reviewing
@@ -93,6 +91,9 @@ def build_graph(context: Context, checkpointer: BaseCheckpointSaver | None = Non
         return {"selections": [*done, *new]}
 
     def arrange(state: ComposeState) -> Update:
+        from limner.tools.arrange import arrange as best_set  # with numpy, which building the graph needs not
+        from limner.tools.arrange import shortfall
+
         brief, selections = state["brief"], state.get("selections", [])
         prefer = frozenset(r.image_id for r in brief.references)
         there = state["article"].illustrations

@@ -13,9 +13,10 @@ from urllib.parse import urlsplit, urlunsplit
 from pydantic import SecretStr
 
 import limner
-from limner.agents import selector, spotter, trained, writer
+from limner.agents import selector
 from limner.agents.ask import Memory, Meter, Role, Speaker
-from limner.agents.dialects import Dialect, dialect_for
+from limner.agents.dialects import dialect_for
+from limner.agents.families import BUILT_IN, Dialect
 from limner.document import Article, Brief, Candidate, Selection, Spot
 from limner.errors import BadInput, LibraryError
 from limner.settings import Settings
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     from limner.tools.library import Connect, Library, Record
     from limner.workflows.embedded import EmbeddedServer
 
-TRAINED = ("xcomposer", "xcomposer2")  # dialects of agents/trained.py
 CANDIDATES = 50  # images per spot that arrange may weigh; the selector is shown the best four of them
 CONNECT = 10  # seconds until a server must have accepted a connection; the timeout of settings is for its answers
 ROLES: tuple[Role, ...] = ("selector", "spotter", "writer", "reviser")
@@ -56,46 +56,29 @@ class Context:
 
     def write(self, brief: Brief, emit: Callable[[str], None]) -> Article:
         """The writer, in its dialect."""
-        speaker = self.speaker("writer")
-        if self.dialect("writer") == "small":
-            from limner.agents.stepwise import write_in_steps
-
-            return write_in_steps(brief, speaker, emit, self.similarity)
         dialect = self.dialect("writer")
-        shown = dialect == "instruct" or (dialect != "small" and trained.sees_brief_images(dialect))
-        seen = [self._data_url(r.image_id) for r in brief.references if shown and self.sees("writer")]
-        if dialect in TRAINED:
-            return trained.write(brief, speaker, emit, dialect, seen)
-        return writer.write(brief, speaker, emit, reference_images=seen)
+        shown = dialect.shows_references and brief.references and self.sees("writer")
+        images = [self._data_url(r.image_id) for r in brief.references if shown]
+        return dialect.write(brief, self.speaker("writer"), emit, images, self.similarity)
 
     def outline(self, brief: Brief, before: str = "", wish: str = "") -> str:
         """What the writer means to write, for a person to change; "" from a writer that makes no outline.
 
         before, wish: an earlier outline, and what shall be otherwise.
         """
-        dialect = self.dialect("writer")
-        if dialect in TRAINED:
-            return ""
-        if dialect == "small":
-            from limner.agents import stepwise
-
-            return stepwise.outline(brief, self.speaker("writer"), self.similarity)
-        return writer.outline(brief, self.speaker("writer"), before, wish)
+        return self.dialect("writer").outline(brief, self.speaker("writer"), before, wish, self.similarity)
 
     def outlines(self) -> bool:
         """Whether the writer makes an outline before the text."""
-        return self.dialect("writer") not in TRAINED
+        return self.dialect("writer").outlines
 
     def outlined(self, brief: Brief, outline: str) -> Brief:
         """The brief with an outline to write to."""
-        from limner.agents.dialects import outline as outlines
-
-        small = self.dialect("writer") == "small"
-        return (outlines.outlined_alone if small else outlines.outlined)(brief, outline)
+        return self.dialect("writer").outlined(brief, outline)
 
     def follows(self, role: Role) -> bool:
         """Whether the role's model takes free instructions."""
-        return self.dialect(role) == "instruct"
+        return self.dialect(role).follows
 
     def reviser(self) -> Speaker:
         """The voice that revises: the writer's model, counted by itself."""
@@ -115,11 +98,10 @@ class Context:
 
         wish: what a person wants of the spots, for a model that takes instructions.
         """
-        if self.dialect("spotter") == "small":
+        dialect = self.dialect("spotter")
+        if not dialect.judges:
             return self.spot_from_text(article)
-        if (dialect := self.dialect("spotter")) in TRAINED:
-            return trained.spot(article, self.speaker("spotter"), brief.images, brief.seed, dialect)
-        return spotter.spot(article, self.speaker("spotter"), brief.images, brief.seed, wish)
+        return dialect.spot(article, self.speaker("spotter"), brief, wish)
 
     def spot_from_text(self, article: Article) -> list[Spot]:
         """Spotting with no language model."""
@@ -157,12 +139,8 @@ class Context:
         # A reference image is a candidate that the model must see, whatever its rank.
         handed = {r.image_id for r in brief.references}
         ranked = sorted(candidates, key=lambda c: c.image_id not in handed)
-        if (dialect := self.dialect("selector")) in TRAINED:
-            if not pixels:
-                return trained.unseen(spot, ranked)
-            speaker = self.speaker("selector")
-            return trained.select(article, spot, ranked, chosen, speaker, pixels, brief.seed, dialect)
-        selection = selector.select(article, spot, ranked, chosen, self.speaker("selector"), pixels, brief.seed)
+        speaker = self.speaker("selector")
+        selection = self.dialect("selector").select(article, spot, ranked, chosen, speaker, pixels, brief.seed)
         if pixels and selection.by == "captions":  # its server refused the images: do not send them at every spot
             self._probed["selector"] = (False, selection.fallback)
         return selection
@@ -175,11 +153,28 @@ class Context:
 
     def judges(self) -> bool:
         """Whether a model selects; under one billion parameters it is left to similarity (bench/small.md)."""
-        return self.dialect("selector") != "small"
+        return self.dialect("selector").judges
 
     def dialect(self, role: Role) -> Dialect:
         """How the role's task is worded."""
-        return self.settings.dialect or dialect_for(self.speaker(role).name)
+        return self.dialect_of("" if self.settings.dialect else self.speaker(role).name)
+
+    def dialect_of(self, model: str) -> Dialect:
+        """How tasks are worded for a model, by its name, or as set. Raises BadInput, PluginFailed."""
+        return BUILT_IN.get(self.settings.dialect or dialect_for(model)) or self._plugged_dialect
+
+    @cached_property
+    def _plugged_dialect(self) -> Dialect:
+        if self.origin:
+            return self.origin._plugged_dialect
+        from limner.tools import plugins
+
+        def shape(made: Any) -> Dialect | None:
+            made = made() if isinstance(made, type) and issubclass(made, Dialect) else made
+            return made if isinstance(made, Dialect) else None
+
+        plugin = plugins.find("dialect", self.settings.dialect)
+        return plugins.load(plugin, shape, "a subclass of limner.agents.families.Dialect")
 
     def sees(self, role: Role) -> bool:
         """Whether the role's model sees images: as set, else tried once per context with two tiny pictures."""
@@ -190,14 +185,15 @@ class Context:
     def notes(self, role: Role) -> list[str]:
         """What a reader should know about how this role worked, one line each."""
         name = self.speaker(role).name or "the model"
-        if self.dialect(role) == "small":
+        dialect = self.dialect(role)
+        if not dialect.judges:
             if role == "selector":
                 return [
                     f"{name} is too small to judge images: they were chosen by the similarity of their captions to the "
                     "text. Set LIMNER_MODEL_URL (or --model-url) to a vision-language model to have them looked at."
                 ]
             return []
-        if role == "selector" and self.dialect(role) not in TRAINED and not self.sees("selector"):
+        if role == "selector" and dialect.sees is not True and not self.sees("selector"):
             reason = self._vision("selector")[1] if self.settings.vision is None else "LIMNER_VISION is off"
             return [
                 f"{name} does not see images ({reason}): they were chosen by their captions. Set LIMNER_SELECTOR_MODEL "
@@ -277,10 +273,8 @@ class Context:
         return connect(url, name, role, self.meter, self.settings)
 
     def _vision(self, role: Role) -> tuple[bool, str]:
-        if self.dialect(role) == "small":
-            return False, "it is a text model"
-        if self.dialect(role) in TRAINED:  # the probe's words are not theirs; a server that takes no images says so
-            return True, ""
+        if (known := self.dialect(role).sees) is not None:
+            return known, "" if known else "it is a text model"
         with self._lock:
             if role not in self._probed:
                 self._probed[role] = selector.sees_images(self.speaker(role))
@@ -344,7 +338,8 @@ class Context:
             return self.origin.encoders
         from limner.tools.encoders import default_encoders
 
-        return default_encoders(clip_model=self.settings.clip_model, threads=self.settings.threads)
+        s = self.settings
+        return default_encoders(caption=s.encoder, clip_model=s.clip_model, threads=s.threads)
 
 
 # --- reaching models -----------------------------------------------------------------------------------------------
@@ -352,10 +347,10 @@ class Context:
 
 def speaker_for(model: BaseChatModel, role: Role, meter: Meter, where: str = "") -> Speaker:
     """A voice to any LangChain chat model; those of OpenAI's API are asked for JSON by schema."""
-    from langchain_openai.chat_models.base import BaseChatOpenAI
-
+    # By name: to ask whether it is a BaseChatOpenAI would load OpenAI's client for the models of all other makers.
+    of_openai = any(kind.__name__ == "BaseChatOpenAI" for kind in type(model).__mro__)
     name = str(getattr(model, "model_name", None) or getattr(model, "model", None) or model._llm_type)
-    return Speaker(model, role, meter, name=name, where=where, json_schema=isinstance(model, BaseChatOpenAI))
+    return Speaker(model, role, meter, name=name, where=where, json_schema=of_openai)
 
 
 def connect(url: str, name: str, role: Role, meter: Meter, settings: Settings) -> Speaker:

@@ -67,6 +67,10 @@ class Brief(Value):
     references: tuple[Reference, ...] = ()
     review: tuple[Point, ...] = ()
     """Where the composition waits for a person; none runs through."""
+    generate: str = ""
+    """Name of the plug-in that makes an image where nothing fits; empty, and by default, none is made."""
+    max_generated: int = Field(default=4, ge=0, le=100)
+    """How many images may be made."""
 
 
 # --- the article -------------------------------------------------------------------------------------------------
@@ -140,6 +144,8 @@ class Illustration(Value):
     """px, of the file."""
     crop: tuple[float, float, float, float] | None = None
     """Left, top, width and height of the part that is shown, as fractions of the image; None shows all of it."""
+    digital_source_type: str = ""
+    """IPTC's term for how it was made, a URI, if it was generated; empty for an image of a library."""
     file: str = ""
     """Where the export put it, relative to article.json; empty until exported."""
 
@@ -194,8 +200,9 @@ class Selection(Value):
     """What the model answered, verbatim, once per time it was asked."""
     choice: str | None = None
     """Image id that the selector prefers, None where nothing fits."""
-    by: Literal["pixels", "captions", "similarity", "person"]
-    """What the choice was made by: a model that saw the images, one that read their captions, retrieval alone."""
+    by: Literal["pixels", "captions", "similarity", "person", "generator"]
+    """What the choice was made by: a model that saw the images, one that read their captions, retrieval alone, a
+    person; or that nothing fitted, and an image was generated."""
     confidence: float = Field(default=0.5, ge=0, le=1)
     """1 when two looks in different orders agreed, lower when they did not."""
     placed: str | None = None

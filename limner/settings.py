@@ -66,6 +66,14 @@ class Settings(BaseSettings):
     editor: str = Field(default="vi", validation_alias=AliasChoices("LIMNER_EDITOR", "VISUAL", "EDITOR", "editor"))
     """What a text is changed with where the shell asks for a review (VISUAL, EDITOR)."""
 
+    def allowing(self, generator: str) -> Settings:
+        """The same, with one generator more that may be used."""
+        return self.model_copy(update={"generators": f"{self.generators},{generator}"}) if generator else self
+
+    def allows(self, generator: str) -> bool:
+        """Whether a generator may be used."""
+        return generator in [name.strip() for name in self.generators.split(",")]
+
     # -- jobs
 
     database_url: SecretStr = Field(

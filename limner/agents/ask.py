@@ -94,7 +94,7 @@ class Memory(Protocol):
         """
         ...
 
-    def keep(self, role: Role, digest: str, answer: str | None, usage: Usage) -> None:
+    def keep(self, role: str, digest: str, answer: str | None, usage: Usage) -> None:
         """Remember a call and what it cost. answer: None if it broke off."""
         ...
 

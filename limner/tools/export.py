@@ -47,6 +47,7 @@ from limner.document import (
     read_markdown,
 )
 from limner.errors import BadInput, ExportFailed, ImageUnreadable
+from limner.tools.generate import marked
 from limner.tools.images import read_picture
 
 if TYPE_CHECKING:
@@ -779,7 +780,7 @@ def write_article(
     if len({f.file for f in chosen.values()}) < len(chosen):
         names = ", ".join(map(_line, chosen))
         raise BadInput(f"Two of the formats {names} write the same file. Ask for one at a time.")
-    images = cache(shown_parts(article, images))
+    images = cache(marked(article, shown_parts(article, images)))
     files = _file_names(article, images)
     article = article.model_copy(
         update={"illustrations": tuple(_filed(i, files[i.image_id], images) for i in article.illustrations)}

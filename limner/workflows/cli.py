@@ -58,6 +58,10 @@ Review = Annotated[
     list[str] | None,
     typer.Option("--review", metavar="POINT", help="Ask at outline, draft, spots, images or final; may be repeated."),
 ]
+Generate = Annotated[
+    str, typer.Option("--generate", metavar="PLUGIN", help="Have an image made, labelled as such, where nothing fits.")
+]
+MaxGenerated = Annotated[int, typer.Option("--max-generated", min=0, max=100, help="How many may be made.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print the article's folder alone.")]
 To = Annotated[str, typer.Option("--to", metavar="md,html,json", help="Formats to write.")]
 ALL_FORMATS = "md,html,json"
@@ -122,6 +126,8 @@ def compose(
     ] = None,
     to: To = ALL_FORMATS,
     max_tokens: MaxTokens = None,
+    generate: Generate = "",
+    max_generated: MaxGenerated = 4,
     review: Review = None,
     plan: Plan = False,
     resume: Resume = None,
@@ -130,7 +136,7 @@ def compose(
     """Write an article for a brief and illustrate it."""
     from limner.workflows import run
 
-    options = _options(library, out, model, model_url, to, max_tokens)
+    options = {**_options(library, out, model, model_url, to, max_tokens), "generate": generate}
     if resume:
         if brief:
             raise BadInput("Give a brief or --resume, not both.")
@@ -143,6 +149,8 @@ def compose(
         seed=seed,
         sources=list(source or []),
         review=_points(review),
+        generate=generate,
+        max_generated=max_generated,
     )
     if plan:
         _print_plan({"brief": made}, options)
@@ -161,6 +169,8 @@ def illustrate(
     model_url: ModelUrl = None,
     to: To = ALL_FORMATS,
     max_tokens: MaxTokens = None,
+    generate: Generate = "",
+    max_generated: MaxGenerated = 4,
     review: Review = None,
     plan: Plan = False,
     quiet: Quiet = False,
@@ -168,8 +178,9 @@ def illustrate(
     """Add images to a finished text; the text stays as it is, byte for byte."""
     from limner.workflows import run
 
-    options = _options(library, out, model, model_url, to, max_tokens)
-    start = run.draft_state(draft, images=_count(images), seed=seed, review=_points(review))
+    options = {**_options(library, out, model, model_url, to, max_tokens), "generate": generate}
+    about: dict[str, Any] = {"images": _count(images), "seed": seed, "review": _points(review)}
+    start = run.draft_state(draft, **about, generate=generate, max_generated=max_generated)
     options["draft"] = str(draft.absolute().parent)
     if plan:
         _print_plan(start, options)
@@ -450,7 +461,7 @@ def _settings(options: dict[str, Any]) -> Settings:
 
     given = {k: options[k] for k in ("model", "model_url") if options.get(k)}
     try:
-        return Settings(**given)
+        return Settings(**given).allowing(options.get("generate") or "")
     except ValidationError as e:
         first = e.errors()[0]
         name = "LIMNER_" + "_".join(map(str, first["loc"])).upper().removeprefix("LIMNER_")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
@@ -14,17 +15,18 @@ from pydantic import SecretStr
 
 import limner
 from limner.agents import selector
-from limner.agents.ask import Memory, Meter, Role, Speaker
+from limner.agents.ask import Memory, Meter, Role, Speaker, Usage
 from limner.agents.dialects import dialect_for
 from limner.agents.families import BUILT_IN, Dialect
 from limner.document import Article, Brief, Candidate, Selection, Spot
-from limner.errors import BadInput, LibraryError
+from limner.errors import BadInput, LibraryError, LimnerError, PluginFailed
 from limner.settings import Settings
 
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
 
     from limner.tools.encoders import Encoders
+    from limner.tools.generate import Generator, Shelf
     from limner.tools.library import Connect, Library, Record
     from limner.workflows.embedded import EmbeddedServer
 
@@ -46,7 +48,8 @@ class Context:
     memory: Memory | None = None
     """Where the answers of models are kept from one attempt at a job to the next."""
     enter: Callable[[str], None] = field(default=lambda _step: None, repr=False)
-    """Called as a step begins: "write", "spot", "retrieve", "select/3" (of the fourth spot), "arrange"."""
+    """Called as a step begins: "write", "spot", "retrieve", "select/3" (of the fourth spot), "arrange",
+    "generate/2" (two are left to make)."""
     origin: Context | None = field(default=None, repr=False)
     """The context whose parts this one shares: see `again`."""
     _speakers: dict[Role, Speaker] = field(default_factory=dict, repr=False)
@@ -145,6 +148,59 @@ class Context:
             self._probed["selector"] = (False, selection.fallback)
         return selection
 
+    def generate(self, article: Article, spot_id: str, brief: Brief) -> tuple[Article, bool]:
+        """The article with an image made for a spot, or with a note on why there is none; and whether to go on.
+
+        An image that was made by an attempt at the job before is not made, and paid for, again. Raises BudgetReached.
+        """
+        from limner.tools import generate
+        from limner.tools.images import size_of
+
+        try:
+            by = self._generator(brief.generate)
+        except LimnerError as e:
+            return article.noted(f"No image was generated: {e}"), False
+        spot = next(s.spot for s in article.selections if s.spot.id == spot_id)
+        wanted = generate.Wanted(spot.caption, spot.search, article.language, brief.seed)
+        digest = hashlib.sha256(repr((str(by.plugin), spot_id, wanted)).encode("utf-8", "replace")).hexdigest()
+        known = self.memory.recall(digest) if self.memory else None
+        image_id = known if known and self.generated.has(known) else ""
+        if not image_id:
+            check = self.memory.check if self.memory else lambda: None
+            seconds = self.settings.generator_timeout
+            try:
+                image_id = self.generated.put(by(wanted, seconds, check, self.settings.max_pixels))
+            except PluginFailed as e:
+                return article.noted(f"Spot {spot_id} stays empty: {e}"), not isinstance(e, generate.TimedOut)
+            finally:  # a try that failed may have been paid for, too
+                self.meter.count("generator", 0, 0)
+                if self.memory:
+                    self.memory.keep("generator", digest, image_id or None, Usage(calls=1))
+        size = size_of(self.generated.image(image_id), max_pixels=self.settings.max_pixels)
+        return generate.generated(article, spot_id, image_id, size, by), True
+
+    def _generator(self, name: str) -> Generator:
+        if self.origin:
+            return self.origin._generator(name)
+        if not self.settings.allows(name):
+            raise BadInput(f"The generator {name[:64]!r} is not allowed here. Name it in LIMNER_GENERATORS.")
+        if name not in self._generators:
+            from limner.tools.generate import Generator
+
+            self._generators[name] = Generator.named(name)
+        return self._generators[name]
+
+    @cached_property
+    def _generators(self) -> dict[str, Generator]:
+        return {}
+
+    @cached_property
+    def generated(self) -> Shelf:
+        """Where generated images are."""
+        from limner.tools.generate import Shelf
+
+        return Shelf(self.settings.home)
+
     def again(self, *, meter: Meter, memory: Memory | None, enter: Callable[[str], None]) -> Context:
         """The same libraries, encoders and models for another job, counted and remembered by itself."""
         return Context(self.settings, list(self.libraries), self.models, meter, memory, enter, self)
@@ -224,6 +280,7 @@ class Context:
             "tokens": {role: asdict(usage) for role, usage in sorted(self.meter.roles.items())},
             "libraries": [library.name for library in self.libraries],
             "seed": brief.seed,
+            **({"generator": brief.generate} if "generator" in self.meter.roles else {}),
         }
 
     def _name(self, role: Role) -> str:
@@ -295,10 +352,12 @@ class Context:
             self._urls[image_id] = data_url(self._holder(image_id).image(image_id), side=PROMPT_SIDE)
         return self._urls[image_id]
 
-    def _holder(self, image_id: str) -> Library:
+    def _holder(self, image_id: str) -> Library | Shelf:
         for library in self.libraries:
             if library.has(image_id):
                 return library
+        if self.generated.has(image_id):
+            return self.generated
         names = ", ".join(library.name for library in self.libraries)
         raise LibraryError(f"No library of {names} has the image {image_id[:64]}. Give the library that it came from.")
 

@@ -78,6 +78,10 @@ def steps(start: Start, settings: Settings, libraries: Sequence[str]) -> list[St
         found.append(Step("select", looks, tokens, spots, line))
     wanted = "as many as fit" if brief.images == "auto" else str(brief.images)
     found.append(Step("arrange", 0, 0, 1, f"images in the article: {wanted}"))
+    if brief.generate and brief.images != 0:
+        most = min(spots, brief.max_generated)
+        line = f"by {brief.generate}: up to {most} images for places where nothing fits, labelled as generated"
+        found.append(Step("generate", 0, 0, most, line))
     return found
 
 

@@ -221,16 +221,7 @@ class Context:
 
     @cached_property
     def _plugged_dialect(self) -> Dialect:
-        if self.origin:
-            return self.origin._plugged_dialect
-        from limner.tools import plugins
-
-        def shape(made: Any) -> Dialect | None:
-            made = made() if isinstance(made, type) and issubclass(made, Dialect) else made
-            return made if isinstance(made, Dialect) else None
-
-        plugin = plugins.find("dialect", self.settings.dialect)
-        return plugins.load(plugin, shape, "a subclass of limner.agents.families.Dialect")
+        return self.origin._plugged_dialect if self.origin else plugged_dialect(self.settings.dialect)
 
     def sees(self, role: Role) -> bool:
         """Whether the role's model sees images: as set, else tried once per context with two tiny pictures."""
@@ -399,6 +390,17 @@ class Context:
 
         s = self.settings
         return default_encoders(caption=s.encoder, clip_model=s.clip_model, threads=s.threads)
+
+
+def plugged_dialect(name: str) -> Dialect:
+    """The dialect of a plug-in, loaded now. Raises BadInput, PluginFailed."""
+    from limner.tools import plugins
+
+    def shape(made: Any) -> Dialect | None:
+        made = made() if isinstance(made, type) and issubclass(made, Dialect) else made
+        return made if isinstance(made, Dialect) else None
+
+    return plugins.load(plugins.find("dialect", name), shape, "a subclass of limner.agents.families.Dialect")
 
 
 # --- reaching models -----------------------------------------------------------------------------------------------

@@ -153,7 +153,7 @@ class Context:
 
         An image that was made by an attempt at the job before is not made, and paid for, again. Raises BudgetReached.
         """
-        from limner.tools import generate
+        from limner.tools import generate, plugins
         from limner.tools.images import size_of
 
         try:
@@ -176,6 +176,9 @@ class Context:
                 self.meter.count("generator", 0, 0)
                 if self.memory:
                     self.memory.keep("generator", digest, image_id or None, Usage(calls=1))
+        if any(i.image_id == image_id for i in article.illustrations):
+            again = plugins.failed(by.plugin, "it gave an image that the article has already", "making an image")
+            return article.noted(f"Spot {spot_id} stays empty: {again}"), True
         size = size_of(self.generated.image(image_id), max_pixels=self.settings.max_pixels)
         return generate.generated(article, spot_id, image_id, size, by), True
 

@@ -59,7 +59,9 @@ def test_the_examples_of_the_page_run(
 
 
 def test_each_example_is_about_twenty_lines() -> None:
-    blocks = re.findall(r"(?m)^class .*?(?=^class |\Z|^for |^library|^```)", PAGE.read_text(encoding="utf-8"), re.DOTALL)
+    blocks = re.findall(
+        r"(?m)^class .*?(?=^class |\Z|^for |^library|^```)", PAGE.read_text(encoding="utf-8"), re.DOTALL
+    )
     long = [b.split("(")[0] for b in blocks if len([line for line in b.splitlines() if line.strip()]) > 20]
     assert len(blocks) == 9
     assert long == []
@@ -114,7 +116,9 @@ def test_python_exports_by_it(bees: Path, package: Path, tmp_path: Path) -> None
 # --- encoders ------------------------------------------------------------------------------------------------------
 
 
-def test_a_library_opens_with_the_encoders_that_made_it_and_no_others(package: Path, home: Path, tmp_path: Path) -> None:
+def test_a_library_opens_with_the_encoders_that_made_it_and_no_others(
+    package: Path, home: Path, tmp_path: Path
+) -> None:
     photos = make_folder(tmp_path / "pictures")
     theirs, ours = default_encoders(caption="trigrams"), default_encoders()
     index(home, "garden", [photos], theirs)
@@ -193,7 +197,9 @@ def test_an_encoder_of_pictures_stands_in_clip_s_place(
 
 
 def test_a_caption_encoder_does_not_pass_for_one_of_pictures(package: Path) -> None:
-    with pytest.raises(PluginFailed, match=r"'trigrams' of the package limner-bees 1.0 .*encode_texts and encode_images"):
+    with pytest.raises(
+        PluginFailed, match=r"'trigrams' of the package limner-bees 1.0 .*encode_texts and encode_images"
+    ):
         default_encoders(clip_model="trigrams")
 
 
@@ -279,7 +285,11 @@ def test_a_setting_that_names_a_part_that_is_not_there(
 
 def test_a_name_of_limner_s_own_stays_limner_s(package: Path, bees: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The package that takes it is refused, and does not get in the way."""
-    points = {"limner.dialects": {"small": "x:X"}, "limner.encoders": {"minilm": "x:X"}, "limner.exporters": {"md": "x:X"}}
+    points = {
+        "limner.dialects": {"small": "x:X"},
+        "limner.encoders": {"minilm": "x:X"},
+        "limner.exporters": {"md": "x:X"},
+    }
     install(package, monkeypatch, "greedy", points, {})
     for kind, name, own in (("dialect", "small", ()), ("encoder", "minilm", ()), ("exporter", "md", ("md",))):
         with pytest.raises(PluginFailed, match=rf"^The {kind} '{name}' of the package greedy .* limner's own"):
@@ -309,7 +319,7 @@ def test_a_name_that_two_packages_have_is_nobody_s(package: Path, monkeypatch: p
         ("file = 'out.txt'\n    def write(self, a, i): return None", "it gave NoneType, not text or bytes"),
         ("file = 'out.txt'\n    def write(self, a, i): return b''", "there is nothing in it"),
         (
-            "file = 'out.txt'\n    def write(self, a, i): return b'x'\n    def check(self, a, path): assert path.read_text() == 'y'",
+            "file = 'out.txt'\n    def write(self, a, i): return b'x'\n    def check(self, a, path): return 1 / 0",
             "failed at reading out.txt again",
         ),
     ],

@@ -13,11 +13,13 @@ import html
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property, lru_cache
-from typing import Annotated, Any, Literal, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
-from markdown_it import MarkdownIt
-from markdown_it.token import Token
 from pydantic import BaseModel, ConfigDict, Field
+
+if TYPE_CHECKING:
+    from markdown_it import MarkdownIt
+    from markdown_it.token import Token
 
 FORMAT = 1  # of article.json; raised when an older limner could not read it
 
@@ -65,6 +67,10 @@ class Brief(Value):
     references: tuple[Reference, ...] = ()
     review: tuple[Point, ...] = ()
     """Where the composition waits for a person; none runs through."""
+    generate: str = ""
+    """Name of the plug-in that makes an image where nothing fits; empty, and by default, none is made."""
+    max_generated: int = Field(default=4, ge=0, le=100)
+    """How many images may be made."""
 
 
 # --- the article -------------------------------------------------------------------------------------------------
@@ -138,6 +144,8 @@ class Illustration(Value):
     """px, of the file."""
     crop: tuple[float, float, float, float] | None = None
     """Left, top, width and height of the part that is shown, as fractions of the image; None shows all of it."""
+    digital_source_type: str = ""
+    """IPTC's term for how it was made, a URI, if it was generated; empty for an image of a library."""
     file: str = ""
     """Where the export put it, relative to article.json; empty until exported."""
 
@@ -192,8 +200,9 @@ class Selection(Value):
     """What the model answered, verbatim, once per time it was asked."""
     choice: str | None = None
     """Image id that the selector prefers, None where nothing fits."""
-    by: Literal["pixels", "captions", "similarity", "person"]
-    """What the choice was made by: a model that saw the images, one that read their captions, retrieval alone."""
+    by: Literal["pixels", "captions", "similarity", "person", "generator"]
+    """What the choice was made by: a model that saw the images, one that read their captions, retrieval alone, a
+    person; or that nothing fitted, and an image was generated."""
     confidence: float = Field(default=0.5, ge=0, le=1)
     """1 when two looks in different orders agreed, lower when they did not."""
     placed: str | None = None
@@ -290,6 +299,8 @@ def markdown() -> MarkdownIt:
     What it renders cannot run: raw HTML comes out escaped, an image in the text as its alternative text (limner alone
     adds images), and the parser itself refuses javascript: and data: targets.
     """
+    from markdown_it import MarkdownIt
+
     parser = MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethrough"])
     parser.add_render_rule("html_block", _escaped)
     parser.add_render_rule("html_inline", _escaped)

@@ -4,6 +4,7 @@ LimnerError                 anything a user can put right; the shell prints one 
 ├── BadInput                a brief, a draft, an option or a file that cannot be used as it is
 │   └── EditRefused         a change to an article that cannot be made: something is locked, or not there
 ├── NotInstalled            an optional part is missing; the message names the install command
+├── PluginFailed            a part that another package brings cannot be loaded, or failed at its work
 ├── LibraryError            the image library
 │   ├── LibraryMissing      no library of that name, no such folder
 │   ├── LibraryEmpty        nothing in it that could illustrate anything
@@ -45,6 +46,10 @@ class EditRefused(BadInput):
 
 class NotInstalled(LimnerError):
     """An optional part is missing; the message names the command that installs it."""
+
+
+class PluginFailed(LimnerError):
+    """A part that another package brings cannot be loaded, or failed at its work; the message names the package."""
 
 
 class LibraryError(LimnerError):

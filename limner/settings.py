@@ -32,8 +32,9 @@ class Settings(BaseSettings):
     spotter_url: str = ""
     selector_model: str = ""
     selector_url: str = ""
-    dialect: Literal["", "instruct", "small", "xcomposer", "xcomposer2"] = ""
-    """How the task is worded; empty follows from the model's name and size (LIMNER_DIALECT)."""
+    dialect: str = ""
+    """How the task is worded: instruct, small, xcomposer, xcomposer2, or a plug-in's; empty follows from the model's
+    name and size (LIMNER_DIALECT)."""
     vision: bool | None = None
     """Whether the selector's model sees images; empty tries it with two tiny pictures (LIMNER_VISION)."""
     timeout: float = 120
@@ -46,8 +47,16 @@ class Settings(BaseSettings):
         default=SecretStr(""),
         validation_alias=AliasChoices("LIMNER_QDRANT_API_KEY", "QDRANT_API_KEY", "qdrant_api_key"),
     )
+    encoder: str = ""
+    """What captions are encoded with: minilm, which empty is as well, or a plug-in's name (LIMNER_ENCODER)."""
     clip_model: str = ""
-    """open_clip model and weights, "ViT-B-32/laion2b_s34b_b79k" or "ViT-B-32/PATH-TO-WEIGHTS"; empty is no CLIP."""
+    """open_clip model and weights, "ViT-B-32/laion2b_s34b_b79k" or "ViT-B-32/PATH-TO-WEIGHTS", or the name of a plug-in
+    that encodes pictures; empty is no CLIP."""
+    generators: str = ""
+    """Plug-ins that jobs may have images made by where nothing fits, with commas; none by default. On the shell and
+    from Python whoever runs limner names one."""
+    generator_timeout: float = Field(default=120, gt=0)
+    """Seconds that a generator may take for one image; then the place stays empty."""
     max_pixels: int = Field(default=89_000_000, gt=0, le=178_000_000)
     """Images with more pixels than this are refused before they are decoded: 89 million px decode to 360 MB.
 
@@ -56,6 +65,14 @@ class Settings(BaseSettings):
     """CPU threads for the embedded model and encoders; 0 takes what the machine has."""
     editor: str = Field(default="vi", validation_alias=AliasChoices("LIMNER_EDITOR", "VISUAL", "EDITOR", "editor"))
     """What a text is changed with where the shell asks for a review (VISUAL, EDITOR)."""
+
+    def allowing(self, generator: str) -> Settings:
+        """The same, with one generator more that may be used."""
+        return self.model_copy(update={"generators": f"{self.generators},{generator}"}) if generator else self
+
+    def allows(self, generator: str) -> bool:
+        """Whether a generator may be used."""
+        return generator in [name.strip() for name in self.generators.split(",")]
 
     # -- jobs
 

@@ -14,14 +14,16 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from functools import reduce
-from typing import Any, Literal, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
 
-from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, HumanMessage
 from langchain_core.messages.ai import add_usage
 from langchain_core.runnables import RunnableConfig
 
 from limner.errors import BudgetReached, ModelRefused, ModelUnreachable, UnreadableReply
+
+if TYPE_CHECKING:
+    from langchain_core.language_models import BaseChatModel
 
 T = TypeVar("T")
 Role = Literal["writer", "spotter", "selector", "reviser"]
@@ -92,7 +94,7 @@ class Memory(Protocol):
         """
         ...
 
-    def keep(self, role: Role, digest: str, answer: str | None, usage: Usage) -> None:
+    def keep(self, role: str, digest: str, answer: str | None, usage: Usage) -> None:
         """Remember a call and what it cost. answer: None if it broke off."""
         ...
 
@@ -301,18 +303,12 @@ class Speaker:
 
     @contextmanager
     def _foreign_errors(self) -> Iterator[None]:
-        """Turn what the client library raises into ours, with what to do next. Others pass as they are."""
-        import openai
+        """Turn what the client library raises into ours, with what to do next. Others pass as they are.
 
+        The client's errors are known by their names: a model of another maker does without the client.
+        """
         try:
             yield
-        except openai.APIStatusError as e:
-            raise ModelRefused(f"{self._server} answered {e.status_code}{_said(e)}. {_advice(e)}", e.status_code) from e
-        except openai.APIConnectionError as e:
-            raise self._unreachable(e) from e
-        except openai.APIError as e:  # an error event inside a stream
-            said = _said(e) or f" ({_one_line(str(e))})"
-            raise ModelRefused(f"{self._server} broke off{said}. Run the command again, or use another model.") from e
         except (KeyError, TypeError, ValueError, AttributeError, IndexError) as e:
             # JSON of another shape, or HTML: the client trips over it in one of these ways.
             raise ModelRefused(
@@ -320,9 +316,21 @@ class Speaker:
                 "Check that --model-url ends in the path of the OpenAI API, usually /v1."
             ) from e
         except Exception as e:
-            if not _transport_error(e):
+            if (ours := self._ours(e)) is None:
                 raise
-            raise self._unreachable(e) from e  # some versions of the client let these through
+            raise ours from e
+
+    def _ours(self, e: Any) -> ModelRefused | ModelUnreachable | None:
+        """The error of ours that one of the client's, or of its transport's, comes to; None for any other."""
+        kinds = {kind.__name__ for kind in type(e).__mro__ if kind.__module__.partition(".")[0] == "openai"}
+        if "APIStatusError" in kinds:
+            return ModelRefused(f"{self._server} answered {e.status_code}{_said(e)}. {_advice(e)}", e.status_code)
+        if "APIConnectionError" in kinds:
+            return self._unreachable(e)
+        if "APIError" in kinds:  # an error event inside a stream
+            said = _said(e) or f" ({_one_line(str(e))})"
+            return ModelRefused(f"{self._server} broke off{said}. Run the command again, or use another model.")
+        return self._unreachable(e) if _transport_error(e) else None  # some versions of the client let these through
 
     def _unreachable(self, error: BaseException) -> ModelUnreachable:
         """What a failed connection means: nothing there, too slow, or broken off."""

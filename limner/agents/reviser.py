@@ -9,27 +9,13 @@ from collections.abc import Sequence
 
 from limner.agents import trained
 from limner.agents.ask import Speaker
-from limner.agents.dialects import Dialect, commands, revise
+from limner.agents.dialects import commands, revise
 from limner.agents.dialects.commands import Command
 from limner.agents.dialects.revise import Block, Task
 from limner.agents.spotter import window_of
 from limner.document import Article, Heading, Illustration, Paragraph
-from limner.errors import BadInput
 
 FREE, CLOSE = 0.7, 0.2  # temperatures: of new words, and of a translation
-_LARGER = "Set LIMNER_MODEL_URL (or --model-url) to the server of an instruction-tuned model."
-
-
-def require(dialect: Dialect, name: str, what: str, *, one_paragraph: bool = False) -> None:
-    """Raises BadInput where a model cannot do what is wished. what: e.g. "translate".
-
-    one_paragraph: it is about one paragraph, which InternLM-XComposer2 was trained for.
-    """
-    name = name or "The model"
-    if dialect == "small":
-        raise BadInput(f"{name} is too small to {what}. {_LARGER}")
-    if dialect == "xcomposer" or (dialect == "xcomposer2" and not one_paragraph):
-        raise BadInput(f"{name} was not trained to {what}. {_LARGER}")
 
 
 def revise_block(
@@ -37,8 +23,6 @@ def revise_block(
     block: Block,
     task: Task,
     speaker: Speaker,
-    dialect: Dialect,
-    *,
     instruction: str = "",
     selection: tuple[int, int] | None = None,
     seed: int = 0,
@@ -49,36 +33,33 @@ def revise_block(
     """
     start, end = selection or (0, len(block.text))
     old = block.text[start:end]
-    if dialect == "xcomposer2":
-        new = trained.revise(task, old if selection else block.plain, instruction, speaker, seed)
-        new = revise.read_selection(new, old) if selection else revise.read_block(new, block)
-    elif dialect == "instruct":
-        messages = revise.ask_block(article, block, task, instruction, _window(article, block), selection)
-        new = speaker.ask(
-            messages,
-            lambda reply: revise.read_selection(reply, old) if selection else revise.read_block(reply, block),
-            max_tokens=revise.tokens_for(old),
-            temperature=FREE,
-            seed=seed,
-        )
-    else:
-        raise AssertionError("require() comes first")
+    messages = revise.ask_block(article, block, task, instruction, _window(article, block), selection)
+    new = speaker.ask(
+        messages,
+        lambda reply: revise.read_selection(reply, old) if selection else revise.read_block(reply, block),
+        max_tokens=revise.tokens_for(old),
+        temperature=FREE,
+        seed=seed,
+    )
     return block.text[:start] + new + block.text[end:] if selection else new
 
 
+def revise_as_trained(
+    block: Block, task: Task, speaker: Speaker, instruction: str, selection: tuple[int, int] | None, seed: int
+) -> str:
+    """As `revise_block`, by InternLM-XComposer2, which reads no more than the text itself."""
+    start, end = selection or (0, len(block.text))
+    old = block.text[start:end]
+    new = trained.revise(task, old if selection else block.plain, instruction, speaker, seed)
+    if not selection:
+        return revise.read_block(new, block)
+    return block.text[:start] + revise.read_selection(new, old) + block.text[end:]
+
+
 def write_paragraph(
-    article: Article,
-    before: Block | None,
-    after: Block | None,
-    instruction: str,
-    speaker: Speaker,
-    dialect: Dialect,
-    seed: int = 0,
+    article: Article, before: Block | None, after: Block | None, instruction: str, speaker: Speaker, seed: int = 0
 ) -> str:
     """A new paragraph between two blocks. Raises UnreadableReply, BudgetReached, ModelError."""
-    if dialect == "xcomposer2":
-        texts = [block.plain if block is not None else "" for block in (before, after)]
-        return revise.read_paragraphs(trained.insert(texts[0], texts[1], instruction, speaker, seed))
     near = before if before is not None else after
     window = _window(article, near) if near is not None else None
     return speaker.ask(
@@ -88,6 +69,12 @@ def write_paragraph(
         temperature=FREE,
         seed=seed,
     )
+
+
+def write_as_trained(before: Block | None, after: Block | None, instruction: str, speaker: Speaker, seed: int) -> str:
+    """As `write_paragraph`, by InternLM-XComposer2, which is told of the two neighbours alone."""
+    texts = [block.plain if block is not None else "" for block in (before, after)]
+    return revise.read_paragraphs(trained.insert(texts[0], texts[1], instruction, speaker, seed))
 
 
 def restyle(article: Article, block: Block, before: str, instruction: str, speaker: Speaker) -> str:

@@ -184,6 +184,17 @@ def shortfall(options: Sequence[Selection], images: int | Literal["auto"], kept:
     )
 
 
+def unfit(options: Sequence[Selection]) -> frozenset[str]:
+    """Ids of the spots where nothing fits by the measure of "auto": nobody chose, and no candidate stands out."""
+    fits = relevance(options)
+    least = _needed(fits)
+    return frozenset(
+        o.spot.id
+        for o, fit in zip(options, fits, strict=True)
+        if _refused(o) or (o.by == "similarity" and max(fit.values(), default=-math.inf) < least) or not o.candidates
+    )
+
+
 def _needed(fits: Sequence[Mapping[str, float]]) -> float:
     """Relevance that an image needs under "auto": THRESHOLD, and MARGIN over the median pair of the article."""
     every = [score for fit in fits for score in fit.values()]

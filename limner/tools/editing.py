@@ -20,6 +20,7 @@ from limner.document import Article, Heading, Illustration, Paragraph, Verbatim,
 from limner.errors import EditRefused
 from limner.tools import edit as e
 from limner.tools.folder import clean
+from limner.tools.generate import labelled
 from limner.tools.sewing import LINE_END, AnyBlock, changed, check_size, newline_of, replaced, with_body
 
 MIN_CROP = 0.01  # of the width or the height; less is a slip of the mouse
@@ -192,7 +193,8 @@ def _describe_image(article: Article, edit: e.DescribeImage, _: ImageOf) -> Arti
     image = _image(article, edit.image)
     _refuse_locked(article, image.id)
     given = {"caption": edit.caption, "alt": edit.alt, "credit": edit.credit}
-    return _with_image(article, image.model_copy(update={k: clean(v) for k, v in given.items() if v is not None}))
+    new = image.model_copy(update={k: clean(v) for k, v in given.items() if v is not None})
+    return _with_image(article, labelled(new, article.language))
 
 
 def _crop_image(article: Article, edit: e.CropImage, _: ImageOf) -> Article:

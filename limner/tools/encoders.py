@@ -2,6 +2,8 @@
 
 `MiniLM` turns captions into dense vectors, `Words` into sparse ones for BM25, and `OpenClip`, which is optional, puts
 pictures and texts into one space. A library records the names of the encoders that made it.
+
+numpy is imported where vectors are made: opening a library to build a graph over it needs none.
 """
 
 from __future__ import annotations
@@ -20,11 +22,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
 
-import numpy as np
-
 from limner.errors import BadInput, NotInstalled
 
 if TYPE_CHECKING:
+    import numpy as np
     from PIL import Image
 
 
@@ -44,6 +45,14 @@ class TextEncoder(Protocol):
 
     def encode_texts(self, texts: Sequence[str]) -> np.ndarray:
         """(n, size) float32, rows of unit length, in the order of the texts."""
+        ...
+
+
+class PictureEncoder(TextEncoder, Protocol):
+    """Pictures and texts to vectors of one space."""
+
+    def encode_images(self, pictures: Sequence[Image.Image]) -> np.ndarray:
+        """(n, size) float32, rows of unit length. pictures: any size, RGB."""
         ...
 
 
@@ -84,6 +93,8 @@ class MiniLM:
 
     def encode_texts(self, texts: Sequence[str]) -> np.ndarray:
         """(n, 384) float32, rows of unit length. Texts of like length go together, so little is padded."""
+        import numpy as np
+
         tokenizer, session = self._loaded
         tokens = [e.ids for e in tokenizer.encode_batch([t or " " for t in texts])]
         order = sorted(range(len(tokens)), key=lambda n: len(tokens[n]))
@@ -140,6 +151,8 @@ def _packaged(package: str, path: str) -> Path:
 
 def _mean_pooled(session: Any, tokens: Sequence[Sequence[int]]) -> np.ndarray:
     """(n, 384): the mean over each text's own tokens, at unit length. tokens: word-piece ids, ragged."""
+    import numpy as np
+
     length = max(map(len, tokens))
     ids = np.zeros((len(tokens), length), np.int64)
     mask = np.zeros_like(ids)
@@ -155,6 +168,8 @@ def _mean_pooled(session: Any, tokens: Sequence[Sequence[int]]) -> np.ndarray:
 
 def unit(vectors: np.ndarray) -> np.ndarray:
     """Rows at unit length, float32; a row of zeros stays."""
+    import numpy as np
+
     lengths = np.linalg.norm(vectors, axis=-1, keepdims=True)
     return (vectors / np.where(lengths == 0, 1, lengths)).astype(np.float32)
 
@@ -302,6 +317,7 @@ class OpenClip:
         return self._rows(pictures, batch, lambda some: model.encode_image(torch.stack([prepare(p) for p in some])))
 
     def _rows(self, items: Sequence[Any], batch: int, encode: Any) -> np.ndarray:
+        import numpy as np
         import torch  # pyright: ignore[reportMissingImports]
 
         with torch.inference_mode():
@@ -337,7 +353,7 @@ class Encoders:
 
     caption: TextEncoder
     words: Words
-    clip: OpenClip | None = None
+    clip: PictureEncoder | None = None
 
     @property
     def names(self) -> dict[str, str]:
@@ -351,7 +367,24 @@ class Encoders:
         return {"caption": self.caption.size} | ({"clip": self.clip.size} if self.clip else {})
 
 
-def default_encoders(*, clip_model: str = "", threads: int = 0) -> Encoders:
-    """MiniLM and BM25, and CLIP if `clip_model` ("ViT-B-32/laion2b_s34b_b79k") says so. Raises NotInstalled."""
-    clip = OpenClip.of(clip_model, threads=threads) if clip_model else None
-    return Encoders(MiniLM(threads=threads), Words(), clip)
+def default_encoders(*, caption: str = "", clip_model: str = "", threads: int = 0) -> Encoders:
+    """MiniLM and BM25, and CLIP if `clip_model` ("ViT-B-32/laion2b_s34b_b79k") says so.
+
+    caption, clip_model: the name of a plug-in stands for its encoder; a name with a slash is open_clip's.
+    Raises NotInstalled, BadInput, PluginFailed.
+    """
+    if caption in ("", "minilm"):
+        texts: TextEncoder = MiniLM(threads=threads)
+    else:
+        texts = _plugged(caption, threads)
+    clip: PictureEncoder | None = None
+    if clip_model:
+        ours = "/" in clip_model
+        clip = OpenClip.of(clip_model, threads=threads) if ours else _plugged(clip_model, threads, pictures=True)
+    return Encoders(texts, Words(), clip)
+
+
+def _plugged(name: str, threads: int, *, pictures: bool = False) -> Any:
+    from limner.tools.plugged import encoder  # only for an encoder that is not limner's own
+
+    return encoder(name, threads=threads, pictures=pictures)

@@ -29,11 +29,12 @@ if TYPE_CHECKING:
 LONGEST = 1000  # characters of one value: ten of them, each escaped, fit into the 64 kB of a JPEG's segment
 
 
-def published(data: bytes, known: Described | None = None) -> bytes:
+def published(data: bytes, known: Described | None = None, source_type: str = "") -> bytes:
     """The file with only its public metadata, its pixels untouched.
 
     data: a JPEG, PNG, WebP, GIF, AVIF or BMP. known: what the library says of it; what the file says itself of credit
-    and licence gives way to that, caption and alternative text are added where the file has none.
+    and licence gives way to that, caption and alternative text are added where the file has none. source_type: IPTC's
+    "Digital Source Type" of a generated picture, an address.
     Raises ImageUnreadable for other kinds, and for a file that is built so that its metadata cannot be told apart.
     """
     data = bytes(data)
@@ -43,7 +44,7 @@ def published(data: bytes, known: Described | None = None) -> bytes:
     try:
         turned = orientation_of(data, max_pixels=sys.maxsize)  # who hands it in has judged its size
         words = said_in(data, max_pixels=sys.maxsize)
-        return cleaner(data, _Public(_exif(turned), packet(words, known or Described())))
+        return cleaner(data, _Public(_exif(turned), packet(words, known or Described(), source_type)))
     except (struct.error, IndexError, ValueError, KeyError, RecursionError) as error:
         raise ImageUnreadable(
             f"its metadata cannot be told from its picture ({error}): save it anew, or export with --keep-metadata"
@@ -75,9 +76,11 @@ _NAMESPACES = {
 }
 
 
-def packet(said: dict[str, str], known: Described) -> bytes:
+def packet(said: dict[str, str], known: Described, source_type: str = "") -> bytes:
     """An XMP packet with what a file said (`said_in`) and what a library knows; b"" where that is nothing."""
     words = dict(said)
+    if source_type:
+        words["source_type"] = source_type
     words["description"] = words.get("description") or words.get("title") or known.caption
     words["alt"] = words.get("alt") or known.alt
     credited, licensed = words.get("credit") or words.get("creator"), _licence(words)

@@ -22,12 +22,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 from uuid import UUID
 
-import numpy as np
-
 from limner.errors import LibraryBusy, LibraryError, LibraryUnreachable
 from limner.tools.encoders import Sparse
 
 if TYPE_CHECKING:
+    import numpy as np
     from qdrant_client import QdrantClient
 
 PREFETCH = 64  # images each encoder brings to the fusion; at least 4 times k

@@ -58,6 +58,10 @@ Review = Annotated[
     list[str] | None,
     typer.Option("--review", metavar="POINT", help="Ask at outline, draft, spots, images or final; may be repeated."),
 ]
+Generate = Annotated[
+    str, typer.Option("--generate", metavar="PLUGIN", help="Have an image made, labelled as such, where nothing fits.")
+]
+MaxGenerated = Annotated[int, typer.Option("--max-generated", min=0, max=100, help="How many may be made.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print the article's folder alone.")]
 To = Annotated[str, typer.Option("--to", metavar="md,html,…", help="Formats: md, html, json, docx, epub, pdf.")]
 ALL_FORMATS = "md,html,json"
@@ -131,6 +135,8 @@ def compose(
     image_side: ImageSide = SIDE,
     keep_metadata: KeepMetadata = False,
     max_tokens: MaxTokens = None,
+    generate: Generate = "",
+    max_generated: MaxGenerated = 4,
     review: Review = None,
     plan: Plan = False,
     resume: Resume = None,
@@ -140,6 +146,7 @@ def compose(
     from limner.workflows import run
 
     options = _options(library, out, model, model_url, to, max_tokens, image_side, keep_metadata)
+    options["generate"] = generate
     if resume:
         if brief:
             raise BadInput("Give a brief or --resume, not both.")
@@ -152,6 +159,8 @@ def compose(
         seed=seed,
         sources=list(source or []),
         review=_points(review),
+        generate=generate,
+        max_generated=max_generated,
     )
     if plan:
         _print_plan({"brief": made}, options)
@@ -172,6 +181,8 @@ def illustrate(
     image_side: ImageSide = SIDE,
     keep_metadata: KeepMetadata = False,
     max_tokens: MaxTokens = None,
+    generate: Generate = "",
+    max_generated: MaxGenerated = 4,
     review: Review = None,
     plan: Plan = False,
     quiet: Quiet = False,
@@ -180,7 +191,9 @@ def illustrate(
     from limner.workflows import run
 
     options = _options(library, out, model, model_url, to, max_tokens, image_side, keep_metadata)
-    start = run.draft_state(draft, images=_count(images), seed=seed, review=_points(review))
+    options["generate"] = generate
+    about: dict[str, Any] = {"images": _count(images), "seed": seed, "review": _points(review)}
+    start = run.draft_state(draft, **about, generate=generate, max_generated=max_generated)
     options["draft"] = str(draft.absolute().parent)
     if plan:
         _print_plan(start, options)
@@ -488,7 +501,7 @@ def _settings(options: dict[str, Any]) -> Settings:
 
     given = {k: options[k] for k in ("model", "model_url") if options.get(k)}
     try:
-        return Settings(**given)
+        return Settings(**given).allowing(options.get("generate") or "")
     except ValidationError as e:
         first = e.errors()[0]
         name = "LIMNER_" + "_".join(map(str, first["loc"])).upper().removeprefix("LIMNER_")
@@ -499,11 +512,13 @@ def _formats(to: str) -> list[str]:
     from limner.tools.export import FORMATS
 
     formats = [f.strip().lower() for f in to.split(",") if f.strip()]
-    unknown = [f for f in formats if f not in FORMATS]
-    if unknown or not formats:
-        raise BadInput(
-            f"--to {to!r}: there is no format {', '.join(unknown) or 'named'}. Choose of: {','.join(FORMATS)}."
-        )
+    if not formats:
+        raise BadInput(f"--to {to!r}: there is no format named. Choose of: {', '.join(FORMATS)}.")
+    for name in formats:
+        if name not in FORMATS:
+            from limner.tools.plugins import find
+
+            find("exporter", name, FORMATS)
     return formats
 
 

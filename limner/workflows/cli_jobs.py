@@ -114,6 +114,8 @@ def submit(
     draft: Annotated[bool, typer.Option("--draft", help="BRIEF is a finished text to illustrate.")] = False,
     batch: Annotated[bool, typer.Option("--batch", help="Let interactive jobs go first.")] = False,
     max_tokens: Annotated[int | None, typer.Option("--max-tokens", min=1)] = None,
+    generate: Annotated[str, typer.Option("--generate", metavar="PLUGIN", help="One of LIMNER_GENERATORS.")] = "",
+    max_generated: Annotated[int, typer.Option("--max-generated", min=0, max=100)] = 4,
     review: Annotated[
         list[str] | None,
         typer.Option("--review", metavar="POINT", help="Wait at outline, draft, spots, images or final."),
@@ -138,6 +140,8 @@ def submit(
                 language=language,
                 seed=seed,
                 max_tokens=max_tokens,
+                generate=generate,
+                max_generated=max_generated,
                 review=_points(review),  # type: ignore[arg-type]
                 queue="batch" if batch else "interactive",
             )

@@ -1,5 +1,7 @@
 """The main road: write -> spot -> retrieve (all spots in one query) -> select (one spot a turn) -> arrange.
 
+Where the brief names a generator, `generate` follows, one spot a turn, for places that arrange had no image for.
+
 Where the brief asks for review, the road stops for a person: review_outline (before it is written), review_draft,
 review_spots, review_images, review_final. An instruction given there is followed by `outline`, `spot` or `revise`.
 
@@ -19,8 +21,6 @@ from langgraph.graph.state import CompiledStateGraph
 
 from limner.document import POINTS, Article, Candidate, Point, Selection, Spot
 from limner.errors import BadInput, UnreadableReply
-from limner.tools.arrange import arrange as best_set
-from limner.tools.arrange import shortfall
 from limner.tools.edit import Instruct
 from limner.tools.illustrate import illustrated
 from limner.workflows import reviewing
@@ -93,6 +93,10 @@ def build_graph(context: Context, checkpointer: BaseCheckpointSaver | None = Non
         return {"selections": [*done, *new]}
 
     def arrange(state: ComposeState) -> Update:
+        from limner.tools.arrange import arrange as best_set  # with numpy, which building the graph needs not
+        from limner.tools.arrange import shortfall, unfit
+        from limner.tools.generate import lacking
+
         brief, selections = state["brief"], state.get("selections", [])
         prefer = frozenset(r.image_id for r in brief.references)
         there = state["article"].illustrations
@@ -106,7 +110,19 @@ def build_graph(context: Context, checkpointer: BaseCheckpointSaver | None = Non
         article = article.noted(shortfall(selections, images, kept))
         _send("arrange", len(article.illustrations), len(article.illustrations))
         made_with = {**article.made_with, **context.provenance(brief)}
-        return {"article": article.model_copy(update={"made_with": made_with})}
+        made: Update = {"article": article.model_copy(update={"made_with": made_with})}
+        if brief.generate and selections:
+            unfitting = unfit(selections) if images == "auto" else frozenset()
+            made["lacking"] = lacking(article, selections, list(kept), images, unfitting, brief.max_generated)
+        return made
+
+    def generate(state: ComposeState) -> Update:
+        article, brief, (spot_id, *rest) = state["article"], state["brief"], state["lacking"]
+        article, go_on = context.generate(article, spot_id, brief)
+        made_with = {**article.made_with, **context.provenance(brief)}
+        made = sum(1 for i in article.illustrations if i.digital_source_type)
+        _send("generate", made, made + (len(rest) if go_on else 0))
+        return {"article": article.model_copy(update={"made_with": made_with}), "lacking": rest if go_on else []}
 
     def revise(state: ComposeState) -> Update:
         from limner.workflows.revise import propose
@@ -124,7 +140,7 @@ def build_graph(context: Context, checkpointer: BaseCheckpointSaver | None = Non
         return {"article": article, "wanted": "", "said": said}
 
     graph = StateGraph(ComposeState)
-    for node in (outline, write, spot, retrieve, select, arrange, revise):
+    for node in (outline, write, spot, retrieve, select, arrange, generate, revise):
         graph.add_node(node.__name__, _entered(context, node))
     for point in POINTS:
         graph.add_node(f"review_{point}", _review(context, point))
@@ -137,7 +153,9 @@ def build_graph(context: Context, checkpointer: BaseCheckpointSaver | None = Non
     graph.add_conditional_edges("review_spots", reviewing.after_spots, ["spot", "retrieve"])
     graph.add_conditional_edges("retrieve", _more_to_select)
     graph.add_conditional_edges("select", _more_to_select)
-    graph.add_conditional_edges("arrange", reviewing.after_arrange, ["review_images", "review_final", END])
+    after_arrange = ["generate", "review_images", "review_final", END]
+    graph.add_conditional_edges("arrange", _more_to_generate, after_arrange)
+    graph.add_conditional_edges("generate", _more_to_generate, after_arrange)
     graph.add_conditional_edges("review_images", reviewing.after_images, ["revise", "review_final", END])
     graph.add_conditional_edges("review_final", reviewing.after_final, ["revise", END])
     graph.add_conditional_edges("revise", reviewing.after_revise, ["review_draft", "review_images", "review_final"])
@@ -145,13 +163,15 @@ def build_graph(context: Context, checkpointer: BaseCheckpointSaver | None = Non
 
 
 def _entered(context: Context, node: Callable[[ComposeState], Update]) -> Any:
-    """The node, announced by its name; of select, with the number of the spot."""
+    """The node, announced by its name; of select, with the number of the spot; of generate, with how many are left."""
 
     def run(state: ComposeState) -> Update:
         state, restored = typed(state)
         part = ""
         if node.__name__ == "select":
             part = f"/{len(state.get('selections', []))}"
+        elif node.__name__ == "generate":
+            part = f"/{len(state.get('lacking', []))}"
         elif state.get("wanted"):  # done anew for a person: no answer of a model is remembered from the time before
             part = f"/{state.get('answered', 0)}"
         context.enter(f"{node.__name__}{part}")
@@ -201,6 +221,10 @@ def _after_write(state: ComposeState) -> Literal["review_draft", "spot", "arrang
 
 def _more_to_select(state: ComposeState) -> Literal["select", "arrange"]:
     return "select" if len(state.get("selections", [])) < len(state["spots"]) else "arrange"
+
+
+def _more_to_generate(state: ComposeState) -> str:
+    return "generate" if state.get("lacking") else reviewing.after_arrange(state)
 
 
 def told(state: dict[str, Any]) -> list[Event]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
@@ -13,21 +14,22 @@ from urllib.parse import urlsplit, urlunsplit
 from pydantic import SecretStr
 
 import limner
-from limner.agents import selector, spotter, trained, writer
-from limner.agents.ask import Memory, Meter, Role, Speaker
-from limner.agents.dialects import Dialect, dialect_for
+from limner.agents import selector
+from limner.agents.ask import Memory, Meter, Role, Speaker, Usage
+from limner.agents.dialects import dialect_for
+from limner.agents.families import BUILT_IN, Dialect
 from limner.document import Article, Brief, Candidate, Selection, Spot
-from limner.errors import BadInput, LibraryError
+from limner.errors import BadInput, LibraryError, LimnerError, PluginFailed
 from limner.settings import Settings
 
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
 
     from limner.tools.encoders import Encoders
+    from limner.tools.generate import Generator, Shelf
     from limner.tools.library import Connect, Library, Record
     from limner.workflows.embedded import EmbeddedServer
 
-TRAINED = ("xcomposer", "xcomposer2")  # dialects of agents/trained.py
 CANDIDATES = 50  # images per spot that arrange may weigh; the selector is shown the best four of them
 CONNECT = 10  # seconds until a server must have accepted a connection; the timeout of settings is for its answers
 ROLES: tuple[Role, ...] = ("selector", "spotter", "writer", "reviser")
@@ -46,7 +48,8 @@ class Context:
     memory: Memory | None = None
     """Where the answers of models are kept from one attempt at a job to the next."""
     enter: Callable[[str], None] = field(default=lambda _step: None, repr=False)
-    """Called as a step begins: "write", "spot", "retrieve", "select/3" (of the fourth spot), "arrange"."""
+    """Called as a step begins: "write", "spot", "retrieve", "select/3" (of the fourth spot), "arrange",
+    "generate/2" (two are left to make)."""
     origin: Context | None = field(default=None, repr=False)
     """The context whose parts this one shares: see `again`."""
     _speakers: dict[Role, Speaker] = field(default_factory=dict, repr=False)
@@ -56,46 +59,29 @@ class Context:
 
     def write(self, brief: Brief, emit: Callable[[str], None]) -> Article:
         """The writer, in its dialect."""
-        speaker = self.speaker("writer")
-        if self.dialect("writer") == "small":
-            from limner.agents.stepwise import write_in_steps
-
-            return write_in_steps(brief, speaker, emit, self.similarity)
         dialect = self.dialect("writer")
-        shown = dialect == "instruct" or (dialect != "small" and trained.sees_brief_images(dialect))
-        seen = [self._data_url(r.image_id) for r in brief.references if shown and self.sees("writer")]
-        if dialect in TRAINED:
-            return trained.write(brief, speaker, emit, dialect, seen)
-        return writer.write(brief, speaker, emit, reference_images=seen)
+        shown = dialect.shows_references and brief.references and self.sees("writer")
+        images = [self._data_url(r.image_id) for r in brief.references if shown]
+        return dialect.write(brief, self.speaker("writer"), emit, images, self.similarity)
 
     def outline(self, brief: Brief, before: str = "", wish: str = "") -> str:
         """What the writer means to write, for a person to change; "" from a writer that makes no outline.
 
         before, wish: an earlier outline, and what shall be otherwise.
         """
-        dialect = self.dialect("writer")
-        if dialect in TRAINED:
-            return ""
-        if dialect == "small":
-            from limner.agents import stepwise
-
-            return stepwise.outline(brief, self.speaker("writer"), self.similarity)
-        return writer.outline(brief, self.speaker("writer"), before, wish)
+        return self.dialect("writer").outline(brief, self.speaker("writer"), before, wish, self.similarity)
 
     def outlines(self) -> bool:
         """Whether the writer makes an outline before the text."""
-        return self.dialect("writer") not in TRAINED
+        return self.dialect("writer").outlines
 
     def outlined(self, brief: Brief, outline: str) -> Brief:
         """The brief with an outline to write to."""
-        from limner.agents.dialects import outline as outlines
-
-        small = self.dialect("writer") == "small"
-        return (outlines.outlined_alone if small else outlines.outlined)(brief, outline)
+        return self.dialect("writer").outlined(brief, outline)
 
     def follows(self, role: Role) -> bool:
         """Whether the role's model takes free instructions."""
-        return self.dialect(role) == "instruct"
+        return self.dialect(role).follows
 
     def reviser(self) -> Speaker:
         """The voice that revises: the writer's model, counted by itself."""
@@ -115,11 +101,10 @@ class Context:
 
         wish: what a person wants of the spots, for a model that takes instructions.
         """
-        if self.dialect("spotter") == "small":
+        dialect = self.dialect("spotter")
+        if not dialect.judges:
             return self.spot_from_text(article)
-        if (dialect := self.dialect("spotter")) in TRAINED:
-            return trained.spot(article, self.speaker("spotter"), brief.images, brief.seed, dialect)
-        return spotter.spot(article, self.speaker("spotter"), brief.images, brief.seed, wish)
+        return dialect.spot(article, self.speaker("spotter"), brief, wish)
 
     def spot_from_text(self, article: Article) -> list[Spot]:
         """Spotting with no language model."""
@@ -157,15 +142,67 @@ class Context:
         # A reference image is a candidate that the model must see, whatever its rank.
         handed = {r.image_id for r in brief.references}
         ranked = sorted(candidates, key=lambda c: c.image_id not in handed)
-        if (dialect := self.dialect("selector")) in TRAINED:
-            if not pixels:
-                return trained.unseen(spot, ranked)
-            speaker = self.speaker("selector")
-            return trained.select(article, spot, ranked, chosen, speaker, pixels, brief.seed, dialect)
-        selection = selector.select(article, spot, ranked, chosen, self.speaker("selector"), pixels, brief.seed)
+        speaker = self.speaker("selector")
+        selection = self.dialect("selector").select(article, spot, ranked, chosen, speaker, pixels, brief.seed)
         if pixels and selection.by == "captions":  # its server refused the images: do not send them at every spot
             self._probed["selector"] = (False, selection.fallback)
         return selection
+
+    def generate(self, article: Article, spot_id: str, brief: Brief) -> tuple[Article, bool]:
+        """The article with an image made for a spot, or with a note on why there is none; and whether to go on.
+
+        An image that was made by an attempt at the job before is not made, and paid for, again. Raises BudgetReached.
+        """
+        from limner.tools import generate, plugins
+        from limner.tools.images import size_of
+
+        try:
+            by = self._generator(brief.generate)
+        except LimnerError as e:
+            return article.noted(f"No image was generated: {e}"), False
+        spot = next(s.spot for s in article.selections if s.spot.id == spot_id)
+        wanted = generate.Wanted(spot.caption, spot.search, article.language, brief.seed)
+        digest = hashlib.sha256(repr((str(by.plugin), spot_id, wanted)).encode("utf-8", "replace")).hexdigest()
+        known = self.memory.recall(digest) if self.memory else None
+        image_id = known if known and self.generated.has(known) else ""
+        if not image_id:
+            check = self.memory.check if self.memory else lambda: None
+            seconds = self.settings.generator_timeout
+            try:
+                image_id = self.generated.put(by(wanted, seconds, check, self.settings.max_pixels))
+            except PluginFailed as e:
+                return article.noted(f"Spot {spot_id} stays empty: {e}"), not isinstance(e, generate.TimedOut)
+            finally:  # a try that failed may have been paid for, too
+                self.meter.count("generator", 0, 0)
+                if self.memory:
+                    self.memory.keep("generator", digest, image_id or None, Usage(calls=1))
+        if any(i.image_id == image_id for i in article.illustrations):
+            again = plugins.failed(by.plugin, "it gave an image that the article has already", "making an image")
+            return article.noted(f"Spot {spot_id} stays empty: {again}"), True
+        size = size_of(self.generated.image(image_id), max_pixels=self.settings.max_pixels)
+        return generate.generated(article, spot_id, image_id, size, by), True
+
+    def _generator(self, name: str) -> Generator:
+        if self.origin:
+            return self.origin._generator(name)
+        if not self.settings.allows(name):
+            raise BadInput(f"The generator {name[:64]!r} is not allowed here. Name it in LIMNER_GENERATORS.")
+        if name not in self._generators:
+            from limner.tools.generate import Generator
+
+            self._generators[name] = Generator.named(name)
+        return self._generators[name]
+
+    @cached_property
+    def _generators(self) -> dict[str, Generator]:
+        return {}
+
+    @cached_property
+    def generated(self) -> Shelf:
+        """Where generated images are."""
+        from limner.tools.generate import Shelf
+
+        return Shelf(self.settings.home)
 
     def again(self, *, meter: Meter, memory: Memory | None, enter: Callable[[str], None]) -> Context:
         """The same libraries, encoders and models for another job, counted and remembered by itself."""
@@ -175,11 +212,19 @@ class Context:
 
     def judges(self) -> bool:
         """Whether a model selects; under one billion parameters it is left to similarity (bench/small.md)."""
-        return self.dialect("selector") != "small"
+        return self.dialect("selector").judges
 
     def dialect(self, role: Role) -> Dialect:
         """How the role's task is worded."""
-        return self.settings.dialect or dialect_for(self.speaker(role).name)
+        return self.dialect_of("" if self.settings.dialect else self.speaker(role).name)
+
+    def dialect_of(self, model: str) -> Dialect:
+        """How tasks are worded for a model, by its name, or as set. Raises BadInput, PluginFailed."""
+        return BUILT_IN.get(self.settings.dialect or dialect_for(model)) or self._plugged_dialect
+
+    @cached_property
+    def _plugged_dialect(self) -> Dialect:
+        return self.origin._plugged_dialect if self.origin else plugged_dialect(self.settings.dialect)
 
     def sees(self, role: Role) -> bool:
         """Whether the role's model sees images: as set, else tried once per context with two tiny pictures."""
@@ -190,14 +235,15 @@ class Context:
     def notes(self, role: Role) -> list[str]:
         """What a reader should know about how this role worked, one line each."""
         name = self.speaker(role).name or "the model"
-        if self.dialect(role) == "small":
+        dialect = self.dialect(role)
+        if not dialect.judges:
             if role == "selector":
                 return [
                     f"{name} is too small to judge images: they were chosen by the similarity of their captions to the "
                     "text. Set LIMNER_MODEL_URL (or --model-url) to a vision-language model to have them looked at."
                 ]
             return []
-        if role == "selector" and self.dialect(role) not in TRAINED and not self.sees("selector"):
+        if role == "selector" and dialect.sees is not True and not self.sees("selector"):
             reason = self._vision("selector")[1] if self.settings.vision is None else "LIMNER_VISION is off"
             return [
                 f"{name} does not see images ({reason}): they were chosen by their captions. Set LIMNER_SELECTOR_MODEL "
@@ -228,6 +274,7 @@ class Context:
             "tokens": {role: asdict(usage) for role, usage in sorted(self.meter.roles.items())},
             "libraries": [library.name for library in self.libraries],
             "seed": brief.seed,
+            **({"generator": brief.generate} if "generator" in self.meter.roles else {}),
         }
 
     def _name(self, role: Role) -> str:
@@ -277,10 +324,8 @@ class Context:
         return connect(url, name, role, self.meter, self.settings)
 
     def _vision(self, role: Role) -> tuple[bool, str]:
-        if self.dialect(role) == "small":
-            return False, "it is a text model"
-        if self.dialect(role) in TRAINED:  # the probe's words are not theirs; a server that takes no images says so
-            return True, ""
+        if (known := self.dialect(role).sees) is not None:
+            return known, "" if known else "it is a text model"
         with self._lock:
             if role not in self._probed:
                 self._probed[role] = selector.sees_images(self.speaker(role))
@@ -301,10 +346,12 @@ class Context:
             self._urls[image_id] = data_url(self._holder(image_id).image(image_id), side=PROMPT_SIDE)
         return self._urls[image_id]
 
-    def _holder(self, image_id: str) -> Library:
+    def _holder(self, image_id: str) -> Library | Shelf:
         for library in self.libraries:
             if library.has(image_id):
                 return library
+        if self.generated.has(image_id):
+            return self.generated
         names = ", ".join(library.name for library in self.libraries)
         raise LibraryError(f"No library of {names} has the image {image_id[:64]}. Give the library that it came from.")
 
@@ -344,7 +391,19 @@ class Context:
             return self.origin.encoders
         from limner.tools.encoders import default_encoders
 
-        return default_encoders(clip_model=self.settings.clip_model, threads=self.settings.threads)
+        s = self.settings
+        return default_encoders(caption=s.encoder, clip_model=s.clip_model, threads=s.threads)
+
+
+def plugged_dialect(name: str) -> Dialect:
+    """The dialect of a plug-in, loaded now. Raises BadInput, PluginFailed."""
+    from limner.tools import plugins
+
+    def shape(made: Any) -> Dialect | None:
+        made = made() if isinstance(made, type) and issubclass(made, Dialect) else made
+        return made if isinstance(made, Dialect) else None
+
+    return plugins.load(plugins.find("dialect", name), shape, "a subclass of limner.agents.families.Dialect")
 
 
 # --- reaching models -----------------------------------------------------------------------------------------------
@@ -352,10 +411,10 @@ class Context:
 
 def speaker_for(model: BaseChatModel, role: Role, meter: Meter, where: str = "") -> Speaker:
     """A voice to any LangChain chat model; those of OpenAI's API are asked for JSON by schema."""
-    from langchain_openai.chat_models.base import BaseChatOpenAI
-
+    # By name: to ask whether it is a BaseChatOpenAI would load OpenAI's client for the models of all other makers.
+    of_openai = any(kind.__name__ == "BaseChatOpenAI" for kind in type(model).__mro__)
     name = str(getattr(model, "model_name", None) or getattr(model, "model", None) or model._llm_type)
-    return Speaker(model, role, meter, name=name, where=where, json_schema=isinstance(model, BaseChatOpenAI))
+    return Speaker(model, role, meter, name=name, where=where, json_schema=of_openai)
 
 
 def connect(url: str, name: str, role: Role, meter: Meter, settings: Settings) -> Speaker:

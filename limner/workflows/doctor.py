@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from limner import __version__
 from limner.errors import LimnerError
-from limner.workflows.context import Context
+from limner.workflows.context import Context, plugged_dialect
 
 if TYPE_CHECKING:
     from limner.settings import Settings
@@ -43,6 +43,7 @@ def checkup(settings: Settings) -> Iterator[Check]:
     yield _tried("store", lambda: _store(context))
     if encoders.ok:
         yield from _libraries(context)
+    yield from _plugins()
     yield from (_disk(name, path) for name, path in (("disk", settings.home), ("disk", Path.cwd())))
 
 
@@ -75,7 +76,9 @@ def _vision(context: Context) -> str:
 def _encoders(context: Context) -> str:
     similar = context.similarity(["a bee on a flower"], ["an insect visiting a blossom", "a tax return"])[0]
     if similar[0] <= similar[1]:
-        raise LimnerError("The caption encoder cannot tell a bee from a tax return. Reinstall it: uv sync --reinstall.")
+        name = context.settings.encoder
+        cure = f"Use another than {name!r} (LIMNER_ENCODER)." if name else "Reinstall it: uv sync --reinstall."
+        raise LimnerError(f"The caption encoder cannot tell a bee from a tax return. {cure}")
     return ", ".join(f"{role}: {name}" for role, name in context.encoders.names.items())
 
 
@@ -104,6 +107,46 @@ def _libraries(context: Context) -> Iterator[Check]:
             return f"{name}: {len(library)} images"
 
         yield _tried("library", opened)
+
+
+def _plugins() -> Iterator[Check]:
+    """Each plug-in that is installed, loaded to see whether it could be used."""
+    from limner.tools import plugins
+
+    for plugin in [p for kind in plugins.KINDS for p in plugins.installed(kind)]:
+
+        def loaded(plugin: plugins.Plugin = plugin) -> str:
+            _LOAD[plugin.kind](plugin.name)
+            return str(plugin)
+
+        yield _tried("plug-in", loaded)
+
+
+def _exporter(name: str) -> None:
+    from limner.tools.export import FORMATS
+    from limner.tools.plugged import exporter
+
+    exporter(name, FORMATS)
+
+
+def _encoder(name: str) -> None:
+    from limner.tools.plugged import encoder
+
+    encoder(name)
+
+
+def _generator(name: str) -> None:
+    from limner.tools.generate import Generator
+
+    Generator.named(name)
+
+
+_LOAD: dict[str, Callable[[str], object]] = {
+    "dialect": plugged_dialect,
+    "encoder": _encoder,
+    "exporter": _exporter,
+    "generator": _generator,
+}
 
 
 def _disk(part: str, path: Path) -> Check:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from limner.agents import selector, spotter, writer
 from limner.agents.ask import IMAGE_TOKENS, Meter, estimate_tokens, text_tokens
-from limner.agents.dialects import dialect_for, instruct
+from limner.agents.dialects import instruct
 from limner.document import Article, Brief, Paragraph
 
 if TYPE_CHECKING:
@@ -55,7 +55,8 @@ def steps(start: Start, settings: Settings, libraries: Sequence[str]) -> list[St
     article = start.get("article")
     found, small = [], {}
     for role in ("writer", "spotter", "selector"):
-        small[role] = (settings.dialect or _dialect(context, role)) == "small"
+        name = "smollm2-135m" if context.embedded(role) else _name(context, role)
+        small[role] = not context.dialect_of(name).judges
     if article is None:
         calls, tokens = _writing(brief, small["writer"])
         line = f"about {calls} call{'s' * (calls > 1)} to {_name(context, 'writer')}, {tokens} tokens"
@@ -77,6 +78,10 @@ def steps(start: Start, settings: Settings, libraries: Sequence[str]) -> list[St
         found.append(Step("select", looks, tokens, spots, line))
     wanted = "as many as fit" if brief.images == "auto" else str(brief.images)
     found.append(Step("arrange", 0, 0, 1, f"images in the article: {wanted}"))
+    if brief.generate and brief.images != 0:
+        most = min(spots, brief.max_generated)
+        line = f"by {brief.generate}: up to {most} images for places where nothing fits, labelled as generated"
+        found.append(Step("generate", 0, 0, most, line))
     return found
 
 
@@ -102,10 +107,6 @@ def _name(context: Context, role: Role) -> str:
     if context.embedded(role):
         return "the embedded SmolLM2-135M"
     return getattr(settings, f"{role}_model") or settings.model or "the server's first model"
-
-
-def _dialect(context: Context, role: Role) -> str:
-    return dialect_for("smollm2-135m" if context.embedded(role) else _name(context, role))
 
 
 def _imagined(brief: Brief) -> Article:

@@ -82,13 +82,16 @@ def spots_args(article: Article, spots: Sequence[Spot]) -> Json:
 def images_args(article: Article) -> Json:
     """What is shown at `images`: for each spot the image that would be placed, and what else was found for it."""
     placed = {i.id: i.image_id for i in article.illustrations}
+    made = {i.id for i in article.illustrations if i.digital_source_type}
     rows = []
     for selection in article.selections:
+        spot = selection.spot
         fields = ("image_id", "library", "caption", "credit", "licence", "width", "height")
         found = [{name: getattr(c, name) for name in fields} for c in selection.candidates[:CANDIDATES]]
-        spot = selection.spot
         chosen = placed.get(figure_id(spot.id))
         rows.append({"spot": spot.id, "after": spot.after, "caption": spot.caption, "chosen": chosen})
+        if figure_id(spot.id) in made:
+            rows[-1]["generated"] = True
         rows[-1] |= {"why": selection.why, "candidates": found}
     return {"images": rows}
 
@@ -264,7 +267,7 @@ def _images(shown: Json, given: Json) -> Json:
         _only(given, ("edits", "images"))
         return {"edits": _edits(shown, given["edits"])}
     _only(given, ("images",))
-    names = ("spot", "after", "caption", "chosen", "why", "candidates")
+    names = ("spot", "after", "caption", "chosen", "generated", "why", "candidates")
     listed = _rows(given.get("images"), "images", names, 2 * MAX_IMAGES)
     rows: dict[str, Mapping[str, Any]] = {str(row.get("spot")): row for row in listed}
     before = {row["spot"]: row for row in shown["images"]}

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 
 MAX_BRIEF = 200_000  # characters; about 50 000 tokens, more than servers' contexts take
 MAX_IMAGES = 100  # in one article
+MAX_GENERATED = Brief.model_fields["max_generated"].default  # of them made by a generator, where nothing else is said
 STARTER = "starter"  # name of the library that comes with limner
 
 Start = dict[str, Any]
@@ -64,6 +65,8 @@ def compose(
     on_event: Callable[[Event], None] | None = None,
     review: Sequence[Point] = (),
     answer: Callable[[dict[str, Any]], dict[str, Any]] | None = None,
+    generate: str = "",
+    max_generated: int = MAX_GENERATED,
 ) -> Article:
     """Write an article for a brief and illustrate it.
 
@@ -72,14 +75,24 @@ def compose(
     images: how many, 0 to 100, or "auto". references: image files that the article should use. sources: files (or
     Source values) the writer may draw on. max_tokens: prompts and completions together. on_event: called with the
     text as it is written and with each step. review: points at which `answer` is called with the question, and
-    returns what a person says to it: docs/review.md.
+    returns what a person says to it: docs/review.md. generate: name of the plug-in that makes an image, labelled as
+    such, where nothing fits, at most max_generated of them: docs/plugins.md; "" makes none.
 
     Raises LimnerError: BadInput, LibraryError, ModelError, BudgetReached; its message ends with what to do next.
     """
-    models = models_for(model, selector_model)
+    settings, models = (settings or Settings()).allowing(generate), models_for(model, selector_model)
     context = build_context(settings, library=library, models=models, max_tokens=max_tokens)
     if not isinstance(brief, Brief):
-        brief = make_brief(brief, images=images, language=language, seed=seed, sources=sources, review=review)
+        brief = make_brief(
+            brief,
+            images=images,
+            language=language,
+            seed=seed,
+            sources=sources,
+            review=review,
+            generate=generate,
+            max_generated=max_generated,
+        )
     brief = with_references(brief, references, context)
     return _run_asking(context, {"brief": brief}, on_event, answer)
 
@@ -96,14 +109,18 @@ def illustrate(
     on_event: Callable[[Event], None] | None = None,
     review: Sequence[Point] = (),
     answer: Callable[[dict[str, Any]], dict[str, Any]] | None = None,
+    generate: str = "",
+    max_generated: int = MAX_GENERATED,
 ) -> Article:
     """Add images to a finished text and leave the text as it is, character for character.
 
     draft: Markdown or plain text; a `Path` is read as a file. The other arguments and errors are those of `compose`.
     """
-    models = models_for(model, None)
+    settings, models = (settings or Settings()).allowing(generate), models_for(model, None)
     context = build_context(settings, library=library, models=models, max_tokens=max_tokens)
-    return _run_asking(context, draft_state(draft, images=images, seed=seed, review=review), on_event, answer)
+    about: dict[str, Any] = {"images": images, "seed": seed, "review": review}
+    start = draft_state(draft, **about, generate=generate, max_generated=max_generated)
+    return _run_asking(context, start, on_event, answer)
 
 
 def build_graph(
@@ -180,16 +197,16 @@ def export(
 ) -> list[Path]:
     """Write an article and its images into a new folder and return the files; nothing half-written is left behind.
 
-    formats: of "md", "html", "json"; "docx", "epub" and "pdf" with limner[export].
+    formats: of "md", "html", "json"; "docx", "epub" and "pdf" with limner[export]; and those of plug-ins.
     image_side: px of the longer side that images within a page or a document have at most.
     keep_metadata: leave in the image files what they say beyond the picture (place, camera, faces, preview).
-    Raises ExportFailed, NotInstalled, LibraryError where an image has vanished since.
+    Raises ExportFailed, NotInstalled, LibraryError where an image has vanished since, BadInput, PluginFailed.
     """
     from limner.tools.export import write_article
 
     settings = settings or Settings()
     names = sorted({i.library for i in article.illustrations if i.library})
-    context = build_context(settings, library=names or None)
+    context = build_context(settings, library=names)
     written = write_article(article, Path(folder), context.image, formats, side=image_side, keep_metadata=keep_metadata)
     return list(written.files.values())
 
@@ -257,6 +274,8 @@ def make_brief(
     seed: int = 0,
     sources: Sequence[str | Path | Source] = (),
     review: Sequence[str] = (),
+    generate: str = "",
+    max_generated: int = MAX_GENERATED,
 ) -> Brief:
     """A checked Brief. Raises BadInput with one line for an empty or oversized one, or a count out of range."""
     text = printable(text).strip()
@@ -268,6 +287,12 @@ def make_brief(
         )
     if images != "auto" and not 0 <= images <= MAX_IMAGES:
         raise BadInput(f"--images {images} is out of range. Give a number from 0 to {MAX_IMAGES}, or auto.")
+    if not 0 <= max_generated <= MAX_IMAGES:
+        raise BadInput(f"--max-generated {max_generated} is out of range. Give a number from 0 to {MAX_IMAGES}.")
+    if generate:
+        from limner.tools.plugins import find
+
+        find("generator", generate)
     read = [s if isinstance(s, Source) else read_source(Path(s)) for s in sources]
     return Brief(
         text=text,
@@ -276,6 +301,8 @@ def make_brief(
         seed=seed,
         sources=tuple(read),
         review=read_points(review),
+        generate=generate,
+        max_generated=max_generated,
     )
 
 
@@ -325,12 +352,21 @@ def read_text(path: Path) -> str:
         ) from e
 
 
-def draft_state(draft: str | Path, *, images: Images = "auto", seed: int = 0, review: Sequence[str] = ()) -> Start:
+def draft_state(
+    draft: str | Path,
+    *,
+    images: Images = "auto",
+    seed: int = 0,
+    review: Sequence[str] = (),
+    generate: str = "",
+    max_generated: int = MAX_GENERATED,
+) -> Start:
     """The state that `illustrate` starts from. Raises BadInput for a draft without a paragraph."""
     text = read_text(draft) if isinstance(draft, Path) else draft
     named = f"Illustrate {draft.name if isinstance(draft, Path) else 'the text'}."
     points = read_points(review, [p for p in POINTS if p != "outline"])  # its text is there already
-    brief = make_brief(named, images=images, seed=seed, review=points)
+    about: dict[str, Any] = {"images": images, "seed": seed, "review": points}
+    brief = make_brief(named, **about, generate=generate, max_generated=max_generated)
     article = read_markdown(text)
     if not article.paragraphs:
         raise BadInput("The draft has no paragraph that an image could stand after. Give a text with paragraphs.")

@@ -22,6 +22,7 @@ STEPS = {
     "retrieve": "Searching the library",
     "select": "Choosing images",
     "arrange": "Arranging them",
+    "generate": "Generating images",
 }
 
 
@@ -117,4 +118,6 @@ def summary(article: Article, meter: Meter) -> list[str]:
 def images(article: Article) -> str:
     """How many images the article has, in words."""
     count = len(article.illustrations)
-    return "no image" if not count else f"{count} image{'s' * (count != 1)}"
+    made = sum(1 for i in article.illustrations if i.digital_source_type)
+    said = "no image" if not count else f"{count} image{'s' * (count != 1)}"
+    return f"{said}, {made} of them generated" if made else said

@@ -23,6 +23,8 @@ class ComposeState(TypedDict):
     """In reading order, one more each time the select node runs."""
     options: dict[str, Any]
     """What the caller wants to find again on resume: library names, output folder, model. Not read by any node."""
+    lacking: list[str]
+    """Ids of the spots that an image is still to be made for; only where the brief names a generator."""
     stopped: str
     """Why the graph ended early, "" or missing otherwise."""
     outline: str

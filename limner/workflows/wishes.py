@@ -15,9 +15,9 @@ from pydantic import ValidationError
 
 from limner.agents import reviser
 from limner.agents.ask import Speaker
-from limner.agents.dialects import Dialect
 from limner.agents.dialects.commands import Command as Understood
 from limner.agents.dialects.revise import AROUND, Block, Task
+from limner.agents.families import Dialect
 from limner.document import Article, Brief, Candidate, Heading, Illustration, Paragraph, Selection, Spot
 from limner.errors import BadInput, BudgetReached, LibraryError, UnreadableReply
 from limner.tools import edit as e
@@ -68,19 +68,18 @@ class Revision:
             start, end = wish.selection
             if not 0 <= start < end <= len(block.text):
                 raise BadInput(f"selection: the block has {len(block.text)} characters. Give from and to within it.")
-        if self.dialect == "small" and wish.wish == "shorten" and not wish.instruction and not wish.selection:
+        if not self.dialect.judges and wish.wish == "shorten" and not wish.instruction and not wish.selection:
             text = shortened(block.text, self.context.similarity)
             if not text:
                 raise BadInput(f"{self.name} is too small to shorten this, and no sentence can be left out. Cut it.")
             said = "Its least telling sentences were left out; no model wrote anything."
             return [e.SetText(block=block.id, text=text)], [said]
-        reviser.require(self.dialect, self.name, f"{wish.wish} a paragraph", one_paragraph=True)
-        text = reviser.revise_block(
+        self.dialect.require(self.name, f"{wish.wish} a paragraph", one_paragraph=True)
+        text = self.dialect.revise(
             self.article,
             block,
             wish.wish,
             self.speaker(),
-            self.dialect,
             instruction=wish.instruction,
             selection=wish.selection,
             seed=self.brief.seed,
@@ -94,7 +93,7 @@ class Revision:
 
     def written(self, wish: WriteParagraph) -> tuple[list[Edit], list[str]]:
         self.block(wish.block)
-        reviser.require(self.dialect, self.name, "write a paragraph into an article", one_paragraph=True)
+        self.dialect.require(self.name, "write a paragraph into an article", one_paragraph=True)
         text, after = self.new_paragraph(wish.block, wish.where, wish.instruction)
         return [e.InsertText(after=after, text=text)], []
 
@@ -103,15 +102,13 @@ class Revision:
         body = self.article.body
         at = [b.id for b in body].index(block_id) + (where == "after")
         before, after = (body[at - 1] if at else None), (body[at] if at < len(body) else None)
-        text = reviser.write_paragraph(
-            self.article, before, after, instruction, self.speaker(), self.dialect, self.brief.seed
-        )
+        text = self.dialect.insert(self.article, before, after, instruction, self.speaker(), self.brief.seed)
         return text, before.id if before is not None else None
 
     # -- the whole
 
     def restyled(self, instruction: str) -> tuple[list[Edit], list[str]]:
-        reviser.require(self.dialect, self.name, "change the tone of an article")
+        self.dialect.require(self.name, "change the tone of an article")
         speaker = self.speaker()
         blocks, says = self.free(lambda b: isinstance(b, Paragraph))
         texts, more = self.each(
@@ -124,7 +121,7 @@ class Revision:
             said: list[Edit] = [e.SetLanguage(language=language)]
         except ValidationError as error:
             raise BadInput(f"language: {language[:35]!r} is not a language code. Write e.g. de, fr or zh.") from error
-        reviser.require(self.dialect, self.name, "translate")
+        self.dialect.require(self.name, "translate")
         speaker = self.speaker()
         blocks, says = self.free(lambda b: isinstance(b, Heading | Paragraph))
         texts, more = self.each(
@@ -151,13 +148,13 @@ class Revision:
         edits: list[Edit] = []
         says: list[str] = []
         if wish.what in ("text", "all"):
-            reviser.require(self.dialect, self.name, "write the text anew", one_paragraph=True)
+            self.dialect.require(self.name, "write the text anew", one_paragraph=True)
             speaker = self.speaker()
             blocks, says = self.free(lambda b: isinstance(b, Paragraph))
 
             def anew(block: Block) -> str:
                 task: Task = "anew"
-                return reviser.revise_block(self.article, block, task, speaker, self.dialect, seed=wish.seed)
+                return self.dialect.revise(self.article, block, task, speaker, seed=wish.seed)
 
             texts, more = self.each(blocks, anew, "written anew")
             edits, says = self.set_texts(blocks, texts), [*says, *more]
@@ -304,7 +301,7 @@ class Revision:
     # -- whatever is said
 
     def instructed(self, text: str) -> tuple[list[Edit], list[str]]:
-        reviser.require(self.dialect, self.name, "follow free instructions")
+        self.dialect.require(self.name, "follow free instructions")
         commands, cannot = reviser.understand(self.article, text, self.speaker())
         says = [cannot]
         edits: list[Edit] = []
@@ -346,9 +343,7 @@ class Revision:
                 return self.new_paragraph(c.block, c.where, c.text)[0]
             task: Task = "shorten" if c.do == "shorten" else "expand" if c.do == "expand" else "rewrite"
             block = self.block(c.block)
-            return reviser.revise_block(
-                self.article, block, task, speaker, self.dialect, instruction=c.text, seed=self.brief.seed
-            )
+            return self.dialect.revise(self.article, block, task, speaker, instruction=c.text, seed=self.brief.seed)
 
         texts, says = self.each(list(wanted.values()), ask, "written")
         return {k: t for k, t in zip(wanted, texts, strict=True) if t is not None}, says

@@ -82,6 +82,9 @@ def write_article(
     when the disk refuses or what was written is not whole; no half-written file remains.
     """
     chosen = {name: format_named(name) for name in dict.fromkeys(formats)}
+    if len({f.file for f in chosen.values()}) < len(chosen):
+        names = ", ".join(map(line, chosen))
+        raise BadInput(f"Two of the formats {names} write the same file. Ask for one at a time.")
     own = read_own(article, beside, keep_metadata=keep_metadata) if beside is not None else OwnImages({}, {}, [])
     parts = cache(shown_parts(article, images))
     pictures = Pictures(article, parts, own.shown, side=side, keep_metadata=keep_metadata)
@@ -110,9 +113,12 @@ def write_article(
 
 
 def format_named(name: str) -> Format:
-    if name not in FORMATS:
-        raise BadInput(f"There is no format {line(name)!r}. Use some of: {', '.join(FORMATS)}.")
-    return FORMATS[name]
+    """The format of that name, limner's own or a plug-in's. Raises BadInput, PluginFailed."""
+    if name in FORMATS:
+        return FORMATS[name]
+    from limner.tools.plugged import exporter  # only for a format that is not limner's own
+
+    return exporter(name, FORMATS)
 
 
 def _markdown(article: Article, _: Pictures) -> str:

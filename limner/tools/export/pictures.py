@@ -106,6 +106,7 @@ class Pictures:
             i.image_id: Described(line(i.caption), alt_of(i), line(i.credit), line(i.licence))
             for i in reversed(article.illustrations)
         }
+        self._made_by = {i.image_id: i.digital_source_type for i in article.illustrations if i.digital_source_type}
         self._images, self._side, self._keep = images, side, keep_metadata
         self._made: dict[tuple[str, str], Any] = {}
         self.own = dict(own or {})
@@ -134,10 +135,11 @@ class Pictures:
 
     def _public(self, data: bytes, image_id: str) -> bytes:
         kind_of(data, image_id)
-        if self._keep:
+        made_by = self._made_by.get(image_id, "")
+        if self._keep and not made_by:  # what is generated says so in any case
             return data
         try:
-            return published(data, self._known.get(image_id))
+            return published(data, self._known.get(image_id), made_by)
         except ImageUnreadable as e:
             raise ImageUnreadable(f"Image {line(image_id)} cannot be exported: {e}.") from e
 

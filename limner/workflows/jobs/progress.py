@@ -13,10 +13,18 @@ _DOING = {
     "retrieve": "searching the library",
     "select": "choosing images",
     "arrange": "arranging",
+    "generate": "generating images",
     "outline": "outlining",
     "revise": "following an instruction",
 }
-_AFTER = {"review_draft": "spot", "review_spots": "retrieve", "review_images": "", "review_final": "", "revise": ""}
+_AFTER = {
+    "review_draft": "spot",
+    "review_spots": "retrieve",
+    "review_images": "",
+    "review_final": "",
+    "revise": "",
+    "generate": "",
+}
 """What comes after the steps that are not of every job, "" for nothing that takes long."""
 
 

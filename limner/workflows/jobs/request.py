@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from limner.document import Point, Source
 from limner.errors import BadInput
 from limner.workflows.jobs.ledger import Order, Queue
-from limner.workflows.run import MAX_BRIEF, MAX_IMAGES, Start, draft_state, make_brief
+from limner.workflows.run import MAX_BRIEF, MAX_GENERATED, MAX_IMAGES, Start, draft_state, make_brief
 
 ImageId = Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
 Name = Annotated[str, Field(pattern=r"^[^/\\\x00-\x1f]{1,64}$")]
@@ -63,6 +63,11 @@ class JobRequest(BaseModel):
     review: Annotated[list[Point], Field(max_length=10)] = []
     """Where the job waits for a person: its `question` is then answered with POST …/answer. A draft has no outline
     to review."""
+    generate: Annotated[str, Field(max_length=100)] = ""
+    """Name of a generator of this installation (LIMNER_GENERATORS): it makes an image, labelled as such, where nothing
+    fits. Empty makes none."""
+    max_generated: Annotated[int, Field(ge=0, le=MAX_IMAGES)] = MAX_GENERATED
+    """How many images may be made."""
     max_tokens: Annotated[int | None, Field(ge=1)] = None
     """Prompts and completions together."""
     queue: Queue = "interactive"
@@ -97,17 +102,11 @@ def read_request(request: Any) -> JobRequest:
 
 def start_of(request: JobRequest) -> Start:
     """The state of the graph that a request begins with. Raises BadInput."""
+    shared = ("images", "seed", "review", "generate", "max_generated")
+    about: dict[str, Any] = {name: getattr(request, name) for name in shared}
     if request.draft is not None:
         if request.language or request.sources or request.references:
             raise BadInput("A draft is left as it is: language, sources and references go with a brief.")
-        return draft_state(request.draft, images=request.images, seed=request.seed, review=request.review)
-    return {
-        "brief": make_brief(
-            request.brief or "",
-            images=request.images,
-            language=request.language,
-            seed=request.seed,
-            sources=[Source(name=s.name, text=s.text) for s in request.sources],
-            review=request.review,
-        )
-    }
+        return draft_state(request.draft, **about)
+    sources = [Source(name=s.name, text=s.text) for s in request.sources]
+    return {"brief": make_brief(request.brief or "", language=request.language, sources=sources, **about)}

@@ -18,7 +18,7 @@ from langgraph.errors import GraphDrained
 from langgraph.runtime import RunControl
 from langgraph.types import Command, Interrupt
 
-from limner.agents.ask import Meter, Role, Usage
+from limner.agents.ask import Meter, Usage
 from limner.document import Article, Reference
 from limner.errors import (
     BudgetReached,
@@ -100,7 +100,7 @@ class Keeper:
         self._asked = time.monotonic()
         return known
 
-    def keep(self, role: Role, digest: str, answer: str | None, usage: Usage) -> None:
+    def keep(self, role: str, digest: str, answer: str | None, usage: Usage) -> None:
         """Remember a call and what it cost. Raises LeaseLost."""
         with self._lock:
             self._calls += 1

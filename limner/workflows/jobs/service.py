@@ -69,6 +69,11 @@ class Jobs:
             from limner.workflows.jobs.uploads import check_there
 
             check_there(self.settings.home, owner, references)
+        for name in dict.fromkeys(r.generate for r in requests if r.generate):
+            if not self.settings.allows(name):
+                raise BadInput(
+                    f"There is no generator {name[:64]!r} for jobs here. LIMNER_GENERATORS names those there are."
+                )
         inside = read_hosts(self.settings.webhook_hosts)
         for request in requests:
             if request.webhook:

@@ -100,13 +100,13 @@ class Worker:
         import openai.resources.chat.completions
 
         from limner.tools import arrange, library, retrieve
-        from limner.tools.encoders import MiniLM, default_encoders
+        from limner.tools.encoders import default_encoders
         from limner.workflows import compose, context, run
 
         assert all((langchain_openai, langgraph, openai, arrange, library, retrieve, compose, context, run))
-        self.encoders = default_encoders(clip_model=self.settings.clip_model, threads=1)
-        assert isinstance(self.encoders.caption, MiniLM)
-        self.encoders.caption.load()
+        self.encoders = default_encoders(caption=self.settings.encoder, clip_model=self.settings.clip_model, threads=1)
+        if callable(load := getattr(self.encoders.caption, "load", None)):
+            load()
         gc.collect()
         gc.freeze()  # a collection in a child would touch, and so copy, every page
 

@@ -80,6 +80,7 @@ step-spot = Finding places for images
 step-retrieve = Searching images
 step-select = Choosing images
 step-arrange = Arranging
+step-generate = Generating images
 progress-of = Progress of { $title }
 to-go = about { $time } to go
 cancel-of = Stop { $title }

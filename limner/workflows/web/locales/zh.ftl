@@ -74,6 +74,7 @@ step-spot = 寻找配图位置
 step-retrieve = 检索图片
 step-select = 挑选图片
 step-arrange = 排版
+step-generate = 生成图片
 progress-of = “{ $title }”的进度
 to-go = 大约还需 { $time }
 cancel-of = 停止“{ $title }”

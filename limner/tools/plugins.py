@@ -1,0 +1,118 @@
+"""Parts that installed packages bring, by entry points: dialects, encoders, exporters, generators of images.
+
+A part is loaded when it is first asked for by its name, and only then: what is installed and not asked for costs
+nothing and can break nothing. Whose code it is, every message says: the package, and the entry point.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar
+
+from limner.errors import BadInput, PluginFailed
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
+
+T = TypeVar("T")
+Kind = Literal["dialect", "encoder", "exporter", "generator"]
+KINDS: tuple[Kind, ...] = ("dialect", "encoder", "exporter", "generator")
+BUILT_IN: dict[Kind, frozenset[str]] = {
+    "dialect": frozenset({"instruct", "small", "xcomposer", "xcomposer2"}),
+    "encoder": frozenset({"minilm"}),
+    "exporter": frozenset(),  # tools/export.py has them, and says so where it asks
+    "generator": frozenset(),
+}
+"""Names that are limner's own: a plug-in of such a name is never used, in whatever order things were installed."""
+
+
+class Plugin(NamedTuple):
+    """An entry point of an installed package."""
+
+    kind: Kind
+    name: str
+    package: str
+    """Its distribution's name and version, "limner-slides 1.2"."""
+    value: str
+    """What it points at, "limner_slides:Slides"."""
+
+    def __str__(self) -> str:
+        return f"the {self.kind} {self.name!r} of the package {self.package} ({self.value})"
+
+
+def installed(kind: Kind) -> list[Plugin]:
+    """The plug-ins of a kind that are installed, by name. Reads what packages say of themselves; imports none."""
+    return sorted(_plugin(kind, point) for point in _points(kind))
+
+
+def find(kind: Kind, name: str, built_in: Collection[str] = ()) -> Plugin:
+    """The plug-in of that name, not loaded.
+
+    Raises BadInput where there is none, PluginFailed where two packages have one, or where limner has it itself.
+    """
+    own = BUILT_IN[kind] | frozenset(built_in)
+    found = sorted({plugin for plugin in installed(kind) if plugin.name == name})
+    if name in own and found:
+        raise PluginFailed(
+            f"{_cap(found[0])} has a name that is limner's own. Uninstall the package, or rename it there."
+        )
+    if not found:
+        there = ", ".join(sorted({*own, *(p.name for p in installed(kind))})) or "none"
+        what = "format" if kind == "exporter" else kind
+        raise BadInput(f"There is no {what} {_line(name, 64)!r} (there are: {there}). Install the package that has it.")
+    if len(found) > 1:
+        packages = " and ".join(plugin.package for plugin in found)
+        raise PluginFailed(f"The {kind} {name!r} is in two packages, {packages}. Uninstall one of them.")
+    return found[0]
+
+
+def load(plugin: Plugin, shape: Callable[[Any], T | None], wanted: str) -> T:
+    """What a plug-in is: its entry point imported, and made into a part by `shape`, which gives None for what is none.
+
+    wanted: what it has to be, in words. Raises PluginFailed.
+    """
+    try:
+        (point,) = (p for p in _points(plugin.kind) if _plugin(plugin.kind, p) == plugin)
+        part = shape(point.load())
+    except (Exception, SystemExit) as e:  # whatever a stranger's module raises, it is told in one line
+        raise PluginFailed(
+            f"{_cap(plugin)} cannot be loaded ({_said(e)}). Repair or uninstall the package, or do without the "
+            f"{plugin.kind}."
+        ) from e
+    if part is None:
+        raise PluginFailed(
+            f"{_cap(plugin)} is not {wanted}. Its authors will find what it has to be in docs/plugins.md."
+        )
+    return part
+
+
+def failed(plugin: Plugin, error: BaseException | str, doing: str) -> PluginFailed:
+    """What went wrong in a plug-in while it worked. doing: "writing talk.txt"."""
+    said = error if isinstance(error, str) else _said(error)
+    return PluginFailed(f"{_cap(plugin)} failed at {doing} ({said}). Tell its authors, or do without it.")
+
+
+def _plugin(kind: Kind, point: EntryPoint) -> Plugin:
+    dist = point.dist
+    package = f"{dist.name} {dist.version}" if dist else "an unknown package"
+    return Plugin(kind, _line(point.name), _line(package), _line(point.value))
+
+
+def _points(kind: Kind) -> Collection[EntryPoint]:
+    from importlib.metadata import entry_points
+
+    return entry_points(group=f"limner.{kind}s")
+
+
+def _cap(plugin: Plugin) -> str:
+    text = str(plugin)
+    return text[0].upper() + text[1:]
+
+
+def _said(error: BaseException) -> str:
+    return f"{type(error).__name__}: {_line(str(error))}".rstrip(": ")
+
+
+def _line(text: str, limit: int = 160) -> str:
+    text = "".join(c for c in " ".join(text.split()) if c.isprintable())  # no escape codes on anybody's terminal
+    return text if len(text) <= limit else text[: limit - 1] + "…"

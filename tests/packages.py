@@ -110,5 +110,5 @@ def source_type(data: bytes) -> str:
         packet = image.info.get("xmp") or image.info.get("XML:com.adobe.xmp") or b""
         image.load()
     text = packet.decode() if isinstance(packet, bytes) else packet
-    (found,) = ET.fromstring(text.strip("\ufeff")).iter("{http://www.w3.org/1999/02/22-rdf-syntax-ns#}Description")
-    return found.attrib["{http://iptc.org/std/Iptc4xmpExt/2008-02-29/}DigitalSourceType"]
+    tree = ET.fromstring(text.strip("\ufeff"))
+    return tree.findtext(".//{http://iptc.org/std/Iptc4xmpExt/2008-02-29/}DigitalSourceType", "")

@@ -139,5 +139,7 @@ def _format(plugin: Plugin, made: Any) -> Any:
 def _is_plain(file: str) -> bool:
     """Whether a name stands for a file in the folder, and for none of limner's."""
     parts = Path(file).parts
-    ours = ("article.md", "article.html", "article.json", "images")
+    from limner.tools.export import FORMATS
+
+    ours = ("images", *(f.file for f in FORMATS.values()))
     return len(parts) == 1 and file.isprintable() and not set(file) & set('/\\:*?"<>|') and file.lower() not in ours

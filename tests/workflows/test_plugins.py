@@ -271,7 +271,7 @@ def test_parts_of_no_use_disturb_nobody_else(
     ],
 )
 def test_a_part_that_is_not_there(shell: Shell, package: Path, options: list[str], kind: str) -> None:
-    there = {"format": "html, json, md, slides", "generator": "placeholder"}[kind]
+    there = {"format": "json, md, pdf, slides", "generator": "placeholder"}[kind]
     refused(shell("compose", "Bees", *options), f"no {kind} 'nonsense'", there)
 
 

@@ -37,6 +37,26 @@ def test_the_examples_from_python_run(
     assert (tmp_path / "honey" / "article.md").is_file()
 
 
+def test_the_examples_of_export_run(bees: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    page = (ROOT / "docs" / "export.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "photos").symlink_to(bees)
+    made: dict[str, list[Path]] = {}
+    with ScriptedServer(article_answers(sees=True)) as server:
+        monkeypatch.setenv("LIMNER_MODEL_URL", server.url)
+        exec(compile(example, "export.md", "exec"), made)
+    assert [path.suffix for path in made["files"]] == [".html", ".json", ".docx", ".epub", ".pdf"]
+    assert all(path.is_file() for path in (*made["files"], *made["small"]))
+
+
+def test_the_formats_of_the_page_are_those_there_are() -> None:
+    from limner.tools.export import FORMATS
+
+    page = (ROOT / "docs" / "export.md").read_text(encoding="utf-8")
+    assert re.findall(r"^\| `(\w+)` \|", page, re.MULTILINE) == list(FORMATS)
+
+
 def test_the_example_of_the_jobs_page_runs(
     bees: Path, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -106,17 +106,21 @@ def displayable(data: bytes, *, max_pixels: int = MAX_PIXELS) -> tuple[bytes, st
     """Bytes that every browser shows, and their file name's suffix.
 
     JPEG, PNG, WebP, GIF and AVIF come back as they are, after all of them was decoded: quality, colour profile and
-    animation stay, and so does their metadata, GPS position included. BMP, TIFF, HEIC and SVG become PNG, upright and
-    without metadata but their colour profile. Raises ImageUnreadable.
+    animation stay, and so does their metadata, GPS position included (`tools.publish` takes it out). BMP, TIFF and SVG
+    become PNG, HEIC JPEG, upright and without metadata but their colour profile. Raises ImageUnreadable.
     """
     if is_svg(data):
         return draw_svg(data, max_pixels=max_pixels), ".png"
-    suffix = _AS_IS.get(_open(data, max_pixels).format or "", "")
+    kind = _open(data, max_pixels).format or ""
+    suffix = _AS_IS.get(kind, "")
     if suffix:
         size_of(data, max_pixels=max_pixels)
         return data, suffix
     picture = read_picture(data, max_pixels=max_pixels)
-    return _encoded(picture, "PNG", icc_profile=picture.info.get("icc_profile")), ".png"
+    profile = picture.info.get("icc_profile")
+    if kind == "HEIF" and picture.mode == "RGB":  # a photograph is six times as large as a PNG
+        return _encoded(picture, "JPEG", quality=92, icc_profile=profile), ".jpg"
+    return _encoded(picture, "PNG", icc_profile=profile), ".png"
 
 
 def thumbnail(data: bytes, side: int = 256, *, max_pixels: int = MAX_PIXELS) -> bytes:

@@ -10,6 +10,7 @@ import struct
 import subprocess
 import sys
 import unicodedata
+import zipfile
 import zlib
 from html.parser import HTMLParser
 from pathlib import Path
@@ -18,6 +19,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
+from pypdf import PdfReader
 
 from limner.document import Article, Candidate, Illustration, Paragraph, Selection, Spot, markdown, read_markdown
 from limner.errors import BadInput, ExportFailed, ImageUnreadable
@@ -26,6 +29,7 @@ from limner.tools.export import (
     contact_sheet,
     fresh_folder,
     images_beside,
+    own_images,
     read_json,
     slug,
     to_html,
@@ -37,6 +41,7 @@ from limner.tools.export import (
 from limner.tools.export.markdown import has_raw, markdown_figures
 from limner.tools.export.pictures import EMBED_BYTES, cropped
 from limner.tools.export.words import as_bytes, caption_text, line
+from limner.tools.images import metadata
 
 EVIL = [
     "](javascript:x) ![](http://evil.example/x.png)",
@@ -855,3 +860,258 @@ def test_a_part_is_of_the_upright_image():
     with Image.open(io.BytesIO(data)) as image:
         assert image.size == (40, 30)
         assert 0x0112 not in image.getexif()
+
+
+# --- an export that is killed ----------------------------------------------------------------------------------------
+
+STOPPING = """
+import os, sys, time
+from pathlib import Path
+from limner.tools import export
+from limner.tools.export import images_beside, read_json, write_article
+
+def stop(article, path):
+    print("written", flush=True)
+    sys.stdin.readline()  # until it is killed, or told to go on
+
+export.FORMATS["json"] = export.FORMATS["json"]._replace(check=stop)
+article = read_json(Path(sys.argv[1]) / "article.json")
+write_article(article, Path(sys.argv[2]), images_beside(article, Path(sys.argv[1])))
+"""
+
+
+def stopped_export(source: Path, target: Path) -> subprocess.Popen:
+    """An export in a process of its own that has written everything and not yet given it its name."""
+    command = [sys.executable, "-c", STOPPING, str(source), str(target)]
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "written\n"
+    return process
+
+
+def test_what_a_killed_export_left_is_taken_away_and_a_running_one_is_left_alone(tmp_path):
+    write_article(illustrated(TEXT), tmp_path / "source", one_picture)
+    place = tmp_path / "place"
+    with (
+        stopped_export(tmp_path / "source", place / "killed") as killed,
+        stopped_export(tmp_path / "source", place / "running") as running,
+    ):
+        killed.kill()
+        killed.wait()
+        parts = [p for p in place.iterdir() if p.suffix == ".part"]
+        assert len(parts) == 2
+        write_article(illustrated(TEXT), place / "killed", one_picture)
+        assert len([p for p in place.iterdir() if p.suffix == ".part"]) == 1  # the running one's
+        running.communicate("go on\n", timeout=60)
+        assert running.returncode == 0
+    assert sorted(os.listdir(place)) == ["killed", "running"]
+    assert names(place / "running") == names(place / "killed")
+
+
+def test_only_what_is_an_exports_own_is_taken_away(tmp_path):
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "mine").write_text("mine")
+    place = tmp_path / "place"
+    place.mkdir()
+    (place / ".limner-0badc0de.lock").write_text("")
+    (place / ".limner-0badc0de.part").symlink_to(other)
+    (place / ".limner-deadbeef.lock").symlink_to(other / "mine")
+    (place / ".limner-deadbeef.part").mkdir()
+    (place / ".limner-notes.lock").write_text("")
+    (place / ".limner-00000000.part").mkdir()  # without a lock: nobody knows whose it is
+    write_article(illustrated(TEXT), place / "a", one_picture)
+    assert (other / "mine").read_text() == "mine"
+    assert sorted(p.name for p in place.iterdir()) == [
+        ".limner-00000000.part",
+        ".limner-0badc0de.part",
+        ".limner-deadbeef.lock",
+        ".limner-deadbeef.part",
+        ".limner-notes.lock",
+        "a",
+    ]
+
+
+# --- what is published -----------------------------------------------------------------------------------------------
+
+
+def with_gps(kind: str = "JPEG", size=(60, 40)) -> bytes:
+    """A photograph that says where it was taken, by which camera, and that Jane is on it; credited to nobody."""
+    exif = Image.Exif()
+    exif[0x8825] = {1: "N", 2: (47.0, 22.0, 54.0)}
+    exif[0x8769] = {0xA431: "SERIAL-4711"}
+    xmp = (
+        b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
+        b'<rdf:Description rdf:about="" xmlns:exif="http://ns.adobe.com/exif/1.0/" exif:GPSLatitude="47,22.9N">'
+        b"<p>Jane</p></rdf:Description></rdf:RDF></x:xmpmeta>"
+    )
+    out, options = io.BytesIO(), {"exif": exif}
+    if kind == "PNG":
+        info = PngInfo()
+        info.add_itxt("XML:com.adobe.xmp", xmp.decode())
+        options["pnginfo"] = info
+    else:
+        options["xmp"] = xmp
+    Image.frombytes("RGB", size, os.urandom(size[0] * size[1] * 3)).save(out, kind, **options)
+    return out.getvalue()
+
+
+SECRETS = (b"SERIAL-4711", b"47,22.9N", b"Jane")
+
+
+def everything(folder: Path) -> bytes:
+    """All that an export's files say, images within a page and files within documents unpacked."""
+    found = []
+    for path in (p for p in folder.rglob("*") if p.is_file()):
+        data = path.read_bytes()
+        found.append(data)
+        found += [base64.b64decode(e) for e in re.findall(rb";base64,([A-Za-z0-9+/=]+)", data)]
+        if zipfile.is_zipfile(path):
+            with zipfile.ZipFile(path) as book:
+                found += [book.read(n) for n in book.namelist()]
+        if path.suffix == ".pdf":
+            found += [i.data for page in PdfReader(path).pages for i in page.images]
+    return b"\n".join(found)
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "AVIF"])
+@pytest.mark.parametrize("size", [(60, 40), (700, 500)])
+def test_no_format_tells_where_a_photograph_was_taken(tmp_path, kind, size):
+    data = with_gps(kind, size)
+    assert all(secret in data for secret in SECRETS)
+    with Image.open(io.BytesIO(data)) as image:
+        assert image.getexif().get_ifd(0x8825)
+    written = write_article(
+        illustrated("One.\n"), tmp_path / "a", lambda _: (data, ".x"), tuple(export.FORMATS), side=500
+    )
+    assert [secret for secret in SECRETS if secret in everything(written.folder)] == []
+    with Image.open(written.folder / written.article.illustrations[0].file) as image:
+        assert not image.getexif().get_ifd(0x8825)
+        assert image.size == size  # files in images/ stay as large as they are
+    if kind != "AVIF":
+        found = metadata((written.folder / written.article.illustrations[0].file).read_bytes())
+        assert (found.credit, found.licence, found.alt) == ("Ada Field", "CC BY 4.0", "Bee 0 on a flower")
+        page = written.files["html"].read_text("utf-8")
+        (shown,) = re.findall(r'src="data:image/\w+;base64,([^"]+)"', page)
+        assert metadata(base64.b64decode(shown)).credit == "Ada Field"
+
+
+def test_metadata_is_kept_where_that_is_asked_for(tmp_path):
+    data = with_gps()
+    written = write_article(illustrated("One.\n"), tmp_path / "a", lambda _: (data, ".jpg"), keep_metadata=True)
+    assert (written.folder / written.article.illustrations[0].file).read_bytes() == data
+
+
+@pytest.mark.parametrize("kind", ["html", "docx", "epub", "pdf"])
+def test_thirty_photographs_make_a_page_of_a_reasonable_size(tmp_path, kind):
+    big = photograph_of(4000, 3000)
+    source = "\n\n".join(f"Paragraph {n}." for n in range(30))
+    written = write_article(illustrated(source), tmp_path / "a", lambda _: (big, ".jpg"), (kind,))
+    size = written.files[kind].stat().st_size
+    assert len(big) > 2_000_000
+    assert size < 30 * 500_000
+    small = write_article(illustrated(source), tmp_path / "b", lambda _: (big, ".jpg"), (kind,), side=400)
+    assert small.files[kind].stat().st_size < size / 4 or kind != "html"
+
+
+def photograph_of(width: int, height: int) -> bytes:
+    """Light, shade and grain, which compress as a photograph does and not as noise."""
+    grain = Image.effect_noise((width // 2, height // 2), 12).resize((width, height))
+    light = Image.radial_gradient("L").resize((width, height))
+    out = io.BytesIO()
+    Image.merge("RGB", (Image.blend(light, grain, 0.4), light, grain)).save(out, "JPEG", quality=95)
+    return out.getvalue()
+
+
+# --- a draft's own images --------------------------------------------------------------------------------------------
+
+
+def draft_in(folder: Path, source: str) -> Article:
+    (folder / "draft.md").write_text(source)
+    return illustrated(source, draft=True, which=lambda n: n == 0)
+
+
+OWN = 'One ![my *map*](pics/my%20map.png "t") here.\n\n[![b](bee.svg)](https://example.org)\n\n![gone](gone.png)\n'
+
+
+def own_folder(tmp_path: Path) -> Path:
+    folder = tmp_path / "drafts"
+    (folder / "pics").mkdir(parents=True)
+    (folder / "pics" / "my map.png").write_bytes(with_gps("PNG"))
+    (folder / "bee.svg").write_text(
+        '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 40 20"><script>alert(1)</script>'
+        '<image href="../secret.png" width="9" height="9"/><rect width="40" height="20" fill="red"/></svg>'
+    )
+    (tmp_path / "secret.png").write_bytes(picture())
+    return folder
+
+
+@pytest.mark.parametrize("kind", ["html", "docx", "epub", "pdf"])
+def test_a_drafts_own_images_are_shown(tmp_path, kind):
+    folder = own_folder(tmp_path)
+    article = draft_in(folder, OWN)
+    beside = own_images(article, folder)
+    assert set(beside) == {"pics/my map.png", "bee.svg"}
+    written = write_article(article, tmp_path / "a", one_picture, (kind,), beside=beside)
+    assert export.FORMATS[kind].own(written.files[kind]) == 2
+    assert [secret for secret in SECRETS if secret in everything(written.folder)] == []
+    assert [n for n in written.article.notes if "gone.png" in n]
+    if kind == "html":
+        own = [i for i in harmless(written.files["html"].read_text("utf-8")).all("img") if i.get("class") == "own"]
+        assert [i["alt"] for i in own] == ["my map", "b"]
+        assert [i["src"].partition(";")[0] for i in own] == ["data:image/png", "data:image/png"]
+        assert [(i["width"], i["height"]) for i in own] == [("60", "40"), ("512", "256")]
+
+
+def test_a_drafts_own_images_go_along_with_the_markdown_without_their_secrets(tmp_path):
+    folder = own_folder(tmp_path)
+    article = draft_in(folder, OWN + "\n![t](scan.tif)\n")
+    Image.new("RGB", (20, 10), "green").save(folder / "scan.tif", tiffinfo={700: b"47,22.9N SERIAL-4711"})
+    assert b"SERIAL-4711" in (folder / "scan.tif").read_bytes()
+    written = write_article(article, tmp_path / "a", one_picture, beside=own_images(article, folder))
+    assert [secret for secret in SECRETS if secret in everything(written.folder)] == []
+    assert (written.folder / "pics" / "my map.png").is_file()
+    with Image.open(written.folder / "scan.tif") as image:
+        assert image.getpixel((0, 0)) == (0, 128, 0)
+    again = read_json(written.files["json"])
+    copy = write_article(
+        again, tmp_path / "b", images_beside(again, written.folder), beside=own_images(again, written.folder)
+    )
+    assert names(copy.folder) == names(written.folder)
+
+
+def test_only_images_within_the_drafts_folder_are_shown(tmp_path):
+    folder = own_folder(tmp_path)
+    (folder / "link.png").symlink_to(tmp_path / "secret.png")
+    (folder / "within.png").symlink_to(folder / "pics" / "my map.png")
+    (folder / "dir.png").mkdir()
+    (folder / "text.png").write_text("no image")
+    (folder / "bomb.png").write_bytes(bomb())
+    out = ["link.png", "../secret.png", "/etc/passwd", "http://127.0.0.1:9/x.png", "dir.png"]
+    bad = ["text.png", "bomb.png"]
+    article = draft_in(folder, "\n\n".join(f"![{n}](<{n}>)" for n in (*out, *bad, "within.png")))
+    written = write_article(article, tmp_path / "a", one_picture, beside=own_images(article, folder))
+    own = [i["alt"] for i in Page(written.files["html"].read_text("utf-8")).all("img") if i.get("class") == "own"]
+    assert own == ["within.png"]
+    assert len(written.article.notes) == len(out) + len(bad)
+    assert "more than" in next(n for n in written.article.notes if "bomb.png" in n)
+    assert not (written.folder / "link.png").exists()
+
+
+def bomb() -> bytes:
+    """A header that promises 900 million pixels."""
+    data = bytearray(picture())
+    data[16:24] = struct.pack(">II", 30_000, 30_000)
+    data[29:33] = struct.pack(">I", zlib.crc32(data[12:29]))
+    return bytes(data)
+
+
+def test_a_page_that_lost_a_drafts_image_is_not_published(tmp_path, monkeypatch):
+    folder = own_folder(tmp_path)
+    article = draft_in(folder, OWN)
+    whole = export.FORMATS["html"]
+    spoilt = whole._replace(write=lambda a, p: re.sub('<img class="own"[^>]*>', "", whole.write(a, p), count=1))
+    monkeypatch.setitem(export.FORMATS, "html", spoilt)
+    with pytest.raises(ExportFailed, match="1 images of the draft's own where the text has 2"):
+        write_article(article, tmp_path / "a", one_picture, beside=own_images(article, folder))
+    assert not (tmp_path / "a").exists()

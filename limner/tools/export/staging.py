@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import secrets
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+
+from filelock import FileLock, Timeout
 
 from limner.errors import ExportFailed
 from limner.tools.export.words import line
@@ -24,22 +27,56 @@ def put(path: Path, data: bytes) -> None:
 
 @contextmanager
 def staged(folder: Path) -> Iterator[Path]:
-    """A new folder beside `folder` that takes its name when the block ends, and is gone when the block fails."""
+    """A new folder beside `folder` that takes its name when the block ends, and is gone when the block fails.
+
+    What a killed export left beside it is taken away first. Whose export goes on holds a lock, and is left alone.
+    """
     stage = folder.parent / f".limner-{secrets.token_hex(4)}.part"
     made: list[Path] = []
+    lock = FileLock(
+        stage.with_suffix(".lock"), timeout=60
+    )  # another export may just be looking whether it is left over
     try:
         _make_parents(folder.parent, made)
+        _clear(folder.parent)
+        lock.acquire()
         stage.mkdir()
         yield stage
         _publish(stage, folder)
     except BaseException as e:
         shutil.rmtree(stage, ignore_errors=True)
+        _unlock(lock)
         for parent in reversed(made):
             if not any(parent.iterdir()):
                 parent.rmdir()
         if isinstance(e, OSError):
             raise ExportFailed(_refusal(e, folder)) from e
         raise
+    _unlock(lock)
+
+
+_LEFT = re.compile(r"\.limner-[0-9a-f]{8}\.lock")
+
+
+def _clear(parent: Path) -> None:
+    """Remove folders of exports that were killed: their locks are there, and nobody holds them."""
+    with suppress(OSError):  # what cannot be looked at costs only room
+        for path in [p for p in parent.iterdir() if _LEFT.fullmatch(p.name) and not p.is_symlink()]:
+            lock, stage = FileLock(path, blocking=False), path.with_suffix(".part")
+            with suppress(Timeout):  # its export goes on
+                lock.acquire()
+                if stage.is_dir() and not stage.is_symlink():
+                    shutil.rmtree(stage)
+                _unlock(lock)
+
+
+def _unlock(lock: FileLock) -> None:
+    """Let go, and take the file away: no name of an export is used twice, so nobody waits for it."""
+    if lock.is_locked:
+        if os.name != "nt":  # which removes no file that is open
+            Path(lock.lock_file).unlink(missing_ok=True)
+        lock.release()
+        Path(lock.lock_file).unlink(missing_ok=True)
 
 
 def _make_parents(parent: Path, made: list[Path]) -> None:

@@ -112,6 +112,12 @@ def is_question(value: Any) -> bool:
     return isinstance(value, Mapping) and value.get("point") in (*POINTS, "edits") and "version" in value
 
 
+def ours(questions: Any) -> Json | None:
+    """What a waiting job asks, [{"id", "value"}], if it is one of our questions."""
+    values: list[Any] = [q.get("value") for q in questions or [] if isinstance(q, Mapping)]
+    return values[0] if len(values) == 1 and is_question(values[0]) else None
+
+
 def check(asked: Mapping[str, Any], given: Any, *, strict: bool = True) -> Json:
     """An answer that fits the question: {"type", "args", "version"}, with `args` None, a text, or what was edited.
 
@@ -156,9 +162,8 @@ def check_all(questions: Any, given: Any) -> Any:
     """
     if isinstance(given, list) and len(given) == 1:
         given = given[0]
-    values: list[Any] = [q.get("value") for q in questions or [] if isinstance(q, Mapping)]
-    if len(values) == 1 and is_question(values[0]):
-        check(values[0], given)
+    if (asked := ours(questions)) is not None:
+        check(asked, given)
     return given
 
 

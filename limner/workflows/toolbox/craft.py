@@ -325,7 +325,7 @@ class Craft:
         """An article block by block; of one that is not done, how far it is, or what it asks."""
         if self.shop.jobs is not None and self._is_job(article):
             job = self._waited(article, min(wait_seconds, LONGEST_WAIT))
-            if job.state == "waiting" and review.is_question(question := (job.question or [{}])[0].get("value")):
+            if job.state == "waiting" and (question := review.ours(job.question)) is not None:
                 return self._asked(job.id, question)
             if job.state != "done":
                 from limner.workflows.jobs.progress import progress

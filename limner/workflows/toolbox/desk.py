@@ -21,7 +21,7 @@ from pydantic import ValidationError
 
 from limner.document import Article, Brief, Candidate, Selection, Spot, Value
 from limner.errors import BadInput, JobConflict, JobUnknown
-from limner.workflows.run import checkpoints, new_job
+from limner.workflows.run import CHECKPOINTS, checkpoints, new_job
 
 if TYPE_CHECKING:
     from langgraph.checkpoint.base import BaseCheckpointSaver
@@ -69,7 +69,7 @@ class Desk:
         if not numbers and self.waits(name):
             raise JobConflict(f"The article {name} waits for an answer. get_article shows it, answer_review answers.")
         if not numbers:
-            names = ", ".join(self.names()[:5]) or "none yet"
+            names = ", ".join([*self.names()[:5], *self.waiting_names()[:5]]) or "none yet"
             raise JobUnknown(f"There is no article {name[:80]!r}. Use the id of one of yours: {names}.")
         return Version(name, numbers[-1], self._get(name, numbers[-1]))
 
@@ -87,10 +87,19 @@ class Desk:
 
     def waits(self, name: str) -> bool:
         """Whether a composition of that name stopped to ask and is not done yet."""
-        if not (_NAME.fullmatch(name) and self.folder.is_dir()):  # it comes from a model
+        if not (_NAME.fullmatch(name) and (self.folder / CHECKPOINTS).is_file()):  # the name comes from a model
             return False
         with self.waiting() as saver:
             return saver.get_tuple({"configurable": {"thread_id": name}}) is not None
+
+    def waiting_names(self) -> list[str]:
+        """Those that stopped to ask and are not done yet."""
+        if not (self.folder / CHECKPOINTS).is_file():
+            return []
+        with self.waiting() as saver:
+            return list(
+                dict.fromkeys(c.config.get("configurable", {})["thread_id"] for c in saver.list(None, limit=100))
+            )
 
     @contextmanager
     def answering(self, name: str) -> Iterator[None]:

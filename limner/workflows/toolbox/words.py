@@ -70,25 +70,29 @@ def found(candidates: Sequence[Candidate]) -> list[str]:
 def asked(name: str, question: Mapping[str, Any]) -> str:
     """A question of a review point (workflows/review.py): what is shown, and how it is answered."""
     request, point = question["action_request"], question["point"]
-    shown = [*_SHOWN[point](request["args"])]
     kinds = [k for k in ("accept", "edit", "response") if question["config"][_ALLOWED[k]]]
-    lines, used = [], 0
-    for n, line in enumerate(shown):
-        used += len(line)
-        if used > PAGE and lines:
-            lines.append(f"… and {len(shown) - n} more lines.")
-            break
-        lines.append(line)
     how = f'An edit has args {{"action": "{request["action"]}", "args": {_CHANGES[point]}}}.'
     return "\n".join(
         [
             f"Article {name} waits for an answer at {point}: {quoted(question['description'], 500)}",
             f'Show this to the user and pass on what they say: answer_review with version "{question["version"]}" and '
             f"type {' or '.join(kinds)}. {how}",
-            *lines,
+            *plainly(question),
             QUOTED,
         ]
     )
+
+
+def plainly(question: Mapping[str, Any]) -> list[str]:
+    """What a question is about, a line for each part; a long one is cut."""
+    shown = _SHOWN[question["point"]](question["action_request"]["args"])
+    lines, used = [], 0
+    for n, line in enumerate(shown):
+        used += len(line)
+        if used > PAGE and lines:
+            return [*lines, f"… and {len(shown) - n} more lines."]
+        lines.append(line)
+    return lines
 
 
 def _blocks(args: Mapping[str, Any]) -> list[str]:

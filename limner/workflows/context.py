@@ -49,6 +49,8 @@ class Context:
     """Called as a step begins: "write", "spot", "retrieve", "select/3" (of the fourth spot), "arrange"."""
     origin: Context | None = field(default=None, repr=False)
     """The context whose parts this one shares: see `again`."""
+    decisions: bool = False
+    """Whether review points ask in the shape of LangChain's middleware as well: see `review.interrupting`."""
     _speakers: dict[Role, Speaker] = field(default_factory=dict, repr=False)
     _lock: threading.RLock = field(default_factory=threading.RLock, repr=False)
 

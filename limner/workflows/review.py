@@ -57,6 +57,25 @@ def question(
     }
 
 
+def interrupting(asked: Json, decisions: bool) -> Json:
+    """The value that a graph interrupts with. decisions: once more in the shape of LangChain's
+    HumanInTheLoopMiddleware, which agent-chat-ui and others render with buttons; `check` takes their answers.
+
+    `arguments` is what agent-inbox reads in that shape, `args` what all others do.
+    """
+    if not decisions:
+        return asked
+    request, allowed = asked["action_request"], ["approve", "edit"]
+    if asked["config"]["allow_respond"]:
+        allowed.append("reject")
+    about = {"args": request["args"], "arguments": request["args"], "description": asked["description"]}
+    return {
+        **asked,
+        "action_requests": [{"name": request["action"], **about}],
+        "review_configs": [{"action_name": request["action"], "allowed_decisions": allowed}],
+    }
+
+
 def digest(value: Any) -> str:
     """16 characters that change with what is shown."""
     return hashlib.sha256(json.dumps(value, sort_keys=True, ensure_ascii=False).encode()).hexdigest()[:16]
@@ -127,6 +146,8 @@ def check(asked: Mapping[str, Any], given: Any, *, strict: bool = True) -> Json:
     """
     if isinstance(given, list) and len(given) == 1:
         given = given[0]
+    if isinstance(given, Mapping) and set(given) == {"decisions"}:
+        given = _decided(given["decisions"])
     if not isinstance(given, Mapping):
         raise BadInput('The answer is not an object. Send {"type": "accept", "version": "…"} or another type.')
     unknown = sorted(set(given) - {"type", "args", "version"}, key=str)
@@ -153,6 +174,20 @@ def check(asked: Mapping[str, Any], given: Any, *, strict: bool = True) -> Json:
     else:
         args = None
     return {"type": kind, "args": args, "version": asked["version"]}
+
+
+def _decided(decisions: Any) -> Any:
+    """A decision of LangChain's middleware, {"decisions": [{"type": "approve"}]}, as an answer of ours."""
+    if not (isinstance(decisions, list) and len(decisions) == 1 and isinstance(decisions[0], Mapping)):
+        raise BadInput("decisions: it is not a list of one. Decide about the one thing that is asked.")
+    match decisions[0]:
+        case {"type": "approve"}:
+            return {"type": "accept"}
+        case {"type": "reject", **more}:  # without a word of what is wrong nothing could be done otherwise
+            return {"type": "response", "args": more.get("message")}
+        case {"type": "edit", "edited_action": {"name": name, "args": args}}:
+            return {"type": "edit", "args": {"action": name, "args": args}}
+    raise BadInput("decisions: it is none of approve, reject with a message, and edit with an edited_action.")
 
 
 def check_all(questions: Any, given: Any) -> Any:
@@ -187,7 +222,18 @@ def _edited(asked: Mapping[str, Any], args: Any) -> Json:
         raise BadInput(
             f"args.action: {str(args['action'])[:40]!r} is not {request['action']!r}. Repeat what was asked."
         )
-    return _READERS[asked["point"]](request["args"], dict(args["args"]))
+    shown = request["args"]
+    return _READERS[asked["point"]](shown, {k: _unfolded(k, v, shown) for k, v in args["args"].items()})
+
+
+def _unfolded(name: Any, value: Any, shown: Json) -> Any:
+    """A field as it was shown: the inboxes edit lists and objects as a text of JSON."""
+    if not (isinstance(value, str) and isinstance(shown.get(name), list | dict)):
+        return value
+    try:
+        return json.loads(value)
+    except (ValueError, RecursionError) as e:
+        raise BadInput(f"{name}: it is not JSON ({e}). Change what was shown, and leave its form.") from e
 
 
 def _outline(_shown: Json, given: Json) -> Json:

@@ -16,7 +16,7 @@ from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage, ToolMessage
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
-from limner.document import Article, Heading, Illustration
+from limner.document import POINTS, Article, Heading, Illustration, Point
 from limner.errors import UnreadableReply
 
 SAID = 12  # messages of the conversation that the model is shown
@@ -45,6 +45,8 @@ class Compose(Move):
     language: Annotated[str | None, Field(max_length=35)] = None
     brief: str = ""
     """Set by commands alone: of a model's move, the brief is what the user said."""
+    review: tuple[Point, ...] = ()
+    """Where it stops and asks the user. Set by commands alone."""
 
 
 class Revise(Move):
@@ -119,6 +121,7 @@ _TOOLS: dict[str, type[Move]] = {
     "search_images": Search,
     "lock_parts": Lock,
 }
+_NOT_OFFERED = ("do", "brief", "review")
 _SYSTEM = (
     "You help a user to get an illustrated article. Call one tool, or answer in one or two sentences. Call "
     "compose_article as soon as the topic is clear; ask_user only if it is not. Where there is an article, "
@@ -160,7 +163,7 @@ def read_move(answer: AIMessage, names: Sequence[str]) -> AnyMove:
     if call["name"] not in names:
         raise UnreadableReply(f"There is no tool {call['name'][:40]!r} now. Call one of {', '.join(names)}.")
     kind = _TOOLS[call["name"]]
-    given = {k: v for k, v in call["args"].items() if k in kind.model_fields and k not in ("do", "brief")}
+    given = {k: v for k, v in call["args"].items() if k in kind.model_fields and k not in _NOT_OFFERED}
     if kind is Lock and call["args"].get("unlock") is True:
         given["do"] = "unlock"
     try:
@@ -261,7 +264,7 @@ def _quoted(text: str) -> str:
 def _offered(name: str) -> dict[str, Any]:
     kind = _TOOLS[name]
     schema = kind.model_json_schema()
-    properties = {k: v for k, v in schema.get("properties", {}).items() if k not in ("do", "brief")}
+    properties = {k: v for k, v in schema.get("properties", {}).items() if k not in _NOT_OFFERED}
     if kind is Lock:
         properties["unlock"] = {"type": "boolean", "description": "true lets them be changed again"}
     parameters = {"type": "object", "properties": properties}
@@ -273,7 +276,8 @@ def _offered(name: str) -> dict[str, Any]:
 # --- commands, for models that cannot call tools -------------------------------------------------------------------
 
 HELP = (
-    "Say what the article is about, or: /new BRIEF, /show, /undo, /search WORDS, /lock b3, /lock picture 2, /unlock …, "
+    "Say what the article is about, or: /new BRIEF, /review draft,images BRIEF (it stops there and asks), "
+    "/show, /undo, /search WORDS, /lock b3, /lock picture 2, /unlock …, "
     "/remove 2 (the second picture), /swap 2 (another picture in its place)."
 )
 _ORDINALS = {"first": 1, "second": 2, "third": 3, "fourth": 4, "fifth": 5, "sixth": 6, "last": -1}
@@ -315,6 +319,12 @@ def read_command(text: str, article: Article | None, *, may_ask: bool, follows: 
 def _command(name: str, rest: str, article: Article | None) -> AnyMove:
     if name == "new" and rest:
         return Compose(brief=rest)
+    if name == "review":
+        points, _, brief = rest.partition(" ")
+        named = points.split(",")
+        if brief.strip() and set(named) <= set(POINTS):
+            return Compose(brief=brief.strip(), review=tuple(p for p in POINTS if p in named))
+        return Reply(text=f"/review wants points and a brief: /review draft,images BRIEF. Points: {', '.join(POINTS)}.")
     if name == "search" and rest:
         return Search(query=rest[:300])
     if article is None:

@@ -97,10 +97,10 @@ def read_args(text: str) -> Json:
 
 def question_of(job: Job) -> Json:
     """What a job asks. Raises JobConflict where it asks nothing that limner knows how to answer."""
-    values: list[Any] = [q.get("value") for q in job.question or [] if isinstance(q, dict)]
-    if job.state != "waiting" or not values or not review.is_question(values[0]):
+    question = review.ours(job.question)
+    if job.state != "waiting" or question is None:
         raise JobConflict(f"Job {job.id} is {job.state.replace('_', ' ')} and asks nothing that is answered here.")
-    return values[0]
+    return question
 
 
 def answer_from(question: Json, file: Path | None, say: str | None) -> Json:

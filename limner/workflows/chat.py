@@ -8,7 +8,7 @@ Its state is a conversation and an article; the article is in `state["article"]`
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, Required
 
 from langchain_core.messages import AIMessage, AnyMessage, HumanMessage, RemoveMessage
@@ -18,7 +18,7 @@ from langgraph.graph.message import add_messages
 from typing_extensions import TypedDict  # pydantic describes typing's only from Python 3.12 on
 
 from limner.agents import chat
-from limner.document import Article, Brief
+from limner.document import Article, Brief, Point
 from limner.errors import BadInput, LimnerError, UnreadableReply
 from limner.tools.edit import Edit, Instruct, RemoveImage, SwapImage
 from limner.tools.edit import Lock as LockParts
@@ -70,12 +70,14 @@ def build_chat_graph(
     context: Context | None = None,
     checkpointer: BaseCheckpointSaver | None = None,
     tenant: TenantOf = tenant_of,
+    review: Sequence[Point] = (),
 ) -> Any:
     """The chat graph, compiled. Input {"messages": [...]}; give it a thread_id and a checkpointer.
 
     talker: the chat model that decides what is meant; None takes `model`. tools: whether it can call tools; None: a
-    model that was handed in can, the models of the settings are talked to by commands. Other arguments are those of
-    `build_graph` and `toolbox`.
+    model that was handed in can, the models of the settings are talked to by commands. review: points at which a
+    composition interrupts where `/review` names no others: docs/review.md. Other arguments are those of `build_graph`
+    and `toolbox`.
     """
     if context is None:
         context = build_context(settings, library=library, models=models_for(model, selector_model))
@@ -84,7 +86,7 @@ def build_chat_graph(
     calls = talker is not None if tools is None else tools
     if calls and talker is None:
         raise BadInput("A chat by tool calls needs a chat model. Give model= or talker=.")
-    return chat_graph(lambda: shop, talker if calls else None, checkpointer, tenant)
+    return chat_graph(lambda: shop, talker if calls else None, checkpointer, tenant, review)
 
 
 def chat_graph(
@@ -92,6 +94,7 @@ def chat_graph(
     talker: BaseChatModel | None = None,
     checkpointer: BaseCheckpointSaver | None = None,
     tenant: TenantOf = tenant_of,
+    review: Sequence[Point] = (),
 ) -> Any:
     """The same over parts that are made when the first message comes. talker: None is commands alone."""
 
@@ -131,7 +134,8 @@ def chat_graph(
         users, since = _users(state), state.get("since")
         words = move["brief"] or chat.brief_of(users, len(users) - 1 if since is None else since)
         try:
-            brief = make_brief(words, images=move["images"], language=move["language"])
+            points = move.get("review") or review
+            brief = make_brief(words, images=move["images"], language=move["language"], review=points)
             craft = craft_of(config)
             done = build_graph(craft.context).invoke({"brief": brief})  # type: ignore[typeddict-item]
         except LimnerError as e:

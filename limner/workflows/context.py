@@ -52,6 +52,8 @@ class Context:
     "generate/2" (two are left to make)."""
     origin: Context | None = field(default=None, repr=False)
     """The context whose parts this one shares: see `again`."""
+    decisions: bool = False
+    """Whether review points ask in the shape of LangChain's middleware as well: see `review.interrupting`."""
     _speakers: dict[Role, Speaker] = field(default_factory=dict, repr=False)
     _lock: threading.RLock = field(default_factory=threading.RLock, repr=False)
 

@@ -57,6 +57,25 @@ def question(
     }
 
 
+def interrupting(asked: Json, decisions: bool) -> Json:
+    """The value that a graph interrupts with. decisions: once more in the shape of LangChain's
+    HumanInTheLoopMiddleware, which agent-chat-ui and others render with buttons; `check` takes their answers.
+
+    `arguments` is what agent-inbox reads in that shape, `args` what all others do.
+    """
+    if not decisions:
+        return asked
+    request, allowed = asked["action_request"], ["approve", "edit"]
+    if asked["config"]["allow_respond"]:
+        allowed.append("reject")
+    about = {"args": request["args"], "arguments": request["args"], "description": asked["description"]}
+    return {
+        **asked,
+        "action_requests": [{"name": request["action"], **about}],
+        "review_configs": [{"action_name": request["action"], "allowed_decisions": allowed}],
+    }
+
+
 def digest(value: Any) -> str:
     """16 characters that change with what is shown."""
     return hashlib.sha256(json.dumps(value, sort_keys=True, ensure_ascii=False).encode()).hexdigest()[:16]
@@ -115,6 +134,12 @@ def is_question(value: Any) -> bool:
     return isinstance(value, Mapping) and value.get("point") in (*POINTS, "edits") and "version" in value
 
 
+def ours(questions: Any) -> Json | None:
+    """What a waiting job asks, [{"id", "value"}], if it is one of our questions."""
+    values: list[Any] = [q.get("value") for q in questions or [] if isinstance(q, Mapping)]
+    return values[0] if len(values) == 1 and is_question(values[0]) else None
+
+
 def check(asked: Mapping[str, Any], given: Any, *, strict: bool = True) -> Json:
     """An answer that fits the question: {"type", "args", "version"}, with `args` None, a text, or what was edited.
 
@@ -124,6 +149,8 @@ def check(asked: Mapping[str, Any], given: Any, *, strict: bool = True) -> Json:
     """
     if isinstance(given, list) and len(given) == 1:
         given = given[0]
+    if isinstance(given, Mapping) and set(given) == {"decisions"}:
+        given = _decided(given["decisions"])
     if not isinstance(given, Mapping):
         raise BadInput('The answer is not an object. Send {"type": "accept", "version": "…"} or another type.')
     unknown = sorted(set(given) - {"type", "args", "version"}, key=str)
@@ -152,6 +179,20 @@ def check(asked: Mapping[str, Any], given: Any, *, strict: bool = True) -> Json:
     return {"type": kind, "args": args, "version": asked["version"]}
 
 
+def _decided(decisions: Any) -> Any:
+    """A decision of LangChain's middleware, {"decisions": [{"type": "approve"}]}, as an answer of ours."""
+    if not (isinstance(decisions, list) and len(decisions) == 1 and isinstance(decisions[0], Mapping)):
+        raise BadInput("decisions: it is not a list of one. Decide about the one thing that is asked.")
+    match decisions[0]:
+        case {"type": "approve"}:
+            return {"type": "accept"}
+        case {"type": "reject", **more}:  # without a word of what is wrong nothing could be done otherwise
+            return {"type": "response", "args": more.get("message")}
+        case {"type": "edit", "edited_action": {"name": name, "args": args}}:
+            return {"type": "edit", "args": {"action": name, "args": args}}
+    raise BadInput("decisions: it is none of approve, reject with a message, and edit with an edited_action.")
+
+
 def check_all(questions: Any, given: Any) -> Any:
     """The answer as the graph shall get it, to what a waiting job asks: [{"id", "value"}]. Raises as `check`.
 
@@ -159,9 +200,8 @@ def check_all(questions: Any, given: Any) -> Any:
     """
     if isinstance(given, list) and len(given) == 1:
         given = given[0]
-    values: list[Any] = [q.get("value") for q in questions or [] if isinstance(q, Mapping)]
-    if len(values) == 1 and is_question(values[0]):
-        check(values[0], given)
+    if (asked := ours(questions)) is not None:
+        check(asked, given)
     return given
 
 
@@ -185,7 +225,18 @@ def _edited(asked: Mapping[str, Any], args: Any) -> Json:
         raise BadInput(
             f"args.action: {str(args['action'])[:40]!r} is not {request['action']!r}. Repeat what was asked."
         )
-    return _READERS[asked["point"]](request["args"], dict(args["args"]))
+    shown = request["args"]
+    return _READERS[asked["point"]](shown, {k: _unfolded(k, v, shown) for k, v in args["args"].items()})
+
+
+def _unfolded(name: Any, value: Any, shown: Json) -> Any:
+    """A field as it was shown: the inboxes edit lists and objects as a text of JSON."""
+    if not (isinstance(value, str) and isinstance(shown.get(name), list | dict)):
+        return value
+    try:
+        return json.loads(value)
+    except (ValueError, RecursionError) as e:
+        raise BadInput(f"{name}: it is not JSON ({e}). Change what was shown, and leave its form.") from e
 
 
 def _outline(_shown: Json, given: Json) -> Json:

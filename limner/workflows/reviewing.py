@@ -50,7 +50,7 @@ def reviewed(point: Point, context: Context, state: ComposeState) -> Update:
             respond=_follows(point, context),
             said=said,
         )
-        given = interrupt(asked)
+        given = interrupt(review.interrupting(asked, context.decisions))
         try:
             answer = review.check(asked, given, strict=False)
             changed = _changed(point, context, state, answer)

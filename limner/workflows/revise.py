@@ -102,7 +102,7 @@ def build_revise_graph(context: Context, checkpointer: BaseCheckpointSaver | Non
                 said=said,
                 action="apply_edits",
             )
-            given = interrupt(asked)
+            given = interrupt(review.interrupting(asked, context.decisions))
             try:
                 answer = review.check(asked, given, strict=False)
                 return {"answered": answered + 1, **taken(state, answer)}

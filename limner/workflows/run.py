@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 MAX_BRIEF = 200_000  # characters; about 50 000 tokens, more than servers' contexts take
 MAX_IMAGES = 100  # in one article
 MAX_GENERATED = Brief.model_fields["max_generated"].default  # of them made by a generator, where nothing else is said
+CHECKPOINTS = "jobs.sqlite"  # a file in limner's home
 STARTER = "starter"  # name of the library that comes with limner
 
 Start = dict[str, Any]
@@ -491,7 +492,7 @@ def checkpoints(home: Path) -> Iterator[BaseCheckpointSaver]:
     home.mkdir(parents=True, exist_ok=True)
     # The graph's own checkpointer knows the types of its state; `job_state` reads without a graph.
     serde = JsonPlusSerializer(allowed_msgpack_modules=[Brief, Article, Spot, Candidate, Selection])
-    with SqliteSaver.from_conn_string(str(home / "jobs.sqlite")) as saver:
+    with SqliteSaver.from_conn_string(str(home / CHECKPOINTS)) as saver:
         saver.serde = serde
         yield saver
 

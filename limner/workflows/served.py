@@ -82,5 +82,7 @@ def _context(config: RunnableConfig) -> Context:
 def _shop() -> Shop:
     """The parts, made once, when first needed."""
     if "" not in _made:
-        _made[""] = Shop(build_context(Settings()))
+        context = build_context(Settings())
+        context.decisions = True  # those who look at a server with agent-chat-ui are asked in its shape
+        _made[""] = Shop(context)
     return _made[""]

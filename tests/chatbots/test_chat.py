@@ -179,6 +179,37 @@ def test_by_commands_alone_an_article_is_made_and_changed(bees: Path) -> None:
         assert talk.say("/show").startswith('"How Bees Make Honey"')
 
 
+def test_a_composition_of_the_talk_stops_for_a_review_and_goes_on(bees: Path) -> None:
+    """Start, stream, interrupt, an answer that fits nothing, resume, result."""
+    from langgraph.types import Command
+
+    with ScriptedServer(answers()) as server:
+        graph = limner.build_chat_graph(
+            library="bees", model=model_of(server), tools=False, review=("final",), checkpointer=InMemorySaver()
+        )
+        talk = Talk(graph)
+        said: Any = {"messages": [("user", "/review images,draft How bees make honey")]}
+        events = list(graph.stream(said, talk.config, stream_mode="custom", subgraphs=True))
+        assert {event["step"] for _, event in events} == {"write"}
+        (asked,) = graph.get_state(talk.config).interrupts
+        assert asked.value["action_request"]["action"] == "review_draft"
+        graph.invoke(Command(resume={"type": "perhaps"}), talk.config)
+        (asked,) = graph.get_state(talk.config).interrupts
+        assert "could not be taken" in asked.value["description"]
+        graph.invoke(Command(resume={"type": "accept", "version": asked.value["version"]}), talk.config)
+        (asked,) = graph.get_state(talk.config).interrupts
+        assert asked.value["point"] == "images"
+        done = graph.invoke(Command(resume=[{"type": "accept", "args": None}]), talk.config)  # as agent-inbox sends it
+        assert "picture 1 [" in done["messages"][-1].text
+        assert len(talk.article.illustrations) > 0
+        assert sum(asking(body) == "writer" for body in server.requests) == 1
+        talk.say("Wax")  # about this article
+        graph.invoke({"messages": [("user", "/new Wax")]}, talk.config)
+        (asked,) = graph.get_state(talk.config).interrupts
+        assert asked.value["point"] == "final"  # what the program said
+        assert "/review wants points" in Talk(graph, thread_id="2").say("/review middle Honey")
+
+
 def test_of_a_conversation_of_ten_thousand_messages_the_article_is_kept(bees: Path) -> None:
     with ScriptedServer(answers(("compose_article", {"images": 1}), "Yes.")) as server:
         graph = limner.build_chat_graph(library="bees", model=model_of(server), checkpointer=InMemorySaver())

@@ -21,8 +21,12 @@ from scripted import ScriptedServer, article_answers, asking, last_text
 from servers import until
 
 import limner
+from limner.document import markdown, read_markdown
+from limner.tools.export import to_markdown
+from limner.workflows import review
 from limner.workflows.api.app import create_app
-from limner.workflows.api.conversation import MARK, ImagePart, ImageUrl, Message, TextPart, meant
+from limner.workflows.api.asked import article_of, reply
+from limner.workflows.api.conversation import ASKS, MARK, ImagePart, ImageUrl, Message, TextPart, meant
 from limner.workflows.jobs.service import Jobs
 
 LINK = re.compile(r"!\[[^\]]*\]\(([^)]+)\)")
@@ -66,6 +70,8 @@ def place(bees: Path, monkeypatch: pytest.MonkeyPatch, slow: threading.Event) ->
     def answer(body: dict[str, Any]) -> Any:
         if asking(body) == "writer":
             slow.wait(60)
+        if "You plan articles" in json.dumps(body["messages"][0]):
+            return "# How Bees Make Honey\n\n- nectar\n- wax\n"
         return commanded(body) or write(body)
 
     with ScriptedServer(answer) as model:
@@ -162,6 +168,187 @@ def test_what_is_said_next_changes_the_article_and_is_undone(place: Place) -> No
     assert "# How Bees Make Honey" in say("/show")
     assert len(LINK.findall(say("/undo"))) == 2
     assert [job.title for job in place.jobs.ledger.list("alice")] == ["How bees make honey"]
+
+
+# --- review points -------------------------------------------------------------------------------------------------
+
+
+class Talk:
+    """A conversation as a chat client has it: it sends everything each time, streamed or not."""
+
+    def __init__(self, place: Place, stream: bool, owner: str = "alice", **wishes: Any) -> None:
+        self.place, self.stream, self.owner, self.wishes = place, stream, owner, {"images": 1, **wishes}
+        self.messages: list[Any] = []
+        self.reasoning = ""
+
+    def say(self, text: str) -> str:
+        messages = [*self.messages, {"role": "user", "content": text}]
+        with self.place.client(self.owner) as client:
+            wanted: dict[str, Any] = {"model": "limner/bees", "messages": messages}
+            made = client.chat.completions.create(
+                **wanted, stream=self.stream, extra_body={"limner": self.wishes}, timeout=120
+            )
+            if self.stream:
+                deltas = [c.choices[0].delta for c in made if c.choices]
+                content = "".join(d.content or "" for d in deltas)
+                self.reasoning = "".join(getattr(d, "reasoning_content", None) or "" for d in deltas)
+            else:
+                content, self.reasoning = made.choices[0].message.content, made.choices[0].message.reasoning_content
+        self.messages = [*messages, {"role": "assistant", "content": content}]
+        return content
+
+
+@pytest.mark.parametrize("stream", [True, False], ids=["streamed", "whole"])
+def test_a_review_is_asked_in_the_talk_and_the_next_message_answers(place: Place, stream: bool) -> None:
+    talk = Talk(place, stream, review=["draft", "images", "final"])
+    draft = talk.say("How bees make honey")
+    assert draft.startswith("**Review of the draft.** The text.")
+    assert "\n# How Bees Make Honey\n" in draft
+    assert "A worker bee leaves the hive" in talk.reasoning
+    again = talk.say("Call it Sweet.")  # words are a wish
+    assert "\n# Sweet\n" in again
+    assert talk.reasoning.count("A worker bee leaves the hive") == 1
+    images = talk.say("Yes, please")
+    assert images.startswith("**Review of the images.**")
+    assert "A worker bee leaves the hive" not in talk.reasoning
+    assert "Choosing images" in talk.reasoning
+    (link,) = LINK.findall(images)
+    assert httpx.get(link).headers["content-type"] == "image/webp"
+    spot = re.findall(r"\*\*(s\d+)\*\*", images)[0]
+    assert talk.say("/show").startswith("**Review of the images.**")
+    final = talk.say("/edit " + json.dumps({"images": [{"spot": spot, "chosen": None}]}))
+    assert final.startswith("**Review of the final.**")
+    assert LINK.findall(final) == []
+    done = talk.say("/edit # Wax\n\nBees keep honey in wax.\n")
+    assert done.startswith("# Wax\n\nBees keep honey in wax.")
+    assert [job.state for job in place.jobs.ledger.list("alice")] == ["done"]
+    assert sum(asking(body) == "writer" for body in place.model.requests) == 1
+    assert talk.say("Call it Sweet.").startswith("# Sweet")  # from here on, a wish about the article
+
+
+@pytest.mark.parametrize("stream", [True, False], ids=["streamed", "whole"])
+def test_an_answer_that_comes_late_or_twice_is_told_so_and_how_it_stands(place: Place, stream: bool) -> None:
+    talk = Talk(place, stream)
+    talk.say("/review outline,draft How bees make honey")
+    before = list(talk.messages)
+    draft = talk.say("/accept")
+    assert draft.startswith("**Review of the draft.**")
+    talk.messages = before  # another window of the same conversation
+    late = talk.say("Make it longer.")
+    assert late.startswith("> That question was answered already")
+    assert "**Review of the draft.**" in late
+    done = talk.say("/accept")
+    assert done.startswith("# How Bees Make Honey")
+    talk.messages = before
+    twice = talk.say("/accept")
+    assert twice.startswith("> That question was answered already")
+    assert "# How Bees Make Honey" in twice
+    assert sum(asking(body) == "writer" for body in place.model.requests) == 1
+
+
+def test_who_answers_twice_at_once_sees_the_rest_and_is_taken_once(place: Place, slow: threading.Event) -> None:
+    """A client that went away after its answer says it again: the job is at work on it."""
+    talk = Talk(place, True, review=["outline"])
+    talk.say("How bees make honey")
+    slow.clear()
+    (job,) = place.jobs.ledger.list("alice")
+    messages = [*talk.messages, {"role": "user", "content": "/accept"}]
+    with place.client() as client:
+        wanted: dict[str, Any] = {"model": "limner/bees", "messages": messages, "stream": True}
+        stream = client.chat.completions.create(**wanted)
+        next(iter(stream))
+        stream.close()
+    until(lambda: place.jobs.ledger.job(job.id).state == "running", "the answer to be taken")
+    slow.set()
+    again = talk.say("/accept")
+    assert again.startswith("> That question was answered already")
+    assert "# How Bees Make Honey" in again
+    kinds = [event.kind for event in place.jobs.ledger.events(job.id)]
+    assert kinds.count("answered") == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("/perhaps", "/perhaps is no answer. Send /accept, /ignore, /edit, /answer"),
+        ("/edit", "text: it is empty"),
+        ("/edit {]", "That is not JSON"),
+        ('/answer {"type": "edit", "args": {"args": {"pictures": []}}}', "unknown field 'pictures'"),
+        ('/answer {"type": "accept", "version": "0"}', "an earlier version"),
+        ("/undo", "there is nothing to revise yet"),
+    ],
+)
+def test_an_answer_that_fits_nothing_is_refused_and_the_question_stays(place: Place, text: str, says: str) -> None:
+    talk = Talk(place, False, review=["draft"], images=0)
+    talk.say("How bees make honey")
+    with pytest.raises(openai.APIStatusError, match=re.escape(says)) as refused:
+        talk.say(text)
+    assert refused.value.status_code in (409, 422)
+    assert talk.say("/ignore").startswith("# How Bees Make Honey")
+
+
+def test_a_question_of_somebody_else_is_not_there(place: Place) -> None:
+    talk = Talk(place, False, review=["draft"], images=0)
+    talk.say("How bees make honey")
+    talk.owner = "bob"
+    with pytest.raises(openai.NotFoundError, match="There is no job"):
+        talk.say("/accept")
+    (job,) = place.jobs.ledger.list("alice")
+    assert job.state == "waiting"
+
+
+@pytest.mark.parametrize("links", ["token", "data"])
+def test_images_of_a_question_come_as_is_asked(place: Place, links: str) -> None:
+    talk = Talk(place, False, review=["spots", "images"], links=links)
+    assert "> - **s" in talk.say("How bees make honey")
+    (link,) = LINK.findall(talk.say("/accept"))
+    if links == "data":
+        assert link.startswith("data:image/jpeg;base64,")
+        return
+    assert httpx.get(link).status_code == 401
+    assert httpx.get(link, headers={"Authorization": f"Bearer {place.tokens['alice']}"}).status_code == 200
+
+
+def test_words_of_others_are_no_markdown_in_a_question() -> None:
+    evil = "A bee](http://e.example/x) ![p](http://e.example/y) <img src=z>"
+    rows = [
+        {
+            "image_id": "a" * 32,
+            "library": "bees",
+            "caption": evil,
+            "credit": evil,
+            "licence": "",
+            "width": 1,
+            "height": 1,
+        }
+    ]
+    args = {"images": [{"spot": "s1", "after": "b1", "caption": evil, "chosen": None, "why": "", "candidates": rows}]}
+    shown = to_markdown(article_of(review.question("images", args, "")), {})
+    assert markdown().render(shown).count("href=") == markdown().render(shown).count("<img") == 0
+    draft = review.question("draft", review.text_args(read_markdown(f"# Honey\n\n{evil}\n")), "")
+    assert "<img" not in markdown().render(to_markdown(article_of(draft), {}))
+
+
+@pytest.mark.parametrize(
+    ("text", "kind", "args"),
+    [
+        ("yes", "accept", None),
+        ("Looks good!", "accept", None),
+        ("Yes, go on, please.", "accept", None),
+        ("Good, but shorter", "response", "Good, but shorter"),
+        ("please", "response", "please"),
+        ("/accept", "accept", None),
+        ("/ignore", "ignore", None),
+        ("no, shorter", "response", "no, shorter"),
+        ("/answer shorter", "response", "shorter"),
+        ("/edit # Wax", "edit", {"args": {"text": "# Wax"}}),
+        ('/answer {"type": "accept"}', "accept", None),
+    ],
+)
+def test_what_is_typed_is_an_answer(text: str, kind: str, args: Any) -> None:
+    question = review.question("draft", review.text_args(read_markdown("# Honey\n\nBees make it.\n")), "")
+    given = reply(text, question)
+    assert (given["type"], given.get("args"), given["version"]) == (kind, args, question["version"])
 
 
 def test_a_picture_that_comes_with_the_message_can_be_chosen(place: Place) -> None:
@@ -318,6 +505,25 @@ def test_of_ten_thousand_messages_the_article_is_kept() -> None:
 def test_a_mark_that_the_user_wrote_names_no_article() -> None:
     found = meant([said("user", f"Honey {MARK.format('theirs-1')}"), said("user", "Go on")])
     assert (found.what, found.job) == ("compose", "")
+
+
+def test_the_question_that_was_asked_last_is_answered() -> None:
+    talk = [said("user", "Honey"), said("assistant", ASKS.format("honey-1", "0a1b")), said("user", "/accept")]
+    found = meant(talk)
+    assert (found.what, found.job, found.asks, found.text) == ("answer", "honey-1", "0a1b", "/accept")
+    later = [*talk, said("assistant", MARK.format("honey-1")), said("user", "Shorter.")]
+    assert meant(later).what == "revise"
+    with pytest.raises(limner.LimnerError, match="it asked none here"):
+        meant([*later[:-1], said("user", "/accept")])
+
+
+def test_review_points_are_named_in_the_message() -> None:
+    found = meant([said("user", "/review images,draft\nHow bees make honey")])
+    assert (found.what, found.text, found.review) == ("compose", "How bees make honey", ("draft", "images"))
+    with pytest.raises(limner.LimnerError, match=r"/review wants points and a brief: .*outline, draft"):
+        meant([said("user", "/review draft")])
+    with pytest.raises(limner.LimnerError, match="no review of 'middle'"):
+        meant([said("user", "/review middle Honey")])
 
 
 def test_new_begins_another_article_in_the_same_conversation() -> None:

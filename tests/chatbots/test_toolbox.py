@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import re
-from contextlib import closing
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +21,7 @@ from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.graph import START, MessagesState, StateGraph
 from langgraph.prebuilt import ToolNode
 from parts import working
-from scripted import ScriptedServer, article_answers, last_text
+from scripted import ScriptedServer, Status, article_answers, asking, last_text
 
 import limner
 from limner.document import Article, Candidate
@@ -28,6 +31,7 @@ from limner.workflows.toolbox.desk import Desk, Work
 NAMES = [
     "compose_article",
     "revise_article",
+    "answer_review",
     "get_article",
     "export_article",
     "search_images",
@@ -184,6 +188,184 @@ def test_with_jobs_composing_comes_back_at_once_and_is_waited_for(bees: Path, mo
         assert len(revised.artifact.illustrations) == 1, revised.text
         assert jobs.article(name) == revised.artifact
         assert jobs.ledger.usage(name)["reviser" if "reviser" in jobs.ledger.usage(name) else "writer"].calls
+
+
+# --- review points -------------------------------------------------------------------------------------------------
+
+
+def answering(question: dict[str, Any], article: str, kind: str = "accept", args: Any = None) -> dict[str, Any]:
+    return call("answer_review", {"article": article, "type": kind, "args": args, "version": question["version"]})
+
+
+@pytest.fixture(params=["here", "jobs"])
+def tools(request: pytest.FixtureRequest, bees: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[BaseTool]]:
+    """The toolbox with and without jobs, over a model that can be wished to change the title."""
+    write = article_answers(sees=True)
+
+    def answer(body: dict[str, Any]) -> Any:
+        if "The editor wishes:" not in last_text(body):
+            return write(body)
+        command = {"do": "set_title", "block": 0, "image": 0, "where": "after", "text": "Sweet"}
+        return json.dumps({"commands": [command], "cannot": ""})
+
+    with ScriptedServer(answer) as server, ExitStack() as parts:
+        if request.param == "here":
+            yield limner.toolbox(library="bees", model=chat_model(server))
+            return
+        monkeypatch.setenv("LIMNER_MODEL_URL", server.url)
+        jobs = parts.enter_context(closing(Jobs()))
+        parts.enter_context(working(jobs))
+        yield limner.toolbox(library="bees", model=chat_model(server), jobs=jobs)
+
+
+def asked(tools: list[BaseTool], called: dict[str, Any]) -> ToolMessage:
+    """What a tool says once it is no longer at work: with jobs, what get_article has after a while."""
+    said = named(tools, called["name"]).invoke(called)
+    while isinstance(said.artifact, dict) and set(said.artifact) == {"article"}:
+        later = {"article": said.artifact["article"], "wait_seconds": 60}
+        said = named(tools, "get_article").invoke(call("get_article", later))
+    return said
+
+
+def test_a_review_is_asked_answered_and_gone_on_from(tools: list[BaseTool]) -> None:
+    order = {"brief": "Honey", "images": 2, "review": ["draft", "images"]}
+    said = asked(tools, call("compose_article", order))
+    question, name = said.artifact, re.findall(r"Article ([\w-]+) waits", said.text)[0]
+    assert (question["point"], question["action_request"]["action"]) == ("draft", "review_draft")
+    assert f'version "{question["version"]}"' in said.text
+    assert '[b2] "' in said.text
+
+    again = asked(tools, answering(question, name, "response", "Call it Sweet."))
+    assert again.artifact["action_request"]["args"]["title"] == "Sweet"
+    edited = {"action": "review_draft", "args": {"title": "Wax"}}
+    images = asked(tools, answering(again.artifact, name, "edit", edited))
+    assert images.artifact["point"] == "images", images.text
+    row = images.artifact["action_request"]["args"]["images"][0]
+    assert f"{row['spot']} after [{row['after']}]" in images.text
+    left_out = {"action": "review_images", "args": {"images": [{"spot": row["spot"], "chosen": None}]}}
+    done = asked(tools, answering(images.artifact, name, "edit", left_out))
+    assert (done.artifact.title, len(done.artifact.illustrations)) == ("Wax", 1)
+    shown = named(tools, "get_article").invoke(call("get_article", {"article": name}))
+    assert shown.artifact == done.artifact
+
+
+def test_an_answer_that_comes_late_or_twice_or_fits_nothing_is_refused_with_a_line(tools: list[BaseTool]) -> None:
+    said = asked(tools, call("compose_article", {"brief": "Honey", "images": 0, "review": ["draft", "final"]}))
+    question, name = said.artifact, re.findall(r"Article ([\w-]+) waits", said.text)[0]
+
+    def refused(called: dict[str, Any]) -> str:
+        said = named(tools, "answer_review").invoke(called)
+        assert said.status == "error", said.text
+        assert "\n" not in said.text
+        return said.text
+
+    assert "There is no article" in refused(answering(question, "nothing-123"))
+    assert "There is no article" in refused(answering(question, "../jobs"))
+    assert "an earlier version" in refused(answering({"version": "0" * 16}, name))
+    assert 'args: an "edit" carries' in refused(answering(question, name, "edit", "Honey!"))
+    assert "there is no block" in refused(
+        answering(question, name, "edit", {"args": {"edits": [{"do": "set_text", "block": "b99", "text": "Honey."}]}})
+    )
+    assert 'a "response" carries' in refused(answering(question, name, "response"))
+    assert "type: Input should be" in refused(answering(question, name, "perhaps"))
+    final = asked(tools, answering(question, name))
+    assert final.artifact["point"] == "final"
+    assert "an earlier version" in refused(answering(question, name))
+    done = asked(tools, answering(final.artifact, name, "ignore"))
+    assert isinstance(done.artifact, Article)
+    assert "it was answered already" in refused(answering(final.artifact, name))
+
+
+def test_a_question_is_its_owners_alone(tools: list[BaseTool]) -> None:
+    said = asked(tools, call("compose_article", {"brief": "Honey", "images": 0, "review": ["draft"]}))
+    name = re.findall(r"Article ([\w-]+) waits", said.text)[0]
+    rival: Any = {"configurable": {"limner_owner": "rival"}}
+    for called in (answering(said.artifact, name), call("get_article", {"article": name})):
+        other = named(tools, called["name"]).invoke(called, rival)
+        assert (other.status, "There is no article" in other.text) == ("error", True)
+
+
+def test_a_point_that_is_not_there_is_a_mistake(tools: list[BaseTool]) -> None:
+    said = named(tools, "compose_article").invoke(call("compose_article", {"brief": "Honey", "review": ["middle"]}))
+    assert said.status == "error"
+    assert "review.0: Input should be 'outline', 'draft', 'spots', 'images' or 'final'" in said.text
+
+
+def test_an_agent_passes_a_question_and_its_answer_on(bees: Path) -> None:
+    """Start, stream, question, answer, result, in two turns of a talk; the graphs within keep to themselves."""
+
+    def accept(body: dict[str, Any]) -> Any:
+        name, version = re.findall(r'Article ([\w-]+) waits.*?version "(\w+)"', last_tool(body), re.DOTALL)[0]
+        return [("answer_review", {"article": name, "type": "accept", "version": version})]
+
+    turns = agent_answers(
+        [("compose_article", {"brief": "Honey", "images": 1, "review": ["draft"]})], "Like this?", accept, "Done."
+    )
+    with ScriptedServer(turns) as server:
+        model = chat_model(server)
+        agent = create_agent(model, limner.toolbox(library="bees", model=model), checkpointer=InMemorySaver())
+        config: Any = {"configurable": {"thread_id": "1"}}
+        first = list(agent.stream({"messages": [("user", "Honey, and show me.")]}, config, stream_mode="custom"))
+        assert agent.get_state(config).next == ()
+        second = list(agent.stream({"messages": [("user", "Fine.")]}, config, stream_mode="custom"))
+        said = agent.get_state(config).values["messages"]
+        writers = [body for body in server.requests if asking(body) == "writer"]
+    assert {event["step"] for event in first} == {"write"}
+    assert {event["step"] for event in second} == {"spot", "retrieve", "select", "arrange"}
+    assert [m.text for m in said if m.type == "ai" and m.text] == ["Like this?", "Done."]
+    (_, last) = [m for m in said if isinstance(m, ToolMessage)]
+    assert len(Article.model_validate(last.artifact).illustrations) == 1  # checkpoints keep artifacts as JSON
+    assert len(writers) == 1
+
+
+def test_an_answer_that_was_taken_is_not_lost_with_the_model(bees: Path) -> None:
+    """The model goes away after the answer: it is refused, kept, and gone on with by the same answer."""
+    broken, write = [True], article_answers(sees=True)
+
+    def answer(body: dict[str, Any]) -> Any:
+        return Status(400, "no such model") if broken and asking(body) == "spotter" else write(body)
+
+    with ScriptedServer(answer) as server:
+        tools = limner.toolbox(library="bees", model=chat_model(server))
+        order = {"brief": "Honey", "images": 1, "review": ["draft"]}
+        said = named(tools, "compose_article").invoke(call("compose_article", order))
+        name = re.findall(r"Article ([\w-]+) waits", said.text)[0]
+        failed = named(tools, "answer_review").invoke(answering(said.artifact, name))
+        assert failed.status == "error"
+        assert "answer again" in named(tools, "get_article").invoke(call("get_article", {"article": name})).text
+        broken.clear()
+        done = named(tools, "answer_review").invoke(answering(said.artifact, name))
+        assert len(done.artifact.illustrations) == 1
+        assert sum(asking(body) == "writer" for body in server.requests) == 1
+
+
+def test_two_who_answer_at_once_are_not_both_taken(bees: Path) -> None:
+    writing, go_on, write = threading.Event(), threading.Event(), article_answers(sees=True)
+
+    def answer(body: dict[str, Any]) -> Any:
+        if asking(body) == "spotter":
+            writing.set()
+            assert go_on.wait(60)
+        return write(body)
+
+    with ScriptedServer(answer) as server, ThreadPoolExecutor(1) as pool:
+        tools = limner.toolbox(library="bees", model=chat_model(server))
+        order = {"brief": "Honey", "images": 1, "review": ["draft"]}
+        said = named(tools, "compose_article").invoke(call("compose_article", order))
+        name = re.findall(r"Article ([\w-]+) waits", said.text)[0]
+        first = pool.submit(named(tools, "answer_review").invoke, answering(said.artifact, name))
+        try:
+            assert writing.wait(60)
+            second = named(tools, "answer_review").invoke(answering(said.artifact, name))
+            revised = named(tools, "revise_article").invoke(
+                call("revise_article", {"article": name, "instruction": "Shorter."})
+            )
+        finally:
+            go_on.set()
+        assert (second.status, "answered already" in second.text) == ("error", True)
+        assert (revised.status, "waits for an answer" in revised.text) == ("error", True)
+        assert first.result().status == "success"
+    assert not list((Desk(limner.Settings().home, "local").folder).glob("*.lock"))
 
 
 def test_bind_tools_alone_is_enough(bees: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 from pathlib import Path
 from typing import Any
 
@@ -258,3 +259,45 @@ def test_any_answer_to_a_revision_is_read_or_refused(reply: str) -> None:
         return
     ids = {"", *(b.id for b in article.body), *(i.id for i in article.illustrations)}
     assert all(c.block in ids and c.image in ids for c in found)
+
+
+# --- LangChain's shape, as agent-chat-ui renders it -----------------------------------------------------------------
+
+
+def decided(point: str, decision: Any) -> Any:
+    return review.check(ASKED[point], {"decisions": [decision]}, strict=False)
+
+
+@pytest.mark.parametrize("point", POINTS)
+def test_a_question_has_the_shape_of_langchains_middleware_where_that_is_wanted(point: str) -> None:
+    assert review.interrupting(ASKED[point], False) == ASKED[point]
+    value = review.interrupting(ASKED[point], True)
+    (request,), (config,) = value["action_requests"], value["review_configs"]
+    assert request["name"] == config["action_name"] == f"review_{point}"
+    assert request["args"] == request["arguments"] == SHOWN[point]
+    assert config["allowed_decisions"] == ["approve", "edit", "reject"]
+    assert review.is_question(value)
+    assert decided(point, {"type": "approve"})["type"] == "accept"
+    assert decided(point, {"type": "reject", "message": "Shorter."})["args"] == "Shorter."
+    typed = {k: v if isinstance(v, str) else json.dumps(v) for k, v in SHOWN[point].items()}  # as its fields are edited
+    edited = {"type": "edit", "edited_action": {"name": f"review_{point}", "args": typed}}
+    assert decided(point, edited) == review.check(ASKED[point], edit(point, SHOWN[point]))
+
+
+@pytest.mark.parametrize(
+    ("decisions", "says"),
+    [
+        ([], "not a list of one"),
+        ("approve", "not a list of one"),
+        ([{"type": "approve"}, {"type": "approve"}], "not a list of one"),
+        ([{"type": "reject"}], 'a "response" carries'),
+        ([{"type": "edit"}], "none of approve"),
+        (
+            [{"type": "edit", "edited_action": {"name": "review_draft", "args": {"blocks": "[{"}}}],
+            "blocks: it is not JSON",
+        ),
+    ],
+)
+def test_a_decision_that_is_none_is_refused(decisions: Any, says: str) -> None:
+    with pytest.raises(BadInput, match=says):
+        review.check(ASKED["draft"], {"decisions": decisions}, strict=False)

@@ -13,6 +13,7 @@ import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine
 from contextlib import aclosing
 from typing import Annotated, Any, Literal, NamedTuple
+from urllib.parse import quote
 
 import anyio.to_thread
 from fastapi import APIRouter, Request, Response
@@ -21,13 +22,15 @@ from fastapi.responses import JSONResponse
 from fastapi.routing import APIRoute
 from pydantic import BaseModel, ConfigDict, Field
 
-from limner.document import Article
+from limner.document import Article, Point
 from limner.errors import JobConflict, LimnerError
 from limner.tools.edit import Instruct
 from limner.tools.export import to_markdown
 from limner.tools.images import data_url
+from limner.workflows import review
 from limner.workflows.api import sharing
-from limner.workflows.api.conversation import MARK, MAX_MESSAGES, Meant, Message, chore, meant, picture
+from limner.workflows.api.asked import TAKEN, article_of, how, reply
+from limner.workflows.api.conversation import ASKS, MARK, MAX_MESSAGES, Meant, Message, chore, meant, picture
 from limner.workflows.api.events import Stream
 from limner.workflows.api.jobs import Trace
 from limner.workflows.api.openai import as_openai, openai_error
@@ -36,7 +39,6 @@ from limner.workflows.api.problems import Missing, _invalid_line, documented, of
 from limner.workflows.api.revision_views import ProposalRequest
 from limner.workflows.api.revisions import image_of, propose_edits, who
 from limner.workflows.api.views import View
-from limner.workflows.jobs.ledger import Job
 from limner.workflows.jobs.owners import Owner
 from limner.workflows.jobs.request import JobRequest
 from limner.workflows.jobs.uploads import keep
@@ -87,6 +89,8 @@ class Wishes(BaseModel):
     images themselves."""
     max_tokens: Annotated[int | None, Field(ge=1)] = None
     """Of a new article, prompts and completions together."""
+    review: Annotated[list[Point], Field(max_length=10)] = []
+    """Where a new article stops and asks; the next message of the user is the answer."""
 
 
 class ChatRequest(BaseModel):
@@ -143,7 +147,11 @@ COMPLETION: dict[int | str, dict[str, Any]] = {
     responses={**documented(404, 409, 429), **COMPLETION},
 )
 async def complete(has: Has, asker: Asker, request: ChatRequest, http: Request, trace: Trace = None) -> Response:
-    """The first message is a brief, later ones change the article; /new, /undo, /redo and /show are commands."""
+    """The first message is a brief, later ones change the article; /new, /undo, /redo and /show are commands.
+
+    With `review`, or `/review draft,images BRIEF`, it stops and asks: the next message is the answer, in words, or as
+    /accept, /ignore, /edit, /answer.
+    """
     library = _library(has, asker, request.model)
     asked = meant(request.messages)
     for n, url in enumerate(asked.images, 1):
@@ -173,11 +181,16 @@ class Talk:
         self.has, self.asker, self.request, self.asked = has, asker, request, asked
         self.library, self.base, self.trace = library, base, trace
         self.job = ""
+        self.since = 0
+        """The last of the job's events that the conversation knows."""
+        self.says = ""
 
     def begin(self) -> str:
         """The job that this is about, submitted if it is a new one. Raises LimnerError."""
         if self.asked.what == "chore":
             return ""
+        if self.asked.what == "answer":
+            return self._answer()
         if self.asked.what != "compose":
             self.has.jobs.ledger.job(self.asked.job, self.asker.name)
             return self.asked.job
@@ -188,6 +201,7 @@ class Talk:
             language=wishes.language,
             max_tokens=wishes.max_tokens,
             library=[self.library] if self.library else [],
+            review=list(self.asked.review or wishes.review),
             references=self._keep_images(),
         )
         for n in range(AGAIN):
@@ -201,6 +215,24 @@ class Talk:
         ((job, _),) = self.has.jobs.submit([order], self.asker, trace=self.trace)
         return job.id
 
+    def _answer(self) -> str:
+        """Answer the job's question, or find that it is not the one that was asked here. Raises LimnerError."""
+        ledger, owner = self.has.jobs.ledger, self.asker.name
+        job = ledger.job(self.asked.job, owner)
+        self.since = ledger.seqs([job.id])[job.id][0]
+        question = review.ours(job.question) if job.state == "waiting" else None
+        if question is None or question["version"] != self.asked.asks:
+            self.says = TAKEN
+            return job.id
+        given = reply(self.asked.text, question)
+        review.check(question, given)
+        self._keep_images()
+        try:
+            self.has.jobs.answer(job.id, given, owner)
+        except JobConflict:  # somebody was quicker
+            self.says = TAKEN
+        return job.id
+
     async def say(self) -> AsyncGenerator[Said]:
         """The answer as it comes."""
         what = self.asked.what
@@ -208,13 +240,13 @@ class Talk:
             yield Said("content", chore(self.asked.text))
             return
         try:
-            if what == "compose":
+            if what in ("compose", "answer"):
                 async with aclosing(self._watch()) as pieces:
                     async for piece in pieces:
                         yield piece
                         if piece.kind == "error":
                             return
-                says = ""
+                says = self.says
             else:
                 yield Said("reasoning", "Looking at the article.\n" if what == "show" else "Changing the article.\n")
                 working = asyncio.ensure_future(anyio.to_thread.run_sync(self._change))
@@ -228,8 +260,10 @@ class Talk:
             yield Said("error", " ".join(str(e).split()))
 
     async def _watch(self) -> AsyncGenerator[Said]:
-        """A job's progress until it has ended; ends with an error where it did not end well."""
-        async with aclosing(self.has.hub.events(self.job, 0, follow=True)) as stream:  # type: ignore[type-var]
+        """A job's progress until it has ended or asks; ends with an error where it did not end well."""
+        if self.says and await anyio.to_thread.run_sync(self._waits):
+            return  # there is nothing to come
+        async with aclosing(self.has.hub.events(self.job, self.since, follow=True)) as stream:  # type: ignore[type-var]
             async for wire in stream:
                 for line in wire.decode().splitlines():
                     if line.startswith(":"):
@@ -242,8 +276,14 @@ class Talk:
                             why = event["data"].get("why") or "It was cancelled. Send it again to begin anew."
                             yield Said("error", why)
                             return
-                        if event["kind"] in ("done", "waiting"):
+                        if event["kind"] == "done":
                             return
+                        # Of a question that was answered since, what came after it is still to be told.
+                        if event["kind"] == "waiting" and await anyio.to_thread.run_sync(self._waits):
+                            return
+
+    def _waits(self) -> bool:
+        return self.has.jobs.ledger.job(self.job, self.asker.name).state == "waiting"
 
     def _change(self) -> str:
         """Do what is meant to the article; what the model says about it."""
@@ -284,24 +324,37 @@ class Talk:
     def _page(self, says: str) -> str:
         """The article as Markdown that a chat client shows, with the mark that the next request is known by."""
         job = self.has.jobs.ledger.job(self.job, self.asker.name)
-        mark = MARK.format(self.job)
-        if job.state == "waiting":
-            return f"{_question(job)}\n\n{mark}\n"
-        article = self.has.jobs.article(self.job, self.asker.name)
+        before = f"{_quoted(says)}\n\n" if says else ""
+        if job.state != "waiting":
+            article = self.has.jobs.article(self.job, self.asker.name)
+            return f"{before}{self._markdown(article, done=True)}\n\n{MARK.format(self.job)}\n"
+        question = review.ours(job.question)
+        if question is None:  # of a graph that somebody brought
+            line = f"limner asks something. Answer it in limner's page, or with `limner jobs answer {job.id}`."
+            return f"{before}{line}\n\n{MARK.format(self.job)}\n"
+        asks = f"**Review of the {question['point']}.** {_quoted(question['description'])[2:]}"
+        shown = self._markdown(article_of(question), done=False)
+        mark = ASKS.format(self.job, question["version"])
+        return f"{before}{asks}\n\n---\n\n{shown}\n\n---\n\n{how(question)}\n\n{mark}\n"
+
+    def _markdown(self, article: Article, *, done: bool) -> str:
         # `to_markdown` writes names of files alone; they are unlike anything that a text holds by chance.
         names = {i.image_id: f"limner-image-{i.image_id}" for i in article.illustrations}
         text = to_markdown(article, names)
         for illustration in article.illustrations:
-            text = text.replace(f"]({names[illustration.image_id]})", f"]({self._address(article, illustration)})")
-        before = f"{_quoted(says)}\n\n" if says else ""
-        return f"{before}{text.rstrip()}\n\n{mark}\n"
+            text = text.replace(
+                f"]({names[illustration.image_id]})", f"]({self._address(article, illustration, done)})"
+            )
+        return text.strip()
 
-    def _address(self, article: Article, illustration: Any) -> str:
+    def _address(self, article: Article, illustration: Any, done: bool) -> str:
         links = self.request.limner.links
         if links == "signed":
             return sharing.address(self.has.settings.home, self.job, illustration, self.base)
         if links == "token":
-            return f"{self.base}/v1/jobs/{self.job}/images/{illustration.image_id}?side=1024"
+            library = quote(illustration.library, safe="")
+            place = f"jobs/{self.job}" if done else f"libraries/{library}"  # a job that asks has no article yet
+            return f"{self.base}/v1/{place}/images/{illustration.image_id}?side=1024"
         image, _ = self.has.shelf.images_of(article).image(illustration.image_id)
         return data_url(image, 1024, max_pixels=self.has.settings.max_pixels)
 
@@ -331,14 +384,8 @@ def _progress(event: dict[str, Any]) -> Said | None:
     if kind in ("parked", "note"):
         return Said("reasoning", f"\n{data.get('why') or data.get('text') or ''}\n")
     if kind == "again":
-        return Said("reasoning", "\nOnce more:\n")
+        return Said("reasoning", f"\nOnce more:\n{data['text']}")
     return None
-
-
-def _question(job: Job) -> str:
-    first = job.question[0]["value"] if isinstance(job.question, list) and job.question else job.question
-    said = first.get("description", "") if isinstance(first, dict) else str(first)
-    return f"limner asks: {said}\n\nAnswer it in limner's page, or with `limner jobs answer {job.id}`."
 
 
 def _quoted(text: str) -> str:

@@ -1,8 +1,8 @@
-"""What a chat client means: a new article, a change to the one that the conversation has, or a chore.
+"""What a chat client means: a new article, an answer, a change to the one that the conversation has, or a chore.
 
-A client sends the whole conversation each time and nothing else. Which article it is about stands in the answers that
-limner gave: a comment at their end, which Markdown does not show. It is a name and no key: the job must be the
-asker's.
+A client sends the whole conversation each time and nothing else. Which article it is about, and which question
+was asked last, stands in the answers that limner gave: a comment at their end, which Markdown does not show. It is a
+name and no key: the job must be the asker's.
 """
 
 from __future__ import annotations
@@ -16,12 +16,16 @@ from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from limner.document import POINTS, Point
 from limner.errors import BadInput
-from limner.workflows.run import MAX_BRIEF, printable
+from limner.workflows.api.asked import COMMANDS, cut
+from limner.workflows.run import MAX_BRIEF, printable, read_points
 
 MARK = "<!-- limner:job={} -->"
-_MARKED = re.compile(r"<!-- limner:job=([\w-]{1,80}) -->")
+ASKS = "<!-- limner:job={} asks={} -->"
+_MARKED = re.compile(r"<!-- limner:job=([\w-]{1,80})(?: asks=(\w{1,64}))? -->")
 _CHORE = re.compile(r"\A\s*### Task:")  # how Open WebUI begins what it asks beside the conversation
+_POINTS = ", ".join(POINTS)
 LOOKED_BACK = 40  # answers of limner's in which the mark is looked for
 MAX_MESSAGES = 50_000
 MAX_IMAGES = 10  # pictures in one message: as many as a brief may refer to
@@ -83,7 +87,7 @@ class Message(BaseModel):
 class Meant(NamedTuple):
     """What the last message asks for."""
 
-    what: Literal["compose", "revise", "undo", "redo", "show", "chore"]
+    what: Literal["compose", "revise", "answer", "undo", "redo", "show", "chore"]
     text: str
     job: str = ""
     """The conversation's article; "" where it has none."""
@@ -91,6 +95,10 @@ class Meant(NamedTuple):
     """Addresses of pictures that came with it."""
     key: str = ""
     """A digest of the conversation: the same conversation sent again is the same request."""
+    review: tuple[Point, ...] = ()
+    """Where a new article shall stop, as `/review` says."""
+    asks: str = ""
+    """Of an answer, the version of the question that it answers."""
 
 
 def meant(messages: Sequence[Message]) -> Meant:
@@ -106,11 +114,10 @@ def meant(messages: Sequence[Message]) -> Meant:
         raise BadInput("The last message is empty. Say what the article is about, or what to change.")
     # Only the asker's words and limner's marks count; thousands of messages before them are neither read nor hashed.
     answers = [m.text for m in messages[: users[-1]] if m.role == "assistant"][-LOOKED_BACK:]
-    job = next((found[-1] for answer in reversed(answers) if (found := _MARKED.findall(answer))), "")
+    job, asks = next((found[-1] for answer in reversed(answers) if (found := _MARKED.findall(answer))), ("", ""))
     said = [messages[n].text for n in users[-LOOKED_BACK:]]
     key = hashlib.sha256(json.dumps([job, len(users), said, last.images]).encode()).hexdigest()[:32]
-    command, _, rest = text.partition(" ")
-    rest = rest.strip()
+    command, rest = cut(text)
     images = tuple(last.images)
     if len(images) > MAX_IMAGES:
         raise BadInput(f"The message has {len(images)} pictures, more than {MAX_IMAGES}. Send fewer at a time.")
@@ -118,10 +125,19 @@ def meant(messages: Sequence[Message]) -> Meant:
         if not rest:
             raise BadInput("/new wants a brief: /new How bees make honey")
         return Meant("compose", rest, "", images, key)
+    if command == "/review":
+        points, brief = cut(rest)
+        if not brief:
+            raise BadInput(f"/review wants points and a brief: /review draft,images How bees make honey ({_POINTS})")
+        return Meant("compose", brief, "", images, key, read_points(points.split(",")))
     if command in ("/undo", "/redo", "/show"):
         if not job:
             raise BadInput(f"{command} needs an article, and this conversation has none yet. Say what to compose.")
         return Meant(command[1:], "", job, images, key)  # type: ignore[arg-type]
+    if asks:
+        return Meant("answer", text, job, images, key, asks=asks)
+    if command in COMMANDS:
+        raise BadInput(f"{command} answers a question of limner's, and it asked none here. Say what you would like.")
     return Meant("revise" if job else "compose", text, job, images, key)
 
 

@@ -8,19 +8,24 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from contextvars import copy_context
 from copy import copy
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from langchain_core.runnables.config import var_child_runnable_config
+from langgraph.config import get_stream_writer
+
 from limner.agents.ask import Meter
-from limner.document import Article, Brief, Candidate, Selection, Spot
-from limner.errors import BadInput, JobUnknown, LibraryMissing, LimitReached, UnreadableReply
+from limner.document import Article, Brief, Candidate, Point, Selection, Spot
+from limner.errors import BadInput, JobConflict, JobUnknown, LibraryMissing, LimitReached, UnreadableReply
+from limner.workflows import review
 from limner.workflows.compose import build_graph
 from limner.workflows.context import Context
-from limner.workflows.run import Images, make_brief, open_library, run
+from limner.workflows.run import Asks, Images, job_state, make_brief, new_job, open_library, run
 from limner.workflows.toolbox.desk import Desk, Version, Work
-from limner.workflows.toolbox.words import QUOTED, found, numbered, outline, quoted
+from limner.workflows.toolbox.words import QUOTED, asked, found, numbered, outline, quoted
 
 if TYPE_CHECKING:
     from limner.tools.library import Library
@@ -142,7 +147,7 @@ class Shop:
 
 @dataclass
 class Craft:
-    """The nine tools, for one tenant."""
+    """The ten tools, for one tenant."""
 
     shop: Shop
     context: Context
@@ -165,11 +170,23 @@ class Craft:
 
     # -- whole articles
 
-    def compose(self, brief: str, images: Images = "auto", language: str | None = None, wait_seconds: int = 0) -> Told:
-        """Write and illustrate; with jobs, submit it and come back at once with its id."""
+    def compose(
+        self,
+        brief: str,
+        images: Images = "auto",
+        language: str | None = None,
+        review: Sequence[Point] = (),
+        wait_seconds: int = 0,
+    ) -> Told:
+        """Write and illustrate; with jobs, submit it and come back at once with its id.
+
+        review: points at which it stops; what it asks is the value then, and `answer` goes on.
+        """
+        made = make_brief(brief, images=images, language=language, review=review)
         if self.shop.jobs is not None:
-            return self._submit(brief, images, language, wait_seconds)
-        made = make_brief(brief, images=images, language=language)
+            return self._submit(brief, images, language, made.review, wait_seconds)
+        if made.review:
+            return self._composed(new_job(made.text[:60]), {"brief": made})
         if self.on_event is None:  # within somebody's graph: its events pass through, its questions surface there
             article = build_graph(self.context).invoke({"brief": made})["article"]  # type: ignore[typeddict-item]
         else:
@@ -177,14 +194,70 @@ class Craft:
         work = Work(brief=made, article=article, selections=article.selections, what="composed")
         return self._made(self.desk.begin(work))
 
-    def _submit(self, brief: str, images: Images, language: str | None, wait: int) -> Told:
+    def answer(self, article: str, type: str, version: str, args: Any = None, wait_seconds: int = 0) -> Told:
+        """Answer what an article asks, once, and go on to the next question or the end.
+
+        Raises JobConflict for an answer that comes late or twice; BadInput for one that does not fit the question.
+        """
+        given = {"type": type, "args": args, "version": version}
+        if self.shop.jobs is not None and self._is_job(article):
+            self.shop.jobs.answer(article, given, self.tenant.owner)
+            if wait_seconds:
+                return self.get(article, wait_seconds=wait_seconds)
+            says = f"The answer is taken and article {article} goes on. get_article shows how far it is."
+            return Told(says, None, article)
+        if not self.desk.waits(article):
+            self.desk.latest(article)  # Raises JobUnknown where there is none at all.
+            raise JobConflict(f"The article {article} asks nothing: it was answered already. get_article shows it.")
+        return self._composed(article, given)
+
+    def _composed(self, name: str, given: Mapping[str, Any]) -> Told:
+        """A composition that stops to ask, from its beginning or from an answer to its next question or its end."""
+        from langgraph.types import Command
+
+        desk, begins = self.desk, "brief" in given
+        desk.folder.mkdir(parents=True, exist_ok=True)
+        on_event = self.on_event or _stream_writer()
+        with desk.answering(name), desk.waiting() as saver:
+            start: Any = given
+            if not begins:
+                state = build_graph(self.context, saver).get_state({"configurable": {"thread_id": name}})
+                if state.interrupts:
+                    review.check(state.interrupts[0].value, given)
+                    start = Command(resume=given)
+                else:  # the answer before was taken, and something went wrong after it
+                    start = None
+            try:
+                article = _apart(
+                    lambda: run(self.context, start, checkpointer=saver, job=name, on_event=on_event),
+                )
+            except Asks as asks:
+                return self._asked(name, asks.questions[0]["value"])
+            except BaseException:
+                if begins:  # nobody has heard its name
+                    saver.delete_thread(name)
+                raise
+            brief = job_state(saver, name)["brief"]
+            work = Work(brief=brief, article=article, selections=article.selections, what="composed")
+            made = desk.begin(work, name)
+            saver.delete_thread(name)
+        return self._made(made)
+
+    def _asked(self, name: str, question: dict[str, Any]) -> Told:
+        return Told(asked(name, question), question, name)
+
+    def _submit(self, brief: str, images: Images, language: str | None, points: tuple[Point, ...], wait: int) -> Told:
         from limner.workflows.jobs.request import JobRequest
 
         assert self.shop.jobs
-        make_brief(brief, images=images, language=language)  # says what is wrong with it in one line
         names = list(self.tenant.libraries or [library.name for library in self.context.libraries])
         request = JobRequest(
-            brief=brief, images=images, language=language, library=names, max_tokens=self.tenant.max_tokens
+            brief=brief,
+            images=images,
+            language=language,
+            review=list(points),
+            library=names,
+            max_tokens=self.tenant.max_tokens,
         )
         ((job, _new),) = self.shop.jobs.submit([request], self.owner)
         if wait:
@@ -249,9 +322,11 @@ class Craft:
         return Told(f"Changed: {quoted(proposal.says, 500)}\n{self._shown(job, after.article)}", after.article, job)
 
     def get(self, article: str, start: int = 1, wait_seconds: int = 0) -> Told:
-        """An article block by block; of one that is not done, how far it is."""
+        """An article block by block; of one that is not done, how far it is, or what it asks."""
         if self.shop.jobs is not None and self._is_job(article):
             job = self._waited(article, min(wait_seconds, LONGEST_WAIT))
+            if job.state == "waiting" and (question := review.ours(job.question)) is not None:
+                return self._asked(job.id, question)
             if job.state != "done":
                 from limner.workflows.jobs.progress import progress
 
@@ -259,6 +334,13 @@ class Craft:
                 return Told(f"Article {job.id} is {job.state.replace('_', ' ')}: {quoted(line, 500)}", None, job.id)
             found = self.shop.jobs.article(article, self.tenant.owner)
             return Told(self._shown(article, found, start), found, article)
+        if self.desk.waits(article):
+            with self.desk.waiting() as saver:
+                state = build_graph(self.context, saver).get_state({"configurable": {"thread_id": article}})
+            if state.interrupts:
+                return self._asked(article, state.interrupts[0].value)
+            says = f"Article {article} goes on after an answer. If nothing comes of it, answer again: it is taken up."
+            return Told(says, None, article)
         version = self.desk.latest(article)
         return Told(self._shown(version.name, version.work.article, start), version.work.article, version.name)
 
@@ -414,6 +496,22 @@ class Craft:
             return lambda _text: None
         on_event = self.on_event
         return lambda text: on_event({"kind": "text", "step": step, "text": text})
+
+
+def _apart(work: Callable[[], Any]) -> Any:
+    """Run a graph as one of its own, though a tool is called within another: what it keeps and asks stays here."""
+    within = copy_context()
+    within.run(var_child_runnable_config.set, None)
+    return within.run(work)
+
+
+def _stream_writer() -> Callable[[Any], None] | None:
+    """Where the events of a graph go that a tool is called in; None outside of one."""
+    try:
+        write, here = get_stream_writer(), copy_context()
+    except (RuntimeError, KeyError):  # how LangGraph says that there is no graph around
+        return None
+    return lambda event: here.run(write, event)  # the writer looks for its graph at each event
 
 
 def _needed(spots: tuple[Spot, ...] | None, article: str, what: str, tool: str) -> tuple[Spot, ...]:

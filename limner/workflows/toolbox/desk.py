@@ -11,14 +11,20 @@ import os
 import re
 import shutil
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
+from filelock import FileLock, Timeout
 from pydantic import ValidationError
 
 from limner.document import Article, Brief, Candidate, Selection, Spot, Value
 from limner.errors import BadInput, JobConflict, JobUnknown
-from limner.workflows.run import new_job
+from limner.workflows.run import CHECKPOINTS, checkpoints, new_job
+
+if TYPE_CHECKING:
+    from langgraph.checkpoint.base import BaseCheckpointSaver
 
 _NAME = re.compile(r"[^\W_][\w-]{0,79}")
 
@@ -51,17 +57,19 @@ class Desk:
         # An owner's name may be anything that a product calls its customers: it never becomes a path.
         self.folder = home / "desk" / hashlib.sha256(owner.encode()).hexdigest()[:24]
 
-    def begin(self, work: Work) -> Version:
-        """Keep a new work under a name of its own."""
-        name = new_job(work.article.title or work.brief.text[:60])
+    def begin(self, work: Work, name: str = "") -> Version:
+        """Keep a new work under a name of its own, or the one that it was promised."""
+        name = name or new_job(work.article.title or work.brief.text[:60])
         self._put(name, 1, work)
         return Version(name, 1, work)
 
     def latest(self, name: str) -> Version:
-        """A work as it is now. Raises JobUnknown, naming the latest ones."""
+        """A work as it is now. Raises JobUnknown, naming the latest ones; JobConflict while it waits for an answer."""
         numbers = self._numbers(name)
+        if not numbers and self.waits(name):
+            raise JobConflict(f"The article {name} waits for an answer. get_article shows it, answer_review answers.")
         if not numbers:
-            names = ", ".join(self.names()[:5]) or "none yet"
+            names = ", ".join([*self.names()[:5], *self.waiting_names()[:5]]) or "none yet"
             raise JobUnknown(f"There is no article {name[:80]!r}. Use the id of one of yours: {names}.")
         return Version(name, numbers[-1], self._get(name, numbers[-1]))
 
@@ -70,6 +78,45 @@ class Desk:
         work = version.work.model_copy(update=changes)
         self._put(version.name, version.number + 1, work)
         return Version(version.name, version.number + 1, work)
+
+    @contextmanager
+    def waiting(self) -> Iterator[BaseCheckpointSaver]:
+        """The checkpoints of compositions that stopped to ask, a thread by the name of each."""
+        with checkpoints(self.folder) as saver:
+            yield saver
+
+    def waits(self, name: str) -> bool:
+        """Whether a composition of that name stopped to ask and is not done yet."""
+        if not (_NAME.fullmatch(name) and (self.folder / CHECKPOINTS).is_file()):  # the name comes from a model
+            return False
+        with self.waiting() as saver:
+            return saver.get_tuple({"configurable": {"thread_id": name}}) is not None
+
+    def waiting_names(self) -> list[str]:
+        """Those that stopped to ask and are not done yet."""
+        if not (self.folder / CHECKPOINTS).is_file():
+            return []
+        with self.waiting() as saver:
+            return list(
+                dict.fromkeys(c.config.get("configurable", {})["thread_id"] for c in saver.list(None, limit=100))
+            )
+
+    @contextmanager
+    def answering(self, name: str) -> Iterator[None]:
+        """One answer at a time. Raises JobConflict while another one is worked on; ends with the process."""
+        lock = FileLock(self.folder / f"{name}.lock", timeout=0)
+        try:
+            lock.acquire()
+        except Timeout as e:
+            raise JobConflict(
+                f"The article {name} was answered already and goes on. get_article shows how far it is."
+            ) from e
+        try:
+            yield
+            if self._numbers(name):  # done; nobody can be waiting for it
+                (self.folder / f"{name}.lock").unlink(missing_ok=True)
+        finally:
+            lock.release()
 
     def before(self, version: Version) -> Version:
         """The version before. Raises JobConflict for the first."""

@@ -54,7 +54,7 @@ def toolbox(
 
     library, model, selector_model, settings, context: as for `build_graph`. jobs: compose_article then submits a job
     and comes back at once. folder: where export_article writes; a model never chooses a path. only: names of the
-    tools wanted, all nine otherwise. tenant: who is asking, from the `configurable` of the run.
+    tools wanted, all ten otherwise. tenant: who is asking, from the `configurable` of the run.
 
     Errors that a model can put right reach it as a tool message with status "error".
     """

@@ -7,6 +7,8 @@ from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from limner.document import Point
+from limner.workflows.review import Kind
 from limner.workflows.run import MAX_BRIEF, MAX_IMAGES
 from limner.workflows.toolbox.craft import LONGEST_WAIT, Craft, Told
 
@@ -37,12 +39,47 @@ class ComposeArguments(Arguments):
     brief: BriefText
     images: Images = "auto"
     language: Language = None
+    review: Annotated[
+        list[Point],
+        Field(
+            max_length=5,
+            description="Where it stops and asks the user before it goes on. Leave out unless the user wants to look "
+            "at it on the way. What it asks comes back with an id, for answer_review.",
+        ),
+    ] = []
 
 
-class ComposeLater(ComposeArguments):
+class Waiting(Arguments):
     wait_seconds: Annotated[
         int, Field(ge=0, le=LONGEST_WAIT, description="How long to wait for it; 0 comes back at once.")
     ] = 0
+
+
+class ComposeLater(ComposeArguments, Waiting):
+    pass
+
+
+class AnswerArguments(Arguments):
+    article: ArticleId
+    type: Annotated[
+        Kind,
+        Field(
+            description="accept, or ignore: it goes on as it is. edit: it goes on as changed in args. response: it is "
+            "done otherwise, as args says, and asked about again."
+        ),
+    ]
+    version: Annotated[str, Field(max_length=80, description="The version of the question, as it was shown.")]
+    args: Annotated[
+        str | dict[str, Any] | None,
+        Field(
+            description='With response: what shall be otherwise, in the user\'s words. With edit: {"action": …, '
+            '"args": …} as the question says. Leave it out otherwise.'
+        ),
+    ] = None
+
+
+class AnswerLater(AnswerArguments, Waiting):
+    pass
 
 
 class ReviseArguments(Arguments):
@@ -128,6 +165,14 @@ def skills(*, jobs: bool) -> list[Skill]:
             "Parts that are locked stay as they are.",
             ReviseArguments,
             Craft.revise,
+            False,
+        ),
+        Skill(
+            "answer_review",
+            "Answer the question of an article that waits for a review. The answer is the user's: show them what is "
+            "asked, and pass on what they say. An article asks only where compose_article was given review." + later,
+            AnswerLater if jobs else AnswerArguments,
+            Craft.answer,
             False,
         ),
         Skill(

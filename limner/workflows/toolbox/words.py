@@ -9,7 +9,8 @@ from __future__ import annotations
 import json
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from limner.document import Article, Candidate, Illustration
 
@@ -64,6 +65,67 @@ def outline(article: Article) -> str:
 def found(candidates: Sequence[Candidate]) -> list[str]:
     """A line per image, best first."""
     return [f"{c.image_id} in {quoted(c.library, 64)}: {quoted(c.description)}{_owed(c)}" for c in candidates]
+
+
+def asked(name: str, question: Mapping[str, Any]) -> str:
+    """A question of a review point (workflows/review.py): what is shown, and how it is answered."""
+    request, point = question["action_request"], question["point"]
+    kinds = [k for k in ("accept", "edit", "response") if question["config"][_ALLOWED[k]]]
+    how = f'An edit has args {{"action": "{request["action"]}", "args": {_CHANGES[point]}}}.'
+    return "\n".join(
+        [
+            f"Article {name} waits for an answer at {point}: {quoted(question['description'], 500)}",
+            f'Show this to the user and pass on what they say: answer_review with version "{question["version"]}" and '
+            f"type {' or '.join(kinds)}. {how}",
+            *plainly(question),
+            QUOTED,
+        ]
+    )
+
+
+def plainly(question: Mapping[str, Any]) -> list[str]:
+    """What a question is about, a line for each part; a long one is cut."""
+    shown = _SHOWN[question["point"]](question["action_request"]["args"])
+    lines, used = [], 0
+    for n, line in enumerate(shown):
+        used += len(line)
+        if used > PAGE and lines:
+            return [*lines, f"… and {len(shown) - n} more lines."]
+        lines.append(line)
+    return lines
+
+
+def _blocks(args: Mapping[str, Any]) -> list[str]:
+    lines = [f"title {quoted(args['title'])}", *(f"[{b['id']}] {quoted(b['text'], 2000)}" for b in args["blocks"])]
+    return [
+        *lines,
+        *(f"  picture [{i['id']}] after [{i['after']}]: {quoted(i['caption'])}" for i in args.get("images", ())),
+    ]
+
+
+def _choices(args: Mapping[str, Any]) -> list[str]:
+    lines = []
+    for row in args["images"]:
+        lines.append(f"{row['spot']} after [{row['after']}] for {quoted(row['caption'])}: chosen {row['chosen']}")
+        lines += [f"  {c['image_id']}: {quoted(c['caption'])}" for c in row["candidates"]]
+    return lines
+
+
+_ALLOWED = {"accept": "allow_accept", "edit": "allow_edit", "response": "allow_respond"}
+_SHOWN: dict[str, Callable[[Mapping[str, Any]], list[str]]] = {
+    "outline": lambda args: [quoted(line, 500) for line in args["outline"].splitlines() if line.strip()],
+    "draft": _blocks,
+    "spots": lambda args: [f"{s['id']} after [{s['after']}]: {quoted(s['caption'])}" for s in args["spots"]],
+    "images": _choices,
+    "final": _blocks,
+}
+_CHANGES = {
+    "outline": '{"outline": "the outline, changed"}',
+    "draft": '{"edits": [{"do": "set_text", "block": "an id", "text": "the new text"}]}',
+    "spots": '{"spots": [{"id": "an id", "caption": "what it shall show"}]}; spots that are left out are dropped',
+    "images": '{"images": [{"spot": "an id", "chosen": "an image id, or null for none"}]}',
+    "final": '{"edits": [{"do": "set_text", "block": "an id", "text": "the new text"}]}',
+}
 
 
 def _owed(candidate: Candidate) -> str:

@@ -5,7 +5,8 @@
 surfaces  The same article of two images through each surface, against a scripted model server that answers at once, so
           that all the time is ours: seconds for an article over those of the bare graph in the same round, and events
           that reach the caller a second. Jobs are worked on by a thread of the same process, which looks every 50 ms.
-import    `import limner` against `import langgraph.graph`, in processes of their own, bytecode warm.
+import    `import limner`, and the first `limner.build_graph(...)` over a library with a chat model that is handed in,
+          against `import langgraph.graph`: in processes of their own, in turn, bytecode warm.
 """
 
 from __future__ import annotations
@@ -50,13 +51,10 @@ def main() -> None:
         os.environ.update(LIMNER_HOME=home, LIMNER_MODEL_URL=model.url)
         for name, bare, took, events in measured(surfaces(Path(home), model.url), runs):
             print(f"| {name} | {took:.3f} | {took - bare:+.3f} | {events / took:.0f} |")
-    print("\n| import | seconds | over langgraph |\n|---|---|---|")
-    base = imported("langgraph.graph")
-    for module, took in (
-        ("langgraph.graph", base),
-        *((m, imported(m)) for m in ("limner", "limner; limner.build_graph")),
-    ):
-        print(f"| {module} | {took:.3f} | {took / base:.2f} x |")
+        print("\n| import | seconds | over langgraph |\n|---|---|---|")
+        seconds = imported(2 * runs + 1)
+        for name, took in seconds.items():
+            print(f"| {name} | {took:.3f} | {took / seconds['langgraph.graph']:.2f} x |")
 
 
 def measured(surfaces: Iterator[tuple[str, Callable[[], int]]], runs: int) -> Iterator[tuple[str, float, float, float]]:
@@ -186,14 +184,29 @@ def by_completions() -> Iterator[Callable[[], int]]:
         client.close()
 
 
-def imported(module: str, times: int = 5) -> float:
-    """Seconds from the start of Python to its end, the fastest."""
-    took = []
-    for _ in range(times + 1):
-        begun = time.perf_counter()
-        subprocess.run([sys.executable, "-c", f"import {module}"], check=True)
-        took.append(time.perf_counter() - begun)
-    return min(took)
+_MODEL = "from langchain_core.language_models import FakeListChatModel as Model"
+IMPORTS = {
+    "langgraph.graph": "import langgraph.graph",
+    "limner": "import limner",
+    "langgraph.graph and a chat model": f"import langgraph.graph; {_MODEL}",
+    "limner, a chat model and build_graph": (
+        f"import limner; {_MODEL}; limner.build_graph(library='bees', model=Model(responses=[]))"
+    ),
+}
+
+
+def imported(runs: int) -> dict[str, float]:
+    """Seconds of processor time that each takes in a process of its own, the median; a first run compiles."""
+    took: dict[str, list[float]] = {name: [] for name in IMPORTS}
+    with tempfile.TemporaryDirectory() as bytecode:
+        kept = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
+        environment = {**kept, "PYTHONPYCACHEPREFIX": bytecode}
+        for _ in range(runs + 1):
+            for name, code in IMPORTS.items():
+                command = [sys.executable, "-c", f"{code}; import time; print(time.process_time())"]
+                done = subprocess.run(command, check=True, env=environment, capture_output=True, text=True)
+                took[name].append(float(done.stdout))
+    return {name: statistics.median(times[1:]) for name, times in took.items()}
 
 
 if __name__ == "__main__":

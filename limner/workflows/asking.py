@@ -136,6 +136,8 @@ def lines(question: Json) -> list[str]:
     elif question["point"] == "images":
         for row in args["images"]:
             captions = {c["image_id"]: c["caption"] for c in row["candidates"]}
+            if row.get("generated"):
+                captions[row["generated"]] = "an image that was generated"
             shown.append(f"{row['spot']}: {captions.get(row['chosen'], row['chosen'] or 'no image')}")
             others = len(captions.keys() - {row["chosen"]})
             shown[-1] += f"  (for: {row['caption']}; {others} others)"

@@ -21,9 +21,8 @@ from langgraph.graph.state import CompiledStateGraph
 
 from limner.document import POINTS, Article, Candidate, Point, Selection, Spot
 from limner.errors import BadInput, UnreadableReply
-from limner.tools.edit import Instruct
 from limner.tools.illustrate import illustrated
-from limner.workflows import reviewing
+from limner.workflows import edges
 from limner.workflows.context import Context
 from limner.workflows.state import ComposeState, Event, typed
 
@@ -125,6 +124,8 @@ def build_graph(context: Context, checkpointer: BaseCheckpointSaver | None = Non
         return {"article": article.model_copy(update={"made_with": made_with}), "lacking": rest if go_on else []}
 
     def revise(state: ComposeState) -> Update:
+        from limner.tools.edit import Instruct
+        from limner.workflows import reviewing
         from limner.workflows.revise import propose
 
         article, said = state["article"], ""
@@ -146,19 +147,19 @@ def build_graph(context: Context, checkpointer: BaseCheckpointSaver | None = Non
         graph.add_node(f"review_{point}", _review(context, point))
     graph.add_conditional_edges(START, _first, ["outline", "write", "review_draft", "spot"])
     graph.add_conditional_edges("outline", _after_outlining, ["review_outline", "write"])
-    graph.add_conditional_edges("review_outline", reviewing.after_outline, ["outline", "write"])
+    graph.add_conditional_edges("review_outline", edges.after_outline, ["outline", "write"])
     graph.add_conditional_edges("write", _after_write, ["review_draft", "spot", "arrange"])
-    graph.add_conditional_edges("review_draft", reviewing.after_draft, ["revise", "spot"])
-    graph.add_conditional_edges("spot", reviewing.after_spot, ["review_spots", "retrieve"])
-    graph.add_conditional_edges("review_spots", reviewing.after_spots, ["spot", "retrieve"])
+    graph.add_conditional_edges("review_draft", edges.after_draft, ["revise", "spot"])
+    graph.add_conditional_edges("spot", edges.after_spot, ["review_spots", "retrieve"])
+    graph.add_conditional_edges("review_spots", edges.after_spots, ["spot", "retrieve"])
     graph.add_conditional_edges("retrieve", _more_to_select)
     graph.add_conditional_edges("select", _more_to_select)
     after_arrange = ["generate", "review_images", "review_final", END]
     graph.add_conditional_edges("arrange", _more_to_generate, after_arrange)
     graph.add_conditional_edges("generate", _more_to_generate, after_arrange)
-    graph.add_conditional_edges("review_images", reviewing.after_images, ["revise", "review_final", END])
-    graph.add_conditional_edges("review_final", reviewing.after_final, ["revise", END])
-    graph.add_conditional_edges("revise", reviewing.after_revise, ["review_draft", "review_images", "review_final"])
+    graph.add_conditional_edges("review_images", edges.after_images, ["revise", "review_final", END])
+    graph.add_conditional_edges("review_final", edges.after_final, ["revise", END])
+    graph.add_conditional_edges("revise", edges.after_revise, ["review_draft", "review_images", "review_final"])
     return graph.compile(checkpointer=checkpointer, name="compose").with_config(recursion_limit=TURNS)  # type: ignore[return-value]
 
 
@@ -184,6 +185,8 @@ def _review(context: Context, point: Point) -> Any:
     """The node that waits at a point. What the person changed is told after the answer, for it is then told once."""
 
     def run(state: ComposeState) -> Update:
+        from limner.workflows import reviewing
+
         state, restored = typed(state)
         context.enter(f"review_{point}")
         update = reviewing.reviewed(point, context, state)
@@ -205,8 +208,8 @@ def _tell(state: ComposeState, article: Article, answered: int) -> None:
 
 def _first(state: ComposeState) -> Literal["outline", "write", "review_draft", "spot"]:
     if "article" in state:
-        return "review_draft" if reviewing.wants(state, "draft") else "spot"
-    return "outline" if reviewing.wants(state, "outline") else "write"
+        return "review_draft" if edges.wants(state, "draft") else "spot"
+    return "outline" if edges.wants(state, "outline") else "write"
 
 
 def _after_outlining(state: ComposeState) -> Literal["review_outline", "write"]:
@@ -216,7 +219,7 @@ def _after_outlining(state: ComposeState) -> Literal["review_outline", "write"]:
 def _after_write(state: ComposeState) -> Literal["review_draft", "spot", "arrange"]:
     if state.get("stopped"):
         return "arrange"
-    return "review_draft" if reviewing.wants(state, "draft") else "spot"
+    return "review_draft" if edges.wants(state, "draft") else "spot"
 
 
 def _more_to_select(state: ComposeState) -> Literal["select", "arrange"]:
@@ -224,7 +227,7 @@ def _more_to_select(state: ComposeState) -> Literal["select", "arrange"]:
 
 
 def _more_to_generate(state: ComposeState) -> str:
-    return "generate" if state.get("lacking") else reviewing.after_arrange(state)
+    return "generate" if state.get("lacking") else edges.after_arrange(state)
 
 
 def told(state: dict[str, Any]) -> list[Event]:

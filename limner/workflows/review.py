@@ -110,7 +110,7 @@ def images_args(article: Article) -> Json:
         chosen = placed.get(figure_id(spot.id))
         rows.append({"spot": spot.id, "after": spot.after, "caption": spot.caption, "chosen": chosen})
         if figure_id(spot.id) in made:
-            rows[-1]["generated"] = True
+            rows[-1]["generated"] = chosen
         rows[-1] |= {"why": selection.why, "candidates": found}
     return {"images": rows}
 

@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
-from langgraph.graph import END
 from langgraph.types import interrupt
 
 from limner.document import Article, Candidate, Illustration, Point, Selection, Spot
@@ -174,56 +173,3 @@ def _figure(article: Article, selection: Selection, candidate: Candidate) -> Ill
     """The illustration of a candidate that a person chose, with the caption it would have had."""
     (figure,) = illustrated(article, [selection], {selection.spot.id: candidate}, {}).illustrations
     return figure
-
-
-# --- what the graph does next ----------------------------------------------------------------------------------------
-
-
-def wants(state: ComposeState, point: Point) -> bool:
-    """Whether the composition stops at a point."""
-    return point in state["brief"].review
-
-
-def after_outline(state: ComposeState) -> str:
-    """The edge behind review_outline."""
-    return "outline" if state.get("wanted") else "write"
-
-
-def after_draft(state: ComposeState) -> str:
-    """The edge behind review_draft."""
-    return "revise" if state.get("wanted") else "spot"
-
-
-def after_spot(state: ComposeState) -> str:
-    """The edge behind spot: there is something to review where there is a paragraph that an image could follow."""
-    some = state["brief"].images != 0 and bool(state["article"].paragraphs)
-    return "review_spots" if some and wants(state, "spots") else "retrieve"
-
-
-def after_spots(state: ComposeState) -> str:
-    """The edge behind review_spots."""
-    return "spot" if state.get("wanted") else "retrieve"
-
-
-def after_arrange(state: ComposeState) -> str:
-    """The edge behind arrange."""
-    if wants(state, "images") and state["article"].selections:
-        return "review_images"
-    return "review_final" if wants(state, "final") else END
-
-
-def after_images(state: ComposeState) -> str:
-    """The edge behind review_images."""
-    if state.get("wanted"):
-        return "revise"
-    return "review_final" if wants(state, "final") else END
-
-
-def after_final(state: ComposeState) -> str:
-    """The edge behind review_final."""
-    return "revise" if state.get("wanted") else END
-
-
-def after_revise(state: ComposeState) -> str:
-    """The edge behind revise: what was made of a wish is shown where it was wished."""
-    return f"review_{state['reviewing']}"

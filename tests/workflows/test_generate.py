@@ -25,6 +25,7 @@ from limner.tools.editing import edited
 from limner.tools.export import read_json
 from limner.tools.images import Described
 from limner.tools.publish import published
+from limner.workflows import asking
 from limner.workflows.run import build_context, make_brief, run
 
 
@@ -351,8 +352,9 @@ def test_a_person_sees_which_were_generated_and_may_take_them_out(bees: Path) ->
     first = 0
     article = composed(images=2, generate="painter", review=("images",), answer=answer, fits=lambda *_: 0)
     rows = asked[0]["action_request"]["args"]["images"]
-    assert [row["chosen"] is not None for row in rows] == [row.get("generated", False) for row in rows]
-    assert sum(row.get("generated", False) for row in rows) == 2
+    assert [row["chosen"] for row in rows] == [row.get("generated") for row in rows]
+    assert sum("generated" in row for row in rows) == 2
+    assert sum("an image that was generated" in line for line in asking.lines(asked[0])) == 2
     assert len(made(article)) == 2 - bool(rows[0].get("generated"))
 
 

@@ -153,6 +153,7 @@ spot-caption = What the image should show
 spot-search = Search words, in English
 spot-add = Another image after
 no-image = No image
+generated = Generated image
 
 # Editor
 saved-saved = Saved

@@ -144,6 +144,7 @@ spot-caption = 图片应表现什么
 spot-search = 搜索词（英文）
 spot-add = 再配一张图，放在
 no-image = 不配图
+generated = 生成的图片
 
 saved-saved = 已保存
 saved-saving = 正在保存……

@@ -46,6 +46,7 @@ function Images({ args, set }) {
     ${row.why && html`<p class="why-line" dir="auto">${row.why}</p>`}
     <div class="candidates">
       <label class=${row.chosen === null ? "chosen" : ""}><input type="radio" name=${`spot-${row.spot}`} checked=${row.chosen === null} onChange=${() => choose(n, null)} /><span class="frame none">${t("no-image")}</span></label>
+      ${row.generated && html`<label class=${row.chosen === row.generated ? "chosen" : ""}><input type="radio" name=${`spot-${row.spot}`} checked=${row.chosen === row.generated} onChange=${() => choose(n, row.generated)} /><span class="frame none">${t("generated")}</span></label>`}
       ${row.candidates.map((one) => html`<label key=${one.image_id} class=${row.chosen === one.image_id ? "chosen" : ""}>
         <input type="radio" name=${`spot-${row.spot}`} checked=${row.chosen === one.image_id} onChange=${() => choose(n, one.image_id)} />
         <span class="frame"><${Picture} src=${thumbnail(one.library, one.image_id)} alt="" /></span><span class="caption" dir="auto">${one.caption}</span></label>`)}

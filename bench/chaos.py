@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import itertools
+import os
 import platform
 import shutil
 import statistics
@@ -69,6 +70,7 @@ class Run:
         self.given: dict[str, Any] = {
             "home": str(home), "model_url": self.model.url, "model": "scripted-7b", "redis_url": self.broker.url,
             "lease": LEASE, "sweep": SWEEP, "timeout": TIMEOUT, "workers": options.concurrency, "threads": 1,
+            "processes": options.processes,
         }  # fmt: skip
         if self.postgres:
             self.given["database_url"] = self.postgres.url
@@ -219,7 +221,9 @@ def report(run: Run, monkey: Monkey, found: evidence.Evidence, objections: Seque
     database = "SQLite" if run.postgres is None else f"Postgres {run.postgres.programs.parent.name}"
     yield f"{date.today()}, {platform.processor() or platform.machine()}, Python {platform.python_version()}, "
     yield f"{database}, {run.broker.program.name}; seed {run.options.seed}, {run.options.workers} workers of "
-    yield f"{run.options.concurrency} processes, lease {LEASE} s, sweep {SWEEP} s, model calls of {DELAY} s"
+    processes = min(run.options.concurrency, run.options.processes or os.cpu_count() or 1)
+    yield f"{run.options.concurrency} jobs at once in {processes} processes, lease {LEASE} s, sweep {SWEEP} s, "
+    yield f"model calls of {DELAY} s"
     yield ""
     yield "| | |"
     yield "|---|---|"
@@ -269,6 +273,7 @@ def read_options() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--concurrency", type=int, default=4, help="jobs at once of each worker")
+    parser.add_argument("--processes", type=int, default=0, help="of each worker; 0: one per core")
     parser.add_argument("--sqlite", action="store_true", help="instead of Postgres")
     return parser.parse_args()
 

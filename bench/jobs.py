@@ -1,16 +1,18 @@
 """What do jobs cost: throughput beside what the model's calls alone allow, limner's and Celery's own time, memory, API?
 
     uv run bench/jobs.py [--only throughput|overhead|memory|api ...] [--at-once 4 16 64] [--rounds N] [--call SECONDS]
+                         [--processes N]
 
 The model is scripted: 200 ms a call unless --call says otherwise, in a process of its own. Database is Postgres unless
 --sqlite; the broker is redis-server if installed, else the bundled Valkey. Everything is on one machine, so figures
-mean something only where nothing else runs.
+mean something only where nothing else runs. Jobs share as many processes as there are cores unless --processes says
+otherwise; as many as jobs at once give each its own.
 
 throughput    Jobs of three images, so many at once. The ratio is the time that the calls alone take (calls by the
               server's count, times their time, over jobs at once) to the time that it took.
-overhead      The same jobs against a bare Celery task that sleeps as long as their calls take, in the same pool over
+overhead      The same jobs against a bare Celery task that sleeps as long as their calls take, in a prefork pool over
               the same broker; and the processor time of the worker's processes.
-memory        PSS of the worker and its processes after 500 short jobs (no call, no image) and after --many.
+memory        PSS of the worker with all its processes after 500 short jobs (no call, no image) and after --many.
 api           GET of one job: p95 idle and while jobs run; 1 000 watchers of one job, and when the last has its end.
 """
 
@@ -79,7 +81,7 @@ class Place:
         self.model = stack.enter_context(ModelProcess(self.home / "book.jsonl", 0))
         self.given: dict[str, Any] = {
             "home": str(self.home), "model_url": self.model.url, "model": "scripted-7b", "vision": True,
-            "redis_url": self.broker.url, "lease": 30, "sweep": 5, "threads": 1,
+            "redis_url": self.broker.url, "lease": 30, "sweep": 5, "threads": 1, "processes": options.processes,
         }  # fmt: skip
         if self.postgres:
             self.given["database_url"] = self.postgres.url
@@ -90,7 +92,8 @@ class Place:
     def worker(self, at_once: int) -> Iterator[WorkerProcess]:
         """A worker that has done a job in each of its processes, or nearly: what is slow once is over."""
         with WorkerProcess({**self.given, "workers": at_once}, self.home / "worker.log") as worker:
-            until(lambda: len(worker.children()) > at_once, "its processes")
+            processes = min(at_once, self.given["processes"] or os.cpu_count() or 1)
+            until(lambda: len(worker.children()) > processes, "its processes")
             self.model.say(delay=0.5)
             self.run(2 * at_once)
             self.model.say(delay=self.call)
@@ -155,12 +158,13 @@ def throughput(place: Place, options: argparse.Namespace) -> Iterator[Row]:
             before, cpu = place.calls(), cpu_seconds(worker)
             count = at_once * options.rounds
             took = place.run(count)
-            calls, cpu = place.calls() - before, cpu_seconds(worker) - cpu
+            calls, cpu, memory = place.calls() - before, cpu_seconds(worker) - cpu, pss(worker)
         alone = calls * place.call / at_once
         yield Row(
             f"throughput, {at_once} at once",
             f"{alone / took:.2f} of what the calls allow",
-            f"{count} jobs, {calls} calls, {took:.1f} s, {count / took:.2f} jobs/s, {cpu / count:.2f} CPU s per job",
+            f"{count} jobs, {calls} calls, {took:.1f} s, {count / took:.2f} jobs/s, {cpu / count:.2f} CPU s per job, "
+            f"{memory:.0f} MB",
         )
 
 
@@ -241,7 +245,11 @@ def memory(place: Place, options: argparse.Namespace) -> Iterator[Row]:
     with place.worker(4) as worker:
         place.run(500, **short)
         before = pss(worker)
-        yield Row("memory after 500 short jobs", f"{before:.0f} MB", "PSS of the worker, 4 processes and its sweeper")
+        yield Row(
+            "memory after 500 short jobs",
+            f"{before:.0f} MB",
+            "PSS of the worker and all its processes; 4 at once",
+        )
         for _ in range(0, options.many - 500, 500):
             place.run(500, **short)
         after = pss(worker)
@@ -368,6 +376,7 @@ def main() -> None:
     parser.add_argument("--at-once", nargs="+", type=int, default=[4, 16, 64])
     parser.add_argument("--rounds", type=int, default=5, help="jobs for each one at once")
     parser.add_argument("--call", type=float, default=0.2, help="seconds that the model takes for a call")
+    parser.add_argument("--processes", type=int, default=0, help="of the worker; 0 is one per core")
     parser.add_argument("--many", type=int, default=5000)
     parser.add_argument("--watchers", type=int, default=1000)
     parser.add_argument("--sqlite", action="store_true", help="instead of Postgres")

@@ -86,6 +86,8 @@ class Settings(BaseSettings):
     """Broker of the workers, redis://…; empty is the bundled Valkey that `limner up` starts (REDIS_URL)."""
     workers: int = Field(default=0, ge=0, le=256)
     """Jobs that one worker runs at once; 0 takes 4 with a model server, 1 with the embedded model."""
+    processes: int = Field(default=0, ge=0, le=256)
+    """Processes that share these jobs, a thread each; 0 takes one per core. As many as jobs give each its own."""
     lease: float = Field(default=30, ge=1, le=3600)
     """Seconds after which a worker that is not heard of loses its job; it reports three times in that time."""
     sweep: float = Field(default=5, gt=0, le=600)
@@ -93,9 +95,12 @@ class Settings(BaseSettings):
     stuck: float = Field(default=300, gt=0)
     """Seconds without an event after which a running job is shown as stuck."""
     job_seconds: float = Field(default=3600, ge=1)
-    """Seconds that one attempt at a job may take; then it fails, and a minute later its process is killed."""
+    """Seconds that one attempt at a job may take; then it fails at its next step or call, or a minute later."""
     crashes: int = Field(default=3, ge=1)
-    """Times in a row that a job may take its worker down, without a step finished between, before it is set aside."""
+    """Times in a row that a job may take its process down, alone in it and with no new answer of a model between,
+    before it is set aside. Attempts that broke off otherwise may be ten in a row."""
+    keep: float = Field(default=30, ge=0)
+    """Days after a job's end that its checkpoints, its events and the model's answers are kept; its article stays."""
     tries: int = Field(default=10, ge=1)
     """Times that a job is parked for a server that does not answer, at growing distances, before it fails."""
     crash_at: str = ""

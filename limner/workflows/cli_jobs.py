@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -70,10 +68,7 @@ def worker(
     made = Worker(settings, concurrency=concurrency)
     if not quiet:
         typer.echo(f"Working on {made.concurrency} jobs at a time. Ctrl-C stops at the next step of each.")
-    code = made.run()
-    if made.gave_up:  # a worker outlives its broker: the same command in the same process, from the beginning
-        os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
-    raise typer.Exit(code)
+    raise typer.Exit(made.run())
 
 
 def _service(settings: Settings, which: str) -> None:
@@ -267,12 +262,22 @@ def delete(job: JobId) -> None:
 
 @jobs_app.command("prune")
 def prune(
-    days: Annotated[float, typer.Argument(metavar="DAYS", min=0, help="Jobs that ended longer ago are deleted.")],
+    days: Annotated[
+        float | None, typer.Argument(metavar="[DAYS]", min=0, help="Jobs that ended longer ago are deleted.")
+    ] = None,
     owner: Owner = None,
 ) -> None:
-    """Forget jobs that ended long ago, their articles too; export those you want to keep first."""
+    """Forget jobs that ended DAYS ago, their articles too; export those you want to keep first.
+
+    Without DAYS, throw away what jobs no longer need that ended before LIMNER_KEEP (30 days): all articles stay.
+    """
     with _jobs() as jobs:
-        typer.echo(f"{jobs.prune(days, owner)} jobs deleted.")
+        if days is not None:
+            typer.echo(f"{jobs.prune(days, owner)} jobs deleted.")
+        elif owner is not None:
+            raise BadInput("--owner chooses among the jobs that are deleted. Give DAYS as well.")
+        else:
+            typer.echo(f"{jobs.tidy()} jobs tidied; their articles are kept.")
 
 
 @jobs_app.command("export")

@@ -12,7 +12,7 @@ the exported files. Each objection is one line that names the job. The rules, by
     article     that of a run that nothing disturbed, but for its count of tokens; no image and no spot twice
     calls       a call is made again only where the server was told to fail, or a worker died with it in flight
     cost        a job's tokens are the sum of its calls; each call kept is one that the server served
-    aside       a job that was set aside says why, after as many crashes as are allowed
+    aside       a job that was set aside says why, after as many crashes of its own, or of any kind, as are allowed
 """
 
 from __future__ import annotations
@@ -27,6 +27,8 @@ from evidence import Evidence, Row
 from served import MARK, Served
 
 ENDS = ("done", "failed", "cancelled", "set_aside")
+LOSSES = 10
+"""Attempts that may break off in a row with no fault of the job to be seen."""
 BREAKS = ("lapsed", "set_aside")
 """How an attempt ends that nobody ended in order: with at most one call in flight."""
 LEAVES = ("lapsed", "put_back", "parked", "waiting", *ENDS)
@@ -269,8 +271,8 @@ def _aside(job: Row, max_crashes: int) -> list[str]:
     if job["state"] not in ("set_aside", "failed"):
         return []
     found = [] if job["error"].strip() else [f"is {job['state']} and does not say why"]
-    if job["state"] == "set_aside" and job["crashes"] != max_crashes:
-        found.append(f"was set aside after {job['crashes']} crashes, not {max_crashes}")
+    if job["state"] == "set_aside" and (job["crashes"] != max_crashes and job["losses"] != LOSSES):
+        found.append(f"was set aside after {job['crashes']} crashes, not {max_crashes}, and {job['losses']} losses")
     return found
 
 

@@ -165,9 +165,9 @@ class Monkey:
         if not rows:
             yield 0
             return
-        row = self.rng.choice(rows)
-        yield pid_of(row["worker"])
-        self.hits.append(Hit(kind, row["id"], row["attempt"], time.time()))
+        hit = self.rng.choice(rows)["worker"]
+        yield pid_of(hit)
+        self.hits += [Hit(kind, row["id"], row["attempt"], time.time()) for row in rows if row["worker"] == hit]
 
     def _note_all(self, kind: str, worker: WorkerProcess) -> None:
         mine = set(worker.children())

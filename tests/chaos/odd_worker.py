@@ -1,17 +1,23 @@
 """A worker as limner starts it, but for what the environment says.
 
 CHAOS_HEARD: a file that gets a line for each message heard. CHAOS_VISIBILITY: seconds after which the broker gives a
-message that was not acknowledged to another process. CHAOS_ASKING: work with the graph that asks a person.
+message that was not acknowledged to another process. CHAOS_ASKING: work with the graph that asks a person. CHAOS_HANGS:
+the mark of a job whose writer never ends; then the seconds after its time are few.
 """
 
 from __future__ import annotations
 
 import os
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 from nursery import asking_graph
 
+from limner.document import Article, Brief
 from limner.settings import Settings
+from limner.workflows.context import Context
+from limner.workflows.jobs import runner
 from limner.workflows.jobs.runner import Runner
 from limner.workflows.jobs.worker import Worker
 
@@ -24,10 +30,21 @@ class OddWorker(Worker):
         super().work(job)
 
     def _my_runner(self) -> Runner:
-        runner = super()._my_runner()
+        made = super()._my_runner()
         if os.environ.get("CHAOS_ASKING"):
-            runner.graph = asking_graph
-        return runner
+            made.graph = asking_graph
+        return made
+
+
+if hangs := os.environ.get("CHAOS_HANGS"):
+    write = Context.write
+
+    def hanging(self: Context, brief: Brief, emit: Callable[[str], None]) -> Article:
+        while hangs in brief.text:
+            time.sleep(1)
+        return write(self, brief, emit)
+
+    Context.write, runner.OVERRUN = hanging, 1
 
 
 worker = OddWorker(Settings())

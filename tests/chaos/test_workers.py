@@ -62,8 +62,8 @@ def workers(shop: Place, broker: Broker, tmp_path: Path) -> Iterator[Callable[..
     started: list[WorkerProcess] = []
     broker.client.flushall()  # what workers that were killed had not acknowledged is in there for an hour
 
-    def start(**more: Any) -> WorkerProcess:
-        started.append(WorkerProcess(shop.given, tmp_path / "worker.log", **more))
+    def start(*, crash: str = "", odd: dict[str, str] | None = None, **given: Any) -> WorkerProcess:
+        started.append(WorkerProcess({**shop.given, **given}, tmp_path / "worker.log", crash=crash, odd=odd))
         return started[-1]
 
     yield start
@@ -121,30 +121,77 @@ def test_kill_9_of_a_process_and_of_a_worker(shop: Place, bell: Bell, workers: C
     until_done(shop, jobs)
 
 
-def test_a_job_that_kills_its_worker_is_set_aside_and_the_others_finish(
-    shop: Place, bell: Bell, workers: Callable[..., WorkerProcess]
+@pytest.mark.parametrize("processes", [1, 2], ids=["four jobs in one process", "two in each of two"])
+def test_a_job_that_crashes_its_process_is_set_aside_and_the_others_finish(
+    processes: int, shop: Place, bell: Bell, workers: Callable[..., WorkerProcess]
 ) -> None:
+    """It takes others down with it once; then it is worked on alone, and what dies is its own fault."""
     poison, mark = shop.submit()
-
-    def kill(asked: Served) -> None:
-        if asked.mark == mark and asked.role == "selector":
-            [row] = shop.evidence(poison.id).jobs
-            os.kill(pid_of(row["worker"]), signal.SIGKILL)
-
-    shop.book.inject = kill
-    workers()
+    shop.book.inject = killing(shop, poison.id, mark, signal.SIGSEGV)
+    shop.book.delay = 0.2
+    workers(processes=processes, lease=60)
     bell.ring(poison.id, "interactive")
     others = submit(shop, bell, 5)
     until_done(shop, others)
 
     aside = until_state(shop, poison.id, "set_aside")
-    assert "3 times in a row, its worker died at select" in aside.error
+    assert "3 times in a row, its worker died of SIGSEGV at select" in aside.error
     assert f"limner jobs retry {poison.id}" in aside.error
+    assert aside.crashes == 3, "each of them alone"
     assert shop.objections(poison.id) == []
     shop.book.inject = lambda _asked: None
     shop.ledger.retry(poison.id)
     until_done(shop, [poison.id])
     assert [s.role for s in shop.book.of(mark)].count("writer") == 1, "it went on where it stopped"
+
+
+def test_a_job_that_is_killed_from_outside_many_times_is_done(
+    shop: Place, bell: Bell, workers: Callable[..., WorkerProcess]
+) -> None:
+    """Within one call of its model. Nobody can tell whether it was for its sake; so the tenth time sets aside."""
+    unlucky, mark = shop.submit()
+    doomed, other = shop.submit()
+    often = killing(shop, unlucky.id, mark, signal.SIGKILL, times=7)
+    always = killing(shop, doomed.id, other, signal.SIGKILL)
+    shop.book.inject = lambda asked: often(asked) or always(asked)
+    workers(lease=60)  # on a machine that is very busy, shorter ones may lapse, which counts as well
+    bell.ring_all((job, "interactive") for job in (unlucky.id, doomed.id))
+    until_done(shop, [unlucky.id])
+    aside = until_state(shop, doomed.id, "set_aside")
+    assert "10 times in a row, its worker was killed by SIGKILL at select" in aside.error
+    assert shop.objections(doomed.id) == []
+
+
+def killing(shop: Place, job: str, mark: str, number: int, times: int | None = None) -> Callable[[Served], None]:
+    """Sends a signal to the process that works on a job, when it asks the model to choose an image."""
+    done: list[int] = []
+
+    def kill(asked: Served) -> None:
+        if asked.mark == mark and asked.role == "selector" and (times is None or len(done) < times):
+            [row] = shop.evidence(job).jobs
+            done.append(number)
+            os.kill(pid_of(row["worker"]), number)
+
+    return kill
+
+
+def test_a_job_that_comes_to_no_end_fails_and_the_others_of_its_process_finish(
+    shop: Place, bell: Bell, workers: Callable[..., WorkerProcess], tmp_path: Path
+) -> None:
+    """Its thread cannot be ended: the others are put back, and the process is."""
+    hanging, mark = shop.submit()
+    shop.book.delay = 0.3
+    worker = workers(odd={"CHAOS_HANGS": mark, "LIMNER_JOB_SECONDS": "20"}, processes=1, lease=60)
+    others = submit(shop, bell, 2)
+    bell.ring(hanging.id, hanging.queue)
+    until(lambda: shop.state(hanging.id) == "running", "it to hang")
+    [row] = shop.evidence(hanging.id).jobs
+    late = submit(shop, bell, 2)
+    until(lambda: pid_of(row["worker"]) not in worker.children(), "its process to end")
+    failed = until_state(shop, hanging.id, "failed")
+    assert "took longer than 20 s" in failed.error
+    assert failed.attempt == 1
+    until_done(shop, [*others, *late])
 
 
 def test_the_broker_is_emptied_killed_and_not_there(

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 from langgraph.checkpoint.sqlite import SqliteSaver
-from sqlalchemy import inspect
+from sqlalchemy import Connection, column, delete, inspect, table
 from sqlalchemy.engine import make_url
 
 from limner.document import Article, Brief, Candidate, Selection, Spot
@@ -96,11 +96,19 @@ def prepare(database: Database) -> None:
         saver.setup()  # type: ignore[attr-defined]
 
 
+TABLES = ("checkpoint_writes", "checkpoint_blobs", "writes", "checkpoints")
+"""LangGraph's, on Postgres and on SQLite; each has the job as its `thread_id`."""
+
+
+def forget_within(c: Connection, jobs: Sequence[str]) -> None:
+    """Delete the checkpoints of jobs within a transaction."""
+    there = set(inspect(c).get_table_names())
+    for name in TABLES:
+        if name in there:
+            c.execute(delete(table(name, column("thread_id"))).where(column("thread_id").in_(jobs)))
+
+
 def forget(database: Database, jobs: Sequence[str]) -> None:
     """Delete the checkpoints of jobs."""
-    with database.read() as c:
-        if not inspect(c).has_table("checkpoints"):  # no worker was ever here
-            return
-    with checkpointer(database) as saver:
-        for job in jobs:
-            saver.delete_thread(job)
+    with database.write() as c:
+        forget_within(c, jobs)

@@ -20,13 +20,16 @@ from sqlalchemy.pool import NullPool
 from limner.errors import BadInput, LedgerError, NotInstalled
 from limner.settings import Settings
 
-HEAD = "0002"
+HEAD = "0004"
 """The schema this version of limner works with: the newest file in migrations/versions."""
 log = logging.getLogger("limner.database")
 
 START = 60  # seconds that a service waits for its database before it gives up
 BUSY = 30  # seconds to wait for another writer of a SQLite file
 _LOCK = 7205759403792793  # Postgres advisory lock while the schema is brought up to date; any number of our own
+
+_POOL: dict[str, Any] = {"pool_size": 20, "max_overflow": 0, "pool_timeout": BUSY}
+"""Connections of one process. Each is made when it is needed first, and kept: making one costs more than its use."""
 
 
 def database_url(settings: Settings) -> str:
@@ -91,8 +94,8 @@ class Database:
 def _engine(url: str) -> Engine:
     try:
         if not url.startswith("sqlite"):
-            return create_engine(url, pool_pre_ping=True, pool_size=5, max_overflow=15, pool_timeout=BUSY)
-        engine = create_engine(url, connect_args={"timeout": BUSY, "check_same_thread": False})
+            return create_engine(url, pool_pre_ping=True, **_POOL)
+        engine = create_engine(url, connect_args={"timeout": BUSY, "check_same_thread": False}, **_POOL)
     except (NoSuchModuleError, ModuleNotFoundError) as e:
         raise NotInstalled("Postgres needs psycopg: pip install 'limner[postgres]'.") from e
     event.listen(engine, "connect", _prepare_sqlite)

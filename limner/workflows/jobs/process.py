@@ -8,17 +8,30 @@ from functools import cache
 from pathlib import Path
 
 
-def name(pid: int | None = None) -> str:
-    """A process as the ledger knows it: "HOST/PID/STARTED", unlike any other at any time."""
+def name(pid: int | None = None, parent: int | None = None) -> str:
+    """A process as the ledger knows it: "HOST/PID/STARTED", unlike any other at any time.
+
+    parent: the process that learns how this one ends, named after it: "…/PID/STARTED".
+    """
     pid = pid or os.getpid()
-    return f"{_here()}/{pid}/{_started(pid)}"
+    own = f"{_here()}/{pid}/{_started(pid)}"
+    return own if parent is None else f"{own}/{parent}/{_started(parent)}"
 
 
 def gone(worker: str) -> bool:
     """Whether this names a process of this machine that is no more; of another machine's nobody here can tell."""
-    here, _, rest = worker.partition("/")
-    pid, _, started = rest.partition("/")
-    return here == _here() and pid.isdigit() and _started(int(pid)) != started
+    here, *numbers = worker.split("/")
+    return here == _here() and len(numbers) > 1 and _gone(numbers[0], numbers[1])
+
+
+def unheard(worker: str) -> bool:
+    """Whether it is gone, and with it the one that would learn how it ended."""
+    _here, *numbers = worker.split("/")
+    return gone(worker) and (len(numbers) < 4 or _gone(numbers[2], numbers[3]))
+
+
+def _gone(pid: str, started: str) -> bool:
+    return pid.isdigit() and _started(int(pid)) != started
 
 
 @cache

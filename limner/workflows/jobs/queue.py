@@ -54,13 +54,11 @@ def make_app(settings: Settings) -> Celery:
         result_backend=None,
         task_ignore_result=True,  # what came of a job stands in the ledger
         task_acks_late=True,
-        task_reject_on_worker_lost=True,  # rings again soon; that it cannot go on for ever is the ledger's care
         worker_prefetch_multiplier=1,  # a long job must not hold others behind it
         worker_cancel_long_running_tasks_on_connection_loss=False,  # the lease is in the database, not in Redis
         worker_soft_shutdown_timeout=0,  # an order to stop is passed on to the jobs: see worker.py
         worker_hijack_root_logger=False,
         worker_send_task_events=False,
-        worker_proc_alive_timeout=60,  # seconds for a process to start; a busy machine needs more than Celery's 4
         task_queues=[Route(name) for name in QUEUES],
         task_default_queue="interactive",
         task_create_missing_queues=False,
@@ -74,8 +72,6 @@ def make_app(settings: Settings) -> Celery:
             "socket_keepalive": True,
             "health_check_interval": 10,
         },
-        task_soft_time_limit=settings.job_seconds,
-        task_time_limit=settings.job_seconds + 60,
     )
     return app
 

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import errno
 import logging
+import math
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -52,6 +54,7 @@ log = logging.getLogger("limner.job")
 T = TypeVar("T")
 
 FLUSH = 0.25  # seconds that written text is gathered before it becomes an event
+OVERRUN = 60  # seconds that a job whose time is over has to come to a boundary
 NO_ROOM = {errno.ENOSPC, errno.EDQUOT}
 
 
@@ -59,11 +62,30 @@ class Stopping(Exception):
     """The worker is told to stop; nothing is lost by stopping here."""
 
 
+class TookTooLong(Exception):
+    """The attempt took longer than it may."""
+
+
 class Keeper:
     """Holds a lease while its job is worked on. The `Memory` of the models' speakers and the ear of the graph."""
 
-    def __init__(self, ledger: Ledger, lease: Lease, stopping: Callable[[], bool] = lambda: False) -> None:
-        self.ledger, self.lease, self.stopping = ledger, lease, stopping
+    def __init__(
+        self,
+        ledger: Ledger,
+        lease: Lease,
+        stopping: Callable[[], bool] = lambda: False,
+        *,
+        seconds: float = math.inf,
+        overrun: Callable[[], None] = lambda: None,
+        until_progress: bool = False,
+    ) -> None:
+        """stopping: whether to stop at the next boundary. seconds: that the attempt may take; then the job fails at
+        its next boundary, and where it comes to none, OVERRUN seconds later; then `overrun` is called, for the thread
+        cannot be ended. until_progress: stop once the job got further than any attempt before.
+        """
+        self.ledger, self.lease, self._told_to_stop = ledger, lease, stopping
+        self._seconds, self._overrun, self._until_progress = seconds, overrun, until_progress
+        self._started, self._progressed = time.monotonic(), False
         self.control = RunControl()
         self._lost: LeaseLost | None = None
         self._confirmed = time.monotonic()
@@ -90,6 +112,7 @@ class Keeper:
     def recall(self, digest: str) -> str | None:
         """The answer to a call that was made before. Raises LeaseLost, Stopping."""
         self.check()
+        self._check_time()
         if self.stopping():
             raise Stopping
         known = self._patiently(lambda: self.ledger.recall(self.lease, self._step, digest))
@@ -109,17 +132,28 @@ class Keeper:
         observe.call_done(role, "", usage.prompt, usage.completion, usage.cached, seconds)
         with crash.around("keep"):
             self._patiently(lambda: self.ledger.keep(self.lease, self._step, role, digest, answer, usage, number))
+        self._progressed |= answer is not None
+
+    def stopping(self) -> bool:
+        """Whether to stop at the next boundary."""
+        return self._told_to_stop() or (self._until_progress and self._progressed)
 
     def check(self) -> None:
         """Raises LeaseLost if the work is for nothing by now."""
         if self._lost:
             raise self._lost
 
+    def _check_time(self) -> None:
+        if time.monotonic() - self._started > self._seconds:
+            raise TookTooLong
+
     # -- what the graph tells
 
     def enter(self, step: str) -> None:
-        """A step begins, so the one before it is kept. Raises LeaseLost."""
+        """A step begins, so the one before it is kept. Raises LeaseLost, TookTooLong."""
         self.check()
+        self._check_time()
+        self._progressed |= bool(self._step)
         if self.stopping():
             self.control.request_drain()
         name, _, part = step.partition("/")
@@ -221,12 +255,21 @@ class Keeper:
                         self.ledger.beat(self.lease)
                     self._confirmed = time.monotonic()
                 self.flush()
+                if time.monotonic() - self._started > self._seconds + OVERRUN:
+                    self._end_overrun()
             except LeaseLost as e:
                 self._lost = e
                 return
             except LedgerError as e:
                 log.warning("%s", e)
                 self._give_up_in_time(e)
+
+    def _end_overrun(self) -> None:
+        """The thread that works on it hangs, or waits for something that does not come. Raises LeaseLost."""
+        log.error("job %s came to no boundary %d s after its time; it fails", self.lease.job, OVERRUN)
+        self.ledger.fail(self.lease, too_long(self._seconds))
+        self._overrun()
+        raise LeaseLost(f"Job {self.lease.job} took too long.")
 
     def _give_up_in_time(self, error: LedgerError) -> None:
         """A lease that cannot be confirmed must be given up before it lapses: from then on another may work."""
@@ -285,7 +328,7 @@ class _Text:
 
 @dataclass
 class Runner:
-    """Works on jobs, one at a time; what does not change between jobs is kept between them."""
+    """Works on jobs, of which each has a thread of its own; what does not change between jobs is kept between them."""
 
     settings: Settings
     ledger: Ledger
@@ -296,21 +339,36 @@ class Runner:
     """Another graph than compose, for those who bring their own."""
     encoders: Encoders | None = None
     """Loaded before the fork, so that processes share them; None loads them here."""
+    alone: bool = True
+    """Whether this process works on one job at a time: only then on suspects (`Ledger.take`)."""
+    until_progress: bool = False
+    """Put a job back once it got further than the attempts before it: it is no suspect any more."""
+    overrun: Callable[[], None] = lambda: None
+    """Called when a job came to no end in its time: its thread goes on, for nothing."""
     _bases: dict[tuple[str, ...], Context] = field(default_factory=dict)
+    _graphs: list[tuple[_Standing, Any]] = field(default_factory=list)
+    """Compiled and not in use just now: compiling takes 25 ms of processor time."""
 
     def work(self, job: str) -> bool:
         """Take a job and work on it until it ends, parks or is taken away; whether it was there to be taken."""
         if self.stopping():
             return False
         with crash.around("take"):
-            lease = self.ledger.take(job, self.worker)
+            lease = self.ledger.take(job, self.worker, alone=self.alone)
         if lease is None:
             return False
         about = observe.about(job=job, attempt=lease.attempt, owner=lease.owner)
         with (
             about,
             observe.job_span(lease.trace, job, lease.attempt),
-            Keeper(self.ledger, lease, self.stopping) as keeper,
+            Keeper(
+                self.ledger,
+                lease,
+                self.stopping,
+                seconds=self.settings.job_seconds,
+                overrun=self.overrun,
+                until_progress=self.until_progress,
+            ) as keeper,
         ):
             log.info("begun")
             try:
@@ -357,14 +415,10 @@ class Runner:
                 self._unforeseen(lease, e)
             else:
                 self._park(lease, f"The disk is full ({e.filename or e.strerror}). Free some room.")
+        except TookTooLong:
+            self.ledger.fail(lease, too_long(self.settings.job_seconds))
         except Exception as e:  # noqa: BLE001  # told in the ledger and the log, whatever it is
-            if type(e).__name__ == "SoftTimeLimitExceeded":  # Celery's, who need not be there
-                took = (
-                    f"It took longer than {self.settings.job_seconds:.0f} s. Raise LIMNER_JOB_SECONDS, then retry it."
-                )
-                self.ledger.fail(lease, took)
-            else:
-                self._unforeseen(lease, e)
+            self._unforeseen(lease, e)
 
     def _park(self, lease: Lease, why: str) -> None:
         if self.ledger.park(lease, why, self.settings.tries):
@@ -387,10 +441,15 @@ class Runner:
                 keeper.begin_again()
 
     def _run_graph(self, lease: Lease, keeper: Keeper, saver: BaseCheckpointSaver) -> Article:
+        context = self._context(lease, keeper)
+        with self._graph(context, saver) as graph:
+            return self._through(graph, context, lease, keeper, saver)
+
+    def _through(
+        self, graph: Any, context: Context, lease: Lease, keeper: Keeper, saver: BaseCheckpointSaver
+    ) -> Article:
         from limner.workflows.compose import told
 
-        context = self._context(lease, keeper)
-        graph = self._graph(context, saver)
         state = graph.get_state({"configurable": {"thread_id": lease.job}})
         start: Any = self._start(lease, context) if state.created_at is None else None
         if start is None:
@@ -417,10 +476,25 @@ class Runner:
             start["brief"] = start["brief"].model_copy(update={"references": handed})
         return start
 
-    def _graph(self, context: Context, saver: BaseCheckpointSaver) -> Any:
+    @contextmanager
+    def _graph(self, context: Context, saver: BaseCheckpointSaver) -> Iterator[Any]:
+        """The graph over a job's context, for this job alone while it is in use."""
+        if self.graph:
+            yield self.graph(context, saver)
+            return
+        standing, graph = self._graphs.pop() if self._graphs else self._compiled()
+        standing.context, graph.checkpointer = context, saver
+        try:
+            yield graph
+        finally:
+            standing.context = graph.checkpointer = None
+            self._graphs.append((standing, graph))
+
+    def _compiled(self) -> tuple[_Standing, Any]:
         from limner.workflows.compose import build_graph
 
-        return (self.graph or build_graph)(context, saver)
+        standing: Any = _Standing()
+        return standing, build_graph(standing)
 
     def _context(self, lease: Lease, keeper: Keeper) -> Context:
         """The parts for one job: libraries and speakers as before, counting and remembering anew."""
@@ -429,13 +503,29 @@ class Runner:
         if request.references:
             own = Owner(lease.owner).own_library
             self._bases.pop(names := (own, *(names or (STARTER,))), None)  # it grows with each upload
-        if names not in self._bases:
+        base = self._bases.get(names)
+        if base is None:  # two threads may build one each; one of them is kept
             if len(self._bases) > 8:
                 self._bases.clear()
-            self._bases[names] = build_context(self.settings, library=list(names) or None, encoders=self.encoders)
+            base = build_context(self.settings, library=list(names) or None, encoders=self.encoders)
+            self._bases[names] = base
         budgets = [b for b in (request.max_tokens, _today(self.ledger, lease)) if b is not None]
         meter = Meter(budget=min(budgets, default=None), roles=self.ledger.usage(lease.job))
-        return self._bases[names].again(meter=meter, memory=keeper, enter=keeper.enter)
+        return base.again(meter=meter, memory=keeper, enter=keeper.enter)
+
+
+class _Standing:
+    """The context of whatever job is at work. The graph is compiled over it once."""
+
+    context: Context | None = None
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.context, name)
+
+
+def too_long(seconds: float) -> str:
+    """Why a job failed that took longer than it may."""
+    return f"It took longer than {seconds:.0f} s. Raise LIMNER_JOB_SECONDS, then retry it."
 
 
 def _fits(answer: Any, asked: Sequence[Interrupt]) -> bool:

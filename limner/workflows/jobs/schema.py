@@ -82,7 +82,8 @@ jobs = Table(
     Column("attempt", Integer, nullable=False, default=0),  # the fencing number: each lease has a higher one
     Column("worker", String(200)),
     Column("lease_until", Double),
-    Column("crashes", Integer, nullable=False, default=0),  # attempts in a row that ended without a finished step
+    Column("crashes", Integer, nullable=False, default=0),  # in a row, of its own doing, while it was alone
+    Column("losses", Integer, nullable=False, server_default="0"),  # in a row: that broke off otherwise
     Column("tries", Integer, nullable=False, default=0),  # times it was parked for something that was not there
     Column("not_before", Double),
     Column("rung", Double),

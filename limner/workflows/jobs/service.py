@@ -16,6 +16,7 @@ from limner.workflows.jobs.ledger import Event, Job, Ledger
 from limner.workflows.jobs.owners import LOCAL, Owner, Owners
 from limner.workflows.jobs.queue import Bell, make_app
 from limner.workflows.jobs.request import JobRequest
+from limner.workflows.jobs.retention import shrink, tidy
 from limner.workflows.jobs.webhook import check_url, read_hosts, signing_key
 from limner.workflows.observe import new_trace
 
@@ -122,7 +123,15 @@ class Jobs:
                 self.ledger.delete(job)
             checkpoints.forget(self.database, old)
             pruned += len(old)
+        shrink(self.database)
         return pruned
+
+    def tidy(self, days: float | None = None) -> int:
+        """Throw away the working papers of jobs that ended more than so many days ago (None: LIMNER_KEEP), and give
+        their room back; of how many jobs. Workers do the first by themselves."""
+        tidied = tidy(self.database, self.settings.keep if days is None else days)
+        shrink(self.database)
+        return tidied
 
     def article(self, job: str, owner: str | None = None) -> Article:
         """The finished article. Raises JobUnknown, JobConflict while there is none."""

@@ -9,14 +9,17 @@ from typing import Any
 import pytest
 from orders import submitted
 from servers import until
+from sqlalchemy import select
 
 from limner.agents.ask import Usage
 from limner.document import Article
 from limner.errors import JobConflict, JobUnknown, LimitReached
 from limner.settings import Settings
 from limner.workflows.jobs.database import Database
-from limner.workflows.jobs.ledger import Lease, LeaseLost, Ledger, News, Order
+from limner.workflows.jobs.deaths import Death
+from limner.workflows.jobs.ledger import Lease, LeaseLost, Ledger, News, Order, Swept
 from limner.workflows.jobs.owners import Owners
+from limner.workflows.jobs.schema import jobs as table
 
 ARTICLE = Article(title="Honey", language="en")
 
@@ -181,26 +184,67 @@ def test_a_job_of_a_dead_worker_is_put_back_at_once(ledger: Ledger) -> None:
     assert ledger.job(job.id).state == "queued"
 
 
-def test_two_sweepers_count_one_crash(ledger: Ledger) -> None:
+def broke_off(ledger: Ledger, *, own: bool, worker: str = "dead") -> Swept:
+    """A sweep that knows how a process ended."""
+    return ledger.sweep(deaths={worker: Death(worker, "died of SIGSEGV" if own else "was killed by SIGKILL", own)})
+
+
+def counts(ledger: Ledger, job: str) -> tuple[int, int]:
+    """Crashes and losses in a row."""
+    with ledger.database.read() as c:
+        row = c.execute(select(table.c.crashes, table.c.losses).where(table.c.id == job)).one()
+        return row.crashes, row.losses
+
+
+def test_two_sweepers_count_one_loss(ledger: Ledger) -> None:
     [job] = submitted(ledger, "Honey")
     taken(ledger, job.id, "dead")
     with ThreadPoolExecutor(8) as pool:
         swept = list(pool.map(lambda _: ledger.sweep(lambda worker: worker == "dead"), range(8)))
     assert sum(len(s.put_back) for s in swept) == 1
-    assert ledger.job(job.id).crashes == 1
+    assert counts(ledger, job.id) == (0, 1)
 
 
-def test_three_crashes_in_a_row_set_it_aside(ledger: Ledger) -> None:
+def test_three_crashes_in_a_row_of_its_own_set_it_aside(ledger: Ledger) -> None:
     [job] = submitted(ledger, "Honey")
+    aside = []
     for _ in range(3):
-        lease = taken(ledger, job.id, "dead")
-        ledger.append(lease, [], step="select")
-        swept = ledger.sweep(lambda worker: worker == "dead")
-    assert swept.set_aside == [job.id]
+        ledger.append(taken(ledger, job.id, "dead"), [], step="select")
+        aside = broke_off(ledger, own=True).set_aside
+    assert aside == [job.id]
     found = ledger.job(job.id)
     assert found.state == "set_aside"
-    assert "3 times in a row, its worker died at select" in found.error
+    assert "3 times in a row, its worker died of SIGSEGV at select" in found.error
     assert ledger.take(job.id, "a") is None
+
+
+def test_ten_losses_in_a_row_set_it_aside_with_no_fault_to_be_seen(ledger: Ledger) -> None:
+    """It may take whole machines down, and then nobody is left who could tell how they ended."""
+    [job] = submitted(ledger, "Honey")
+    ends = [lambda: broke_off(ledger, own=False), lambda: ledger.sweep(lambda worker: worker == "dead")] * 5
+    for n, end in enumerate(ends):
+        assert ledger.job(job.id).state == "queued", f"after {n} losses"
+        ledger.append(taken(ledger, job.id, "dead"), [], step="select")
+        end()
+    assert ledger.job(job.id).state == "set_aside"
+    assert "10 times in a row, its worker died at select" in ledger.job(job.id).error
+
+
+def test_of_jobs_whose_process_crashed_none_is_to_blame_and_each_is_worked_on_alone_next(ledger: Ledger) -> None:
+    made = submitted(ledger, "Honey", "Wax", "Pollen")
+    for job in made[:2]:
+        taken(ledger, job.id, "dead")
+    broke_off(ledger, own=True)
+    suspects = [job.id for job in made[:2]]
+    assert [counts(ledger, job) for job in suspects] == [(0, 1), (0, 1)]
+    assert sorted(ledger.suspects(10)) == sorted(suspects)
+    assert ledger.unheard("interactive", 0, 10, suspects=False) == [made[2].id]
+    assert (ledger.queued("interactive"), ledger.queued("interactive", suspects=False)) == (3, 1)
+    assert ledger.take(suspects[0], "many", alone=False) is None
+    for worker, job in zip(("one", "two"), suspects, strict=True):
+        assert ledger.take(job, worker)
+    broke_off(ledger, own=True, worker="two")
+    assert [counts(ledger, job) for job in suspects] == [(0, 1), (1, 1)], "now it is known which"
 
 
 def test_crashes_with_progress_between_do_not_add_up(ledger: Ledger) -> None:
@@ -217,11 +261,11 @@ def test_a_new_answer_is_progress_and_one_that_broke_off_is_none(ledger: Ledger)
     for n in range(6):
         for job, answer in ((long, f"answer {n}"), (stuck, None)):
             lease = ledger.take(job.id, "dead")
-            if lease is not None:  # the other one is set aside by and by
-                ledger.keep(lease, "write", "writer", f"call {n}", answer, Usage(1, 5, 5), 1)
+            assert lease is not None
+            ledger.keep(lease, "write", "writer", f"call {n}", answer, Usage(1, 5, 5), 1)
         ledger.sweep(lambda worker: worker == "dead")
-    assert ledger.job(long.id).state == "queued"
-    assert (ledger.job(stuck.id).state, ledger.job(stuck.id).attempt) == ("set_aside", 3)
+    assert counts(ledger, long.id) == (0, 1)
+    assert counts(ledger, stuck.id) == (0, 6)
 
 
 def test_a_webhook_that_was_sent_before_a_retry_does_not_count_after_it(ledger: Ledger) -> None:

@@ -175,33 +175,35 @@ def test_it_stops_in_order_and_the_job_goes_on_the_next_time(up: Up, slow: list[
     assert "Traceback" not in up.said[before:], up.said[before:]
 
 
-def test_a_worker_that_celery_gives_up_begins_anew(tmp_path: Path) -> None:
-    """The same command, in the same process, so that whoever looks after it need not do anything."""
+def test_a_process_that_celery_gives_up_begins_anew(tmp_path: Path) -> None:
+    """Whoever looks after the worker need not do anything, and is told."""
     script, mark = tmp_path / "limner", tmp_path / "mark"
     script.write_text(
         f"""
-import os, pathlib, sys
+import os, pathlib, signal
+from celery.apps.worker import Worker
 from limner.workflows import cli
-from limner.workflows.jobs.worker import Worker
 
 mark = pathlib.Path({str(mark)!r})
 
-def run(self):
-    self.gave_up = not mark.is_file()
+def start(self):
     with mark.open("a") as said:
-        said.write(f"{{os.getpid()}} {{' '.join(sys.argv[1:])}}\\n")
-    self.database.close()
-    return 0
+        said.write(f"{{os.getpid()}} {{os.getppid()}}\\n")
+    if len(mark.read_text().splitlines()) > 1:
+        os.kill(os.getppid(), signal.SIGTERM)
+        signal.pause()
 
-Worker.run = run
+Worker.start = start
 cli.main()
 """
     )
-    env = {**os.environ, "LIMNER_HOME": str(tmp_path / "home")}
-    subprocess.run([sys.executable, script, "worker", "-c", "3"], env=env, check=True, timeout=120, capture_output=True)
-    first, second = mark.read_text().splitlines()
-    assert first == second
-    assert first.endswith("worker -c 3")
+    env = {**os.environ, "LIMNER_HOME": str(tmp_path / "home"), "LIMNER_LOG": "text"}
+    command = [sys.executable, script, "worker", "-c", "1"]
+    ran = subprocess.run(command, env=env, check=True, timeout=120, capture_output=True, text=True)
+    first, second = (line.split() for line in mark.read_text().splitlines())
+    assert first[0] != second[0], "another process"
+    assert first[1] == second[1], "of the same worker"
+    assert "Celery gave up" in ran.stderr
 
 
 def test_answers_are_sent_at_once(home: Path) -> None:

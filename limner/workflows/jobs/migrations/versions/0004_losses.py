@@ -1,0 +1,13 @@
+"""Attempts that broke off, apart from those that a job is to blame for."""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0004"
+down_revision = "0002"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    op.add_column("jobs", sa.Column("losses", sa.Integer(), nullable=False, server_default="0"))

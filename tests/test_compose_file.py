@@ -79,7 +79,16 @@ def test_stores_have_no_way_out() -> None:
 
 def test_what_is_optional_is_in_a_profile() -> None:
     profiles = {name: s["profiles"] for name, s in SERVICES.items() if "profiles" in s}
-    assert profiles == {"model": ["gpu"], "model-server": ["gpu"], "flower": ["ops"]}
+    assert profiles == {"model": ["other-model"], "model-server": ["gpu"], "flower": ["ops"]}
+
+
+def test_one_profile_starts_one_model_server() -> None:
+    """Each of the two reserves a GPU: together they would share it, or one would find none."""
+    named = [s["profiles"] for s in SERVICES.values() if s.get("deploy", {}).get("resources")]
+    assert sorted(named) == [["gpu"], ["other-model"]]
+    guide = (ROOT / "docs" / "deploy.md").read_text("utf-8")
+    for [profile] in named:
+        assert f"`docker compose --profile {profile} up -d`" in guide
 
 
 def test_what_runs_limner_may_do_little() -> None:
@@ -439,7 +448,7 @@ def _has_compose() -> bool:
 
 
 @pytest.mark.skipif(not _has_compose(), reason="needs docker compose")
-@pytest.mark.parametrize("profile", [[], ["--profile", "gpu"], ["--profile", "ops"]])
+@pytest.mark.parametrize("profile", [[], *(["--profile", name] for name in ("gpu", "other-model", "ops"))])
 def test_compose_takes_the_file(profile: list[str], tmp_path: Path) -> None:
     env_file = tmp_path / ".env"
     env_file.write_text("".join(f"{k}={v}\n" for k, v in (EXAMPLE | FILLED).items()))

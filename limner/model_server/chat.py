@@ -111,12 +111,13 @@ def _reason(finished: Finished) -> str:
     return "length" if finished.reason == "length" else "stop"
 
 
-def _usage(answer: Answer, finished: Finished) -> dict[str, int]:
+def _usage(answer: Answer, finished: Finished) -> dict[str, Any]:
     prompt = len(answer.job.prompt)
     return {
         "prompt_tokens": prompt,
         "completion_tokens": finished.generated,
         "total_tokens": prompt + finished.generated,
+        "prompt_tokens_details": {"cached_tokens": finished.cached},
     }
 
 

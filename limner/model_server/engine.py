@@ -44,6 +44,8 @@ class Finished:
     generated: int
     """Tokens, the one that ended it included."""
     prefill: tuple[Token, ...] = ()
+    cached: int = 0
+    """Tokens of the prompt that were not computed, because an earlier prompt began with them."""
 
 
 @dataclass

@@ -4,28 +4,40 @@ Language Models via Over-Trust Penalty and Retrospection-Allocation", arXiv 2311
 A model that begins to make things up attends to one token of its own answer, a summary of what it said, instead of to
 the images before it: a column of its last layer's attention. Two remedies, sections 3.2 and 3.3 of the paper. Each
 candidate for the next token is scored down by how strong such a column is behind it. And where the columns of the
-latest tokens lie at the same place again and again, the search goes back to that place and takes another token.
+steps so far lie at the same place again and again, the search goes back to that place and takes another token.
 
-Written after the paper's description and not compared with the authors' code. Chosen here: how many of the latest
-tokens are looked at (`recent`), that attention is not normalised again after the maximum over heads, the bound of a
-penalty, and that a group of candidates keeps its probability.
+Compared with the authors' code, `opera_beam_search` in https://github.com/shikiw/OPERA, commit 61426ef (July 2024),
+whose results the paper reports: on small random models both give the same ids. From it, not from the paper, come
+
+- the factor 1e-7 of a column's product, and the half precision it is kept in, in which weak columns are none;
+- attention to images as the score of the first ten tokens, which also are never gone back to;
+- candidates' scores made to sum to one, whatever share of the whole they had;
+- the condition for going back: every beam's column, in its whole history and not its latest steps, more than
+  `threshold` times at the place that most beams see now. Histories stay with a beam's rank when beams change ranks;
+- what follows: every pair of beam and token that was taken there is barred, and all others are free, without penalty.
+
+Different here: a penalty is finite; where fewer candidates than beams are left there are fewer beams, not random
+tokens for the rest; several images count as one; without images the first ten tokens have no penalty.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Protocol
 
 import torch
 from torch import Tensor
 
-LARGEST = 1e4  # of a penalty: far beyond any difference of logits, and finite
+LARGEST = torch.finfo(torch.float16).max
+"""Of a penalty: far beyond any difference of logits, and finite."""
+UNIT = 1e-7
+"""What a column's product is multiplied by."""
 
 
 @dataclass(frozen=True)
 class Opera:
-    """The paper's settings, sections 3 and 4.1."""
+    """The published settings."""
 
     candidates: int = 5
     """For the next token, of each beam."""
@@ -34,9 +46,9 @@ class Opera:
     weight: float = 1.0
     """Of the penalty, on logits."""
     threshold: int = 15
-    """So many of the recent columns at one place, and the search goes back."""
-    recent: int = 20
-    """Tokens whose columns are looked at."""
+    """More steps of every beam than that with their column at one place, and the search goes back."""
+    early: int = 10
+    """So many first tokens are judged by their attention to images, and never gone back to."""
     rollbacks: int = 5
     """To one place; from then on to the one before it."""
     window: int = 512
@@ -64,26 +76,28 @@ class Attentive(Protocol):
 
 @dataclass(frozen=True)
 class _Beams:
-    """Sequences of the same length, best first."""
+    """Sequences of the same length, best first, and what is finished by then."""
 
     ids: Tensor
     """(B, T), the prompt in front."""
     scores: Tensor
     """(B,), sums of logprobs."""
-    columns: tuple[tuple[int, ...], ...]
-    """For each sequence and generated token, the place of the strongest column; places count generated tokens."""
+    finished: tuple[tuple[float, list[int]], ...] = ()
+    """Score and generated ids, best first."""
 
 
 def over_trust(attention: Tensor, scale: float) -> tuple[Tensor, Tensor]:
     """How much the strongest column is trusted, and its place. attention: (B, k, k), rows are queries.
 
-    Returns (B,), the product down that column of scaled attention from its diagonal on, at most LARGEST; and (B,) int.
+    Returns (B,), UNIT times the product down that column of scaled attention from its diagonal on, at most LARGEST;
+    and (B,) int, 0 where no column is worth a half-precision number.
     """
     size = attention.shape[-1]
     lower = torch.ones(size, size, dtype=torch.bool, device=attention.device).tril()
-    logs = torch.log((attention.float() * scale).clamp_min(1e-12)).masked_fill(~lower, 0.0)
-    strongest, place = logs.sum(dim=1).max(dim=-1)
-    return strongest.exp().clamp_max(LARGEST), place
+    logs = torch.log((attention.float() * scale).clamp_min(1e-30)).masked_fill(~lower, 0.0)
+    columns = (logs.sum(dim=1).exp() * UNIT).clamp_max(LARGEST).half()
+    strongest, place = columns.max(dim=-1)
+    return strongest.float(), place
 
 
 def search(
@@ -94,18 +108,20 @@ def search(
     num_beams: int,
     max_new_tokens: int,
     end_ids: list[int],
+    images: Tensor | None = None,
     length_penalty: float = 1.0,
     processors: Callable[[Tensor, Tensor], Tensor] = lambda ids, scores: scores,
     cancelled: Callable[[], bool] = lambda: False,
 ) -> list[int]:
     """The ids of the best answer, the one that ends it included; [] where `cancelled` said so.
 
-    prompt: (1, T). processors: change logprobs (B, V), given ids (B, T). Answers are compared as xcomposer/decoding.py
-    says: sums of logprobs over the length plus one to the power of `length_penalty`.
+    prompt: (1, T). images: places of image rows in it, (n,). processors: change logprobs (B, V), given ids (B, T).
+    Answers are compared as the published code does from embeddings: sums of logprobs over BOS and generated tokens
+    without the one that ends it, to the power of `length_penalty`.
     """
-    return _Search(decoder, prompt, opera, num_beams, max_new_tokens, end_ids, length_penalty, processors).run(
-        cancelled
-    )
+    searching = _Search(decoder, prompt, opera, num_beams, max_new_tokens, end_ids, length_penalty, processors)
+    searching.images = images if images is not None and len(images) else None
+    return searching.run(cancelled)
 
 
 class _Search:
@@ -124,12 +140,15 @@ class _Search:
         self.start, self.num_beams, self.longest = prompt.shape[1], num_beams, max_new_tokens
         self.ends = torch.tensor(end_ids, device=prompt.device)
         self.length_penalty = length_penalty
-        self.beams = _Beams(prompt, torch.zeros(1, device=prompt.device), ((),))
-        self.finished: list[tuple[float, list[int]]] = []
-        self.history: list[_Beams] = []  # by generated length
-        self.banned: dict[int, set[int]] = {}  # place -> tokens that were tried there
-        self.returns: dict[int, int] = {}  # place -> how often the search went back to it
-        self.latest_return = 0
+        self.images: Tensor | None = None
+        self.beams = _Beams(prompt, torch.zeros(1, device=prompt.device))
+        self.best_next = 0.0  # the sum of logprobs of the best candidate, one that ends included
+        # By generated length: the beams, and then which (beam, token) pairs were taken and where columns were.
+        self.history: list[_Beams] = []
+        self.taken: list[list[tuple[int, int]]] = []
+        self.columns: list[list[int]] = []
+        self.barred: dict[int, list[tuple[int, int]]] = {}  # by generated length; of all returns to it
+        self.returns: dict[int, int] = {}  # by generated length, how often the search went back to it
         self._read()
 
     @property
@@ -138,61 +157,74 @@ class _Search:
         return self.beams.ids.shape[1] - self.start
 
     def run(self, cancelled: Callable[[], bool]) -> list[int]:
-        while self.length < self.longest and not self._settled():
+        while self.length < self.longest and len(self.beams.ids) and not self._settled():
             if cancelled():
                 return []
-            self.history[self.length :] = [self.beams]
-            if not self._step():
-                break
-            place = self._place_to_return_to()
-            if place is not None:
-                self._return(place)
-        for ids, score in zip(self.beams.ids, self.beams.scores.tolist(), strict=True):
-            self._finish(score, ids)
-        return max(self.finished)[1] if self.finished else []
+            self._step()
+        finished = list(self.beams.finished)
+        if not self._settled():
+            for ids, score in zip(self.beams.ids, self.beams.scores.tolist(), strict=True):
+                self._finish(finished, score, ids, ended=False)
+        return max(finished)[1] if finished else []
 
     # -- a step
 
-    def _step(self) -> bool:
-        """One more token for every beam. False where no candidate is left."""
-        beams, opera = self.beams, self.opera
-        known = len(beams.scores)
-        logprobs = self.processors(beams.ids, torch.log_softmax(self.logits.float(), dim=-1))
-        for token in self.banned.get(self.length, ()):
-            logprobs[:, token] = float("-inf")
-        count = min(opera.candidates if known == self.num_beams else 2 * self.num_beams, logprobs.shape[-1])
-        values, tokens = logprobs.topk(count)
+    def _step(self) -> None:
+        """One more token for every beam, after going back if that is due."""
+        opera, logits = self.opera, self.logits.float()
+        known, vocabulary = logits.shape
+        count = min(opera.candidates if known == self.num_beams else max(opera.candidates, self.num_beams), vocabulary)
+        values, tokens = logits.topk(count)
         parents = torch.arange(known, device=values.device).repeat_interleave(count)
         next_logits, rows = self.decoder.go_on(parents, tokens.flatten())
+        rows = rows / rows.sum(-1, keepdim=True)
         attention = self._grown(parents, rows)
         trust, places = over_trust(attention, opera.scale)
-        penalised = values - opera.weight * trust.view_as(values)
-        # The penalty moves probability among a beam's candidates; together they keep what they had.
-        penalised += values.logsumexp(1, keepdim=True) - penalised.logsumexp(1, keepdim=True)
-        total = (beams.scores[:, None] + penalised).flatten()
-        kept = self._kept(total, tokens.flatten(), parents)
-        if not len(kept):
-            return False
-        self.decoder.keep(kept)
+        if self.length < opera.early:
+            trust = torch.zeros_like(trust) if self.images is None else -rows[:, self.images].sum(-1)
         offset = self.length + 1 - attention.shape[-1]
-        columns = tuple((*beams.columns[int(parents[i])], offset + int(places[i])) for i in kept)
-        ids = torch.cat([beams.ids[parents[kept]], tokens.flatten()[kept, None]], dim=1)
-        self.beams = _Beams(ids, total[kept], columns)
-        self.logits, self.attention = next_logits[kept], attention[kept]
-        return True
+        columns = places.view_as(tokens).mode().values + offset
+        self.history[self.length :] = [self.beams]
+        self.columns[self.length :] = [columns.tolist()]
+        back = self._length_to_return_to(int(columns.mode().values))
+        if back is not None:
+            self._return(back)
+            return
+        scores = torch.full_like(logits, float("-inf"))
+        scores.scatter_(1, tokens, torch.log_softmax(values - opera.weight * trust.view_as(values), dim=-1))
+        total = self.beams.scores[:, None] + self.processors(self.beams.ids, scores)
+        chosen = self._choose(total)
+        # Which of what `go_on` made those are.
+        numbers = {(int(p), int(t)): n for n, (p, t) in enumerate(zip(parents, tokens.flatten(), strict=True))}
+        made = torch.tensor([numbers[pair] for pair in chosen], dtype=torch.long, device=values.device)
+        self.decoder.keep(made)
+        self.logits, self.attention = next_logits[made], attention[made]
 
-    def _kept(self, total: Tensor, tokens: Tensor, parents: Tensor) -> Tensor:
-        """Numbers of the candidates that go on, best first; those among the best that end are finished."""
-        kept: list[int] = []
-        ends = torch.isin(tokens, self.ends)
-        for rank, n in enumerate(total.argsort(descending=True).tolist()):
-            if not torch.isfinite(total[n]) or len(kept) == self.num_beams:
+    def _choose(self, total: Tensor) -> list[tuple[int, int]]:
+        """Go on with the best of all candidates, and finish those among them that end. total: (B, V).
+
+        Returns (beam, token) of each that goes on.
+        """
+        width = total.shape[1]
+        values, numbers = total.flatten().topk(min(2 * self.num_beams, total.numel()))
+        self.best_next = float(values[0])
+        beams, kept, finished = self.beams, [], list(self.beams.finished)
+        for rank, (value, number) in enumerate(zip(values.tolist(), numbers.tolist(), strict=True)):
+            if value == float("-inf") or len(kept) == self.num_beams:
                 break
-            if not ends[n]:
-                kept.append(n)
+            parent, token = divmod(number, width)
+            if token not in self.ends:
+                kept.append((parent, token, value))
             elif rank < self.num_beams:
-                self._finish(float(total[n]), torch.cat([self.beams.ids[parents[n]], tokens[n : n + 1]]))
-        return torch.tensor(kept, dtype=torch.long, device=total.device)
+                ids = torch.cat([beams.ids[parent], beams.ids.new_tensor([token])])
+                self._finish(finished, value, ids, ended=True)
+        pairs = [(parent, token) for parent, token, _ in kept]
+        self.taken[self.length :] = [pairs]
+        parents = torch.tensor([p for p, _ in pairs], dtype=torch.long, device=beams.ids.device)
+        tokens = beams.ids.new_tensor([t for _, t in pairs])
+        ids = torch.cat([beams.ids[parents], tokens[:, None]], dim=1)
+        self.beams = _Beams(ids, beams.scores.new_tensor([value for _, _, value in kept]), tuple(finished))
+        return pairs
 
     def _grown(self, parents: Tensor, rows: Tensor) -> Tensor:
         """Attention among generated tokens with the newest row, (N, k, k)."""
@@ -203,44 +235,55 @@ class _Search:
         new[:, -1, :] = rows[:, -new.shape[-1] :]
         return new[:, -self.opera.window :, -self.opera.window :]
 
-    def _finish(self, score: float, ids: Tensor) -> None:
+    def _finish(self, finished: list[tuple[float, list[int]]], score: float, ids: Tensor, *, ended: bool) -> None:
         generated = ids[self.start :].tolist()
-        self.finished.append((score / (len(generated) + 1) ** self.length_penalty, generated))
-        self.finished = sorted(self.finished, reverse=True)[: self.num_beams]
+        finished.append((score / (len(generated) + (not ended)) ** self.length_penalty, generated))
+        finished.sort(reverse=True)
+        del finished[self.num_beams :]
 
     def _settled(self) -> bool:
         """Whether no running sequence can become better than those that are finished."""
-        if len(self.finished) < self.num_beams:
+        finished = self.beams.finished
+        if len(finished) < self.num_beams:
             return False
-        best = float(self.beams.scores[0]) / (self.length + 1) ** self.length_penalty
-        return best <= self.finished[-1][0]
+        return self.best_next / (self.length + 1) ** self.length_penalty <= finished[-1][0]
 
     # -- going back
 
-    def _place_to_return_to(self) -> int | None:
-        """Where the best sequence's recent columns overlap, if enough do and there is another way from there."""
-        recent = self.beams.columns[0][-self.opera.recent :]
-        place = max(set(recent), key=recent.count)
-        if recent.count(place) < self.opera.threshold:
+    def _length_to_return_to(self, place: int) -> int | None:
+        """How many generated tokens to keep, where every beam's columns were at `place` too often."""
+        slots = range(len(self.columns[-1]))
+        counts = [sum(step[min(slot, len(step) - 1)] == place for step in self.columns) for slot in slots]
+        if min(counts) <= self.opera.threshold or place < self.opera.early:
             return None
-        if self.returns.get(place, 0) >= self.opera.rollbacks:
-            place -= 1
-        known = 0 <= place < self.length - 1 and self.returns.get(place, 0) < self.opera.rollbacks
-        return place if known and place >= self.latest_return - 1 else None
+        for length in (place + 1, place):
+            if self.returns.get(length, 0) < self.opera.rollbacks:
+                return length if length < self.length else None
+        return None
 
-    def _return(self, place: int) -> None:
-        """Keep the tokens up to `place`; what came next is not taken again there."""
-        self.returns[place] = self.returns.get(place, 0) + 1
-        self.latest_return = max(place, self.latest_return)
-        tried = {int(ids[self.start + place + 1]) for ids in self.beams.ids[:1]}
-        self.banned = {p: tokens for p, tokens in self.banned.items() if p <= place + 1}
-        self.banned[place + 1] = self.banned.get(place + 1, set()) | tried
-        self.beams = replace(self.history[place + 1])
-        self.finished = [f for f in self.finished if len(f[1]) <= place + 1]
+    def _return(self, length: int) -> None:
+        """Keep so many generated tokens, and go on with others than those that came next."""
+        self.returns[length] = self.returns.get(length, 0) + 1
+        self.barred[length] = self.barred.get(length, []) + self.taken[length]
+        self.barred.pop(length + 1, None)
+        self.beams = self.history[length]
+        del self.history[length + 1 :], self.columns[length + 1 :]
         self._read()
+        logits = self.logits.float()
+        lowest = logits.min(dim=-1, keepdim=True).values
+        logits = logits - lowest - 999.0
+        for beam, token in self.barred[length]:
+            logits[beam, token] = -999.0
+        scores = self.processors(self.beams.ids, torch.log_softmax(logits, dim=-1))
+        chosen = self._choose(self.beams.scores[:, None] + scores)
+        parents, tokens = (self.beams.ids.new_tensor(part) for part in zip(*chosen, strict=True))
+        self.logits, rows = self.decoder.go_on(parents, tokens)
+        self.decoder.keep(torch.arange(len(parents), device=parents.device))
+        self.attention = self._grown(parents, rows / rows.sum(-1, keepdim=True))
 
     def _read(self) -> None:
         self.logits, attention = self.decoder.read(self.beams.ids)
+        attention = attention.float() / attention.float().sum(-1, keepdim=True)
         size = min(self.length, self.opera.window)
         first = attention.shape[-1] - size
-        self.attention = attention[:, first:, first:].float()
+        self.attention = attention[:, first:, first:]

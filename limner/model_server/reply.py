@@ -41,13 +41,13 @@ class Reply:
             self._reason = "length"
         return self._vocabulary.token(chosen, piece)
 
-    def finished(self, prefill: tuple[Token, ...] = ()) -> Finished:
+    def finished(self, prefill: tuple[Token, ...] = (), cached: int = 0) -> Finished:
         """The end; also of an answer that the engine ended for a reason of its own."""
         if not self._stop:
             sure, self._stop = self._stops.feed(self._pieces.rest())
             self._text += sure if self._stop else sure + self._stops.rest()
         reason: Reason = "stop_sequence" if self._stop else self._reason or "length"
-        return Finished(reason, self._text, self._stop, self._count, prefill)
+        return Finished(reason, self._text, self._stop, self._count, prefill, cached)
 
 
 class Vocabulary:

@@ -22,6 +22,7 @@ from limner.model_server.prompts import Prompt
 from limner.model_server.reply import Reply, Vocabulary
 from limner.model_server.sampling import Chooser, Chosen, Sampling, processors, reported
 from limner.model_server.scheduler import OneAtATime
+from limner.model_server.xcomposer.modeling import CACHE_NAME
 
 SERVED = ("xcomposer", "xcomposer2")
 DECODING = ("greedy", "sampling", "grammar", "beams", "beams_with_images", "opera")
@@ -87,8 +88,8 @@ class Transformers:
         for _ in range(sampling.max_new_tokens):
             if cancelled():
                 return
-            out = self.model(**inputs, past_key_values=cache, use_cache=True, logits_to_keep=1)
-            cache = out.past_key_values
+            out = self.model(**inputs, cache=cache, use_cache=True, logits_to_keep=1)
+            cache = out[CACHE_NAME]
             chosen = choose(ids, out.logits[:, -1].float())
             yield chosen
             newest = torch.tensor([[chosen.id]], device=ids.device)
@@ -130,6 +131,7 @@ class Transformers:
                 num_beams=sampling.num_beams,
                 max_new_tokens=sampling.max_new_tokens,
                 end_ids=self.end_ids,
+                images=(ids[0] == self.model.config.image_token_id).nonzero()[:, 0],
                 length_penalty=sampling.length_penalty,
                 processors=processors(sampling, len(prompt), self.model),  # type: ignore[arg-type]
                 cancelled=cancelled,
@@ -173,14 +175,12 @@ class SeenAttention:
     def read(self, ids: Tensor) -> tuple[Tensor, Tensor]:
         pixels = {} if self._pixels is None else {"pixel_values": self._pixels.repeat(len(ids), 1, 1, 1)}
         out = self._model(input_ids=ids, use_cache=True, output_attentions=True, logits_to_keep=1, **pixels)
-        self._cache = out.past_key_values
+        self._cache = out[CACHE_NAME]
         return out.logits[:, -1], out.attentions[-1].amax(dim=1)
 
     def go_on(self, parents: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor]:
         self._cache.batch_select_indices(parents)
-        out = self._model(
-            input_ids=tokens[:, None], past_key_values=self._cache, use_cache=True, output_attentions=True
-        )
+        out = self._model(input_ids=tokens[:, None], cache=self._cache, use_cache=True, output_attentions=True)
         return out.logits[:, -1], out.attentions[-1].amax(dim=1)[:, 0]
 
     def keep(self, rows: Tensor) -> None:

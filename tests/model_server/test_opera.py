@@ -13,17 +13,18 @@ torch = pytest.importorskip("torch", reason="the model server has an environment
 pytest.importorskip("transformers", reason="the model server has an environment of its own")
 
 from serving import build, data_url  # noqa: E402
-from tiny import generated  # noqa: E402
+from tiny import SEARCHES, generated, searched  # noqa: E402
 from torch import Tensor  # noqa: E402
 
-from limner.model_server.opera import LARGEST, Opera, over_trust, search  # noqa: E402
+from limner.model_server.opera import LARGEST, UNIT, Opera, over_trust, search  # noqa: E402
 from limner.model_server.sampling import Sampling, processors  # noqa: E402
 from limner.model_server.transformers_engine import SeenAttention  # noqa: E402
+from limner.model_server.xcomposer.modeling import CACHE_NAME  # noqa: E402
 
 pytestmark = pytest.mark.torch
 
 END, SAID, SUMMARY, INVENTED, SEEN = 0, 1, 2, 3, 4
-PLAIN = Opera(weight=0.0, threshold=10**6)
+PLAIN = Opera(weight=0.0, threshold=10**6, early=1)
 
 
 class OverTrusting:
@@ -112,10 +113,72 @@ def test_it_goes_back_only_so_often() -> None:
     assert ids
 
 
+class OneStep:
+    """Two tokens, of which the likelier attends to the prompt's text and the other to its image."""
+
+    def read(self, ids: Tensor) -> tuple[Tensor, Tensor]:
+        return torch.tensor([[math.log(0.6), math.log(0.4)]]), torch.eye(ids.shape[1])[None]
+
+    def go_on(self, parents: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor]:
+        rows = torch.tensor([[0.8, 0.0, 0.2], [0.0, 0.8, 0.2]])[tokens]
+        return torch.zeros(len(tokens), 2), rows
+
+    def keep(self, rows: Tensor) -> None:
+        pass
+
+
+@pytest.mark.parametrize(("images", "first"), [([], 0), ([1], 1)])
+def test_the_first_tokens_are_judged_by_the_images_they_look_at(images: list[int], first: int) -> None:
+    prompt, places = torch.tensor([[0, 1]]), torch.tensor(images, dtype=torch.long)
+    assert search(OneStep(), prompt, Opera(), num_beams=2, max_new_tokens=1, end_ids=[9], images=places) == [first]
+
+
+class StockLlama:
+    """A stock LLaMA as Attentive."""
+
+    def __init__(self, model: Any) -> None:
+        self.model, self.cache = model, None
+
+    def read(self, ids: Tensor) -> tuple[Tensor, Tensor]:
+        out = self.model(input_ids=ids, use_cache=True, output_attentions=True)
+        self.cache = out[CACHE_NAME]
+        return out.logits[:, -1], out.attentions[-1].amax(dim=1)
+
+    def go_on(self, parents: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor]:
+        self.keep(parents)
+        known = {CACHE_NAME: self.cache}
+        out = self.model(input_ids=tokens[:, None], use_cache=True, output_attentions=True, **known)
+        return out.logits[:, -1], out.attentions[-1].amax(dim=1)[:, 0]
+
+    def keep(self, rows: Tensor) -> None:
+        self.cache.batch_select_indices(rows)  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("case", SEARCHES, ids=lambda case: f"{case['seed']}: {case['returns']} returns")
+def test_the_ids_of_the_published_code(case: dict[str, Any]) -> None:
+    """On a random LLaMA of two layers; the images are places 3 to 8 of a random prompt."""
+    model, prompt = searched(case)
+    opera = Opera(case["candidates"], case["scale"], case["weight"], case["threshold"], rollbacks=case["candidates"])
+    with torch.inference_mode():
+        ids = search(
+            StockLlama(model),
+            prompt,
+            opera,
+            num_beams=case["num_beams"],
+            max_new_tokens=case["max_new_tokens"],
+            end_ids=[2],
+            images=torch.arange(3, 9),
+        )
+    assert ids == case["opera"]
+
+
 def test_a_columns_product() -> None:
     attention = torch.tensor([[[0.5, 0.0, 0.0], [0.4, 0.1, 0.0], [0.3, 0.02, 0.01]]])
     trust, place = over_trust(attention, 10.0)
-    assert (float(trust), int(place)) == (pytest.approx(5 * 4 * 3), 0)
+    assert (float(trust), int(place)) == (pytest.approx(5 * 4 * 3 * UNIT, rel=2**-8), 0)  # half precision
+    weak = torch.tensor([[[0.01, 0.0], [0.01, 0.02]]])
+    trust, place = over_trust(weak, 10.0)
+    assert (float(trust), int(place)) == (0.0, 0)  # no column is worth a half-precision number
     trust, place = over_trust(attention, 1e9)
     assert float(trust) == LARGEST
 
@@ -132,7 +195,7 @@ def test_without_its_remedies_it_is_beam_search(golden: Any, model: Any, penalty
             answer = search(
                 decoder,
                 ids,
-                replace(PLAIN, candidates=6),
+                replace(PLAIN, candidates=170),
                 num_beams=3,
                 max_new_tokens=12,
                 end_ids=[2],

@@ -10,11 +10,12 @@ import pytest
 torch = pytest.importorskip("torch", reason="the model server has an environment of its own")
 pytest.importorskip("transformers", reason="the model server has an environment of its own")
 
-from tiny import BEAMS, Golden, gap, generated  # noqa: E402
+from tiny import BEAMS, SEARCHES, Golden, gap, generated, searched  # noqa: E402
 from torch import Tensor  # noqa: E402
-from transformers import AutoModel, AutoModelForImageTextToText, LogitsProcessorList  # noqa: E402
+from transformers import AutoModel, AutoModelForImageTextToText, LlamaForCausalLM, LogitsProcessorList  # noqa: E402
 
-from limner.model_server.xcomposer.decoding import PromptAsPublished  # noqa: E402
+from limner.model_server.xcomposer.decoding import PromptAsPublished, PublishedGenerationMixin  # noqa: E402
+from limner.model_server.xcomposer.modeling import CACHE_NAME  # noqa: E402
 from limner.model_server.xcomposer.partial_lora import add_partial_lora  # noqa: E402
 from limner.model_server.xcomposer.splicing import expand_placeholders, splice  # noqa: E402
 
@@ -58,8 +59,26 @@ def test_each_step_from_the_cache_equals_the_whole_pass(golden: Golden, model: A
     start = inputs["input_ids"].shape[1]
     assert gap(step.logits, whole[:, :start]) <= 1e-5
     for n in range(answer.shape[1]):
-        step = model(input_ids=answer[:, n : n + 1], past_key_values=step.past_key_values, use_cache=True)
+        step = model(input_ids=answer[:, n : n + 1], past_key_values=step[CACHE_NAME], use_cache=True)
         assert gap(step.logits[:, -1], whole[:, start + n]) <= 1e-5
+        assert step[CACHE_NAME].get_seq_length() == start + n + 1
+
+
+def test_a_cache_that_the_layers_do_not_get_is_an_error(golden: Golden, model: Any, monkeypatch: Any) -> None:
+    """As with a transformers that calls it another name: without its cache each step would see one token only."""
+    for layer in model.model.language_model.layers:
+        attend = layer.self_attn.forward
+
+        def without(*args: Any, attend: Any = attend, **kwargs: Any) -> Any:
+            return attend(*args, **{k: v for k, v in kwargs.items() if k != CACHE_NAME})
+
+        monkeypatch.setattr(layer.self_attn, "forward", without)
+    inputs = golden.prompt("one_image", model.config.image_token_id)
+    with pytest.raises(RuntimeError, match="another name than"):
+        model(**inputs, use_cache=True)
+    with pytest.raises(RuntimeError, match="another name than"):
+        generated(model, inputs)
+    model(**inputs, use_cache=False)
 
 
 @pytest.mark.parametrize("options", [{}, {"repetition_penalty": 1.3}, "beams"], ids=["greedy", "penalty", "beams"])
@@ -68,6 +87,18 @@ def test_a_row_of_a_batch_equals_that_row_alone(golden: Golden, model: Any, opti
     batch = generated(model, golden.prompt("batch", model.config.image_token_id), **options)
     alone = [generated(model, unpadded(golden, model, row), **options) for row in range(len(batch))]
     assert batch.tolist() == torch.cat(alone).tolist()
+
+
+class PublishedLlama(PublishedGenerationMixin, LlamaForCausalLM):
+    """A stock LLaMA that decodes as XComposer was published to."""
+
+
+@pytest.mark.parametrize("case", SEARCHES, ids=lambda case: str(case["seed"]))
+def test_beams_that_end_are_weighed_as_published(case: dict[str, Any]) -> None:
+    model, prompt = searched(case, PublishedLlama)
+    options = {"num_beams": case["num_beams"], "max_new_tokens": case["max_new_tokens"], "do_sample": False}
+    out = model.generate(input_ids=prompt, attention_mask=torch.ones_like(prompt), **options)
+    assert out[0, prompt.shape[1] :].tolist() == case["beams"]
 
 
 def test_beams_give_every_beam_the_whole_group_of_images(golden: Golden, model: Any) -> None:

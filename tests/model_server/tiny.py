@@ -10,10 +10,34 @@ from typing import Any
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
+from transformers import LlamaConfig, LlamaForCausalLM
 
 FOLDER = Path(__file__).parent / "golden"
 TOKENIZER = FOLDER / "tokenizer.model"
 BEAMS = {1: ("beam5_rp1.5", {"num_beams": 5, "repetition_penalty": 1.5}), 2: ("beam3", {"num_beams": 3})}
+
+
+SEARCHES: list[dict[str, Any]] = json.loads((FOLDER / "searches.json").read_text("utf-8"))
+"""Settings of searches over random LLaMAs, and the ids that the published code gives: transformers 4.29.2 for plain
+beams, https://github.com/shikiw/OPERA at 61426ef for OPERA. `returns`: how often that went back."""
+
+
+def searched(search: dict[str, Any], kind: type = LlamaForCausalLM) -> tuple[Any, Tensor]:
+    """The model of a search and its prompt, (1, T)."""
+    config = LlamaConfig(
+        vocab_size=50, hidden_size=64, intermediate_size=96, num_hidden_layers=2, num_attention_heads=4,
+        max_position_embeddings=512, rms_norm_eps=1e-5, pad_token_id=2, attn_implementation="eager",
+    )  # fmt: skip
+    config.image_token_id = 50
+    model: Any = kind(config).eval()
+    generator = torch.Generator().manual_seed(search["seed"])
+    weights = {
+        name: torch.ones_like(w) if "norm" in name else torch.randn(w.shape, generator=generator) * search["std"]
+        for name, w in sorted(model.state_dict().items())
+    }
+    model.load_state_dict(weights)
+    generator.manual_seed(1000 + search["seed"])
+    return model, torch.randint(3, 50, (1, search["prompt"]), generator=generator)
 
 
 class Golden:

@@ -246,17 +246,18 @@ class VLLM:
 
     async def _told(self, outputs: Any, job: Job) -> AsyncGenerator[Token | Finished, None]:
         """What vLLM made, as tokens; ends, and with it the work, at the first token that ends the answer."""
-        reply, prefill = Reply(self._vocabulary, job.sampling), ()
+        reply, prefill, cached = Reply(self._vocabulary, job.sampling), (), 0
         async for output in outputs:
+            cached = output.num_cached_tokens or cached
             if output.prompt_logprobs and not prefill:
                 prefill = self._prefill(job.prompt, output.prompt_logprobs)
             made = output.outputs[0]
             for token, place in zip(made.token_ids, made.logprobs or (), strict=True):
                 yield reply.add(_chosen(token, place, job.sampling.top_n))
                 if reply.ended:
-                    yield reply.finished(prefill)
+                    yield reply.finished(prefill, cached)
                     return
-        yield reply.finished(prefill)
+        yield reply.finished(prefill, cached)
 
     def _prompt(self, prompt: Prompt) -> dict[str, Any]:
         """As vLLM's renderer takes it: one placeholder per image, which it repeats itself, and the pixels."""

@@ -2,8 +2,8 @@
 
 The reference decodes from embeddings with the transformers of 2023, which then knows one invented BOS and no prompt
 ids. Two things follow that change what is generated: a repetition penalty sees BOS and the generated ids, never the
-prompt (v2 calls without any image pass ids and do show it), and beam scores are divided by the generated length plus
-one.
+prompt (v2 calls without any image pass ids and do show it), and beam scores are divided by the length of BOS and
+what was generated, without the token that ends an answer.
 """
 
 from __future__ import annotations
@@ -84,5 +84,14 @@ class PublishedGenerationMixin(GenerationMixin):
     def _check_early_stop_heuristic(self, *, decoder_prompt_len: int, **kwargs: Any) -> Any:  # type: ignore[override]
         return super()._check_early_stop_heuristic(decoder_prompt_len=decoder_prompt_len - 1, **kwargs)
 
-    def _update_finished_beams(self, *, decoder_prompt_len: int, **kwargs: Any) -> Any:  # type: ignore[override]
-        return super()._update_finished_beams(decoder_prompt_len=decoder_prompt_len - 1, **kwargs)
+    def _update_finished_beams(  # type: ignore[override]
+        self, *, decoder_prompt_len: int, next_token_hits_stopping_criteria: Tensor, **kwargs: Any
+    ) -> Any:
+        # All candidates hit only the limit of length, and BOS makes them one longer. Those that end alone are one
+        # longer by BOS and one shorter by the token that ends them.
+        at_the_limit = bool(next_token_hits_stopping_criteria.all())
+        return super()._update_finished_beams(
+            decoder_prompt_len=decoder_prompt_len - at_the_limit,
+            next_token_hits_stopping_criteria=next_token_hits_stopping_criteria,
+            **kwargs,
+        )

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import Any
 
 import torch
 from torch import LongTensor, Tensor, nn
-from transformers import Cache, PreTrainedModel
+from transformers import Cache, LlamaModel, PreTrainedModel
 from transformers.modeling_outputs import BaseModelOutputWithPooling, CausalLMOutputWithPast
 
 from limner.model_server.xcomposer.decoding import PublishedGenerationMixin
 from limner.model_server.xcomposer.splicing import splice
+
+CACHE_NAME = "cache" if "cache" in inspect.signature(LlamaModel.forward).parameters else "past_key_values"
+"""What transformers calls the cache of keys and values, as an argument and in outputs: `cache` from 5.24 on."""
 
 
 class ImageTextPreTrainedModel(PreTrainedModel):
@@ -19,7 +23,7 @@ class ImageTextPreTrainedModel(PreTrainedModel):
     base_model_prefix = "model"
     input_modalities = ["image", "text"]  # noqa: RUF012
     supports_gradient_checkpointing = True
-    _skip_keys_device_placement = ["past_key_values"]  # noqa: RUF012 - transformers' own shape
+    _skip_keys_device_placement = [CACHE_NAME]  # noqa: RUF012 - transformers' own shape
     _supports_sdpa = True
     _supports_attention_backend = True
 
@@ -50,6 +54,7 @@ class ImageTextModel(ImageTextPreTrainedModel):
         attention_mask: Tensor | None = None,
         position_ids: LongTensor | None = None,
         past_key_values: Cache | None = None,
+        cache: Cache | None = None,
         inputs_embeds: Tensor | None = None,
         image_mask: Tensor | None = None,
         mm_encoder_outputs: dict[str, BaseModelOutputWithPooling] | None = None,
@@ -60,32 +65,42 @@ class ImageTextModel(ImageTextPreTrainedModel):
         input_ids: (B, T), image positions hold `config.image_token_id`; pixel_values: (n_images, 3, H, W), the images
         of the whole batch in reading order; or mm_encoder_outputs: {"image": what get_image_features returned}.
         With inputs_embeds, (B, T, D), whose image rows are already in place, image_mask, (B, T) bool, says where.
-        Raises ValueError when places and images do not match, stating both counts.
+        past_key_values, cache: keys and values of what was read before, under either of its names.
+        Raises ValueError when places and images do not match, stating both counts; RuntimeError when the decoder left
+        its cache alone, because it would decode wrongly from then on.
         """
+        known = cache if cache is not None else past_key_values
         if (input_ids is None) == (inputs_embeds is None):
             raise ValueError("Give input_ids or inputs_embeds, one of them.")
         images = (mm_encoder_outputs or {}).get("image")
         if images is None and pixel_values is not None:
             images = self.get_image_features(pixel_values)
         if input_ids is not None:
-            inputs_embeds, image_mask = self._embed(input_ids, images, past_key_values)
+            inputs_embeds, image_mask = self._embed(input_ids, images, known)
         elif images is not None:
             raise ValueError("Images go with input_ids; inputs_embeds must hold the image rows already.")
-        return self.language_model(
+        read = self.language_model(
             inputs_embeds=inputs_embeds,
             attention_mask=attention_mask,
             position_ids=position_ids,
-            past_key_values=past_key_values,
+            **{CACHE_NAME: known},
             **self.decoder_kwargs(image_mask),
             **kwargs,
         )
+        filled = read.get(CACHE_NAME)
+        if filled is not None and inputs_embeds.shape[1] > 1 and filled.get_seq_length() == 0:  # type: ignore[union-attr]
+            raise RuntimeError(
+                "This version of transformers hands the cache to a decoder's layers under another name than "
+                f"{CACHE_NAME!r}: install one that pyproject.toml allows."
+            )
+        return read
 
     def _embed(
-        self, input_ids: Tensor, images: BaseModelOutputWithPooling | None, past_key_values: Cache | None
+        self, input_ids: Tensor, images: BaseModelOutputWithPooling | None, known: Cache | None
     ) -> tuple[Tensor, Tensor | None]:
         """Embeddings (B, T, D) with image rows in place, and their mask, None where there can be no image."""
         embed = self.get_input_embeddings()
-        if images is None and input_ids.shape[1] == 1 and past_key_values is not None:
+        if images is None and input_ids.shape[1] == 1 and known is not None:
             return embed(input_ids), None  # a decoding step: generated ids only
         mask = input_ids == self.config.image_token_id
         embeddings = embed(input_ids.masked_fill(mask, 0))  # placeholders lie outside the table
@@ -119,6 +134,7 @@ class ImageTextForConditionalGeneration(ImageTextPreTrainedModel, PublishedGener
         attention_mask: Tensor | None = None,
         position_ids: LongTensor | None = None,
         past_key_values: Cache | None = None,
+        cache: Cache | None = None,
         inputs_embeds: Tensor | None = None,
         image_mask: Tensor | None = None,
         labels: LongTensor | None = None,
@@ -133,7 +149,7 @@ class ImageTextForConditionalGeneration(ImageTextPreTrainedModel, PublishedGener
             pixel_values=pixel_values,
             attention_mask=attention_mask,
             position_ids=position_ids,
-            past_key_values=past_key_values,
+            cache=cache if cache is not None else past_key_values,
             inputs_embeds=inputs_embeds,
             image_mask=image_mask,
             mm_encoder_outputs=mm_encoder_outputs,
@@ -147,9 +163,9 @@ class ImageTextForConditionalGeneration(ImageTextPreTrainedModel, PublishedGener
         return CausalLMOutputWithPast(
             loss=loss,
             logits=logits,
-            past_key_values=outputs.past_key_values,
             hidden_states=outputs.hidden_states,
             attentions=outputs.attentions,
+            **{CACHE_NAME: outputs.get(CACHE_NAME)},
         )
 
     def prepare_inputs_for_generation(self, *args: Any, image_mask: Tensor | None = None, **kwargs: Any) -> dict:

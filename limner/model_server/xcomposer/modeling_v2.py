@@ -48,10 +48,14 @@ class XComposer2Attention(LlamaAttention):
         position_embeddings: tuple[Tensor, Tensor],
         attention_mask: Tensor | None = None,
         past_key_values: Cache | None = None,
+        cache: Cache | None = None,
         image_mask: Tensor | None = None,
         **kwargs: Any,
     ) -> tuple[Tensor, Tensor | None]:
-        """hidden_states: (B, T, D); image_mask: (B, T) bool or None. Returns (B, T, D) and the attention weights."""
+        """hidden_states: (B, T, D); image_mask: (B, T) bool or None. Returns (B, T, D) and the attention weights.
+
+        past_key_values, cache: the same under its name up to transformers 5.23 and from 5.24 on.
+        """
         shape = hidden_states.shape[:-1]
         parts = [self.q_proj(hidden_states), self.k_proj(hidden_states), self.v_proj(hidden_states)]
         if image_mask is not None:
@@ -59,8 +63,9 @@ class XComposer2Attention(LlamaAttention):
             parts = self.qkv_lora(torch.cat(parts, dim=-1), hidden_states, image_mask).split(widths, dim=-1)
         q, k, v = (p.view(*shape, -1, self.head_dim).transpose(1, 2) for p in parts)
         q, k = apply_rotary_pos_emb(q, k, *position_embeddings)
-        if past_key_values is not None:
-            k, v = past_key_values.update(k, v, self.layer_idx)
+        known = cache if cache is not None else past_key_values
+        if known is not None:
+            k, v = known.update(k, v, self.layer_idx)
         attend: Callable = ALL_ATTENTION_FUNCTIONS.get_interface(
             self.config._attn_implementation or "eager", eager_attention_forward
         )

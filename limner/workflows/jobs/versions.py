@@ -134,6 +134,15 @@ class Versions:
             raise no_version(job, number)
         return _version(row), article
 
+    def holding(self, job: str, image_id: str) -> int | None:
+        """The number of the newest version that shows an image, None where none does."""
+        query = select(versions.c.number, versions.c.article).where(versions.c.job == job)
+        with self.database.read() as c:
+            for row in c.execute(query.order_by(versions.c.number.desc())):
+                if any(i.image_id == image_id for i in _unpacked(row.article).illustrations):
+                    return row.number
+        return None
+
     def line(self, job: str, number: int) -> list[Version]:
         """The versions from the first to this one, each made from the one before."""
         query = select(*_ABOUT).where(versions.c.job == job, versions.c.number <= number)

@@ -33,12 +33,13 @@ from limner.errors import (
     LibraryError,
     LibraryMissing,
 )
-from limner.tools import folder, images
+from limner.tools import folder, images, written
 from limner.tools.encoders import Encoders
 from limner.tools.folder import Scan, printable
 from limner.tools.images import Described
 from limner.tools.store import PATIENCE, EdgeStore, Store, Vectors
 
+_SOON = 5.0  # seconds that writing a caption waits for somebody else who writes the library
 FORMAT = 1  # of the records; raised when an older limner could not read them
 
 Progress = Callable[[int, int], None]
@@ -66,6 +67,8 @@ class Record:
     licence: str = ""
     described: bool = True
     """False when the caption is only the file's name made readable."""
+    written: tuple[str, ...] = ()
+    """Which of its words a person wrote here; those win over the folder's."""
 
     @property
     def text(self) -> str:
@@ -84,6 +87,8 @@ class Report:
     changed: int = 0
     """Other bytes, or another caption."""
     vanished: int = 0
+    written: int = 0
+    """Images whose words, written by people in the library, win over other ones that the folder has."""
     unreadable: list[tuple[str, str]] = field(default_factory=list)
     """Path and reason; the reason ends with what to do."""
     problems: list[tuple[str, str]] = field(default_factory=list)
@@ -185,7 +190,7 @@ class Library:
             reason = error.strerror or error
             raise LibraryError(f"Cannot write {home} ({reason}): set LIMNER_HOME to a folder you may write.") from error
         with library._records() as records:
-            records.executescript(_SCHEMA)
+            records.executescript(_SCHEMA + written.SCHEMA)
             records.executemany("INSERT INTO meta VALUES (?, ?)", known.items())
         try:
             library.path = library.path.rename(_path(home, name))
@@ -213,6 +218,8 @@ class Library:
             raise EncoderMismatch(
                 f"The library {name} was made with {_named(made)}, and at hand are {_named(have)}: {library._rebuild}."
             )
+        with library._records() as records:
+            records.executescript(written.SCHEMA)  # one of before it kept what people write
         return library
 
     @classmethod
@@ -232,6 +239,8 @@ class Library:
     def _rebuild(self) -> str:
         folders = " ".join(json.loads(self.meta("folders") or "[]")) or "FOLDER"
         again = f"then `limner library add {self.name} {printable(folders)}`"
+        if written.of_library(self.path / _RECORDS):
+            again = f"{again} (what people wrote: `limner library captions {self.name} FILE.jsonl` saves it first)"
         return f"rebuild it with `limner library remove {self.name}`, {again}"
 
     # -- reading
@@ -244,6 +253,51 @@ class Library:
         """All images, by path."""
         with self._records() as records:
             return sorted(map(_record, records.execute(_SELECT)), key=lambda r: r.path)
+
+    def page(self, *, without: str = "", after: str = "", limit: int = 60) -> tuple[list[Record], int]:
+        """(images by path, from the one after `after` on; how many there are in all).
+
+        without: only those that lack it: caption (they go by their file's name), alt, credit, licence; "" is all.
+        Raises BadInput for another name, LibraryError for an `after` that the library does not have.
+        """
+        if without and without not in written.FIELDS:
+            raise BadInput(f"without: {without[:40]!r} is not one of {', '.join(written.FIELDS)}.")
+        lacks = "described = 0" if without == "caption" else f"{without} = ''" if without else "1"
+        rows = f"(SELECT * FROM ({_SELECT}) WHERE {lacks})"
+        start = (after and self.record(after).path, after)
+        with self._records() as records:
+            found = records.execute(
+                f"SELECT * FROM {rows} WHERE (path, id) > (?, ?) ORDER BY path, id LIMIT ?", (*start, limit)
+            ).fetchall()
+            count = records.execute(f"SELECT count(*) FROM {rows}").fetchone()[0]
+        return list(map(_record, found)), count
+
+    def counts(self) -> tuple[int, int, int]:
+        """(images, those with a caption of their own, those whose licence is known)."""
+        with self._records() as records:
+            return records.execute(
+                f"SELECT count(*), coalesce(sum(described), 0), coalesce(sum(licence != ''), 0) FROM ({_SELECT})"
+            ).fetchone()
+
+    def find(self, ref: str) -> Record:
+        """The one image that an id, the beginning of one (from 4 digits), a path or a file's name means.
+
+        Raises LibraryError where there is none or several.
+        """
+        name = os.path.basename(ref)
+        found = {}
+        with self._records() as records:
+            for path, image in records.execute("SELECT path, image FROM file WHERE image IS NOT NULL"):
+                begins = len(ref) >= 4 and image.startswith(ref.lower())
+                if begins or path == os.path.abspath(ref) or (name == ref and os.path.basename(path) == ref):
+                    found[image] = path
+        if len(found) == 1:
+            return self.record(next(iter(found)))
+        if not found:
+            hint = f"`limner library show {self.name}` lists them."
+            raise LibraryError(f"The library {self.name} has no image {printable(ref)[:200]}: {hint}")
+        ids = ", ".join(image[:12] for image in sorted(found)[:5])
+        raise LibraryError(f"{printable(ref)[:200]} is {len(found)} images of {self.name}: name one of {ids}.")
 
     def record(self, image_id: str) -> Record:
         """One image. Raises LibraryError for an id that the library does not have."""
@@ -284,6 +338,7 @@ class Library:
         """As `search`, by vectors, e.g. of `example`."""
         if not len(self):
             raise LibraryEmpty(f"The library {self.name} has no images: `limner library add {self.name} FOLDER`.")
+        self.freshen(0)  # what a kill left behind
         with self._store() as store:
             answers = store.search(queries, k)
         known = self._by_id(hit.id for hits in answers for hit in hits)
@@ -316,10 +371,8 @@ class Library:
         return [Vectors(c, s, v) for c, s, v in zip(captions, sparse, clips, strict=True)]
 
     def _by_id(self, ids: Iterable[str]) -> dict[str, Record]:
-        wanted = json.dumps(list(dict.fromkeys(ids)))  # one parameter: SQLite bounds how many a statement may have
         with self._records() as records:
-            rows = records.execute(f"{_SELECT} WHERE i.id IN (SELECT value FROM json_each(?))", (wanted,))
-            return {r.id: r for r in map(_record, rows)}
+            return _by_id(records, ids)
 
     # -- writing
 
@@ -347,6 +400,67 @@ class Library:
             where = ", ".join(printable(str(root)) for root in source.roots)
             raise LibraryEmpty(f"No images that can be used in {where}{bad}: put JPEG, PNG, WebP or SVG files there.")
         return report
+
+    def write(self, words: Mapping[str, written.Words]) -> list[Record]:
+        """Write words for images, by their ids: all of them or none. They win over the folder's from now on.
+
+        The same words again change nothing. What is searched by them follows at once, or, while another process is
+        writing the library, when that is done. Raises BadInput for words that cannot be kept, LibraryError for an
+        image that is not there; then nothing is written.
+        """
+        ready = {image: written.checked(fields) for image, fields in words.items()}
+        with self._records() as records:
+            records.execute("BEGIN IMMEDIATE")
+            before = _by_id(records, ready)
+            if missing := [image for image in ready if image not in before]:
+                raise LibraryError(
+                    f"The library {self.name} has no image {printable(missing[0])[:64]}: search it again."
+                )
+            for image, fields in ready.items():
+                written.write(records, image, fields)
+            after = _by_id(records, ready)
+            written.mark(records, (i for i, record in after.items() if record.text != before[i].text))
+        self.freshen(min(self.patience, _SOON))
+        return [after[image] for image in ready]
+
+    def own_words(self) -> dict[str, dict[str, str]]:
+        """What people wrote, by image id; also of images that are not there just now."""
+        with self._records() as records:
+            return written.of(records)
+
+    def restore(self, words: Mapping[str, written.Words]) -> None:
+        """Keep words also of images that are not there yet, e.g. of a library that was made anew."""
+        ready = {image: written.checked(fields) for image, fields in words.items()}
+        with self._records() as records:
+            for image, fields in ready.items():
+                written.write(records, image, fields)
+            written.mark(records, _by_id(records, ready))
+
+    def freshen(self, patience: float | None = None) -> bool:
+        """Encode again what was written since its vectors were made; whether all vectors are of the words shown.
+
+        patience: seconds to wait for another process that writes the library, None as long as the library does.
+        """
+        with self._records() as records:
+            if not written.marked(records, 1):
+                return True
+        try:
+            with _locked(self.home, self.name, self.patience if patience is None else patience):
+                self._freshen()
+        except LibraryBusy:
+            return False  # whoever is writing it does this in the end, or the next search does
+        return True
+
+    def _freshen(self) -> None:
+        while True:
+            with self._records() as records:
+                seen = written.marked(records, Folders.batch)
+                there = _by_id(records, (image for image, _ in seen))
+            if not seen:
+                return
+            self._put(list(there.values()), {})
+            with self._records() as records:
+                written.unmark(records, seen)
 
     def sync(self, source: Source, on_progress: Progress | None = None) -> Report:
         """Make the library hold what the source has now, and touch nothing that the source does not cover."""
@@ -393,6 +507,29 @@ class Library:
         finally:
             store.close()
 
+    def _put(self, records: Sequence[Record], pictures: Mapping[str, Any]) -> None:
+        """Encode and store. pictures: for CLIP, by id; those that are not given are read again."""
+        if not records:
+            return
+        captions = self.encoders.caption.encode_texts([r.text for r in records])
+        clips: dict[str, Any] = {}
+        if self.encoders.clip:
+            seen = {r.id: pictures.get(r.id) or self._picture(r.id) for r in records}
+            shown = {image_id: picture for image_id, picture in seen.items() if picture is not None}
+            clips = dict(zip(shown, self.encoders.clip.encode_images(list(shown.values())), strict=True))
+        with self._store() as store:
+            store.upsert(
+                (r.id, Vectors(c, self.encoders.words.document(r.text), clips.get(r.id)))
+                for r, c in zip(records, captions, strict=True)
+            )
+
+    def _picture(self, image_id: str) -> Any:
+        """For CLIP; None when the file is gone, which leaves the image to be found by its caption."""
+        try:
+            return _for_clip(self.image(image_id))
+        except (LibraryError, ImageUnreadable):
+            return None
+
     @contextmanager
     def _writing(self) -> Iterator[None]:
         with _locked(self.home, self.name, self.patience):
@@ -425,6 +562,7 @@ class _Sync:
         with library._records() as records:
             rows = [_File(*row) for row in records.execute(f"SELECT {_FILE} FROM file")]
             self.images = {row[0] for row in records.execute("SELECT id FROM image")}
+            self.written = written.of(records)
         self.before = {file.path: file for file in rows if source.covers(file.path)}
         gone = (file.image for path, file in self.before.items() if path not in self.scan.files)
         self.gone = Counter(image or "" for image in gone)
@@ -438,6 +576,7 @@ class _Sync:
         if dropped:
             with self.library._store() as store:
                 store.delete(dropped)
+        self.library._freshen()  # what people wrote meanwhile
         self.report.vanished = self.gone.total()
         self.report.problems = list(dict.fromkeys(self.scan.problems))
         return self.report
@@ -450,31 +589,7 @@ class _Sync:
             store.delete(have - set(known))
         missing = [record for image_id, record in known.items() if image_id not in have]
         for batch in _batches(missing, self.source.batch):
-            self.put(batch, {})
-
-    def put(self, records: Sequence[Record], pictures: Mapping[str, Any]) -> None:
-        """Encode and store. pictures: for CLIP, by id; those that are not given are read again."""
-        if not records:
-            return
-        encoders = self.library.encoders
-        captions = encoders.caption.encode_texts([r.text for r in records])
-        clips: dict[str, Any] = {}
-        if encoders.clip:
-            seen = {r.id: pictures.get(r.id) or self.picture(r.id) for r in records}
-            shown = {image_id: picture for image_id, picture in seen.items() if picture is not None}
-            clips = dict(zip(shown, encoders.clip.encode_images(list(shown.values())), strict=True))
-        with self.library._store() as store:
-            store.upsert(
-                (r.id, Vectors(c, encoders.words.document(r.text), clips.get(r.id)))
-                for r, c in zip(records, captions, strict=True)
-            )
-
-    def picture(self, image_id: str) -> Any:
-        """For CLIP; None when the file is gone, which leaves the image to be found by its caption."""
-        try:
-            return _for_clip(self.library.image(image_id))
-        except (LibraryError, ImageUnreadable):
-            return None
+            self.library._put(batch, {})
 
     # -- files that are new or were touched
 
@@ -521,10 +636,14 @@ class _Sync:
             self.count_read(path, image_id)
             files.append(_File(path, *stamp, image=image_id))
             self.images.add(image_id)
-        self.put([record for record, _ in new.values()], pictures)
+        self.library._put([self.as_shown(record) for record, _ in new.values()], pictures)
         with self.library._records() as records:
             records.executemany(_INSERT_IMAGE, [_image_row(record, embedded) for record, embedded in new.values()])
             records.executemany(f"INSERT OR REPLACE INTO file ({_FILE}) VALUES (?, ?, ?, ?, ?)", map(astuple, files))
+
+    def as_shown(self, record: Record) -> Record:
+        """With what people wrote, which a file that was gone meets again when it comes back."""
+        return replace(record, **self.written.get(record.id, {}))
 
     def inspect(self, image_id: str, path: str, data: bytes) -> tuple[Record, Described]:
         width, height, embedded = self.source.inspect(data)
@@ -573,7 +692,12 @@ class _Sync:
             words = self.source.describe(path, Described(**json.loads(embedded)), self.scan)
             if image_id not in best or (words[1] and not best[image_id][1]):
                 best[image_id] = words
-        old = self.library._by_id(best)
+        with self.library._records() as records:
+            old = _by_id(records, best, _AS_IN_FOLDER)
+        self.report.written = sum(
+            any(getattr(words, name) != text for name, text in self.written.get(i, {}).items())
+            for i, (words, _) in best.items()
+        )
         new = [replace(old[i], **asdict(words), described=described) for i, (words, described) in best.items()]
         # Where there are copies elsewhere, a file name here must not displace a caption from there.
         new = [r for r in new if r != old[r.id] and (r.described or r.id not in elsewhere)]
@@ -581,7 +705,7 @@ class _Sync:
         self.report.changed += sum(r.id in fresh for r in new)
         self.report.known -= sum(r.id in fresh for r in new)
         for batch in _batches(new, self.source.batch):
-            self.put([r for r in batch if r.text != old[r.id].text], {})
+            self.library._put([r for r in map(self.as_shown, batch) if r.text != self.as_shown(old[r.id]).text], {})
             with self.library._records() as records:
                 records.executemany(_UPDATE_IMAGE, [_words_row(r) for r in batch])
 
@@ -604,8 +728,15 @@ CREATE INDEX file_image ON file (image);
 """
 _FILE = "path, size, changed, image, problem"
 _WORDS = "caption, alt, credit, licence, described"
-_SELECT = f"""SELECT i.id, (SELECT min(path) FROM file WHERE image = i.id), suffix, width, height, {_WORDS}
-  FROM image i"""
+_HEAD = (
+    "SELECT i.id AS id, coalesce((SELECT min(path) FROM file WHERE image = i.id), '') AS path, suffix, width, height"
+)
+_AS_IN_FOLDER = f"{_HEAD}, {_WORDS}, '' AS own FROM image i"
+"""Without what people wrote."""
+_SELECT = f"""{_HEAD}, {", ".join(f"coalesce(w.{n}, i.{n}) AS {n}" for n in written.FIELDS)},
+  (i.described OR w.caption IS NOT NULL) AS described,
+  {" || ".join(f"iif(w.{n} IS NULL, '', '{n} ')" for n in written.FIELDS)} AS own
+  FROM image i LEFT JOIN written w ON w.image = i.id"""
 _INSERT_IMAGE = f"""INSERT OR REPLACE INTO image (id, suffix, width, height, {_WORDS}, embedded)
   VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
 _UPDATE_IMAGE = "UPDATE image SET caption = ?, alt = ?, credit = ?, licence = ?, described = ? WHERE id = ?"
@@ -621,7 +752,13 @@ class _File:
 
 
 def _record(row: tuple[Any, ...]) -> Record:
-    return Record(row[0], row[1] or "", *row[2:9], described=bool(row[9]))
+    return Record(*row[:9], described=bool(row[9]), written=tuple(row[10].split()))
+
+
+def _by_id(records: sqlite3.Connection, ids: Iterable[str], select: str = _SELECT) -> dict[str, Record]:
+    wanted = json.dumps(list(dict.fromkeys(ids)))  # one parameter: SQLite bounds how many a statement may have
+    rows = records.execute(f"{select} WHERE i.id IN (SELECT value FROM json_each(?))", (wanted,))
+    return {r.id: r for r in map(_record, rows)}
 
 
 def _image_row(record: Record, embedded: Described) -> tuple[Any, ...]:
@@ -727,6 +864,14 @@ def remove(home: Path, name: str, *, connect: Connect | None = None, patience: f
             store.close()
         # Out of the way in one step: a kill must not leave a library that is half one.
         shutil.rmtree(_path(home, name).rename(_path(home, f".{name}.{uuid4().hex[:12]}")))
+
+
+def written_in(home: Path, name: str) -> dict[str, dict[str, str]]:
+    """What people wrote in a library, by image id, whichever encoders made it. Raises LibraryMissing."""
+    check_name(name)
+    if name not in libraries(home):
+        raise _missing(home, name)
+    return written.of_library(_path(home, name) / _RECORDS)
 
 
 def _uid(records: sqlite3.Connection) -> str:

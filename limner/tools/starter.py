@@ -20,7 +20,7 @@ from limner.errors import EncoderMismatch, NotInstalled
 from limner.tools.encoders import Encoders
 from limner.tools.folder import Scan, Stamp
 from limner.tools.images import SVG_SIDE, Described
-from limner.tools.library import Connect, Library, Progress, remove
+from limner.tools.library import Connect, Library, Progress, remove, written_in
 from limner.tools.store import PATIENCE
 
 NAME = "starter"
@@ -47,9 +47,11 @@ def starter_library(
     options: dict[str, Any] = {"connect": connect, "patience": patience}
     try:
         library = Library.open_or_create(home, name, encoders, **options)
-    except EncoderMismatch:  # nothing of the user's is in it, so it is made again without asking
+    except EncoderMismatch:  # of the user's there are captions at most, so it is made again without asking
+        words = written_in(home, name)
         remove(home, name, **options)
         library = Library.open_or_create(home, name, encoders, **options)
+        library.restore(words)
     if library.meta("made_from") != source.version:
         library.sync(source, on_progress)
         library.set_meta("made_from", source.version)

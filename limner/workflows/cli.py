@@ -430,20 +430,62 @@ def library_list() -> None:
 
 
 @library_app.command("show")
-def library_show(name: Annotated[str, typer.Argument(metavar="NAME")]) -> None:
+def library_show(
+    name: Annotated[str, typer.Argument(metavar="NAME")],
+    without: Annotated[
+        str, typer.Option(metavar="FIELD", help="Only images that lack it: caption, alt, credit, licence.")
+    ] = "",
+) -> None:
     """What a library holds: folders, images, captions, encoders."""
     from limner.workflows.libraries import show
 
-    for line in show(name):
+    for line in show(name, without):
         print(line)
 
 
+@library_app.command("edit")
+def library_edit(
+    name: Annotated[str, typer.Argument(metavar="NAME")],
+    image: Annotated[
+        str | None, typer.Argument(metavar="IMAGE", help="Its id, the beginning of it, or its file's name.")
+    ] = None,
+    caption: Annotated[str | None, typer.Option(help="What it shows.")] = None,
+    alt: Annotated[str | None, typer.Option(help="Alternative text.")] = None,
+    credit: Annotated[str | None, typer.Option(help="Who made it.")] = None,
+    licence: Annotated[str | None, typer.Option(help="Its licence.")] = None,
+    reset: Annotated[bool, typer.Option("--reset", help="What the folder says counts again.")] = False,
+    given: Annotated[
+        Path | None, typer.Option("--from", metavar="FILE.jsonl", help="Many at once, as `library captions` writes.")
+    ] = None,
+) -> None:
+    """Write captions, credits and licences. They win over the folder's, also when that is read again."""
+    from limner.workflows import libraries
+
+    words = {"caption": caption, "alt": alt, "credit": credit, "licence": licence}
+    for line in libraries.edit(name, image, {n: v for n, v in words.items() if v is not None}, reset, given):
+        print(line)
+
+
+@library_app.command("captions")
+def library_captions(
+    name: Annotated[str, typer.Argument(metavar="NAME")],
+    out: Annotated[Path, typer.Argument(metavar="FILE.jsonl")],
+) -> None:
+    """Save what people wrote in a library, for `limner library edit NAME --from FILE.jsonl`."""
+    from limner.workflows.libraries import save_captions
+
+    print(save_captions(name, out))
+
+
 @library_app.command("remove")
-def library_remove(name: Annotated[str, typer.Argument(metavar="NAME")]) -> None:
+def library_remove(
+    name: Annotated[str, typer.Argument(metavar="NAME")],
+    captions_too: Annotated[bool, typer.Option("--captions-too", help="Also what people wrote in it.")] = False,
+) -> None:
     """Forget a library. The image files themselves are left alone."""
     from limner.workflows.libraries import remove
 
-    print(remove(name))
+    print(remove(name, captions_too=captions_too))
 
 
 @app.command()

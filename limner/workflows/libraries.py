@@ -9,6 +9,7 @@ from pathlib import Path
 from limner.errors import BadInput, ImageUnreadable, LibraryError
 from limner.settings import Settings
 from limner.tools import library as libraries
+from limner.tools import written
 from limner.tools.folder import printable
 from limner.tools.library import Library, Report
 from limner.workflows.context import Context
@@ -72,25 +73,88 @@ def _size(context: Context, name: str) -> str:
         return str(e)
 
 
-def show(name: str) -> list[str]:
-    """What a library holds."""
+def show(name: str, without: str = "") -> list[str]:
+    """What a library holds; without: only the images that lack this of their words."""
     context = _context()
     library = _open(context, name)
-    records = library.records()
-    described = sum(r.described for r in records)
-    licensed = sum(bool(r.licence) for r in records)
+    records = library.page(without=without, limit=-1)[0]
+    images, described, licensed = library.counts()
     lines = [
-        f"{name}: {len(records)} images, {described} with a caption of their own, {licensed} with a licence",
+        f"{name}: {images} images, {described} with a caption of their own, {licensed} with a licence",
         f"encoders: {', '.join(context.encoders.names.values())}",
     ]
     lines += [f"folder: {printable(f)}" for f in json.loads(library.meta("folders") or "[]")]
+    if words := library.own_words():
+        lines.append(f"written here: words of {len(words)} images, which win over the folder's")
     lines += [f"{r.id[:12]}  {r.width}x{r.height}  {printable(r.path)}  {printable(r.caption)[:80]}" for r in records]
     return lines
 
 
-def remove(name: str) -> str:
-    """Forget a library; the image files are left alone."""
+def edit(name: str, image: str | None, words: written.Words, reset: bool, given: Path | None) -> list[str]:
+    """Write words for one image, or for those of a file; a line per image."""
+    if (image is None) == (given is None):
+        raise BadInput(f'Name one image: limner library edit {name} IMAGE --caption "…", or give --from FILE.jsonl.')
+    if given is not None and (words or reset):
+        raise BadInput("--from brings the words with it. Leave the other options out.")
+    if image is not None and not words and not reset:
+        raise BadInput("Nothing to write. Give --caption, --alt, --credit or --licence, or --reset.")
+    library = _open(_context(), name)
+    if image is not None:
+        fields = {**(dict.fromkeys(written.FIELDS) if reset else {}), **words}
+        wanted: dict[str, written.Words] = {library.find(image).id: fields}
+    else:
+        assert given is not None
+        wanted = _read_captions(library, given)
+    records = library.write(wanted)
+    return [f"{r.id[:12]}  {printable(r.caption)[:100]}" for r in records]
+
+
+def _read_captions(library: Library, file: Path) -> dict[str, written.Words]:
+    try:
+        lines = file.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as e:
+        reason = e.strerror if isinstance(e, OSError) else "not UTF-8"
+        raise BadInput(f"Cannot read {printable(str(file))} ({reason}): check the path.") from e
+    wanted: dict[str, written.Words] = {}
+    for n, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except (ValueError, RecursionError):
+            row = None
+        named = isinstance(row, dict) and (row.get("id") or row.get("file_name"))
+        if not isinstance(row, dict) or not isinstance(named, str):
+            raise BadInput(f'{file}, line {n}: not like {{"id": "…", "caption": "…"}}. Correct it; nothing is written.')
+        words = {field: row[field] for field in written.FIELDS if field in row}
+        if not all(text is None or isinstance(text, str) for text in words.values()):
+            raise BadInput(f"{file}, line {n}: a caption is a text or null. Correct it; nothing is written.")
+        wanted[library.find(named).id] = words
+    return wanted
+
+
+def save_captions(name: str, out: Path) -> str:
+    """Write what people wrote in a library as JSON lines; the library need not be one that can be opened."""
+    settings = Settings()
+    words = libraries.written_in(settings.home, name)
+    rows = (json.dumps({"id": image, **fields}, ensure_ascii=False) + "\n" for image, fields in words.items())
+    try:
+        out.write_text("".join(rows), encoding="utf-8")
+    except OSError as e:
+        raise BadInput(f"Cannot write {printable(str(out))} ({e.strerror}): give another path.") from e
+    return f"{out}: words of {len(words)} images"
+
+
+def remove(name: str, *, captions_too: bool = False) -> str:
+    """Forget a library; the image files are left alone. Raises BadInput where people wrote in it, until it may go."""
     context = _context()
+    words = libraries.written_in(context.settings.home, name)
+    if words and not captions_too:
+        raise BadInput(
+            f"People wrote words for {len(words)} images of {name}, which would be lost. Save them with "
+            f"`limner library captions {name} {name}.jsonl` (`limner library edit {name} --from {name}.jsonl` takes "
+            "them in again), then remove it with --captions-too."
+        )
     libraries.remove(context.settings.home, name, connect=context.connect)
     return f"{name} is removed. The image files are where they were."
 
@@ -110,6 +174,8 @@ def _told(report: Report) -> list[str]:
         lines += [f"{what}: {printable(path)}: {reason}" for path, reason in rows[:MANY]]
         if len(rows) > MANY:
             lines.append(f"{what}: {len(rows) - MANY} more")
+    if report.written:
+        lines.append(f"{report.written} keep words that people wrote in the library; they win over the folder's")
     return lines
 
 

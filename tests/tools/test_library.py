@@ -527,3 +527,156 @@ def test_a_file_that_may_not_be_read_is_listed(home: Path, folder: Path) -> None
     (folder / "heron.jpg").chmod(0)
     _, report = index(home, "birds", [folder], ENCODERS)
     assert [reason for _, reason in report.unreadable] == ["Permission denied"]
+
+
+# --- what people write -----------------------------------------------------------------------------------------------
+
+
+def named(library: Library, name: str) -> module.Record:
+    return next(r for r in library.records() if r.path.endswith(name))
+
+
+def test_what_a_person_writes_is_found_and_wins_over_the_folder(library: Library, folder: Path) -> None:
+    heron = named(library, "heron.jpg")
+    [after] = library.write({heron.id: {"caption": "An  osprey\nwith a fish", "credit": "Ann"}})
+    assert (after.caption, after.credit, after.written) == ("An osprey with a fish", "Ann", ("caption", "credit"))
+    assert library.record(heron.id) == after
+    assert best(library, "osprey with a fish") == "An osprey with a fish"
+    (folder / "heron.txt").write_text("A heron, as the folder has it now")
+    report = library.add([folder])
+    assert (report.written, report.changed) == (1, 1)
+    assert library.record(heron.id).caption == "An osprey with a fish"
+    assert best(library, "osprey with a fish") == "An osprey with a fish"
+    [back] = library.write({heron.id: {"caption": None}})
+    assert (back.caption, back.credit, back.written) == ("A heron, as the folder has it now", "Ann", ("credit",))
+    assert best(library, "heron") == "A heron, as the folder has it now"
+    assert library.add([folder]).written == 1  # the credit, where the folder has none
+
+
+def test_only_the_image_whose_words_changed_is_encoded_and_only_once(library: Library) -> None:
+    counting = Counting()
+    hearing = Library.open(library.home, "birds", Encoders(counting, Words()))
+    heron = named(library, "heron.jpg")
+    for _ in range(3):
+        hearing.write({heron.id: {"caption": "An osprey", "alt": "A bird"}})
+    hearing.write({heron.id: {"credit": "Ann", "licence": "CC0"}})
+    assert counting.texts == ["An osprey A bird"]
+
+
+def test_a_person_s_words_come_back_with_their_image(library: Library, folder: Path, tmp_path: Path) -> None:
+    heron = named(library, "heron.jpg")
+    library.write({heron.id: {"caption": "An osprey"}})
+    (folder / "heron.jpg").rename(tmp_path / "kept.jpg")
+    library.add([folder])
+    assert not library.has(heron.id)
+    assert library.own_words() == {heron.id: {"caption": "An osprey"}}
+    (tmp_path / "kept.jpg").rename(folder / "renamed.jpg")
+    library.add([folder])
+    assert library.record(heron.id).caption == "An osprey"
+    assert best(library, "osprey") == "An osprey"
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        ({"caption": " \n\u202e"}, "caption is empty"),
+        ({"caption": "x" * 2001}, "2,001 characters, more than 2,000"),
+        ({"licence": "x" * 501}, "more than 500"),
+        ({"path": "/etc/passwd"}, "'path' is not among an image's words: caption, alt, credit, licence"),
+    ],
+)
+def test_words_that_cannot_be_kept_are_refused_and_nothing_is_changed(
+    library: Library, words: dict[str, str], says: str
+) -> None:
+    before = library.records()
+    with pytest.raises(BadInput, match=says):
+        library.write({before[0].id: {"caption": "good"}, before[1].id: words})
+    with pytest.raises(LibraryError, match="no image ffff"):
+        library.write({before[0].id: {"caption": "good"}, "ffff": {"caption": "bad"}})
+    assert library.records() == before
+
+
+def test_images_page_by_page_and_those_without_words(library: Library) -> None:
+    every = library.records()
+    assert library.page() == (every, 4)
+    seen, after = [], ""
+    while True:
+        found, count = library.page(after=after, limit=3)
+        assert count == 4
+        if not found:
+            break
+        seen += found
+        after = found[-1].id
+    assert seen == every
+    bare = named(library, "rings-of_saturn.gif")
+    assert library.page(without="caption") == ([bare], 1)
+    assert library.page(without="licence") == (every, 4)
+    assert library.counts() == (4, 3, 0)
+    library.write({bare.id: {"caption": "The rings of Saturn", "licence": "CC0"}})
+    assert library.page(without="caption") == ([], 0)
+    assert library.counts() == (4, 4, 1)
+    with pytest.raises(BadInput, match="colour"):
+        library.page(without="colour")
+
+
+def test_an_image_is_meant_by_its_id_its_path_or_its_file_name(library: Library, folder: Path) -> None:
+    heron = named(library, "heron.jpg")
+    for ref in (heron.id, heron.id[:6], "heron.jpg", str(folder / "heron.jpg")):
+        assert library.find(ref) == heron
+    paint(folder / "old" / "heron.jpg", "blue")
+    library.add([folder])
+    with pytest.raises(LibraryError, match=r"heron\.jpg is 2 images of birds: name one of"):
+        library.find("heron.jpg")
+    with pytest.raises(LibraryError, match=r"no image egret\.jpg"):
+        library.find("egret.jpg")
+
+
+WRITING = """
+import os, sys
+from pathlib import Path
+from limner.tools.encoders import Encoders, MiniLM, Words
+from limner.tools.library import Library
+library = Library.open(Path(sys.argv[1]), "birds", Encoders(MiniLM(threads=1), Words()))
+if sys.argv[3] == "before":
+    Library._freshen = lambda self: os._exit(9)  # the words are written, and no vector yet
+else:
+    put = Library._put
+    Library._put = lambda self, *given: (put(self, *given), os._exit(9))  # the vectors are, and still marked
+library.write({sys.argv[2]: {"caption": "An osprey with a fish"}})
+"""
+
+
+@pytest.mark.parametrize("moment", ["before", "after"])
+def test_a_kill_in_the_middle_of_writing_leaves_no_wrong_vector(library: Library, folder: Path, moment: str) -> None:
+    heron = named(library, "heron.jpg")
+    command = [sys.executable, "-c", WRITING, str(library.home), heron.id, moment]
+    assert subprocess.run(command, timeout=120, check=False).returncode == 9
+    assert library.record(heron.id).caption == "An osprey with a fish"
+    assert best(library, "osprey with a fish") == "An osprey with a fish"
+    scores = {c.image_id: c.scores["caption"] for c in library.search(["An osprey with a fish"], 4)[0]}
+    assert scores[heron.id] == pytest.approx(1, abs=1e-2)
+    assert library.freshen()
+    consistent(library)
+
+
+def test_words_are_written_while_the_library_is_and_searched_by_afterwards(library: Library) -> None:
+    heron = named(library, "heron.jpg")
+    hurried = Library.open(library.home, "birds", ENCODERS, patience=0.05)
+    with library._writing():
+        hurried.write({heron.id: {"caption": "An osprey"}})
+        assert hurried.record(heron.id).caption == "An osprey"
+        assert not hurried.freshen()
+        assert best(hurried, "heron at dawn") == "An osprey"  # its vector is the one of before
+    assert best(hurried, "osprey") == "An osprey"
+    assert hurried.freshen()
+
+
+def test_a_library_of_before_keeps_what_people_write(library: Library, folder: Path) -> None:
+    with sqlite3.connect(library.path / "records.sqlite") as records:
+        records.executescript("DROP TABLE written; DROP TABLE stale")
+    records.close()
+    assert module.written_in(library.home, "birds") == {}
+    older = Library.open(library.home, "birds", ENCODERS)
+    heron = named(older, "heron.jpg")
+    older.write({heron.id: {"caption": "An osprey"}})
+    assert module.written_in(library.home, "birds") == {heron.id: {"caption": "An osprey"}}

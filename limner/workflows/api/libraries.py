@@ -1,22 +1,24 @@
-"""Routes: libraries, searching them, their thumbnails."""
+"""Routes: libraries, searching them, what their images are called; images of one's own."""
 
 from __future__ import annotations
 
 import json
-from typing import Annotated, Any
+from pathlib import PurePath
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, File, Form, Path, Query, Response, UploadFile
-from pydantic import ConfigDict
+from pydantic import ConfigDict, Field
 
 from limner.document import Candidate
 from limner.errors import BadInput, LimnerError
-from limner.tools.library import Library
+from limner.tools.folder import CAPTION_LENGTH, CREDIT_LENGTH
+from limner.tools.library import Library, Record
 from limner.workflows.api.guard import MAX_BODY
 from limner.workflows.api.parts import Asker, Has
-from limner.workflows.api.problems import documented
+from limner.workflows.api.problems import Forbidden, Missing, documented
 from limner.workflows.api.revision_views import THUMBNAIL, OwnImage, in_library
 from limner.workflows.api.views import NO_CONTROL, View
-from limner.workflows.jobs.uploads import keep
+from limner.workflows.jobs.uploads import drop, keep, own
 from limner.workflows.run import printable
 
 routes = APIRouter(prefix="/v1", tags=["libraries"])
@@ -42,6 +44,9 @@ IMAGE: dict[int | str, dict[str, Any]] = {
 _MEDIA = {".jpg": "image/jpeg", ".png": "image/png", ".webp": "image/webp", ".gif": "image/gif", ".avif": "image/avif"}
 
 
+WordsName = Literal["caption", "alt", "credit", "licence"]
+
+
 class LibraryView(View):
     """An image library."""
 
@@ -64,6 +69,54 @@ class LibraryWhole(LibraryView):
     licensed: int
     """Images whose licence is known."""
     encoders: list[str]
+    editable: bool
+    """Whether its captions are yours to write."""
+
+
+class LibraryImage(View):
+    """An image of a library, and what is said of it."""
+
+    image_id: str
+    library: str
+    caption: str
+    alt: str
+    credit: str
+    licence: str
+    width: int
+    """px."""
+    height: int
+    described: bool
+    """False when the caption is only the file's name made readable."""
+    written: list[WordsName]
+    """What of it a person wrote here. That wins over what stands beside the file and in it."""
+    file: str
+    """The name of its file."""
+    thumbnail: str
+
+
+class LibraryPage(View):
+    """Some of a library's images."""
+
+    images: list[LibraryImage]
+    """By the place of their files."""
+    total: int
+    """How many there are in all."""
+    next: str | None
+    """`after` of the next page; null at the end."""
+
+
+class WordsRequest(View):
+    """Words for an image. What is left out stays; null gives up what was written here, for what the folder says."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={"examples": [{"caption": "A heron at dawn in the reeds", "licence": "CC BY 4.0"}]},
+    )
+
+    caption: Annotated[str | None, Field(max_length=CAPTION_LENGTH)] = None
+    alt: Annotated[str | None, Field(max_length=CAPTION_LENGTH)] = None
+    credit: Annotated[str | None, Field(max_length=CREDIT_LENGTH)] = None
+    licence: Annotated[str | None, Field(max_length=CREDIT_LENGTH)] = None
 
 
 class LibraryList(View):
@@ -94,15 +147,51 @@ def list_libraries(has: Has, asker: Asker) -> LibraryList:
 def show_library(has: Has, asker: Asker, name: Name) -> LibraryWhole:
     """What a library holds."""
     library = has.shelf.open(name, asker)
-    records = library.records()
+    images, described, licensed = library.counts()
     return LibraryWhole(
         name=name,
-        images=len(records),
+        images=images,
         problem="",
-        described=sum(r.described for r in records),
-        licensed=sum(bool(r.licence) for r in records),
+        described=described,
+        licensed=licensed,
         encoders=_encoders(library),
+        editable=asker.may_describe(name),
     )
+
+
+@routes.get("/libraries/{name}/images", summary="List a library's images", responses=documented(404))
+def list_images(
+    has: Has,
+    asker: Asker,
+    name: Name,
+    without: Annotated[WordsName | None, Query(description="Only images that lack it.")] = None,
+    after: Annotated[str, Query(pattern=r"^([0-9a-f]{32})?$", description="The `next` of the page before.")] = "",
+    limit: Annotated[int, Query(ge=1, le=200, description="How many images.")] = 60,
+) -> LibraryPage:
+    """Images by the place of their files. `without=caption`: those that go by their file's name."""
+    library = has.shelf.open(name, asker)
+    if after and not library.has(after):
+        raise Missing(f"The library {name} has no image {after} any more. Begin again, without `after`.")
+    found, total = library.page(without=without or "", after=after, limit=limit)
+    following = found[-1].id if len(found) == limit else None
+    return LibraryPage(images=[_image(name, r) for r in found], total=total, next=following)
+
+
+@routes.get("/libraries/{name}/images/{image_id}/words", summary="Show an image's words", responses=documented(404))
+def show_words(has: Has, asker: Asker, name: Name, image_id: ImageId) -> LibraryImage:
+    """What is said of an image of a library."""
+    return _image(name, _record(has.shelf.open(name, asker), image_id))
+
+
+@routes.patch("/libraries/{name}/images/{image_id}/words", summary="Write an image's words", responses=documented(404))
+def write_words(has: Has, asker: Asker, name: Name, image_id: ImageId, request: WordsRequest) -> LibraryImage:
+    """Captions, credits and licences that a person writes win over the folder's, also when that is read again. Searches
+    go by them at once; articles that have the image keep the words they have."""
+    library = has.shelf.open(name, asker)
+    if not asker.may_describe(name):
+        raise Forbidden(f"The captions of {name} are everybody's. Ask whoever runs this installation to change them.")
+    _record(library, image_id)
+    return _image(name, library.write({image_id: request.model_dump(include=request.model_fields_set)})[0])
 
 
 @routes.get("/libraries/{name}/search", summary="Search a library", responses=documented(404))
@@ -143,6 +232,23 @@ def image_response(data: bytes, suffix: str) -> Response:
     return Response(data, media_type=_MEDIA[suffix], headers=headers)
 
 
+def _record(library: Library, image_id: str) -> Record:
+    if not library.has(image_id):
+        raise Missing(f"The library {library.name} has no image {image_id}. Search it again.")
+    return library.record(image_id)
+
+
+def _image(library: str, record: Record) -> LibraryImage:
+    names = ("caption", "alt", "credit", "licence", "width", "height", "described", "written")
+    return LibraryImage(
+        image_id=record.id,
+        library=library,
+        file=printable(PurePath(record.path).name),
+        thumbnail=in_library(library, record.id, side=THUMBNAIL),
+        **{name: getattr(record, name) for name in names},
+    )
+
+
 def _encoders(library: Library) -> list[str]:
     return sorted(json.loads(library.meta("encoders")).values())
 
@@ -159,3 +265,25 @@ def hand_in_image(
     facts = {name: getattr(record, name) for name in ("caption", "alt", "credit", "licence", "width", "height")}
     where = in_library(library.name, record.id, side=THUMBNAIL)
     return OwnImage(image_id=record.id, library=library.name, thumbnail=where, **facts)
+
+
+@routes.get("/images", summary="List your images", responses=documented(404))
+def list_own_images(
+    has: Has,
+    asker: Asker,
+    after: Annotated[str, Query(pattern=r"^([0-9a-f]{32})?$", description="The `next` of the page before.")] = "",
+    limit: Annotated[int, Query(ge=1, le=200, description="How many images.")] = 60,
+) -> LibraryPage:
+    """The images that you handed in; nobody else sees them."""
+    library = own(has.shelf.context, asker)
+    if library is None:
+        return LibraryPage(images=[], total=0, next=None)
+    return list_images(has, asker, library.name, None, after, limit)
+
+
+@routes.delete("/images/{image_id}", summary="Delete your image", status_code=204, responses=documented(404, 409))
+def delete_own_image(has: Has, asker: Asker, image_id: ImageId) -> Response:
+    """Deletes an image that you handed in; 409 while an article, or a version of one, shows it."""
+    if not drop(has.shelf.context, has.jobs.ledger, asker, image_id):
+        raise Missing(f"There is no image {image_id} of yours. GET /v1/images lists those there are.")
+    return Response(status_code=204)

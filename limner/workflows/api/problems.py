@@ -36,6 +36,10 @@ class Missing(LimnerError):
     """There is nothing at this address, or it is another owner's: nobody can tell which."""
 
 
+class Forbidden(LimnerError):
+    """It is there to be seen, and not the asker's to change."""
+
+
 class Problem(BaseModel):
     """What went wrong (RFC 9457)."""
 
@@ -67,6 +71,7 @@ _STATUSES: tuple[tuple[type[LimnerError], int], ...] = (  # the first that fits
     (JobUnknown, 404),
     (LibraryMissing, 404),
     (Missing, 404),
+    (Forbidden, 403),
     (JobConflict, 409),
     (LimitReached, 429),
     (NotAllowed, 401),
@@ -80,7 +85,7 @@ _STATUSES: tuple[tuple[type[LimnerError], int], ...] = (  # the first that fits
 _SAID: dict[int, str] = {
     400: "The body cannot be read.",
     401: "A token is needed, or this one is unknown.",
-    403: "The Host or Origin header is not one that this installation answers to.",
+    403: "The Host or Origin header is not one that this installation answers to; or it is not yours to change.",
     404: "There is nothing of that name, or it is another owner's.",
     405: "This address does not take that method.",
     409: "The state it is in does not allow this.",

@@ -127,6 +127,9 @@ class EditsRequest(View):
     """Apply them to a newer version, if nothing that they touch was changed since."""
     what: Annotated[str | None, Field(max_length=300)] = None
     """What is done, for the history; none words it by the edits."""
+    typing: bool = False
+    """They save what is still being typed in one block: such saves of one person within five minutes, with nothing
+    between them, are one step of the history."""
     by: By = "person"
     """model: they are the edits of a proposal, for the history."""
 

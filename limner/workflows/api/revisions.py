@@ -68,6 +68,7 @@ def edit_article(has: Has, asker: Asker, job: JobId, request: EditsRequest) -> R
         merge=request.merge,
         what=request.what or "",
         by=request.by,
+        typing=request.typing,
     )
     return revision(job, head)
 

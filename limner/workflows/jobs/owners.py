@@ -45,6 +45,10 @@ class Owner:
             return library == self.own_library
         return self.libraries is None or library == "starter" or library in self.libraries
 
+    def may_describe(self, library: str) -> bool:
+        """Whether captions of a library are theirs to write: of those given to them, not of the starter of all."""
+        return self.may_use(library) and (self.libraries is None or library != "starter")
+
 
 class Owners:
     """Owners and their tokens."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from limner.document import Article
-from limner.errors import JobConflict, JobUnknown, VersionConflict
+from limner.errors import BadInput, JobConflict, JobUnknown, VersionConflict
 from limner.tools.edit import Edit, MergeBlocks, SetTitle
 from limner.tools.editing import ImageOf, edited, touched
 from limner.workflows.jobs.changes import Comparison, compare
@@ -58,8 +58,12 @@ class Revisions:
         merge: bool = False,
         what: str = "",
         by: By = "person",
+        typing: bool = False,
     ) -> Head:
         """Apply edits that were made for a version of the article. No edits say that it is good as it is.
+
+        typing: they save what somebody is still typing in one block; such saves, one after the other, are
+        one step of the history (see `Versions.add`).
 
         Raises JobUnknown, JobConflict, VersionConflict, EditRefused, what `image_of` raises.
         """
@@ -71,7 +75,7 @@ class Revisions:
                 return head
             commands = [e.model_dump(mode="json") for e in edits]
             try:
-                return self.versions.add(job, head.version.number, after, commands, who, by, line)
+                return self.versions.add(job, head.version.number, after, commands, who, by, line, typing=typing)
             except Moved:
                 continue
         raise JobConflict(f"Job {job} is changed by others without a pause. Try again in a moment.")
@@ -112,7 +116,7 @@ class Revisions:
         number = head.version.number
         if number == version:
             return head
-        then = self.at(job, version, owner)[1]
+        then = self._then(job, version, number, owner)
         comparison = compare(then, head.article)
         changed = self._changed(job, version, number, comparison)
         if merging is None:
@@ -133,6 +137,20 @@ class Revisions:
                 listed,
             )
         return head
+
+    def _then(self, job: str, version: int, head: int, owner: str | None) -> Article:
+        """The article as somebody saw it. Raises BadInput; VersionConflict where it is too long ago to tell."""
+        try:
+            return self.at(job, version, owner)[1]
+        except BadInput:
+            if version > head:
+                raise
+            raise VersionConflict(
+                f"The article is at version {head}, and version {version} is not kept any more: somebody typed on "
+                "there. Look at it and send the change again for that version.",
+                head,
+                [],
+            ) from None
 
     def _changed(self, job: str, version: int, head: int, comparison: Comparison) -> list[dict[str, str]]:
         """What is different, and who made it so last, on the way between two versions."""

@@ -138,6 +138,8 @@ versions = Table(
     Column("number", Integer, primary_key=True),  # 1, 2, 3 … in the order they were made
     Column("parent", Integer),  # the one that it was made from; null for the first
     Column("forward", Integer),  # of those made from it the one that redo goes to
+    Column("folded", Integer),  # the version that it went into while its author went on typing; null for the others
+    Column("began", Double),  # when the typing began that a version is of; null for one that is not of typing
     Column("article", LargeBinary, nullable=False),  # JSON, deflated
     Column("edits", Json, nullable=False),
     Column("who", String(100), nullable=False),

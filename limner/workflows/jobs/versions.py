@@ -3,6 +3,9 @@
     1 ── 2 ── 3          what a person does makes a version out of the one that the article is at, the head
          └─── 4 ── 5     undo goes to the version it was made from, redo back; nothing is ever taken away
 
+    1 ── 2 ── 5          while a person types on in one block, each save folds the version before it into its own:
+         (3, 4)          3 and 4 stay for those who saw them, and are no step any more
+
 `jobs.article`, which exports read, is the head's article at every moment: both change in one transaction, together with
 the event that tells those who watch. The first version is the model's; it is kept when it is first asked for.
 """
@@ -16,7 +19,7 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
-from sqlalchemy import Connection, Row, func, insert, select, update
+from sqlalchemy import Connection, Row, delete, func, insert, select, update
 
 from limner.document import Article
 from limner.errors import BadInput, JobConflict, LimitReached
@@ -25,7 +28,9 @@ from limner.workflows.jobs.schema import jobs, now, versions
 
 By = Literal["model", "person"]
 KEPT = 16  # articles remembered; of 60 blocks and 20 images one takes about a third of a megabyte
-MAX_VERSIONS = 10_000  # of one article; a person who saves every ten seconds gets there in a day
+MAX_VERSIONS = 10_000  # of one article, those folded not counted
+TYPING = 300  # seconds by the database's clock that saves of one block are one step; then undo has a place to stop at
+FOLDED = 86_400  # seconds that a folded version is kept for somebody who still looks at it
 
 
 class Version(BaseModel):
@@ -120,7 +125,8 @@ class Versions:
         """(number of the head, all versions, oldest first). Raises JobUnknown, JobConflict."""
         at = self.head(job, owner).version.number
         with self.database.read() as c:
-            rows = c.execute(select(*_ABOUT).where(versions.c.job == job).order_by(versions.c.number))
+            shown = (versions.c.job == job, versions.c.folded.is_(None))
+            rows = c.execute(select(*_ABOUT).where(*shown).order_by(versions.c.number))
             return at, [_version(row) for row in rows]
 
     def one(self, job: str, number: int, owner: str | None = None) -> tuple[Version, Article]:
@@ -133,6 +139,15 @@ class Versions:
         if row is None or article is None:
             raise no_version(job, number)
         return _version(row), article
+
+    def holding(self, job: str, image_id: str) -> int | None:
+        """The number of the newest version that shows an image, None where none does."""
+        query = select(versions.c.number, versions.c.article).where(versions.c.job == job)
+        with self.database.read() as c:
+            for row in c.execute(query.order_by(versions.c.number.desc())):
+                if any(i.image_id == image_id for i in _unpacked(row.article).illustrations):
+                    return row.number
+        return None
 
     def line(self, job: str, number: int) -> list[Version]:
         """The versions from the first to this one, each made from the one before."""
@@ -148,19 +163,39 @@ class Versions:
 
     # -- changing
 
-    def add(self, job: str, expected: int, article: Article, edits: Sequence[Any], who: str, by: By, what: str) -> Head:
+    def add(
+        self,
+        job: str,
+        expected: int,
+        article: Article,
+        edits: Sequence[Any],
+        who: str,
+        by: By,
+        what: str,
+        *,
+        typing: bool = False,
+    ) -> Head:
         """A new version made from the head, which it then is. Raises Moved if the head is not `expected`.
 
-        edits: JSON of the commands that led to it.
+        edits: JSON of the commands that led to it. typing: they save what somebody is typing; if the head is of the
+        same person's typing in the same block, and nothing came between, both are one step.
         """
         with self.database.write() as c:
             self._expect(c, job, expected)
-            number = self._next(c, job)
-            if number > MAX_VERSIONS:
+            number, count = self._next(c, job)
+            if count >= MAX_VERSIONS:
                 raise LimitReached(f"Job {job} has {MAX_VERSIONS:,} versions, and no room for more. Export it.")
-            made = self._insert(c, job, number, expected, article, edits, who, by, what)
-            before = (versions.c.job == job, versions.c.number == expected)
-            c.execute(update(versions).where(*before).values(forward=number))
+            before = self._typed_before(c, job, expected, edits, who) if typing else None
+            if before is not None:
+                parent, edits = before.parent, _joined(before.edits, edits)
+                made = self._insert(c, job, number, parent, article, edits, who, by, what, began=before.began)
+                self._fold(c, job, expected, number)
+            else:
+                parent = expected
+                began = now() if typing else None
+                made = self._insert(c, job, number, parent, article, edits, who, by, what, began=began)
+            here = (versions.c.job == job, versions.c.number == parent)
+            c.execute(update(versions).where(*here).values(forward=number))
             self._point(c, job, number, article, {"who": who, "by": by, "what": what})
         return Head(version=made, article=self._remember(job, number, article), redo=None)
 
@@ -180,8 +215,10 @@ class Versions:
                     here = (versions.c.job == job, versions.c.number == parent)
                     c.execute(update(versions).where(*here).values(forward=at))
                     at = parent
-            packed = select(versions.c.article).where(versions.c.job == job, versions.c.number == to)
-            article = _unpacked(c.execute(packed).scalar_one())
+            here = (versions.c.job == job, versions.c.number == to)
+            # Who goes to a version stops there: typing on begins another step, and one that was folded is one again.
+            c.execute(update(versions).where(*here).values(folded=None, began=None))
+            article = _unpacked(c.execute(select(versions.c.article).where(*here)).scalar_one())
             self._point(c, job, to, article, {"who": who, "by": "person", "what": what})
 
     def _begin(self, job: str, owner: str | None) -> None:
@@ -204,8 +241,25 @@ class Versions:
         if c.execute(here.with_for_update()).scalar() != expected:  # SQLite: BEGIN IMMEDIATE has locked all
             raise Moved
 
-    def _next(self, c: Connection, job: str) -> int:
-        return c.execute(select(func.max(versions.c.number)).where(versions.c.job == job)).scalar_one() + 1
+    def _next(self, c: Connection, job: str) -> tuple[int, int]:
+        """The number of the next version, and how many there are that count."""
+        counted = func.count().filter(versions.c.folded.is_(None))
+        last, count = c.execute(select(func.max(versions.c.number), counted).where(versions.c.job == job)).one()
+        return last + 1, count
+
+    def _typed_before(self, c: Connection, job: str, number: int, edits: Sequence[Any], who: str) -> Any:
+        """The head, if it is of the same typing: one block, one person, nothing made from it, begun a while ago."""
+        columns = (versions.c.parent, versions.c.edits, versions.c.began)
+        here = select(*columns).where(versions.c.job == job, versions.c.number == number)
+        same = (versions.c.who == who[:100], versions.c.by == "person", versions.c.forward.is_(None))
+        found = c.execute(here.where(*same, versions.c.began > now() - TYPING)).first()
+        return found if found is not None and _place(found.edits) == _place(edits) is not None else None
+
+    def _fold(self, c: Connection, job: str, number: int, into: int) -> None:
+        here = versions.c.job == job
+        c.execute(update(versions).where(here, versions.c.number == number).values(folded=into))
+        old = (here, versions.c.folded.is_not(None), versions.c.at < now() - FOLDED)
+        c.execute(delete(versions).where(*old))
 
     def _insert(
         self,
@@ -219,8 +273,9 @@ class Versions:
         by: By,
         what: str,
         at: float | None = None,
+        began: Any = None,
     ) -> Version:
-        row = {"job": job, "number": number, "parent": parent, "edits": list(edits), "by": by}
+        row = {"job": job, "number": number, "parent": parent, "edits": list(edits), "by": by, "began": began}
         said = {"who": who[:100], "what": what[:300], "article": _packed(article)}
         added = insert(versions).values(**row, **said, at=now() if at is None else at)
         return _version(c.execute(added.returning(*_ABOUT)).one())
@@ -229,6 +284,17 @@ class Versions:
         values = {"version": number, "article": article.model_dump(mode="json")}
         c.execute(update(jobs).where(jobs.c.id == job).values(**values))
         self.ledger.tell(c, job, News("edited", data={"version": number, "title": article.title, **said}))
+
+
+def _place(edits: Sequence[Any]) -> str | None:
+    """The block that is typed in, where nothing else is done."""
+    places = {e["block"] if e["do"] == "set_text" else None for e in edits}
+    return places.pop() if len(places) == 1 else None
+
+
+def _joined(before: Sequence[Any], edits: Sequence[Any]) -> list[Any]:
+    """The edits of one step: of two texts of a block the later, unless the earlier made several blocks of it."""
+    return [*(before if "\n\n" in before[-1]["text"] else before[:-1]), *edits]
 
 
 def no_version(job: str, number: int) -> BadInput:

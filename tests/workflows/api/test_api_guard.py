@@ -49,7 +49,11 @@ OWNED = {  # of a job, batch or library: 404 for all but its owner
     ("GET", "/v1/batches/{batch}"),
     ("GET", "/v1/libraries/{name}"),
     ("GET", "/v1/libraries/{name}/search"),
+    ("GET", "/v1/libraries/{name}/images"),
     ("GET", "/v1/libraries/{name}/images/{image_id}"),
+    ("GET", "/v1/libraries/{name}/images/{image_id}/words"),
+    ("PATCH", "/v1/libraries/{name}/images/{image_id}/words"),
+    ("DELETE", "/v1/images/{image_id}"),
 }
 SHARED = {  # the same for all who have a token, or showing what is the asker's alone
     ("GET", "/v1/jobs"),
@@ -57,6 +61,7 @@ SHARED = {  # the same for all who have a token, or showing what is the asker's 
     ("POST", "/v1/batches"),
     ("GET", "/v1/libraries"),
     ("POST", "/v1/images"),
+    ("GET", "/v1/images"),
     ("POST", "/v1/plan"),
     ("GET", "/v1/me"),
     ("GET", "/v1/models"),
@@ -74,6 +79,7 @@ BODIES: dict[str, Any] = {
     "/v1/jobs/{job}/go": {"version": 1, "to": 1},
     "/v1/jobs/{job}/proposals": {"version": 1, "wish": {"wish": "instruct", "text": "Shorter."}},
     "/v1/plan": BRIEF,
+    "/v1/libraries/{name}/images/{image_id}/words": {"caption": "A hive"},
 }
 DOT = base64.b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNkYPhfDwAChwGA60e6kgAAAABJRU5ErkJggg=="
@@ -171,7 +177,8 @@ def test_what_is_alices_is_not_there_for_bob(
         assert not any(word in text for word in (*hers.values(), "alice")), path
     submitted = client.post("/v1/jobs", json=BRIEF | {"library": ["bees"]}, headers=bob)
     assert submitted.status_code == 404
-    for method, path in sorted(OWNED - {("DELETE", "/v1/jobs/{job}")}):  # and she finds all of it as it was
+    deleting = {("DELETE", "/v1/jobs/{job}"), ("DELETE", "/v1/images/{image_id}")}
+    for method, path in sorted(OWNED - deleting):  # and she finds all of it as it was
         assert ask(client, method, path, hers, alice).status_code in (200, 201, 409), (method, path)
 
 

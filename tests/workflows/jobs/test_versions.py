@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from orders import submitted
 from pydantic import TypeAdapter
-from sqlalchemy import create_engine, func, insert, select
+from sqlalchemy import create_engine, func, insert, select, update
 from sqlalchemy.pool import NullPool
 
 from limner.document import Article, read_markdown
@@ -285,6 +285,108 @@ def test_the_first_look_of_many_makes_one_first_version(revisions: Revisions, le
     assert numbers == [1] * 8
 
 
+# --- typing --------------------------------------------------------------------------------------------------------
+
+
+def types(revisions: Revisions, job: str, words: str, who: str = "ann", block: str = "b2", **more: Any) -> int:
+    """Save what is being typed, on the version that the article is at."""
+    return write(revisions, job, revisions.show(job).version.number, block, words, who, typing=True, **more)
+
+
+def numbers(revisions: Revisions, job: str) -> list[tuple[int, int | None]]:
+    return [(v.number, v.parent) for v in revisions.history(job)[1]]
+
+
+def test_saves_of_one_typing_are_one_step(revisions: Revisions, ledger: Ledger) -> None:
+    job = finished(ledger)
+    assert [types(revisions, job, "Bees" + " fly" * n) for n in range(1, 6)] == [2, 3, 4, 5, 6]
+    assert numbers(revisions, job) == [(1, None), (6, 1)]
+    assert revisions.at(job, 4)[1].body[1].text == "Bees fly fly fly"  # for those who saw it
+    assert revisions.undo(job, 6, "ann").version.number == 1
+    assert text(revisions, job) == SOURCE
+    assert revisions.redo(job, 1, "ann").version.number == 6
+    assert "Bees fly fly fly fly fly" in text(revisions, job)
+    assert {b.id for b in revisions.compare(job, 1, 6).blocks if b.change == "changed"} == {"b2"}
+
+
+def test_typing_ends_with_whatever_comes_between(revisions: Revisions, ledger: Ledger) -> None:
+    job = finished(ledger)
+    types(revisions, job, "A.")
+    types(revisions, job, "B.", block="b3")  # another block
+    types(revisions, job, "C.", who="ben", block="b3")  # another person
+    types(revisions, job, "D.", block="b3")
+    write(revisions, job, 5, "b3", "E.")  # a change that is no typing
+    types(revisions, job, "F.", block="b3")
+    assert numbers(revisions, job) == [(1, None), (2, 1), (3, 2), (4, 3), (5, 4), (6, 5), (7, 6)]
+    revisions.undo(job, 7, "ann")
+    revisions.redo(job, 6, "ann")
+    types(revisions, job, "G.", block="b3")  # he looked at it: that is a step
+    assert numbers(revisions, job)[-2:] == [(7, 6), (8, 7)]
+    revisions.undo(job, 8, "ann")
+    types(revisions, job, "H.", block="b3")  # a branch, and the other one is still there
+    assert numbers(revisions, job)[-2:] == [(8, 7), (9, 7)]
+
+
+def test_typing_is_one_step_for_a_bounded_time(revisions: Revisions, ledger: Ledger, database: Database) -> None:
+    job = finished(ledger)
+    types(revisions, job, "A.")
+    with database.write() as c:  # five minutes by the database's clock go by
+        c.execute(update(versions).values(began=versions.c.began - 301))
+    types(revisions, job, "B.")
+    types(revisions, job, "C.")
+    assert numbers(revisions, job) == [(1, None), (2, 1), (4, 2)]
+
+
+def test_who_saw_a_folded_version_is_told_what_changed_and_can_merge(revisions: Revisions, ledger: Ledger) -> None:
+    job = finished(ledger)
+    seen = types(revisions, job, "A.")
+    types(revisions, job, "A. B.")
+    with pytest.raises(VersionConflict) as raised:
+        write(revisions, job, seen, "b3", "Ben's.", "ben")
+    assert [(row["block"], row["who"]) for row in raised.value.changed] == [("b2", "ann")]
+    assert write(revisions, job, seen, "b3", "Ben's.", "ben", merge=True) == 4
+    types(revisions, job, "A. B. C.")  # ben came between
+    assert numbers(revisions, job) == [(1, None), (3, 1), (4, 3), (5, 4)]
+    assert text(revisions, job) == "# Honey\n\nA. B. C.\n\nBen's.\n\nIt dries.\n"
+    revisions.go(job, 5, seen, "ben")  # it is a step again
+    assert [n for n, _ in numbers(revisions, job)] == [1, 2, 3, 4, 5]
+
+
+def test_folded_versions_go_after_a_day_and_a_late_save_on_one_is_not_lost(
+    revisions: Revisions, ledger: Ledger, database: Database
+) -> None:
+    job = finished(ledger)
+    seen = types(revisions, job, "A.")
+    types(revisions, job, "B.")
+    with database.write() as c:
+        c.execute(update(versions).where(versions.c.folded.is_not(None)).values(at=versions.c.at - 86_401))
+    types(revisions, job, "C.")
+    with pytest.raises(BadInput):
+        revisions.at(job, seen)
+    with pytest.raises(VersionConflict, match="not kept any more") as raised:
+        write(revisions, job, seen, "b3", "Ben's.", "ben", merge=True)
+    assert raised.value.head == 4
+
+
+def test_two_that_type_at_once_lose_nothing(revisions: Revisions, ledger: Ledger) -> None:
+    job = finished(ledger)
+    revisions.show(job)
+    together = threading.Barrier(2)
+
+    def typist(who: str, block: str) -> None:
+        together.wait()
+        seen = 1
+        for n in range(8):
+            seen = write(revisions, job, seen, block, f"{who} {n}.", who, merge=True, typing=True)
+
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(typist, ("ann", "ben"), ("b2", "b3")))
+    assert text(revisions, job) == "# Honey\n\nann 7.\n\nben 7.\n\nIt dries.\n"
+    while (head := revisions.show(job)).version.parent is not None:
+        revisions.undo(job, head.version.number, "ann")
+    assert text(revisions, job) == SOURCE
+
+
 # --- comparing -----------------------------------------------------------------------------------------------------
 
 
@@ -323,6 +425,7 @@ STEPS = st.lists(
         st.tuples(st.just("set_text"), st.integers(0, 6), st.sampled_from(["x", "One.\n\nTwo.", "## H", "- a"])),
         st.tuples(st.just("delete_block"), st.integers(0, 6), st.just("")),
         st.tuples(st.just("merge_blocks"), st.integers(0, 6), st.just("")),
+        st.tuples(st.just("typing"), st.integers(0, 2), st.sampled_from(["x", "y", "One.\n\nTwo.", "- a"])),
         st.tuples(st.just("undo"), st.just(0), st.just("")),
         st.tuples(st.just("redo"), st.just(0), st.just("")),
     ),
@@ -345,8 +448,9 @@ def test_any_edits_then_undo_of_all_gives_the_first_version(
             else:
                 block = head.article.body[n % len(head.article.body)].id
                 fields = {"text": words} if words else {}
-                edit = EDITS.validate_python([{"do": do, "block": block, **fields}])
-                revisions.edit(job, edit, head.version.number, "ann", no_images)
+                command_ = {"do": "set_text" if do == "typing" else do, "block": block, **fields}
+                edit = EDITS.validate_python([command_])
+                revisions.edit(job, edit, head.version.number, "ann", no_images, typing=do == "typing")
         except (EditRefused, JobConflict):
             continue
         line.append(revisions.show(job).version.number)
@@ -354,7 +458,10 @@ def test_any_edits_then_undo_of_all_gives_the_first_version(
         revisions.undo(job, head.version.number, "ann")
     assert (revisions.show(job).version.number, text(revisions, job)) == (1, SOURCE)
     assert ledger.article(job) == revisions.at(job, 1)[1]
-    assert max(line) == len(revisions.history(job)[1])
+    shown = [v.number for v in revisions.history(job)[1]]
+    assert len(set(line)) >= len(shown)
+    assert (max(line) in shown, set(shown) <= set(line)) == (True, True)
+    assert {v.parent for v in revisions.history(job)[1]} - {None} <= set(shown)  # no step hangs in the air
 
 
 # --- databases of before ---------------------------------------------------------------------------------------------

@@ -25,7 +25,7 @@ export function Typing({ block, desk, done, remember }) {
     }
     if (!leaving && /\n\s*\n/.test(now)) return; // several blocks: cut when it is left, not under the hands
     saved.current = now;
-    desk.edit([{ do: "set_text", block: one.id, text: now }]);
+    desk.edit([{ do: "set_text", block: one.id, text: now }], { typing: true });
   };
   useLayoutEffect(() => {
     area.current.focus({ preventScroll: true });

@@ -226,7 +226,6 @@ caption = Caption
 alt = Alternative text
 credit = Credit
 licence = Licence
-size = Size
 candidates = Instead of this one
 search-caption = Search by a caption
 like = Like this
@@ -289,8 +288,25 @@ by-model = Model
 libraries-none = There is no library yet. The first article makes the starter library; a folder of pictures becomes one with:
 library-about = { $n } images, { $described } with captions of their own, { $licensed } with a known licence
 library-search = What should the image show?
-library-hint = Say in a few words what the image should show.
-fits-described = With a caption
-fits-licensed = Licence known
+library-empty = There is no image in it.
+own-library = Your own images
+own-delete = Delete this image
+own-delete-title = Delete this image?
+shape = Shape
+without-none = All images
+without-caption = Without a caption
+without-alt = Without an alternative text
+without-credit = Without a credit
+without-licence = Without a licence
+without-count = { $n ->
+    [one] { $n } image to fill in
+   *[other] { $n } images to fill in
+}
+without-all = Nothing is left to fill in.
+words-of = What is said of this image
+words-edit = Write its caption
+words-bare = Its file’s name for now. Enter saves and goes to the next image.
+words-written = Written here.
+words-reset = Take the folder’s again
 fits-landscape = Landscape
 fits-portrait = Portrait

@@ -1,10 +1,10 @@
-/** Image libraries: which there are, and searching one. */
+/** Image libraries: which there are, and one of them: looking through it, searching it, filling in its captions. */
 import { html, useEffect, useRef, useState } from "../lib/html.js";
-import { get } from "../lib/api.js";
-import { t } from "../lib/i18n.js";
+import { ask, get } from "../lib/api.js";
+import { number, t } from "../lib/i18n.js";
 import { useKeys } from "../lib/keys.js";
 import { link } from "../lib/router.js";
-import { Busy, Modal, Notice, Picture, lineOf } from "../lib/ui.js";
+import { Busy, Field, Grown, IconButton, Modal, Notice, Picture, lineOf, say } from "../lib/ui.js";
 
 const PAUSE = 250; // ms of no typing before a search
 
@@ -24,67 +24,195 @@ function Libraries() {
     ${problem ? html`<${Notice} problem text=${problem} />` : !found ? html`<${Busy} />` : found.length === 0
       ? html`<div class="empty"><p>${t("libraries-none")}</p><p><code>limner library add FOLDER --name NAME</code></p></div>`
       : html`<ul class="jobs">${found.map((one) => html`<li class="job" key=${one.name}>
-          <a class="title" dir="auto" href=${link("libraries", one.name)}>${one.name}</a>
+          <a class="title" dir="auto" href=${link("libraries", one.name)}>${one.name.startsWith("own.") ? t("own-library") : one.name}</a>
           <span class="state">${one.images === null ? "" : t("images-count", { n: one.images })}</span>
           ${one.problem && html`<div class="about"><span class="why">${one.problem}</span></div>`}</li>`)}</ul>`}
   </div>`;
 }
 
-const FITS = {
-  described: (one) => one.described,
-  licensed: (one) => one.licence !== "",
+const WORDS = ["caption", "alt", "credit", "licence"];
+const LACKS = {
+  caption: (one) => !one.described,
+  alt: (one) => one.alt === "",
+  credit: (one) => one.credit === "",
+  licence: (one) => one.licence === "",
+};
+const SHAPES = {
   landscape: (one) => one.width > one.height,
   portrait: (one) => one.width < one.height,
 };
+const IMAGES = 60; // of a page, and of a search
+
+/** What is shown of a library: all of it page by page, or what a search finds. */
+function useImages(base, query, without) {
+  const [found, setFound] = useState(null); // {images, total, next}
+  const [problem, setProblem] = useState("");
+  const latest = useRef("");
+  const ask_ = async (path, signal, before = []) => {
+    try {
+      const answer = await get(path, { signal });
+      setFound({ ...answer, images: [...before, ...answer.images] });
+      setProblem("");
+    } catch (error) {
+      if (error.name !== "AbortError") setProblem(lineOf(error));
+    }
+  };
+  const list = `${base}/images?limit=${IMAGES}${without ? `&without=${without}` : ""}`;
+  useEffect(() => {
+    const words = query.trim();
+    const ended = new AbortController();
+    latest.current = list;
+    const look = () => ask_(words ? `${base}/search?q=${encodeURIComponent(words)}&k=${IMAGES}` : list, ended.signal);
+    const timer = setTimeout(look, words ? PAUSE : 0);
+    return () => { clearTimeout(timer); ended.abort(); };
+  }, [base, query, list]);
+  const turn = () => ask_(`${list}&after=${found.next}`, undefined, found.images);
+  const change = (image) => setFound((now) => now && { ...now, images: now.images.map((one) => (one.image_id === image.image_id ? { ...one, ...image } : one)) });
+  const forget = (id) => setFound((now) => now && { ...now, total: now.total - 1, images: now.images.filter((one) => one.image_id !== id) });
+  return { found, problem, turn, change, forget };
+}
+
+/** The words of an image, each saved when its field is left; what is typed is kept while saving fails. */
+function Words({ image, address, change, next, box }) {
+  const [typed, setTyped] = useState({});
+  const [state, setState] = useState(""); // "", saving, saved
+  const [problem, setProblem] = useState("");
+  const latest = useRef(typed);
+  latest.current = typed;
+  const send = async (words) => {
+    setState("saving");
+    try {
+      change(await (await ask(address, { method: "PATCH", json: words })).json());
+      setTyped((now) => Object.fromEntries(Object.entries(now).filter(([name, value]) => words[name] !== value && words[name] !== null)));
+      setState("saved");
+      setProblem("");
+    } catch (error) {
+      setState("");
+      setProblem(lineOf(error));
+    }
+  };
+  const save = (name) => {
+    const value = latest.current[name]?.trim();
+    if (value === undefined || value === image[name]) return;
+    send({ [name]: value });
+  };
+  useEffect(() => {
+    const warn = (event) => WORDS.some((name) => latest.current[name] !== undefined && latest.current[name].trim() !== image[name]) && event.preventDefault();
+    addEventListener("beforeunload", warn);
+    return () => removeEventListener("beforeunload", warn);
+  }, [image]);
+  const keys = (event, name) => {
+    if (event.key !== "Enter" || event.isComposing) return;
+    event.preventDefault();
+    save(name);
+    if (name === "caption") next();
+  };
+  return html`
+    ${WORDS.map((name) => html`<${Field} key=${name} id=${`words-${name}`} label=${t(name)}>
+      <${Grown} id=${`words-${name}`} area=${name === "caption" ? box : undefined} dir="auto" value=${typed[name] ?? image[name]} aria-describedby=${name === "caption" && !image.described ? "words-bare" : undefined}
+        onInput=${(e) => { setState(""); setTyped((now) => ({ ...now, [name]: e.target.value.replace(/\n/g, " ") })); }} onBlur=${() => save(name)} onKeyDown=${(e) => keys(e, name)} />
+      ${name === "caption" && !image.described && html`<small id="words-bare">${t("words-bare")}</small>`}
+      ${image.written?.includes(name) && html`<small>${t("words-written")} <button type="button" class="link" onClick=${() => send({ [name]: null })}>${t("words-reset")}</button></small>`}
+    </${Field}>`)}
+    <p class="saved" role="status">${state && t(state === "saving" ? "saved-saving" : "saved-saved")}</p>
+    ${problem && html`<${Notice} problem text=${problem} />`}`;
+}
+
+/** One image beside the others: large, with its words to be read or written. */
+function Panel({ library, image, editable, change, forget, step, close, box }) {
+  const [doomed, setDoomed] = useState(false);
+  const address = `/v1/libraries/${encodeURIComponent(library)}/images/${image.image_id}/words`;
+  useEffect(() => { // a search says nothing of the file and of what was written here
+    if (image.written) return;
+    const ended = new AbortController();
+    get(address, { signal: ended.signal }).then(change, (error) => error.name !== "AbortError" && say(lineOf(error), true));
+    return () => ended.abort();
+  }, [address]);
+  const remove = async () => {
+    setDoomed(false);
+    try {
+      await ask(`/v1/images/${image.image_id}`, { method: "DELETE" });
+      forget(image.image_id);
+    } catch (error) {
+      say(lineOf(error), true);
+    }
+  };
+  return html`<aside class="panel" aria-label=${t("words-of")}>
+    <header><${IconButton} icon="up" name=${t("key-previous")} keys="k" onClick=${() => step(-1)} /><${IconButton} icon="down" name=${t("key-next")} keys="j" onClick=${() => step(1)} />
+      <span class="fill"></span><${IconButton} icon="close" name=${t("close")} keys="Esc" onClick=${close} /></header>
+    <div class="frame"><${Picture} key=${image.image_id} src=${thumbnail(library, image.image_id, 1024)} alt=${image.alt || image.caption} /></div>
+    <p class="quietly file"><bdi>${image.file}</bdi> <span>${image.width} × ${image.height}</span></p>
+    ${editable ? html`<${Words} key=${image.image_id} image=${image} address=${address} change=${change} next=${() => step(1)} box=${box} />`
+      : html`<dl class="facts small">${WORDS.map((name) => html`<div><dt>${t(name)}</dt><dd dir="auto">${image[name] || "–"}</dd></div>`)}</dl>`}
+    ${library.startsWith("own.") && html`<p><button type="button" class="danger" onClick=${() => setDoomed(true)}>${t("own-delete")}</button></p>`}
+    ${doomed && html`<${Modal} title=${t("own-delete-title")} onClose=${() => setDoomed(false)}
+      actions=${html`<button type="button" onClick=${() => setDoomed(false)}>${t("keep")}</button><button type="button" class="danger" onClick=${remove}>${t("delete-for-good")}</button>`}>
+      <p dir="auto">${image.caption}</p></${Modal}>`}
+  </aside>`;
+}
 
 function Library({ name }) {
   const [whole, setWhole] = useState(null);
   const [query, setQuery] = useState("");
-  const [found, setFound] = useState(null);
-  const [filters, setFilters] = useState([]);
-  const [problem, setProblem] = useState("");
-  const [seen, setSeen] = useState(null);
+  const [without, setWithout] = useState("");
+  const [shapes, setShapes] = useState([]);
+  const [chosen, setChosen] = useState(null);
+  const [trouble, setTrouble] = useState("");
   const box = useRef();
+  const caption = useRef();
   const base = `/v1/libraries/${encodeURIComponent(name)}`;
+  const { found, problem, turn, change, forget } = useImages(base, query, without);
+  const count = () => get(base).then(setWhole, (error) => setTrouble(lineOf(error)));
   useEffect(() => {
-    get(base).then(setWhole, (error) => setProblem(lineOf(error)));
+    count();
     document.title = `${name} · limner`;
   }, [name]);
-  useEffect(() => {
-    if (!query.trim()) return setFound(null);
-    const ended = new AbortController();
-    const timer = setTimeout(() => {
-      get(`${base}/search?q=${encodeURIComponent(query)}&k=60`, { signal: ended.signal })
-        .then((answer) => { setFound(answer.images); setProblem(""); }, (error) => error.name !== "AbortError" && setProblem(lineOf(error)));
-    }, PAUSE);
-    return () => { clearTimeout(timer); ended.abort(); };
-  }, [query]);
+  const searching = query.trim() !== "";
+  const fits = (one) => (!searching || !without || one.image_id === chosen || LACKS[without](one)) && shapes.every((shape) => SHAPES[shape](one));
+  const shown = (found?.images || []).filter(fits);
+  const image = shown.find((one) => one.image_id === chosen);
+  const reach = (id, how) => requestAnimationFrame(() => document.getElementById(`i-${id}`)?.[how]({ preventScroll: how === "focus", block: "nearest" }));
+  const choose = (id) => { setChosen(id); reach(id, "scrollIntoView"); };
+  const step = (by) => {
+    const at = shown.findIndex((one) => one.image_id === chosen);
+    const next = shown[at < 0 ? 0 : Math.min(shown.length - 1, Math.max(0, at + by))];
+    if (!next) return;
+    const writing = document.activeElement === caption.current;
+    choose(next.image_id);
+    if (writing) requestAnimationFrame(() => requestAnimationFrame(() => { caption.current?.focus(); caption.current?.select(); }));
+    else reach(next.image_id, "focus");
+  };
+  const close = () => { const id = chosen; setChosen(null); reach(id, "focus"); };
   useKeys([
+    { key: "j", says: t("key-next"), run: () => step(1) },
+    { key: "k", says: t("key-previous"), run: () => step(-1) },
+    { key: "e", says: t("words-edit"), run: () => caption.current?.focus() },
     { key: "/", says: t("key-search"), run: () => box.current.focus() },
-    { key: "Escape", typed: true, run: () => document.activeElement.blur() },
+    { key: "Escape", typed: true, says: t("key-escape"), run: () => (document.activeElement?.matches?.("input, textarea") ? document.activeElement.blur() : chosen && close()) },
   ]);
-  const flip = (filter) => setFilters(filters.includes(filter) ? filters.filter((one) => one !== filter) : [...filters, filter]);
-  const shown = (found || []).filter((one) => filters.every((filter) => FITS[filter](one)));
-  return html`<div class="page">
+  const flip = (shape) => setShapes(shapes.includes(shape) ? shapes.filter((one) => one !== shape) : [...shapes, shape]);
+  const changed = (one) => { change(one); count(); };
+  return html`<div class=${`page library ${image ? "with-panel" : ""}`}>
     <p class="crumbs"><a href=${link("libraries")}>${t("nav-libraries")}</a></p>
-    <div class="page-head"><h1 dir="auto">${name}</h1>
-      ${whole && html`<p class="quietly">${t("library-about", { n: whole.images, described: whole.described, licensed: whole.licensed })}</p>`}</div>
+    <div class="page-head"><h1 dir="auto">${name.startsWith("own.") ? t("own-library") : name}</h1>
+      ${whole && html`<p class="quietly">${t("library-about", { n: number(whole.images), described: number(whole.described), licensed: number(whole.licensed) })}</p>`}</div>
     <div class="filters wide">
-      <input ref=${box} type="search" autofocus aria-label=${t("library-search")} placeholder=${t("library-search")} value=${query} onInput=${(e) => setQuery(e.target.value)} />
-      <div class="tabs" role="group" aria-label=${t("filter")}>${Object.keys(FITS).map((filter) => html`
-        <button type="button" aria-pressed=${filters.includes(filter)} onClick=${() => flip(filter)}>${t(`fits-${filter}`)}</button>`)}</div>
+      <input ref=${box} type="search" aria-label=${t("library-search")} placeholder=${t("library-search")} value=${query} onInput=${(e) => setQuery(e.target.value)} />
+      <select aria-label=${t("filter")} value=${without} onChange=${(e) => { setWithout(e.target.value); setChosen(null); }}>
+        <option value="">${t("without-none")}</option>${WORDS.map((word) => html`<option value=${word}>${t(`without-${word}`)}</option>`)}</select>
+      <div class="tabs" role="group" aria-label=${t("shape")}>${Object.keys(SHAPES).map((shape) => html`
+        <button type="button" aria-pressed=${shapes.includes(shape)} onClick=${() => flip(shape)}>${t(`fits-${shape}`)}</button>`)}</div>
     </div>
-    ${problem && html`<${Notice} problem text=${problem} />`}
-    <p class="sr" role="status">${found && t("images-count", { n: shown.length })}</p>
-    ${!found ? html`<p class="empty">${t("library-hint")}</p>` : shown.length === 0 ? html`<p class="empty">${t("found-none")}</p>`
-      : html`<ul class="contact">${shown.map((one) => html`<li key=${one.image_id}>
-          <button type="button" class="frame" aria-label=${one.caption} onClick=${() => setSeen(one)}><${Picture} src=${thumbnail(name, one.image_id)} alt="" /></button>
-          <p class="caption" dir="auto">${one.caption}</p>
+    ${(problem || trouble) && html`<${Notice} problem text=${problem || trouble} />`}
+    <p class="quietly" role="status">${found && (searching || !without) ? t("images-count", { n: searching || shapes.length ? shown.length : found.total }) : found && t("without-count", { n: found.total })}</p>
+    <div class="shelf">
+      <div>${!found ? html`<${Busy} />` : shown.length === 0 ? html`<p class="empty">${searching ? t("found-none") : without ? t("without-all") : t("library-empty")}</p>`
+        : html`<ul class="contact">${shown.map((one) => html`<li key=${one.image_id} class=${one.image_id === chosen ? "chosen" : ""}>
+          <button type="button" id=${`i-${one.image_id}`} class="frame" aria-label=${one.caption} aria-pressed=${one.image_id === chosen} onClick=${() => choose(one.image_id)}><${Picture} src=${thumbnail(name, one.image_id)} alt="" /></button>
+          <p class=${`caption ${one.described ? "" : "bare"}`} dir="auto">${one.caption}</p>
           ${one.credit && html`<p class="credit" dir="auto">${one.credit}</p>`}</li>`)}</ul>`}
-    ${seen && html`<${Modal} wide title=${seen.caption} onClose=${() => setSeen(null)}>
-      <${Picture} src=${thumbnail(name, seen.image_id, 1024)} alt=${seen.alt || seen.caption} />
-      <dl class="facts"><div><dt>${t("alt")}</dt><dd dir="auto">${seen.alt || "–"}</dd></div><div><dt>${t("credit")}</dt><dd dir="auto">${seen.credit || "–"}</dd></div>
-        <div><dt>${t("licence")}</dt><dd dir="auto">${seen.licence || "–"}</dd></div><div><dt>${t("size")}</dt><dd>${seen.width} × ${seen.height}</dd></div></dl>
-    </${Modal}>`}
+        ${found?.next && !searching && html`<p class="more"><button type="button" onClick=${turn}>${t("more")}</button></p>`}</div>
+      ${image && html`<${Panel} library=${name} image=${image} editable=${whole?.editable} change=${changed} forget=${(id) => { setChosen(null); forget(id); count(); }} step=${step} close=${close} box=${caption} />`}
+    </div>
   </div>`;
 }

@@ -83,7 +83,13 @@ def test_from_a_brief_to_an_export(page: Page, up: Up, said: Model, tmp_path: Pa
     page.get_by_role("button", name="Export").click()
     expect(page.get_by_role("dialog").locator(".preview")).to_contain_text("In the field")
     studio.shot("09-export")
-    for tab, name in (("Markdown", ".md"), ("Everything", ".zip"), ("Data", ".json"), ("Web page", ".html")):
+    for tab, name in (
+        ("PDF", ".pdf"),
+        ("Markdown", ".md"),
+        ("Everything", ".zip"),
+        ("Data", ".json"),
+        ("Web page", ".html"),
+    ):
         page.get_by_role("dialog").get_by_role("button", name=tab, exact=True).click()
         with page.expect_download() as waiting:
             page.get_by_role("button", name=f"Save {tab}").click()

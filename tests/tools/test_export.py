@@ -637,6 +637,14 @@ def test_write_article_and_export_it_again_from_its_folder(tmp_path):
         assert (copy.folder / name).read_bytes() == (written.folder / name).read_bytes()
 
 
+def test_the_record_has_the_hash_of_every_other_file(tmp_path):
+    written = write_article(illustrated(TEXT), tmp_path / "a", one_picture)
+    found = read_json(written.files["json"]).made_with["files"]
+    assert sorted(found) == [name for name in names(written.folder) if name != "article.json"]
+    for name, digest in found.items():
+        assert hashlib.sha256((written.folder / name).read_bytes()).hexdigest() == digest
+
+
 def test_a_draft_on_disk_gives_its_bytes_back(tmp_path):
     raw = b"\xef\xbb\xbf---\r\na: b\r\n---\r\n# T\r\n\r\ncaf\xe9\r\n- a\r\n***\r\nend"
     article = illustrated(raw.decode("utf-8", "surrogateescape"), draft=True)

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 from pictures import BUDGET, LONG, make_folder
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 from scripted import Delayed, Script, ScriptedServer, article_answers, asking
 from shell import Said, Shell
 
@@ -127,6 +128,29 @@ def test_export_writes_other_formats_from_the_json_alone(
     assert said.code == 0, said
     assert Path("b/article.html").read_text() == Path("a/article.html").read_text()
     assert Path("b/article.md").read_text() == Path("a/article.md").read_text()
+
+
+def test_export_writes_documents_and_says_nothing_private(
+    shell: Shell, server: ScriptedServer, bees: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shell("compose", "Bees", "-l", "bees", "-n", 2, "-q", "-o", "a")
+    said = shell("export", "a/article.json", "--to", "docx,epub,pdf", "--image-side", 300, "--out", "b")
+    assert said.code == 0, said
+    assert sorted(p.name for p in Path("b").iterdir()) == ["article.docx", "article.epub", "article.pdf"]
+    image = next(Path("a/images").iterdir())
+    tagged = PngInfo()
+    tagged.add_text("parameters", "a portrait of Jane")
+    with Image.open(image) as picture:
+        picture.save(image, pnginfo=tagged)
+    shell("export", "a/article.json", "--to", "md", "--out", "bare")
+    shell("export", "a/article.json", "--to", "md", "--out", "kept", "--keep-metadata")
+    assert b"Jane" not in (Path("bare/images") / image.name).read_bytes()
+    assert (Path("kept/images") / image.name).read_bytes() == image.read_bytes()
+    monkeypatch.setitem(sys.modules, "typst", None)
+    said = shell("export", "a/article.json", "--to", "pdf", "--out", "c")
+    assert said.code == 2
+    assert "pip install 'limner[export]'" in said.err
+    assert not Path("c").exists()
 
 
 def test_plan_says_what_would_be_done_and_does_nothing(shell: Shell, server: ScriptedServer, home: Path) -> None:
@@ -246,7 +270,7 @@ def test_images_that_are_no_count(shell: Shell, count: str) -> None:
     ("option", "value", "word"),
     [
         ("--language", "english please", "language code"),
-        ("--to", "docx", "docx"),
+        ("--to", "odt", "odt"),
         ("--to", "", "format"),
         ("--source", "missing.md", "missing.md"),
         ("--image", "missing.png", "missing.png"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
@@ -93,14 +94,17 @@ def write_article(
     article = article.model_copy(update={"illustrations": shown}).noted(*own.notes)
     linked = any(f.linked for f in chosen.values())
     with staged(folder) as stage:
-        for f in chosen.values():
-            content = f.write(article, pictures)
-            put(stage / f.file, as_bytes(content) if isinstance(content, str) else content)
+        for name, f in chosen.items():
+            if name != "json":
+                _write(f, article, pictures, stage)
         for image_id, name in files.items() if linked else ():
             put(stage / name, pictures(image_id)[0])
         for name, data in own.files.items() if linked else ():
             if not (stage / name).exists():
                 put(stage / name, data)
+        if "json" in chosen:  # the record comes last, with the hashes of what it is the record of
+            article = article.model_copy(update={"made_with": {**article.made_with, "files": hashes(stage)}})
+            _write(chosen["json"], article, pictures, stage)
         for f in chosen.values():
             f.check(article, stage / f.file)
             if f.own:
@@ -110,6 +114,17 @@ def write_article(
             check_files(article, stage)
     written = {name: folder / f.file for name, f in chosen.items()}
     return Written(folder, article, written, len(files) if linked else 0)
+
+
+def _write(f: Format, article: Article, pictures: Pictures, stage: Path) -> None:
+    content = f.write(article, pictures)
+    put(stage / f.file, as_bytes(content) if isinstance(content, str) else content)
+
+
+def hashes(folder: Path) -> dict[str, str]:
+    """SHA-256 of every file, by its name relative to the folder, as `sha256sum` has it."""
+    files = sorted(p for p in folder.rglob("*") if p.is_file())
+    return {p.relative_to(folder).as_posix(): hashlib.sha256(p.read_bytes()).hexdigest() for p in files}
 
 
 def format_named(name: str) -> Format:

@@ -14,6 +14,7 @@ from fastapi.testclient import TestClient
 from lives import BRIEF, bearer, finish, submit, take
 from pictures import CAPTIONS
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from limner.document import Article
 from limner.tools.encoders import default_encoders
@@ -130,6 +131,34 @@ def test_the_images_of_an_article_and_no_others(client: TestClient, done: str, l
     assert client.get(f"{done}/images/{outside.id}").status_code == 404
     for wrong in ("x", "A" * 32, "..%2f..%2fetc%2fpasswd", "0" * 31):
         assert client.get(f"{done}/images/{wrong}").status_code in (404, 422)
+
+
+def test_no_address_of_an_image_tells_what_its_file_says(
+    client: TestClient, jobs: Jobs, done: str, library: Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The library's file names a person: neither the image, nor its thumbnail, nor any format does."""
+    from limner.workflows.api.sharing import address
+
+    record = library.records()[0]
+    tagged, out = PngInfo(), io.BytesIO()
+    tagged.add_text("parameters", "a portrait of Jane")
+    with Image.open(record.path) as image:
+        image.save(out, "PNG", pnginfo=tagged)
+    before = Library.image
+    given = {record.id: out.getvalue()}
+    monkeypatch.setattr(Library, "image", lambda self, image_id: given.get(image_id) or before(self, image_id))
+    article = jobs.article(done.rpartition("/")[2])
+    (shown,) = [i for i in article.illustrations if i.image_id == record.id]
+    asked = [f"{done}/images/{record.id}", f"{done}/images/{record.id}?side=200"]
+    asked += [f"/v1/libraries/bees/images/{record.id}?side=200"]
+    asked += [address(jobs.settings.home, done.rpartition("/")[2], shown)]
+    for where in asked:
+        answer = client.get(where)
+        assert answer.status_code == 200, where
+        assert b"Jane" not in answer.content, where
+    assert shown.credit.encode() in client.get(asked[0]).content
+    with zipfile.ZipFile(io.BytesIO(client.get(f"{done}/article?format=zip").content)) as archive:
+        assert not any(b"Jane" in archive.read(name) for name in archive.namelist())
 
 
 def test_an_article_whose_library_is_gone_says_so_and_its_text_remains(

@@ -57,9 +57,10 @@ def find(kind: Kind, name: str, built_in: Collection[str] = ()) -> Plugin:
             f"{_cap(found[0])} has a name that is limner's own. Uninstall the package, or rename it there."
         )
     if not found:
-        there = ", ".join(dict.fromkeys([*own, *(p.name for p in installed(kind))])) or "none is installed"
+        there = ", ".join(dict.fromkeys([*own, *(p.name for p in installed(kind))]))
+        hint = f"Use some of: {there}; or install its package." if there else "Install the package that has it."
         what = "format" if kind == "exporter" else kind
-        raise BadInput(f"There is no {what} {_line(name, 64)!r}. Use some of: {there}; or install its package.")
+        raise BadInput(f"There is no {what} {_line(name, 64)!r}. {hint}")
     if len(found) > 1:
         packages = " and ".join(plugin.package for plugin in found)
         raise PluginFailed(f"The {kind} {name!r} is in two packages, {packages}. Uninstall one of them.")

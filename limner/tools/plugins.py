@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 Kind = Literal["dialect", "encoder", "exporter", "generator"]
 KINDS: tuple[Kind, ...] = ("dialect", "encoder", "exporter", "generator")
-BUILT_IN: dict[Kind, frozenset[str]] = {
-    "dialect": frozenset({"instruct", "small", "xcomposer", "xcomposer2"}),
-    "encoder": frozenset({"minilm"}),
-    "exporter": frozenset(),  # tools/export.py has them, and says so where it asks
-    "generator": frozenset(),
+BUILT_IN: dict[Kind, tuple[str, ...]] = {
+    "dialect": ("instruct", "small", "xcomposer", "xcomposer2"),
+    "encoder": ("minilm",),
+    "exporter": (),  # tools/export.py has them, and says so where it asks
+    "generator": (),
 }
 """Names that are limner's own: a plug-in of such a name is never used, in whatever order things were installed."""
 
@@ -50,16 +50,17 @@ def find(kind: Kind, name: str, built_in: Collection[str] = ()) -> Plugin:
 
     Raises BadInput where there is none, PluginFailed where two packages have one, or where limner has it itself.
     """
-    own = BUILT_IN[kind] | frozenset(built_in)
+    own = (*BUILT_IN[kind], *built_in)
     found = sorted({plugin for plugin in installed(kind) if plugin.name == name})
     if name in own and found:
         raise PluginFailed(
             f"{_cap(found[0])} has a name that is limner's own. Uninstall the package, or rename it there."
         )
     if not found:
-        there = ", ".join(sorted({*own, *(p.name for p in installed(kind))})) or "none"
+        there = ", ".join(dict.fromkeys([*own, *(p.name for p in installed(kind))]))
+        hint = f"Use some of: {there}; or install its package." if there else "Install the package that has it."
         what = "format" if kind == "exporter" else kind
-        raise BadInput(f"There is no {what} {_line(name, 64)!r} (there are: {there}). Install the package that has it.")
+        raise BadInput(f"There is no {what} {_line(name, 64)!r}. {hint}")
     if len(found) > 1:
         packages = " and ".join(plugin.package for plugin in found)
         raise PluginFailed(f"The {kind} {name!r} is in two packages, {packages}. Uninstall one of them.")

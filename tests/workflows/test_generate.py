@@ -191,7 +191,7 @@ def test_one_that_does_not_answer_is_asked_once(bees: Path) -> None:
 
 
 def test_one_that_is_not_there_is_told_at_once(bees: Path) -> None:
-    with pytest.raises(BadInput, match=r"no generator 'nobody' \(there are: bomb, claims"):
+    with pytest.raises(BadInput, match=r"no generator 'nobody'. Use some of: bomb, claims"):
         limner.compose("Bees", library="bees", generate="nobody")
     with pytest.raises(BadInput, match="--max-generated -1 is out of range"):
         make_brief("Bees", max_generated=-1)

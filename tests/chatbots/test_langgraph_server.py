@@ -83,6 +83,7 @@ def served(
                 "LIMNER_HOME": str(folder / "home"),
                 "LIMNER_MODEL_URL": model.url,
                 "LANGSMITH_TRACING": "false",
+                "LANGGRAPH_CLI_NO_ANALYTICS": "1",  # nothing of a test leaves the machine
             },
             stdout=log,
             stderr=log,

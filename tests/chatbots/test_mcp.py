@@ -90,12 +90,16 @@ def test_over_stdio_an_article_is_composed_shown_and_read(bees: Path, home: Path
     ("tool", "arguments", "says"),
     [
         ("compose_article", {"brief": "Honey", "images": "many"}, "Correct the arguments and call it again"),
+        ("compose_article", {"brief": "Honey", "images": 101}, "less than or equal to 100"),
         ("compose_article", {"brief": " "}, "The brief is empty"),
+        ("compose_article", None, "brief: Field required"),
+        ("answer_review", {"article": "a-1", "type": "yes", "version": "1"}, "Correct the arguments and call it again"),
+        ("answer_review", {"article": "a-1", "type": "accept", "version": "1"}, "There is no article"),
         ("get_article", {"article": "../x"}, "There is no article"),
         ("steal", {}, "There is no tool 'steal'"),
     ],
 )
-def test_a_mistake_is_a_result_that_says_so(bees: Path, tool: str, arguments: dict[str, Any], says: str) -> None:
+def test_a_mistake_is_a_result_that_says_so(bees: Path, tool: str, arguments: dict[str, Any] | None, says: str) -> None:
     async def talk(server: ScriptedServer) -> None:
         async with mcp.Client(build_server(shop(server))) as client:
             answer = await client.call_tool(tool, arguments)

@@ -116,6 +116,7 @@ def test_steps_out_of_order_say_which_comes_first(bees: Path) -> None:
     ("name", "arguments", "says"),
     [
         ("compose_article", {"brief": "Honey", "images": "many"}, "images: .*Correct the arguments and call it again"),
+        ("compose_article", {"brief": "Honey", "images": 101}, "images: Input should be less than or equal to 100"),
         ("compose_article", {"brief": "Honey", "pictures": 3}, "pictures: Extra inputs are not permitted"),
         ("compose_article", {}, "brief: Field required"),
         ("compose_article", {"brief": "  "}, "The brief is empty"),

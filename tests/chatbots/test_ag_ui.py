@@ -30,6 +30,7 @@ pytestmark = [
     pytest.mark.skipif(
         importlib.util.find_spec("ag_ui_langgraph") is None, reason="AG-UI has an environment of its own"
     ),
+    pytest.mark.filterwarnings("ignore:`get_config_jsonschema` is deprecated"),  # which ag-ui-langgraph calls
 ]
 
 

@@ -340,6 +340,18 @@ def test_an_answer_that_was_taken_is_not_lost_with_the_model(bees: Path) -> None
         assert sum(asking(body) == "writer" for body in server.requests) == 1
 
 
+def test_a_composition_that_fails_before_its_question_leaves_nothing_behind(bees: Path) -> None:
+    def answer(body: dict[str, Any]) -> Any:
+        return Status(400, "no such model") if asking(body) == "writer" else article_answers(sees=True)(body)
+
+    with ScriptedServer(answer) as server:
+        tools = limner.toolbox(library="bees", model=chat_model(server))
+        said = named(tools, "compose_article").invoke(call("compose_article", {"brief": "Honey", "review": ["draft"]}))
+    desk = Desk(limner.Settings().home, "local")
+    assert said.status == "error"
+    assert (desk.names(), desk.waiting_names(), list(desk.folder.glob("*.lock"))) == ([], [], [])
+
+
 def test_two_who_answer_at_once_are_not_both_taken(bees: Path) -> None:
     writing, go_on, write = threading.Event(), threading.Event(), article_answers(sees=True)
 

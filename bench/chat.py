@@ -5,6 +5,7 @@
 surfaces  The same article of two images through each surface, against a scripted model server that answers at once, so
           that all the time is ours: seconds for an article over those of the bare graph in the same round, and events
           that reach the caller a second. Jobs are worked on by a thread of the same process, which looks every 50 ms.
+           LangGraph's server and AG-UI are measured where they are installed: .ci/server.txt, and limner[mcp].
 import    `import limner`, and the first `limner.build_graph(...)` over a library with a chat model that is handed in,
           against `import langgraph.graph`: in processes of their own, in turn, bytecode warm.
 """
@@ -12,8 +13,10 @@ import    `import limner`, and the first `limner.build_graph(...)` over a librar
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import platform
+import signal
 import statistics
 import subprocess
 import sys
@@ -23,6 +26,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from datetime import date
 from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -126,26 +130,44 @@ def surfaces(home: Path, url: str) -> Iterator[tuple[str, Callable[[], int]]]:
     )
     tool = limner.toolbox(context=context, only=("compose_article",))[0]
     yield "LangChain tool", lambda: len([tool.invoke({"brief": BRIEF, "images": 2})])
+    yield "LangChain tool, asked once on the way", lambda: asked_on_the_way(limner.toolbox(context=context))
     chat = limner.build_chat_graph(context=context, checkpointer=InMemorySaver())
     said: Any = {"messages": [("user", BRIEF)]}
     yield (
         "chat graph",
         lambda: sum(1 for _ in chat.stream(said, config(), stream_mode="custom", subgraphs=True)),
     )
-    yield "MCP, in memory", by_mcp(context)
-    with by_completions() as run:
-        yield "chat completions, through a job", run
-
-
-def by_mcp(context: Any) -> Callable[[], int]:
-    """compose_article over an MCP session of its own; its progress notifications are counted."""
-    import anyio
-    import mcp
-
-    from limner.workflows.mcp import build_server
+    from limner.workflows.mcp import build_server, http_app
     from limner.workflows.toolbox.craft import Shop
 
     server = build_server(Shop(context))
+    yield "MCP, in memory", by_mcp(lambda: server)
+    with by_http(http_app, Shop(context)) as place:
+        yield "MCP, by HTTP", by_mcp(lambda: place)
+    with by_completions() as run:
+        yield "chat completions, through a job", run
+    if find_spec("ag_ui_langgraph"):
+        with by_ag_ui(context) as run:
+            yield "AG-UI, by HTTP", run
+    if find_spec("langgraph_api"):
+        with by_langgraph_server(home) as run:
+            yield "LangGraph server", run
+
+
+def asked_on_the_way(tools: list[Any]) -> int:
+    """compose_article with a review of the draft, and answer_review: what keeping the composition meanwhile adds."""
+    compose, answer = (next(t for t in tools if t.name == name) for name in ("compose_article", "answer_review"))
+    order = {"brief": BRIEF, "images": 2, "review": ["draft"]}
+    asked = compose.invoke({"name": compose.name, "args": order, "id": "1", "type": "tool_call"})
+    article = asked.text.partition("Article ")[2].partition(" ")[0]
+    answer.invoke({"article": article, "type": "accept", "version": asked.artifact["version"]})
+    return 2
+
+
+def by_mcp(place: Callable[[], Any]) -> Callable[[], int]:
+    """compose_article over an MCP session of its own; its progress notifications are counted."""
+    import anyio
+    import mcp
 
     async def ask() -> int:
         heard = []
@@ -153,12 +175,92 @@ def by_mcp(context: Any) -> Callable[[], int]:
         async def hear(progress: float, total: float | None, message: str | None) -> None:
             heard.append(message)
 
-        async with mcp.Client(server) as client:
+        async with mcp.Client(place()) as client:
             done = await client.call_tool("compose_article", {"brief": BRIEF, "images": 2}, progress_callback=hear)
             assert not done.is_error, done
         return len(heard)
 
     return lambda: anyio.run(ask)
+
+
+@contextmanager
+def by_http(app: Any, shop: Any) -> Iterator[str]:
+    """The MCP server behind the guard of limner's API."""
+    from limner.workflows.jobs.service import Jobs
+
+    with closing(Jobs()) as jobs, served(app(shop, jobs.owners)) as url:
+        yield f"{url}/mcp"
+
+
+@contextmanager
+def by_ag_ui(context: Any) -> Iterator[Callable[[], int]]:
+    """The chat graph behind `ag-ui-langgraph`; the server's events are counted."""
+    import httpx
+    from ag_ui_langgraph import LangGraphAgent, add_langgraph_fastapi_endpoint  # pyright: ignore[reportMissingImports]
+    from fastapi import FastAPI
+    from langgraph.checkpoint.memory import InMemorySaver
+
+    import limner
+
+    app, rounds = FastAPI(), iter(range(10**9))
+    graph = limner.build_chat_graph(context=context, checkpointer=InMemorySaver())
+    add_langgraph_fastapi_endpoint(app, LangGraphAgent(name="limner", graph=graph), "/")
+    with served(app) as url, httpx.Client(timeout=60) as client:
+
+        def run() -> int:
+            said = [{"id": "1", "role": "user", "content": BRIEF}]
+            body = {"threadId": str(next(rounds)), "runId": "1", "messages": said}
+            body |= {"state": {}, "tools": [], "context": [], "forwardedProps": {}}
+            with client.stream("POST", url, json=body, headers={"Accept": "text/event-stream"}) as stream:
+                return sum(line.startswith("data:") for line in stream.iter_lines())
+
+        yield run
+
+
+@contextmanager
+def by_langgraph_server(home: Path) -> Iterator[Callable[[], int]]:
+    """`langgraph dev` over limner's langgraph.json, met with RemoteGraph; custom events are counted."""
+    import httpx
+    from langgraph.pregel.remote import RemoteGraph
+    from langgraph_sdk import get_sync_client
+    from servers import free_port, until  # pyright: ignore[reportMissingImports]
+
+    graphs = json.loads((ROOT / "langgraph.json").read_text())["graphs"]
+    graphs = {name: str(ROOT / path) for name, path in graphs.items()}
+    (home / "langgraph.json").write_text(json.dumps({"dependencies": ["."], "graphs": graphs}))
+    url = f"http://127.0.0.1:{free_port()}"
+    command = [str(Path(sys.executable).with_name("langgraph")), "dev", "--no-browser", "--no-reload"]
+    quiet = {"LANGSMITH_TRACING": "false", "LANGGRAPH_CLI_NO_ANALYTICS": "1"}
+    process = subprocess.Popen(
+        [*command, "--port", url.rpartition(":")[2]],
+        cwd=home,
+        env={**os.environ, **quiet},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+
+    def there() -> bool:
+        try:
+            return httpx.get(f"{url}/ok").status_code == 200
+        except httpx.TransportError:
+            return False
+
+    try:
+        until(there, "langgraph dev")
+        with get_sync_client(url=url) as client:
+            remote = RemoteGraph("compose", sync_client=client)
+
+            def run() -> int:
+                thread = client.threads.create()["thread_id"]
+                config: Any = {"configurable": {"thread_id": thread, "limner_libraries": ["bees"]}}
+                start = {"brief": {"text": BRIEF, "images": 2}}
+                return sum(1 for _ in remote.stream(start, config, stream_mode=["custom"], subgraphs=True))
+
+            yield run
+    finally:
+        os.killpg(process.pid, signal.SIGTERM)
+        process.wait(30)
 
 
 @contextmanager

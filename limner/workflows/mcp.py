@@ -223,8 +223,10 @@ _ASKING = ("compose_article", "answer_review")
 
 def _asks_users(ctx: Any) -> bool:
     """Whether the client shows its user a form. One that names no kind of form knows the first kind, which ours is."""
-    able = ctx.session.client_capabilities and ctx.session.client_capabilities.elicitation
-    return bool(able) and (able.form is not None or able.url is None)
+    session = ctx.session
+    able = session.client_capabilities and session.client_capabilities.elicitation
+    reached = session.protocol_version >= _BY_RESULT or session.can_send_request
+    return reached and bool(able) and (able.form is not None or able.url is None)
 
 
 def _question(result: types.CallToolResult) -> tuple[str, dict[str, Any]] | None:

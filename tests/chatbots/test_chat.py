@@ -229,6 +229,8 @@ def test_an_empty_conversation_gets_help(bees: Path) -> None:
     with ScriptedServer(answers()) as server:
         talk = Talk(limner.build_chat_graph(library="bees", model=model_of(server), checkpointer=InMemorySaver()))
         assert "/new BRIEF" in talk.say("  ")
+        assert "/new BRIEF" in talk.graph.invoke({"messages": []}, talk.config)["messages"][-1].text
+        assert server.requests == []
 
 
 def test_resuming_a_thread_that_is_not_there_begins_nothing(bees: Path) -> None:

@@ -8,6 +8,7 @@ import json
 import re
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -68,7 +69,7 @@ def place(bees: Path, monkeypatch: pytest.MonkeyPatch, slow: threading.Event) ->
     write: Callable[[dict[str, Any]], Any] = article_answers(sees=True)
 
     def answer(body: dict[str, Any]) -> Any:
-        if asking(body) == "writer":
+        if asking(body) == "writer" or "The editor wishes: Call it Sweet." in last_text(body):
             slow.wait(60)
         if "You plan articles" in json.dumps(body["messages"][0]):
             return "# How Bees Make Honey\n\n- nectar\n- wax\n"
@@ -448,6 +449,42 @@ def test_what_cannot_be_used_is_refused_with_a_line(
     assert "\n" not in refused.value.body["message"]  # type: ignore[index]
     assert refused.value.response.json()["detail"] == refused.value.body["message"]  # type: ignore[index]
     assert place.jobs.ledger.list("alice") == []
+
+
+def test_more_images_than_an_article_has_are_refused(place: Place) -> None:
+    wishes = {"limner": {"images": 101}}
+    with place.client() as client, pytest.raises(openai.UnprocessableEntityError, match="images"):
+        client.chat.completions.create(model="limner", messages=ask("Honey"), extra_body=wishes)
+    assert place.jobs.ledger.list("alice") == []
+
+
+def test_a_picture_of_more_pixels_than_are_opened_is_refused(place: Place) -> None:
+    file = io.BytesIO()
+    Image.new("1", (20_000, 20_000)).save(file, "PNG")  # 50 kB that would be 400 MB
+    data = "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()
+    message = {"role": "user", "content": [{"type": "text", "text": "Honey"}, picture_part(data)]}
+    with place.client() as client, pytest.raises(openai.UnprocessableEntityError, match="pixels"):
+        client.chat.completions.create(model="limner/bees", messages=[message])  # type: ignore[list-item]
+    assert place.jobs.ledger.list("alice") == []
+
+
+def test_two_clients_who_change_one_article_do_not_overwrite_each_other(place: Place, slow: threading.Event) -> None:
+    talk, other = Talk(place, False, images=2), Talk(place, False, images=2)
+    talk.say("How bees make honey")
+    other.messages = list(talk.messages)
+    (job,) = place.jobs.ledger.list("alice")
+    slow.clear()
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(talk.say, "Call it Sweet.")
+        try:
+            until(lambda: "Call it Sweet." in last_text(place.model.requests[-1]), "the first one's wish")
+            assert len(LINK.findall(other.say("Take the second picture out."))) == 1
+        finally:
+            slow.set()
+        with pytest.raises(openai.ConflictError, match="version"):
+            first.result()
+    kept = place.jobs.article(job.id, "alice")
+    assert (kept.title, len(kept.illustrations)) == ("How Bees Make Honey", 1)
 
 
 def test_no_token_no_model(place: Place) -> None:

@@ -41,7 +41,10 @@ def test_the_examples_of_the_page_run(
         turn = turns.pop(0)
         return turn if isinstance(turn, str) else Calls([turn], stream=bool(body.get("stream")))
 
-    examples = "\n".join(re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL))
+    page = re.sub(
+        r"(?s)\n## LangGraph server and AG-UI\n.*?(?=\n## )", "", PAGE.read_text(encoding="utf-8")
+    )  # -m server
+    examples = "\n".join(re.findall(r"```python\n(.*?)```", page, re.DOTALL))
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
     with ScriptedServer(answer) as model:
@@ -54,6 +57,7 @@ def test_the_examples_of_the_page_run(
     assert "Here it is." in said
     assert "['text', 'image', 'resource_link']" in said
     assert "limner:job=" in said
+    assert "**Review of the draft.** The text." in said
     assert turns == []
 
 

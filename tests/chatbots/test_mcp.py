@@ -90,12 +90,16 @@ def test_over_stdio_an_article_is_composed_shown_and_read(bees: Path, home: Path
     ("tool", "arguments", "says"),
     [
         ("compose_article", {"brief": "Honey", "images": "many"}, "Correct the arguments and call it again"),
+        ("compose_article", {"brief": "Honey", "images": 101}, "less than or equal to 100"),
         ("compose_article", {"brief": " "}, "The brief is empty"),
+        ("compose_article", None, "brief: Field required"),
+        ("answer_review", {"article": "a-1", "type": "yes", "version": "1"}, "Correct the arguments and call it again"),
+        ("answer_review", {"article": "a-1", "type": "accept", "version": "1"}, "There is no article"),
         ("get_article", {"article": "../x"}, "There is no article"),
         ("steal", {}, "There is no tool 'steal'"),
     ],
 )
-def test_a_mistake_is_a_result_that_says_so(bees: Path, tool: str, arguments: dict[str, Any], says: str) -> None:
+def test_a_mistake_is_a_result_that_says_so(bees: Path, tool: str, arguments: dict[str, Any] | None, says: str) -> None:
     async def talk(server: ScriptedServer) -> None:
         async with mcp.Client(build_server(shop(server))) as client:
             answer = await client.call_tool(tool, arguments)
@@ -357,6 +361,37 @@ def test_over_http_a_job_asks_and_is_answered(bees: Path, jobs: Jobs, forms: boo
         with working(jobs), served(http_app(shop(server, jobs=jobs), jobs.owners)) as url:
             anyio.run(talk, url)
     assert len(person.shown) == forms
+
+
+def test_over_http_a_client_that_goes_away_stops_its_call(bees: Path, jobs: Jobs) -> None:
+    """Its connection is closed while the writer writes: the model is hung up on, and others are served."""
+    writing = threading.Event()
+
+    def slow(body: dict[str, Any]) -> Any:
+        answer = article_answers(sees=True)(body)
+        if asking(body) != "writer":
+            return answer
+        writing.set()
+        return Delayed(str(answer), 5)
+
+    async def leave(url: str) -> None:
+        async def hear(progress: float, total: float | None, message: str | None) -> None:
+            scope.cancel()
+
+        with anyio.CancelScope() as scope:
+            async with mcp.Client(url) as client:
+                await client.call_tool("compose_article", {"brief": "Honey"}, progress_callback=hear)
+
+    async def search(url: str) -> Any:
+        async with mcp.Client(url) as client:
+            return await client.call_tool("search_images", {"query": "bee"})
+
+    with ScriptedServer(slow) as server, served(http_app(shop(server), jobs.owners)) as url:
+        anyio.run(leave, f"{url}/mcp")
+        assert writing.is_set()
+        until(server.hung_up.is_set, "the call to the model to be given up")
+        assert not anyio.run(search, f"{url}/mcp").is_error
+        assert [asking(body) for body in server.requests if asking(body) != "probe"] == ["writer"]
 
 
 @pytest.mark.parametrize(

@@ -116,6 +116,7 @@ def test_steps_out_of_order_say_which_comes_first(bees: Path) -> None:
     ("name", "arguments", "says"),
     [
         ("compose_article", {"brief": "Honey", "images": "many"}, "images: .*Correct the arguments and call it again"),
+        ("compose_article", {"brief": "Honey", "images": 101}, "images: Input should be less than or equal to 100"),
         ("compose_article", {"brief": "Honey", "pictures": 3}, "pictures: Extra inputs are not permitted"),
         ("compose_article", {}, "brief: Field required"),
         ("compose_article", {"brief": "  "}, "The brief is empty"),
@@ -337,6 +338,18 @@ def test_an_answer_that_was_taken_is_not_lost_with_the_model(bees: Path) -> None
         done = named(tools, "answer_review").invoke(answering(said.artifact, name))
         assert len(done.artifact.illustrations) == 1
         assert sum(asking(body) == "writer" for body in server.requests) == 1
+
+
+def test_a_composition_that_fails_before_its_question_leaves_nothing_behind(bees: Path) -> None:
+    def answer(body: dict[str, Any]) -> Any:
+        return Status(400, "no such model") if asking(body) == "writer" else article_answers(sees=True)(body)
+
+    with ScriptedServer(answer) as server:
+        tools = limner.toolbox(library="bees", model=chat_model(server))
+        said = named(tools, "compose_article").invoke(call("compose_article", {"brief": "Honey", "review": ["draft"]}))
+    desk = Desk(limner.Settings().home, "local")
+    assert said.status == "error"
+    assert (desk.names(), desk.waiting_names(), list(desk.folder.glob("*.lock"))) == ([], [], [])
 
 
 def test_two_who_answer_at_once_are_not_both_taken(bees: Path) -> None:

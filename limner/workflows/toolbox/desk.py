@@ -113,9 +113,9 @@ class Desk:
             ) from e
         try:
             yield
-            if self._numbers(name):  # done; nobody can be waiting for it
-                (self.folder / f"{name}.lock").unlink(missing_ok=True)
         finally:
+            if not self.waits(name):  # done, or it never came to a question
+                (self.folder / f"{name}.lock").unlink(missing_ok=True)
             lock.release()
 
     def before(self, version: Version) -> Version:

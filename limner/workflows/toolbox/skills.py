@@ -228,11 +228,15 @@ def skills(*, jobs: bool) -> list[Skill]:
     ]
 
 
+# What pydantic calls the branches of a union: no part of where a mistake is.
+_BRANCHES = ("function-wrap", "int", "constrained-int", "literal['auto']", "str", "dict[str,any]")
+
+
 def mistaken(error: ValidationError, name: str) -> str:
     """What is wrong with a tool's arguments, for the model that gave them."""
     lines = []
     for e in error.errors(include_url=False)[:5]:
-        where = ".".join(str(part) for part in e["loc"] if part not in ("function-wrap", "int", "literal['auto']"))
+        where = ".".join(str(part) for part in e["loc"] if part not in _BRANCHES)
         lines.append(f"{where or 'arguments'}: {e['msg']}")
     return f"{name} was not called: {'; '.join(dict.fromkeys(lines))}. Correct the arguments and call it again."
 

@@ -272,3 +272,143 @@ def test_parts_of_no_use_disturb_nobody_else(
 )
 def test_a_part_that_is_not_there(shell: Shell, package: Path, options: list[str], kind: str) -> None:
     there = {"format": "md, html, json, docx, epub, pdf, slides", "generator": "placeholder"}[kind]
+    refused(shell("compose", "Bees", *options), f"no {kind} 'nonsense'", there)
+
+
+@pytest.mark.parametrize(
+    ("kind", "there"),
+    [("dialect", "instruct, small, xcomposer, xcomposer2, plain"), ("encoder", "minilm, trigrams")],
+)
+def test_a_setting_that_names_a_part_that_is_not_there(
+    shell: Shell, bees: Path, package: Path, monkeypatch: pytest.MonkeyPatch, kind: str, there: str
+) -> None:
+    monkeypatch.setenv(f"LIMNER_{kind.upper()}", "nonsense")
+    refused(shell("compose", "Bees", "-l", "bees"), f"no {kind} 'nonsense'", there)
+
+
+def test_a_name_of_limner_s_own_stays_limner_s(package: Path, bees: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The package that takes it is refused, and does not get in the way."""
+    points = {
+        "limner.dialects": {"small": "x:X"},
+        "limner.encoders": {"minilm": "x:X"},
+        "limner.exporters": {"md": "x:X"},
+    }
+    install(package, monkeypatch, "greedy", points, {})
+    for kind, name, own in (("dialect", "small", ()), ("encoder", "minilm", ()), ("exporter", "md", ("md",))):
+        with pytest.raises(PluginFailed, match=rf"^The {kind} '{name}' of the package greedy .* limner's own"):
+            plugins.find(kind, name, own)  # type: ignore[arg-type]
+    assert default_encoders(caption="minilm").names == default_encoders().names
+    assert build_context(Settings(dialect="small"), library=[]).dialect_of("any") is BUILT_IN["small"]
+
+
+def test_the_names_of_dialects_are_the_same_everywhere() -> None:
+    assert plugins.BUILT_IN["dialect"] == tuple(BUILT_IN)
+
+
+def test_a_name_that_two_packages_have_is_nobody_s(package: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    install(package, monkeypatch, "other-bees", {"limner.exporters": {"slides": "limner_bees:Slides"}}, {}, "2.0")
+    with pytest.raises(PluginFailed, match=r"in two packages, limner-bees 1.0 and other-bees 2.0. Uninstall one"):
+        plugins.find("exporter", "slides")
+
+
+@pytest.mark.parametrize(
+    ("body", "why"),
+    [
+        ("file = '../out.txt'\n    def write(self, a, i): return 'x'", "a plain file name"),
+        ("file = 'article.md'\n    def write(self, a, i): return 'x'", "a plain file name"),
+        ("file = 'a\\x1b.txt'\n    def write(self, a, i): return 'x'", "a plain file name"),
+        ("file = 'out.txt'", "a plain file name"),
+        ("file = 'out.txt'\n    def write(self, a, i): return 1 / 0", "failed at writing out.txt .ZeroDivisionError"),
+        ("file = 'out.txt'\n    def write(self, a, i): return None", "it gave NoneType, not text or bytes"),
+        ("file = 'out.txt'\n    def write(self, a, i): return b''", "there is nothing in it"),
+        (
+            "file = 'out.txt'\n    def write(self, a, i): return b'x'\n    def check(self, a, path): return 1 / 0",
+            "failed at reading out.txt again",
+        ),
+    ],
+)
+def test_an_exporter_that_fails_leaves_nothing(
+    bees: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, body: str, why: str
+) -> None:
+    points = {"limner.exporters": {"odd": "odd_export:Odd"}}
+    install(tmp_path / "odd", monkeypatch, "odd", points, {"odd_export": f"class Odd:\n    {body}\n"})
+    article = limner.Article(title="Bees")
+    with pytest.raises(limner.LimnerError, match=why):
+        limner.export(article, tmp_path / "out", formats=["md", "odd"])
+    assert not (tmp_path / "out").exists()
+
+
+def test_bytes_are_written_as_they_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    module = "class Odd:\n    file = 'out.bin'\n    def write(self, article, images): return bytes(range(256))\n"
+    install(tmp_path / "odd", monkeypatch, "odd", {"limner.exporters": {"odd": "odd_bytes:Odd"}}, {"odd_bytes": module})
+    (path,) = limner.export(limner.Article(title="Bees"), tmp_path / "out", formats=["odd"])
+    assert path.read_bytes() == bytes(range(256))
+
+
+def test_two_formats_of_one_file_are_refused(package: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    install(package, monkeypatch, "more", {"limner.exporters": {"talk": "limner_bees:Slides"}}, {})
+    with pytest.raises(BadInput, match="slides, talk write the same file"):
+        limner.export(limner.Article(title="Bees"), tmp_path / "out", formats=["slides", "talk"])
+
+
+# --- doctor --------------------------------------------------------------------------------------------------------
+
+
+def test_doctor_lists_parts_and_says_which_would_not_work(
+    shell: Shell, bees: Path, package: Path, broken: Path
+) -> None:
+    usual = article_answers(sees=True)
+    with ScriptedServer(lambda body: "White" if asking(body) == "chat" else usual(body)) as server:
+        said = shell("doctor", "--model-url", server.url)
+    lines = [line for line in said.out.splitlines() if " plug-in " in line]
+    for part in ("dialect 'plain'", "encoder 'trigrams'", "exporter 'slides'", "generator 'placeholder'"):
+        assert [line for line in lines if line.startswith("ok ") and part in line and "limner-bees 1.0" in line], lines
+    assert len([line for line in lines if line.startswith("FAIL") and "broken-parts 0.3" in line]) == 16
+    assert said.code == 2
+
+
+# --- what an import costs --------------------------------------------------------------------------------------------
+
+FIRST_USE = """
+import sys
+import limner
+from scripted import ScriptedChatModel
+model = ScriptedChatModel(lines=[])
+before = set(sys.modules)
+limner.build_graph(library="bees", model=model)
+new = {name.partition(".")[0] for name in set(sys.modules) - before}
+print(sorted(new & {"openai", "langchain_openai", "numpy", "onnxruntime", "tokenizers", "qdrant_edge", "qdrant_client",
+                    "PIL", "highspy", "markdown_it", "jinja2", "torch", "xllamacpp", "typer", "fastapi", "celery"}))
+"""
+
+
+def test_building_a_graph_loads_only_what_a_graph_is_made_of(bees: Path) -> None:
+    """Clients, encoders and stores are loaded by the first composition, not by the program that might make one."""
+    code = f"import sys; sys.path.insert(0, {str(Path(__file__).parents[1])!r})\n{FIRST_USE}"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_a_model_of_another_maker_needs_no_client_of_openai_s(bees: Path) -> None:
+    code = (
+        f"import sys; sys.path.insert(0, {str(Path(__file__).parents[1])!r})\n"
+        "import limner\nfrom scripted import ScriptedChatModel\n"
+        "model = ScriptedChatModel(lines=['# Bees\\n\\nBees fly.\\n'])\n"
+        "print(limner.compose('Bees', library='bees', images=0, model=model).title)\n"
+        "print([m for m in ('openai', 'langchain_openai') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split("\n") == ["Bees", "[]", ""]
+
+
+def test_a_model_s_own_errors_pass_as_they_are(bees: Path) -> None:
+    class Odd(RuntimeError):
+        pass
+
+    class Failing(ScriptedChatModel):
+        def _stream(self, *args: object, **more: object):  # type: ignore[no-untyped-def,override]
+            raise Odd("of its maker")
+            yield
+
+    with pytest.raises(Odd, match="of its maker"):
+        limner.compose("Bees", library="bees", images=0, model=Failing(lines=[]))

@@ -151,15 +151,16 @@ def test_a_job_that_is_killed_from_outside_many_times_is_done(
     """Within one call of its model. Nobody can tell whether it was for its sake; so the tenth time sets aside."""
     unlucky, mark = shop.submit()
     doomed, other = shop.submit()
-    often = killing(shop, unlucky.id, mark, signal.SIGKILL, times=7)
+    often = killing(shop, unlucky.id, mark, signal.SIGKILL, times=5)
     always = killing(shop, doomed.id, other, signal.SIGKILL)
     shop.book.inject = lambda asked: often(asked) or always(asked)
     workers(lease=60)  # on a machine that is very busy, shorter ones may lapse, which counts as well
     bell.ring_all((job, "interactive") for job in (unlucky.id, doomed.id))
-    until_done(shop, [unlucky.id])
-    aside = until_state(shop, doomed.id, "set_aside")
+    until(lambda: shop.ledger.job(doomed.id).ended, "it to be killed ten times", seconds=240)
+    aside = shop.ledger.job(doomed.id)
     assert "10 times in a row, its worker was killed by SIGKILL at select" in aside.error
     assert shop.objections(doomed.id) == []
+    until_done(shop, [unlucky.id])
 
 
 def killing(shop: Place, job: str, mark: str, number: int, times: int | None = None) -> Callable[[Served], None]:

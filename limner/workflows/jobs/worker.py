@@ -20,6 +20,7 @@ import struct
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING, Any
@@ -212,14 +213,20 @@ class Worker:
         self._tell(ended)
 
     def _tell(self, ended: Death) -> None:
-        if self._ear is not None and self._sweeper.is_alive():
-            self._ear.send(ended)
+        if self._ear is not None:
+            with suppress(OSError):  # it was killed; the next one is told
+                self._ear.send(ended)
 
     def _hear(self) -> None:
         """Of suspects; each is worked on alone, as many at once as there are cores, or a few."""
         if self._ear is None or not self._ear.poll(LOOK):
             return
-        for job in self._ear.recv():
+        try:
+            suspects = self._ear.recv()
+        except (EOFError, OSError):  # it was killed, and is started again
+            time.sleep(LOOK)
+            return
+        for job in suspects:
             alone = [hand.job for hand in self._hands if hand.job]
             if job not in alone and len(alone) < min(self.concurrency, max(4, len(self.shares))):
                 self._fork(self._work_alone, job, job=job)
@@ -250,8 +257,9 @@ class Worker:
             target=self._sweep, args=(os.getpid(), theirs), name="limner-sweeper", daemon=True
         )
         self._sweeper.start()
+        theirs.close()  # so that its death ends the pipe
         for ended in self._deaths:
-            self._ear.send(ended)
+            self._tell(ended)
 
     def _sweep(self, parent: int, worker: Connection) -> None:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal's Ctrl-C reaches all; the worker says when

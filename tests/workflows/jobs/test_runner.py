@@ -325,6 +325,35 @@ def test_a_worker_told_to_stop_puts_the_job_back_between_two_calls(house: House)
     assert len(prompts) == len(set(prompts)), "nothing was asked twice"
 
 
+def test_a_job_that_takes_longer_than_it_may_fails_at_its_next_call(house: House) -> None:
+    good = house.answers
+    house.answers = lambda body: Delayed(str(good(body)), 1.5) if asking(body) == "writer" else good(body)
+    job = house.submit()
+    house.runner(settings={"job_seconds": 1}).work(job.id)
+    found = house.ledger.job(job.id)
+    assert (found.state, found.error) == ("failed", "It took longer than 1 s. Raise LIMNER_JOB_SECONDS, then retry it.")
+    house.answers = good
+    house.ledger.retry(job.id)
+    house.runner().work(job.id)
+    assert house.ledger.job(job.id).state == "done"
+    assert house.asked().count("writer") == 1, "what was written in time stays"
+
+
+def test_a_suspect_is_worked_on_alone_until_it_got_further(house: House) -> None:
+    job = house.submit()
+    assert house.ledger.take(job.id, "dead")
+    house.ledger.sweep(lambda worker: worker == "dead")
+    assert not house.runner(alone=False).work(job.id)
+    assert house.ledger.suspects(10) == [job.id]
+    house.runner(until_progress=True).work(job.id)
+    assert house.ledger.job(job.id).state == "queued"
+    assert house.asked() == ["writer"], "one answer is further than it ever was"
+    assert house.ledger.suspects(10) == []
+    assert house.runner(alone=False).work(job.id)
+    assert house.ledger.job(job.id).state == "done"
+    assert house.asked().count("writer") == 1
+
+
 class Asking(TypedDict, total=False):
     article: Article
     said: Any

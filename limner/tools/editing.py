@@ -16,7 +16,7 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol, get_args
 
-from limner.document import Article, Heading, Illustration, Paragraph, Verbatim, read_markdown
+from limner.document import Article, Heading, Illustration, Paragraph, Selection, Verbatim, read_markdown
 from limner.errors import EditRefused
 from limner.tools import edit as e
 from limner.tools.folder import clean
@@ -162,9 +162,18 @@ def _split_block(article: Article, edit: e.SplitBlock, _: ImageOf) -> Article:
 def _place_image(article: Article, edit: e.PlaceImage, image_of: ImageOf) -> Article:
     _paragraph(article, edit.after)
     _refuse_twice(article, edit.image_id)
-    (new_id,) = _new_ids(article, edit, 1, prefix="i")
+    (new_id,) = _new_ids(article, edit, 1, prefix="f-i" if edit.chosen else "i")
     image = Illustration(id=new_id, after=edit.after, **_of_library(edit, image_of))
+    if edit.chosen:
+        article = _recorded(article, edit.chosen, image)
     return article.illustrated([*article.illustrations, image])
+
+
+def _recorded(article: Article, chosen: Selection, image: Illustration) -> Article:
+    """With the record of a choice, under the name of the spot whose illustration it is."""
+    spot = chosen.spot.model_copy(update={"id": image.id.removeprefix("f-"), "after": image.after})
+    record = chosen.model_copy(update={"spot": spot, "placed": image.image_id})
+    return article.model_copy(update={"selections": (*article.selections, record)})
 
 
 def _swap_image(article: Article, edit: e.SwapImage, image_of: ImageOf) -> Article:

@@ -263,10 +263,11 @@ class Revision:
             selections.append(made)
         kept, why = arrange(article, selections, wanted)
         bare = article.model_copy(update={"illustrations": (), "selections": ()})
-        new = illustrated(bare, selections, kept, why).illustrations
+        made = illustrated(bare, selections, kept, why)
+        new, records = made.illustrations, {f"f-{s.spot.id}": s for s in made.selections}
         same = {(i.after, i.image_id) for i in new} & {(i.after, i.image_id) for i in loose}
         edits: list[Edit] = [e.RemoveImage(image=i.id) for i in loose if (i.after, i.image_id) not in same]
-        edits += [_place(i) for i in new if (i.after, i.image_id) not in same]
+        edits += [_place(i, records.get(i.id)) for i in new if (i.after, i.image_id) not in same]
         if not new:
             says.append("No image of the library fits anywhere else.")
         return edits, says
@@ -442,8 +443,8 @@ class Revision:
         return self.context.reviser()
 
 
-def _place(image: Illustration) -> Edit:
-    about: dict[str, Any] = {"caption": image.caption, "alt": image.alt}
+def _place(image: Illustration, chosen: Selection | None = None) -> Edit:
+    about: dict[str, Any] = {"caption": image.caption, "alt": image.alt, "chosen": chosen}
     return e.PlaceImage(after=image.after, image_id=image.image_id, library=image.library, **about)
 
 

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import struct
 from io import BytesIO
 from pathlib import Path
+from urllib.request import urlopen
+from xml.sax.saxutils import escape
 
 import pytest
 from conftest import Model, watched
 from PIL import Image
+from PIL.ExifTags import Base
 from PIL.PngImagePlugin import PngInfo
 from playwright.sync_api import Browser, expect
 from scripted import article_answers
@@ -33,10 +37,49 @@ CORPUS = [
 ALL = " ".join(CORPUS)
 
 
+def iim(words: str) -> bytes:
+    """An APP13 segment with IPTC's datasets: title, headline, byline, credit, copyright, caption."""
+    text = words.encode()[:1900]
+    block = b"".join(struct.pack(">BBBH", 0x1C, 2, code, len(text)) + text for code in (5, 105, 80, 110, 116, 120))
+    resource = b"8BIM" + struct.pack(">HHI", 0x0404, 0, len(block)) + block + b"\0" * (len(block) % 2)
+    segment = b"Photoshop 3.0\0" + resource
+    return b"\xff\xed" + struct.pack(">H", len(segment) + 2) + segment
+
+
+def xmp(words: str) -> bytes:
+    """An XMP packet that says the words in every field that is read, as text and as an attribute."""
+    text, quoted = escape(words), escape(words, {'"': "&quot;", "\n": " "})
+    alt = f'<rdf:Alt><rdf:li xml:lang="x-default">{text}</rdf:li></rdf:Alt>'
+    fields = ("dc:title", "dc:description", "dc:rights", "xmpRights:UsageTerms", "Iptc4xmpCore:AltTextAccessibility")
+    return f"""<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">
+<rdf:Description rdf:about="" xmlns:dc="http://purl.org/dc/elements/1.1/" photoshop:Credit="{quoted}"
+ xmlns:photoshop="http://ns.adobe.com/photoshop/1.0/" xmlns:xmpRights="http://ns.adobe.com/xap/1.0/rights/"
+ xmlns:Iptc4xmpCore="http://iptc.org/std/Iptc4xmpCore/1.0/xmlns/">
+{"".join(f"<{name}>{alt}</{name}>" for name in fields)}</rdf:Description></rdf:RDF></x:xmpmeta>""".encode()
+
+
+def photograph(words: str, how: str, colour: tuple[int, int, int]) -> bytes:
+    """A JPEG whose metadata says the words, as cameras and editors write it."""
+    out, options = BytesIO(), {}
+    if how == "xmp":
+        options["xmp"] = xmp(words)
+    if how == "exif":
+        exif = Image.Exif()
+        exif[Base.ImageDescription] = exif[Base.Artist] = exif[Base.Copyright] = words
+        options["exif"] = exif
+    Image.new("RGB", (320, 200), colour).save(out, "JPEG", **options)
+    data = out.getvalue()
+    return data[:2] + iim(words) + data[2:] if how == "iim" else data
+
+
 @pytest.fixture(scope="module")
 def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of pictures whose names, captions, credits and licences are hostile."""
     folder = tmp_path_factory.mktemp("hostile")
+    for n, words in enumerate(CORPUS):
+        for m, how in enumerate(("iim", "xmp", "exif")):
+            name = f"{how} {n} {words.replace('/', '⁄')[:90]}.jpg"
+            (folder / name).write_bytes(photograph(words, how, (20 * n, 80 * m, 120)))
     rows = []
     for n, words in enumerate(CORPUS):
         name = f"{n} {words.replace('/', '⁄')[:90]}.png"
@@ -60,7 +103,20 @@ def hostile(up: Up, pictures: Path) -> str:
     return "hostile"
 
 
-def test_nothing_that_is_shown_runs(browser: Browser, up: Up, said: Model, hostile: str) -> None:
+def test_what_files_say_reaches_the_library_as_it_is(up: Up, hostile: str) -> None:
+    """Otherwise the test below would prove nothing."""
+    images = up.ask(f"/v1/libraries/{hostile}/images?limit=200")["images"]
+    for how in ("iim", "xmp", "exif"):
+        said = {one["caption"]: one for one in images if one["file"].startswith(f"{how} ")}
+        assert len(said) == len(CORPUS), how
+        for words in CORPUS:
+            one = said[" ".join(words.split())]
+            assert one["credit"] == one["licence"] == one["caption"]
+            assert one["alt"] == (one["caption"] if how == "xmp" else "")
+    assert any("<script>" in one["file"] for one in images)
+
+
+def test_nothing_that_is_shown_runs(browser: Browser, up: Up, said: Model, hostile: str, tmp_path: Path) -> None:
     body = "\n\n".join([f"# Honey {ALL}", *(f"Bees {words}\n\n{words}\n\n## {words}" for words in CORPUS)])
     said.answer = article_answers(article=body, sees=True)
     asked = {"brief": f"{CORPUS[0]} {CORPUS[1]}", "library": [hostile], "images": 4, "review": ["draft", "final"]}
@@ -120,17 +176,35 @@ def test_nothing_that_is_shown_runs(browser: Browser, up: Up, said: Model, hosti
     expect(page.locator(".changes li").first).to_be_visible()
     look("history")
     studio.open("libraries", hostile)
-    page.locator("input[type=search]").fill("bee")
     expect(page.locator(".contact li").first).to_be_visible()
     look("library")
-    page.locator(".contact button").first.click()
-    expect(page.get_by_role("dialog")).to_be_visible()
-    look("library image")
+    for n in range(page.locator(".contact button").count()):
+        page.locator(".contact button").nth(n).click()
+        expect(page.locator(".panel .file")).to_be_visible()
+    look("library images")
+    for label in ("Caption", "Alternative text", "Credit", "Licence"):
+        with page.expect_response(lambda r: r.request.method == "PATCH" and r.ok):
+            page.locator(".panel").get_by_label(label, exact=True).fill(ALL[:480])
+            page.locator(".panel").get_by_label(label, exact=True).blur()
+    look("library, written")
+    page.locator("input[type=search]").fill("bee")
+    expect(page.locator(".contact li").first).to_be_visible()
+    look("library, searched")
     studio.open("")
     expect(page.locator(".job").first).to_be_visible()
     look("jobs")
     page.goto(f"{up.url}/v1/jobs/{job}/article?format=html")
     assert page.evaluate("window.ran") is None
+    with urlopen(f"{up.url}/v1/jobs/{job}/article?format=html", timeout=30) as answer:
+        (tmp_path / "article.html").write_bytes(answer.read())
+    page.goto((tmp_path / "article.html").as_uri())  # as somebody opens it who was sent it: no server, no header
+    expect(page.get_by_role("heading", name="Image credits")).to_be_visible()
+    assert page.locator("figure img").count() >= 2
+    assert page.evaluate("window.ran") is None
+    handlers = (
+        "[...document.querySelectorAll('*')].flatMap((e) => [...e.attributes]).filter((a) => /^on/i.test(a.name))"
+    )
+    assert page.evaluate(f"{handlers}.length") == 0
     context.close()
     assert [line for line in trouble if "dialog" in line] == []
-    assert len(seen) == 12
+    assert len(seen) == 14

@@ -13,10 +13,14 @@ from shell import Shell
 
 from limner.document import Article
 from limner.settings import Settings
+from limner.tools.edit import PlaceImage, RemoveImage, SwapImage
+from limner.tools.editing import edited
 from limner.tools.encoders import default_encoders
 from limner.tools.library import Library, Record
 from limner.workflows.jobs.agreement import Agreement, picks, report
+from limner.workflows.jobs.candidates import Wanted, candidates
 from limner.workflows.jobs.request import JobRequest
+from limner.workflows.jobs.revisions import Revisions
 from limner.workflows.jobs.service import Jobs
 
 
@@ -222,3 +226,53 @@ def test_what_was_decided_at_the_images_counts(records: list[Record]) -> None:
     figure = article.illustrations[0].model_copy(update={"image_id": records[2].id})
     reviewed = article.model_copy(update={"selections": (swapped, article.selections[1]), "illustrations": (figure,)})
     assert picks(reviewed, reviewed) == {"person": Agreement(swapped=1, swapped_to_candidate=1)}
+
+
+def swapped(article: Article, figure: str, record: Record) -> Article:
+    images = [i.model_copy(update={"image_id": record.id}) if i.id == figure else i for i in article.illustrations]
+    return article.illustrated(images)
+
+
+def test_what_a_model_proposed_is_a_pick_of_its_own_and_no_disagreement(records: list[Record]) -> None:
+    first = composed(records)
+    proposed = swapped(first, "f-s1", records[2])
+    kept = picks(first, proposed, [(first, proposed)])
+    assert kept == {"captions": Agreement(kept=1), "proposal": Agreement(kept=1)}
+    person = swapped(proposed, "f-s1", records[3])  # who did not like that one either
+    assert picks(first, person, [(first, proposed)])["proposal"] == Agreement(swapped=1)
+    before = swapped(first, "f-s1", records[3])  # a person first, then everything anew: his choice still counts
+    anew = swapped(before, "f-s1", records[2])
+    assert picks(first, anew, [(before, anew)]) == {
+        "captions": Agreement(kept=1, swapped=1, swapped_to_candidate=1), "proposal": Agreement(kept=1),
+    }  # fmt: skip
+    gone = first.illustrated([i for i in first.illustrations if i.id != "f-s2"])
+    assert picks(first, gone, [(first, gone)]) == {"captions": Agreement(kept=1)}
+
+
+def test_a_proposal_that_is_applied_is_not_counted_against_the_selector(
+    shell: Shell, jobs: Jobs, job: str, records: list[Record]
+) -> None:
+    revisions = Revisions(jobs.ledger)
+    swap = SwapImage(image="f-s1", image_id=records[2].id, library="bees")
+    library = Library.open(jobs.settings.home, "bees", default_encoders())
+    revisions.edit(job, [swap], 1, "ann", lambda _name, image: library.record(image), by="model")
+    found = report(jobs.ledger)
+    assert (found.total.kept, found.total.swapped, found.by["proposal"].kept) == (2, 0, 1)
+    other = SwapImage(image="f-s1", image_id=records[4].id, library="bees")
+    revisions.edit(job, [other], 2, "ann", lambda _name, image: library.record(image))
+    assert report(jobs.ledger).by["proposal"].swapped == 1
+
+
+def test_images_chosen_anew_keep_what_they_were_chosen_from(jobs: Jobs, job: str, records: list[Record]) -> None:
+    article = jobs.article(job)
+    chosen = article.selections[0].model_copy(update={"choice": records[3].id, "why": "Kept as chosen."})
+    place = PlaceImage(after="b4", image_id=records[3].id, library="bees", chosen=chosen)
+    library = Library.open(jobs.settings.home, "bees", default_encoders())
+    after = edited(article, [RemoveImage(image="f-s1"), place], lambda _name, image: library.record(image))
+    [image] = [i for i in after.illustrations if i.image_id == records[3].id]
+    record = next(s for s in after.selections if f"f-{s.spot.id}" == image.id)
+    assert (record.placed, record.spot.after, record.candidates) == (records[3].id, "b4", chosen.candidates)
+    found = candidates(after, Wanted(image=image.id), [library])
+    assert [c.candidate.image_id for c in found] == [c.image_id for c in chosen.candidates]
+    assert next(c for c in found if c.chosen and c.candidate.image_id == records[3].id).why == "Kept as chosen."
+    assert picks(article, after, [(article, after)]) == {"captions": Agreement(kept=2)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import threading
@@ -94,13 +95,22 @@ class Database:
 def _engine(url: str) -> Engine:
     try:
         if not url.startswith("sqlite"):
-            return create_engine(url, pool_pre_ping=True, **_POOL)
-        engine = create_engine(url, connect_args={"timeout": BUSY, "check_same_thread": False}, **_POOL)
+            return create_engine(url, json_serializer=_as_json, pool_pre_ping=True, **_POOL)
+        apart = {"timeout": BUSY, "check_same_thread": False}
+        engine = create_engine(url, json_serializer=_as_json, connect_args=apart, **_POOL)
     except (NoSuchModuleError, ModuleNotFoundError) as e:
         raise NotInstalled("Postgres needs psycopg: pip install 'limner[postgres]'.") from e
     event.listen(engine, "connect", _prepare_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
     return engine
+
+
+class Encoded(str):
+    """What is JSON already: a column of it takes the text as it is."""
+
+
+def _as_json(value: Any) -> str:
+    return value if isinstance(value, Encoded) else json.dumps(value)
 
 
 def _prepare_sqlite(connection: Any, _record: Any) -> None:

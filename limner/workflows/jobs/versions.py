@@ -19,10 +19,12 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
+from pydantic_core import PydanticSerializationError
 from sqlalchemy import Connection, Row, delete, func, insert, select, update
 
 from limner.document import Article
 from limner.errors import BadInput, JobConflict, LimitReached
+from limner.workflows.jobs.database import Encoded
 from limner.workflows.jobs.ledger import Ledger, News
 from limner.workflows.jobs.schema import jobs, now, versions
 
@@ -180,6 +182,7 @@ class Versions:
         edits: JSON of the commands that led to it. typing: they save what somebody is typing; if the head is of the
         same person's typing in the same block, and nothing came between, both are one step.
         """
+        encoded = _encoded(article)  # before the lock, which all writers share on SQLite
         with self.database.write() as c:
             self._expect(c, job, expected)
             number, count = self._next(c, job)
@@ -188,15 +191,16 @@ class Versions:
             before = self._typed_before(c, job, expected, edits, who) if typing else None
             if before is not None:
                 parent, edits = before.parent, _joined(before.edits, edits)
-                made = self._insert(c, job, number, parent, article, edits, who, by, what, began=before.began)
+                made = self._insert(c, job, number, parent, encoded, edits, who, by, what, began=before.began)
                 self._fold(c, job, expected, number)
             else:
                 parent = expected
                 began = now() if typing else None
-                made = self._insert(c, job, number, parent, article, edits, who, by, what, began=began)
+                made = self._insert(c, job, number, parent, encoded, edits, who, by, what, began=began)
             here = (versions.c.job == job, versions.c.number == parent)
             c.execute(update(versions).where(*here).values(forward=number))
-            self._point(c, job, number, article, {"who": who, "by": by, "what": what})
+            told = {"title": article.title, "who": who, "by": by, "what": what}
+            self._point(c, job, number, encoded, told)
         return Head(version=made, article=self._remember(job, number, article), redo=None)
 
     def go(self, job: str, expected: int, to: int, who: str, what: str) -> None:
@@ -219,7 +223,8 @@ class Versions:
             # Who goes to a version stops there: typing on begins another step, and one that was folded is one again.
             c.execute(update(versions).where(*here).values(folded=None, began=None))
             article = _unpacked(c.execute(select(versions.c.article).where(*here)).scalar_one())
-            self._point(c, job, to, article, {"who": who, "by": "person", "what": what})
+            told = {"title": article.title, "who": who, "by": "person", "what": what}
+            self._point(c, job, to, _encoded(article), told)
 
     def _begin(self, job: str, owner: str | None) -> None:
         """Keep the article that the model made as the first version."""
@@ -233,7 +238,7 @@ class Versions:
                 raise JobConflict(f"Job {job} is {state}: there is nothing to revise yet. {hint}")
             article = Article.model_validate(row.article)
             what = "Illustrated" if article.made_with.get("draft") else "Composed"
-            self._insert(c, job, 1, None, article, [], "limner", "model", what, at=row.finished)
+            self._insert(c, job, 1, None, _encoded(article), [], "limner", "model", what, at=row.finished)
             c.execute(update(jobs).where(jobs.c.id == job).values(version=1))
 
     def _expect(self, c: Connection, job: str, expected: int) -> None:
@@ -267,7 +272,7 @@ class Versions:
         job: str,
         number: int,
         parent: int | None,
-        article: Article,
+        article: Encoded,
         edits: Sequence[Any],
         who: str,
         by: By,
@@ -280,10 +285,9 @@ class Versions:
         added = insert(versions).values(**row, **said, at=now() if at is None else at)
         return _version(c.execute(added.returning(*_ABOUT)).one())
 
-    def _point(self, c: Connection, job: str, number: int, article: Article, said: dict[str, Any]) -> None:
-        values = {"version": number, "article": article.model_dump(mode="json")}
-        c.execute(update(jobs).where(jobs.c.id == job).values(**values))
-        self.ledger.tell(c, job, News("edited", data={"version": number, "title": article.title, **said}))
+    def _point(self, c: Connection, job: str, number: int, article: Encoded, said: dict[str, Any]) -> None:
+        c.execute(update(jobs).where(jobs.c.id == job).values(version=number, article=article))
+        self.ledger.tell(c, job, News("edited", data={"version": number, **said}))
 
 
 def _place(edits: Sequence[Any]) -> str | None:
@@ -306,8 +310,16 @@ def _version(row: Row[Any]) -> Version:
     return Version.model_validate(row, from_attributes=True)
 
 
-def _packed(article: Article) -> bytes:
-    return zlib.compress(json.dumps(article.model_dump(mode="json")).encode(), 1)  # the rest saves little
+def _encoded(article: Article) -> Encoded:
+    """An article as JSON; most of what saving one costs."""
+    try:
+        return Encoded(article.model_dump_json())
+    except PydanticSerializationError:  # half a surrogate pair, which is no UTF-8
+        return Encoded(json.dumps(article.model_dump(mode="json")))
+
+
+def _packed(encoded: str) -> bytes:
+    return zlib.compress(encoded.encode(), 1)  # the rest saves little
 
 
 def _unpacked(data: bytes) -> Article:

@@ -2,11 +2,12 @@
 import { t } from "../lib/i18n.js";
 import { go } from "../lib/router.js";
 import { say } from "../lib/ui.js";
+import { said } from "./drag.js";
 import { points } from "./text.js";
 
 const soon = (run) => requestAnimationFrame(() => requestAnimationFrame(run)); // once what was chosen is drawn
 
-export function actions({ desk, revision, block, chosen, setChosen, mode, setMode, setWish, setSheet, marked, boxes, offered }) {
+export function actions({ desk, revision, block, chosen, setChosen, mode, setMode, setWish, setSheet, marked, boxes, offered, speak }) {
   const { blocks } = revision;
   const texts = blocks.filter((one) => one.type === "text");
   const at = blocks.findIndex((one) => one.id === chosen);
@@ -47,6 +48,7 @@ export function actions({ desk, revision, block, chosen, setChosen, mode, setMod
       if (!target) return;
       if (image) desk.edit([{ do: "move_image", image: chosen, after: target.id }]);
       else desk.edit([{ do: "move_block", block: chosen, after: (by > 0 ? target : row[here - 2])?.id ?? null }]);
+      speak(t("drag-dropped", said(desk.shown.blocks, desk.shown.blocks.find((one) => one.id === chosen))));
       soon(() => document.getElementById(`b-${chosen}`)?.scrollIntoView({ block: "nearest" }));
     },
     insert(by) {

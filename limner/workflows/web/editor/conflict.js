@@ -1,6 +1,6 @@
 /** Somebody else changed the article meanwhile: what they did, what you did, and three ways on. */
 import { html } from "../lib/html.js";
-import { t } from "../lib/i18n.js";
+import { server, t } from "../lib/i18n.js";
 import { Difference, Modal } from "../lib/ui.js";
 
 const textOf = (revision, id) => {
@@ -23,7 +23,7 @@ export function Conflict({ conflict }) {
       <p>${tried ? t("conflict-cannot") : t("conflict-about")}</p>
       <h3>${t("conflict-changed")}</h3>
       <ul class="changes">${rows.map((row) => html`<li>
-        <p><strong>${row.who}</strong> · ${row.what} <small>${t(`kind-${row.kind}`)}</small></p>
+        <p><strong>${row.who}</strong> · ${server(row.what)} <small>${t(`kind-${row.kind}`)}</small></p>
         <${Difference} before=${row.kind === "title" ? before.title : textOf(before, row.block)} after=${row.kind === "title" ? head.title : textOf(head, row.block)} /></li>`)}</ul>
       ${own.length > 0 && html`<h3>${t("conflict-own")}</h3>${own.map((text) => html`<blockquote class="own" dir="auto">${text}</blockquote>`)}`}
     </${Modal}>`;

@@ -48,8 +48,8 @@ export class Desk {
   }
 
   /** Change something. Resolves with the revision, or null where it came to nothing (which was said). */
-  edit(edits, { hint, what, typing } = {}) {
-    return this.push({ path: "edits", edits, hint, what, typing });
+  edit(edits, { hint, what, typing, by } = {}) {
+    return this.push({ path: "edits", edits, hint, what, typing, by });
   }
 
   undo() {
@@ -111,7 +111,7 @@ export class Desk {
 
   async send(op) {
     const body = { version: op.version ?? this.confirmed.version };
-    if (op.edits) Object.assign(body, { edits: op.edits, merge: op.merge ?? false }, op.what && { what: op.what }, op.typing && { typing: true });
+    if (op.edits) Object.assign(body, { edits: op.edits, merge: op.merge ?? false }, op.what && { what: op.what }, op.typing && { typing: true }, op.by && { by: op.by });
     if (op.to) body.to = op.to;
     try {
       const revision = await post(at(this.job, op.path), body);

@@ -8,6 +8,7 @@ import { actions } from "./actions.js";
 import { Conflict } from "./conflict.js";
 import { CropDialog } from "./crop.js";
 import { Desk } from "./desk.js";
+import { useDrag } from "./drag.js";
 import { ExportDialog } from "./export.js";
 import { Figure, ImageTools, PlaceTools } from "./figure.js";
 import { Inserting, Reading, TextTools, Typing } from "./text.js";
@@ -34,12 +35,16 @@ function nameOf(block, n) {
 
 function Block({ block, n, chosen, editing, desk, choose, edit, stopEditing, remember, drag }) {
   const element = useRef();
+  const image = block.type === "image";
   useLayoutEffect(() => {
     if (chosen && !editing && !element.current.contains(document.activeElement) && document.activeElement?.closest?.(".canvas, body") && !document.activeElement.closest(".margin")) {
       element.current.focus({ preventScroll: true });
       element.current.scrollIntoView({ block: "nearest", behavior: "auto" });
     }
   }, [chosen, editing]);
+  useEffect(() => { // beside the tools, which cover a part of a small window
+    if (chosen && image) requestAnimationFrame(() => element.current?.scrollIntoView({ block: "nearest" }));
+  }, [chosen]);
   const click = (event) => {
     const anchor = event.target.closest("a");
     if (anchor && (event.ctrlKey || event.metaKey)) return;
@@ -47,71 +52,14 @@ function Block({ block, n, chosen, editing, desk, choose, edit, stopEditing, rem
     choose(block.id);
     if (block.type === "text" && !block.locked && !event.target.closest(".grip")) edit(block.id);
   };
-  const image = block.type === "image";
   return html`
     <div ref=${element} id=${`b-${block.id}`} data-id=${block.id} role="group" aria-label=${nameOf(block, n)} aria-current=${chosen ? "true" : undefined} tabindex=${chosen ? 0 : -1}
       class=${`block ${image ? "image" : block.kind} ${chosen ? "chosen" : ""} ${block.locked ? "locked" : ""}`}
-      onClick=${click} ...${drag.over(block)} draggable=${image && !block.locked} onDragStart=${image && !block.locked ? (e) => drag.start(e, block) : undefined} onDragEnd=${drag.end}>
-      ${!image && !block.locked && html`<span class="grip" draggable="true" aria-hidden="true" title=${t("drag")} onDragStart=${(e) => drag.start(e, block)} onDragEnd=${drag.end}><${Icon} name="grip" /></span>`}
+      onClick=${click} ...${image && !block.locked ? drag.image(block) : {}}>
+      ${!block.locked && html`<button type="button" class="grip" tabindex=${chosen ? 0 : -1} aria-label=${`${t("drag")}: ${nameOf(block, n)}`} aria-pressed=${drag.lifted === block.id} title=${t("drag")} ...${drag.grip(block, nameOf(block, n))}><${Icon} name="grip" /></button>`}
       ${block.locked && html`<span class="lockmark" aria-hidden="true" title=${t("locked")}><${Icon} name="lock" /></span>`}
       ${image ? html`<${Figure} block=${block} />` : editing ? html`<${Typing} block=${block} desk=${desk} done=${stopEditing} remember=${remember} />` : html`<${Reading} block=${block} />`}
     </div>`;
-}
-
-/** Dragging blocks: which one, and where it would land. */
-function useDrag(desk) {
-  const held = useRef(null);
-  const mark = (element, side) => {
-    for (const other of document.querySelectorAll(".drop-before, .drop-after")) other.classList.remove("drop-before", "drop-after");
-    if (element) element.classList.add(side);
-  };
-  const side = (event) => {
-    const box = event.currentTarget.getBoundingClientRect();
-    return event.clientY < box.top + box.height / 2 ? "drop-before" : "drop-after";
-  };
-  return {
-    start(event, block) {
-      held.current = block;
-      event.stopPropagation();
-      event.dataTransfer.effectAllowed = "move";
-      event.dataTransfer.setData("text/plain", block.id);
-      event.currentTarget.closest(".block").classList.add("dragged");
-    },
-    end() {
-      held.current = null;
-      mark(null);
-      for (const one of document.querySelectorAll(".dragged")) one.classList.remove("dragged");
-    },
-    over: (block) => ({
-      onDragOver(event) {
-        if (!held.current || held.current.id === block.id) return;
-        event.preventDefault();
-        mark(event.currentTarget, side(event));
-      },
-      onDrop(event) {
-        if (!held.current) return;
-        event.preventDefault();
-        const edit = landing(desk.shown.blocks, held.current, block, side(event) === "drop-before");
-        mark(null);
-        if (edit) desk.edit([edit]);
-      },
-    }),
-  };
-}
-
-/** The edit for a block that was let go before or after another, or null where it would stay. */
-export function landing(blocks, held, target, before) {
-  const rest = blocks.filter((block) => block.id !== held.id && !(held.type === "text" && block.type === "image" && block.after === held.id));
-  const at = rest.findIndex((block) => block.id === target.id);
-  if (at < 0) return null;
-  const above = rest.slice(0, before ? at : at + 1).reverse();
-  if (held.type === "image") {
-    const paragraph = above.find((block) => block.kind === "paragraph") || rest.find((block) => block.kind === "paragraph");
-    return paragraph && paragraph.id !== held.after ? { do: "move_image", image: held.id, after: paragraph.id } : null;
-  }
-  const after = above.find((block) => block.type === "text")?.id ?? null;
-  const now = blocks.slice(0, blocks.findIndex((block) => block.id === held.id)).reverse().find((block) => block.type === "text")?.id ?? null;
-  return after === now ? null : { do: "move_block", block: held.id, after };
 }
 
 export function Editor({ job }) {
@@ -123,7 +71,8 @@ export function Editor({ job }) {
   const [marked, setMarked] = useState(null); // what is selected in the text that was typed last
   const boxes = { whole: useRef(), said: useRef(), search: useRef() };
   const offered = useRef([]);
-  const drag = useDrag(desk);
+  const [spoken, speak] = useState(""); // for those who do not see what moved
+  const drag = useDrag(desk, speak);
   const revision = desk.shown;
   const block = revision?.blocks.find((one) => one.id === chosen);
   const placing = mode?.placing && revision?.blocks.find((one) => one.id === mode.placing);
@@ -134,7 +83,7 @@ export function Editor({ job }) {
     return () => { clearInterval(timer); removeEventListener("focus", look); };
   }, [desk]);
   useEffect(() => { if (revision) document.title = `${revision.title} · limner`; }, [revision?.title]);
-  const act = revision && actions({ desk, revision, block, chosen, setChosen, mode, setMode, setWish, setSheet, marked, boxes, offered });
+  const act = revision && actions({ desk, revision, block, chosen, setChosen, mode, setMode, setWish, setSheet, marked, boxes, offered, speak });
   useKeys(act?.keys || []);
   if (problem) return html`<div class="page narrow"><${Notice} problem text=${problem} /><p><a href="#/">${t("nav-jobs")}</a></p></div>`;
   if (!revision) return html`<${Busy} />`;
@@ -150,6 +99,7 @@ export function Editor({ job }) {
   const last = inserting && lastOf(revision.blocks, inserting.after);
   return html`
     <div class="editor">
+      <p class="sr spoken" role="status" aria-live="assertive">${spoken}</p>
       <div class="bar">
         <p class="crumbs"><a href=${link()}>${t("nav-jobs")}</a></p>
         <span class="saved" role="status" data-state=${desk.state}>${t(`saved-${desk.state}`)}</span>

@@ -1,8 +1,8 @@
 /** An image in the article, and in the margin everything about it: other candidates, its words, its crop. */
 import { html, useEffect, useRef, useState } from "../lib/html.js";
 import { ask as request, at, get } from "../lib/api.js";
-import { t } from "../lib/i18n.js";
-import { Busy, Field, Grown, Icon, Notice, Picture, lineOf, say } from "../lib/ui.js";
+import { server, t } from "../lib/i18n.js";
+import { Busy, Field, Grown, Icon, IconButton, Notice, Picture, lineOf, say } from "../lib/ui.js";
 
 /** As published. */
 export function Figure({ block }) {
@@ -40,11 +40,13 @@ export function Candidates({ desk, first, choose, chosen, like, box, offered, of
   const [but, setBut] = useState("");
   const [found, setFound] = useState(null);
   const [problem, setProblem] = useState("");
+  const [all, setAll] = useState(false);
   const origin = JSON.stringify(first);
   useEffect(() => { setWanted(first); setText(""); setBut(""); }, [origin]);
   const asked = query(wanted);
   useEffect(() => {
     setProblem("");
+    setAll(false);
     if (!asked) return setFound([]);
     const ended = new AbortController();
     setFound(null);
@@ -63,21 +65,23 @@ export function Candidates({ desk, first, choose, chosen, like, box, offered, of
   };
   const why = found?.find((one) => one.image_id === chosen)?.why;
   return html`
-    <form class="with" onSubmit=${search}><input ref=${box} type="search" aria-label=${t("search-caption")} placeholder=${t("search-caption")} value=${text} onInput=${(e) => setText(e.target.value)} /><button disabled=${!text.trim()}>${t("search")}</button></form>
-    ${like && html`<form class="with" onSubmit=${alike}><input aria-label=${t("like-but")} placeholder=${t("like-but")} value=${but} onInput=${(e) => setBut(e.target.value)} /><button>${t("like")}</button></form>`}
-    ${why && html`<p class="why-line" dir="auto">${why}</p>`}
+    ${why && html`<p class="why-line"><span class="label">${t("why")}</span> <bdi>${server(why)}</bdi></p>`}
     ${problem && html`<${Notice} problem text=${problem} />`}
     ${!found ? html`<${Busy} />` : found.length === 0 ? !problem && asked && html`<p class="quietly">${t("found-none")}</p>` : html`
-      <ol class="candidates">${found.map((one, n) => html`
+      <ol class="candidates">${found.slice(0, all || found.length < FIRST + 3 ? found.length : FIRST).map((one) => html`
         <li key=${`${one.library}/${one.image_id}`} class=${one.image_id === chosen ? "chosen" : one.chosen ? "used" : ""}>
-          <button type="button" disabled=${off || used(one, chosen)} aria-pressed=${one.image_id === chosen} title=${one.why || one.caption} onClick=${() => choose(one)}>
+          <button type="button" disabled=${off || used(one, chosen)} aria-pressed=${one.image_id === chosen} title=${server(one.why) || one.caption} onClick=${() => choose(one)}>
             <span class="frame"><${Picture} src=${one.thumbnail} alt="" /></span>
-            <span class="score">${used(one, chosen) ? t("used") : score(one)}</span>
+            <span class="score">${used(one, chosen) ? t("used") : html`<span class="sr">${t("score")} </span>${score(one)}`}</span>
             <span class="caption" dir="auto">${one.caption}</span>
           </button>
-        </li>`)}</ol>`}`;
+        </li>`)}</ol>
+      ${!all && found.length >= FIRST + 3 && html`<p><button type="button" class="quiet" onClick=${() => setAll(true)}>${t("more")} (${found.length - FIRST})</button></p>`}`}
+    <form class="with" onSubmit=${search}><input ref=${box} type="search" aria-label=${t("search-caption")} placeholder=${t("search-caption")} value=${text} onInput=${(e) => setText(e.target.value)} /><button disabled=${!text.trim()}>${t("search")}</button></form>
+    ${like && html`<form class="with" onSubmit=${alike}><input aria-label=${t("like-but")} placeholder=${t("like-but")} value=${but} onInput=${(e) => setBut(e.target.value)} /><button>${t("like")}</button></form>`}`;
 }
 
+const FIRST = 6; // candidates shown before more are asked for
 const score = (one) => one.score.toFixed(2);
 /** Whether it stands elsewhere in the article: an image is shown once. */
 const used = (one, chosen) => one.chosen && one.image_id !== chosen;
@@ -107,21 +111,21 @@ export function Upload({ desk, taken, off }) {
 export function ImageTools({ block, place, desk, act, box, offered }) {
   const off = block.locked;
   const swap = (one) => one.image_id !== block.image_id && desk.edit([{ do: "swap_image", image: block.id, image_id: one.image_id, library: one.library }], { hint: one });
-  const tool = (name, run, { icon, keys, disabled = off, danger } = {}) => html`
-    <button type="button" disabled=${disabled} class=${danger ? "danger" : ""} title=${keys || ""} onClick=${run}>${icon && html`<${Icon} name=${icon} />`}${name}</button>`;
+  const icon = (name, run, { icon, keys, disabled = off }) => html`<${IconButton} icon=${icon} name=${name} keys=${keys} disabled=${disabled} onClick=${run} />`;
   return html`
-    <h2 class="label">${t("kind-image")}${off ? ` · ${t("locked")}` : ""}</h2>
-    <div class="tools">
-      ${tool(off ? t("unlock") : t("lock"), act.lock, { icon: off ? "unlock" : "lock", keys: "l", disabled: false })}
-      ${tool(t("move-up"), () => act.move(-1), { icon: "up", keys: "Alt+↑", disabled: off || place.first })}
-      ${tool(t("move-down"), () => act.move(1), { icon: "down", keys: "Alt+↓", disabled: off || place.last })}
-      ${tool(t("crop"), act.crop, { keys: "c" })}
-      <${Upload} desk=${desk} off=${off} taken=${(own) => swap({ ...own, score: 0 })} />
-      ${tool(t("remove"), act.remove, { icon: "trash", keys: "d", danger: true })}
+    <div class="tools row-of-icons">
+      <h2 class="label">${t("kind-image")}${off ? ` · ${t("locked")}` : ""}</h2><span class="fill"></span>
+      ${icon(off ? t("unlock") : t("lock"), act.lock, { icon: off ? "unlock" : "lock", keys: "l", disabled: false })}
+      ${icon(t("move-up"), () => act.move(-1), { icon: "up", keys: "Alt+↑", disabled: off || place.first })}
+      ${icon(t("move-down"), () => act.move(1), { icon: "down", keys: "Alt+↓", disabled: off || place.last })}
+      ${icon(t("crop"), act.crop, { icon: "crop", keys: "c" })}
+      ${icon(t("remove"), act.remove, { icon: "trash", keys: "d" })}
     </div>
-    <${Words} block=${block} desk=${desk} />
-    <h3 class="label">${t("candidates")}</h3>
-    <${Candidates} desk=${desk} first=${{ image: block.id }} chosen=${block.image_id} like=${block} choose=${swap} box=${box} offered=${offered} off=${off} />`;
+    <h3 class="sr">${t("candidates")}</h3>
+    <${Candidates} desk=${desk} first=${{ image: block.id }} chosen=${block.image_id} like=${block} choose=${swap} box=${box} offered=${offered} off=${off} />
+    <div class="tools"><${Upload} desk=${desk} off=${off} taken=${(own) => swap({ ...own, score: 0 })} /></div>
+    <h3 class="label">${t("words")}</h3>
+    <${Words} block=${block} desk=${desk} />`;
 }
 
 /** A new image after a paragraph. */

@@ -1,6 +1,6 @@
 /** Asking a model: the words for it, and its proposal, which is shown before anything changes. */
 import { html, useEffect, useRef, useState } from "../lib/html.js";
-import { number, t } from "../lib/i18n.js";
+import { number, server, t } from "../lib/i18n.js";
 import { Busy, Difference, Grown, Modal, Notice, Picture, lineOf } from "../lib/ui.js";
 
 /** The most ids that can keep their order: all others were moved. */
@@ -75,7 +75,7 @@ export function ProposalDialog({ desk, wish, onClose }) {
   }, []);
   const apply = () => {
     onClose();
-    desk.edit(found.edits, { what: t("proposal-what", { says: (wish.text || wish.instruction || t(`wish-${wish.wish}`)).slice(0, 200) }) });
+    desk.edit(found.edits, { by: "model", what: t("proposal-what", { says: (wish.text || wish.instruction || t(`wish-${wish.wish}`)).slice(0, 200) }) });
   };
   const can = found?.edits.length > 0;
   return html`
@@ -83,7 +83,7 @@ export function ProposalDialog({ desk, wish, onClose }) {
       <button type="button" onClick=${onClose}>${t("discard")}</button>
       <button type="button" class="primary" disabled=${!can} onClick=${apply}>${t("apply")}</button>`}>
       ${problem ? html`<${Notice} problem text=${problem} />` : !found ? html`<${Busy} text=${t("proposal-busy")} />` : html`
-        ${found.says && html`<p class="says" dir="auto">${found.says}</p>`}
+        ${found.says && html`<p class="says" dir="auto">${server(found.says)}</p>`}
         <${Changes} before=${desk.confirmed} after=${{ ...desk.confirmed, ...found.preview }} />
         ${found.spent > 0 && html`<p class="quietly">${t("tokens", { n: number(found.spent) })}</p>`}`}
     </${Modal}>`;

@@ -4,6 +4,7 @@ import { FluentBundle, FluentResource } from "../vendor/fluent/index.js";
 export const LANGUAGES = { en: "English", zh: "中文" };
 const KEY = "limner-language";
 const bundles = [];
+const said = []; // [name of a message, what the server's English lines of it look like]
 
 /** The language asked for, kept, or the browser's; one that we have. */
 function chosen() {
@@ -22,16 +23,22 @@ export function setLanguage(code) {
 /** Load the words; to be awaited before anything is shown. */
 export async function loadWords() {
   const wanted = language === "en" ? ["en"] : [language, "en"];
-  const texts = await Promise.all(wanted.map(async (code) => {
-    const answer = await fetch(new URL(`../locales/${code}.ftl`, import.meta.url));
-    if (!answer.ok) throw new Error(`The words of ${code} are not there (${answer.status}). Load the page again.`);
+  const files = language === "en" ? wanted : [...wanted, `said.${language}`, "said.en"];
+  const texts = await Promise.all(files.map(async (name) => {
+    const answer = await fetch(new URL(`../locales/${name}.ftl`, import.meta.url));
+    if (!answer.ok) throw new Error(`The words of ${name} are not there (${answer.status}). Load the page again.`);
     return answer.text();
   }));
-  wanted.forEach((code, n) => {
-    const bundle = new FluentBundle(code, { useIsolating: false });
-    bundle.addResource(new FluentResource(texts[n]));
-    bundles.push(bundle);
-  });
+  const bundle = (code, text) => {
+    const made = new FluentBundle(code, { useIsolating: false });
+    made.addResource(new FluentResource(text));
+    return made;
+  };
+  wanted.forEach((code, n) => bundles.push(bundle(code, texts[n])));
+  if (language !== "en") {
+    bundles[0].addResource(new FluentResource(texts[2]));
+    for (const { id, value } of new FluentResource(texts[3]).body) said.push([id, pattern(value)]);
+  }
   document.documentElement.lang = language === "zh" ? "zh-Hans" : "en";
 }
 
@@ -42,6 +49,26 @@ export function t(id, args) {
     if (message?.value) return bundle.formatPattern(message.value, args);
   }
   return id;
+}
+
+/** What matches the lines that a Fluent pattern makes, its variables named. */
+function pattern(value) {
+  const plain = (text) => text.replace(/[.*+?^${}()|[\]\\]/g, "\\$&");
+  const parts = typeof value === "string" ? [value] : value;
+  return new RegExp(`^${parts.map((part) => (typeof part === "string" ? plain(part) : part.type === "var" ? `(?<${part.name}>.+?)` : plain(part.value ?? ""))).join("")}$`, "s");
+}
+
+/** A line of the server's in the chosen language; as it came where it is English, or not known in said.*.ftl. */
+export function server(line) {
+  if (!said.length || !line) return line;
+  for (const [id, known] of said) {
+    const args = line.match(known)?.groups;
+    if (!args && !known.test(line)) continue;
+    return t(id, Object.fromEntries(Object.entries(args || {}).map(([name, value]) => [name, name === "line" ? server(value) : value])));
+  }
+  const parts = line.split(", ");
+  const made = parts.length > 1 ? parts.map(server) : [];
+  return made.length && made.every((part, n) => part !== parts[n]) ? made.join("，") : line;
 }
 
 /** Whether there is such a message. */

@@ -1,7 +1,7 @@
 /** Small parts that every page uses: pictures, dialogs, notices, differences. */
 import { html, useEffect, useLayoutEffect, useRef, useState } from "./html.js";
 import { blobUrl, hasToken } from "./api.js";
-import { t } from "./i18n.js";
+import { server, t } from "./i18n.js";
 import { compare } from "./words.js";
 
 const PATHS = {
@@ -17,6 +17,7 @@ const PATHS = {
   close: "M6 6l12 12M18 6 6 18",
   check: "m5 13 4 4L19 7",
   plus: "M12 5v14M5 12h14",
+  crop: "M7 3v14h14M3 7h14v14",
   more: "M6 12h.01M12 12h.01M18 12h.01",
 };
 
@@ -107,7 +108,7 @@ export function Field({ label, hint, id, children, inline }) {
 export const Busy = ({ text }) => html`<p class="busy" role="status"><span class="spinner" aria-hidden="true"></span>${text || t("loading")}</p>`;
 
 /** The line to show for an error. */
-export const lineOf = (error) => (error.status === 0 ? t("offline-line") : error.message);
+export const lineOf = (error) => (error.status === 0 ? t("offline-line") : server(error.message));
 
 /** Tell of something for some seconds, at the bottom of the window. */
 export function say(text, problem = false) {

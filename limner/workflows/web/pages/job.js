@@ -1,7 +1,7 @@
 /** One job: written live, waiting for an answer, ended without an article, or an article to work on. */
 import { html, useEffect, useState } from "../lib/html.js";
 import { at, get, post } from "../lib/api.js";
-import { t } from "../lib/i18n.js";
+import { server, t } from "../lib/i18n.js";
 import { link } from "../lib/router.js";
 import { Busy, Notice, lineOf, say } from "../lib/ui.js";
 import { Live } from "./live.js";
@@ -39,7 +39,7 @@ function Ended({ job, changed }) {
     <p class="crumbs"><a href=${link()}>${t("nav-jobs")}</a></p>
     <h1 dir="auto">${job.title}</h1>
     <p><span class=${`state ${job.state}`}>${stateName(job)}</span></p>
-    ${job.error && html`<${Notice} problem=${job.state !== "cancelled"} text=${job.error} />`}
+    ${job.error && html`<${Notice} problem=${job.state !== "cancelled"} text=${server(job.error)} />`}
     <p class="actions"><button type="button" class="primary" onClick=${retry}>${t("retry")}</button></p>
   </div>`;
 }

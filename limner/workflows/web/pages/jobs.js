@@ -1,7 +1,7 @@
 /** The list of jobs: what they do, and what can be done about them. */
 import { html, useEffect, useRef, useState } from "../lib/html.js";
 import { ask, at, get, post } from "../lib/api.js";
-import { moment, span, t } from "../lib/i18n.js";
+import { moment, server, span, t } from "../lib/i18n.js";
 import { useKeys } from "../lib/keys.js";
 import { go, link } from "../lib/router.js";
 import { Busy, Modal, Notice, lineOf, say } from "../lib/ui.js";
@@ -66,7 +66,7 @@ function Row({ job, act, forget }) {
       <span class=${`state ${job.stuck ? "failed" : job.state}`}>${stateName(job)}</span>
       <div class="about">
         ${["running", "queued", "parked"].includes(job.state) && job.started ? html`<${Progress} job=${job} />` : html`<span>${moment(job.finished || job.created)}</span>`}
-        ${job.error && html`<span class="why">${job.error}</span>`}
+        ${job.error && html`<span class="why">${server(job.error)}</span>`}
       </div>
       <div class="actions">
         ${job.state === "waiting" && html`<a class="button primary" href=${link("job", job.id)}>${t("answer")}</a>`}

@@ -1,7 +1,7 @@
 /** Image libraries: which there are, and one of them: looking through it, searching it, filling in its captions. */
 import { html, useEffect, useRef, useState } from "../lib/html.js";
 import { ask, get } from "../lib/api.js";
-import { number, t } from "../lib/i18n.js";
+import { number, server, t } from "../lib/i18n.js";
 import { useKeys } from "../lib/keys.js";
 import { link } from "../lib/router.js";
 import { Busy, Field, Grown, IconButton, Modal, Notice, Picture, lineOf, say } from "../lib/ui.js";
@@ -26,7 +26,7 @@ function Libraries() {
       : html`<ul class="jobs">${found.map((one) => html`<li class="job" key=${one.name}>
           <a class="title" dir="auto" href=${link("libraries", one.name)}>${one.name.startsWith("own.") ? t("own-library") : one.name}</a>
           <span class="state">${one.images === null ? "" : t("images-count", { n: one.images })}</span>
-          ${one.problem && html`<div class="about"><span class="why">${one.problem}</span></div>`}</li>`)}</ul>`}
+          ${one.problem && html`<div class="about"><span class="why">${server(one.problem)}</span></div>`}</li>`)}</ul>`}
   </div>`;
 }
 
@@ -171,7 +171,8 @@ function Library({ name }) {
   const fits = (one) => (!searching || !without || one.image_id === chosen || LACKS[without](one)) && shapes.every((shape) => SHAPES[shape](one));
   const shown = (found?.images || []).filter(fits);
   const image = shown.find((one) => one.image_id === chosen);
-  const reach = (id, how) => requestAnimationFrame(() => document.getElementById(`i-${id}`)?.[how]({ preventScroll: how === "focus", block: "nearest" }));
+  const soon = (run) => requestAnimationFrame(() => requestAnimationFrame(run)); // once the panel is drawn
+  const reach = (id, how) => soon(() => { const one = document.getElementById(`i-${id}`); (how === "focus" ? one : one?.parentElement)?.[how]({ preventScroll: true, block: "nearest" }); });
   const choose = (id) => { setChosen(id); reach(id, "scrollIntoView"); };
   const step = (by) => {
     const at = shown.findIndex((one) => one.image_id === chosen);
@@ -179,7 +180,7 @@ function Library({ name }) {
     if (!next) return;
     const writing = document.activeElement === caption.current;
     choose(next.image_id);
-    if (writing) requestAnimationFrame(() => requestAnimationFrame(() => { caption.current?.focus(); caption.current?.select(); }));
+    if (writing) soon(() => { caption.current?.focus({ preventScroll: true }); caption.current?.select(); });
     else reach(next.image_id, "focus");
   };
   const close = () => { const id = chosen; setChosen(null); reach(id, "focus"); };

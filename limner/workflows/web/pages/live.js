@@ -1,7 +1,7 @@
 /** A job while it is worked on: the text as it is written, each step, and what was noted. */
 import { html, useEffect, useReducer, useRef, useState } from "../lib/html.js";
 import { at, get, post } from "../lib/api.js";
-import { t } from "../lib/i18n.js";
+import { server, t } from "../lib/i18n.js";
 import { link } from "../lib/router.js";
 import { lineOf, say } from "../lib/ui.js";
 import { watch } from "../lib/stream.js";
@@ -18,8 +18,8 @@ export function heard(now, event) {
   if (event.kind === "text") return { ...next, text: now.text + event.data.text, step: event.step || now.step };
   if (event.kind === "again") return { ...next, text: event.data.text || "" };
   if (event.kind === "step") return { ...next, step: event.step, steps: { ...now.steps, [event.step]: event.data } };
-  if (event.kind === "note") return { ...next, notes: [...now.notes, event.data.text || ""] };
-  if (NOTES.has(event.kind)) return { ...next, notes: [...now.notes, `${t(`event-${event.kind.replace("_", "-")}`)} ${event.data.why || ""}`.trim()] };
+  if (event.kind === "note") return { ...next, notes: [...now.notes, server(event.data.text || "")] };
+  if (NOTES.has(event.kind)) return { ...next, notes: [...now.notes, `${t(`event-${event.kind.replace("_", "-")}`)} ${server(event.data.why || "")}`.trim()] };
   return next;
 }
 

@@ -1,7 +1,7 @@
 /** A new article: what it is about or the text it shall illustrate, and what that will cost, before anything begins. */
 import { html, useEffect, useRef, useState } from "../lib/html.js";
 import { ask, get, key, post } from "../lib/api.js";
-import { known, number, span, t } from "../lib/i18n.js";
+import { known, number, server, span, t } from "../lib/i18n.js";
 import { go } from "../lib/router.js";
 import { Busy, Field, Grown, Modal, Notice, lineOf } from "../lib/ui.js";
 
@@ -41,7 +41,7 @@ function Plan({ plan, problem }) {
   ].filter(Boolean);
   return html`
     <dl class="facts">${facts.map(([name, value]) => html`<div><dt>${name}</dt><dd>${value}</dd></div>`)}</dl>
-    <dl class="plan">${plan.steps.map((step) => html`<div><dt>${known(`step-${step.name}`) ? t(`step-${step.name}`) : step.name}</dt><dd>${step.line.replace(/^\S+\s{2,}/, "")}</dd></div>`)}</dl>`;
+    <dl class="plan">${plan.steps.map((step) => html`<div><dt>${known(`step-${step.name}`) ? t(`step-${step.name}`) : step.name}</dt><dd>${server(step.line)}</dd></div>`)}</dl>`;
 }
 
 function Materials({ form, set }) {
@@ -140,7 +140,7 @@ export function NewPage() {
       ${form.kind === "brief" && html`<${Materials} form=${form} set=${set} /><${References} form=${form} set=${set} fail=${setProblem} />`}
       <fieldset><legend>${t("new-libraries")}</legend>
         <div class="choices">${libraries.map((one) => html`<label key=${one.name}><input type="checkbox" disabled=${one.problem !== ""} checked=${form.library.includes(one.name)} onChange=${() => many("library", one.name)} />
-          <span dir="auto">${one.name}</span> <small>${one.problem || t("images-count", { n: one.images })}</small></label>`)}</div>
+          <span dir="auto">${one.name}</span> <small>${server(one.problem) || t("images-count", { n: one.images })}</small></label>`)}</div>
         <small>${t("new-libraries-hint")}</small>
       </fieldset>
       <div class="row">

@@ -4,7 +4,7 @@
  */
 import { html, useRef, useState } from "../lib/html.js";
 import { at, post } from "../lib/api.js";
-import { t } from "../lib/i18n.js";
+import { server, t } from "../lib/i18n.js";
 import { link } from "../lib/router.js";
 import { Grown, Notice, Picture, lineOf } from "../lib/ui.js";
 import { thumbnail } from "./libraries.js";
@@ -43,7 +43,7 @@ function Images({ args, set }) {
   const choose = (n, chosen) => set({ images: args.images.map((row, i) => (i === n ? { ...row, chosen } : row)) });
   return html`${args.images.map((row, n) => html`<fieldset class="choice" key=${row.spot}>
     <legend dir="auto">${row.caption}</legend>
-    ${row.why && html`<p class="why-line" dir="auto">${row.why}</p>`}
+    ${row.why && html`<p class="why-line" dir="auto">${server(row.why)}</p>`}
     <div class="candidates">
       <label class=${row.chosen === null ? "chosen" : ""}><input type="radio" name=${`spot-${row.spot}`} checked=${row.chosen === null} onChange=${() => choose(n, null)} /><span class="frame none">${t("no-image")}</span></label>
       ${row.generated && html`<label class=${row.chosen === row.generated ? "chosen" : ""}><input type="radio" name=${`spot-${row.spot}`} checked=${row.chosen === row.generated} onChange=${() => choose(n, row.generated)} /><span class="frame none">${t("generated")}</span></label>`}
@@ -113,7 +113,7 @@ export function Review({ job, changed }) {
       <p class="crumbs"><a href=${link()}>${t("nav-jobs")}</a></p>
       <p class="label">${ours && asked.point in FORMS ? t(`review-${asked.point}`) : t("state-waiting")}</p>
       <h1 dir="auto">${job.title}</h1>
-      ${ours && asked.description && html`<p class="says" dir="auto">${asked.description}</p>`}
+      ${ours && asked.description && html`<p class="says" dir="auto">${server(asked.description)}</p>`}
       <${Form} args=${args} set=${(change) => setArgs({ ...args, ...change })} />
       ${problem && html`<${Notice} problem text=${problem} />`}
       <div class="answer">

@@ -70,7 +70,7 @@ class XComposer2ForConditionalGeneration(ImageTextForVLLM):
     def __init__(self, *, vllm_config: VllmConfig, prefix: str = "") -> None:
         super().__init__(vllm_config)
         vision, text = self.config.vision_config, self.config.text_config
-        # A quarter of a decoding step on a CPU. A GPU would have to wait for the answer, and its graphs cannot ask.
+        # It costs time in every step on a CPU. A GPU would have to wait for the answer, and its graphs cannot ask.
         self._asks_for_images = bool(vllm_config.model_config.enforce_eager) and current_platform.is_cpu()
         with self._mark_tower_model(vllm_config, "image"):
             self.vision_tower = CLIPVisionModel._from_config(vision)

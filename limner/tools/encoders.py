@@ -286,7 +286,9 @@ class OpenClip:
         """From "ViT-B-32/laion2b_s34b_b79k" or "ViT-B-32//weights/file.pt". Raises BadInput, NotInstalled."""
         model, slash, pretrained = setting.partition("/")
         if not (model and slash and pretrained):
-            raise BadInput(f"LIMNER_CLIP_MODEL={setting!r} is not MODEL/WEIGHTS, such as ViT-B-32/laion2b_s34b_b79k.")
+            raise BadInput(
+                f"LIMNER_CLIP_MODEL={setting!r} is no plug-in and not MODEL/WEIGHTS: ViT-B-32/laion2b_s34b_b79k is."
+            )
         return cls(model, pretrained, threads=threads)
 
     @property
@@ -379,8 +381,10 @@ def default_encoders(*, caption: str = "", clip_model: str = "", threads: int = 
         texts = _plugged(caption, threads)
     clip: PictureEncoder | None = None
     if clip_model:
-        ours = "/" in clip_model
-        clip = OpenClip.of(clip_model, threads=threads) if ours else _plugged(clip_model, threads, pictures=True)
+        from limner.tools.plugins import installed
+
+        theirs = "/" not in clip_model and any(p.name == clip_model for p in installed("encoder"))
+        clip = _plugged(clip_model, threads, pictures=True) if theirs else OpenClip.of(clip_model, threads=threads)
     return Encoders(texts, Words(), clip)
 
 

@@ -459,3 +459,15 @@ def test_a_plan_before_the_job(client: TestClient, jobs: Jobs, library: Library)
     jobs.owners.limit("local", tokens_a_day=5000)
     assert client.post("/v1/plan", json=body).json()["left_today"] == 5000
     assert client.get("/v1/jobs").json()["jobs"] != []
+
+
+def test_saves_of_one_typing_are_one_version_and_others_are_not(client: TestClient, job: str) -> None:
+    for n, words in enumerate(("Bees", "Bees fly", "Bees fly home."), 1):
+        text = {"do": "set_text", "block": "b2", "text": words}
+        assert edit(client, job, n, text, typing=True).json()["version"] == n + 1
+    assert [v["number"] for v in client.get(f"/v1/jobs/{job}/versions").json()["versions"]] == [1, 4]
+    assert client.get(f"/v1/jobs/{job}/versions/2").json()["blocks"][1]["text"] == "Bees"
+    edit(client, job, 4, {"do": "set_text", "block": "b2", "text": "Bees rest."})
+    assert [v["number"] for v in client.get(f"/v1/jobs/{job}/versions").json()["versions"]] == [1, 4, 5]
+    assert client.post(f"/v1/jobs/{job}/undo", json={"version": 5}).json()["version"] == 4
+    assert client.post(f"/v1/jobs/{job}/undo", json={"version": 4}).json()["version"] == 1

@@ -346,3 +346,19 @@ def test_an_edit_and_its_undo(studio: Studio, said: Model, edit: Do) -> None:
     studio.page.get_by_role("button", name="Redo", exact=True).click()
     studio.saved()
     assert studio.up.revision(studio.job)["version"] > 1
+
+
+def test_what_is_typed_in_one_go_is_one_step(studio: Studio) -> None:
+    """However often it was saved meanwhile."""
+    one = studio.paragraph()
+    box = studio.choose(one).get_by_role("textbox")
+    for words in ("Bees", "Bees fly", "Bees fly home."):
+        with edited(studio):
+            box.fill(words)
+    studio.page.keyboard.press("Escape")
+    studio.saved()
+    history = studio.up.ask(f"/v1/jobs/{studio.job}/versions")
+    assert [v["parent"] for v in history["versions"]] == [None, 1]
+    studio.page.get_by_role("button", name="Undo", exact=True).click()
+    studio.saved()
+    assert studio.paragraph() == one

@@ -261,7 +261,7 @@ def test_extras_exist_and_bring_no_torch() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     (parts,) = re.findall(r'^ENV PARTS="(.*)"$', DOCKERFILE, re.MULTILINE)
     extras = set(re.findall(r"--extra (\S+)", parts))
-    assert extras == {"jobs", "postgres", "qdrant", "starter", "otel"}
+    assert extras == {"jobs", "postgres", "qdrant", "starter", "otel", "export"}
     assert extras <= set(project["project"]["optional-dependencies"])
     assert set(re.findall(r"--group (\S+)", parts)) <= set(project["dependency-groups"])
     lock = tomllib.loads((ROOT / "uv.lock").read_text(encoding="utf-8"))

@@ -678,7 +678,7 @@ def test_any_words_can_be_written(tmp_path, words):
 def test_only_the_formats_asked_for(tmp_path):
     written = write_article(illustrated(TEXT), tmp_path / "a", one_picture, ("html",))
     assert names(written.folder) == ["article.html"]
-    with pytest.raises(BadInput, match="there are: docx, epub, html, json, md, pdf"):
+    with pytest.raises(BadInput, match="Use some of: md, html, json, docx, epub, pdf"):
         write_article(illustrated(TEXT), tmp_path / "b", one_picture, ("odt",))
 
 

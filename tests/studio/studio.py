@@ -79,6 +79,15 @@ class Up:
                     return int(child)
         raise AssertionError("there is no worker")
 
+    def kill_worker(self) -> None:
+        """With kill -9, and its processes, which would end in order if it alone were killed."""
+        worker = self.worker()
+        children = [
+            int(c) for t in Path(f"/proc/{worker}/task").iterdir() for c in (t / "children").read_text().split()
+        ]
+        for process in (worker, *children):
+            os.kill(process, signal.SIGKILL)
+
     def close(self) -> None:
         """Stop it in order."""
         if self.process.poll() is None:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import signal
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -147,7 +145,7 @@ def test_the_worker_is_killed_in_the_middle(page: Page, up: Up, said: Model) -> 
     job = up.ask("/v1/jobs", {"brief": "How bees make honey", "library": ["bees"], "images": 2})["id"]
     studio = Studio(page, up, job).open()
     expect(page.locator(".live .sheet h1")).to_be_visible(timeout=30_000)
-    os.kill(up.worker(), signal.SIGKILL)
+    up.kill_worker()
     expect(page.locator(".live .notes")).to_contain_text("worker", timeout=60_000)
     studio.shot("10-worker-lost")
     expect(page.locator(".editor .block").first).to_be_visible(timeout=90_000)

@@ -87,7 +87,7 @@ class Settings(BaseSettings):
     workers: int = Field(default=0, ge=0, le=256)
     """Jobs that one worker runs at once; 0 takes 4 with a model server, 1 with the embedded model."""
     processes: int = Field(default=0, ge=0, le=256)
-    """Processes that share these jobs, a thread each; 0 takes one per core. As many as jobs give each its own."""
+    """Processes that share these jobs, a thread each; 0 gives each job its own. Fewer take less memory."""
     lease: float = Field(default=30, ge=1, le=3600)
     """Seconds after which a worker that is not heard of loses its job; it reports three times in that time."""
     sweep: float = Field(default=5, gt=0, le=600)

@@ -1,7 +1,7 @@
 """The worker: some processes that work on several jobs each, and a sweeper beside them.
 
-A job waits for its model most of the time, so its work is a thread; a process for each would be 30 MB and a share of
-the processor's caches for nothing. There are as many processes as cores, for what is computed in Python.
+A job has a process of its own, unless `processes` says otherwise: a job waits for its model most of the time, so many
+at once may share a few processes as threads, which takes less memory and, after faults, longer to recover.
 
 A process that dies takes all its jobs with it, and it shows only that one of them may be to blame. So each of these is
 a suspect until it got further, and is worked on in a process of its own, forked for it. What dies then is to blame. The
@@ -102,7 +102,7 @@ class Worker:
         """
         self.settings = settings
         self.concurrency = concurrency or settings.workers or _fitting(settings)
-        self.shares = _shares(self.concurrency, settings.processes or os.cpu_count() or 1)
+        self.shares = _shares(self.concurrency, settings.processes or self.concurrency)
         """Jobs at once of each process."""
         self.database = Database(database_url(settings))
         wait_until_there(self.database)

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import argparse
 import itertools
-import os
 import platform
 import shutil
 import statistics
@@ -188,16 +187,29 @@ class Run:
 # --- the report ----------------------------------------------------------------------------------------------------
 
 
-def recoveries(hits: Sequence[Hit], events: Sequence[dict[str, Any]], kind: str) -> list[float]:
-    """Seconds from each time an owner was taken away to the next attempt at its job; none where it had ended."""
-    started = {(e["job"], e["attempt"]): e["at"] for e in events if e["kind"] == "started"}
+def put_back(hits: Sequence[Hit], events: Sequence[dict[str, Any]], kind: str) -> list[float]:
+    """Seconds from each time an owner was taken away until its job was back in the queue; none where it had ended."""
+    lapsed = {(e["job"], e["attempt"]): e["at"] for e in events if e["kind"] == "lapsed"}
+    return [lapsed[attempt] - at for attempt, at in first_hits(hits, kind).items() if attempt in lapsed]
+
+
+def first_hits(hits: Sequence[Hit], kind: str) -> dict[tuple[str, int], float]:
+    """When each attempt was first hit by that kind of fault."""
     first: dict[tuple[str, int], float] = {}
     for hit in hits:
         if hit.kind == kind:
             first.setdefault((hit.job, hit.attempt), hit.at)
+    return first
+
+
+def recoveries(hits: Sequence[Hit], events: Sequence[dict[str, Any]], kind: str) -> list[float]:
+    """Seconds from each time an owner was taken away to the next attempt at its job; none where it had ended."""
+    started = {(e["job"], e["attempt"]): e["at"] for e in events if e["kind"] == "started"}
     lapsed = {(e["job"], e["attempt"]) for e in events if e["kind"] == "lapsed"}
     return [
-        started[job, n + 1] - at for (job, n), at in first.items() if (job, n) in lapsed and (job, n + 1) in started
+        started[job, n + 1] - at
+        for (job, n), at in first_hits(hits, kind).items()
+        if (job, n) in lapsed and (job, n + 1) in started
     ]
 
 
@@ -221,7 +233,7 @@ def report(run: Run, monkey: Monkey, found: evidence.Evidence, objections: Seque
     database = "SQLite" if run.postgres is None else f"Postgres {run.postgres.programs.parent.name}"
     yield f"{date.today()}, {platform.processor() or platform.machine()}, Python {platform.python_version()}, "
     yield f"{database}, {run.broker.program.name}; seed {run.options.seed}, {run.options.workers} workers of "
-    processes = min(run.options.concurrency, run.options.processes or os.cpu_count() or 1)
+    processes = min(run.options.concurrency, run.options.processes or run.options.concurrency)
     yield f"{run.options.concurrency} jobs at once in {processes} processes, lease {LEASE} s, sweep {SWEEP} s, "
     yield f"model calls of {DELAY} s"
     yield ""
@@ -236,8 +248,10 @@ def report(run: Run, monkey: Monkey, found: evidence.Evidence, objections: Seque
         yield f"| fault: model server, {name} | {n} |"
     yield f"| attempts, of these lapsed / parked | {kinds['started']}, {kinds['lapsed']} / {kinds['parked']} |"
     yield f"| model calls, of these again with no fault of the server | {sum(keys.values())}, {max(0, extra)} |"
-    yield f"| killed owner to next attempt, p50 / p95 | {quantiles(recoveries(monkey.hits, found.events, 'kill'))} |"
-    yield f"| paused owner to next attempt, p50 / p95 | {quantiles(recoveries(monkey.hits, found.events, 'pause'))} |"
+    for kind, name in (("kill", "killed"), ("pause", "paused")):
+        back, again = (seconds(monkey.hits, found.events, kind) for seconds in (put_back, recoveries))
+        yield f"| {name} owner to back in the queue, p50 / p95 | {quantiles(back)} |"
+        yield f"| {name} owner to next attempt, p50 / p95 | {quantiles(again)} |"
     yield f"| lost, doubled, or otherwise objected to | {len(objections)} |"
     yield f"| whole run | {run.seconds:.0f} s |"
 
@@ -273,7 +287,7 @@ def read_options() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--concurrency", type=int, default=4, help="jobs at once of each worker")
-    parser.add_argument("--processes", type=int, default=0, help="of each worker; 0: one per core")
+    parser.add_argument("--processes", type=int, default=0, help="of each worker; 0: one per job")
     parser.add_argument("--sqlite", action="store_true", help="instead of Postgres")
     return parser.parse_args()
 

@@ -5,8 +5,7 @@
 
 The model is scripted: 200 ms a call unless --call says otherwise, in a process of its own. Database is Postgres unless
 --sqlite; the broker is redis-server if installed, else the bundled Valkey. Everything is on one machine, so figures
-mean something only where nothing else runs. Jobs share as many processes as there are cores unless --processes says
-otherwise; as many as jobs at once give each its own.
+mean something only where nothing else runs. Each job at work has a process of its own unless --processes says otherwise.
 
 throughput    Jobs of three images, so many at once. The ratio is the time that the calls alone take (calls by the
               server's count, times their time, over jobs at once) to the time that it took.
@@ -92,7 +91,7 @@ class Place:
     def worker(self, at_once: int) -> Iterator[WorkerProcess]:
         """A worker that has done a job in each of its processes, or nearly: what is slow once is over."""
         with WorkerProcess({**self.given, "workers": at_once}, self.home / "worker.log") as worker:
-            processes = min(at_once, self.given["processes"] or os.cpu_count() or 1)
+            processes = min(at_once, self.given["processes"] or at_once)
             until(lambda: len(worker.children()) > processes, "its processes")
             self.model.say(delay=0.5)
             self.run(2 * at_once)
@@ -376,7 +375,7 @@ def main() -> None:
     parser.add_argument("--at-once", nargs="+", type=int, default=[4, 16, 64])
     parser.add_argument("--rounds", type=int, default=5, help="jobs for each one at once")
     parser.add_argument("--call", type=float, default=0.2, help="seconds that the model takes for a call")
-    parser.add_argument("--processes", type=int, default=0, help="of the worker; 0 is one per core")
+    parser.add_argument("--processes", type=int, default=0, help="of the worker; 0 is one per job at once")
     parser.add_argument("--many", type=int, default=5000)
     parser.add_argument("--watchers", type=int, default=1000)
     parser.add_argument("--sqlite", action="store_true", help="instead of Postgres")

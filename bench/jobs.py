@@ -5,7 +5,8 @@
 
 The model is scripted: 200 ms a call unless --call says otherwise, in a process of its own. Database is Postgres unless
 --sqlite; the broker is redis-server if installed, else the bundled Valkey. Everything is on one machine, so figures
-mean something only where nothing else runs. Each job at work has a process of its own unless --processes says otherwise.
+mean something only where nothing else runs. Each job at work has a process of its own unless --processes says
+otherwise.
 
 throughput    Jobs of three images, so many at once. The ratio is the time that the calls alone take (calls by the
               server's count, times their time, over jobs at once) to the time that it took.

@@ -145,7 +145,7 @@ def submit(
             raise BadInput(f"{'.'.join(map(str, first['loc'])) or 'The job'}: {first['msg']}.") from e
         [(job, _)] = jobs.submit([request])
         typer.echo(job.id)
-        if jobs.bell.depth(job.queue) is None:
+        if jobs.bell.depth(job.route) is None:
             typer.echo("It waits: the broker does not answer. Start `limner up`.", err=True)
         if wait:
             _follow(jobs, job.id)

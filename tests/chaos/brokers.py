@@ -54,7 +54,8 @@ class Broker:
 
     def waiting(self) -> int:
         """Messages in its queues."""
-        return sum(self.client.llen(queue) for queue in ("interactive", "batch"))
+        routes = (queue + begun for queue in ("interactive", "batch") for begun in ("", ".begun"))
+        return sum(self.client.llen(route) for route in routes)
 
     def unacknowledged(self) -> int:
         """Messages that a worker has and has not acknowledged."""

@@ -2,17 +2,17 @@
 
 CHAOS_HEARD: a file that gets a line for each message heard. CHAOS_VISIBILITY: seconds after which the broker gives a
 message that was not acknowledged to another process. CHAOS_ASKING: work with the graph that asks a person. CHAOS_HANGS:
-the mark of a job whose writer never ends; then the seconds after its time are few.
+the mark of a job whose writer never ends; then the seconds after its time are few. CHAOS_IMPORTED: a file that gets,
+after each job, the modules that its process had to import itself.
 """
 
 from __future__ import annotations
 
 import os
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-
-from nursery import asking_graph
 
 from limner.document import Article, Brief
 from limner.settings import Settings
@@ -23,15 +23,24 @@ from limner.workflows.jobs.worker import Worker
 
 
 class OddWorker(Worker):
+    def _load_before_the_fork(self) -> None:
+        super()._load_before_the_fork()
+        self.loaded = {*sys.modules}
+
     def work(self, job: str) -> None:
         if heard := os.environ.get("CHAOS_HEARD"):
             with Path(heard).open("a") as out:
                 out.write(f"{job}\n")
         super().work(job)
+        if imported := os.environ.get("CHAOS_IMPORTED"):
+            with Path(imported).open("a") as out:
+                out.writelines(f"{name}\n" for name in {*sys.modules} - self.loaded)
 
     def _my_runner(self) -> Runner:
         made = super()._my_runner()
         if os.environ.get("CHAOS_ASKING"):
+            from nursery import asking_graph
+
             made.graph = asking_graph
         return made
 

@@ -25,7 +25,7 @@ from limner.document import Article
 from limner.settings import Settings
 from limner.workflows.jobs import checkpoints, process
 from limner.workflows.jobs.database import Database, database_url, migrate
-from limner.workflows.jobs.ledger import Job, Ledger
+from limner.workflows.jobs.ledger import Job, Ledger, Queue
 from limner.workflows.jobs.request import JobRequest
 from limner.workflows.run import export
 
@@ -53,10 +53,10 @@ class Place:
         """Settings with another lease."""
         return {**self.given, "lease": seconds}
 
-    def submit(self, *, images: int = 3) -> tuple[Job, str]:
+    def submit(self, *, images: int = 3, queue: Queue = "interactive") -> tuple[Job, str]:
         """A job that nobody was told of, and its mark."""
         mark = next(self.marks)
-        order = JobRequest(brief=brief(mark), library=["bees"], images=images).order()
+        order = JobRequest(brief=brief(mark), library=["bees"], images=images, queue=queue).order()
         [(job, _new)] = self.ledger.submit("local", [order])
         return job, mark
 

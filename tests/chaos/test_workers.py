@@ -221,6 +221,25 @@ def test_the_broker_is_emptied_killed_and_not_there(
     assert [s.role for s in shop.book.of(mark)] == ["writer"]
 
 
+def test_what_was_begun_goes_on_before_what_was_not(
+    shop: Place, bell: Bell, workers: Callable[..., WorkerProcess]
+) -> None:
+    """Of a batch, too, but not before interactive jobs."""
+    made = [shop.submit(queue=queue)[0] for queue in ("batch", "batch", "interactive", "interactive")]
+    for job in (made[1], made[3]):
+        lease = shop.ledger.take(job.id, "another")
+        assert lease is not None
+        shop.ledger.put_back(lease)
+    bell.ring_all((job.id, job.route) for job in map(shop.ledger.job, (job.id for job in made)))
+    workers(workers=1)
+    until_done(shop, [job.id for job in made])
+
+    def last_begun(job: str) -> float:
+        return max(e.at for e in shop.ledger.events(job, limit=1000) if e.kind == "started")
+
+    assert sorted(range(4), key=lambda n: last_begun(made[n].id)) == [3, 2, 1, 0]
+
+
 def test_heard_ten_times_and_again_and_again_it_is_one_attempt(
     shop: Place, bell: Bell, broker: Broker, workers: Callable[..., WorkerProcess], tmp_path: Path
 ) -> None:
@@ -234,6 +253,19 @@ def test_heard_ten_times_and_again_and_again_it_is_one_attempt(
 
     assert Counter(heard.read_text().split())[job.id] > 10, "the broker did ring again"
     assert shop.ledger.job(job.id).attempt == 1
+
+
+def test_a_process_finds_what_it_needs_imported_by_its_worker(
+    shop: Place, bell: Bell, workers: Callable[..., WorkerProcess], tmp_path: Path
+) -> None:
+    """Else each of them imports it anew, takes the memory for itself, and comes late after a kill."""
+    imported = tmp_path / "imported"
+    workers(odd={"CHAOS_IMPORTED": str(imported)}, workers=1, processes=1)
+    until_done(shop, submit(shop, bell))
+    until(imported.is_file, "the job to be left")
+    names = {*imported.read_text().split()}
+    assert {name for name in names if "." not in name} == set()
+    assert len(names) < 20, names
 
 
 class Canary:

@@ -20,12 +20,12 @@ from kombu.exceptions import OperationalError
 
 from limner.errors import BadInput
 from limner.settings import Settings
-from limner.workflows.jobs.ledger import Queue
+from limner.workflows.jobs.ledger import QUEUES, route
 
 log = logging.getLogger("limner.queue")
 
 WORK = "limner.work"  # the one task
-QUEUES: tuple[Queue, ...] = ("interactive", "batch")  # in the order in which they are listened to
+ROUTES = tuple(route(queue, begun) for queue in QUEUES for begun in (True, False))  # in the order listened to
 REACH = 3  # seconds to reach the broker; a job that could not be rung for is rung for by the sweeper
 
 
@@ -59,13 +59,13 @@ def make_app(settings: Settings) -> Celery:
         worker_soft_shutdown_timeout=0,  # an order to stop is passed on to the jobs: see worker.py
         worker_hijack_root_logger=False,
         worker_send_task_events=False,
-        task_queues=[Route(name) for name in QUEUES],
+        task_queues=[Route(name) for name in ROUTES],
         task_default_queue="interactive",
         task_create_missing_queues=False,
         broker_connection_retry_on_startup=True,
         broker_connection_max_retries=None,  # a worker outlives its broker
         broker_transport_options={
-            "queue_order_strategy": "priority",  # as listed: batch waits for interactive
+            "queue_order_strategy": "priority",  # as listed: batch waits for interactive, either for what was begun
             "visibility_timeout": 3600,
             "socket_connect_timeout": REACH,
             "max_retries": 0,  # of a connection for one message; kombu would sleep for 6 s between its tries
@@ -82,30 +82,30 @@ class Bell:
     def __init__(self, app: Celery) -> None:
         self.app = app
 
-    def ring(self, job: str, queue: Queue) -> bool:
+    def ring(self, job: str, route: str) -> bool:
         """Tell a worker that a job waits; whether it was told. If not, a sweeper will."""
         try:
-            self.app.send_task(WORK, args=[job], queue=queue, retry=False, ignore_result=True)
+            self.app.send_task(WORK, args=[job], queue=route, retry=False, ignore_result=True)
         except (OperationalError, OSError) as e:
             log.warning("the broker cannot be reached (%s); the sweeper will ring for %s", e, job)
             return False
         return True
 
-    def ring_all(self, jobs: Iterable[tuple[str, Queue]]) -> int:
+    def ring_all(self, jobs: Iterable[tuple[str, str]]) -> int:
         """Ring for several until the broker is gone; how many it took."""
         rung = 0
-        for job, queue in jobs:
-            if not self.ring(job, queue):
+        for job, where in jobs:
+            if not self.ring(job, where):
                 break
             rung += 1
         return rung
 
-    def depth(self, queue: Queue) -> int | None:
-        """Messages that wait in a queue; None if the broker cannot be reached."""
+    def depth(self, route: str) -> int | None:
+        """Messages that wait on a route; None if the broker cannot be reached."""
         try:
             with self.app.connection_for_read(connect_timeout=REACH) as connection:
                 channel = connection.default_channel
-                return channel.queue_declare(queue, passive=True).message_count
+                return channel.queue_declare(route, passive=True).message_count
         except (OperationalError, OSError) as e:
             log.warning("the broker cannot be reached (%s)", e)
             return None

@@ -84,7 +84,7 @@ class Jobs:
         traces = [new_trace(trace) for _ in requests]
         orders = [r.order(idempotency_key=k, trace=t) for r, k, t in zip(requests, keys, traces, strict=True)]
         made = self.ledger.submit(owner.name, orders, f"batch-{secrets.token_hex(6)}" if batch else None)
-        self.bell.ring_all((job.id, job.queue) for job, new in made if new)
+        self.bell.ring_all((job.id, job.route) for job, new in made if new)
         return made
 
     def check_library(self, name: str, owner: Owner) -> None:
@@ -97,13 +97,13 @@ class Jobs:
     def retry(self, job: str, owner: str | None = None) -> Job:
         """Put a job back that failed, was set aside, cancelled or parked. Raises JobUnknown, JobConflict."""
         found = self.ledger.retry(job, owner)
-        self.bell.ring(found.id, found.queue)
+        self.bell.ring(found.id, found.route)
         return found
 
     def answer(self, job: str, value: Any, owner: str | None = None) -> Job:
         """Answer a waiting job's question, once. Raises JobUnknown, JobConflict."""
         found = self.ledger.answer(job, value, owner)
-        self.bell.ring(found.id, found.queue)
+        self.bell.ring(found.id, found.route)
         return found
 
     def cancel(self, job: str, owner: str | None = None) -> Job:

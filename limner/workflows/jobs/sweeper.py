@@ -6,6 +6,7 @@ that checks that it is still due.
 
 from __future__ import annotations
 
+import itertools
 import logging
 import os
 import threading
@@ -18,8 +19,8 @@ from limner.errors import LedgerError
 from limner.settings import Settings
 from limner.workflows.jobs import process
 from limner.workflows.jobs.deaths import Death
-from limner.workflows.jobs.ledger import Ledger
-from limner.workflows.jobs.queue import QUEUES, Bell
+from limner.workflows.jobs.ledger import QUEUES, Ledger, route
+from limner.workflows.jobs.queue import Bell
 from limner.workflows.jobs.retention import tidy
 from limner.workflows.jobs.webhook import send_due
 
@@ -71,17 +72,17 @@ class Sweeper:
     def ring(self) -> None:
         """For queued jobs that nobody was told of, or heard of. Raises LedgerError."""
         suspects = not self.hand_over
-        for queue in QUEUES:
-            waiting = self.ledger.queued(queue, suspects=suspects)
-            depth = self.bell.depth(queue) if waiting else 0
+        for queue, begun in itertools.product(QUEUES, (True, False)):
+            waiting = self.ledger.queued(queue, suspects=suspects, begun=begun)
+            depth = self.bell.depth(route(queue, begun)) if waiting else 0
             if depth is None:
                 return  # no broker: next time
             # As many rings as jobs are enough, however many of them were for jobs that are gone by now.
             many = min(AT_ONCE, max(0, waiting - depth))
-            unheard = self.ledger.unheard(queue, self.patience, many, suspects=suspects)
-            rung = self.bell.ring_all((job, queue) for job in unheard)
+            unheard = self.ledger.unheard(queue, self.patience, many, suspects=suspects, begun=begun)
+            rung = self.bell.ring_all((job, route(queue, begun)) for job in unheard)
             if rung:
-                log.info("rang for %d jobs in %s", rung, queue)
+                log.info("rang for %d jobs in %s", rung, route(queue, begun))
                 self.ledger.rang(unheard[:rung])
 
 

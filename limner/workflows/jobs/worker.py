@@ -22,6 +22,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
+from importlib import import_module
 from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING, Any
 
@@ -36,7 +37,7 @@ from limner.workflows.jobs.broker import _die_with_parent
 from limner.workflows.jobs.database import Database, database_url, migrate, wait_until_there
 from limner.workflows.jobs.deaths import GAVE_UP, RETIRED, Death, death, killed_for_memory
 from limner.workflows.jobs.ledger import Ledger
-from limner.workflows.jobs.queue import QUEUES, WORK, Bell, make_app
+from limner.workflows.jobs.queue import ROUTES, WORK, Bell, make_app
 from limner.workflows.jobs.runner import Runner
 
 if TYPE_CHECKING:
@@ -50,6 +51,18 @@ HUNG = 60  # seconds without a sign of life after which a process is killed; its
 RETIRE = 30  # seconds for the other jobs of a process that ends because one of them does not
 BACKOFF = 1  # seconds until a process that died young is started again
 REMEMBERED = 100  # deaths, for a sweeper that is started anew
+PRELOADED = (  # what its processes would else import one by one, each for itself: a test keeps watch
+    "billiard.pool", "celery.app.amqp", "celery.app.control", "celery.app.log", "celery.app.trace",
+    "celery.apps.worker", "celery.worker.autoscale", "celery.worker.consumer.delayed_delivery",
+    "celery.worker.strategy", "kombu.pidbox", "kombu.transport.redis", "filelock", "highspy", "httpcore2",
+    "langchain_core.messages.block_translators.langchain_v0", "langchain_core.tracers.run_collector",
+    "langchain_core.tracers.stdout", "langchain_openai.chat_models.base", "langgraph.graph", "markdown_it",
+    "openai.resources.chat.completions.completions", "opentelemetry.sdk.metrics", "opentelemetry.sdk.trace",
+    "PIL.BmpImagePlugin", "PIL.GifImagePlugin", "PIL.ImageOps", "PIL.JpegImagePlugin", "PIL.PngImagePlugin",
+    "PIL.PpmImagePlugin", "qdrant_edge", "truststore", "limner.tools.arrange", "limner.tools.generate",
+    "limner.tools.library", "limner.tools.retrieve", "limner.workflows.compose", "limner.workflows.context",
+    "limner.workflows.run",
+)  # fmt: skip
 
 
 class Pulse:
@@ -155,15 +168,11 @@ class Worker:
 
     def _load_before_the_fork(self) -> None:
         """What every process needs costs its memory once, and its seconds."""
-        import langchain_openai.chat_models.base
-        import langgraph.graph
-        import openai.resources.chat.completions
-
-        from limner.tools import arrange, library, retrieve
         from limner.tools.encoders import default_encoders
-        from limner.workflows import compose, context, run
 
-        assert all((langchain_openai, langgraph, openai, arrange, library, retrieve, compose, context, run))
+        for name in PRELOADED:
+            with suppress(ImportError):  # not installed here, or not in this version: then nobody needs it
+                import_module(name)
         self.encoders = default_encoders(caption=self.settings.encoder, clip_model=self.settings.clip_model, threads=1)
         if callable(load := getattr(self.encoders.caption, "load", None)):
             load()
@@ -286,7 +295,7 @@ class Worker:
             hostname=f"limner@{process.name().replace('/', '.')}",
             pool=Threads,
             concurrency=jobs,
-            queues=list(QUEUES),
+            queues=list(ROUTES),
             without_gossip=True,
             without_mingle=True,
             without_heartbeat=True,
@@ -370,7 +379,7 @@ class Worker:
         try:
             there = self.ledger.job(job)
             if there.state == "queued" and not self.stopping():
-                self.bell.ring(job, there.queue)
+                self.bell.ring(job, there.route)
         except LedgerError as e:
             log.error("job %s is left to the sweeper: %s", job, e)
         return 0

@@ -486,6 +486,16 @@ def test_who_was_not_rung_for_is_found_oldest_first(ledger: Ledger) -> None:
     assert ledger.unheard("batch", 0, 10) == []
 
 
+def test_what_was_begun_has_a_route_of_its_own(ledger: Ledger) -> None:
+    fresh, begun = submitted(ledger, "Fresh", "Begun")
+    ledger.put_back(taken(ledger, begun.id))
+    found = ledger.job(begun.id)
+    assert (fresh.route, found.queue, found.route) == ("interactive", "interactive", "interactive.begun")
+    assert ledger.unheard("interactive", 0, 10, begun=True) == [begun.id]
+    assert ledger.unheard("interactive", -1, 10, begun=False) == [fresh.id]
+    assert [ledger.queued("interactive", begun=b) for b in (True, False, None)] == [1, 1, 2]
+
+
 def test_webhooks_are_due_once_the_job_ended(ledger: Ledger) -> None:
     hook = {"url": "https://example.org/", "secret": "s" * 16}
     [job] = submitted(ledger, "Honey", webhook=hook)

@@ -26,6 +26,7 @@ from limner.workflows.jobs.ledger.values import (
     DAY,
     ENDED,
     OPEN,
+    QUEUES,
     Event,
     Job,
     Lease,
@@ -36,6 +37,7 @@ from limner.workflows.jobs.ledger.values import (
     State,
     Swept,
     check_queue,
+    route,
 )
 from limner.workflows.jobs.ledger.webhooks import Webhooks
 
@@ -50,6 +52,7 @@ __all__ = [
     "ENDED",
     "LOSSES",
     "OPEN",
+    "QUEUES",
     "Event",
     "Job",
     "Lease",
@@ -62,4 +65,5 @@ __all__ = [
     "Swept",
     "check_queue",
     "held",
+    "route",
 ]

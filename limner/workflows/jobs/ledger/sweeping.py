@@ -6,11 +6,11 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Row, and_, func, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Row, and_, func, or_, select, update
 
 from limner.workflows.jobs.deaths import Death
 from limner.workflows.jobs.ledger.base import NO_LEASE, Base, ending
-from limner.workflows.jobs.ledger.values import Lease, News, Queue, Swept
+from limner.workflows.jobs.ledger.values import Lease, News, Queue, Swept, route
 from limner.workflows.jobs.schema import jobs, now, owners
 
 
@@ -97,9 +97,12 @@ class Sweeping(Base):
         with self.database.read() as c:
             return list(c.execute(query.order_by(jobs.c.created, jobs.c.id).limit(limit)).scalars())
 
-    def unheard(self, queue: Queue, patience: float, limit: int, *, suspects: bool = True) -> list[str]:
+    def unheard(
+        self, queue: Queue, patience: float, limit: int, *, suspects: bool = True, begun: bool | None = None
+    ) -> list[str]:
         """Queued jobs, oldest first, for which nobody rang within `patience` seconds; those of owners who already run
-        as many as they may are left out. suspects: whether those are rung for."""
+        as many as they may are left out. suspects: whether those are rung for. begun: only those that were, or were
+        not, worked on before."""
         running = (
             select(jobs.c.owner, func.count().label("n")).where(jobs.c.state == "running").group_by(jobs.c.owner)
         ).subquery()
@@ -109,28 +112,24 @@ class Sweeping(Base):
             .where(running.c.n >= owners.c.jobs_at_a_time)
         )
         query = select(jobs.c.id).where(
-            jobs.c.state == "queued",
-            jobs.c.queue == queue,
+            *_queued(queue, suspects, begun),
             or_(jobs.c.rung.is_(None), jobs.c.rung < now() - patience),
             jobs.c.owner.not_in(full),
         )
-        if not suspects:
-            query = query.where(jobs.c.crashes + jobs.c.losses == 0)
         with self.database.read() as c:
             return list(c.execute(query.order_by(jobs.c.created, jobs.c.id).limit(limit)).scalars())
 
-    def queued(self, queue: Queue, *, suspects: bool = True) -> int:
-        """How many jobs wait in a queue. suspects: whether those count."""
-        query = select(func.count()).where(jobs.c.state == "queued", jobs.c.queue == queue)
-        if not suspects:
-            query = query.where(jobs.c.crashes + jobs.c.losses == 0)
+    def queued(self, queue: Queue, *, suspects: bool = True, begun: bool | None = None) -> int:
+        """How many jobs wait in a queue. suspects, begun: as of `unheard`."""
+        query = select(func.count()).where(*_queued(queue, suspects, begun))
         with self.database.read() as c:
             return c.execute(query).scalar_one()
 
-    def next_of(self, owner: str) -> tuple[str, Queue] | None:
-        """The owner's oldest queued job, interactive first: rung for when one of theirs ended and they have a limit."""
+    def next_of(self, owner: str) -> tuple[str, str] | None:
+        """The owner's oldest queued job and its route, interactive first: rung for when one of theirs ended and they
+        have a limit."""
         query = (
-            select(jobs.c.id, jobs.c.queue)
+            select(jobs.c.id, jobs.c.queue, jobs.c.attempt)
             .join(owners, owners.c.name == jobs.c.owner)
             .where(jobs.c.owner == owner, jobs.c.state == "queued", owners.c.jobs_at_a_time.is_not(None))
             .order_by(jobs.c.queue.desc(), jobs.c.created)
@@ -138,9 +137,19 @@ class Sweeping(Base):
         )
         with self.database.read() as c:
             row = c.execute(query).first()
-        return (row.id, row.queue) if row else None
+        return (row.id, route(row.queue, row.attempt > 0)) if row else None
 
     def rang(self, ids: Sequence[str]) -> None:
         """The bell was rung for these."""
         with self.database.write() as c:
             c.execute(update(jobs).where(jobs.c.id.in_(ids)).values(rung=now()))
+
+
+def _queued(queue: Queue, suspects: bool, begun: bool | None) -> list[ColumnElement[bool]]:
+    """Conditions: it waits in that queue; without suspects if so said; begun, or not, if so said."""
+    found: list[ColumnElement[bool]] = [jobs.c.state == "queued", jobs.c.queue == queue]
+    if not suspects:
+        found.append(jobs.c.crashes + jobs.c.losses == 0)
+    if begun is not None:
+        found.append(jobs.c.attempt > 0 if begun else jobs.c.attempt == 0)
+    return found

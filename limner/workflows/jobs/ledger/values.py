@@ -14,9 +14,16 @@ from limner.errors import BadInput, LimnerError
 
 State = Literal["queued", "running", "parked", "waiting", "done", "failed", "cancelled", "set_aside"]
 Queue = Literal["interactive", "batch"]
+QUEUES: tuple[Queue, ...] = ("interactive", "batch")
 OPEN: tuple[State, ...] = ("queued", "running", "parked", "waiting")
 ENDED: tuple[State, ...] = ("done", "failed", "cancelled", "set_aside")
 DAY = 86_400
+
+
+def route(queue: Queue, begun: bool) -> str:
+    """The broker's queue for jobs of a queue of ours. What was begun has its own, which is served first: a job that
+    broke off, was parked, or has its person's answer does not stand in line a second time."""
+    return f"{queue}.begun" if begun else queue
 
 
 class LeaseLost(LimnerError):
@@ -64,6 +71,11 @@ class Job(BaseModel):
     def ended(self) -> bool:
         """Whether nothing more will happen by itself."""
         return self.state in ENDED
+
+    @property
+    def route(self) -> str:
+        """The broker's queue in which to ring for it."""
+        return route(self.queue, self.attempt > 0)
 
     @property
     def elapsed(self) -> float:
@@ -151,6 +163,6 @@ def digest(value: Any) -> str:
 
 def check_queue(name: str) -> Queue:
     """A queue's name. Raises BadInput."""
-    if name not in ("interactive", "batch"):
+    if name not in QUEUES:
         raise BadInput(f"There is no queue {name[:40]!r}. Choose interactive or batch.")
     return name

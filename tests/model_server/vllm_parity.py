@@ -50,8 +50,9 @@ def main(folder: Path, version: int, request: Path, answer: Path) -> None:
     llm = LLM(str(folder), **OPTIONS | asked["options"])
     image = llm.model_config.hf_config.image_token_id
     known = asked["known_ids"]
+    drawn = {"temperature": 0} if asked["seed"] is None else {"temperature": 2.0, "seed": asked["seed"]}
     params = SamplingParams(
-        temperature=0, max_tokens=12, logprobs=-1, ignore_eos=True, allowed_token_ids=list(range(known)),
+        **drawn, max_tokens=12, logprobs=-1, ignore_eos=True, allowed_token_ids=list(range(known)),
         prompt_logprobs=-1 if asked["prompt_logprobs"] else None,
     )  # fmt: skip
     rounds = []

@@ -13,6 +13,7 @@ from vllm.model_executor.models.module_mapping import MultiModelKeys
 from vllm.model_executor.models.utils import AutoWeightsLoader, WeightsMapper
 from vllm.sequence import IntermediateTensors
 
+from limner.model_server.vllm_plugin import seeds
 from limner.model_server.xcomposer.processing import IMAGE_TOKEN
 
 
@@ -45,6 +46,7 @@ class ImageTextForVLLM(nn.Module, SupportsMultiModal, SupportsPP):
 
     def __init__(self, vllm_config: VllmConfig) -> None:
         super().__init__()
+        seeds.mend()  # here, since models are built where they compute
         self.config: Any = vllm_config.model_config.hf_config
         self.configure_mm_token_handling(self.config.text_config.vocab_size, [self.config.image_token_id])
 

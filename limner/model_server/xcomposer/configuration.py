@@ -55,8 +55,8 @@ class XComposerConfig(PreTrainedConfig):
 
     model_type = "xcomposer"
     sub_configs_defaults: ClassVar[dict[str, Any]] = {
-        "vision_config": Blip2VisionConfig,
-        "qformer_config": Blip2QFormerConfig,
+        "vision_config": SubConfigSpec(config_class=Blip2VisionConfig),
+        "qformer_config": SubConfigSpec(config_class=Blip2QFormerConfig),
         "text_config": SubConfigSpec(config_class=LlamaConfig, init_kwargs=_V1_TEXT),
     }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
+import json
 import os
 import re
 import shutil
@@ -247,8 +248,19 @@ def test_what_is_copied_is_there() -> None:
         assert kept_in_build_context(source), source
     stages = re.findall(r"^FROM \S+ AS (\S+)", DOCKERFILE, re.MULTILINE)
     assert set(re.findall(r"--from=(\S+)", DOCKERFILE)) <= set(stages)
-    targets = {s["build"]["target"] for s in SERVICES.values() if "target" in s.get("build", {})}
+    own = [s["build"] for s in SERVICES.values() if "build" in s and "dockerfile" not in s["build"]]
+    targets = {build["target"] for build in own if "target" in build}
     assert targets == {"ops"} <= set(stages)
+
+
+def test_the_model_server_has_the_target_that_is_asked_for() -> None:
+    text = (ROOT / "limner" / "model_server" / "Dockerfile").read_text("utf-8")
+    stages = re.findall(r"^FROM \S+ AS (\S+)", text, re.MULTILINE)
+    assert stages == ["vllm", "build", "transformers"]
+    assert interpolated(SERVICES["model-server"]["build"]["target"], EXAMPLE) == "vllm"
+    served = text.partition("FROM python")[0]  # of the target vllm
+    (command,) = re.findall(r"^CMD (\[.*\])$", served, re.MULTILINE)
+    assert "--engine vllm" in " ".join(json.loads(command))
 
 
 def test_what_hatch_needs_is_copied() -> None:

@@ -3,25 +3,15 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
-from revising import revising_answers
-from scripted import Answer, ScriptedServer
-from studio import ARGUMENTS, CHROMIUM, Studio, Up
+from scripted import ScriptedServer
+from studio import ARGUMENTS, CHROMIUM, Model, Studio, Up, watched
 
 expect.set_options(timeout=30_000)  # machines that run tests are busy at times
-
-
-class Model:
-    """The scripted model, whose answers a test can change."""
-
-    def __init__(self) -> None:
-        self.usual = revising_answers()
-        self.answer: Callable[[dict[str, Any]], Answer] = self.usual
 
 
 @pytest.fixture(scope="module")
@@ -73,21 +63,3 @@ def page(browser: Browser) -> Iterator[Page]:
 def studio(page: Page, up: Up) -> Studio:
     """The editor of an article of one's own, open."""
     return Studio(page, up, up.article()).edit()
-
-
-def watched(page: Page) -> list[str]:
-    """What goes wrong on a page from now on. Answers that a test provokes (409, no connection) are not counted."""
-    trouble: list[str] = []
-
-    def console(message: Any) -> None:
-        if message.type == "error" and not message.text.startswith("Failed to load resource"):
-            trouble.append(message.text)
-
-    def dialog(shown: Any) -> None:
-        trouble.append(f"dialog: {shown.message}")
-        shown.dismiss()
-
-    page.on("console", console)
-    page.on("pageerror", lambda error: trouble.append(str(error)))
-    page.on("dialog", dialog)
-    return trouble

@@ -10,11 +10,13 @@ import signal
 import subprocess
 import sys
 import urllib.request
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from playwright.sync_api import Locator, Page, expect
-from scripted import ScriptedServer
+from revising import revising_answers
+from scripted import Answer, ScriptedServer
 from servers import until
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -149,3 +151,29 @@ class Studio:
         folder = Path(os.environ.get("STUDIO_SHOTS") or self.up.log.parent / "shots")
         folder.mkdir(parents=True, exist_ok=True)
         self.page.screenshot(path=folder / f"{name}.png", **options)
+
+
+class Model:
+    """The scripted model, whose answers a test can change."""
+
+    def __init__(self) -> None:
+        self.usual = revising_answers()
+        self.answer: Callable[[dict[str, Any]], Answer] = self.usual
+
+
+def watched(page: Page) -> list[str]:
+    """What goes wrong on a page from now on. Answers that a test provokes (409, no connection) are not counted."""
+    trouble: list[str] = []
+
+    def console(message: Any) -> None:
+        if message.type == "error" and not message.text.startswith("Failed to load resource"):
+            trouble.append(message.text)
+
+    def dialog(shown: Any) -> None:
+        trouble.append(f"dialog: {shown.message}")
+        shown.dismiss()
+
+    page.on("console", console)
+    page.on("pageerror", lambda error: trouble.append(str(error)))
+    page.on("dialog", dialog)
+    return trouble

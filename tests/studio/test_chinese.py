@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from conftest import Model, watched
 from playwright.sync_api import Browser, Page, expect
 from scripted import Status
 from servers import until
-from studio import Studio, Up
+from studio import Model, Studio, Up, watched
 
 CONTENT = (
     ".sheet, figure, .caption, .credit, .title, h1, .difference, .own, textarea, input, code, kbd, pre, bdi, .brand, "

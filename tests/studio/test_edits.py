@@ -7,12 +7,11 @@ from io import BytesIO
 from typing import Any
 
 import pytest
-from conftest import Model
 from PIL import Image
 from playwright.sync_api import expect
 from revising import command, revising_answers
 from scripted import Answer, Fault
-from studio import Studio
+from studio import Model, Studio
 
 Do = Callable[[Studio], None]
 

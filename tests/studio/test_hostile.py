@@ -10,14 +10,13 @@ from urllib.request import urlopen
 from xml.sax.saxutils import escape
 
 import pytest
-from conftest import Model, watched
 from PIL import Image
 from PIL.ExifTags import Base
 from PIL.PngImagePlugin import PngInfo
 from playwright.sync_api import Browser, expect
 from scripted import article_answers
 from servers import until
-from studio import Studio, Up
+from studio import Model, Studio, Up, watched
 
 RUN = "window.ran=1;alert(1)"
 CORPUS = [

@@ -6,9 +6,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from conftest import watched
 from playwright.sync_api import Browser, CDPSession, Locator, Page, expect
-from studio import Studio, Up
+from studio import Studio, Up, watched
 
 
 @pytest.fixture

@@ -8,12 +8,11 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
-from conftest import Model
 from playwright.sync_api import Page, expect
 from revising import command, revising_answers
 from scripted import Answer, Delayed, asking
 from servers import until
-from studio import Studio, Up
+from studio import Model, Studio, Up
 
 
 def test_from_a_brief_to_an_export(page: Page, up: Up, said: Model, tmp_path: Path) -> None:

@@ -5,11 +5,10 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from conftest import Model, watched
 from playwright.sync_api import Page, Route, expect
 from revising import command, revising_answers
 from servers import until
-from studio import Studio, Up
+from studio import Model, Studio, Up, watched
 
 
 def type_over(studio: Studio, one: dict[str, Any], text: str) -> None:

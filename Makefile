@@ -5,7 +5,7 @@ help: ## list the commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 test: ## all tests, as CI runs them
-	uv run pytest -n 3 --dist loadfile
+	uv run pytest
 
 fast: ## the tests that start no embedded model, two at a time
 	uv run pytest -n 2 --ignore tests/workflows/test_first_article.py --ignore tests/workflows/test_embedded.py --ignore tests/agents/test_stepwise.py

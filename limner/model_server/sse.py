@@ -22,19 +22,18 @@ async def kept_alive(lines: AsyncGenerator[str, None], quiet: float = QUIET) -> 
     pending: asyncio.Future[str] | None = None
     try:
         while True:
-            pending = pending or asyncio.ensure_future(anext(lines))
+            pending = pending or asyncio.ensure_future(anext(lines, ""))
             done, _ = await asyncio.wait({pending}, timeout=quiet)
             if not done:
                 yield ":\n\n"
                 continue
-            line, pending = pending, None
-            try:
-                yield line.result()
-            except StopAsyncIteration:
+            line, pending = pending.result(), None
+            if not line:
                 return
+            yield line
     finally:
         if pending:
             pending.cancel()
-            with suppress(asyncio.CancelledError, StopAsyncIteration):
+            with suppress(asyncio.CancelledError):
                 await pending
         await lines.aclose()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import math
 from pathlib import Path
@@ -14,10 +15,12 @@ torch = pytest.importorskip("torch", reason="the model server has an environment
 pytest.importorskip("transformers", reason="the model server has an environment of its own")
 
 from PIL import Image  # noqa: E402
-from serving import build, data_url, picture  # noqa: E402
+from serving import build, data_url, picture, serving  # noqa: E402
 from transformers import AutoModelForImageTextToText, AutoProcessor  # noqa: E402
 
 from limner.model_server.app import server_config  # noqa: E402
+from limner.model_server.engine import Job  # noqa: E402
+from limner.model_server.service import Answer  # noqa: E402
 
 pytestmark = pytest.mark.torch
 
@@ -252,6 +255,33 @@ def test_info_models_health_and_metrics(served: str) -> None:
     asked(served, "/generate", inputs="A", parameters={"max_new_tokens": 5})
     after = [figure(n) for n in ("tgi_request_count", "tgi_request_success", "tgi_request_generated_tokens_sum")]
     assert [b - a for a, b in zip(before, after, strict=True)] == [1, 1, 5]
+
+
+def test_nothing_of_an_answer_is_kept(chatting: Path) -> None:
+    """Not even for the garbage collector: a picture's pixels are half a megabyte, and it may not look for hours."""
+
+    def kept() -> list[Any]:
+        return [o for o in gc.get_objects() if type(o) in (Answer, Job)]
+
+    service, _ = build(chatting)
+    seeing = {"messages": [{"role": "user", "content": [picture(), text("Which?")]}], "max_tokens": 4}
+    long = {"inputs": "A", "parameters": {"max_new_tokens": 500}}
+    gc.collect()
+    gc.disable()
+    try:
+        before = len(kept())
+        with serving(service) as url:
+            asked(url, "/generate", inputs="A", parameters={"max_new_tokens": 3})
+            events(post(url, "/generate_stream", inputs="A", parameters={"max_new_tokens": 3}))
+            asked(url, "/v1/chat/completions", **seeing)
+            events(post(url, "/v1/chat/completions", **seeing, stream=True))
+            with httpx.stream("POST", f"{url}/generate_stream", json=long, timeout=60) as answer:
+                next(answer.iter_lines())  # and go
+            while service.admitted:
+                httpx.get(f"{url}/health")
+        assert len(kept()) == before
+    finally:
+        gc.enable()
 
 
 def test_clients_end_idle_connections_first(chatting: Path) -> None:

@@ -190,21 +190,21 @@ class Server:
         self.process.send_signal(signal.SIGTERM)
         self.process.wait(60)
 
-    def generate(self, prompt: str, new_tokens: int = NEW_TOKENS) -> tuple[int, int]:
-        """Tokens of the prompt and of the answer."""
+    def generate(self, prompt: str, new_tokens: int = NEW_TOKENS, *, details: bool = False) -> tuple[int, int]:
+        """Tokens of the prompt and of the answer. details: asks for each token and its logprob, too."""
         body = {
             "inputs": prompt,
-            "parameters": {"max_new_tokens": new_tokens, "details": True},
+            "parameters": {"max_new_tokens": new_tokens, "details": details},
         }
         answer = self.client.post("/generate", json=body)
         answer.raise_for_status()
-        return int(answer.headers["x-prompt-tokens"]), answer.json()["details"]["generated_tokens"]
+        return int(answer.headers["x-prompt-tokens"]), int(answer.headers["x-generated-tokens"])
 
-    def at_once(self, prompts: Sequence[str], count: int) -> dict[str, float]:
+    def at_once(self, prompts: Sequence[str], count: int, *, details: bool = False) -> dict[str, float]:
         """The prompts, so many at a time: seconds, and tokens of prompts and of answers."""
         with ThreadPoolExecutor(count) as threads:
             began = time.perf_counter()
-            told = list(threads.map(self.generate, prompts))
+            told = list(threads.map(lambda prompt: self.generate(prompt, details=details), prompts))
             return {
                 "seconds": time.perf_counter() - began,
                 "read": sum(t[0] for t in told),
@@ -343,6 +343,7 @@ def speed(folder: Path, server: Server, runs: int) -> Iterator[Row]:
                 "4": server.at_once(four, 4),
                 "api": api.at_once(same),
                 "16": server.at_once(same, 16),
+                "details": server.at_once(prompts_of(words), 16, details=True),
             }
             if told["api"]["read"] != told["16"]["read"]:
                 raise RuntimeError(f"the same prompts had other lengths: {told}")
@@ -358,13 +359,14 @@ def speed(folder: Path, server: Server, runs: int) -> Iterator[Row]:
             4.0 if name == "16" else None,
             f"{middle[name]:.0f} against {middle['plain']:.0f} tokens/s",
         )
-    ratios = [ours / theirs for ours, theirs in zip(found["16"], found["api"], strict=True)]
-    yield _ratio(
-        "served, 16 at once / vLLM's Python API",
-        ratios,
-        0.9,
-        f"{middle['16']:.0f} against {middle['api']:.0f} tokens/s",
-    )
+    for name, question, bar in (("16", "", 0.9), ("details", ", each token told with its logprob", None)):
+        ratios = [ours / theirs for ours, theirs in zip(found[name], found["api"], strict=True)]
+        yield _ratio(
+            f"served, 16 at once{question} / vLLM's Python API, text alone",
+            ratios,
+            bar,
+            f"{middle[name]:.0f} against {middle['api']:.0f} tokens/s",
+        )
 
 
 def _ratio(question: str, ratios: list[float], bar: float | None, how: str) -> Row:

@@ -26,7 +26,9 @@ class Token:
     text: str
     """What it adds to the answer: "" for a part of a character. A special token's own spelling."""
     logprob: float | None
-    """Natural logarithm of the model's own probability; None for a prompt's first token and for image places."""
+    """Natural logarithm of the model's own probability; None for a prompt's first token, for image places, and where
+    nobody asked (Sampling.top_n).
+    """
     special: bool
     top: tuple[Token, ...] = ()
     """The likeliest tokens at its place, best first; their text is their own."""

@@ -19,11 +19,12 @@ from limner.model_server.sse import HEADERS, kept_alive, sse
 
 async def generate(service: Service, request: Request, body: GenerateRequest, *, as_list: bool = False) -> Response:
     """The whole answer; `/` answers with a list of one. Raises Refused."""
-    answer = await service.answer(request, lambda: _prepare(service, body))
+    details = bool(body.options.details)
+    answer = await service.answer(request, lambda: _prepare(service, body, tells_tokens=details))
     try:
         tokens, finished = await answer.whole()
         said: dict[str, Any] = {"generated_text": _full_text(body, finished)}
-        if body.options.details:
+        if details:
             said["details"] = _details(answer, tokens, finished)
         return JSONResponse([said] if as_list else said, headers=answer.headers(finished))
     finally:
@@ -43,7 +44,7 @@ async def _events(service: Service, request: Request, body: GenerateRequest) -> 
     try:
         if body.options.decoder_input_details:
             raise Refused("`decoder_input_details` == true is not supported when streaming tokens. Leave it out.")
-        answer = await service.answer(request, lambda: _prepare(service, body))
+        answer = await service.answer(request, lambda: _prepare(service, body, tells_tokens=True))
         async for line in _lines(answer, body):
             yield line
     except Refused as refused:
@@ -75,9 +76,9 @@ def _stream_event(index: int, token: Token, body: GenerateRequest) -> dict[str, 
     return {**said, "generated_text": None, "details": None}
 
 
-def _prepare(service: Service, body: GenerateRequest) -> tuple[Prompt, Sampling]:
+def _prepare(service: Service, body: GenerateRequest, *, tells_tokens: bool) -> tuple[Prompt, Sampling]:
     prompt = service.truncated(service.prompts.of_text(body.inputs), body.options.truncate)
-    return prompt, service.generate_sampling(body.options, prompt)
+    return prompt, service.generate_sampling(body.options, prompt, tells_tokens=tells_tokens)
 
 
 def _full_text(body: GenerateRequest, finished: Finished) -> str:

@@ -43,8 +43,8 @@ class Sampling:
     opera: bool = False
     """Beams that are kept from over-trusting their own text: opera.py."""
     stop: tuple[str, ...] = ()
-    top_n: int = 0
-    """Likeliest tokens to report with each token."""
+    top_n: int | None = None
+    """Likeliest tokens to report with each token and its logprob. None reports neither, and spares computing them."""
     prompt_logprobs: bool = False
     """Report the prompt's tokens too."""
     grammar: Grammar | None = None
@@ -68,8 +68,9 @@ class Chosen:
     """A token, and what the model itself thought of it: logprobs are of its own distribution, before any rule here."""
 
     id: int
-    logprob: float
-    top: tuple[tuple[int, float], ...]
+    logprob: float | None = None
+    """None where the engine was not asked for it."""
+    top: tuple[tuple[int, float], ...] = ()
     """(id, logprob) of the likeliest, best first."""
 
 
@@ -93,7 +94,7 @@ class Chooser:
         return reported(token, logits[0], self.sampling.top_n)
 
 
-def reported(token: int, logits: Tensor, top_n: int) -> Chosen:
+def reported(token: int, logits: Tensor, top_n: int | None) -> Chosen:
     """A token with its logprob and the likeliest tokens at its place. logits: (V,).
 
     Raises RuntimeError for logits that are no numbers.
@@ -101,7 +102,7 @@ def reported(token: int, logits: Tensor, top_n: int) -> Chosen:
     logprobs = torch.log_softmax(logits, dim=-1)
     if not bool(torch.isfinite(logprobs[token])):
         raise RuntimeError("the model's logits are not finite; serve it with --dtype float32 or bfloat16")
-    best = logprobs.topk(min(top_n, logprobs.shape[-1]))
+    best = logprobs.topk(min(top_n or 0, logprobs.shape[-1]))
     top = tuple(zip(best.indices.tolist(), best.values.tolist(), strict=True))
     return Chosen(token, float(logprobs[token]), top)
 

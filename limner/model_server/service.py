@@ -61,8 +61,11 @@ class Service:
 
     # -- what was asked for
 
-    def generate_sampling(self, asked: GenerateParameters, prompt: Prompt) -> Sampling:
-        """Raises Refused for what this server does not do, and for more tokens than there is room."""
+    def generate_sampling(self, asked: GenerateParameters, prompt: Prompt, *, tells_tokens: bool) -> Sampling:
+        """Raises Refused for what this server does not do, and for more tokens than there is room.
+
+        tells_tokens: whether the client sees single tokens, with their logprobs.
+        """
         if asked.best_of not in (None, 1):
             raise Refused(f"`best_of` must be > 0 and <= 1. Given: {asked.best_of}. Ask again instead.")
         if asked.watermark:
@@ -84,8 +87,8 @@ class Service:
             length_penalty=1.0 if asked.length_penalty is None else asked.length_penalty,
             opera=bool(asked.opera),
             stop=tuple(asked.stop or ()),
-            top_n=asked.top_n_tokens or 0,
-            prompt_logprobs=bool(asked.decoder_input_details),
+            top_n=(asked.top_n_tokens or 0) if tells_tokens else None,
+            prompt_logprobs=tells_tokens and bool(asked.decoder_input_details),
             grammar=self._grammar(asked.grammar),
         )
 
@@ -117,7 +120,7 @@ class Service:
             length_penalty=1.0 if asked.length_penalty is None else asked.length_penalty,
             opera=bool(asked.opera),
             stop=tuple(asked.stop or ()),
-            top_n=asked.top_logprobs or 0,
+            top_n=(asked.top_logprobs or 0) if asked.logprobs else None,
             grammar=self._grammar(asked.response_format),
         )
 

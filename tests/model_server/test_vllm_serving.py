@@ -33,6 +33,8 @@ from tiny import Golden
 from vllm_parity import ENVIRONMENT
 from widened import widen
 
+from limner.model_server.vllm_plugin.engine import ON_A_CPU
+
 pytestmark = [pytest.mark.vllm, pytest.mark.timeout(600)]
 
 PICTURES = f"Look: ![]({data_url('red')}) and ![]({data_url('blue', (64, 40))})."
@@ -124,9 +126,14 @@ def metric(address: str, name: str) -> float:
     return next(float(line.split()[1]) for line in lines if line.startswith(f"{name} "))
 
 
+def engines(process: subprocess.Popen[str]) -> list[psutil.Process]:
+    """vLLM's process under the server; one."""
+    return [p for p in psutil.Process(process.pid).children(recursive=True) if "EngineCore" in " ".join(p.cmdline())]
+
+
 def without_seed(answer: dict[str, Any]) -> dict[str, Any]:
     """Which is drawn where none is given."""
-    return answer | {"details": {k: v for k, v in answer["details"].items() if k != "seed"}}
+    return {k: without_seed(v) if k == "details" else v for k, v in answer.items() if k != "seed"}
 
 
 def rounded(value: Any) -> Any:
@@ -147,10 +154,13 @@ def test_answers_equal_those_of_the_transformers_engine(url: str, plain: str, ca
 
 
 def test_sixteen_at_once_are_answered_as_one_by_one(url: str, plain: str) -> None:
-    cases = [*ASKED.values()][:6] * 3
+    """Whether or not each wants to know of its tokens, which nothing is computed for where nobody does."""
+    cases = [
+        (text, {**parameters, "details": n % 2 == 0}) for n, (text, parameters) in enumerate([*ASKED.values()] * 2)
+    ]
     with ThreadPoolExecutor(16) as threads:
         answers = list(threads.map(lambda case: generate(url, case[0], **case[1]).json(), cases))
-    expected = [generate(plain, inputs, **parameters).json() for inputs, parameters in cases[:6]] * 3
+    expected = [generate(plain, inputs, **parameters).json() for inputs, parameters in cases]
     assert [without_seed(answer) for answer in answers] == [rounded(answer) for answer in expected]
 
 
@@ -204,6 +214,19 @@ def test_info_says_which_engine_does_what(url: str) -> None:
     assert info["decoding"]["beams"] == info["decoding"]["beams_with_images"] == "transformers"
 
 
+def test_memory_comes_to_rest_unless_the_environment_says_otherwise(wide: Path) -> None:
+    """What vLLM's processes, which write their titles over their environment, are given."""
+    ask = f"""
+import os, pathlib
+from limner.model_server.vllm_plugin.engine import ON_A_CPU, engine_arguments
+engine_arguments(pathlib.Path({str(wide)!r}), 1024, "auto", "auto")
+print({{name: os.environ[name] for name in ON_A_CPU}})"""
+    own = {"ONEDNN_PRIMITIVE_CACHE_CAPACITY": "256"}
+    kept = {k: v for k, v in os.environ.items() if k not in ON_A_CPU}
+    ran = subprocess.run([sys.executable, "-c", ask], env=kept | own, stdout=subprocess.PIPE, text=True, check=True)
+    assert ran.stdout.splitlines()[-1] == str(ON_A_CPU | own)
+
+
 def test_a_prompt_over_the_context_is_refused_with_both_lengths(url: str) -> None:
     answer = generate(url, "a " * 2000)
     assert answer.status_code == 422
@@ -217,9 +240,7 @@ def test_an_engine_that_dies_is_started_again(url: str, process: subprocess.Pope
     with ThreadPoolExecutor(1) as threads:
         waiting = threads.submit(httpx.post, f"{url}/generate", json=body, timeout=300)
         until(lambda: metric(url, "tgi_batch_current_size") == 1)
-        [engine] = [
-            p for p in psutil.Process(process.pid).children(recursive=True) if "EngineCore" in " ".join(p.cmdline())
-        ]
+        [engine] = engines(process)
         engine.kill()
         broken = waiting.result()
     assert broken.status_code == 500

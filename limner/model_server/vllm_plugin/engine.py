@@ -36,6 +36,17 @@ PLUGIN = "limner_xcomposer"
 _RULES = "limner.model_server.vllm_plugin.rules"
 MAX_AT_ONCE = 64
 """Answers in one batch, unless LIMNER_VLLM says otherwise."""
+ON_A_CPU = {
+    # What a step needed goes back when it is done: malloc would come to keep every tensor under 32 MiB that a step ever
+    # needed. Huge pages make up for most of what it costs to ask for that memory anew. Source: the GNU C Library's
+    # manual, "Memory Allocation Tunables".
+    "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1:glibc.malloc.mmap_threshold=4194304",
+    # oneDNN makes a program for each shape and keeps 1 024 of them, some 270 MB; every layer keeps its last 32 besides.
+    "ONEDNN_PRIMITIVE_CACHE_CAPACITY": "64",
+}
+"""For vLLM's processes, so that their memory comes to rest; what the environment says itself stands. What they save and
+cost is in bench/model_server.md.
+"""
 WATCH_SECONDS = 0.5
 """Between two looks at whether the process is alive."""
 RETRY_SECONDS = (1.0, 5.0, 30.0)
@@ -65,6 +76,9 @@ def engine_arguments(folder: Path, max_total_tokens: int, dtype: str, device: st
     except ImportError as error:
         raise ServingError(f"vLLM is not here ({error}): install it, or use --engine transformers.") from None
     here = str(current_platform.device_type)
+    if here == "cpu":
+        for name, value in ON_A_CPU.items():
+            os.environ.setdefault(name, value)
     if device not in ("auto", here):
         raise ServingError(f"This vLLM computes on {here or 'nothing'}, not on {device}: leave --device out.")
     rows = read_config(folder).rows_per_image
@@ -255,8 +269,9 @@ class VLLM:
             if output.prompt_logprobs and not prefill:
                 prefill = self._prefill(job.prompt, output.prompt_logprobs)
             made = output.outputs[0]
-            for token, place in zip(made.token_ids, made.logprobs or (), strict=True):
-                yield reply.add(_chosen(token, place, job.sampling.top_n))
+            places = made.logprobs if job.sampling.top_n is not None else itertools.repeat(None, len(made.token_ids))
+            for token, place in zip(made.token_ids, places, strict=True):
+                yield reply.add(_chosen(token, place, job.sampling.top_n or 0))
                 if reply.ended:
                     yield reply.finished(prefill, cached)
                     return
@@ -304,7 +319,9 @@ class VLLM:
 
 
 def _chosen(token: int, place: Any, top_n: int) -> Chosen:
-    """place: vLLM's logprobs by id, of the chosen token and of the likeliest."""
+    """place: vLLM's logprobs by id, of the chosen token and of the likeliest; None where it was not asked."""
+    if place is None:
+        return Chosen(token)
     likeliest = sorted((found.rank, i, found.logprob) for i, found in place.items())
     top = tuple((i, logprob) for _, i, logprob in likeliest[:top_n])
     return Chosen(token, place[token].logprob, top)

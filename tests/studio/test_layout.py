@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Locator, expect
+from playwright.sync_api import Browser, Locator, Page, Route, expect
 from studio import Studio, Up
 
 
@@ -68,3 +68,28 @@ def test_the_library_beside_its_panel(browser: Browser, up: Up, width: int) -> N
     expect(panel.get_by_label("Caption", exact=True)).to_be_in_viewport()
     assert not page.evaluate("document.documentElement.scrollWidth > innerWidth")
     context.close()
+
+
+def test_a_picture_has_its_place_before_it_is_there(page: Page, up: Up, job: str) -> None:
+    """Else the text jumps as pictures come, from under the hand that is about to move it."""
+    late: list[Route] = []
+
+    def hold_images(route: Route) -> None:
+        if route.request.resource_type == "image":
+            late.append(route)
+        else:
+            route.continue_()
+
+    page.route("**/*", hold_images)
+    studio = Studio(page, up, job).edit()
+    picture = studio.block(studio.images()[0]).locator("img")
+    picture.scroll_into_view_if_needed()
+    expect(picture).to_have_js_property("complete", False)
+    before = box(picture)
+    for route in late:
+        route.continue_()
+    expect(picture).to_have_js_property("complete", True)
+    assert picture.evaluate("(img) => img.naturalWidth") > 0
+    after = box(picture)
+    assert before["height"] > 100
+    assert after == pytest.approx(before, abs=1)

@@ -47,7 +47,8 @@ export function Picture({ src, alt, width, height, crop, ...rest }) {
     near.observe(image.current);
     return () => { current = false; near.disconnect(); };
   }, [src]);
-  const shown = html`<img ref=${image} src=${url || undefined} alt=${alt} width=${width} height=${height} loading="lazy"
+  const size = width && height ? `--own: ${width}px; --ratio: ${width / height}` : undefined; // its place, before it is there
+  const shown = html`<img ref=${image} src=${url || undefined} alt=${alt} width=${width} height=${height} style=${size} loading="lazy"
     decoding="async" draggable=${false} class=${broken ? "broken" : ""} onError=${() => setBroken(true)} ...${rest} />`;
   if (!crop) return shown;
   const [left, top, w, h] = crop.map((part, n) => (n > 1 ? Math.max(part, 0.02) : part));

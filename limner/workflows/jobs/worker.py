@@ -171,8 +171,10 @@ class Worker:
         from limner.tools.encoders import default_encoders
 
         for name in PRELOADED:
-            with suppress(ImportError):  # not installed here, or not in this version: then nobody needs it
+            try:
                 import_module(name)
+            except ImportError as error:  # not installed here, or not in this version: each process would say so itself
+                log.debug("%s is not loaded before the fork: %s", name, error)
         self.encoders = default_encoders(caption=self.settings.encoder, clip_model=self.settings.clip_model, threads=1)
         if callable(load := getattr(self.encoders.caption, "load", None)):
             load()

@@ -121,7 +121,10 @@ class OneAtATime:
         try:
             while (event := await turn.events.get()) is not None:
                 if isinstance(event, Exception):
-                    raise event
+                    try:
+                        raise event
+                    finally:
+                        del event  # or error, frame and turn would keep each other
                 yield event
         finally:
             turn.cancelled.set()

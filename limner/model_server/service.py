@@ -224,7 +224,10 @@ class Answer:
             if self.finished:
                 return
         self.service.metrics.failures.labels(err=event.error_type).inc()
-        raise event
+        try:
+            raise event
+        finally:
+            del event  # an error knows the frame that raised it, which must not know the error: see `close`
 
     async def whole(self) -> tuple[list[Token], Finished]:
         """All of it at once."""

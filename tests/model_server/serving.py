@@ -44,7 +44,10 @@ class Gated(Transformers):
                     pass
                 failure, self.failure = self.failure, None
                 if failure:
-                    raise failure
+                    try:
+                        raise failure
+                    finally:
+                        del failure  # see scheduler.py
                 yield event
         finally:
             self.ended.release()

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import gc
 import json
+import logging
 import math
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -257,13 +259,15 @@ def test_info_models_health_and_metrics(served: str) -> None:
     assert [b - a for a, b in zip(before, after, strict=True)] == [1, 1, 5]
 
 
-def test_nothing_of_an_answer_is_kept(chatting: Path) -> None:
+def test_nothing_of_an_answer_is_kept(chatting: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Not even for the garbage collector: a picture's pixels are half a megabyte, and it may not look for hours."""
 
     def kept() -> list[Any]:
         return [o for o in gc.get_objects() if type(o) in (Answer, Job)]
 
-    service, _ = build(chatting)
+    # pytest keeps what is logged, with the errors, and those keep their frames.
+    monkeypatch.setattr(logging.getLogger("limner.model_server"), "propagate", False)
+    service, model = build(chatting)
     seeing = {"messages": [{"role": "user", "content": [picture(), text("Which?")]}], "max_tokens": 4}
     long = {"inputs": "A", "parameters": {"max_new_tokens": 500}}
     gc.collect()
@@ -275,8 +279,15 @@ def test_nothing_of_an_answer_is_kept(chatting: Path) -> None:
             events(post(url, "/generate_stream", inputs="A", parameters={"max_new_tokens": 3}))
             asked(url, "/v1/chat/completions", **seeing)
             events(post(url, "/v1/chat/completions", **seeing, stream=True))
+            model.failure = RuntimeError("no memory left")
+            assert post(url, "/v1/chat/completions", **seeing).status_code == 424
+            model.failure = RuntimeError("no memory left")
+            assert "no memory left" in post(url, "/v1/chat/completions", **seeing, stream=True).text
             with httpx.stream("POST", f"{url}/generate_stream", json=long, timeout=60) as answer:
                 next(answer.iter_lines())  # and go
+            model.gate = threading.Semaphore(0)
+            with pytest.raises(httpx.ReadTimeout):
+                httpx.post(f"{url}/generate", json=long, timeout=0.2)
             while service.admitted:
                 httpx.get(f"{url}/health")
         assert len(kept()) == before

@@ -133,6 +133,9 @@ def test_the_whole_story_in_chinese(browser: Browser, up: Up, said: Model) -> No
     box.blur()
     expect(page.locator(".panel .problem")).to_contain_text("图注是空的")
     look("library, refused")
+    box.fill("Bees on a frame")  # what is refused would ask before the page is left
+    box.blur()
+    expect(page.locator(".panel .saved")).to_have_text("已保存")
     studio.open("libraries")
     expect(page.locator(".job").first).to_be_visible()
     look("libraries")

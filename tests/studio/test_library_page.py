@@ -110,12 +110,56 @@ def test_what_is_typed_stays_while_it_cannot_be_saved(page: Page, up: Up, bare: 
     box.blur()
     expect(page.locator(".panel .problem")).to_be_visible()
     expect(box).to_have_value("A meadow at night")
-    page.context.set_offline(False)
-    box.focus()
     with page.expect_response(lambda r: r.request.method == "PATCH"):
-        box.blur()
-    expect(page.locator(".panel .saved")).to_have_text("Saved")
+        page.context.set_offline(False)  # it is sent when the connection is back
+    expect(page.locator(".panel .problem")).to_have_count(0)
+    expect(box).to_have_value("A meadow at night")
     assert "A meadow at night" in [one["caption"] for one in images(up, bare)]
+
+
+LEAVING = "!dispatchEvent(new Event('beforeunload', {cancelable: true}))"
+
+
+def test_what_could_not_be_saved_is_kept_and_sent_after_the_panel_went_on(page: Page, up: Up, bare: str) -> None:
+    """Enter saves and goes on: what could not be saved was gone then, and nothing said so."""
+    studio = opened(page, up, bare)
+    page.get_by_role("button", name="DSC 1", exact=True).click()
+    box = page.locator(".panel").get_by_label("Caption", exact=True)
+    page.context.set_offline(True)
+    box.fill("A blue board")
+    box.press("Enter")
+    expect(box).to_have_value("DSC 2")
+    mark = page.locator(".contact li", has_text="DSC 1").get_by_text("Not saved yet")
+    expect(mark).to_be_visible()
+    expect(page.locator(".toast")).to_contain_text("what was typed is there")
+    expect(page.locator(".panel .problem")).to_have_count(0)  # of the other image
+    studio.shot("library-unsaved")
+    page.get_by_role("navigation").get_by_role("link", name="Articles").click()
+    expect(page.locator(".library")).to_have_count(0)
+    assert page.evaluate(LEAVING)  # the browser asks before all is lost
+    with page.expect_response(lambda r: r.request.method == "PATCH"):
+        page.context.set_offline(False)
+    page.go_back()
+    expect(page.get_by_role("button", name="A blue board", exact=True)).to_be_visible()
+    expect(page.get_by_text("Not saved yet")).to_have_count(0)
+    assert not page.evaluate(LEAVING)
+
+
+def test_what_was_refused_is_found_again_at_its_image(page: Page, up: Up, bare: str) -> None:
+    opened(page, up, bare)
+    page.get_by_role("button", name="DSC 1", exact=True).click()
+    box = page.locator(".panel").get_by_label("Caption", exact=True)
+    box.fill("x" * 2100)
+    box.press("Enter")
+    expect(box).to_have_value("DSC 2")
+    expect(page.get_by_text("Not saved yet")).to_be_visible()
+    page.get_by_role("button", name="DSC 1", exact=True).click()
+    expect(box).to_have_value("x" * 2100)
+    expect(page.locator(".panel .problem")).to_contain_text("2000")
+    box.fill("A blue board")
+    box.press("Enter")
+    expect(page.get_by_text("Not saved yet")).to_have_count(0)
+    assert "A blue board" in [one["caption"] for one in images(up, bare)]
 
 
 def test_an_image_of_one_s_own_is_deleted_unless_an_article_has_it(page: Page, up: Up) -> None:

@@ -316,5 +316,7 @@ words-edit = Write its caption
 words-bare = Its file’s name for now. Enter saves and goes to the next image.
 words-written = Written here.
 words-reset = Take the folder’s again
+words-unsaved = Not saved yet
+words-refused = The words of an image are not saved. { $why } Open it again: what was typed is there.
 fits-landscape = Landscape
 fits-portrait = Portrait

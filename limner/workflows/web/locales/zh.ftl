@@ -298,5 +298,7 @@ words-edit = 填写图注
 words-bare = 暂以文件名代替。回车保存并转到下一张。
 words-written = 在此填写。
 words-reset = 改回文件夹里的
+words-unsaved = 尚未保存
+words-refused = 一张图片的文字没有保存。{ $why } 重新打开它，写的还在。
 fits-landscape = 横向
 fits-portrait = 纵向

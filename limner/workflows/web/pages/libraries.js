@@ -1,15 +1,17 @@
 /** Image libraries: which there are, and one of them: looking through it, searching it, filling in its captions. */
-import { html, useEffect, useRef, useState } from "../lib/html.js";
+import { html, useEffect, useLayoutEffect, useReducer, useRef, useState } from "../lib/html.js";
 import { ask, get } from "../lib/api.js";
 import { number, server, t } from "../lib/i18n.js";
 import { useKeys } from "../lib/keys.js";
 import { link } from "../lib/router.js";
 import { Busy, Field, Grown, IconButton, Modal, Notice, Picture, lineOf, say } from "../lib/ui.js";
+import { forget, keep, problemOf, save, typedOf } from "../lib/unsaved.js";
 
 const PAUSE = 250; // ms of no typing before a search
 
 /** Address of a thumbnail. */
 export const thumbnail = (library, id, side = 256) => `/v1/libraries/${encodeURIComponent(library)}/images/${id}?side=${side}`;
+const wordsOf = (library, id) => `/v1/libraries/${encodeURIComponent(library)}/images/${id}/words`;
 
 export const LibrariesPage = ({ name }) => (name ? html`<${Library} name=${name} />` : html`<${Libraries} />`);
 
@@ -68,49 +70,48 @@ function useImages(base, query, without) {
   }, [base, query, list]);
   const turn = () => ask_(`${list}&after=${found.next}`, undefined, found.images);
   const change = (image) => setFound((now) => now && { ...now, images: now.images.map((one) => (one.image_id === image.image_id ? { ...one, ...image } : one)) });
-  const forget = (id) => setFound((now) => now && { ...now, total: now.total - 1, images: now.images.filter((one) => one.image_id !== id) });
-  return { found, problem, turn, change, forget };
+  const removed = (id) => setFound((now) => now && { ...now, total: now.total - 1, images: now.images.filter((one) => one.image_id !== id) });
+  return { found, problem, turn, change, removed };
 }
 
 /** The words of an image, each saved when its field is left; what is typed is kept while saving fails. */
-function Words({ image, address, change, next, box }) {
-  const [typed, setTyped] = useState({});
+function Words({ image, address, next, box }) {
   const [state, setState] = useState(""); // "", saving, saved
-  const [problem, setProblem] = useState("");
-  const latest = useRef(typed);
-  latest.current = typed;
+  const [trouble, setTrouble] = useState(""); // of taking the folder's words again, where nothing is typed
+  const here = useRef(true);
+  const underway = useRef({});
+  useLayoutEffect(() => () => { here.current = false; }, []); // an effect's end would come too late
+  const typed = typedOf(address);
+  const problem = problemOf(address) || trouble;
   const send = async (words) => {
+    Object.assign(underway.current, words);
     setState("saving");
-    try {
-      change(await (await ask(address, { method: "PATCH", json: words })).json());
-      setTyped((now) => Object.fromEntries(Object.entries(now).filter(([name, value]) => words[name] !== value && words[name] !== null)));
-      setState("saved");
-      setProblem("");
-    } catch (error) {
-      setState("");
-      setProblem(lineOf(error));
-    }
+    const why = await save(address, words);
+    for (const name in words) delete underway.current[name];
+    setState(why ? "" : "saved");
+    setTrouble(Object.keys(typedOf(address)).length ? "" : why);
+    if (why && !here.current) say(t("words-refused", { why }), true);
   };
-  const save = (name) => {
-    const value = latest.current[name]?.trim();
-    if (value === undefined || value === image[name]) return;
-    send({ [name]: value });
+  const type = (name, value) => {
+    setState("");
+    keep(address, { [name]: value === image[name] ? undefined : value });
   };
-  useEffect(() => {
-    const warn = (event) => WORDS.some((name) => latest.current[name] !== undefined && latest.current[name].trim() !== image[name]) && event.preventDefault();
-    addEventListener("beforeunload", warn);
-    return () => removeEventListener("beforeunload", warn);
-  }, [image]);
+  const leave = (name) => {
+    const value = typedOf(address)[name]?.trim();
+    if (value === undefined) return;
+    if (value === image[name]) type(name, value);
+    else if (value !== underway.current[name]) send({ [name]: value }); // a field gone with its panel was left, too
+  };
   const keys = (event, name) => {
     if (event.key !== "Enter" || event.isComposing) return;
     event.preventDefault();
-    save(name);
+    leave(name);
     if (name === "caption") next();
   };
   return html`
     ${WORDS.map((name) => html`<${Field} key=${name} id=${`words-${name}`} label=${t(name)}>
       <${Grown} id=${`words-${name}`} area=${name === "caption" ? box : undefined} dir="auto" value=${typed[name] ?? image[name]} aria-describedby=${name === "caption" && !image.described ? "words-bare" : undefined}
-        onInput=${(e) => { setState(""); setTyped((now) => ({ ...now, [name]: e.target.value.replace(/\n/g, " ") })); }} onBlur=${() => save(name)} onKeyDown=${(e) => keys(e, name)} />
+        onInput=${(e) => type(name, e.target.value.replace(/\n/g, " "))} onBlur=${() => leave(name)} onKeyDown=${(e) => keys(e, name)} />
       ${name === "caption" && !image.described && html`<small id="words-bare">${t("words-bare")}</small>`}
       ${image.written?.includes(name) && html`<small>${t("words-written")} <button type="button" class="link" onClick=${() => send({ [name]: null })}>${t("words-reset")}</button></small>`}
     </${Field}>`)}
@@ -119,9 +120,9 @@ function Words({ image, address, change, next, box }) {
 }
 
 /** One image beside the others: large, with its words to be read or written. */
-function Panel({ library, image, editable, change, forget, step, close, box }) {
+function Panel({ library, image, editable, change, removed, step, close, box }) {
   const [doomed, setDoomed] = useState(false);
-  const address = `/v1/libraries/${encodeURIComponent(library)}/images/${image.image_id}/words`;
+  const address = wordsOf(library, image.image_id);
   useEffect(() => { // a search says nothing of the file and of what was written here
     if (image.written) return;
     const ended = new AbortController();
@@ -132,7 +133,8 @@ function Panel({ library, image, editable, change, forget, step, close, box }) {
     setDoomed(false);
     try {
       await ask(`/v1/images/${image.image_id}`, { method: "DELETE" });
-      forget(image.image_id);
+      forget(address);
+      removed(image.image_id);
     } catch (error) {
       say(lineOf(error), true);
     }
@@ -142,7 +144,7 @@ function Panel({ library, image, editable, change, forget, step, close, box }) {
       <span class="fill"></span><${IconButton} icon="close" name=${t("close")} keys="Esc" onClick=${close} /></header>
     <div class="frame"><${Picture} key=${image.image_id} src=${thumbnail(library, image.image_id, 1024)} alt=${image.alt || image.caption} /></div>
     <p class="quietly file"><bdi>${image.file}</bdi> <span>${image.width} × ${image.height}</span></p>
-    ${editable ? html`<${Words} key=${image.image_id} image=${image} address=${address} change=${change} next=${() => step(1)} box=${box} />`
+    ${editable ? html`<${Words} key=${image.image_id} image=${image} address=${address} next=${() => step(1)} box=${box} />`
       : html`<dl class="facts small">${WORDS.map((name) => html`<div><dt>${t(name)}</dt><dd dir="auto">${image[name] || "–"}</dd></div>`)}</dl>`}
     ${library.startsWith("own.") && html`<p><button type="button" class="danger" onClick=${() => setDoomed(true)}>${t("own-delete")}</button></p>`}
     ${doomed && html`<${Modal} title=${t("own-delete-title")} onClose=${() => setDoomed(false)}
@@ -158,11 +160,22 @@ function Library({ name }) {
   const [shapes, setShapes] = useState([]);
   const [chosen, setChosen] = useState(null);
   const [trouble, setTrouble] = useState("");
+  const [, draw] = useReducer((n) => n + 1, 0); // something typed, or saved
   const box = useRef();
   const caption = useRef();
   const base = `/v1/libraries/${encodeURIComponent(name)}`;
-  const { found, problem, turn, change, forget } = useImages(base, query, without);
+  const { found, problem, turn, change, removed } = useImages(base, query, without);
   const count = () => get(base).then(setWhole, (error) => setTrouble(lineOf(error)));
+  useEffect(() => {
+    const saved = ({ detail: { address, image: one } }) => {
+      if (address !== wordsOf(name, one.image_id)) return; // the same file in another library
+      change(one);
+      count();
+    };
+    addEventListener("limner-words", saved);
+    addEventListener("limner-unsaved", draw);
+    return () => { removeEventListener("limner-words", saved); removeEventListener("limner-unsaved", draw); };
+  }, [name]);
   useEffect(() => {
     count();
     document.title = `${name} · limner`;
@@ -172,7 +185,14 @@ function Library({ name }) {
   const shown = (found?.images || []).filter(fits);
   const image = shown.find((one) => one.image_id === chosen);
   const soon = (run) => requestAnimationFrame(() => requestAnimationFrame(run)); // once the panel is drawn
-  const reach = (id, how) => soon(() => { const one = document.getElementById(`i-${id}`); (how === "focus" ? one : one?.parentElement)?.[how]({ preventScroll: true, block: "nearest" }); });
+  const reach = (id, how) => {
+    const before = document.activeElement;
+    soon(() => {
+      const one = document.getElementById(`i-${id}`);
+      if (how !== "focus") one?.parentElement[how]({ block: "nearest" });
+      else if ([before, document.body].includes(document.activeElement)) one?.focus({ preventScroll: true }); // fast hands went on
+    });
+  };
   const choose = (id) => { setChosen(id); reach(id, "scrollIntoView"); };
   const step = (by) => {
     const at = shown.findIndex((one) => one.image_id === chosen);
@@ -192,7 +212,6 @@ function Library({ name }) {
     { key: "Escape", typed: true, says: t("key-escape"), run: () => (document.activeElement?.matches?.("input, textarea") ? document.activeElement.blur() : chosen && close()) },
   ]);
   const flip = (shape) => setShapes(shapes.includes(shape) ? shapes.filter((one) => one !== shape) : [...shapes, shape]);
-  const changed = (one) => { change(one); count(); };
   return html`<div class=${`page library ${image ? "with-panel" : ""}`}>
     <p class="crumbs"><a href=${link("libraries")}>${t("nav-libraries")}</a></p>
     <div class="page-head"><h1 dir="auto">${name.startsWith("own.") ? t("own-library") : name}</h1>
@@ -211,9 +230,10 @@ function Library({ name }) {
         : html`<ul class="contact">${shown.map((one) => html`<li key=${one.image_id} class=${one.image_id === chosen ? "chosen" : ""}>
           <button type="button" id=${`i-${one.image_id}`} class="frame" aria-label=${one.caption} aria-pressed=${one.image_id === chosen} onClick=${() => choose(one.image_id)}><${Picture} src=${thumbnail(name, one.image_id)} alt="" /></button>
           <p class=${`caption ${one.described ? "" : "bare"}`} dir="auto">${one.caption}</p>
-          ${one.credit && html`<p class="credit" dir="auto">${one.credit}</p>`}</li>`)}</ul>`}
+          ${one.credit && html`<p class="credit" dir="auto">${one.credit}</p>`}
+          ${problemOf(wordsOf(name, one.image_id)) && html`<p class="unsaved">${t("words-unsaved")}</p>`}</li>`)}</ul>`}
         ${found?.next && !searching && html`<p class="more"><button type="button" onClick=${turn}>${t("more")}</button></p>`}</div>
-      ${image && html`<${Panel} library=${name} image=${image} editable=${whole?.editable} change=${changed} forget=${(id) => { setChosen(null); forget(id); count(); }} step=${step} close=${close} box=${caption} />`}
+      ${image && html`<${Panel} library=${name} image=${image} editable=${whole?.editable} change=${change} removed=${(id) => { setChosen(null); removed(id); count(); }} step=${step} close=${close} box=${caption} />`}
     </div>
   </div>`;
 }

@@ -765,11 +765,14 @@ except ExportFailed as e:
 
 @pytest.mark.parametrize("limit", [0, 1000, 100_000])
 def test_a_disk_that_takes_no_more_leaves_nothing_behind(tmp_path, limit):
-    """The kernel refuses to let a file grow: at once, within the texts, and within the images."""
+    """The kernel refuses to let a file grow: at once, within the texts, and within the images.
+
+    -B, or Python would leave compiled modules cut off at the limit for all who come after.
+    """
     data = noise("PNG", (300, 300))
     write_article(illustrated(TEXT), tmp_path / "a", lambda _: (data, ".png"))
     result = subprocess.run(
-        [sys.executable, "-c", FULL, tmp_path / "a", tmp_path / "deep" / "er" / "b", str(limit)],
+        [sys.executable, "-B", "-c", FULL, tmp_path / "a", tmp_path / "deep" / "er" / "b", str(limit)],
         capture_output=True,
         text=True,
         check=True,

@@ -20,6 +20,8 @@ from transformers import (
 from limner.model_server.grammar import Grammar
 from limner.model_server.xcomposer.decoding import PromptAsPublished
 
+NOT_FINITE = "the model's logits are not finite; serve it with --dtype float32 or bfloat16"
+
 
 @dataclass(frozen=True)
 class Sampling:
@@ -84,7 +86,12 @@ class Chooser:
         self._processors = processors(sampling, prompt_length, model)
 
     def __call__(self, ids: Tensor, logits: Tensor) -> Chosen:
-        """ids: (1, T), the prompt and what was chosen; logits: (1, V), float32."""
+        """ids: (1, T), the prompt and what was chosen; logits: (1, V), float32.
+
+        Raises RuntimeError for logits that are no numbers.
+        """
+        if not bool(logits.amax().isfinite()):
+            raise RuntimeError(NOT_FINITE)
         scores = self._processors(ids, logits.clone())  # type: ignore[arg-type]
         if self.sampling.do_sample:
             probabilities = torch.softmax(scores, dim=-1)
@@ -101,7 +108,7 @@ def reported(token: int, logits: Tensor, top_n: int | None) -> Chosen:
     """
     logprobs = torch.log_softmax(logits, dim=-1)
     if not bool(torch.isfinite(logprobs[token])):
-        raise RuntimeError("the model's logits are not finite; serve it with --dtype float32 or bfloat16")
+        raise RuntimeError(NOT_FINITE)
     best = logprobs.topk(min(top_n or 0, logprobs.shape[-1]))
     top = tuple(zip(best.indices.tolist(), best.values.tolist(), strict=True))
     return Chosen(token, float(logprobs[token]), top)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib.metadata
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,6 +16,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +32,7 @@ import httpx
 import psutil
 from serving import build, data_url, serving
 from tiny import Golden
+from tokenizers import Tokenizer
 from vllm_parity import ENVIRONMENT
 from widened import widen
 
@@ -62,14 +65,14 @@ def wide(golden: Golden, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return widen(folder / "converted", folder / "wide")
 
 
-@pytest.fixture(scope="module")
-def process(wide: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[subprocess.Popen[str]]:
-    """The server, loading."""
-    command = ["-m", "limner.model_server", "serve", str(wide), "--engine", "vllm", "--port", "0", "--name", "tiny"]
+@contextmanager
+def started_on(folder: Path, log: Path) -> Iterator[subprocess.Popen[str]]:
+    """The server of a checkpoint, loading."""
+    command = ["-m", "limner.model_server", "serve", str(folder), "--engine", "vllm", "--port", "0", "--name", "tiny"]
     environment = (
         os.environ | ENVIRONMENT | {"VLLM_ENABLE_V1_MULTIPROCESSING": "1", "LIMNER_VLLM": '{"block_size": 32}'}
     )
-    with (tmp_path_factory.mktemp("log") / "stderr").open("w") as errors:
+    with log.open("w") as errors:
         started = subprocess.Popen(
             [sys.executable, *command, "--max-total-tokens", "1024"],
             env=environment, stdout=subprocess.PIPE, stderr=errors, text=True,
@@ -80,9 +83,8 @@ def process(wide: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[su
         started.stdout.close()  # type: ignore[union-attr]
 
 
-@pytest.fixture(scope="module")
-def url(process: subprocess.Popen[str]) -> str:
-    """Its address, once it answers."""
+def address_of(process: subprocess.Popen[str]) -> str:
+    """Of a server, once it answers."""
     assert process.stdout
     for line in process.stdout:
         if " on http://" in line:
@@ -93,6 +95,17 @@ def url(process: subprocess.Popen[str]) -> str:
     address = line.split(" on ")[1].split()[0]
     until(lambda: healthy(address))
     return address
+
+
+@pytest.fixture(scope="module")
+def process(wide: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[subprocess.Popen[str]]:
+    with started_on(wide, tmp_path_factory.mktemp("log") / "stderr") as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def url(process: subprocess.Popen[str]) -> str:
+    return address_of(process)
 
 
 @pytest.fixture(scope="module")
@@ -225,6 +238,42 @@ print({{name: os.environ[name] for name in ON_A_CPU}})"""
     kept = {k: v for k, v in os.environ.items() if k not in ON_A_CPU}
     ran = subprocess.run([sys.executable, "-c", ask], env=kept | own, stdout=subprocess.PIPE, text=True, check=True)
     assert ran.stdout.splitlines()[-1] == str(ON_A_CPU | own)
+
+
+def test_numbers_that_are_none_fail_the_answer_that_has_them_and_no_other(wide: Path, tmp_path: Path) -> None:
+    """As where float16 overflows. One letter is embedded as infinity, and the other prompts are as they were.
+
+    Blocks that held keys and values of such a prompt go to others afterwards, and its beginning is kept for whoever has
+    the same.
+    """
+    from safetensors.torch import load_file, save_file
+
+    folder = Path(shutil.copytree(wide, tmp_path / "large"))
+    weights = load_file(folder / "model.safetensors")
+    [table] = [key for key in weights if key.endswith("embed_tokens.weight")]
+    weights[table][Tokenizer.from_file(str(folder / "tokenizer.json")).encode("Q").ids[-1]] = float("inf")
+    save_file(weights, folder / "model.safetensors", {"format": "pt"})
+    usual = ("A temple in the mountains ", "A heron by the river ")
+    grammar = {"type": "regex", "value": "[ab]{2,6}"}
+    drawn = {"do_sample": True, "temperature": 0.9}
+    asked: list[dict[str, Any]] = [{}, drawn, {"details": False}, {"grammar": grammar}]
+    service, _ = build(folder)
+    with serving(service) as plain, started_on(folder, tmp_path / "log") as process:
+        served = address_of(process)
+        before = [without_seed(generate(served, text * 8).json()) for text in usual]
+        with ThreadPoolExecutor(8) as threads:
+            for address in (served, plain):
+                prompts = [f"{usual[0] * 8}Q {n}" for n in range(4)] + [f"Q {usual[0] * 8} {n}" for n in range(4)]
+                broken = [threads.submit(generate, address, text, **asked[n % 4]) for n, text in enumerate(prompts)]
+                for answer in (one.result() for one in broken):
+                    assert answer.status_code == 424, answer.text
+                    assert "not finite; serve it with --dtype" in answer.json()["error"]
+            beside = [threads.submit(generate, served, text * 8 + end) for text in usual for end in ("", "Q", "", "Q")]
+            beside = [one.result() for one in beside]
+        assert generate(served, f"Q {usual[0] * 8} again").status_code == 424  # its beginning is in the cache
+        assert [one.status_code for one in beside] == [200, 424] * 4
+        assert [without_seed(beside[n].json()) for n in (0, 2, 4, 6)] == [rounded(before[n // 4]) for n in (0, 2, 4, 6)]
+        assert [without_seed(generate(served, text * 8).json()) for text in usual] == [rounded(one) for one in before]
 
 
 def test_a_prompt_over_the_context_is_refused_with_both_lengths(url: str) -> None:

@@ -26,7 +26,7 @@ from limner.model_server.errors import Refused, ServingError
 from limner.model_server.prompts import Prompt
 from limner.model_server.protocol import MAX_TOP_TOKENS
 from limner.model_server.reply import Reply, Vocabulary
-from limner.model_server.sampling import Chosen, Sampling
+from limner.model_server.sampling import NOT_FINITE, Chosen, Sampling
 from limner.model_server.transformers_engine import read_config
 
 log = logging.getLogger(__name__)
@@ -271,6 +271,8 @@ class VLLM:
             made = output.outputs[0]
             places = made.logprobs if job.sampling.top_n is not None else itertools.repeat(None, len(made.token_ids))
             for token, place in zip(made.token_ids, places, strict=True):
+                if token == self._image:  # never possible otherwise
+                    raise RuntimeError(NOT_FINITE)
                 yield reply.add(_chosen(token, place, job.sampling.top_n or 0))
                 if reply.ended:
                     yield reply.finished(prefill, cached)

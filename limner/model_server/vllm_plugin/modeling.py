@@ -90,9 +90,18 @@ class ImageTextForVLLM(nn.Module, SupportsMultiModal, SupportsPP):
         return self.language_model.model(input_ids, positions, intermediate_tensors, inputs_embeds=inputs_embeds)
 
     def compute_logits(self, hidden_states: Tensor) -> Tensor | None:
-        """hidden_states: (n, D_text). Returns (n, V + 1): the placeholder, id V, is impossible. See vocabulary.py."""
+        """hidden_states: (n, D_text). Returns (n, V + 1): the placeholder, id V, is impossible. See vocabulary.py.
+
+        Where logits are no numbers, as when float16 overflows, nothing but the placeholder is possible: vLLM would draw
+        some token from them and go on; so the engine learns of it by that id, and no device is waited for.
+        """
         logits = self.language_model.compute_logits(hidden_states)
-        return None if logits is None else nn.functional.pad(logits, (0, 1), value=float("-inf"))
+        if logits is None:
+            return None
+        broken = ~logits.amax(dim=-1, keepdim=True).isfinite()
+        logits = nn.functional.pad(logits, (0, 1), value=float("-inf")).masked_fill_(broken, float("-inf"))
+        logits[:, -1:].masked_fill_(broken, 0.0)
+        return logits
 
     def load_weights(self, weights: Iterable[tuple[str, Tensor]]) -> set[str]:
         """From the names of the converted checkpoint."""

@@ -6,9 +6,11 @@ import torch
 from torch import Tensor, nn
 from transformers import Blip2QFormerModel, Blip2VisionModel
 from vllm.config import VllmConfig
-from vllm.model_executor.models.utils import init_vllm_registered_model, maybe_prefix
+from vllm.model_executor.models.llama import LlamaForCausalLM
+from vllm.model_executor.models.utils import maybe_prefix
 from vllm.multimodal import MULTIMODAL_REGISTRY
 
+from limner.model_server.vllm_plugin.attention import DecoderLayer
 from limner.model_server.vllm_plugin.modeling import ImageTextForVLLM
 from limner.model_server.vllm_plugin.processing import (
     XComposerDummyInputs,
@@ -37,11 +39,10 @@ class XComposerForConditionalGeneration(ImageTextForVLLM):
         self.image_start = nn.Parameter(torch.zeros(text.hidden_size))
         self.image_end = nn.Parameter(torch.zeros(text.hidden_size))
         with self._mark_language_model(vllm_config):
-            self.language_model = init_vllm_registered_model(
-                vllm_config=vllm_config,
-                hf_config=text,
+            self.language_model = LlamaForCausalLM(
+                vllm_config=vllm_config.with_hf_config(text, architectures=["LlamaForCausalLM"]),
                 prefix=maybe_prefix(prefix, "language_model"),
-                architectures=["LlamaForCausalLM"],
+                layer_type=DecoderLayer,
             )
         self.make_empty_intermediate_tensors = self.language_model.make_empty_intermediate_tensors
 

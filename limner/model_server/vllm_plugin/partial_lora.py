@@ -18,7 +18,9 @@ from vllm.model_executor.layers.linear import (
     ReplicatedLinear,
     RowParallelLinear,
 )
-from vllm.model_executor.models.llama import LlamaAttention, LlamaDecoderLayer, LlamaMLP
+from vllm.model_executor.models.llama import LlamaDecoderLayer, LlamaMLP
+
+from limner.model_server.vllm_plugin.attention import Attention
 
 
 class Branch(nn.Module):
@@ -39,7 +41,7 @@ class Branch(nn.Module):
         return out + added * self.scaling
 
 
-class PartialLoRAAttention(LlamaAttention):
+class PartialLoRAAttention(Attention):
     """q, k and v share one branch, o has its own."""
 
     def __init__(self, config: Any, hidden_size: int, *args: Any, prefix: str = "", **kwargs: Any) -> None:
@@ -57,9 +59,7 @@ class PartialLoRAAttention(LlamaAttention):
         """positions, image_mask: (tokens,); hidden_states: (tokens, D)."""
         qkv, _ = self.qkv_proj(hidden_states)
         qkv = self.qkv_lora(qkv, hidden_states, image_mask)
-        q, k, v = qkv.split([self.q_size, self.kv_size, self.kv_size], dim=-1)
-        q, k = self.rotary_emb(positions, q, k)
-        heads = self.attn(q, k, v)
+        heads = self.heads(positions, qkv)
         out, _ = self.o_proj(heads)
         return self.o_lora(out, heads, image_mask)
 

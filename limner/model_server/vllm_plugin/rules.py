@@ -115,6 +115,8 @@ class Matching:
 
         Where that outgrows llguidance's limits, all but the end is: an error here would end everybody's answers.
         """
+        if logits[-1] > float("-inf") or len(logits) - 1 in generated[self._consumed :]:
+            return logits  # they are no numbers, and the answer fails of it: see modeling.py
         for token in generated[self._consumed :]:
             self._matcher.consume_token(token)
         self._consumed = len(generated)

@@ -1,7 +1,8 @@
 """One more id than the checkpoint has: the placeholder's.
 
 A placeholder's id is the first beyond the vocabulary. vLLM gathers the logprob of each of a prompt's ids and would end
-its engine at that one; so vLLM is told of a vocabulary with room for it, and its logit is minus infinity.
+its engine at that one; so vLLM is told of a vocabulary with room for it, and its logit is minus infinity. All others
+are, and it is not, where the model's logits are no numbers.
 """
 
 from __future__ import annotations

@@ -9,9 +9,8 @@ from pathlib import Path
 from limner.errors import BadInput, ImageUnreadable, LibraryError
 from limner.settings import Settings
 from limner.tools import library as libraries
-from limner.tools import written
 from limner.tools.folder import printable
-from limner.tools.library import Library, Report
+from limner.tools.library import Library, Report, written
 from limner.workflows.context import Context
 
 MANY = 20  # unreadable files named one by one; the rest are counted

@@ -398,7 +398,7 @@ def test_threads_search_while_another_adds(library: Library, folder: Path) -> No
 
 def test_a_second_writer_waits_and_is_then_refused(library: Library, folder: Path) -> None:
     hurried = Library.open(library.home, "birds", ENCODERS, patience=0.05)
-    with library._writing(), pytest.raises(LibraryBusy, match="try again"):
+    with library.alone(), pytest.raises(LibraryBusy, match="try again"):
         hurried.add([folder])
     assert counts(hurried.add([folder])) == {"known": 4}
 
@@ -448,7 +448,7 @@ def test_a_kill_at_any_moment_and_the_same_command_goes_on(home: Path, tmp_path:
 
 def consistent(library: Library) -> None:
     """Every record has its vectors; a search shows nothing without a record."""
-    with library._store() as store:
+    with library.vectors() as store:
         assert {r.id for r in library.records()} <= store.ids()
     if len(library):
         assert {c.image_id for c in library.search(["picture"], 50)[0]} == {r.id for r in library.records()}
@@ -638,10 +638,10 @@ from limner.tools.encoders import Encoders, MiniLM, Words
 from limner.tools.library import Library
 library = Library.open(Path(sys.argv[1]), "birds", Encoders(MiniLM(threads=1), Words()))
 if sys.argv[3] == "before":
-    Library._freshen = lambda self: os._exit(9)  # the words are written, and no vector yet
+    Library.encode_marked = lambda self: os._exit(9)  # the words are written, and no vector yet
 else:
-    put = Library._put
-    Library._put = lambda self, *given: (put(self, *given), os._exit(9))  # the vectors are, and still marked
+    put = Library.put
+    Library.put = lambda self, *given: (put(self, *given), os._exit(9))  # the vectors are, and still marked
 library.write({sys.argv[2]: {"caption": "An osprey with a fish"}})
 """
 
@@ -662,7 +662,7 @@ def test_a_kill_in_the_middle_of_writing_leaves_no_wrong_vector(library: Library
 def test_words_are_written_while_the_library_is_and_searched_by_afterwards(library: Library) -> None:
     heron = named(library, "heron.jpg")
     hurried = Library.open(library.home, "birds", ENCODERS, patience=0.05)
-    with library._writing():
+    with library.alone():
         hurried.write({heron.id: {"caption": "An osprey"}})
         assert hurried.record(heron.id).caption == "An osprey"
         assert not hurried.freshen()

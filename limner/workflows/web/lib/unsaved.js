@@ -14,13 +14,14 @@ export const typedOf = (address) => unsaved.get(address)?.typed ?? {};
 /** Why it could not be saved; "" where that was not tried. */
 export const problemOf = (address) => unsaved.get(address)?.problem ?? "";
 
-/** Keep what is typed in a field; undefined lets go of it. */
+/** Keep what is typed in a field; undefined lets go of it. The event "limner-unsaved" tells where `problemOf` changed. */
 export function keep(address, words, more = {}) {
   const before = unsaved.get(address) ?? { problem: "", waits: false };
+  const problem = problemOf(address);
   const typed = Object.fromEntries(Object.entries({ ...before.typed, ...words }).filter(([, value]) => value !== undefined));
   if (Object.keys(typed).length) unsaved.set(address, { ...before, typed, ...more });
   else unsaved.delete(address);
-  dispatchEvent(new Event("limner-unsaved"));
+  if (problemOf(address) !== problem) dispatchEvent(new Event("limner-unsaved"));
 }
 
 /** Nothing is left to be saved of an image that is gone. */

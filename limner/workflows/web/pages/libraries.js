@@ -78,6 +78,7 @@ function useImages(base, query, without) {
 function Words({ image, address, next, box }) {
   const [state, setState] = useState(""); // "", saving, saved
   const [trouble, setTrouble] = useState(""); // of taking the folder's words again, where nothing is typed
+  const [, draw] = useReducer((n) => n + 1, 0); // something typed
   const here = useRef(true);
   const underway = useRef({});
   useLayoutEffect(() => () => { here.current = false; }, []); // an effect's end would come too late
@@ -95,6 +96,7 @@ function Words({ image, address, next, box }) {
   const type = (name, value) => {
     setState("");
     keep(address, { [name]: value === image[name] ? undefined : value });
+    draw();
   };
   const leave = (name) => {
     const value = typedOf(address)[name]?.trim();
@@ -160,7 +162,7 @@ function Library({ name }) {
   const [shapes, setShapes] = useState([]);
   const [chosen, setChosen] = useState(null);
   const [trouble, setTrouble] = useState("");
-  const [, draw] = useReducer((n) => n + 1, 0); // something typed, or saved
+  const [, draw] = useReducer((n) => n + 1, 0); // something could not be saved, or was after all
   const box = useRef();
   const caption = useRef();
   const base = `/v1/libraries/${encodeURIComponent(name)}`;

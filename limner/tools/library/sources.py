@@ -1,0 +1,117 @@
+"""Where a library's images come from, and how their files are read."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, Protocol
+
+from limner.errors import ImageUnreadable, LibraryMissing
+from limner.tools import folder, images
+from limner.tools.folder import Scan, printable
+from limner.tools.images import Described
+
+
+class Source(Protocol):
+    """Where a library's images come from."""
+
+    @property
+    def batch(self) -> int:
+        """Images between two commits: what a kill costs."""
+        ...
+
+    def scan(self) -> Scan:
+        """The files there are."""
+        ...
+
+    def covers(self, path: str) -> bool:
+        """Whether a path would be in the scan if it were there."""
+        ...
+
+    def inspect(self, data: bytes) -> tuple[int, int, Described]:
+        """Width and height in px, and what the file says of itself. Raises ImageUnreadable."""
+        ...
+
+    def describe(self, path: str, embedded: Described, found: Scan) -> tuple[Described, bool]:
+        """What is known of an image, and whether its caption is more than the file's name."""
+        ...
+
+
+class Folders:
+    """Folders of a person's images."""
+
+    batch = 32  # a few seconds of decoding and encoding
+
+    def __init__(self, folders: Iterable[str | Path], *, max_pixels: int = images.MAX_PIXELS) -> None:
+        """Raises LibraryMissing when one is not there."""
+        self.max_pixels = max_pixels
+        self.roots = []
+        for name in folders:
+            root = directory(name)
+            if root is None:
+                raise LibraryMissing(f"No folder {printable(str(name))[:200]}: check the path.")
+            self.roots.append(root)
+
+    def scan(self) -> Scan:
+        """All folders as one scan."""
+        whole = Scan()
+        for root in self.roots:
+            part = folder.scan(root)
+            whole.files |= part.files
+            whole.rows |= part.rows
+            whole.sidecars |= part.sidecars
+            whole.refused += part.refused
+            whole.problems += part.problems
+        return whole
+
+    def covers(self, path: str) -> bool:
+        """Whether it lies in one of the folders."""
+        return any(Path(path).is_relative_to(root) for root in self.roots)
+
+    def inspect(self, data: bytes) -> tuple[int, int, Described]:
+        """Decodes all of it, so that a picture cut short is noticed now. Raises ImageUnreadable."""
+        width, height = images.size_of(data, max_pixels=self.max_pixels)
+        return width, height, images.metadata(data, max_pixels=self.max_pixels)
+
+    def describe(self, path: str, embedded: Described, found: Scan) -> tuple[Described, bool]:
+        """By what stands beside the file, then by what is in it."""
+        return folder.describe(path, embedded, found)
+
+
+def image_identity(data: bytes) -> str:
+    """An image's id: the first 32 hexadecimal digits of the SHA-256 of its bytes."""
+    return hashlib.sha256(data).hexdigest()[:32]
+
+
+def read_file(path: str) -> bytes:
+    """Raises OSError, and ImageUnreadable for what is too large to be a picture or no file."""
+    with open(path, "rb", opener=_open_at_once) as file:
+        status = os.fstat(file.fileno())
+        if not stat.S_ISREG(status.st_mode):
+            raise ImageUnreadable("not a regular file: put an image in its place")
+        if status.st_size > images.MAX_BYTES:
+            raise ImageUnreadable(f"more than {images.MAX_BYTES // 1_000_000} MB: save it smaller")
+        return file.read(images.MAX_BYTES)
+
+
+def directory(name: str | Path) -> Path | None:
+    """The folder of that name without links in it, None where there is none or the name cannot be one."""
+    try:
+        root = Path(name).expanduser()
+        return root.resolve() if name != "" and root.is_dir() else None  # "" would be the folder one stands in
+    except (OSError, RuntimeError):  # a name too long, a ~user who does not exist
+        return None
+
+
+def _open_at_once(path: str, flags: int) -> int:
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))  # a pipe put in a file's place would hang us
+
+
+def for_clip(data: bytes) -> Any:
+    """A picture small enough to keep a batch of; CLIP models look at 224 to 448 px."""
+    picture = images.on_white(images.read_picture(data, side=512))
+    picture.thumbnail((1024, 1024))
+    return picture

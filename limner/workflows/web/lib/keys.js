@@ -1,5 +1,5 @@
 /** Keys: one list of what is bound on the page that is shown, for the handler and for the help alike. */
-import { useEffect, useRef } from "./html.js";
+import { useLayoutEffect, useRef } from "./html.js";
 
 const bound = [];
 
@@ -11,7 +11,7 @@ export const typing = (target) =>
 export function useKeys(list) {
   const latest = useRef(list);
   latest.current = list;
-  useEffect(() => {
+  useLayoutEffect(() => { // an effect would come, and go, a frame later than what is seen
     const entry = () => latest.current;
     bound.push(entry);
     return () => bound.splice(bound.indexOf(entry), 1);

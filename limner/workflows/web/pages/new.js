@@ -1,5 +1,5 @@
 /** A new article: what it is about or the text it shall illustrate, and what that will cost, before anything begins. */
-import { html, useEffect, useRef, useState } from "../lib/html.js";
+import { html, useEffect, useLayoutEffect, useRef, useState } from "../lib/html.js";
 import { ask, get, key, post } from "../lib/api.js";
 import { known, number, server, span, t } from "../lib/i18n.js";
 import { go } from "../lib/router.js";
@@ -48,7 +48,7 @@ function Materials({ form, set }) {
   const input = useRef();
   const read = async (files) => {
     const added = await Promise.all([...files].map(async (file) => ({ name: file.name.slice(0, 200), text: await file.text() })));
-    set({ sources: [...form.sources, ...added.filter((one) => one.text.trim())].slice(0, 20) });
+    set((now) => ({ sources: [...now.sources, ...added.filter((one) => one.text.trim())].slice(0, 20) }));
     input.current.value = "";
   };
   return html`<div class="field">
@@ -77,8 +77,7 @@ function References({ form, set, fail }) {
     } catch (error) {
       fail(lineOf(error));
     }
-    const known = new Map([...form.references, ...added].map((one) => [one.image_id, one]));
-    set({ references: [...known.values()].slice(0, 10) });
+    set((now) => ({ references: [...new Map([...now.references, ...added].map((one) => [one.image_id, one])).values()].slice(0, 10) }));
     input.current.value = "";
     setBusy(false);
   };
@@ -98,8 +97,8 @@ export function NewPage() {
   const [problem, setProblem] = useState("");
   const [sending, setSending] = useState(false);
   const submission = useRef(key()); // sent twice it is one job
-  const set = (change) => setForm((now) => ({ ...now, ...change }));
-  useEffect(() => sessionStorage.setItem(KEPT, JSON.stringify(form)), [form]);
+  const set = (change) => setForm((now) => ({ ...now, ...(typeof change === "function" ? change(now) : change) }));
+  useLayoutEffect(() => sessionStorage.setItem(KEPT, JSON.stringify(form)), [form]); // before a reload can come
   useEffect(() => {
     get("/v1/libraries").then((found) => setLibraries(found.libraries), (error) => setProblem(lineOf(error)));
   }, []);

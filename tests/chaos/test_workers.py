@@ -244,14 +244,14 @@ def test_what_was_begun_goes_on_before_what_was_not(
 def test_heard_ten_times_and_again_and_again_it_is_one_attempt(
     shop: Place, bell: Bell, broker: Broker, workers: Callable[..., WorkerProcess], tmp_path: Path
 ) -> None:
-    """The broker takes each message back after a second, and the job goes on only after it did."""
+    """The broker takes each message back after a second, and the job goes on only after it did; its lease holds."""
     heard, rung = tmp_path / "heard", threading.Event()
 
     def held(_served: Served) -> None:
         rung.wait(120)
 
     shop.book.inject = held
-    workers(odd={"CHAOS_HEARD": str(heard), "CHAOS_VISIBILITY": "1"})
+    workers(lease=60, odd={"CHAOS_HEARD": str(heard), "CHAOS_VISIBILITY": "1"})
     job, _ = shop.submit()
     assert bell.ring_all([(job.id, "interactive")] * 10) == 10
     until(lambda: heard.exists() and Counter(heard.read_text().split())[job.id] > 10, "the broker to ring again")

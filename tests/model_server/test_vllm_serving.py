@@ -77,10 +77,13 @@ def started_on(folder: Path, log: Path) -> Iterator[subprocess.Popen[str]]:
             [sys.executable, *command, "--max-total-tokens", "1024"],
             env=environment, stdout=subprocess.PIPE, stderr=errors, text=True,
         )  # fmt: skip
-        yield started
-        started.terminate()
-        assert started.wait(60) in (0, -signal.SIGTERM)  # uvicorn passes the signal on once it has ended well
-        started.stdout.close()  # type: ignore[union-attr]
+        try:
+            yield started
+        finally:
+            started.terminate()
+            code = started.wait(60)
+            started.stdout.close()  # type: ignore[union-attr]
+    assert code in (0, -signal.SIGTERM)  # uvicorn passes the signal on once it has ended well
 
 
 def address_of(process: subprocess.Popen[str]) -> str:

@@ -258,16 +258,19 @@ def test_numbers_that_are_none_fail_the_answer_that_has_them_and_no_other(wide: 
     save_file(weights, folder / "model.safetensors", {"format": "pt"})
     usual = ("A temple in the mountains ", "A heron by the river ")
     grammar = {"type": "regex", "value": "[ab]{2,6}"}
-    drawn = {"do_sample": True, "temperature": 0.9}
-    asked: list[dict[str, Any]] = [{}, drawn, {"details": False}, {"grammar": grammar}]
+    asked: list[dict[str, Any]] = [
+        {}, {"do_sample": True, "temperature": 0.9, "top_k": 5}, {"details": False}, {"grammar": grammar},
+        {"decoder_input_details": True, "top_n_tokens": 3}, {"repetition_penalty": 1.5}, {"frequency_penalty": 1.0},
+        {"num_beams": 2},
+    ]  # fmt: skip
     service, _ = build(folder)
     with serving(service) as plain, started_on(folder, tmp_path / "log") as process:
         served = address_of(process)
         before = [without_seed(generate(served, text * 8).json()) for text in usual]
         with ThreadPoolExecutor(8) as threads:
             for address in (served, plain):
-                prompts = [f"{usual[0] * 8}Q {n}" for n in range(4)] + [f"Q {usual[0] * 8} {n}" for n in range(4)]
-                broken = [threads.submit(generate, address, text, **asked[n % 4]) for n, text in enumerate(prompts)]
+                prompts = [(begin, n) for begin in (f"{usual[0] * 8}Q", f"Q {usual[0] * 8}") for n in range(len(asked))]
+                broken = [threads.submit(generate, address, f"{begin} {n}", **asked[n]) for begin, n in prompts]
                 for answer in (one.result() for one in broken):
                     assert answer.status_code == 424, answer.text
                     assert "not finite; serve it with --dtype" in answer.json()["error"]

@@ -2,8 +2,8 @@
 
 vLLM keeps keys and values in blocks, and a block goes from one answer to the next as it is. The end of a block that is
 not yet written is left out by probabilities of zero, and zero times NaN is NaN: one answer whose values were none would
-make others so, for as long as its blocks go round. Source: github.com/vllm-project/vllm/issues/39146 and /pull/35219
-name the kernels; the one for CPUs is another.
+make others so, for as long as its blocks go round. Seen here with the kernel for CPUs; for a GPU's (FlashAttention 3,
+FlashInfer) github.com/vllm-project/vllm/pull/35219 says the same, and mends it for hybrid models. None was tried here.
 So no value is kept that is none. Its key says so instead: where keys are left out it is before any sum, and whoever has
 the same beginning and reads the same block is still told the truth.
 """

@@ -369,7 +369,10 @@ class Library:
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
-        """A connection of its own, committed at the end: cheap, and no thread shares another's."""
+        """A connection to its records, committed at the end: cheap, and no thread shares another's.
+
+        Raises LibraryError where they cannot be read or written.
+        """
         try:
             connection = sqlite3.connect(self.path / RECORDS, timeout=max(5.0, self.patience))
             try:

@@ -67,13 +67,17 @@ class Record:
 
 @dataclass(frozen=True)
 class File:
-    """A file of a library's source: when it was read last, and the image that it holds or what is wrong with it."""
+    """A file of a library's source as it was when it was read last."""
 
     path: str
     size: int
+    """Bytes."""
     changed: int
+    """Nanoseconds since 1970, as the file system says."""
     image: str | None = None
+    """Id of the image in it."""
     problem: str | None = None
+    """Why there is none."""
 
 
 def as_record(row: tuple[Any, ...]) -> Record:

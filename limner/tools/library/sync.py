@@ -69,6 +69,7 @@ class Sync:
         """Per image how many of its files are no longer where they were."""
 
     def run(self) -> Report:
+        """All steps, in the order that a kill between any two of them can bear. Raises LibraryError."""
         self.heal()
         self.read()
         dropped = self.forget()
@@ -110,12 +111,14 @@ class Sync:
             self.progress(done, total)
 
     def count_known(self, file: File) -> None:
+        """A file that is as it was, readable or not."""
         if file.problem:
             self.report.unreadable.append((printable(file.path), file.problem))
         else:
             self.report.known += 1
 
     def read_batch(self, paths: Sequence[str]) -> None:
+        """Decode, encode and store; vectors before the records that name them."""
         files: list[File] = []
         new: dict[str, tuple[Record, Described]] = {}
         pictures: dict[str, Any] = {}
@@ -146,12 +149,14 @@ class Sync:
         return replace(record, **self.written.get(record.id, {}))
 
     def inspect(self, image_id: str, path: str, data: bytes) -> tuple[Record, Described]:
+        """A new image, and what its file says of itself. Raises ImageUnreadable."""
         width, height, embedded = self.source.inspect(data)
         words, described = self.source.describe(path, embedded, self.scan)
         suffix = os.path.splitext(path)[1].lower()
         return Record(image_id, path, suffix, width, height, **asdict(words), described=described), embedded
 
     def count_read(self, path: str, image_id: str) -> None:
+        """A file that was read: as before, changed, renamed, a copy or new."""
         before = self.before.get(path)
         if before and before.image == image_id:
             self.report.known += 1

@@ -14,7 +14,10 @@ export const typedOf = (address) => unsaved.get(address)?.typed ?? {};
 /** Why it could not be saved; "" where that was not tried. */
 export const problemOf = (address) => unsaved.get(address)?.problem ?? "";
 
-/** Keep what is typed in a field; undefined lets go of it. The event "limner-unsaved" tells where `problemOf` changed. */
+/**
+ * Keep what is typed in a field; undefined lets go of it. more: {problem, waits: whether it is sent once the server is
+ * back}. The event "limner-unsaved" tells where `problemOf` changed.
+ */
 export function keep(address, words, more = {}) {
   const before = unsaved.get(address) ?? { problem: "", waits: false };
   const problem = problemOf(address);

@@ -32,7 +32,7 @@ USER limner
 WORKDIR /data
 VOLUME /data
 EXPOSE 8642
-# Of the API. A worker's is `python -m limner.workflows.jobs.alive`, see docker-compose.yml.
+# Of the API. A worker's is `python -m limner.jobs.worker.alive`, see docker-compose.yml.
 HEALTHCHECK --interval=15s --timeout=10s --start-period=60s --retries=4 \
     CMD ["python", "-c", "from urllib.request import urlopen; urlopen('http://127.0.0.1:8642/health', timeout=8)"]
 ENTRYPOINT ["limner"]

@@ -8,7 +8,7 @@ test: ## all tests, as CI runs them
 	uv run pytest
 
 fast: ## the tests that start no embedded model, two at a time
-	uv run pytest -n 2 --ignore tests/workflows/test_first_article.py --ignore tests/workflows/test_embedded.py --ignore tests/agents/test_stepwise.py
+	uv run pytest -n 2 --ignore tests/surfaces/cli/test_first_article.py --ignore tests/workflows/test_embedded.py --ignore tests/agents/families/test_small_family.py
 
 lint: ## ruff and pyright
 	uv run --group lint ruff check . && uv run --group lint ruff format --check . && uv run --group lint pyright

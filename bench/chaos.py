@@ -6,8 +6,8 @@ Articles are submitted to real workers over a real broker (redis-server if insta
 real Postgres. For the minutes given, drawn from the seed: processes and whole workers are killed with -9, others paused
 beyond their lease and woken; the broker is killed, restarted, emptied, its messages doubled; Postgres is restarted; the
 model server answers 429, 500, garbage, nothing, or breaks off. Then it is quiet until all jobs have ended. A job that
-was set aside is retried then. At the end an independent checker (tests/chaos/checker.py) reads the database, the model
-server's own book, and the exported files; its objections are printed, and the exit code is 1 if there is one.
+was set aside is retried then. At the end an independent checker (tests/jobs/chaos/checker.py) reads the database, the
+model server's own book, and the exported files; its objections are printed, and the exit code is 1 if there is one.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "tests" / "chaos")]
+sys.path[:0] = [str(ROOT / "tests" / "helpers"), str(ROOT / "tests" / "jobs" / "chaos")]
 
 import evidence  # noqa: E402  # pyright: ignore[reportMissingImports]  # tests' helpers, not a package; so below
 from brokers import Broker  # noqa: E402  # pyright: ignore[reportMissingImports]
@@ -42,11 +42,11 @@ from servers import Postgres  # noqa: E402  # pyright: ignore[reportMissingImpor
 
 from limner.document import Article  # noqa: E402
 from limner.errors import LimnerError  # noqa: E402
+from limner.jobs.request import JobRequest  # noqa: E402
+from limner.jobs.service import Jobs  # noqa: E402
 from limner.settings import Settings  # noqa: E402
 from limner.tools.encoders import default_encoders  # noqa: E402
 from limner.tools.library import index  # noqa: E402
-from limner.workflows.jobs.request import JobRequest  # noqa: E402
-from limner.workflows.jobs.service import Jobs  # noqa: E402
 from limner.workflows.run import export  # noqa: E402
 
 LEASE, SWEEP, DELAY = 3, 1, 0.2  # seconds; DELAY is of each good answer of the model

@@ -31,7 +31,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "tests" / "chatbots")]
+sys.path.insert(0, str(ROOT / "tests" / "helpers"))
 
 from parts import served, working  # noqa: E402  # pyright: ignore[reportMissingImports]  # tests' helpers
 from pictures import make_folder  # noqa: E402  # pyright: ignore[reportMissingImports]
@@ -137,8 +137,8 @@ def surfaces(home: Path, url: str) -> Iterator[tuple[str, Callable[[], int]]]:
         "chat graph",
         lambda: sum(1 for _ in chat.stream(said, config(), stream_mode="custom", subgraphs=True)),
     )
-    from limner.workflows.mcp import build_server, http_app
-    from limner.workflows.toolbox.craft import Shop
+    from limner.surfaces.mcp import build_server, http_app
+    from limner.surfaces.toolbox.tools import Shop
 
     server = build_server(Shop(context))
     yield "MCP, in memory", by_mcp(lambda: server)
@@ -186,7 +186,7 @@ def by_mcp(place: Callable[[], Any]) -> Callable[[], int]:
 @contextmanager
 def by_http(app: Any, shop: Any) -> Iterator[str]:
     """The MCP server behind the guard of limner's API."""
-    from limner.workflows.jobs.service import Jobs
+    from limner.jobs.service import Jobs
 
     with closing(Jobs()) as jobs, served(app(shop, jobs.owners)) as url:
         yield f"{url}/mcp"
@@ -268,8 +268,8 @@ def by_completions() -> Iterator[Callable[[], int]]:
     """The openai SDK over HTTP, with a worker in a thread; chunks are counted."""
     import openai
 
-    from limner.workflows.api.app import create_app
-    from limner.workflows.jobs.service import Jobs
+    from limner.jobs.service import Jobs
+    from limner.surfaces.http.app import create_app
 
     with closing(Jobs()) as jobs, working(jobs), served(create_app(jobs.settings, jobs)) as url:
         client = openai.OpenAI(base_url=f"{url}/v1", api_key="none")

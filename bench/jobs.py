@@ -38,7 +38,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "tests" / "chaos")]
+sys.path[:0] = [str(ROOT / "tests" / "helpers"), str(ROOT / "tests" / "jobs" / "chaos")]
 
 from brokers import Broker  # noqa: E402  # pyright: ignore[reportMissingImports]  # tests' helpers; so below
 from model_process import ModelProcess  # noqa: E402  # pyright: ignore[reportMissingImports]
@@ -47,11 +47,11 @@ from place import WorkerProcess  # noqa: E402  # pyright: ignore[reportMissingIm
 from served import brief, read_book  # noqa: E402  # pyright: ignore[reportMissingImports]
 from servers import Postgres, free_port, until  # noqa: E402  # pyright: ignore[reportMissingImports]
 
+from limner.jobs.request import JobRequest  # noqa: E402
+from limner.jobs.service import Jobs  # noqa: E402
 from limner.settings import Settings  # noqa: E402
 from limner.tools.encoders import default_encoders  # noqa: E402
 from limner.tools.library import index  # noqa: E402
-from limner.workflows.jobs.request import JobRequest  # noqa: E402
-from limner.workflows.jobs.service import Jobs  # noqa: E402
 
 WAIT = 3600  # seconds for a round
 VERSIONS = ("celery", "kombu", "langgraph", "sqlalchemy", "psycopg", "redis", "fastapi", "uvicorn")
@@ -290,7 +290,7 @@ def serving(place: Place) -> Iterator[str]:
     port = free_port()
     names = {"database_url": "DATABASE_URL", "redis_url": "REDIS_URL"}
     env = {names.get(k, f"LIMNER_{k.upper()}"): str(v) for k, v in place.given.items()}
-    command = [sys.executable, "-m", "limner.workflows.cli", "api", "--port", str(port)]
+    command = [sys.executable, "-m", "limner.surfaces.cli.app", "api", "--port", str(port)]
     with (place.home / "api.log").open("wb") as log:
         process = subprocess.Popen(command, env={**os.environ, **env}, stdout=log, stderr=log)
     url = f"127.0.0.1:{port}"

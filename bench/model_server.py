@@ -392,8 +392,8 @@ def article_calls() -> list[dict[str, Any]]:
     """Bodies for /v1/chat/completions, in the order in which a composition asks them."""
     from langchain_core.messages import convert_to_openai_messages
 
-    from limner.agents.ask import safe_message
     from limner.agents.dialects import xcomposer2 as dialect
+    from limner.agents.speaker import safe_message
     from limner.agents.spotter import windows
     from limner.document import Brief, read_markdown
 

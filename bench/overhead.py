@@ -34,7 +34,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT / "tests"))
+sys.path.insert(0, str(ROOT / "tests" / "helpers"))
 
 from scripted import (  # noqa: E402  # pyright: ignore[reportMissingImports]  # a test's helper, not a package
     ARTICLE,
@@ -158,7 +158,7 @@ def compose_in_shell(home: Path, photos: Path, run: int) -> Run:
         command = ["limner", "compose", "How bees make honey", "--library", str(photos), "--out", str(out), "--quiet"]
         environment = _environment(LIMNER_HOME=str(home), LIMNER_MODEL_URL=server.url, LIMNER_MODEL="scripted-7b")
         began, worked = time.perf_counter(), _children_cpu()
-        _call([sys.executable, "-c", "from limner.workflows.cli import main; main()", *command[1:]], environment)
+        _call([sys.executable, "-c", "from limner.surfaces.cli.app import main; main()", *command[1:]], environment)
         wall, cpu = time.perf_counter() - began, _children_cpu() - worked
     if not (out / "article.html").is_file():
         raise RuntimeError("the command wrote no article")
@@ -230,7 +230,7 @@ def startup(runs: int) -> Iterator[Row]:
     """The first thing a shell user waits for."""
     with tempfile.TemporaryDirectory() as bytecode:
         environment = _environment(PYTHONPYCACHEPREFIX=bytecode)
-        help_ = [sys.executable, "-c", "from limner.workflows.cli import main; main()", "--help"]
+        help_ = [sys.executable, "-c", "from limner.surfaces.cli.app import main; main()", "--help"]
         graph = [sys.executable, "-c", "import langgraph.graph"]
         for command in (help_, graph):  # compiles
             _call(command, environment)

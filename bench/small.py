@@ -29,13 +29,13 @@ import numpy as np
 from langchain_core.messages import HumanMessage
 from langchain_openai import ChatOpenAI
 
-from limner.agents import stepwise
-from limner.agents.ask import Speaker
 from limner.agents.dialects import small
+from limner.agents.families import small as family
+from limner.agents.speaker import Speaker
 from limner.document import Article, Brief, Heading, Source, read_markdown
 from limner.errors import LimnerError
 from limner.tools.encoders import MiniLM
-from limner.workflows.embedded import EmbeddedServer
+from limner.workflows.embedded.server import EmbeddedServer
 
 BRIEFS = (
     Brief(text="How bees make honey"),
@@ -110,7 +110,7 @@ def page_samplers(brief: Brief, speaker: Speaker, _measure: Measure) -> Article:
     """Ask for the whole article, with the samplers against repetition."""
     sources = "".join(f"\n\nNotes: {s.text}" for s in brief.sources)
     question = f"Write an article of five sections in Markdown about:\n{brief.text}{sources}"
-    reply = speaker.say([HumanMessage(question)], max_tokens=900, temperature=0.4, seed=1, extra=stepwise.SAMPLERS)
+    reply = speaker.say([HumanMessage(question)], max_tokens=900, temperature=0.4, seed=1, extra=family.SAMPLERS)
     return read_markdown(reply, title=small.plan(brief).title)
 
 
@@ -129,7 +129,7 @@ def own_outline(brief: Brief, speaker: Speaker, _measure: Measure) -> Article:
             max_tokens=150,
             temperature=0.4,
             seed=n,
-            extra=stepwise.SAMPLERS,
+            extra=family.SAMPLERS,
         )
         parts += [f"## {text}", reply]
     return read_markdown("\n\n".join(parts), title=plan.title)
@@ -137,12 +137,12 @@ def own_outline(brief: Brief, speaker: Speaker, _measure: Measure) -> Article:
 
 def paragraphs(brief: Brief, speaker: Speaker, measure: Measure) -> Article:
     """limner's plan, a paragraph at a time, no sentence turned down."""
-    writing = stepwise._Writing(brief, speaker, quiet, measure)
+    writing = family._Writing(brief, speaker, quiet, measure)
     plan = writing.plan()
     parts = [f"# {plan.title}"]
     for n, section in enumerate(plan.sections):
         messages = small.ask_paragraph(plan, section, writing.notes(plan, section))
-        reply = speaker.say(messages, max_tokens=150, temperature=0.4, seed=n, extra=stepwise.SAMPLERS)
+        reply = speaker.say(messages, max_tokens=150, temperature=0.4, seed=n, extra=family.SAMPLERS)
         parts += [f"## {section.heading}"] if section.heading else []
         parts.append(" ".join(small.sentences(reply)))
     return read_markdown("\n\n".join(parts), title=plan.title)
@@ -150,21 +150,21 @@ def paragraphs(brief: Brief, speaker: Speaker, measure: Measure) -> Article:
 
 def steps(brief: Brief, speaker: Speaker, measure: Measure) -> Article:
     """What limner does: its plan, a checked sentence at a time, the first usable one taken."""
-    return stepwise.write_in_steps(brief, speaker, quiet, measure)
+    return family.write_in_steps(brief, speaker, quiet, measure)
 
 
 def steps_best(brief: Brief, speaker: Speaker, measure: Measure) -> Article:
     """The same, of two usable sentences the one closer to the section's subject."""
-    stepwise.BEST_OF, before = 2, stepwise.BEST_OF
+    family.BEST_OF, before = 2, family.BEST_OF
     try:
-        return stepwise.write_in_steps(brief, speaker, quiet, measure)
+        return family.write_in_steps(brief, speaker, quiet, measure)
     finally:
-        stepwise.BEST_OF = before
+        family.BEST_OF = before
 
 
 def steps_first(brief: Brief, speaker: Speaker, _measure: Measure) -> Article:
     """As steps, with no measure of meaning: drift and paraphrase pass."""
-    return stepwise.write_in_steps(brief, speaker, quiet, None)
+    return family.write_in_steps(brief, speaker, quiet, None)
 
 
 WAYS: dict[str, Callable[[Brief, Speaker, Measure], Article]] = {
@@ -397,7 +397,7 @@ def figure_places(book: Path) -> Iterator[tuple[str, str]]:
 def spotted(speaker: Speaker, paragraph: str) -> str:
     """The model's search caption for a paragraph."""
     question = f"{paragraph[:1500]}\n\nDescribe in one short sentence a picture that would illustrate this text."
-    extra = {**stepwise.SAMPLERS, "grammar": small.SENTENCE_GRAMMAR}
+    extra = {**family.SAMPLERS, "grammar": small.SENTENCE_GRAMMAR}
     return speaker.say([HumanMessage(question)], max_tokens=50, temperature=0.0, seed=1, extra=extra).strip()
 
 

@@ -19,11 +19,12 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from limner.document import Article, Brief, Candidate, Illustration, Selection, Spot
     from limner.errors import LimnerError
+    from limner.jobs.request import JobRequest
+    from limner.jobs.service import Jobs
     from limner.settings import Settings
+    from limner.surfaces.toolbox import Tenant, toolbox
     from limner.workflows.chat import build_chat_graph
     from limner.workflows.context import Context
-    from limner.workflows.jobs.request import JobRequest
-    from limner.workflows.jobs.service import Jobs
     from limner.workflows.run import (
         build_context,
         build_graph,
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
         illustrate,
         revise,
     )
-    from limner.workflows.toolbox import Tenant, toolbox
 
 _HOMES = {
     "limner.document": ("Article", "Brief", "Candidate", "Illustration", "Selection", "Spot"),
@@ -41,8 +41,8 @@ _HOMES = {
     "limner.settings": ("Settings",),
     "limner.workflows.chat": ("build_chat_graph",),
     "limner.workflows.context": ("Context",),
-    "limner.workflows.jobs.request": ("JobRequest",),
-    "limner.workflows.jobs.service": ("Jobs",),
+    "limner.jobs.request": ("JobRequest",),
+    "limner.jobs.service": ("Jobs",),
     "limner.workflows.run": (
         "build_context",
         "build_graph",
@@ -52,7 +52,7 @@ _HOMES = {
         "illustrate",
         "revise",
     ),
-    "limner.workflows.toolbox": ("Tenant", "toolbox"),
+    "limner.surfaces.toolbox": ("Tenant", "toolbox"),
 }
 _WHERE = {name: home for home, names in _HOMES.items() for name in names}
 

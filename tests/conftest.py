@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import os
 import shutil
 import socket
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,8 @@ import pytest
 from hypothesis import settings
 from offline import REACHED, check
 from pictures import make_folder
+from servers import Postgres, postgres_programs
+from shell import Said, Shell
 
 # Read when langgraph is imported: types that are not in the state's schema must fail here, not in someone's checkpoint.
 os.environ["LANGGRAPH_STRICT_MSGPACK"] = "true"
@@ -85,3 +89,32 @@ def bees(indexed: tuple[Path, Path], home: Path) -> Path:
     """This test's LIMNER_HOME with the library "bees" in it; returns the folder of pictures."""
     shutil.copytree(indexed[0], home, dirs_exist_ok=True)
     return indexed[1]
+
+
+@pytest.fixture
+def shell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Shell:
+    """Run `limner ARGS` in this process, in an empty folder."""
+    (tmp_path / "work").mkdir()
+    monkeypatch.chdir(tmp_path / "work")
+
+    def run(*args: object, stdin: str = "") -> Said:
+        from limner.surfaces.cli.app import main
+
+        monkeypatch.setattr(sys, "argv", ["limner", *map(str, args)])
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin.encode())))
+        capfd.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            main()
+        out, err = capfd.readouterr()
+        return Said(int(ended.value.code or 0), out, err)
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """A Postgres of its own."""
+    if postgres_programs() is None:
+        pytest.skip("Postgres is not installed: apt-get install postgresql")
+    with Postgres() as server:
+        yield server

@@ -175,9 +175,9 @@ def test_limner_knows_its_variables() -> None:
 @pytest.mark.parametrize("name", ["api", "worker"])
 def test_limner_starts_from_them(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The environment as Compose makes it from a .env in which only what is needed is filled in."""
+    from limner.jobs.ledger.database import database_url
+    from limner.jobs.queue import broker_url
     from limner.settings import Settings
-    from limner.workflows.jobs.database import database_url
-    from limner.workflows.jobs.queue import broker_url
 
     for key, value in SERVICES[name]["environment"].items():
         monkeypatch.setenv(key, interpolated(value, FILLED))
@@ -213,7 +213,7 @@ def test_what_is_kept_is_kept_in_volumes() -> None:
 def test_commands_exist() -> None:
     from typer.main import get_command
 
-    from limner.workflows.cli import app
+    from limner.surfaces.cli.app import app
 
     commands = get_command(app).commands  # type: ignore[attr-defined]
     (from_dockerfile,) = re.findall(r"^CMD \[(.*)\]$", DOCKERFILE.split("AS runtime")[1].split("FROM")[0], re.MULTILINE)
@@ -423,12 +423,12 @@ def test_flower_does_not_start_without_a_password(auth: str, starts: bool, tmp_p
 
 
 def test_a_worker_that_is_heard_of_is_alive(home: Path) -> None:
+    from limner.jobs.ledger import Ledger
+    from limner.jobs.ledger.database import Database, database_url, migrate
+    from limner.jobs.worker import alive, process
     from limner.settings import Settings
-    from limner.workflows.jobs import alive, process
-    from limner.workflows.jobs.database import Database, database_url, migrate
-    from limner.workflows.jobs.ledger import Ledger
 
-    command = [sys.executable, "-m", "limner.workflows.jobs.alive"]
+    command = [sys.executable, "-m", "limner.jobs.worker.alive"]
     assert SERVICES["worker"]["healthcheck"]["test"][1:] == ["python", *command[1:]]
 
     def asked() -> tuple[int, str]:
@@ -446,7 +446,7 @@ def test_a_worker_that_is_heard_of_is_alive(home: Path) -> None:
         quiet = alive.quiet_for(database)
         assert quiet is not None
         with database.write() as c:
-            from limner.workflows.jobs.schema import workers
+            from limner.jobs.ledger.schema import workers
 
             c.execute(workers.update().values(seen=workers.c.seen - 31))
         code, why = asked()

@@ -64,8 +64,8 @@ def test_the_example_of_the_jobs_page_runs(
     import threading
 
     import limner
-    from limner.workflows.jobs import checkpoints
-    from limner.workflows.jobs.runner import Runner
+    from limner.jobs.checkpoints import checkpoints
+    from limner.jobs.worker.runner import Runner
 
     (example,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "jobs.md").read_text(encoding="utf-8"), re.DOTALL)
     monkeypatch.chdir(tmp_path)
@@ -111,7 +111,7 @@ def test_settings_that_are_named_exist(page: Path) -> None:
 def test_commands_that_are_named_exist() -> None:
     from typer.main import get_command
 
-    from limner.workflows.cli import app
+    from limner.surfaces.cli.app import app
 
     commands = set(get_command(app).commands)  # type: ignore[attr-defined]
     text = "".join(page.read_text(encoding="utf-8") for page in PAGES)

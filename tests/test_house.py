@@ -19,7 +19,10 @@ ALLOWED = {
     "settings": {"document", "errors"},
     "agents": {"document", "errors", "agents"},
     "tools": {"document", "errors", "tools"},
-    "workflows": {"document", "errors", "settings", "agents", "tools", "workflows"},
+    "observe": {"document", "errors", "settings"},
+    "workflows": {"document", "errors", "settings", "observe", "agents", "tools", "workflows", "jobs", "surfaces"},
+    "jobs": {"document", "errors", "settings", "observe", "agents", "tools", "workflows", "jobs", "surfaces"},
+    "surfaces": {"document", "errors", "settings", "observe", "agents", "tools", "workflows", "jobs", "surfaces"},
     "model_server": {"model_server"},
 }
 
@@ -53,7 +56,7 @@ def test_only_settings_reads_the_environment() -> None:
     assert [f.name for f in readers if f.name != "settings.py" and "model_server" not in f.parts] == []
 
 
-@pytest.mark.parametrize("module", ["limner", "limner.workflows.cli"])
+@pytest.mark.parametrize("module", ["limner", "limner.surfaces.cli.app"])
 def test_importing_costs_next_to_nothing(module: str) -> None:
     heavy = ("torch", "onnxruntime", "langgraph", "langchain_openai", "openai", "qdrant_edge", "xllamacpp", "PIL")
     code = f"import sys, {module}; print([m for m in {heavy!r} if m in sys.modules])"

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from limner.agents import trained
-from limner.agents.ask import Speaker
 from limner.agents.dialects import commands, revise
 from limner.agents.dialects.commands import Command
 from limner.agents.dialects.revise import Block, Task
+from limner.agents.families import xcomposer
+from limner.agents.speaker import Speaker
 from limner.agents.spotter import window_of
 from limner.document import Article, Heading, Illustration, Paragraph
 
@@ -50,7 +50,7 @@ def revise_as_trained(
     """As `revise_block`, by InternLM-XComposer2, which reads no more than the text itself."""
     start, end = selection or (0, len(block.text))
     old = block.text[start:end]
-    new = trained.revise(task, old if selection else block.plain, instruction, speaker, seed)
+    new = xcomposer.revise(task, old if selection else block.plain, instruction, speaker, seed)
     if not selection:
         return revise.read_block(new, block)
     return block.text[:start] + revise.read_selection(new, old) + block.text[end:]
@@ -74,7 +74,7 @@ def write_paragraph(
 def write_as_trained(before: Block | None, after: Block | None, instruction: str, speaker: Speaker, seed: int) -> str:
     """As `write_paragraph`, by InternLM-XComposer2, which is told of the two neighbours alone."""
     texts = [block.plain if block is not None else "" for block in (before, after)]
-    return revise.read_paragraphs(trained.insert(texts[0], texts[1], instruction, speaker, seed))
+    return revise.read_paragraphs(xcomposer.insert(texts[0], texts[1], instruction, speaker, seed))
 
 
 def restyle(article: Article, block: Block, before: str, instruction: str, speaker: Speaker) -> str:

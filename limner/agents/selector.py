@@ -10,8 +10,8 @@ from io import BytesIO
 
 from langchain_core.messages import HumanMessage
 
-from limner.agents.ask import Speaker
 from limner.agents.dialects import instruct
+from limner.agents.speaker import Speaker
 from limner.agents.spotter import window_of
 from limner.document import Article, Candidate, Selection, Spot
 from limner.errors import ModelRefused, UnreadableReply

@@ -7,8 +7,8 @@ from itertools import pairwise
 from math import ceil
 from typing import Literal
 
-from limner.agents.ask import Speaker, text_tokens
 from limner.agents.dialects import instruct
+from limner.agents.speaker import Speaker, text_tokens
 from limner.document import Article, Paragraph, Spot
 
 WINDOW_TOKENS = 3000  # of article text in one prompt: fits a context of 8 192 with candidates and four images

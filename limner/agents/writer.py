@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from limner.agents.ask import Speaker, sent_back
 from limner.agents.dialects import instruct
 from limner.agents.dialects import outline as outlines
+from limner.agents.speaker import Speaker, sent_back
 from limner.document import Article, Brief
 from limner.errors import UnreadableReply
 

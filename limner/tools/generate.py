@@ -111,8 +111,8 @@ class Generator:
 
 def _made_safe(data: Any, max_pixels: int, source_type: str, credit: str) -> bytes:
     """A stranger's bytes as a file of ours: its pixels, bounded, and what it is. Raises ImageUnreadable."""
-    from limner.tools.images import Described, read_picture
-    from limner.tools.publish import published
+    from limner.tools.images.images import Described, read_picture
+    from limner.tools.images.publish import published
 
     if not isinstance(data, bytes):
         raise ImageUnreadable(f"it is {type(data).__name__}, not bytes")

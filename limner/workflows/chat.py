@@ -20,16 +20,16 @@ from typing_extensions import TypedDict  # pydantic describes typing's only from
 from limner.agents import chat
 from limner.document import Article, Brief, Point
 from limner.errors import BadInput, LimnerError, UnreadableReply
-from limner.tools.edit import Edit, Instruct, RemoveImage, SwapImage
-from limner.tools.edit import Lock as LockParts
-from limner.tools.edit import Unlock as UnlockParts
-from limner.tools.editing import edited
+from limner.surfaces.toolbox.langchain import TenantOf, tenant_of
+from limner.surfaces.toolbox.tools import Craft, Shop
+from limner.tools.editing.apply import edited
+from limner.tools.editing.commands import Edit, Instruct, RemoveImage, SwapImage
+from limner.tools.editing.commands import Lock as LockParts
+from limner.tools.editing.commands import Unlock as UnlockParts
+from limner.tools.listing import found, numbered, outline, quoted
 from limner.workflows.compose import build_graph
-from limner.workflows.revise import propose
+from limner.workflows.revise.graph import propose
 from limner.workflows.run import build_context, make_brief, models_for, printable
-from limner.workflows.toolbox.craft import Craft, Shop
-from limner.workflows.toolbox.langchain import TenantOf, tenant_of
-from limner.workflows.toolbox.words import found, numbered, outline, quoted
 
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel

@@ -22,8 +22,8 @@ from langgraph.graph.state import CompiledStateGraph
 from limner.document import POINTS, Article, Candidate, Point, Selection, Spot
 from limner.errors import BadInput, UnreadableReply
 from limner.tools.illustrate import illustrated
-from limner.workflows import edges
 from limner.workflows.context import Context
+from limner.workflows.review import edges
 from limner.workflows.state import ComposeState, Event, typed
 
 Graph = CompiledStateGraph[ComposeState, Any, ComposeState, ComposeState]
@@ -124,14 +124,14 @@ def build_graph(context: Context, checkpointer: BaseCheckpointSaver | None = Non
         return {"article": article.model_copy(update={"made_with": made_with}), "lacking": rest if go_on else []}
 
     def revise(state: ComposeState) -> Update:
-        from limner.tools.edit import Instruct
-        from limner.workflows import reviewing
-        from limner.workflows.revise import propose
+        from limner.tools.editing.commands import Instruct
+        from limner.workflows.review import points
+        from limner.workflows.revise.graph import propose
 
         article, said = state["article"], ""
         try:
             proposal = propose(context, article, Instruct(text=state.get("wanted", "")), state["brief"])
-            said, article = proposal.says, reviewing.applied(context, article, proposal.edits)
+            said, article = proposal.says, points.applied(context, article, proposal.edits)
         except (BadInput, UnreadableReply) as e:
             said = f"Nothing was changed: {e}"
         if "limner" in article.made_with:  # arrange has written the bill already
@@ -185,11 +185,11 @@ def _review(context: Context, point: Point) -> Any:
     """The node that waits at a point. What the person changed is told after the answer, for it is then told once."""
 
     def run(state: ComposeState) -> Update:
-        from limner.workflows import reviewing
+        from limner.workflows.review import points
 
         state, restored = typed(state)
         context.enter(f"review_{point}")
-        update = reviewing.reviewed(point, context, state)
+        update = points.reviewed(point, context, state)
         if "article" in update:
             _tell(state, update["article"], update["answered"])
         return {**restored, **update}

@@ -15,9 +15,9 @@ from pydantic import SecretStr
 
 import limner
 from limner.agents import selector
-from limner.agents.ask import Memory, Meter, Role, Speaker, Usage
 from limner.agents.dialects import dialect_for
-from limner.agents.families import BUILT_IN, Dialect
+from limner.agents.families.families import BUILT_IN, Dialect
+from limner.agents.speaker import Memory, Meter, Role, Speaker, Usage
 from limner.document import Article, Brief, Candidate, Selection, Spot
 from limner.errors import BadInput, LibraryError, LimnerError, PluginFailed
 from limner.settings import Settings
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from limner.tools.encoders import Encoders
     from limner.tools.generate import Generator, Shelf
     from limner.tools.library import Connect, Library, Record
-    from limner.workflows.embedded import EmbeddedServer
+    from limner.workflows.embedded.server import EmbeddedServer
 
 CANDIDATES = 50  # images per spot that arrange may weigh; the selector is shown the best four of them
 CONNECT = 10  # seconds until a server must have accepted a connection; the timeout of settings is for its answers
@@ -156,7 +156,7 @@ class Context:
         An image that was made by an attempt at the job before is not made, and paid for, again. Raises BudgetReached.
         """
         from limner.tools import generate, plugins
-        from limner.tools.images import size_of
+        from limner.tools.images.images import size_of
 
         try:
             by = self._generator(brief.generate)
@@ -263,7 +263,7 @@ class Context:
 
     def image(self, image_id: str) -> tuple[bytes, str]:
         """An image's bytes, fit for a page, and their file suffix. Raises LibraryError, ImageUnreadable."""
-        from limner.tools.images import displayable
+        from limner.tools.images.images import displayable
 
         return displayable(self._holder(image_id).image(image_id), max_pixels=self.settings.max_pixels)
 
@@ -314,7 +314,7 @@ class Context:
 
     def start_embedded(self) -> EmbeddedServer:
         """This process's embedded server, starting in the background; it ends with the program."""
-        from limner.workflows.embedded import embedded_server
+        from limner.workflows.embedded.server import embedded_server
 
         return embedded_server(self.settings)
 
@@ -342,7 +342,7 @@ class Context:
         return {}
 
     def _data_url(self, image_id: str) -> str:
-        from limner.tools.images import data_url
+        from limner.tools.images.images import data_url
 
         if image_id not in self._urls:
             self._urls[image_id] = data_url(self._holder(image_id).image(image_id), side=PROMPT_SIDE)
@@ -405,7 +405,7 @@ def plugged_dialect(name: str) -> Dialect:
         made = made() if isinstance(made, type) and issubclass(made, Dialect) else made
         return made if isinstance(made, Dialect) else None
 
-    return plugins.load(plugins.find("dialect", name), shape, "a subclass of limner.agents.families.Dialect")
+    return plugins.load(plugins.find("dialect", name), shape, "a subclass of limner.agents.families.families.Dialect")
 
 
 # --- reaching models -----------------------------------------------------------------------------------------------

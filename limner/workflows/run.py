@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from limner.agents.ask import Meter, Role
+from limner.agents.speaker import Meter, Role
 from limner.document import (
     POINTS,
     Article,
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from langgraph.runtime import RunControl
     from langgraph.types import Command
 
-    from limner.tools.edit import Wish
+    from limner.tools.editing.commands import Wish
     from limner.tools.encoders import Encoders
     from limner.tools.library import Library
     from limner.workflows.compose import Graph
@@ -157,11 +157,11 @@ def revise(
 ) -> Article:
     """The article after a wish, e.g. "make the introduction shorter"; its notes say what could not be done.
 
-    wish: a text, or one of limner.tools.edit, also as JSON. library: where other images are looked for; it has to hold
-    those of the article that are to be looked at. brief: what the article was written for. What is locked stays.
-    Raises LimnerError: BadInput, UnreadableReply, ModelError, BudgetReached, LibraryError.
+    wish: a text, or one of limner.tools.editing.commands, also as JSON. library: where other images are looked for;
+    it has to hold those of the article that are to be looked at. brief: what the article was written for.
+    Locked blocks stay. Raises LimnerError: BadInput, UnreadableReply, ModelError, BudgetReached, LibraryError.
     """
-    from limner.workflows.revise import revise as revised
+    from limner.workflows.revise.graph import revise as revised
 
     context = build_context(settings, library=library, models=models_for(model, None), max_tokens=max_tokens)
     return revised(context, article, wish, brief)
@@ -180,7 +180,7 @@ def build_revise_graph(
     Invoke it with {"article": article, "wish": "…"}, then with Command(resume={"type": "accept"}): docs/review.md.
     Arguments as for `revise`, or a `context` of your own.
     """
-    from limner.workflows.revise import build_revise_graph as build
+    from limner.workflows.revise.graph import build_revise_graph as build
 
     if context is None:
         context = build_context(settings, library=library, models=models_for(model, None))
@@ -243,7 +243,7 @@ def open_library(context: Context, ref: Any, on_progress: Callable[[int, int], N
         return ref
     settings = context.settings
     if ref is None or ref == STARTER:
-        from limner.tools.starter import starter_library
+        from limner.tools.library.starter import starter_library
 
         return starter_library(settings.home, context.encoders, on_progress, connect=context.connect)
     library, _report = open_or_index(
@@ -386,7 +386,7 @@ def with_references(brief: Brief, files: Sequence[str | Path], context: Context)
     """
     if not files:
         return brief
-    from limner.tools.images import read_picture
+    from limner.tools.images.images import read_picture
 
     contents: dict[Path, bytes] = {}
     for path in map(Path, files):

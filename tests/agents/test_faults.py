@@ -10,7 +10,7 @@ import pytest
 from langchain_core.messages import HumanMessage
 from scripted import Dropped, Endless, Events, Fault, ScriptedServer, Stalled, Status, in_turn, too_long
 
-from limner.agents.ask import Meter, Speaker
+from limner.agents.speaker import Meter, Speaker
 from limner.errors import BadInput, LimnerError, ModelRefused, ModelUnreachable
 from limner.settings import Settings
 from limner.workflows.context import connect

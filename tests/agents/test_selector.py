@@ -25,8 +25,8 @@ from scripted import (
     text_of,
 )
 
-from limner.agents.ask import Meter, Speaker
 from limner.agents.selector import AGREED, DISAGREED, SEEN_BEFORE, SHOWN, SURE, sees_images, select
+from limner.agents.speaker import Meter, Speaker
 from limner.document import Candidate, Selection, Spot, read_markdown
 from limner.errors import BudgetReached, ModelRefused, ModelUnreachable
 from limner.settings import Settings

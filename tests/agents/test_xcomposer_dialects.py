@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from langchain_core.messages import AIMessage, BaseMessage
 from scripted import ScriptedServer, Status
 
-from limner.agents import trained
-from limner.agents.ask import Meter, Speaker
 from limner.agents.dialects import dialect_for, xcomposer, xcomposer2
 from limner.agents.dialects.xcomposer import Question
+from limner.agents.families import xcomposer as family
+from limner.agents.speaker import Meter, Speaker
 from limner.document import Article, Brief, Candidate, Paragraph, Source, Spot
 from limner.errors import ModelRefused, UnreadableReply
 from limner.settings import Settings
@@ -251,7 +251,7 @@ def candidates(count: int) -> list[Candidate]:
 def test_the_settings_travel_with_the_words() -> None:
     with ScriptedServer(lambda _: "蜜蜂采蜜。\n \n蜂蜡。") as server:
         heard: list[str] = []
-        article = trained.write(Brief(text="蜜蜂"), speaker(server), heard.append, "xcomposer")
+        article = family.write(Brief(text="蜜蜂"), speaker(server), heard.append, "xcomposer")
     assert (article.title, article.language) == ("蜜蜂", "zh")
     assert "".join(heard) == article.source.strip() == "# 蜜蜂\n\n蜜蜂采蜜。\n\n蜂蜡。"
     body = server.requests[0]
@@ -262,8 +262,8 @@ def test_the_settings_travel_with_the_words() -> None:
 def test_what_a_writer_cannot_take_is_in_the_notes() -> None:
     brief = Brief(text="Bees", language="fr", sources=(Source(name="bees.txt", text="Bees hum."),))
     with ScriptedServer(lambda _: "Les abeilles.") as server:
-        article = trained.write(brief, speaker(server), lambda _: None, "xcomposer")
-        other = trained.write(brief, speaker(server), lambda _: None, "xcomposer2")
+        article = family.write(brief, speaker(server), lambda _: None, "xcomposer")
+        other = family.write(brief, speaker(server), lambda _: None, "xcomposer2")
     assert [n for n in article.notes if "has not read bees.txt" in n]
     assert [n for n in article.notes if "'fr'" in n]
     assert not [n for n in other.notes if "bees.txt" in n]
@@ -273,7 +273,7 @@ def test_what_a_writer_cannot_take_is_in_the_notes() -> None:
 def test_an_unreadable_answer_is_asked_for_once_more_with_other_dice() -> None:
     replies = iter(["nothing", "<Seg9>", "", ""])
     with ScriptedServer(lambda _: next(replies)) as server, pytest.raises(UnreadableReply):
-        trained.spot(ARTICLE, speaker(server), 2, 7, "xcomposer")
+        family.spot(ARTICLE, speaker(server), 2, 7, "xcomposer")
     first, second = server.requests
     assert first["messages"] == second["messages"], "the words are the trained ones, both times"
     assert "num_beams" in first
@@ -289,7 +289,7 @@ def test_spots_have_captions_and_one_without_keeps_its_paragraph() -> None:
         return 'a bee on a flower" x' if "在<Seg0>后插入的" in asked else '"'
 
     with ScriptedServer(answer) as server:
-        spots = trained.spot(ARTICLE, speaker(server), "auto", 0, "xcomposer2")
+        spots = family.spot(ARTICLE, speaker(server), "auto", 0, "xcomposer2")
     assert [(s.id, s.after, s.caption) for s in spots] == [
         ("s1", "b0", "a bee on a flower"),
         ("s3", "b2", "The beekeeper smiles."),
@@ -307,7 +307,7 @@ def pixels(candidate: Candidate) -> str:
 
 def test_the_letter_is_of_the_order_shown() -> None:
     with ScriptedServer(lambda _: "：B") as server:
-        done = trained.select(ARTICLE, spot_after("b1"), candidates(6), [], speaker(server), pixels, 3, "xcomposer2")
+        done = family.select(ARTICLE, spot_after("b1"), candidates(6), [], speaker(server), pixels, 3, "xcomposer2")
     shown = [p["image_url"]["url"][22:] for p in server.requests[0]["messages"][0]["content"] if p["type"] != "text"]
     assert tuple(shown) == done.shown[0]
     assert sorted(shown) == ["i0", "i1", "i2", "i3"], "the best four"
@@ -317,11 +317,11 @@ def test_the_letter_is_of_the_order_shown() -> None:
 @pytest.mark.parametrize("said", ["第七张", Status(422, {"error": "too many images", "error_type": "validation"})])
 def test_similarity_decides_where_the_model_does_not(said: Any) -> None:
     with ScriptedServer(lambda _: said) as server:
-        done = trained.select(ARTICLE, spot_after("b1"), candidates(2), [], speaker(server), pixels, 3, "xcomposer")
+        done = family.select(ARTICLE, spot_after("b1"), candidates(2), [], speaker(server), pixels, 3, "xcomposer")
     assert (done.choice, done.by) == (None, "similarity")
     assert "imilarity decides" in done.fallback
 
 
 def test_a_broken_server_is_no_fallback() -> None:
     with ScriptedServer(lambda _: Status(500, {"error": "x"})) as server, pytest.raises(ModelRefused):
-        trained.select(ARTICLE, spot_after("b1"), candidates(2), [], speaker(server), pixels, 3, "xcomposer")
+        family.select(ARTICLE, spot_after("b1"), candidates(2), [], speaker(server), pixels, 3, "xcomposer")

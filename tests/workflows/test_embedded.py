@@ -16,7 +16,7 @@ import pytest
 
 from limner.errors import BadInput, ModelUnreachable, NotInstalled
 from limner.settings import Settings
-from limner.workflows.embedded import EmbeddedServer, embedded_server, free_cores, smollm2_path
+from limner.workflows.embedded.server import EmbeddedServer, embedded_server, free_cores, smollm2_path
 
 posix = pytest.mark.skipif(os.name != "posix", reason="signals and forks")
 
@@ -45,7 +45,8 @@ def gone(pid: int) -> bool:
 
 def program(code: str) -> subprocess.Popen[str]:
     """A program of someone else that uses limner at its top level, without a __main__ guard."""
-    start = "from limner.workflows.embedded import EmbeddedServer\nserver = EmbeddedServer(threads=1)\nserver.url\n"
+    start = "from limner.workflows.embedded.server import EmbeddedServer\n"
+    start += "server = EmbeddedServer(threads=1)\nserver.url\n"
     return subprocess.Popen([sys.executable, "-c", start + code], stdout=subprocess.PIPE, text=True)
 
 

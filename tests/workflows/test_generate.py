@@ -19,13 +19,13 @@ import limner
 from limner.document import Article, Candidate, Illustration, Selection, Spot, read_markdown
 from limner.errors import BadInput, LibraryError
 from limner.settings import Settings
+from limner.surfaces.cli import review
 from limner.tools import generate
-from limner.tools.edit import DescribeImage, SwapImage
-from limner.tools.editing import edited
+from limner.tools.editing.apply import edited
+from limner.tools.editing.commands import DescribeImage, SwapImage
 from limner.tools.export import read_json
-from limner.tools.images import Described
-from limner.tools.publish import published
-from limner.workflows import asking
+from limner.tools.images.images import Described
+from limner.tools.images.publish import published
 from limner.workflows.run import build_context, make_brief, run
 
 
@@ -354,7 +354,7 @@ def test_a_person_sees_which_were_generated_and_may_take_them_out(bees: Path) ->
     rows = asked[0]["action_request"]["args"]["images"]
     assert [row["chosen"] for row in rows] == [row.get("generated") for row in rows]
     assert sum("generated" in row for row in rows) == 2
-    assert sum("an image that was generated" in line for line in asking.lines(asked[0])) == 2
+    assert sum("an image that was generated" in line for line in review.lines(asked[0])) == 2
     assert len(made(article)) == 2 - bool(rows[0].get("generated"))
 
 

@@ -16,7 +16,7 @@ from scripted import ScriptedChatModel, ScriptedServer, article_answers, asking,
 from shell import Said, Shell
 
 import limner
-from limner.agents.families import BUILT_IN
+from limner.agents.families.families import BUILT_IN
 from limner.errors import BadInput, EncoderMismatch, PluginFailed
 from limner.settings import Settings
 from limner.tools import plugins
@@ -384,14 +384,14 @@ print(sorted(new & {"openai", "langchain_openai", "numpy", "onnxruntime", "token
 
 def test_building_a_graph_loads_only_what_a_graph_is_made_of(bees: Path) -> None:
     """Clients, encoders and stores are loaded by the first composition, not by the program that might make one."""
-    code = f"import sys; sys.path.insert(0, {str(Path(__file__).parents[1])!r})\n{FIRST_USE}"
+    code = f"import sys; sys.path.insert(0, {str(Path(__file__).parents[1] / 'helpers')!r})\n{FIRST_USE}"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
 
 
 def test_a_model_of_another_maker_needs_no_client_of_openai_s(bees: Path) -> None:
     code = (
-        f"import sys; sys.path.insert(0, {str(Path(__file__).parents[1])!r})\n"
+        f"import sys; sys.path.insert(0, {str(Path(__file__).parents[1] / 'helpers')!r})\n"
         "import limner\nfrom scripted import ScriptedChatModel\n"
         "model = ScriptedChatModel(lines=['# Bees\\n\\nBees fly.\\n'])\n"
         "print(limner.compose('Bees', library='bees', images=0, model=model).title)\n"

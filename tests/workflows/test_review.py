@@ -21,9 +21,9 @@ from limner.agents.dialects import commands, outline, revise
 from limner.document import POINTS, Article, Brief, Candidate, Illustration, Selection, Spot, read_markdown
 from limner.errors import BadInput, JobConflict, UnreadableReply
 from limner.settings import Settings
-from limner.tools.editing import edited
-from limner.tools.retyped import edits_for_blocks, edits_for_text
-from limner.workflows import review
+from limner.tools.editing.apply import edited
+from limner.tools.editing.typed import edits_for_blocks, edits_for_text
+from limner.workflows.review import answers
 
 
 def an_article() -> Article:
@@ -42,14 +42,14 @@ def an_article() -> Article:
 
 
 ARTICLE_ = an_article()
-SHOWN: dict[str, review.Json] = {
-    "outline": review.outline_args(OUTLINE),
-    "draft": review.text_args(ARTICLE_),
-    "spots": review.spots_args(ARTICLE_, [s.spot for s in ARTICLE_.selections]),
-    "images": review.images_args(ARTICLE_),
-    "final": review.final_args(ARTICLE_),
+SHOWN: dict[str, answers.Json] = {
+    "outline": answers.outline_args(OUTLINE),
+    "draft": answers.text_args(ARTICLE_),
+    "spots": answers.spots_args(ARTICLE_, [s.spot for s in ARTICLE_.selections]),
+    "images": answers.images_args(ARTICLE_),
+    "final": answers.final_args(ARTICLE_),
 }
-ASKED = {point: review.question(point, args, "About it.") for point, args in SHOWN.items()}
+ASKED = {point: answers.question(point, args, "About it.") for point, args in SHOWN.items()}
 
 
 def edit(point: str, args: Any) -> dict[str, Any]:
@@ -86,7 +86,7 @@ def test_an_answer_with_anything_anywhere_is_taken_or_refused_in_one_line(point:
         answer = value
     refused = ""
     try:
-        assert review.check(ASKED[point], answer)["type"] in review.KINDS
+        assert answers.check(ASKED[point], answer)["type"] in answers.KINDS
     except (BadInput, JobConflict) as why:
         refused = str(why)
     assert "\n" not in refused
@@ -94,18 +94,18 @@ def test_an_answer_with_anything_anywhere_is_taken_or_refused_in_one_line(point:
 
 @pytest.mark.parametrize("point", POINTS)
 def test_what_was_shown_and_sent_back_unchanged_is_an_edit_of_nothing(point: str) -> None:
-    args = review.check(ASKED[point], edit(point, SHOWN[point]))["args"]
+    args = answers.check(ASKED[point], edit(point, SHOWN[point]))["args"]
     same: dict[str, Any] = {"outline": {"outline": OUTLINE}, "spots": {"spots": SHOWN["spots"]["spots"]}}
     assert args == same.get(point, {"images": []} if point == "images" else {})
 
 
 def test_the_same_question_of_another_day_has_another_version() -> None:
-    versions = {review.question("draft", SHOWN["draft"], "", answered=(n, 0))["version"] for n in range(5)}
+    versions = {answers.question("draft", SHOWN["draft"], "", answered=(n, 0))["version"] for n in range(5)}
     assert len(versions) == 5
 
 
 def test_agent_inbox_sends_a_list_of_one_without_a_version_and_the_graph_takes_it() -> None:
-    taken = review.check(ASKED["draft"], [{"type": "accept", "args": ASKED["draft"]["action_request"]}], strict=False)
+    taken = answers.check(ASKED["draft"], [{"type": "accept", "args": ASKED["draft"]["action_request"]}], strict=False)
     assert taken == {"type": "accept", "args": None, "version": ASKED["draft"]["version"]}
 
 
@@ -119,7 +119,7 @@ def test_agent_inbox_sends_a_list_of_one_without_a_version_and_the_graph_takes_i
 )
 def test_images_that_cannot_be_chosen(rows: Any, why: str) -> None:
     with pytest.raises(BadInput, match=why):
-        review.check(ASKED["images"], edit("images", {"images": rows}))
+        answers.check(ASKED["images"], edit("images", {"images": rows}))
 
 
 @pytest.mark.parametrize(
@@ -133,7 +133,7 @@ def test_images_that_cannot_be_chosen(rows: Any, why: str) -> None:
 )
 def test_spots_that_cannot_be(rows: Any, why: str) -> None:
     with pytest.raises(BadInput, match=why):
-        review.check(ASKED["spots"], edit("spots", {"spots": rows}))
+        answers.check(ASKED["spots"], edit("spots", {"spots": rows}))
 
 
 # --- text typed over -------------------------------------------------------------------------------------------------
@@ -265,23 +265,23 @@ def test_any_answer_to_a_revision_is_read_or_refused(reply: str) -> None:
 
 
 def decided(point: str, decision: Any) -> Any:
-    return review.check(ASKED[point], {"decisions": [decision]}, strict=False)
+    return answers.check(ASKED[point], {"decisions": [decision]}, strict=False)
 
 
 @pytest.mark.parametrize("point", POINTS)
 def test_a_question_has_the_shape_of_langchains_middleware_where_that_is_wanted(point: str) -> None:
-    assert review.interrupting(ASKED[point], False) == ASKED[point]
-    value = review.interrupting(ASKED[point], True)
+    assert answers.interrupting(ASKED[point], False) == ASKED[point]
+    value = answers.interrupting(ASKED[point], True)
     (request,), (config,) = value["action_requests"], value["review_configs"]
     assert request["name"] == config["action_name"] == f"review_{point}"
     assert request["args"] == request["arguments"] == SHOWN[point]
     assert config["allowed_decisions"] == ["approve", "edit", "reject"]
-    assert review.is_question(value)
+    assert answers.is_question(value)
     assert decided(point, {"type": "approve"})["type"] == "accept"
     assert decided(point, {"type": "reject", "message": "Shorter."})["args"] == "Shorter."
     typed = {k: v if isinstance(v, str) else json.dumps(v) for k, v in SHOWN[point].items()}  # as its fields are edited
     edited = {"type": "edit", "edited_action": {"name": f"review_{point}", "args": typed}}
-    assert decided(point, edited) == review.check(ASKED[point], edit(point, SHOWN[point]))
+    assert decided(point, edited) == answers.check(ASKED[point], edit(point, SHOWN[point]))
 
 
 @pytest.mark.parametrize(
@@ -300,4 +300,4 @@ def test_a_question_has_the_shape_of_langchains_middleware_where_that_is_wanted(
 )
 def test_a_decision_that_is_none_is_refused(decisions: Any, says: str) -> None:
     with pytest.raises(BadInput, match=says):
-        review.check(ASKED["draft"], {"decisions": decisions}, strict=False)
+        answers.check(ASKED["draft"], {"decisions": decisions}, strict=False)

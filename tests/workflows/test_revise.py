@@ -21,11 +21,11 @@ import limner
 from limner.document import Article, Illustration, read_markdown
 from limner.errors import BadInput, BudgetReached, ModelRefused, UnreadableReply
 from limner.settings import Settings
-from limner.tools import edit as e
-from limner.tools.editing import edited
+from limner.tools.editing import commands as e
+from limner.tools.editing.apply import edited
 from limner.tools.export import to_markdown
 from limner.workflows.context import Context
-from limner.workflows.revise import build_revise_graph, propose, read_wish
+from limner.workflows.revise.graph import build_revise_graph, propose, read_wish
 from limner.workflows.run import build_context
 
 MIXED = """# Honey

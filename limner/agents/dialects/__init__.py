@@ -11,7 +11,7 @@ _SIZE = re.compile(r"(?<![a-z0-9.])(\d+(?:\.\d+)?)\s?([mb])(?![a-z0-9])", re.IGN
 
 def dialect_for(model: str) -> str:
     """Name of the dialect that suits a model by its name: InternLM-XComposer's own, "small" under one billion
-    parameters, else "instruct". `agents/families.py` has what each is; one of a plug-in is never guessed.
+    parameters, else "instruct". `agents/families/families.py` has what each is; one of a plug-in is never guessed.
 
     >>> dialect_for("HuggingFaceTB/SmolLM2-135M-Instruct"), dialect_for("Qwen2.5-VL-7B"), dialect_for("gpt-5")
     ('small', 'instruct', 'instruct')

@@ -7,8 +7,8 @@ from typing import Any, Literal, NamedTuple, get_args
 
 from langchain_core.messages import BaseMessage, HumanMessage, SystemMessage
 
-from limner.agents.ask import text_tokens, whole_characters
 from limner.agents.dialects.instruct import _short, _whole_number, read_json
+from limner.agents.speaker import text_tokens, whole_characters
 from limner.document import Article, Heading, Illustration, Verbatim
 from limner.errors import UnreadableReply
 

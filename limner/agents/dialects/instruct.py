@@ -14,7 +14,7 @@ from typing import Any
 
 from langchain_core.messages import BaseMessage, HumanMessage, SystemMessage
 
-from limner.agents.ask import whole_characters
+from limner.agents.speaker import whole_characters
 from limner.document import Article, Brief, Candidate, Heading, Paragraph, Spot, read_markdown
 from limner.errors import UnreadableReply
 

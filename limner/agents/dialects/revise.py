@@ -14,8 +14,8 @@ from typing import Literal
 
 from langchain_core.messages import BaseMessage, HumanMessage, SystemMessage
 
-from limner.agents.ask import text_tokens, whole_characters
 from limner.agents.dialects.instruct import context, read_json, without_thinking
+from limner.agents.speaker import text_tokens, whole_characters
 from limner.document import Article, Heading, Illustration, Paragraph, Verbatim, plain_text, read_markdown
 from limner.errors import UnreadableReply
 

@@ -11,7 +11,6 @@ from typing import Any
 
 from langchain_core.messages import AIMessage, HumanMessage
 
-from limner.agents.ask import text_tokens
 from limner.agents.dialects.instruct import image_part
 from limner.agents.dialects.xcomposer import (
     LETTERS,
@@ -32,6 +31,7 @@ from limner.agents.dialects.xcomposer import (
     told,
     without_marks,
 )
+from limner.agents.speaker import text_tokens
 from limner.document import Brief, Paragraph
 from limner.errors import UnreadableReply
 

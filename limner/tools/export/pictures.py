@@ -16,8 +16,8 @@ from urllib.parse import unquote
 from limner.document import Article, Illustration, markdown
 from limner.errors import ImageUnreadable
 from limner.tools.export.words import alt_of, line
-from limner.tools.images import MAX_BYTES, Described, displayable, is_svg, read_picture
-from limner.tools.publish import published, republished_tiff
+from limner.tools.images.images import MAX_BYTES, Described, displayable, is_svg, read_picture
+from limner.tools.images.publish import published, republished_tiff
 
 if TYPE_CHECKING:
     from markdown_it.token import Token

@@ -9,11 +9,11 @@ the same command goes on from there. Vectors without a record are never shown, a
 images come from, `sync` how a library comes to hold them; `library` is what others use.
 """
 
+from limner.tools.library.folders import Connect, check_name, folder_library, libraries, remove, written_in
+from limner.tools.library.indexing import Progress, Report
 from limner.tools.library.library import Library, index, open_or_index
-from limner.tools.library.places import Connect, check_name, folder_library, libraries, remove, written_in
 from limner.tools.library.records import Record
 from limner.tools.library.sources import Folders, Source, image_identity
-from limner.tools.library.sync import Progress, Report
 
 __all__ = [
     "Connect",

@@ -23,11 +23,11 @@ from limner.errors import (
     LibraryError,
     LibraryMissing,
 )
-from limner.tools import images
 from limner.tools.encoders import Encoders
-from limner.tools.folder import printable
-from limner.tools.library import written
-from limner.tools.library.places import (
+from limner.tools.images import images
+from limner.tools.library import captions
+from limner.tools.library.folder import printable
+from limner.tools.library.folders import (
     Connect,
     check_name,
     collection,
@@ -39,9 +39,9 @@ from limner.tools.library.places import (
     place,
     remove,
 )
+from limner.tools.library.indexing import Progress, Report, Sync
 from limner.tools.library.records import FORMAT, RECORDS, SCHEMA, SELECT, Record, as_record, by_id, meta, set_meta
 from limner.tools.library.sources import Folders, Source, directory, for_clip, image_identity, read_file
-from limner.tools.library.sync import Progress, Report, Sync
 from limner.tools.store import PATIENCE, Store, Vectors
 
 _SOON = 5.0  # seconds that writing a caption waits for somebody else who writes the library
@@ -76,7 +76,7 @@ class Library:
             reason = error.strerror or error
             raise LibraryError(f"Cannot write {home} ({reason}): set LIMNER_HOME to a folder you may write.") from error
         with library.transaction() as records:
-            records.executescript(SCHEMA + written.SCHEMA)
+            records.executescript(SCHEMA + captions.SCHEMA)
             records.executemany("INSERT INTO meta VALUES (?, ?)", known.items())
         try:
             library.path = library.path.rename(place(home, name))
@@ -102,7 +102,7 @@ class Library:
                 f"The library {name} was made with {_named(made)}, and at hand are {_named(have)}: {library._rebuild}."
             )
         with library.transaction() as records:
-            records.executescript(written.SCHEMA)  # one of before it kept what people write
+            records.executescript(captions.SCHEMA)  # one of before it kept what people write
         return library
 
     @classmethod
@@ -122,7 +122,7 @@ class Library:
     def _rebuild(self) -> str:
         folders = " ".join(json.loads(self.meta("folders") or "[]")) or "FOLDER"
         again = f"then `limner library add {self.name} {printable(folders)}`"
-        if written.of_library(self.path / RECORDS):
+        if captions.of_library(self.path / RECORDS):
             again = f"{again} (what people wrote: `limner library captions {self.name} FILE.jsonl` saves it first)"
         return f"rebuild it with `limner library remove {self.name}`, {again}"
 
@@ -143,8 +143,8 @@ class Library:
         without: only those that lack it: caption (they go by their file's name), alt, credit, licence; "" is all.
         Raises BadInput for another name, LibraryError for an `after` that the library does not have.
         """
-        if without and without not in written.FIELDS:
-            raise BadInput(f"without: {without[:40]!r} is not one of {', '.join(written.FIELDS)}.")
+        if without and without not in captions.FIELDS:
+            raise BadInput(f"without: {without[:40]!r} is not one of {', '.join(captions.FIELDS)}.")
         lacks = "described = 0" if without == "caption" else f"{without} = ''" if without else "1"
         rows = f"(SELECT * FROM ({SELECT}) WHERE {lacks})"
         start = (after and self.record(after).path, after)
@@ -284,14 +284,14 @@ class Library:
             raise LibraryEmpty(f"No images that can be used in {where}{bad}: put JPEG, PNG, WebP or SVG files there.")
         return report
 
-    def write(self, words: Mapping[str, written.Words]) -> list[Record]:
+    def write(self, words: Mapping[str, captions.Words]) -> list[Record]:
         """Write words for images, by their ids: all of them or none. They win over the folder's from now on.
 
         The same words again change nothing. What is searched by them follows at once, or, while another process is
         writing the library, when that is done. Raises BadInput for words that cannot be kept, LibraryError for an
         image that is not there; then nothing is written.
         """
-        ready = {image: written.checked(fields) for image, fields in words.items()}
+        ready = {image: captions.checked(fields) for image, fields in words.items()}
         with self.transaction() as records:
             records.execute("BEGIN IMMEDIATE")
             before = by_id(records, ready)
@@ -300,24 +300,24 @@ class Library:
                     f"The library {self.name} has no image {printable(missing[0])[:64]}: search it again."
                 )
             for image, fields in ready.items():
-                written.write(records, image, fields)
+                captions.write(records, image, fields)
             after = by_id(records, ready)
-            written.mark(records, (i for i, record in after.items() if record.text != before[i].text))
+            captions.mark(records, (i for i, record in after.items() if record.text != before[i].text))
         self.freshen(min(self.patience, _SOON))
         return [after[image] for image in ready]
 
     def own_words(self) -> dict[str, dict[str, str]]:
         """What people wrote, by image id; also of images that are not there just now."""
         with self.transaction() as records:
-            return written.of(records)
+            return captions.of(records)
 
-    def restore(self, words: Mapping[str, written.Words]) -> None:
+    def restore(self, words: Mapping[str, captions.Words]) -> None:
         """Keep words also of images that are not there yet, e.g. of a library that was made anew."""
-        ready = {image: written.checked(fields) for image, fields in words.items()}
+        ready = {image: captions.checked(fields) for image, fields in words.items()}
         with self.transaction() as records:
             for image, fields in ready.items():
-                written.write(records, image, fields)
-            written.mark(records, by_id(records, ready))
+                captions.write(records, image, fields)
+            captions.mark(records, by_id(records, ready))
 
     def freshen(self, patience: float | None = None) -> bool:
         """Encode again what was written since its vectors were made; whether all vectors are of the words shown.
@@ -325,7 +325,7 @@ class Library:
         patience: seconds to wait for another process that writes the library, None as long as the library does.
         """
         with self.transaction() as records:
-            if not written.marked(records, 1):
+            if not captions.marked(records, 1):
                 return True
         try:
             with locked(self.home, self.name, self.patience if patience is None else patience):
@@ -338,13 +338,13 @@ class Library:
         """Encode what people wrote, in batches, as long as there is some. Only while it is `alone`."""
         while True:
             with self.transaction() as records:
-                seen = written.marked(records, Folders.batch)
+                seen = captions.marked(records, Folders.batch)
                 there = by_id(records, (image for image, _ in seen))
             if not seen:
                 return
             self.put(list(there.values()), {})
             with self.transaction() as records:
-                written.unmark(records, seen)
+                captions.unmark(records, seen)
 
     def sync(self, source: Source, on_progress: Progress | None = None) -> Report:
         """Make the library hold what the source has now, and touch nothing that the source does not cover."""

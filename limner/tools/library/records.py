@@ -8,8 +8,8 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from limner.tools.images import Described
-from limner.tools.library import written
+from limner.tools.images.images import Described
+from limner.tools.library import captions
 
 FORMAT = 1  # raised when an older limner could not read them
 RECORDS = "records.sqlite"
@@ -28,9 +28,9 @@ _HEAD = (
 )
 AS_IN_FOLDER = f"{_HEAD}, {WORDS}, '' AS own FROM image i"
 """Without what people wrote."""
-SELECT = f"""{_HEAD}, {", ".join(f"coalesce(w.{n}, i.{n}) AS {n}" for n in written.FIELDS)},
+SELECT = f"""{_HEAD}, {", ".join(f"coalesce(w.{n}, i.{n}) AS {n}" for n in captions.FIELDS)},
   (i.described OR w.caption IS NOT NULL) AS described,
-  {" || ".join(f"iif(w.{n} IS NULL, '', '{n} ')" for n in written.FIELDS)} AS own
+  {" || ".join(f"iif(w.{n} IS NULL, '', '{n} ')" for n in captions.FIELDS)} AS own
   FROM image i LEFT JOIN written w ON w.image = i.id"""
 INSERT_IMAGE = f"""INSERT OR REPLACE INTO image (id, suffix, width, height, {WORDS}, embedded)
   VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""

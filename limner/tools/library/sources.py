@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from limner.errors import ImageUnreadable, LibraryMissing
-from limner.tools import folder, images
-from limner.tools.folder import Scan, printable
-from limner.tools.images import Described
+from limner.tools.images import images
+from limner.tools.images.images import Described
+from limner.tools.library import folder
+from limner.tools.library.folder import Scan, printable
 
 
 class Source(Protocol):

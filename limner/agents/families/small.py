@@ -1,0 +1,268 @@
+"""The writer for small models: a Brief becomes an Article one checked sentence at a time.
+
+A sentence is shown only after it was read and found usable, because what was shown cannot be taken back. The model
+continues its own accepted text, so a sentence that was turned down leaves no trace in the ones after it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+
+import numpy as np
+from langchain_core.messages import BaseMessage
+
+from limner.agents.dialects import small
+from limner.agents.dialects.small import Plan, Section
+from limner.agents.speaker import Speaker
+from limner.document import Article, Brief, read_markdown
+from limner.errors import BudgetReached, UnreadableReply
+
+Similarity = Callable[[Sequence[str], Sequence[str]], np.ndarray]
+
+SENTENCES = 5  # per section; the introduction has one less
+BEST_OF = 1  # usable sentences to choose from: two take twice the time for little (bench/small.md)
+NEAR = 0.85  # cosine above which two sentences say the same
+FAR = 0.15  # cosine to the subject below which a sentence has drifted from it; unrelated texts lie near 0.03
+CLEAR = 0.05  # lead in cosine of one kind of article over the next; below it the plan that suits anything is taken
+CHECK = "check its facts before you use them, or set LIMNER_MODEL_URL to a larger model."
+
+# llama.cpp's samplers. A low temperature keeps a 135M model to what it knows; DRY and the repeat penalty keep it from
+# going round in circles at that temperature.
+SAMPLERS = {
+    "min_p": 0.08,
+    "top_k": 40,
+    "repeat_penalty": 1.1,
+    "repeat_last_n": 256,
+    "dry_multiplier": 0.8,
+    "dry_allowed_length": 3,
+}
+TEMPERATURES = (
+    0.4,
+    0.6,
+    0.5,
+    0.5,
+    0.7,
+    0.7,
+    0.6,
+    0.8,
+)  # of the tries for one sentence, over and over
+OFFERED_WITHIN, OFFERED_FIRST = 2, 5  # tries before words to begin with are offered: within a section, at its start
+PATIENCE, TRIES = 16, 6  # tries for a sentence of a section that has fewer than ENOUGH of them, and for a later one
+ENOUGH = 3
+
+
+def write_in_steps(
+    brief: Brief, speaker: Speaker, emit: Callable[[str], None], similarity: Similarity | None = None
+) -> Article:
+    """Write the article sentence by sentence; `emit` gets its Markdown as it grows.
+
+    similarity: texts (n), texts (m) -> cosines (n, m) in [-1, 1]; chooses among sentences and finds drift. None does
+    without. A budget that ends early leaves the article with what was written, and a note.
+    Raises BadInput for another language than English, UnreadableReply if not one sentence was usable, BudgetReached
+    if not one was affordable, ModelError.
+    """
+    small.require_english(brief)
+    return _Writing(brief, speaker, emit, similarity).article()
+
+
+def outline(brief: Brief, speaker: Speaker, similarity: Similarity | None = None) -> str:
+    """The headings that `write_in_steps` would write to, as Markdown.
+
+    Raises BadInput for another language than English, ModelError.
+    """
+    small.require_english(brief)
+    plan = _Writing(brief, speaker, lambda _: None, similarity).plan()
+    headings = [f"- {escaped(section.heading)}" for section in plan.sections if section.heading]
+    return "\n".join([f"# {escaped(plan.title)}", "", *headings])
+
+
+class _Writing:
+    """One article in the making."""
+
+    def __init__(
+        self, brief: Brief, speaker: Speaker, emit: Callable[[str], None], similarity: Similarity | None
+    ) -> None:
+        self.brief, self.speaker, self.emit, self.similarity = brief, speaker, emit, similarity
+        self.calls = self.offered = 0
+        self.bearing: np.ndarray | None = None
+        self.said: list[str] = []
+        self.markdown = ""
+
+    def article(self) -> Article:
+        notes = [f"Written by {self.speaker.name or 'a small model'}, which writes fluently and errs often: {CHECK}"]
+        plan = self.plan()
+        self.add(f"# {escaped(plan.title)}")
+        early = ""
+        try:
+            for section in plan.sections:
+                self.section(plan, section)
+        except BudgetReached as reached:
+            if not self.said:
+                raise
+            early = f"The article ends early: {reached}"
+        if not self.said:
+            raise UnreadableReply(
+                "The model wrote no usable sentence. Reword the brief, or set LIMNER_MODEL_URL to a larger model."
+            )
+        self.add("\n")
+        if plan.left_out:
+            notes.append(f"Only the first {len(plan.notes)} sentences of the brief and sources were considered.")
+        missing = [s.heading for s in plan.sections if s.heading and f"## {escaped(s.heading)}\n" not in self.markdown]
+        if missing and not early:
+            notes.append(f"Nothing usable was written for: {', '.join(missing)}.")
+        return read_markdown(self.markdown, title=plan.title).noted(*notes, early)
+
+    def add(self, text: str) -> None:
+        self.markdown += text
+        self.emit(text)
+
+    # -- planning
+
+    def plan(self) -> Plan:
+        title = small.own_title(self.brief)
+        plan = small.plan(self.brief, self.kind(title or self.brief.text[:300]), title)
+        if title:
+            return plan
+        try:
+            return small.plan(self.brief, self.kind(self.brief.text[:300]), self.title(plan))
+        except UnreadableReply:
+            return plan  # the brief's first words
+
+    def kind(self, text: str) -> str:
+        known = small.kind_by_words(text)
+        if known or self.similarity is None:
+            return known
+        names = list(small.KINDS)
+        closeness = self.similarity([text], [small.KINDS[name][0] for name in names])[0]
+        first, second = np.argsort(-closeness)[:2]
+        return names[int(first)] if closeness[first] - closeness[second] > CLEAR else ""
+
+    def title(self, plan: Plan) -> str:
+        return self.speaker.ask(
+            small.ask_title(self.brief),
+            lambda reply: small.read_title(reply, plan),
+            max_tokens=24,
+            seed=self.brief.seed,
+            extra={"grammar": small.TITLE_GRAMMAR},
+        )
+
+    def notes(self, plan: Plan, section: Section) -> list[str]:
+        """The user's sentences that bear on a section, in their own order, as many as fit into a question."""
+        if self.similarity is None or sum(len(n) + 1 for n in plan.notes) <= small.NOTES_CHARS:
+            return list(plan.notes)
+        if self.bearing is None:  # all at once: notes can be many, and each is encoded by a call
+            subjects = [f"{s.heading or plan.title}: {s.about}" for s in plan.sections]
+            self.bearing = self.similarity(subjects, plan.notes)
+        kept: list[int] = []
+        for n in np.argsort(-self.bearing[plan.sections.index(section)]):
+            if sum(len(plan.notes[k]) + 1 for k in kept) + len(plan.notes[n]) <= small.NOTES_CHARS:
+                kept.append(int(n))
+        return [plan.notes[n] for n in sorted(kept)]
+
+    # -- writing
+
+    def section(self, plan: Plan, section: Section) -> None:
+        """Add a section's heading and paragraph; nothing if no sentence is usable."""
+        opening = f"\n\n## {escaped(section.heading)}\n\n" if section.heading else "\n\n"
+        for sentence in self.sentences(plan, section):
+            self.add(opening + escaped(sentence))
+            self.said.append(sentence)
+            opening = " "
+
+    def sentences(self, plan: Plan, section: Section) -> Iterator[str]:
+        """The section's sentences; each is taken to be part of the article when the next is asked for."""
+        notes = self.notes(plan, section)
+        wanted = SENTENCES if section.heading else SENTENCES - 1
+        if not self.speaker.llama_cpp:
+            yield from self.whole(plan, section, notes)[:wanted]
+            return
+        so_far = ""
+        for n in range(wanted):
+            sentence = self.sentence(plan, section, notes, so_far, PATIENCE if n < ENOUGH else TRIES)
+            if sentence is None:
+                return
+            yield sentence
+            so_far = f"{so_far} {sentence}".strip()
+
+    def sentence(self, plan: Plan, section: Section, notes: Sequence[str], so_far: str, tries: int) -> str | None:
+        """The best of BEST_OF usable sentences, None if no try gives one."""
+        usable: list[str] = []
+        for attempt in range(tries):
+            opener = self.opener(attempt, bool(so_far))
+            messages = small.ask_sentence(plan, section, notes, so_far, opener)
+            reply = self.reply(messages, TEMPERATURES[attempt % len(TEMPERATURES)], bool(opener))
+            try:
+                sentence = small.read_sentence(reply, plan, self.said, opener)
+            except UnreadableReply:
+                continue
+            if sentence not in usable and self.on_subject(sentence, plan, section):
+                usable.append(sentence)
+            if len(usable) == (BEST_OF if self.similarity else 1):
+                best = self.best(usable, plan, section)
+                if best is not None:
+                    return best
+                usable.clear()
+        return self.best(usable, plan, section)
+
+    def reply(self, messages: Sequence[BaseMessage], temperature: float, begun: bool) -> str:
+        self.calls += 1
+        return self.speaker.say(
+            messages,
+            max_tokens=small.SENTENCE_TOKENS,
+            temperature=temperature,
+            seed=self.brief.seed * 10_000 + self.calls,
+            extra={**SAMPLERS, "grammar": small.REST_GRAMMAR if begun else small.SENTENCE_GRAMMAR},
+        )
+
+    def opener(self, attempt: int, within: bool) -> str:
+        """Words for a try to begin with, which no sentence of the article begins with yet; "" leaves it to the model.
+
+        within: whether the sentence has others of its section before it.
+        """
+        if not self.said or attempt < (OFFERED_WITHIN if within else OFFERED_FIRST) or attempt % 3 == 1:
+            return ""
+        self.offered += 1
+        unused = [o for o in small.OPENERS_OFFERED if not any(s.startswith(o) for s in self.said)]
+        return unused[self.offered % len(unused)] if unused else ""
+
+    def whole(self, plan: Plan, section: Section, notes: Sequence[str]) -> list[str]:
+        """A paragraph asked for in one go; what is usable of it, nothing if two answers hold nothing usable."""
+        try:
+            found = self.speaker.ask(
+                small.ask_paragraph(plan, section, notes),
+                lambda reply: small.read_paragraph(reply, plan, self.said),
+                max_tokens=3 * small.SENTENCE_TOKENS,
+                temperature=TEMPERATURES[0],
+                seed=self.brief.seed,
+            )
+        except UnreadableReply:
+            return []
+        return [s for s in found if self.on_subject(s, plan, section) and self.new(s)]
+
+    # -- judging by meaning
+
+    def on_subject(self, sentence: str, plan: Plan, section: Section) -> bool:
+        """Whether a sentence has not drifted from the article's subject or, in a user's own outline, the section's."""
+        if self.similarity is None:
+            return True
+        subjects = [plan.title, section.heading] if section.must else [plan.title]
+        return float(self.similarity([sentence], subjects).max()) >= FAR
+
+    def new(self, sentence: str) -> bool:
+        """Whether a sentence says what no earlier one did."""
+        return not (self.similarity and self.said) or float(self.similarity([sentence], self.said).max()) <= NEAR
+
+    def best(self, usable: Sequence[str], plan: Plan, section: Section) -> str | None:
+        """The sentence closest to what the section is about; the words a user asked for come first."""
+        asked = {w for phrase in section.must for w in small.words(phrase)} - set(small.words(" ".join(self.said)))
+        worth = np.array([float(min(len(asked & set(small.words(sentence))), 2)) for sentence in usable])
+        if self.similarity is not None and len(usable) > 1:
+            worth += self.similarity([f"{plan.topic}: {section.heading} {section.about}"], usable)[0]
+        return next((usable[n] for n in map(int, np.argsort(-worth)) if self.new(usable[n])), None)
+
+
+def escaped(text: str) -> str:
+    """Text that Markdown shows as it is: no marks, links, images or HTML come out of a user's or a model's words."""
+    text = re.sub(r"([\\`*_\[\]<>&~|])", r"\\\1", " ".join(text.split()))
+    return re.sub(r"^(#|\+|-|=|\d+[.)])", r"\\\1", text)

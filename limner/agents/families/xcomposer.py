@@ -1,0 +1,223 @@
+"""Writer, spotter and selector for models that were trained on a composition's own sentences: InternLM-XComposer.
+
+Such a model is asked in the words it knows and in no others. An answer that cannot be read is therefore not sent back
+with the reason; the question is put once more, with other dice.
+"""
+
+from __future__ import annotations
+
+import random
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from math import ceil
+from typing import Any, Literal, TypeVar
+
+from limner.agents.dialects import xcomposer, xcomposer2
+from limner.agents.dialects.instruct import language_of
+from limner.agents.dialects.xcomposer import Question
+from limner.agents.selector import SHOWN, SURE
+from limner.agents.speaker import Speaker
+from limner.agents.spotter import how_many, windows
+from limner.document import Article, Brief, Candidate, Paragraph, Selection, Spot
+from limner.errors import ModelRefused, UnreadableReply
+
+T = TypeVar("T")
+
+Trained = Literal["xcomposer", "xcomposer2"]
+
+_DIALECTS: dict[Trained, Any] = {"xcomposer": xcomposer, "xcomposer2": xcomposer2}
+
+
+# --- writing -------------------------------------------------------------------------------------------------------
+
+
+def write(
+    brief: Brief, speaker: Speaker, emit: Callable[[str], None], name: Trained, reference_images: Sequence[str] = ()
+) -> Article:
+    """Write the article; `emit` gets its Markdown as it grows, the model's lines as paragraphs.
+
+    reference_images: data URLs, for a dialect that shows them to its writer. What a model cannot take into account the
+    article's notes tell. Raises UnreadableReply if two answers hold no paragraph, BudgetReached, ModelError.
+    """
+    dialect = _DIALECTS[name]
+    question = dialect.ask_article(brief, reference_images if dialect.SEES_BRIEF_IMAGES else ())
+    growing = _Growing(dialect.heading(brief), emit)
+    try:
+        article = _put(speaker, question, lambda reply: dialect.read_article(reply, brief), brief.seed, growing)
+    except UnreadableReply as reason:
+        said = f"{speaker.name or 'The model'} wrote no article, asked twice"
+        raise UnreadableReply(f"{said}. Say more in the brief, or use another model (--model).") from reason
+    return article.noted(*_left_out(brief, speaker.name, dialect))
+
+
+def sees_brief_images(name: Trained) -> bool:
+    """Whether the writer is shown the brief's images."""
+    return _DIALECTS[name].SEES_BRIEF_IMAGES
+
+
+def _left_out(brief: Brief, model: str, dialect: Any) -> list[str]:
+    notes, language = [], language_of(brief)
+    if brief.sources and not dialect.READS_SOURCES:
+        names = ", ".join(source.name for source in brief.sources)
+        notes.append(f"{model} writes from a title alone; it has not read {names}.")
+    if language and not language.lower().startswith(("en", "zh")):
+        notes.append(f"{model} was trained on Chinese and English; it was not told to write in '{language}'.")
+    return notes
+
+
+class _Growing:
+    """Lines as Markdown paragraphs, passed on as they come."""
+
+    def __init__(self, heading: str, emit: Callable[[str], None]) -> None:
+        self._heading, self._held, self._begun, self._emit = heading, "", False, emit
+
+    def __call__(self, text: str) -> None:
+        text = self._held + text
+        shown = text.rstrip()
+        self._held = text[len(shown) :]
+        if not shown:
+            return
+        if not self._begun:
+            shown = self._heading + shown.lstrip()
+        self._emit(re.sub(r"\s*\n\s*", "\n\n", shown))
+        self._begun = True
+
+
+# --- spotting ------------------------------------------------------------------------------------------------------
+
+
+def spot(article: Article, speaker: Speaker, images: int | Literal["auto"], seed: int, name: Trained) -> list[Spot]:
+    """Spots in reading order: places first, then a caption for each. "auto" leaves their number to the model.
+
+    A place whose caption cannot be read keeps the beginning of its paragraph for one: it is what images are searched
+    by. Raises UnreadableReply where no place is named twice, BudgetReached, ModelError.
+    """
+    spots: list[Spot] = []
+    total = how_many(article, images)
+    for window in windows(article, _DIALECTS[name].WINDOW_TOKENS):
+        share = ceil(total * len(window) / len(article.paragraphs))
+        if share:
+            spots += _spots(article, window, speaker, None if images == "auto" else share, seed, name)
+    return spots
+
+
+def _spots(
+    article: Article, window: Sequence[Paragraph], speaker: Speaker, count: int | None, seed: int, name: Trained
+) -> list[Spot]:
+    dialect = _DIALECTS[name]
+    question = dialect.ask_locations(window, count)
+    places = _put(speaker, question, lambda reply: dialect.read_locations(reply, len(window)), seed)[:count]
+    past: list[tuple[int, str]] = []
+    for place in places:
+        try:
+            caption = _put(speaker, dialect.ask_caption(window, place, past), dialect.read_caption, seed)
+        except UnreadableReply:
+            caption = xcomposer.section(window[place])[:100]
+        past.append((place, caption))
+    return [
+        Spot(id=f"s{article.number(window[place].id) + 1}", after=window[place].id, caption=caption, search=caption)
+        for place, caption in past
+    ]
+
+
+# --- selecting -----------------------------------------------------------------------------------------------------
+
+
+def select(
+    article: Article,
+    spot: Spot,
+    candidates: Sequence[Candidate],
+    chosen: Sequence[tuple[Spot, Candidate]],
+    speaker: Speaker,
+    pixels: Callable[[Candidate], str],
+    seed: int,
+    name: Trained,
+) -> Selection:
+    """Ask which of the best candidates fits, seeing them and the images already chosen.
+
+    The order shown is shuffled by `seed`. These models always name one. An answer that cannot be read twice, or a
+    server that refuses the images, leaves the choice to similarity, and the record says so. Raises BudgetReached,
+    ModelError.
+    """
+    dialect = _DIALECTS[name]
+    window = next(w for w in windows(article, dialect.WINDOW_TOKENS) if any(p.id == spot.after for p in w))
+    places = {p.id: n for n, p in enumerate(window)}
+    order = random.Random(f"{seed} {spot.id}").sample(list(candidates[:SHOWN]), len(candidates[:SHOWN]))
+    placed = [(places[s.after], pixels(c)) for s, c in chosen if s.after in places][-dialect.SEEN_BEFORE :]
+    question = dialect.ask_choice(window, places[spot.after], [pixels(c) for c in order], placed)
+    answers: list[str] = []
+
+    def read(reply: str) -> int:
+        answers.append(reply)
+        return dialect.read_choice(reply, len(order))
+
+    record: dict[str, Any] = {"by": "similarity"}
+    try:
+        choice = order[_put(speaker, question, read, seed)].image_id
+        record = {"by": "pixels", "choice": choice, "confidence": SURE}
+    except UnreadableReply:
+        record["fallback"] = "The selector's answer could not be read twice; similarity decides."
+    except ModelRefused as refused:
+        if refused.status not in (400, 413, 422):
+            raise
+        record["fallback"] = f"Similarity decides, the selector was not heard: {refused}"
+    shown = (tuple(c.image_id for c in order),) * max(len(answers), 1)
+    return Selection(spot=spot, candidates=tuple(candidates), shown=shown, answers=tuple(answers), **record)
+
+
+def unseen(spot: Spot, candidates: Sequence[Candidate]) -> Selection:
+    """The record where the selector's server takes no images: these models choose by looking, or not at all."""
+    why = "The selector's server takes no images; similarity decides."
+    return Selection(spot=spot, candidates=tuple(candidates), by="similarity", fallback=why)
+
+
+# --- asking --------------------------------------------------------------------------------------------------------
+
+
+def _put(
+    speaker: Speaker,
+    question: Question,
+    read: Callable[[str], T],
+    seed: int,
+    on_text: Callable[[str], None] | None = None,
+) -> T:
+    """The answer as `read` understands it; an answer it does not understand is asked for once more, sampled."""
+    reply = _say(speaker, question, seed, on_text)
+    try:
+        return read(reply)
+    except UnreadableReply:
+        fields = {k: v for k, v in question.fields.items() if k != "num_beams"}
+        return read(_say(speaker, replace(question, temperature=1.0, fields=fields), seed + 1, on_text))
+
+
+def _say(speaker: Speaker, question: Question, seed: int, on_text: Callable[[str], None] | None) -> str:
+    return speaker.say(
+        question.messages,
+        on_text=on_text,
+        max_tokens=question.max_tokens,
+        temperature=question.temperature,
+        stop=question.stop,
+        seed=seed,
+        fields=question.fields,
+    )
+
+
+# --- revising a paragraph: InternLM-XComposer2 -----------------------------------------------------------------------
+
+
+def revise(task: str, text: str, hint: str, speaker: Speaker, seed: int) -> str:
+    """A paragraph otherwise. task: "expand", "shorten", or anything else to rewrite; hint: material to use.
+
+    Raises UnreadableReply where two answers are empty, BudgetReached, ModelError.
+    """
+    if task == "shorten":
+        question = xcomposer2.ask_shortening(text)
+    else:
+        question = (xcomposer2.ask_expansion if task == "expand" else xcomposer2.ask_rewriting)(text, hint)
+    return _put(speaker, question, xcomposer2.read_edit, seed)
+
+
+def insert(before: str, after: str, hint: str, speaker: Speaker, seed: int) -> str:
+    """A new paragraph between two; hint: its outline. Raises as `revise`."""
+    return _put(speaker, xcomposer2.ask_insertion(before, after, hint), xcomposer2.read_edit, seed)

@@ -1,0 +1,114 @@
+"""LangGraph's own checkpointers with one thing added: a write is refused once the job's lease is another's.
+
+The check stands in the transaction of the write itself. Checked any earlier, a worker that was paused in between would
+overwrite what its successor did.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from typing import TYPE_CHECKING, Any
+
+from langgraph.checkpoint.base import BaseCheckpointSaver
+from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
+from langgraph.checkpoint.sqlite import SqliteSaver
+from sqlalchemy import Connection, column, delete, inspect, table
+from sqlalchemy.engine import make_url
+
+from limner.document import Article, Brief, Candidate, Selection, Spot
+from limner.errors import LedgerError, NotInstalled
+from limner.jobs import crash
+from limner.jobs.ledger import Lease, LeaseLost
+from limner.jobs.ledger.database import BUSY, Database
+
+if TYPE_CHECKING:
+    pass
+
+SERDE = JsonPlusSerializer(allowed_msgpack_modules=[Brief, Article, Spot, Candidate, Selection])
+"""Only the types of the graph's state are made again from a checkpoint: its bytes are not trusted with more."""
+
+_HELD = "SELECT 1 FROM jobs WHERE id = {0} AND attempt = {0} AND state = 'running'"
+
+
+class FencedSqlite(SqliteSaver):
+    """Checkpoints in the same SQLite file as the ledger. `lease` None only reads."""
+
+    lease: Lease | None = None
+
+    @contextmanager
+    def cursor(self, transaction: bool = True) -> Iterator[sqlite3.Cursor]:
+        with super().cursor(transaction) as cursor:
+            if transaction and self.lease:  # the base class asks for a transaction where it writes
+                cursor.execute("BEGIN IMMEDIATE")
+                if cursor.execute(_HELD.format("?"), (self.lease.job, self.lease.attempt)).fetchone() is None:
+                    raise _lost(self.lease)
+            yield cursor
+
+    def put(self, *args: Any, **kwargs: Any) -> Any:
+        with crash.around("put"):
+            return super().put(*args, **kwargs)
+
+    def put_writes(self, *args: Any, **kwargs: Any) -> None:
+        with crash.around("put_writes"):
+            super().put_writes(*args, **kwargs)
+
+
+def _lost(lease: Lease) -> LeaseLost:
+    return LeaseLost(f"Job {lease.job} is no longer attempt {lease.attempt}'s.")
+
+
+@contextmanager
+def checkpointer(database: Database, lease: Lease | None = None) -> Iterator[BaseCheckpointSaver]:
+    """Where a job's steps are kept; with a lease it can be written to as long as that holds."""
+    reach = _sqlite if database.sqlite else _postgres
+    with reach(database, lease) as saver:
+        yield saver
+
+
+@contextmanager
+def _sqlite(database: Database, lease: Lease | None) -> Iterator[FencedSqlite]:
+    path = make_url(database.url).database or ":memory:"
+    connection = sqlite3.connect(path, timeout=BUSY, check_same_thread=False)
+    try:
+        connection.execute("PRAGMA synchronous=NORMAL")
+        saver = FencedSqlite(connection, serde=SERDE)
+        saver.lease = lease
+        yield saver
+    except sqlite3.OperationalError as e:
+        raise LedgerError(f"The job database cannot be used now ({e}). Free some disk, or check its folder.") from e
+    finally:
+        connection.close()
+
+
+def _postgres(database: Database, lease: Lease | None) -> AbstractContextManager[BaseCheckpointSaver]:
+    try:
+        from limner.jobs.checkpoints.postgres import fenced
+    except ModuleNotFoundError as e:
+        raise NotInstalled(f"Postgres needs {e.name}: pip install 'limner[postgres]'.") from e
+    return fenced(database, lease)
+
+
+def prepare(database: Database) -> None:
+    """Make the checkpoints' tables, once per start and not in every job."""
+    with checkpointer(database) as saver:
+        saver.setup()  # type: ignore[attr-defined]
+
+
+TABLES = ("checkpoint_writes", "checkpoint_blobs", "writes", "checkpoints")
+"""LangGraph's, on Postgres and on SQLite; each has the job as its `thread_id`."""
+
+
+def forget_within(c: Connection, jobs: Sequence[str]) -> None:
+    """Delete the checkpoints of jobs within a transaction."""
+    there = set(inspect(c).get_table_names())
+    for name in TABLES:
+        if name in there:
+            c.execute(delete(table(name, column("thread_id"))).where(column("thread_id").in_(jobs)))
+
+
+def forget(database: Database, jobs: Sequence[str]) -> None:
+    """Delete the checkpoints of jobs."""
+    with database.write() as c:
+        forget_within(c, jobs)

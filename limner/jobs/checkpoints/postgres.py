@@ -1,0 +1,68 @@
+"""The fenced checkpointer on Postgres; a module of its own because psycopg comes with an extra."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import psycopg
+from langgraph.checkpoint.postgres import PostgresSaver
+from psycopg.rows import dict_row
+
+from limner.errors import LedgerError
+from limner.jobs import crash
+from limner.jobs.checkpoints.checkpoints import SERDE, _lost
+from limner.jobs.ledger import Lease
+from limner.jobs.ledger.database import Database
+
+_HELD = "SELECT 1 FROM jobs WHERE id = %s AND attempt = %s AND state = 'running' FOR SHARE"
+
+
+class FencedPostgres(PostgresSaver):
+    """Checkpoints in the ledger's own database, so that the lease can be checked where they are written."""
+
+    lease: Lease | None = None
+
+    @contextmanager
+    def _cursor(self, *, pipeline: bool = False) -> Iterator[Any]:
+        if not (pipeline and self.lease):  # the base class asks for a pipeline where it writes
+            with super()._cursor(pipeline=pipeline) as cursor:
+                yield cursor
+            return
+        with super()._cursor() as cursor, cursor.connection.transaction():
+            if cursor.execute(_HELD, (self.lease.job, self.lease.attempt)).fetchone() is None:
+                raise _lost(self.lease)
+            yield cursor
+
+    def put(self, *args: Any, **kwargs: Any) -> Any:
+        with crash.around("put"):
+            return super().put(*args, **kwargs)
+
+    def put_writes(self, *args: Any, **kwargs: Any) -> None:
+        with crash.around("put_writes"):
+            super().put_writes(*args, **kwargs)
+
+
+@contextmanager
+def fenced(database: Database, lease: Lease | None) -> Iterator[FencedPostgres]:
+    """A checkpointer on a connection of its own."""
+    url = database.url.replace("postgresql+psycopg://", "postgresql://", 1)
+    try:
+        connection = psycopg.Connection[dict[str, Any]].connect(
+            url, autocommit=True, prepare_threshold=0, row_factory=dict_row, connect_timeout=30
+        )
+    except psycopg.OperationalError as e:
+        raise LedgerError(f"The job database cannot be reached ({_line(e)}). Check DATABASE_URL.") from e
+    try:
+        saver = FencedPostgres(connection, serde=SERDE)
+        saver.lease = lease
+        yield saver
+    except psycopg.OperationalError as e:
+        raise LedgerError(f"The job database cannot be used now ({_line(e)}). Check DATABASE_URL.") from e
+    finally:
+        connection.close()
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split())[:200]

@@ -1,0 +1,185 @@
+"""How often the selector agreed with people, on one's own articles (the paper's Table 10 asks it of a test set).
+
+Counted are the images that the selector placed, in articles that a person changed, accepted or was asked about at the
+images: each was kept, swapped for another, or taken out. What nobody has looked at says nothing and is left out.
+
+Only what a person chose counts against a pick. Where a model was asked for other images, as for everything anew, its
+new picks take the place of those that people had left alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from pydantic import BaseModel, ConfigDict, computed_field
+from sqlalchemy import select
+
+from limner.document import Article, Selection
+from limner.errors import JobUnknown
+from limner.jobs.history.versions import Versions
+from limner.jobs.ledger import Ledger
+from limner.jobs.ledger.schema import jobs
+
+Steps = Sequence[tuple[Article, Article]]
+
+
+class Agreement(BaseModel):
+    """Counts of images."""
+
+    model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
+
+    kept: int = 0
+    """Placed by the selector, and left there."""
+    swapped: int = 0
+    """Another image stands there."""
+    swapped_to_candidate: int = 0
+    """Of those: the other one is among the candidates that the selector had."""
+    removed: int = 0
+    """No image is there any more."""
+    added: int = 0
+    """Placed by a person where the selector had none; not part of `n`."""
+
+    @computed_field
+    @property
+    def n(self) -> int:
+        """Picks that people had a look at."""
+        return self.kept + self.swapped + self.removed
+
+    @computed_field
+    @property
+    def agreement(self) -> float | None:
+        """The share that was kept, 0 to 1; null without any."""
+        return self.kept / self.n if self.n else None
+
+    def __add__(self, other: Agreement) -> Agreement:
+        fields = ("kept", "swapped", "swapped_to_candidate", "removed", "added")
+        return Agreement(**{name: getattr(self, name) + getattr(other, name) for name in fields})
+
+
+class JobAgreement(Agreement):
+    """Of one job."""
+
+    job: str
+    title: str
+
+
+class Report(BaseModel):
+    """Of all jobs that people had a look at."""
+
+    model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
+
+    total: Agreement
+    by: dict[str, Agreement]
+    """By what the choices were made: pixels, captions, similarity; person: what was decided at the images' review;
+    proposal: images of a wish that a model was asked about later, where its record is not kept."""
+    jobs: list[JobAgreement]
+    """Newest first."""
+
+
+def report(ledger: Ledger, owner: str | None = None) -> Report:
+    """What people did about the selector's picks. owner: None counts all."""
+    total, by, rows = Agreement(), {}, []
+    for job, title, first, last, asked in _looked_at(ledger, owner):
+        counts = picks(first, last, asked)
+        here = sum(counts.values(), Agreement())
+        total = total + here
+        for name, count in counts.items():
+            by[name] = by.get(name, Agreement()) + count
+        fields = here.model_dump(exclude={"n", "agreement"})
+        rows.append(JobAgreement(job=job, title=title, **fields))
+    return Report(total=total, by={name: by[name] for name in sorted(by) if name}, jobs=rows)
+
+
+@dataclass(frozen=True)
+class _Pick:
+    """What the selector, or a model that was asked later, placed; of it the image, what it was chosen by and from."""
+
+    image: str
+    by: str
+    candidates: frozenset[str]
+
+
+def picks(first: Article, last: Article, asked: Sequence[tuple[Article, Article]] = ()) -> dict[str, Agreement]:
+    """What became of the picks, by what they were made by; "" for images added.
+
+    first: the article as the model left it. last: as it is now. asked: before and after each step on the way that a
+    model proposed, in order.
+    """
+    here = {figure: pick for s in first.selections if (pick := _pick(s, _picked(s))) for figure in [f"f-{s.spot.id}"]}
+    found: dict[str, Agreement] = {}
+
+    def count(pick: _Pick, now: str | None) -> None:
+        found[pick.by] = found.get(pick.by, Agreement()) + _fate(pick, now)
+
+    for before, after in asked:
+        old, new = _images(before), _images(after)
+        records = {f"f-{s.spot.id}": s for s in after.selections if s.placed}
+        for figure in [f for f in {**old, **new} if old.get(f) != new.get(f)]:
+            pick = here.pop(figure, None)
+            if pick is not None and old.get(figure) != pick.image:  # a person had decided before
+                count(pick, old.get(figure))
+            if image := new.get(figure):
+                record = records.get(figure)
+                known = _pick(record, image) if record and record.placed == image else None
+                here[figure] = known or _Pick(image, "proposal", frozenset())
+    now = _images(last)
+    for figure, pick in here.items():
+        count(pick, now.get(figure))
+    if added := len(now.keys() - here.keys()):
+        found[""] = Agreement(added=added)
+    return found
+
+
+def _images(article: Article) -> dict[str, str]:
+    return {i.id: i.image_id for i in article.illustrations}
+
+
+def _pick(selection: Selection, image: str | None) -> _Pick | None:
+    return _Pick(image, selection.by, frozenset(c.image_id for c in selection.candidates)) if image else None
+
+
+def _picked(selection: Selection) -> str | None:
+    return selection.instead_of if selection.by == "person" else selection.placed
+
+
+def _fate(pick: _Pick, now: str | None) -> Agreement:
+    if now == pick.image:
+        return Agreement(kept=1)
+    if now is None:
+        return Agreement(removed=1)
+    return Agreement(swapped=1, swapped_to_candidate=int(now in pick.candidates))
+
+
+def _looked_at(ledger: Ledger, owner: str | None) -> Iterator[tuple[str, str, Article, Article, Steps]]:
+    """(job, title, the article as the model left it, the article now, the steps of a model) of those looked at."""
+    versions = Versions(ledger)
+    query = select(jobs.c.id, jobs.c.title, jobs.c.version).where(jobs.c.state == "done")
+    if owner is not None:
+        query = query.where(jobs.c.owner == owner)
+    with ledger.database.read() as c:
+        rows = c.execute(query.order_by(jobs.c.created.desc(), jobs.c.id.desc())).all()
+    for row in rows:
+        try:
+            pair = _ends(ledger, versions, row.id, row.version)
+        except JobUnknown:  # deleted since
+            continue
+        if pair is not None:
+            yield row.id, row.title, *pair
+
+
+def _ends(ledger: Ledger, versions: Versions, job: str, head: int | None) -> tuple[Article, Article, Steps] | None:
+    """The first article, the one now, and what models did in between; None if nobody had a look at it."""
+    if head is None:
+        article = ledger.article(job)
+        return (article, article, []) if article is not None and _reviewed(article) else None
+    first = versions.one(job, 1)[1]
+    if versions.one(job, head)[0].parent is None and not _reviewed(first):
+        return None
+    steps = [(v.parent, v.number) for v in versions.line(job, head) if v.by == "model" and v.parent is not None]
+    asked = [(versions.one(job, before)[1], versions.one(job, after)[1]) for before, after in steps]
+    return first, versions.one(job, head)[1], asked
+
+
+def _reviewed(article: Article) -> bool:
+    return any(s.by == "person" for s in article.selections)

@@ -1,0 +1,246 @@
+"""Revising finished articles: edits with a check for other people's, undo and redo, comparing.
+
+A change names the version that it was made for. If the article is at another by now, it is refused with what became
+different since; or, where asked to merge, made all the same if nothing that it touches is among that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from limner.document import Article
+from limner.errors import BadInput, JobConflict, JobUnknown, VersionConflict
+from limner.jobs.history.versions import By, Head, Moved, Version, Versions
+from limner.jobs.ledger import Ledger
+from limner.tools.editing.apply import ImageOf, edited, touched
+from limner.tools.editing.commands import Edit, MergeBlocks, SetTitle
+from limner.tools.editing.compare import Comparison, compare
+
+MOST_STEPS = 200  # that are looked through for who changed what; of more the first are told as one
+ATTEMPTS = 50  # to merge a change into an article that others change all the time
+
+
+class Revisions:
+    """The articles of one installation, as people change them. owner: None sees all."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self.versions = Versions(ledger)
+
+    # -- looking
+
+    def show(self, job: str, owner: str | None = None) -> Head:
+        """The article as it is now. Raises JobUnknown, JobConflict while there is none."""
+        return self.versions.head(job, owner)
+
+    def history(self, job: str, owner: str | None = None) -> tuple[int, list[Version]]:
+        """(number of the version it is at, all versions). Raises JobUnknown, JobConflict."""
+        return self.versions.list(job, owner)
+
+    def at(self, job: str, number: int, owner: str | None = None) -> tuple[Version, Article]:
+        """A version as it was. Raises JobUnknown, JobConflict, BadInput."""
+        return self.versions.one(job, number, owner)
+
+    def compare(self, job: str, a: int, b: int, owner: str | None = None) -> Comparison:
+        """What differs between two versions. Raises JobUnknown, JobConflict, BadInput."""
+        return compare(self.at(job, a, owner)[1], self.at(job, b, owner)[1])
+
+    # -- changing
+
+    def edit(
+        self,
+        job: str,
+        edits: Sequence[Edit],
+        version: int,
+        who: str,
+        image_of: ImageOf,
+        *,
+        owner: str | None = None,
+        merge: bool = False,
+        what: str = "",
+        by: By = "person",
+        typing: bool = False,
+    ) -> Head:
+        """Apply edits that were made for a version of the article. No edits say that it is good as it is.
+
+        typing: they save what somebody is still typing in one block; such saves, one after the other, are
+        one step of the history (see `Versions.add`).
+
+        Raises JobUnknown, JobConflict, VersionConflict, EditRefused, what `image_of` raises.
+        """
+        line = " ".join(what.split()) or describe(edits)
+        for _ in range(ATTEMPTS):
+            head = self.fitting(job, version, owner, edits if merge else None)
+            after = edited(head.article, edits, image_of)
+            if edits and after == head.article:
+                return head
+            commands = [e.model_dump(mode="json") for e in edits]
+            try:
+                return self.versions.add(job, head.version.number, after, commands, who, by, line, typing=typing)
+            except Moved:
+                continue
+        raise JobConflict(f"Job {job} is changed by others without a pause. Try again in a moment.")
+
+    def undo(self, job: str, version: int, who: str, *, owner: str | None = None) -> Head:
+        """Go back to the version that this one was made from. Raises as `edit`, JobConflict at the first."""
+        head = self.fitting(job, version, owner)
+        if head.version.parent is None:
+            raise JobConflict(f"Job {job} is at its first version: there is nothing to undo.")
+        return self._go(job, head, head.version.parent, who, f"Undid: {head.version.what}", owner)
+
+    def redo(self, job: str, version: int, who: str, *, owner: str | None = None) -> Head:
+        """Go forward again, the way that was last undone. Raises as `edit`, JobConflict where there is none."""
+        head = self.fitting(job, version, owner)
+        if head.redo is None:
+            raise JobConflict(f"Job {job} is at the end of its line: there is nothing to redo.")
+        what = self.versions.one(job, head.redo, owner)[0].what
+        return self._go(job, head, head.redo, who, f"Redid: {what}", owner)
+
+    def go(self, job: str, version: int, to: int, who: str, *, owner: str | None = None) -> Head:
+        """Go to any version; what is changed from there on is a branch. Raises as `edit`, BadInput."""
+        head = self.fitting(job, version, owner)
+        return self._go(job, head, to, who, f"Went to version {to}", owner)
+
+    def _go(self, job: str, head: Head, to: int, who: str, what: str, owner: str | None) -> Head:
+        try:
+            self.versions.go(job, head.version.number, to, who, what)
+        except Moved:
+            self.fitting(job, head.version.number, owner)
+            raise JobConflict(f"Job {job} was changed and changed back this very moment. Try again.") from None
+        return self.show(job, owner)
+
+    # -- other people's changes
+
+    def fitting(self, job: str, version: int, owner: str | None = None, merging: Sequence[Edit] | None = None) -> Head:
+        """The head, if a change that was made for `version` may be made to it. Raises VersionConflict, BadInput."""
+        head = self.show(job, owner)
+        number = head.version.number
+        if number == version:
+            return head
+        then = self._then(job, version, number, owner)
+        comparison = compare(then, head.article)
+        changed = self._changed(job, version, number, comparison)
+        if merging is None:
+            raise VersionConflict(
+                f"The article is at version {number}, not {version}: {_said(changed)}. Look at it and send the change "
+                "again for that version, or let it be merged.",
+                number,
+                changed,
+            )
+        conflicts = _conflicts(then, head.article, comparison, merging)
+        if conflicts:
+            listed = [row for row in changed if row["block"] in conflicts]
+            raise VersionConflict(
+                f"The change cannot be merged into version {number}: {_said(listed)}. Look at it and make the change "
+                "there.",
+                number,
+                changed,
+                listed,
+            )
+        return head
+
+    def _then(self, job: str, version: int, head: int, owner: str | None) -> Article:
+        """The article as somebody saw it. Raises BadInput; VersionConflict where it is too long ago to tell."""
+        try:
+            return self.at(job, version, owner)[1]
+        except BadInput:
+            if version > head:
+                raise
+            raise VersionConflict(
+                f"The article is at version {head}, and version {version} is not kept any more: somebody typed on "
+                "there. Look at it and send the change again for that version.",
+                head,
+                [],
+            ) from None
+
+    def _changed(self, job: str, version: int, head: int, comparison: Comparison) -> list[dict[str, str]]:
+        """What is different, and who made it so last, on the way between two versions."""
+        here, there = self.versions.line(job, head), self.versions.line(job, version)
+        shared = {v.number for v in here} & {v.number for v in there}
+        steps = [v for v in here if v.number not in shared]
+        credit: dict[str, Version] = {}
+        if not shared:
+            raise JobUnknown(f"The job {job!r} was deleted just now.")
+        before = self.at(job, max(shared))[1]
+        for step in steps[-MOST_STEPS:]:
+            article = self.at(job, step.number)[1]
+            credit |= dict.fromkeys(compare(before, article).different, step)
+            before = article
+        unknown = here[-1]
+        rows = []
+        for one, kind in comparison.different.items():
+            step = credit.get(one, unknown)
+            undone = one not in credit
+            rows.append({
+                "block": one,
+                "kind": kind,
+                "who": step.who,
+                "what": f"Went back to: {step.what}" if undone else step.what,
+            })  # fmt: skip
+        return rows
+
+
+def _conflicts(then: Article, now: Article, comparison: Comparison, edits: Sequence[Edit]) -> set[str]:
+    """Ids of what the edits touch and somebody else has changed since."""
+    different = comparison.different
+    there = {b.id for b in now.body} | {i.id for i in now.illustrations}
+    order = [b.id for b in then.body]
+    moved_only = {b.id for b in comparison.blocks if b.change == "moved"}
+    found: set[str] = set()
+    for edit in edits:
+        named = touched(edit)
+        place = getattr(edit, "after", None)
+        if isinstance(edit, MergeBlocks) and edit.block in order[:-1]:
+            named |= {order[order.index(edit.block) + 1]}
+        if isinstance(edit, SetTitle):
+            named |= {"title"}
+        for one in named:
+            # To stand after something it is enough that it is there; words may change where they were moved to.
+            gone = one in different and one not in there and one != "title"
+            if gone or (one in different and one != place and not (one in moved_only and edit.do == "set_text")):
+                found.add(one)
+    return found
+
+
+def _said(changed: Sequence[dict[str, str]]) -> str:
+    """Who did what, shortly."""
+    if not changed:
+        return "it was changed meanwhile"
+    people = list(dict.fromkeys(row["who"] for row in changed))
+    parts = list(
+        dict.fromkeys(f"{row['kind']} {row['block']}" if row["kind"] != "title" else "the title" for row in changed)
+    )
+    more = f" and {len(parts) - 3} more" if len(parts) > 3 else ""
+    return f"{', '.join(people[:3])} changed {', '.join(parts[:3])}{more}"
+
+
+# --- words for the history -------------------------------------------------------------------------------------------
+
+_DONE = {
+    "set_title": "Changed the title",
+    "set_language": "Changed the language",
+    "set_text": "Edited a block",
+    "insert_text": "Inserted text",
+    "delete_block": "Deleted a block",
+    "move_block": "Moved a block",
+    "merge_blocks": "Joined two blocks",
+    "split_block": "Split a block",
+    "place_image": "Placed an image",
+    "swap_image": "Swapped an image",
+    "move_image": "Moved an image",
+    "remove_image": "Removed an image",
+    "describe_image": "Described an image",
+    "crop_image": "Cropped an image",
+    "lock": "Locked",
+    "unlock": "Unlocked",
+}
+ACCEPTED = "Accepted as it is"
+
+
+def describe(edits: Sequence[Edit]) -> str:
+    """What edits do, in one line."""
+    if not edits:
+        return ACCEPTED
+    counts: dict[str, int] = {}
+    for edit in edits:
+        counts[edit.do] = counts.get(edit.do, 0) + 1
+    return ", ".join(_DONE[do] if n == 1 else f"{_DONE[do]} ({n} times)" for do, n in counts.items())[:300]

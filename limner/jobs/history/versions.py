@@ -1,0 +1,326 @@
+"""The history of a job's article: every version that ever was, as a tree, and which of them it is at.
+
+    1 ── 2 ── 3          what a person does makes a version out of the one that the article is at, the head
+         └─── 4 ── 5     undo goes to the version it was made from, redo back; nothing is ever taken away
+
+    1 ── 2 ── 5          while a person types on in one block, each save folds the version before it into its own:
+         (3, 4)          3 and 4 stay for those who saw them, and are no step any more
+
+`jobs.article`, which exports read, is the head's article at every moment: both change in one transaction, together with
+the event that tells those who watch. The first version is the model's; it is kept when it is first asked for.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+import zlib
+from collections.abc import Sequence
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict
+from pydantic_core import PydanticSerializationError
+from sqlalchemy import Connection, Row, delete, func, insert, select, update
+
+from limner.document import Article
+from limner.errors import BadInput, JobConflict, LimitReached
+from limner.jobs.ledger import Ledger, News
+from limner.jobs.ledger.database import Encoded
+from limner.jobs.ledger.schema import jobs, now, versions
+
+By = Literal["model", "person"]
+KEPT = 16  # articles remembered; of 60 blocks and 20 images one takes about a third of a megabyte
+MAX_VERSIONS = 10_000  # of one article, those folded not counted
+TYPING = 300  # seconds by the database's clock that saves of one block are one step; then undo has a place to stop at
+FOLDED = 86_400  # seconds that a folded version is kept for somebody who still looks at it
+
+
+class Version(BaseModel):
+    """A version, without its article. Times are seconds since 1970 by the database's clock."""
+
+    model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
+
+    number: int
+    """1, 2, 3 … in the order they were made."""
+    parent: int | None
+    """The version that it was made from; null for the first."""
+    who: str
+    """The name of the person, or limner."""
+    by: By
+    """Whether a person changed it, or a model was told to."""
+    what: str
+    """What was done, in one line."""
+    at: float
+
+
+class Head(BaseModel):
+    """The version that an article is at."""
+
+    model_config = ConfigDict(frozen=True)
+
+    version: Version
+    article: Article
+    redo: int | None
+    """The version that redo goes to, None where there is none."""
+
+
+class Moved(Exception):
+    """The head is another one by now than the one a change was made for."""
+
+
+_ABOUT = [versions.c[name] for name in Version.model_fields]
+
+
+class Versions:
+    """All reads and writes of versions. Safe to use from threads and after a fork."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self.ledger, self.database = ledger, ledger.database
+        self._known: dict[tuple[str, int], Article] = {}
+        self._lock = threading.Lock()
+
+    # -- looking
+
+    def head(self, job: str, owner: str | None = None) -> Head:
+        """The version that a job's article is at. Raises JobUnknown, JobConflict while there is no article."""
+        found = self._head(job, owner)
+        if found is None:
+            self._begin(job, owner)
+            found = self._head(job, owner)
+        if found is None:  # deleted just now: says so
+            self.ledger.job(job, owner)
+            raise JobConflict(f"Job {job} was changed this very moment. Ask again.")
+        return found
+
+    def _head(self, job: str, owner: str | None) -> Head | None:
+        # Times and numbers of one moment: one statement.
+        here = select(*_ABOUT, versions.c.forward).join(jobs, jobs.c.id == versions.c.job)
+        here = here.where(jobs.c.id == job, versions.c.number == jobs.c.version)
+        if owner is not None:
+            here = here.where(jobs.c.owner == owner)
+        with self.database.read() as c:
+            row = c.execute(here).first()
+            article = self._article(c, job, row.number) if row else None
+        if row is None or article is None:
+            return None
+        return Head(version=_version(row), article=article, redo=row.forward)
+
+    def _article(self, c: Connection, job: str, number: int) -> Article | None:
+        """A version's article; None if the job was deleted. Versions never change, so the last ones are remembered."""
+        known = self._known.get((job, number))
+        if known is None:
+            here = select(versions.c.article).where(versions.c.job == job, versions.c.number == number)
+            packed = c.execute(here).scalar()
+            if packed is None:
+                return None
+            known = self._remember(job, number, _unpacked(packed))
+        return known
+
+    def _remember(self, job: str, number: int, article: Article) -> Article:
+        with self._lock:
+            self._known[job, number] = article
+            while len(self._known) > KEPT:
+                self._known.pop(next(iter(self._known)))
+        return article
+
+    def list(self, job: str, owner: str | None = None) -> tuple[int, list[Version]]:
+        """(number of the head, all versions, oldest first). Raises JobUnknown, JobConflict."""
+        at = self.head(job, owner).version.number
+        with self.database.read() as c:
+            shown = (versions.c.job == job, versions.c.folded.is_(None))
+            rows = c.execute(select(*_ABOUT).where(*shown).order_by(versions.c.number))
+            return at, [_version(row) for row in rows]
+
+    def one(self, job: str, number: int, owner: str | None = None) -> tuple[Version, Article]:
+        """A version as it was. Raises JobUnknown, JobConflict, BadInput for a number that is not one."""
+        self.head(job, owner)
+        query = select(*_ABOUT).where(versions.c.job == job, versions.c.number == number)
+        with self.database.read() as c:
+            row = c.execute(query).first()
+            article = self._article(c, job, number) if row else None
+        if row is None or article is None:
+            raise no_version(job, number)
+        return _version(row), article
+
+    def holding(self, job: str, image_id: str) -> int | None:
+        """The number of the newest version that shows an image, None where none does."""
+        query = select(versions.c.number, versions.c.article).where(versions.c.job == job)
+        with self.database.read() as c:
+            for row in c.execute(query.order_by(versions.c.number.desc())):
+                if any(i.image_id == image_id for i in _unpacked(row.article).illustrations):
+                    return row.number
+        return None
+
+    def line(self, job: str, number: int) -> list[Version]:
+        """The versions from the first to this one, each made from the one before."""
+        query = select(*_ABOUT).where(versions.c.job == job, versions.c.number <= number)
+        with self.database.read() as c:
+            known = {row.number: _version(row) for row in c.execute(query)}
+        found: list[Version] = []
+        at: int | None = number
+        while at is not None and at in known:
+            found.append(known[at])
+            at = known[at].parent
+        return found[::-1]
+
+    # -- changing
+
+    def add(
+        self,
+        job: str,
+        expected: int,
+        article: Article,
+        edits: Sequence[Any],
+        who: str,
+        by: By,
+        what: str,
+        *,
+        typing: bool = False,
+    ) -> Head:
+        """A new version made from the head, which it then is. Raises Moved if the head is not `expected`.
+
+        edits: JSON of the commands that led to it. typing: they save what somebody is typing; if the head is of the
+        same person's typing in the same block, and nothing came between, both are one step.
+        """
+        encoded = _encoded(article)  # before the lock, which all writers share on SQLite
+        with self.database.write() as c:
+            self._expect(c, job, expected)
+            number, count = self._next(c, job)
+            if count >= MAX_VERSIONS:
+                raise LimitReached(f"Job {job} has {MAX_VERSIONS:,} versions, and no room for more. Export it.")
+            before = self._typed_before(c, job, expected, edits, who) if typing else None
+            if before is not None:
+                parent, edits = before.parent, _joined(before.edits, edits)
+                made = self._insert(c, job, number, parent, encoded, edits, who, by, what, began=before.began)
+                self._fold(c, job, expected, number)
+            else:
+                parent = expected
+                began = now() if typing else None
+                made = self._insert(c, job, number, parent, encoded, edits, who, by, what, began=began)
+            here = (versions.c.job == job, versions.c.number == parent)
+            c.execute(update(versions).where(*here).values(forward=number))
+            told = {"title": article.title, "who": who, "by": by, "what": what}
+            self._point(c, job, number, encoded, told)
+        return Head(version=made, article=self._remember(job, number, article), redo=None)
+
+    def go(self, job: str, expected: int, to: int, who: str, what: str) -> None:
+        """Make another version the head. Redo leads back to where one came from. Raises Moved, BadInput."""
+        with self.database.write() as c:
+            self._expect(c, job, expected)
+            rows = {
+                row.number: row
+                for row in c.execute(select(versions.c.number, versions.c.parent).where(versions.c.job == job))
+            }
+            if to not in rows:
+                raise no_version(job, to)
+            for end in (expected, to):  # redo follows the line last walked
+                at = end
+                while (parent := rows[at].parent) is not None and parent in rows:
+                    here = (versions.c.job == job, versions.c.number == parent)
+                    c.execute(update(versions).where(*here).values(forward=at))
+                    at = parent
+            here = (versions.c.job == job, versions.c.number == to)
+            # Who goes to a version stops there: typing on begins another step, and one that was folded is one again.
+            c.execute(update(versions).where(*here).values(folded=None, began=None))
+            article = _unpacked(c.execute(select(versions.c.article).where(*here)).scalar_one())
+            told = {"title": article.title, "who": who, "by": "person", "what": what}
+            self._point(c, job, to, _encoded(article), told)
+
+    def _begin(self, job: str, owner: str | None) -> None:
+        """Keep the article that the model made as the first version."""
+        with self.database.write() as c:
+            row = self.ledger.lock(c, job, owner)
+            if row.version is not None:
+                return
+            if not row.article or row.state != "done":
+                state = row.state.replace("_", " ")
+                hint = "Its draft is changed by answering it." if row.state == "waiting" else "Wait until it is done."
+                raise JobConflict(f"Job {job} is {state}: there is nothing to revise yet. {hint}")
+            article = Article.model_validate(row.article)
+            what = "Illustrated" if article.made_with.get("draft") else "Composed"
+            self._insert(c, job, 1, None, _encoded(article), [], "limner", "model", what, at=row.finished)
+            c.execute(update(jobs).where(jobs.c.id == job).values(version=1))
+
+    def _expect(self, c: Connection, job: str, expected: int) -> None:
+        here = select(jobs.c.version).where(jobs.c.id == job)
+        if c.execute(here.with_for_update()).scalar() != expected:  # SQLite: BEGIN IMMEDIATE has locked all
+            raise Moved
+
+    def _next(self, c: Connection, job: str) -> tuple[int, int]:
+        """The number of the next version, and how many there are that count."""
+        counted = func.count().filter(versions.c.folded.is_(None))
+        last, count = c.execute(select(func.max(versions.c.number), counted).where(versions.c.job == job)).one()
+        return last + 1, count
+
+    def _typed_before(self, c: Connection, job: str, number: int, edits: Sequence[Any], who: str) -> Any:
+        """The head, if it is of the same typing: one block, one person, nothing made from it, begun a while ago."""
+        columns = (versions.c.parent, versions.c.edits, versions.c.began)
+        here = select(*columns).where(versions.c.job == job, versions.c.number == number)
+        same = (versions.c.who == who[:100], versions.c.by == "person", versions.c.forward.is_(None))
+        found = c.execute(here.where(*same, versions.c.began > now() - TYPING)).first()
+        return found if found is not None and _place(found.edits) == _place(edits) is not None else None
+
+    def _fold(self, c: Connection, job: str, number: int, into: int) -> None:
+        here = versions.c.job == job
+        c.execute(update(versions).where(here, versions.c.number == number).values(folded=into))
+        old = (here, versions.c.folded.is_not(None), versions.c.at < now() - FOLDED)
+        c.execute(delete(versions).where(*old))
+
+    def _insert(
+        self,
+        c: Connection,
+        job: str,
+        number: int,
+        parent: int | None,
+        article: Encoded,
+        edits: Sequence[Any],
+        who: str,
+        by: By,
+        what: str,
+        at: float | None = None,
+        began: Any = None,
+    ) -> Version:
+        row = {"job": job, "number": number, "parent": parent, "edits": list(edits), "by": by, "began": began}
+        said = {"who": who[:100], "what": what[:300], "article": _packed(article)}
+        added = insert(versions).values(**row, **said, at=now() if at is None else at)
+        return _version(c.execute(added.returning(*_ABOUT)).one())
+
+    def _point(self, c: Connection, job: str, number: int, article: Encoded, said: dict[str, Any]) -> None:
+        c.execute(update(jobs).where(jobs.c.id == job).values(version=number, article=article))
+        self.ledger.tell(c, job, News("edited", data={"version": number, **said}))
+
+
+def _place(edits: Sequence[Any]) -> str | None:
+    """The block that is typed in, where nothing else is done."""
+    places = {e["block"] if e["do"] == "set_text" else None for e in edits}
+    return places.pop() if len(places) == 1 else None
+
+
+def _joined(before: Sequence[Any], edits: Sequence[Any]) -> list[Any]:
+    """The edits of one step: of two texts of a block the later, unless the earlier made several blocks of it."""
+    return [*(before if "\n\n" in before[-1]["text"] else before[:-1]), *edits]
+
+
+def no_version(job: str, number: int) -> BadInput:
+    """The refusal of a number that no version has."""
+    return BadInput(f"Job {job} has no version {number}. `limner revise versions {job}` shows those there are.")
+
+
+def _version(row: Row[Any]) -> Version:
+    return Version.model_validate(row, from_attributes=True)
+
+
+def _encoded(article: Article) -> Encoded:
+    """An article as JSON; most of what saving one costs."""
+    try:
+        return Encoded(article.model_dump_json())
+    except PydanticSerializationError:  # half a surrogate pair, which is no UTF-8
+        return Encoded(json.dumps(article.model_dump(mode="json")))
+
+
+def _packed(encoded: str) -> bytes:
+    return zlib.compress(encoded.encode(), 1)  # the rest saves little
+
+
+def _unpacked(data: bytes) -> Article:
+    return Article.model_validate(json.loads(zlib.decompress(data)))

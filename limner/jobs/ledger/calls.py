@@ -1,0 +1,97 @@
+"""Calls of models: what was answered, so that nobody asks again, and what was spent."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import case, func, insert, select, update
+
+from limner.agents.speaker import Usage
+from limner.jobs.ledger.base import MIDNIGHT, Base, held
+from limner.jobs.ledger.schema import calls, jobs, now, owners
+from limner.jobs.ledger.values import DAY, Lease, LeaseLost, digest
+
+
+class Calls(Base):
+    """Answers are a job's, costs are its owner's."""
+
+    def recall(self, lease: Lease, step: str, digest: str) -> str | None:
+        """The answer to a call that this job made before at this step."""
+        query = select(calls.c.answer).where(
+            calls.c.job == lease.job, calls.c.step == step, calls.c.digest == digest, calls.c.answer.is_not(None)
+        )
+        with self.database.read() as c:
+            return c.execute(query.order_by(calls.c.id).limit(1)).scalar()
+
+    def keep(
+        self, lease: Lease, step: str, role: str, digest: str, answer: str | None, usage: Usage, number: int
+    ) -> None:
+        """Remember a call. answer: None if it broke off and was paid for. usage: of this call. number: of the
+        attempt's calls; the same call kept again counts once.
+
+        What a lapsed attempt paid is counted, what it was answered is not used; then raises LeaseLost.
+        """
+        once = f"{lease.attempt}:{number}"
+        row = {"job": lease.job, "owner": lease.owner, "attempt": lease.attempt, "step": step, "role": role}
+        paid = {"prompt": usage.prompt, "completion": usage.completion, "cached": usage.cached}
+        with self.database.write() as c:
+            there = select(calls.c.id).where(calls.c.job == lease.job, calls.c.once == once)
+            if c.execute(there).first() is not None:
+                return
+            # A new answer is progress: what kills its worker again after this gets no further, and makes none.
+            further = {"crashes": 0, "losses": 0} if answer is not None else {}
+            fresh = update(jobs).where(held(lease)).values(spent=jobs.c.spent + usage.total, **further)
+            mine = c.execute(fresh).rowcount == 1
+            if not mine:
+                late = update(jobs).where(jobs.c.id == lease.job).values(spent=jobs.c.spent + usage.total)
+                if c.execute(late).rowcount != 1:
+                    raise LeaseLost(f"Job {lease.job} is gone.")
+            kept = {"digest": digest, "answer": answer if mine else None, "estimated": usage.estimated}
+            c.execute(insert(calls).values(**row, **paid, **kept, at=now(), once=once))
+            tokens = [("model_tokens", {"role": role, "kind": kind}, n) for kind, n in paid.items()]
+            self._count(c, ("model_calls", {"role": role}, 1), *tokens)
+        if not mine:
+            raise LeaseLost(f"Job {lease.job} is no longer attempt {lease.attempt}'s.")
+
+    def paid(self, job: str, step: str, usage: Mapping[str, Usage]) -> None:
+        """Count what was spent on a job while nobody holds a lease on it, by role."""
+        with self.database.write() as c:
+            row = self._lock_owned(c, job, None)
+            for role, used in usage.items():
+                paid = {"prompt": used.prompt, "completion": used.completion, "cached": used.cached}
+                about = {"job": job, "owner": row.owner, "attempt": row.attempt, "step": step, "role": role}
+                once = {"digest": digest(secrets.token_hex(8)), "once": secrets.token_hex(16)}
+                c.execute(insert(calls).values(**about, **paid, **once, estimated=used.estimated, at=now()))
+                tokens = [("model_tokens", {"role": role, "kind": kind}, n) for kind, n in paid.items()]
+                self._count(c, ("model_calls", {"role": role}, used.calls), *tokens)
+            total = sum(used.total for used in usage.values())
+            c.execute(update(jobs).where(jobs.c.id == job).values(spent=jobs.c.spent + total))
+
+    def forget_answers(self, lease: Lease, step: str) -> None:
+        """What was answered at this step was of no use: ask anew next time. Raises LeaseLost."""
+        with self.database.write() as c:
+            self._update_mine(c, lease)
+            c.execute(update(calls).where(calls.c.job == lease.job, calls.c.step == step).values(answer=None))
+
+    def usage(self, job: str) -> dict[str, Usage]:
+        """Tokens a job has spent so far, by role."""
+        columns: list[Any] = [calls.c.role, func.count()]
+        columns += [func.sum(calls.c[name]) for name in ("prompt", "completion", "cached")]
+        columns += [func.max(case((calls.c.estimated, 1), else_=0))]
+        query = select(*columns).where(calls.c.job == job)
+        with self.database.read() as c:
+            rows = [tuple(row) for row in c.execute(query.group_by(calls.c.role))]
+        return {str(row[0]): Usage(*map(int, row[1:5]), estimated=bool(row[5])) for row in rows}
+
+    def spent_today(self, owner: str) -> int:
+        """Tokens that an owner's jobs have spent since midnight UTC, those of deleted jobs included."""
+        query = select(func.coalesce(func.sum(calls.c.prompt + calls.c.completion), 0))
+        with self.database.read() as c:
+            return int(c.execute(query.where(calls.c.owner == owner, calls.c.at >= MIDNIGHT - DAY)).scalar_one())
+
+    def left_today(self, owner: str) -> int | None:
+        """Tokens an owner may still spend today, all their jobs together; None is no limit."""
+        with self.database.read() as c:
+            return self._budget(c, owner, c.execute(select(owners).where(owners.c.name == owner)).first())

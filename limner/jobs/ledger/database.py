@@ -1,0 +1,231 @@
+"""Reaching the ledger's database: a SQLite file by default, Postgres by DATABASE_URL; its schema brought up to date."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Engine, create_engine, event, inspect, text
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError, DatabaseError, DataError, IntegrityError, NoSuchModuleError, ProgrammingError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.pool import NullPool
+
+from limner.errors import BadInput, LedgerError, NotInstalled
+from limner.settings import Settings
+
+HEAD = "0004"
+"""The schema this version of limner works with: the newest file in migrations/versions."""
+log = logging.getLogger("limner.database")
+
+START = 60  # seconds that a service waits for its database before it gives up
+BUSY = 30  # seconds to wait for another writer of a SQLite file
+_LOCK = 7205759403792793  # Postgres advisory lock while the schema is brought up to date; any number of our own
+
+_POOL: dict[str, Any] = {"pool_size": 20, "max_overflow": 0, "pool_timeout": BUSY}
+"""Connections of one process. Each is made when it is needed first, and kept: making one costs more than its use."""
+
+
+def database_url(settings: Settings) -> str:
+    """Where the truth is kept, as SQLAlchemy writes it. Raises BadInput, NotInstalled."""
+    given = settings.database_url.get_secret_value()
+    if not given:
+        settings.home.mkdir(parents=True, exist_ok=True)
+        return f"sqlite:///{settings.home / 'jobs.sqlite'}"
+    scheme, separator, rest = given.partition("://")
+    if scheme in ("postgres", "postgresql"):
+        scheme = "postgresql+psycopg"
+    try:
+        url = make_url(f"{scheme}://{rest}")
+    except ArgumentError:
+        url = None
+    if url is None or not separator or url.get_backend_name() not in ("postgresql", "sqlite"):
+        raise BadInput("DATABASE_URL is not an address of Postgres. Write postgresql://USER:PASSWORD@HOST/DATABASE.")
+    return url.render_as_string(hide_password=False)
+
+
+class Database:
+    """Connections to the ledger. Safe to use from threads, and after a fork: a child opens its own."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.sqlite = url.startswith("sqlite")
+        self._engine: Engine | None = None
+        self._owner = 0
+        self._lock = threading.Lock()
+
+    @property
+    def engine(self) -> Engine:
+        """This process's engine."""
+        if self._engine is None or self._owner != os.getpid():
+            with self._lock:
+                if self._engine is not None and self._owner != os.getpid():
+                    self._engine.dispose(close=False)  # the parent's connections stay the parent's
+                    self._engine = None
+                if self._engine is None:
+                    self._engine, self._owner = _engine(self.url), os.getpid()
+        return self._engine
+
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        """A transaction that nothing else writes into. Raises LedgerError when the database cannot be reached."""
+        with told(), self.engine.begin() as connection:
+            yield connection
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """A connection to look with; each statement sees what is committed when it starts."""
+        with told(), self.engine.connect() as connection:
+            yield connection.execution_options(reading=True)
+
+    def close(self) -> None:
+        """Give the connections back."""
+        if self._engine is not None:
+            self._engine.dispose(close=self._owner == os.getpid())
+            self._engine = None
+
+
+def _engine(url: str) -> Engine:
+    try:
+        if not url.startswith("sqlite"):
+            return create_engine(url, json_serializer=_as_json, pool_pre_ping=True, **_POOL)
+        apart = {"timeout": BUSY, "check_same_thread": False}
+        engine = create_engine(url, json_serializer=_as_json, connect_args=apart, **_POOL)
+    except (NoSuchModuleError, ModuleNotFoundError) as e:
+        raise NotInstalled("Postgres needs psycopg: pip install 'limner[postgres]'.") from e
+    event.listen(engine, "connect", _prepare_sqlite)
+    event.listen(engine, "begin", _begin_sqlite)
+    return engine
+
+
+class Encoded(str):
+    """What is JSON already: a column of it takes the text as it is."""
+
+
+def _as_json(value: Any) -> str:
+    return value if isinstance(value, Encoded) else json.dumps(value)
+
+
+def _prepare_sqlite(connection: Any, _record: Any) -> None:
+    connection.isolation_level = None  # transactions are begun by us, see below
+    for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON"):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    # IMMEDIATE: wait for the other writer now. A transaction that reads first and writes later would fail instead.
+    if not connection.get_execution_options().get("reading"):
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+
+def wait_until_there(database: Database, seconds: float = START) -> None:
+    """A service and its Postgres may start in any order, and both again after an outage.
+
+    Raises LedgerError when the time is over, and at once for what waiting does not change, e.g. a wrong password.
+    """
+    end = time.monotonic() + seconds
+    while not database.sqlite:
+        try:
+            with database.read():
+                return
+        except LedgerError as e:
+            if _final(str(e)) or time.monotonic() > end:
+                raise
+            log.warning("%s Waiting for it.", e)
+            time.sleep(min(2, seconds))
+
+
+def _final(reason: str) -> bool:
+    """Whether Postgres answered and said no, other than for the time being."""
+    return "FATAL" in reason and not any(
+        passing in reason for passing in ("starting up", "shutting down", "recovery mode", "too many", "reserved")
+    )
+
+
+@contextmanager
+def told() -> Iterator[None]:
+    """Turn what a database driver raises into a LedgerError that says what to do."""
+    try:
+        yield
+    except PoolTimeout as e:
+        raise LedgerError("The job database has no connection free. Start fewer workers, or allow it more.") from e
+    except DatabaseError as e:
+        if isinstance(e, IntegrityError | ProgrammingError | DataError):
+            raise  # these are about what we sent, not about the database
+        reason = " ".join(str(e.orig).split())[:200]
+        if "disk is full" in reason or "No space left" in reason:
+            raise LedgerError(f"The job database has no room left ({reason}). Free some disk.") from e
+        raise LedgerError(f"The job database cannot be used now ({reason}). Check DATABASE_URL.") from e
+
+
+# --- the schema ----------------------------------------------------------------------------------------------------
+
+
+def migrate(database: Database) -> None:
+    """Bring the schema up to date, once, whoever comes first. Raises LedgerError for a newer limner's database."""
+    with database.read() as connection:
+        if _revision(connection) == HEAD:
+            return
+    engine = create_engine(database.url, poolclass=NullPool)  # Alembic begins and ends its own transactions
+    try:
+        with told(), _alone(database), engine.connect() as connection:
+            found = _revision(connection)
+            connection.rollback()
+            if found == HEAD:
+                return
+            _upgrade(connection, found)
+    finally:
+        engine.dispose()
+
+
+def _upgrade(connection: Connection, found: str) -> None:
+    from alembic import command
+    from alembic.config import Config
+    from alembic.script import ScriptDirectory
+    from alembic.util import CommandError
+
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parents[1] / "migrations"))
+    config.attributes["connection"] = connection
+    try:
+        if found:
+            ScriptDirectory.from_config(config).get_revision(found)
+        command.upgrade(config, "head")
+    except CommandError as e:
+        raise LedgerError(
+            f"The job database has schema {found!r}, which this limner ({HEAD}) does not know: it was made by a newer "
+            "one. Update limner, or give another DATABASE_URL."
+        ) from e
+    connection.commit()
+
+
+def _revision(connection: Connection) -> str:
+    """The schema's revision, "" for an empty database."""
+    if not inspect(connection).has_table("limner_version"):
+        return ""
+    return connection.execute(text("SELECT version_num FROM limner_version")).scalar() or ""
+
+
+@contextmanager
+def _alone(database: Database) -> Iterator[None]:
+    """One process at a time changes the schema."""
+    if database.sqlite:
+        from filelock import FileLock
+
+        with FileLock(f"{make_url(database.url).database}.migrating", timeout=60):
+            yield
+        return
+    with database.engine.connect() as connection:
+        connection.execute(text("SELECT pg_advisory_lock(:n)"), {"n": _LOCK})
+        try:
+            yield
+        finally:
+            connection.execute(text("SELECT pg_advisory_unlock(:n)"), {"n": _LOCK})
+            connection.rollback()

@@ -1,0 +1,149 @@
+"""What people do with jobs: submit, cancel, retry, answer, delete."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import Connection, Row, delete, func, insert, select, update
+from sqlalchemy.exc import IntegrityError
+
+from limner.errors import JobConflict, LimitReached
+from limner.jobs.ledger.base import SHOWN, Base, ending, say
+from limner.jobs.ledger.schema import calls, events, jobs, now
+from limner.jobs.ledger.values import ENDED, Job, News, Order
+
+
+class Submitting(Base):
+    """Jobs come in, and people change their minds."""
+
+    def submit(self, owner: str, orders: Sequence[Order], batch: str | None = None) -> list[tuple[Job, bool]]:
+        """Accept jobs, all or none: (job, whether it is new) for each order. Who submits rings the bell afterwards.
+
+        An idempotency key seen before gives the job made then. Raises JobConflict if it came with another request,
+        LimitReached.
+        """
+        try:
+            return self._submit(owner, orders, batch)
+        except IntegrityError:  # the same key at the same time: the other one is there by now
+            return self._submit(owner, orders, batch)
+
+    def _submit(self, owner: str, orders: Sequence[Order], batch: str | None) -> list[tuple[Job, bool]]:
+        with self.database.write() as c:
+            limits = self._limits(c, owner)
+            known = {}
+            if keys := [o.idempotency_key for o in orders if o.idempotency_key]:
+                found = c.execute(select(jobs).where(jobs.c.owner == owner, jobs.c.idempotency_key.in_(keys)))
+                known = {row.idempotency_key: row for row in found}
+            for order in orders:
+                there = known.get(order.idempotency_key)
+                if there is not None and there.request_digest != order.digest:
+                    raise JobConflict(
+                        f"The Idempotency-Key {order.idempotency_key!r} was used for another request, job {there.id}. "
+                        "Use a new key for a new job."
+                    )
+            new = [o for o in orders if o.idempotency_key not in known]
+            self._check_rate(c, owner, limits, len(new))
+            made = {id(o): self._insert(c, owner, o, batch) for o in new}
+            ids = [made.get(id(o)) or known[o.idempotency_key].id for o in orders]
+            shown = {job.id: job for job in self._shown(c, select(*SHOWN).where(jobs.c.id.in_(ids)))}
+            return [(shown[i], id(o) in made) for i, o in zip(ids, orders, strict=True)]
+
+    def _check_rate(self, c: Connection, owner: str, limits: Row[Any] | None, new: int) -> None:
+        limit = limits.jobs_a_minute if limits else None
+        if limit is None or not new:
+            return
+        recent = select(func.count()).where(jobs.c.owner == owner, jobs.c.created > now() - 60)
+        if (count := c.execute(recent).scalar_one()) + new > limit:
+            raise LimitReached(
+                f"{owner} may submit {limit} jobs a minute; {count} came in the last one and {new} more are asked for. "
+                "Wait a minute, or have the limit raised with `limner token limit`."
+            )
+
+    def _insert(self, c: Connection, owner: str, order: Order, batch: str | None) -> str:
+        from limner.workflows.run import new_job
+
+        job = f"{new_job(order.title)}{secrets.token_hex(2)}"
+        row = {
+            "id": job,
+            "owner": owner,
+            "title": order.title[:200],
+            "state": "queued",
+            "queue": order.queue,
+            "batch": batch,
+            "request": dict(order.request),
+            "trace": order.trace,
+            "idempotency_key": order.idempotency_key,
+            "request_digest": order.digest,
+            "webhook": dict(order.webhook) if order.webhook else None,
+        }
+        c.execute(insert(jobs).values(**row, created=now(), last_event=now(), rung=now()))
+        self._log(c, job, 0, [News("queued", data={"queue": order.queue})])
+        self._count(c, ("jobs_submitted", {"queue": order.queue}, 1))
+        return job
+
+    def cancel(self, job: str, owner: str | None = None) -> Job:
+        """End a job now; whoever works on it finds its lease gone. Cancelled twice is cancelled. Raises JobUnknown,
+        JobConflict for one that ended otherwise."""
+        with self.database.write() as c:
+            found = self._lock_owned(c, job, owner)
+            if found.state in ENDED and found.state != "cancelled":
+                raise JobConflict(f"Job {job} is {say(found.state)} already and cannot be cancelled.")
+            if found.state != "cancelled":
+                c.execute(update(jobs).where(jobs.c.id == job).values(**ending("cancelled")))
+                self._log(c, job, found.attempt, [News("cancelled")])
+                self._count_end(c, job, "cancelled")
+            return self._job(c, job, None)
+
+    def retry(self, job: str, owner: str | None = None) -> Job:
+        """Put a job that failed, was set aside, cancelled or parked back into its queue; it goes on where it stopped.
+
+        Raises JobUnknown, JobConflict.
+        """
+        with self.database.write() as c:
+            found = self._lock_owned(c, job, owner)
+            if found.state not in ("failed", "set_aside", "cancelled", "parked"):
+                hint = {"done": "Submit it anew for another article.", "waiting": "Answer its question."}
+                raise JobConflict(
+                    f"Job {job} is {say(found.state)}: there is nothing to retry. "
+                    + hint.get(found.state, "Wait for it, or cancel it first.")
+                )
+            fresh: dict[str, Any] = {"crashes": 0, "losses": 0, "tries": 0}
+            fresh |= {"error": "", "finished": None, "not_before": None}
+            if found.webhook:
+                fresh |= {"webhook_state": None, "webhook_tries": 0, "webhook_next": None, "webhook_error": ""}
+            c.execute(update(jobs).where(jobs.c.id == job).values(state="queued", rung=now(), **fresh))
+            self._log(c, job, found.attempt, [News("retried")])
+            return self._job(c, job, None)
+
+    def answer(self, job: str, value: Any, owner: str | None = None) -> Job:
+        """A person's answer to a waiting job, taken once, and only if it fits what is asked (review/answers.py).
+
+        Raises JobUnknown; BadInput for what is no answer; JobConflict where it asks nothing, or something else by now.
+        """
+        from limner.workflows.review.answers import check_all
+
+        with self.database.write() as c:
+            found = self._lock_owned(c, job, owner)
+            if found.state != "waiting":
+                raise JobConflict(
+                    f"Job {job} is {say(found.state)} and asks nothing: it was answered already, or never asked. "
+                    "Show it to see how it goes on."
+                )
+            value = check_all(found.question, value)
+            given = {"answer": {"value": value}, "question": None, "rung": now()}
+            c.execute(update(jobs).where(jobs.c.id == job).values(state="queued", **given))
+            self._log(c, job, found.attempt, [News("answered")])
+            return self._job(c, job, None)
+
+    def delete(self, job: str, owner: str | None = None) -> None:
+        """Forget a job and all that belongs to it, also while it runs. Raises JobUnknown.
+
+        Its checkpoints are the caller's to delete (`checkpoints.forget`).
+        """
+        with self.database.write() as c:
+            self._lock_owned(c, job, owner)
+            c.execute(delete(events).where(events.c.job == job))
+            c.execute(update(calls).where(calls.c.job == job).values(answer=None))  # its cost stays counted
+            c.execute(delete(jobs).where(jobs.c.id == job))

@@ -1,0 +1,155 @@
+"""What keeps jobs from being forgotten, and from taking workers down for ever."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Row, and_, func, or_, select, update
+
+from limner.jobs.ledger.base import NO_LEASE, Base, ending
+from limner.jobs.ledger.schema import jobs, now, owners
+from limner.jobs.ledger.values import Lease, News, Queue, Swept, route
+from limner.jobs.worker.deaths import Death
+
+
+class Sweeping(Base):
+    """Orphans are put back or set aside; for queued jobs somebody has to ring."""
+
+    def sweep(
+        self, gone: Callable[[str], bool] = lambda _worker: False, deaths: Mapping[str, Death] | None = None
+    ) -> Swept:
+        """Put jobs back whose lease lapsed or whose worker is `gone`, and those whose time to be parked is over.
+
+        deaths: by the name of the worker, of those of whom it is known how they ended.
+        """
+        swept, deaths = Swept([], [], []), deaths or {}
+        with self.database.read() as c:
+            running = c.execute(select(jobs.c.id, jobs.c.worker, jobs.c.attempt).where(jobs.c.state == "running")).all()
+            lapsed = select(jobs.c.id, jobs.c.attempt).where(jobs.c.state == "running", jobs.c.lease_until < now())
+            late = {(row.id, row.attempt) for row in c.execute(lapsed)}
+            due = c.execute(select(jobs.c.id).where(jobs.c.state == "parked", jobs.c.not_before <= now()))
+            due_ids = [row.id for row in due]
+        company = Counter(row.worker for row in running)
+        for row in sorted(running, key=lambda row: row.id):
+            if row.worker in deaths:
+                death = deaths[row.worker]
+                guilty = death.own and company[row.worker] == 1
+                self._take_away(row.id, row.attempt, f"its worker {death.how}", swept, dead=True, guilty=guilty)
+            elif row.worker and gone(row.worker):
+                self._take_away(row.id, row.attempt, "its worker died", swept, dead=True)
+            elif (row.id, row.attempt) in late:
+                self._take_away(row.id, row.attempt, "its worker was not heard of", swept)
+        for job in due_ids:
+            with self.database.write() as c:
+                here = and_(jobs.c.id == job, jobs.c.state == "parked", jobs.c.not_before <= now())
+                found = self._locked(c, here)
+                if found is not None:
+                    c.execute(update(jobs).where(jobs.c.id == job).values(state="queued", rung=None, error=""))
+                    self._log(c, job, found.attempt, [News("due")])
+                    swept.due.append(job)
+        return swept
+
+    def _take_away(
+        self, job: str, attempt: int, why: str, swept: Swept, *, dead: bool = False, guilty: bool = False
+    ) -> None:
+        with self.database.write() as c:
+            here = and_(jobs.c.id == job, jobs.c.attempt == attempt, jobs.c.state == "running")
+            if not dead:  # it may have reported since we looked
+                here = and_(here, jobs.c.lease_until < now())
+            found = self._locked(c, here)
+            if found is None:
+                return
+            step = f" at {found.step}" if found.step else ""
+            aside = self._put_back_or_aside(c, job, f"{why}{step}", found, guilty=guilty)
+            (swept.set_aside if aside else swept.put_back).append(job)
+
+    def _put_back_or_aside(
+        self, c: Connection, job: str, why: str, found: Row[Any] | None = None, *, guilty: bool
+    ) -> bool:
+        """Whether it was set aside: after some crashes in a row that it is to blame for, or many of any kind."""
+        found = found if found is not None else c.execute(select(jobs).where(jobs.c.id == job)).one()
+        crashes, losses = found.crashes + guilty, found.losses + (not guilty)
+        self._count(c, ("sweeps", {}, 1))
+        if crashes < self.max_crashes and losses < self.max_losses:
+            back = {"state": "queued", "crashes": crashes, "losses": losses, "rung": None, **NO_LEASE}
+            c.execute(update(jobs).where(jobs.c.id == job).values(**back))
+            self._log(c, job, found.attempt, [News("lapsed", data={"why": why})])
+            return False
+        times = crashes if crashes >= self.max_crashes else losses
+        error = f"Set aside: {times} times in a row, {why}. See its log; then: limner jobs retry {job}"
+        counts = {"crashes": crashes, "losses": losses}
+        c.execute(update(jobs).where(jobs.c.id == job).values(error=error, **counts, **ending("set_aside")))
+        self._log(c, job, found.attempt, [News("set_aside", data={"why": error})])
+        self._count_end(c, job, "set_aside")
+        return True
+
+    def crashed(self, lease: Lease, why: str) -> None:
+        """Something nobody foresaw went wrong: as if the worker had died of it. Raises LeaseLost."""
+        with self.database.write() as c:
+            self._update_mine(c, lease)
+            self._put_back_or_aside(c, lease.job, why, guilty=True)
+
+    def suspects(self, limit: int) -> list[str]:
+        """Queued jobs whose last attempt broke off, oldest first: to be worked on alone (see `take`)."""
+        query = select(jobs.c.id).where(jobs.c.state == "queued", jobs.c.crashes + jobs.c.losses > 0)
+        with self.database.read() as c:
+            return list(c.execute(query.order_by(jobs.c.created, jobs.c.id).limit(limit)).scalars())
+
+    def unheard(
+        self, queue: Queue, patience: float, limit: int, *, suspects: bool = True, begun: bool | None = None
+    ) -> list[str]:
+        """Queued jobs, oldest first, for which nobody rang within `patience` seconds; those of owners who already run
+        as many as they may are left out. suspects: whether those are rung for. begun: only those that were, or were
+        not, worked on before."""
+        running = (
+            select(jobs.c.owner, func.count().label("n")).where(jobs.c.state == "running").group_by(jobs.c.owner)
+        ).subquery()
+        full = (
+            select(owners.c.name)
+            .join(running, running.c.owner == owners.c.name)
+            .where(running.c.n >= owners.c.jobs_at_a_time)
+        )
+        query = select(jobs.c.id).where(
+            *_queued(queue, suspects, begun),
+            or_(jobs.c.rung.is_(None), jobs.c.rung < now() - patience),
+            jobs.c.owner.not_in(full),
+        )
+        with self.database.read() as c:
+            return list(c.execute(query.order_by(jobs.c.created, jobs.c.id).limit(limit)).scalars())
+
+    def queued(self, queue: Queue, *, suspects: bool = True, begun: bool | None = None) -> int:
+        """How many jobs wait in a queue. suspects, begun: as of `unheard`."""
+        query = select(func.count()).where(*_queued(queue, suspects, begun))
+        with self.database.read() as c:
+            return c.execute(query).scalar_one()
+
+    def next_of(self, owner: str) -> tuple[str, str] | None:
+        """The owner's oldest queued job and its route, interactive first: rung for when one of theirs ended and they
+        have a limit."""
+        query = (
+            select(jobs.c.id, jobs.c.queue, jobs.c.attempt)
+            .join(owners, owners.c.name == jobs.c.owner)
+            .where(jobs.c.owner == owner, jobs.c.state == "queued", owners.c.jobs_at_a_time.is_not(None))
+            .order_by(jobs.c.queue.desc(), jobs.c.created)
+            .limit(1)
+        )
+        with self.database.read() as c:
+            row = c.execute(query).first()
+        return (row.id, route(row.queue, row.attempt > 0)) if row else None
+
+    def rang(self, ids: Sequence[str]) -> None:
+        """The bell was rung for these."""
+        with self.database.write() as c:
+            c.execute(update(jobs).where(jobs.c.id.in_(ids)).values(rung=now()))
+
+
+def _queued(queue: Queue, suspects: bool, begun: bool | None) -> list[ColumnElement[bool]]:
+    """Conditions: it waits in that queue; without suspects if so said; begun, or not, if so said."""
+    found: list[ColumnElement[bool]] = [jobs.c.state == "queued", jobs.c.queue == queue]
+    if not suspects:
+        found.append(jobs.c.crashes + jobs.c.losses == 0)
+    if begun is not None:
+        found.append(jobs.c.attempt > 0 if begun else jobs.c.attempt == 0)
+    return found

@@ -1,0 +1,14 @@
+"""How Alembic reaches the ledger: over the connection that `database.migrate` hands it."""
+
+from alembic import context
+
+from limner.jobs.ledger.schema import metadata
+
+context.configure(
+    connection=context.config.attributes["connection"],
+    target_metadata=metadata,
+    version_table="limner_version",
+    render_as_batch=True,  # SQLite alters a table by copying it
+)
+with context.begin_transaction():
+    context.run_migrations()

@@ -1,0 +1,139 @@
+"""Who may use this installation, with what token, within which limits."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import re
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from sqlalchemy import delete, func, insert, select, update
+
+from limner.errors import BadInput, NotAllowed
+from limner.jobs.ledger.database import Database
+from limner.jobs.ledger.schema import now, owners, tokens
+from limner.settings import Settings
+
+LOCAL = "local"
+"""The owner of everything where no token is set, and of LIMNER_TOKEN."""
+_OWN = "own."  # begins the names of libraries that hold what one owner uploaded
+
+
+@dataclass(frozen=True)
+class Owner:
+    """Who asks. libraries: names of those that may be used besides the starter, None for all."""
+
+    name: str
+    libraries: tuple[str, ...] | None = None
+    jobs_at_a_time: int | None = None
+    jobs_a_minute: int | None = None
+    tokens_a_day: int | None = None
+    person: str = ""
+    """The label of the token that was given: who of those that share the owner's name."""
+
+    @property
+    def own_library(self) -> str:
+        """Where the images are kept that they upload; nobody else may use it."""
+        words = re.sub(r"[^\w-]+", "-", self.name)[:40]
+        return f"{_OWN}{words}-{hashlib.sha256(self.name.encode()).hexdigest()[:8]}"
+
+    def may_use(self, library: str) -> bool:
+        """Whether a library is theirs to search; another's looks like one that is not there."""
+        if library.startswith(_OWN):
+            return library == self.own_library
+        return self.libraries is None or library == "starter" or library in self.libraries
+
+    def may_describe(self, library: str) -> bool:
+        """Whether captions of a library are theirs to write: of those given to them, not of the starter of all."""
+        return self.may_use(library) and (self.libraries is None or library != "starter")
+
+
+class Owners:
+    """Owners and their tokens."""
+
+    def __init__(self, database: Database, settings: Settings) -> None:
+        self.database, self._token = database, settings.token.get_secret_value()
+
+    def closed(self) -> bool:
+        """Whether requests need a token: one is set, or there are owners; removing their tokens opens nothing."""
+        if self._token:
+            return True
+        with self.database.read() as c:
+            return c.execute(select(owners.c.name).where(owners.c.name != LOCAL).limit(1)).first() is not None
+
+    def whose(self, token: str | None) -> Owner:
+        """The owner of a bearer token; where none is set, the local one. Raises NotAllowed."""
+        if not self.closed():
+            return self.get(LOCAL)
+        if token and self._token and hmac.compare_digest(token.encode(), self._token.encode()):
+            return self.get(LOCAL)
+        with self.database.read() as c:
+            query = select(tokens.c.owner, tokens.c.label).where(tokens.c.digest == _digest(token or ""))
+            found = c.execute(query).first()
+        if found is None:
+            raise NotAllowed("This needs a token: Authorization: Bearer TOKEN. `limner token add NAME` makes one.")
+        return replace(self.get(found.owner), person=found.label)
+
+    def get(self, name: str) -> Owner:
+        """An owner; one that was never added has no limits and no libraries but, if local, all."""
+        with self.database.read() as c:
+            row = c.execute(select(owners).where(owners.c.name == name)).first()
+        if row is None:
+            return Owner(name, None if name == LOCAL else ())
+        libraries = None if row.libraries is None else tuple(row.libraries)
+        return Owner(name, libraries, row.jobs_at_a_time, row.jobs_a_minute, row.tokens_a_day)
+
+    def add_token(self, name: str, label: str = "", libraries: Sequence[str] | None = ()) -> str:
+        """A new token for an owner, who is made if need be with these libraries. It is told here and never again."""
+        if not re.fullmatch(r"[\w.@-]{1,64}", name):
+            raise BadInput(f"{name[:70]!r} cannot be an owner's name. Use up to 64 letters, digits, and . _ @ -")
+        token = f"limner_{secrets.token_urlsafe(32)}"
+        with self.database.write() as c:
+            if c.execute(select(owners.c.name).where(owners.c.name == name)).first() is None:
+                held = None if libraries is None else list(libraries)
+                c.execute(insert(owners).values(name=name, libraries=held, created=now()))
+            c.execute(insert(tokens).values(digest=_digest(token), owner=name, label=label[:100], created=now()))
+        return token
+
+    def limit(
+        self,
+        name: str,
+        *,
+        libraries: Sequence[str] | None = None,
+        all_libraries: bool = False,
+        jobs_at_a_time: int | None = None,
+        jobs_a_minute: int | None = None,
+        tokens_a_day: int | None = None,
+    ) -> Owner:
+        """Set what an owner may; what is None stays as it is, 0 lifts a limit. Raises BadInput for an unknown owner."""
+        given = {"jobs_at_a_time": jobs_at_a_time, "jobs_a_minute": jobs_a_minute, "tokens_a_day": tokens_a_day}
+        values: dict[str, object] = {k: v or None for k, v in given.items() if v is not None}
+        if all_libraries or libraries is not None:
+            values["libraries"] = None if all_libraries else list(libraries or ())
+        with self.database.write() as c:
+            there = c.execute(select(owners.c.name).where(owners.c.name == name)).first()
+            if there is None and name != LOCAL:
+                raise BadInput(f"There is no owner {name[:70]!r}. `limner token list` shows those there are.")
+            if there is None:
+                c.execute(insert(owners).values(name=name, libraries=None, created=now()))
+            if values:
+                c.execute(update(owners).where(owners.c.name == name).values(**values))
+        return self.get(name)
+
+    def list(self) -> list[tuple[Owner, int]]:
+        """All owners that were added, with their number of tokens."""
+        query = select(owners.c.name, func.count(tokens.c.digest)).outerjoin(tokens).group_by(owners.c.name)
+        with self.database.read() as c:
+            rows = list(c.execute(query.order_by(owners.c.name)))
+        return [(self.get(row[0]), row[1]) for row in rows]
+
+    def remove_tokens(self, name: str) -> int:
+        """Make an owner's tokens useless; returns how many there were. Their jobs stay."""
+        with self.database.write() as c:
+            return c.execute(delete(tokens).where(tokens.c.owner == name)).rowcount
+
+
+def _digest(token: str) -> str:
+    return hashlib.sha256(token.encode()).hexdigest()

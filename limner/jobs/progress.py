@@ -1,0 +1,129 @@
+"""Progress that people believe: where a job stands, how long it took, how long it may still take."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from limner.jobs.ledger import Event, Job, Ledger
+
+STEPS = ("write", "spot", "retrieve", "select", "arrange")
+_DOING = {
+    "write": "writing",
+    "spot": "finding places for images",
+    "retrieve": "searching the library",
+    "select": "choosing images",
+    "arrange": "arranging",
+    "generate": "generating images",
+    "outline": "outlining",
+    "revise": "following an instruction",
+}
+_AFTER = {
+    "review_draft": "spot",
+    "review_spots": "retrieve",
+    "review_images": "",
+    "review_final": "",
+    "revise": "",
+    "generate": "",
+}
+"""What comes after the steps that are not of every job, "" for nothing that takes long."""
+
+
+def progress(job: Job, stuck: float) -> str:
+    """One line: the step, what is done of it, the time; for what does not move, why.
+
+    stuck: seconds without an event after which a running job is said to be stuck.
+    """
+    if job.state == "running":
+        of = f" {job.done} of {job.of}" if job.of else ""
+        line = f"{_DOING.get(job.step, job.step) or 'starting'}{of}, {duration(job.elapsed)}, {job.spent:,} tokens"
+        silent = f"; stuck? nothing heard for {duration(job.now - job.last_event)}" if job.stuck(stuck) else ""
+        return line + silent
+    if job.state == "parked" and job.not_before is not None:
+        return f"goes on in {duration(max(0.0, job.not_before - job.now))}: {job.error}"
+    if job.state == "waiting":
+        return f"asks {_about(job.question)} since {duration(job.now - job.last_event)}: limner jobs answer {job.id}"
+    if job.state == "queued":
+        again = f", {job.attempt} attempts so far" if job.attempt else ""
+        return f"waits since {duration(job.now - job.created)}{again}"
+    if job.state == "done":
+        return f"took {duration(job.elapsed)}, {job.spent:,} tokens"
+    return job.error
+
+
+def _about(question: Any) -> str:
+    """What a waiting job asks, in a few words."""
+    value = question[0].get("value") if isinstance(question, list) and question else None
+    point = value.get("point") if isinstance(value, dict) else None
+    return f"for a review of the {point}" if isinstance(point, str) else "a person"
+
+
+def means(ledger: Ledger) -> dict[str, float]:
+    """Mean seconds of each step over all jobs so far; of "select" for one spot."""
+    sums: dict[str, float] = {}
+    counts: dict[str, float] = {}
+    for name, labels, value in ledger.tallies():
+        if name == "step_seconds_sum":
+            sums[labels["step"]] = sums.get(labels["step"], 0.0) + value
+        elif name == "step_seconds_bucket":
+            counts[labels["step"]] = counts.get(labels["step"], 0.0) + value
+    return {step: sums[step] / n for step, n in counts.items() if n and step in sums}
+
+
+def remaining(job: Job, means: dict[str, float]) -> float | None:
+    """Seconds a running job may still take, by what others took; None where nothing is known or it does not run."""
+    if job.state != "running" or any(step not in means for step in STEPS):
+        return None
+    step = _AFTER.get(job.step, job.step)
+    if not step and job.step:
+        return None
+    at = STEPS.index(step) if step in STEPS else 0
+    spots = job.of if job.step in ("spot", "retrieve", "select") and job.of else 6
+    left = 0.0
+    for n, step in enumerate(STEPS):
+        parts = spots if step == "select" else 1
+        if n > at:
+            left += means[step] * parts
+        elif n == at:
+            done = job.done if step == "select" else 0
+            left += means[step] * max(0, parts - done)
+    begun = job.now - job.last_event  # the part at work has had this long already
+    return max(0.0, left - begun)
+
+
+def describe(job: Job, ledger: Ledger, stuck: float) -> list[str]:
+    """What `limner jobs show` says."""
+    lines = [job.id, f"  {job.title}", f"  {job.state.replace('_', ' ')}: {progress(job, stuck)}"]
+    left = remaining(job, means(ledger))
+    if left is not None:
+        lines.append(f"  about {duration(left)} to go")
+    lines.append(f"  owner {job.owner}, queue {job.queue}, attempt {job.attempt}")
+    for role, usage in sorted(ledger.usage(job.id).items()):
+        guess = " (estimated)" if usage.estimated else ""
+        lines.append(f"  {role}: {usage.calls} calls, {usage.prompt:,} + {usage.completion:,} tokens{guess}")
+    if job.webhook_state:
+        lines.append(f"  webhook {job.webhook_state}{': ' if job.webhook_error else ''}{job.webhook_error}")
+    return lines
+
+
+def event_line(event: Event) -> str:
+    """An event as a line of a log."""
+    from datetime import UTC, datetime
+
+    at = datetime.fromtimestamp(event.at, UTC).strftime("%H:%M:%S")
+    said = {k: v for k, v in event.data.items() if k not in ("text", "done", "of", "question")}
+    if "question" in event.data:
+        said["asks"] = _about(event.data["question"])
+    of = f" {event.data['done']} of {event.data['of']}" if event.data.get("of") else ""
+    more = " ".join(f"{k}={v}" for k, v in said.items())
+    note = f" {event.data['text']}" if event.kind == "note" else ""
+    return " ".join(f"{event.seq:>4} {at} {event.kind} {event.step}{of}{note} {more}".split(" ")).rstrip()
+
+
+def duration(seconds: float) -> str:
+    """ "4 s", "3 min 20 s", "2 h 5 min"."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"

@@ -1,0 +1,120 @@
+"""The doorbell: Celery over Redis. A message says which job to look at and nothing else.
+
+Losing every message costs some seconds, doubling them costs nothing: the ledger knows what is to be done, `sweeper.py`
+rings again, and only one worker gets the lease. So Celery's own promises (visibility timeout, redelivery, results) are
+not relied upon; they are set so that they do no harm.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+
+from celery import Celery
+from kombu.entity import Queue as Route
+from kombu.exceptions import OperationalError
+
+from limner.errors import BadInput
+from limner.jobs.ledger import QUEUES, route
+from limner.settings import Settings
+
+log = logging.getLogger("limner.queue")
+
+WORK = "limner.work"  # the one task
+ROUTES = tuple(route(queue, begun) for queue in QUEUES for begun in (True, False))  # in the order listened to
+REACH = 3  # seconds to reach the broker; a job that could not be rung for is rung for by the sweeper
+
+
+def socket_path(settings: Settings) -> Path:
+    """Where the bundled broker of this home listens. Unix sockets allow for about 100 bytes, homes may be longer."""
+    mark = hashlib.sha256(str(settings.home.absolute()).encode()).hexdigest()[:12]
+    return Path(tempfile.gettempdir()) / f"limner-{os.getuid()}" / f"{mark}.sock"
+
+
+def broker_url(settings: Settings) -> str:
+    """Where the messages go. Raises BadInput for an address that is not Redis's."""
+    url = settings.redis_url.get_secret_value()
+    if not url:
+        return f"redis+socket://{socket_path(settings)}"
+    if not url.startswith(("redis://", "rediss://", "redis+socket://", "valkey://")):
+        raise BadInput("REDIS_URL is not an address of Redis. Write redis://HOST:6379/0.")
+    return "redis://" + url.removeprefix("valkey://") if url.startswith("valkey://") else url
+
+
+def make_app(settings: Settings) -> Celery:
+    """The Celery application. The reason stands at each setting."""
+    app = Celery("limner", broker=broker_url(settings), set_as_current=False)
+    app.conf.update(
+        task_serializer="json",
+        accept_content=["json"],  # a pickle in the queue is refused, not run
+        result_backend=None,
+        task_ignore_result=True,  # what came of a job stands in the ledger
+        task_acks_late=True,
+        worker_prefetch_multiplier=1,  # a long job must not hold others behind it
+        worker_cancel_long_running_tasks_on_connection_loss=False,  # the lease is in the database, not in Redis
+        worker_soft_shutdown_timeout=0,  # an order to stop is passed on to the jobs: see worker.py
+        worker_hijack_root_logger=False,
+        worker_send_task_events=False,
+        task_queues=[Route(name) for name in ROUTES],
+        task_default_queue="interactive",
+        task_create_missing_queues=False,
+        broker_connection_retry_on_startup=True,
+        broker_connection_max_retries=None,  # a worker outlives its broker
+        broker_transport_options={
+            "queue_order_strategy": "priority",  # as listed: batch waits for interactive, either for what was begun
+            "visibility_timeout": 3600,
+            "socket_connect_timeout": REACH,
+            "max_retries": 0,  # of a connection for one message; kombu would sleep for 6 s between its tries
+            "socket_keepalive": True,
+            "health_check_interval": 10,
+        },
+    )
+    return app
+
+
+class Bell:
+    """Rings for jobs. Safe to use from threads and after a fork."""
+
+    def __init__(self, app: Celery) -> None:
+        self.app = app
+
+    def ring(self, job: str, route: str) -> bool:
+        """Tell a worker that a job waits; whether it was told. If not, a sweeper will."""
+        try:
+            self.app.send_task(WORK, args=[job], queue=route, retry=False, ignore_result=True)
+        except (OperationalError, OSError) as e:
+            log.warning("the broker cannot be reached (%s); the sweeper will ring for %s", e, job)
+            return False
+        return True
+
+    def ring_all(self, jobs: Iterable[tuple[str, str]]) -> int:
+        """Ring for several until the broker is gone; how many it took."""
+        rung = 0
+        for job, where in jobs:
+            if not self.ring(job, where):
+                break
+            rung += 1
+        return rung
+
+    def depth(self, route: str) -> int | None:
+        """Messages that wait on a route; None if the broker cannot be reached."""
+        try:
+            with self.app.connection_for_read(connect_timeout=REACH) as connection:
+                channel = connection.default_channel
+                return channel.queue_declare(route, passive=True).message_count
+        except (OperationalError, OSError) as e:
+            log.warning("the broker cannot be reached (%s)", e)
+            return None
+        except Exception as e:
+            if not _no_queue(e):
+                raise
+            return 0  # it comes to be with its first message
+
+
+def _no_queue(error: Exception) -> bool:
+    """Whether kombu says that a queue does not exist, as after a FLUSHALL."""
+    return type(error).__name__ == "ChannelError" and "no queue" in str(error).lower()

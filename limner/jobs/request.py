@@ -1,0 +1,112 @@
+"""What a job is asked to do: one shape for HTTP, Python and the shell."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from limner.document import Point, Source
+from limner.errors import BadInput
+from limner.jobs.ledger import Order, Queue
+from limner.workflows.run import MAX_BRIEF, MAX_GENERATED, MAX_IMAGES, Start, draft_state, make_brief
+
+ImageId = Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
+Name = Annotated[str, Field(pattern=r"^[^/\\\x00-\x1f]{1,64}$")]
+
+
+class Material(BaseModel):
+    """A text that the writer may draw on."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: Annotated[str, Field(min_length=1, max_length=200)]
+    text: Annotated[str, Field(min_length=1, max_length=4 * MAX_BRIEF)]
+
+
+class Webhook(BaseModel):
+    """Who is told when the job has ended, by a signed POST (https://www.standardwebhooks.com)."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    url: Annotated[str, Field(max_length=2000, pattern=r"^https?://[^\s]+$")]
+    secret: Annotated[str, Field(min_length=16, max_length=200)]
+    """Signs the message, so that the receiver knows who sent it; never shown again."""
+
+
+class JobRequest(BaseModel):
+    """An article to compose, or a draft to illustrate."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "examples": [
+                {"brief": "How bees make honey", "images": 3},
+                {"draft": "# Honey\n\nBees gather nectar.\n", "library": ["garden"], "queue": "batch"},
+            ]
+        },
+    )
+
+    brief: Annotated[str | None, Field(max_length=MAX_BRIEF)] = None
+    """A title, keywords, an outline or long text. This or `draft`."""
+    draft: Annotated[str | None, Field(max_length=4 * MAX_BRIEF)] = None
+    """A finished text, Markdown or plain; it is illustrated and otherwise left as it is."""
+    library: Annotated[list[Name], Field(max_length=20)] = []
+    """Names of image libraries; none takes the starter."""
+    images: Annotated[int, Field(ge=0, le=MAX_IMAGES)] | Literal["auto"] = "auto"
+    language: Annotated[str | None, Field(max_length=35)] = None
+    """Language code, e.g. "en"; none takes the brief's."""
+    seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
+    sources: Annotated[list[Material], Field(max_length=20)] = []
+    references: Annotated[list[ImageId], Field(max_length=10)] = []
+    """Ids of images that POST /v1/images took: the article should use them, and a writer that sees looks at them."""
+    review: Annotated[list[Point], Field(max_length=10)] = []
+    """Where the job waits for a person: its `question` is then answered with POST …/answer. A draft has no outline
+    to review."""
+    generate: Annotated[str, Field(max_length=100)] = ""
+    """Name of a generator of this installation (LIMNER_GENERATORS): it makes an image, labelled as such, where nothing
+    fits. Empty makes none."""
+    max_generated: Annotated[int, Field(ge=0, le=MAX_IMAGES)] = MAX_GENERATED
+    """How many images may be made."""
+    max_tokens: Annotated[int | None, Field(ge=1)] = None
+    """Prompts and completions together."""
+    queue: Queue = "interactive"
+    """Jobs of "batch" wait until no interactive one does."""
+    webhook: Webhook | None = None
+
+    @model_validator(mode="after")
+    def _one_of(self) -> Self:
+        if (self.brief is None) == (self.draft is None):
+            raise ValueError("Give a brief or a draft, one of them.")
+        return self
+
+    def order(self, *, idempotency_key: str | None = None, trace: str | None = None) -> Order:
+        """The same, checked, as the ledger takes it. Raises BadInput for an empty brief or a draft of nothing."""
+        start = start_of(self)
+        title = start["article"].title if self.draft is not None else start["brief"].text
+        first_line = " ".join((title or "Illustrated draft").split("\n", 1)[0].split())
+        return Order(
+            title=first_line.lstrip("# ")[:200] or "Untitled",
+            request=self.model_dump(mode="json", exclude={"queue", "webhook"}),
+            queue=self.queue,
+            webhook=self.webhook.model_dump() if self.webhook else None,
+            idempotency_key=idempotency_key,
+            trace=trace,
+        )
+
+
+def read_request(request: Any) -> JobRequest:
+    """The request of a job, from the ledger."""
+    return JobRequest.model_validate(request)
+
+
+def start_of(request: JobRequest) -> Start:
+    """The state of the graph that a request begins with. Raises BadInput."""
+    shared = ("images", "seed", "review", "generate", "max_generated")
+    about: dict[str, Any] = {name: getattr(request, name) for name in shared}
+    if request.draft is not None:
+        if request.language or request.sources or request.references:
+            raise BadInput("A draft is left as it is: language, sources and references go with a brief.")
+        return draft_state(request.draft, **about)
+    sources = [Source(name=s.name, text=s.text) for s in request.sources]
+    return {"brief": make_brief(request.brief or "", language=request.language, sources=sources, **about)}

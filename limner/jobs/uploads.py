@@ -1,0 +1,131 @@
+"""Images that people upload: checked, kept in a library that is their owner's alone, and deleted when no article has
+them."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+from collections.abc import Sequence
+from pathlib import Path
+
+from sqlalchemy import Text, cast, exists, or_, select
+
+from limner.document import Article
+from limner.errors import BadInput, ImageUnreadable, JobConflict, LimitReached
+from limner.jobs.history.versions import Versions
+from limner.jobs.ledger import Ledger
+from limner.jobs.ledger.schema import jobs, versions
+from limner.jobs.owners import Owner
+from limner.tools.images.images import displayable, metadata, read_picture
+from limner.tools.library import Folders, Library, Record, image_identity, libraries
+from limner.tools.library.folder import clean, readable
+from limner.workflows.context import Context
+
+MOST = 2_000  # images of one owner
+
+
+def keep(context: Context, owner: Owner, data: bytes, name: str, caption: str) -> tuple[Library, Record]:
+    """An image in the owner's own library. The same image sent again is one image, with the newer caption.
+
+    name: of the file, for want of a caption. Raises ImageUnreadable, LimitReached, LibraryError.
+    """
+    settings = context.settings
+    if not data:
+        raise BadInput("The file is empty. Send an image.")
+    try:
+        read_picture(data, max_pixels=settings.max_pixels)
+        suffix = displayable(data, max_pixels=settings.max_pixels)[1]
+    except ImageUnreadable as error:
+        raise ImageUnreadable(f"The file cannot be used: {error}.") from error
+    folder = _folder(settings.home, owner)
+    folder.mkdir(parents=True, exist_ok=True)
+    image_id = image_identity(data)
+    path = folder / f"{image_id}{suffix}"
+    if not path.exists() and sum(1 for p in folder.iterdir() if p.suffix != ".json") >= MOST:
+        raise LimitReached(f"{owner.name} has {MOST:,} images of their own here. Put them into a library instead.")
+    embedded = metadata(data, max_pixels=settings.max_pixels)
+    words = clean(caption) or embedded.caption or embedded.alt or readable(os.path.splitext(name)[0])
+    _write(path, data)
+    _write(folder / f"{image_id}.json", json.dumps({"caption": words[:500] or "Image"}).encode())
+    library = Library.open_or_create(settings.home, owner.own_library, context.encoders, connect=context.connect)
+    library.add([folder], max_pixels=settings.max_pixels)
+    if clean(caption):
+        library.write({image_id: {"caption": None}})  # one that was written before is the older one
+    return library, library.record(image_id)
+
+
+def own(context: Context, owner: Owner) -> Library | None:
+    """The library of what somebody uploaded, None while that is nothing."""
+    home = context.settings.home
+    if owner.own_library not in libraries(home):
+        return None
+    return Library.open(home, owner.own_library, context.encoders, connect=context.connect)
+
+
+def drop(context: Context, ledger: Ledger, owner: Owner, image_id: str) -> bool:
+    """Delete an image that somebody uploaded; False where there is none. Raises JobConflict while an article has it."""
+    library = own(context, owner)
+    files = _files(context.settings.home, owner, image_id)
+    if library is None or not (files or library.has(image_id)):
+        return False
+    if reason := _use(ledger, owner, image_id):
+        raise JobConflict(f"The image is in use: {reason}")
+    for path in files:
+        path.unlink(missing_ok=True)
+    # A kill before this leaves a record without a file, which the same call, or the next upload, takes away.
+    library.sync(Folders([_folder(context.settings.home, owner)], max_pixels=context.settings.max_pixels))
+    return True
+
+
+def _use(ledger: Ledger, owner: Owner, image_id: str) -> str:
+    """What of somebody's has an image, and what to do about it; "" for nothing."""
+    mentions = f"%{image_id}%"
+    edited = exists().where(versions.c.job == jobs.c.id, cast(versions.c.edits, Text).like(mentions))
+    columns = (jobs.c.id, jobs.c.title, jobs.c.state, jobs.c.request, jobs.c.article, jobs.c.version)
+    query = select(*columns).where(
+        jobs.c.owner == owner.name,
+        or_(
+            jobs.c.state != "done",
+            cast(jobs.c.article, Text).like(mentions),
+            cast(jobs.c.request, Text).like(mentions),
+            edited,
+        ),
+    )
+    with ledger.database.read() as c:
+        rows = c.execute(query).all()
+    for row in rows:
+        title = " ".join(row.title.split())[:80]
+        if row.state != "done":
+            asked = row.request or {}
+            if image_id in (asked.get("references") or []) or owner.own_library in (asked.get("library") or []):
+                return f"job {row.id} ({title}) is not done and may take it. Wait for it, or delete it."
+            continue
+        if any(i.image_id == image_id for i in Article.model_validate(row.article).illustrations):
+            return f'"{title}" (job {row.id}) shows it. Take it out there first, or delete that article.'
+        if row.version and (number := Versions(ledger).holding(row.id, image_id)):
+            return f'version {number} of "{title}" (job {row.id}) shows it. Delete that article first.'
+    return ""
+
+
+def check_there(home: Path, owner: Owner, image_ids: Sequence[str]) -> None:
+    """Raises BadInput for an image that this owner has not uploaded; another's looks like one that is not there."""
+    for image_id in image_ids:
+        if not any(path.suffix != ".json" for path in _files(home, owner, image_id)):
+            raise BadInput(f"There is no image {image_id[:64]!r} of yours. Upload it first: POST /v1/images.")
+
+
+def _folder(home: Path, owner: Owner) -> Path:
+    return home / "uploads" / owner.own_library
+
+
+def _files(home: Path, owner: Owner, image_id: str) -> list[Path]:
+    """An uploaded image and the words beside it."""
+    return sorted(_folder(home, owner).glob(f"{image_id}.*"))
+
+
+def _write(path: Path, data: bytes) -> None:
+    """Whole or not at all; readers see the old or the new."""
+    part = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    part.write_bytes(data)
+    part.replace(path)

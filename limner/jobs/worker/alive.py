@@ -1,0 +1,49 @@
+"""`python -m limner.jobs.worker.alive`: whether this machine's worker lives; for the health check of a container.
+
+It asks the ledger whether the worker's sweeper was heard of, not Celery: a worker may answer pings and take no jobs,
+and without a broker it is as well as it can be.
+"""
+
+from __future__ import annotations
+
+import sys
+from contextlib import closing
+
+from sqlalchemy import select
+
+from limner.errors import LimnerError
+from limner.jobs.ledger.database import Database, database_url
+from limner.jobs.ledger.schema import now, workers
+from limner.jobs.worker import process
+from limner.settings import Settings
+
+MISSED = 6  # sweeps; a database that was away for one or two is no reason to restart a worker
+LEAST = 30.0  # seconds
+
+
+def quiet_for(database: Database) -> float | None:
+    """Seconds since a worker of this machine was heard of; None if none ever was. Raises LedgerError."""
+    here = process.name().partition("/")[0]
+    query = select(now() - workers.c.seen).where(workers.c.name.startswith(f"{here}/", autoescape=True))
+    with database.read() as connection:
+        return min(connection.execute(query).scalars(), default=None)
+
+
+def main() -> int:
+    """The exit code: 0 for a worker that was heard of within MISSED sweeps, else 1 and a line that says why."""
+    try:
+        settings = Settings()
+        with closing(Database(database_url(settings))) as database:
+            quiet = quiet_for(database)
+    except LimnerError as e:
+        print(e, file=sys.stderr)
+        return 1
+    if quiet is not None and quiet <= max(LEAST, MISSED * settings.sweep):
+        return 0
+    heard = "never" if quiet is None else f"{quiet:.0f} s ago"
+    print(f"The worker of this machine was last heard of {heard}. See its log.", file=sys.stderr)
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

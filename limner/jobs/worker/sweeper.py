@@ -1,0 +1,137 @@
+"""What keeps jobs from being forgotten: orphans are put back, the bell is rung again where nobody heard it.
+
+One runs in every worker, as a process of its own. They need not know of each other: each change is one transaction
+that checks that it is still due.
+"""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from multiprocessing.connection import Connection
+
+from limner.errors import LedgerError
+from limner.jobs.ledger import QUEUES, Ledger, route
+from limner.jobs.queue import Bell
+from limner.jobs.retention import tidy
+from limner.jobs.webhook import send_due
+from limner.jobs.worker import process
+from limner.jobs.worker.deaths import Death
+from limner.settings import Settings
+
+log = logging.getLogger("limner.sweeper")
+
+TIDY = 3600  # seconds between two looks for working papers to throw away
+AT_ONCE = 500  # jobs rung for in one sweep
+
+
+@dataclass
+class Sweeper:
+    """Looks after the jobs of the ledger, for one worker."""
+
+    ledger: Ledger
+    bell: Bell
+    patience: float
+    """Seconds after which a bell that was rung counts as unheard."""
+    worker: Connection
+    """The worker, which tells how its processes end."""
+    hand_over: bool
+    """Whether suspects are the worker's to work on alone; else its processes have one job each, and any will do."""
+    deaths: dict[str, Death] = field(default_factory=dict)
+    """Of which the ledger has not heard, by the name of the process."""
+
+    def listen(self) -> bool:
+        """Hear what the worker tells; whether a process of it has died."""
+        heard = False
+        while self.worker.poll():
+            death: Death = self.worker.recv()
+            self.deaths[death.worker] = death
+            heard = True
+        return heard
+
+    def sweep(self) -> None:
+        """Look once. Raises LedgerError."""
+        self.ledger.saw(process.name())
+        told = dict(self.deaths)
+        swept = self.ledger.sweep(process.unheard, told)
+        for name in told:
+            del self.deaths[name]
+        for job in swept.put_back:
+            log.warning("job %s was orphaned and is put back", job)
+        for job in swept.set_aside:
+            log.error("job %s is set aside", job)
+        if self.hand_over and (suspects := self.ledger.suspects(AT_ONCE)):
+            self.worker.send(suspects)
+        self.ring()
+
+    def ring(self) -> None:
+        """For queued jobs that nobody was told of, or heard of. Raises LedgerError."""
+        suspects = not self.hand_over
+        for queue, begun in itertools.product(QUEUES, (True, False)):
+            waiting = self.ledger.queued(queue, suspects=suspects, begun=begun)
+            depth = self.bell.depth(route(queue, begun)) if waiting else 0
+            if depth is None:
+                return  # no broker: next time
+            # As many rings as jobs are enough, however many of them were for jobs that are gone by now.
+            many = min(AT_ONCE, max(0, waiting - depth))
+            unheard = self.ledger.unheard(queue, self.patience, many, suspects=suspects, begun=begun)
+            rung = self.bell.ring_all((job, route(queue, begun)) for job in unheard)
+            if rung:
+                log.info("rang for %d jobs in %s", rung, route(queue, begun))
+                self.ledger.rang(unheard[:rung])
+
+
+def run(
+    settings: Settings, ledger: Ledger, bell: Bell, ended: Callable[[], bool], worker: Connection, hand_over: bool
+) -> None:
+    """Sweep, and send webhooks, every `settings.sweep` seconds until `ended`; at once when a process has died.
+
+    worker, hand_over: as of `Sweeper`.
+    """
+    done = threading.Event()
+    hooks = threading.Thread(target=_send_webhooks, args=(settings, ledger, done), name="limner-webhooks", daemon=True)
+    hooks.start()
+    tidier = threading.Thread(target=_tidy, args=(settings, ledger, done), name="limner-tidier", daemon=True)
+    tidier.start()
+    sweeper = Sweeper(ledger, bell, max(3 * settings.sweep, 3), worker, hand_over)
+    next_time = time.monotonic()
+    while not ended():
+        if sweeper.listen() or time.monotonic() >= next_time:
+            next_time = time.monotonic() + settings.sweep
+            try:
+                sweeper.sweep()
+            except LedgerError as e:
+                log.warning("%s", e)
+        time.sleep(min(0.2, settings.sweep))
+    done.set()
+    hooks.join(2)
+
+
+def _send_webhooks(settings: Settings, ledger: Ledger, done: threading.Event) -> None:
+    """In a thread of its own: a receiver that hangs must not hold up the sweeps."""
+    while not done.wait(1):
+        try:
+            while send_due(ledger, settings) and not done.is_set():
+                pass
+        except LedgerError as e:
+            log.warning("%s", e)
+
+
+def _tidy(settings: Settings, ledger: Ledger, done: threading.Event) -> None:
+    """In a thread of its own: much to throw away must not hold up the sweeps."""
+    while not done.wait(TIDY):
+        try:
+            if tidied := tidy(ledger.database, settings.keep):
+                log.info("threw away the working papers of %d jobs", tidied)
+        except LedgerError as e:
+            log.warning("%s", e)
+
+
+def orphaned(parent: int) -> bool:
+    """Whether the process that started this one is gone."""
+    return os.getppid() != parent

@@ -1,0 +1,425 @@
+"""The worker: some processes that work on several jobs each, and a sweeper beside them.
+
+A job has a process of its own, unless `processes` says otherwise: a job waits for its model most of the time, so many
+at once may share a few processes as threads, which takes less memory and, after faults, longer to recover.
+
+A process that dies takes all its jobs with it, and it shows only that one of them may be to blame. So each of these is
+a suspect until it got further, and is worked on in a process of its own, forked for it. What dies then is to blame. The
+worker is the parent of all, sees how they end (`deaths.py`), and tells its sweeper, which writes it into the ledger.
+"""
+
+from __future__ import annotations
+
+import gc
+import logging
+import mmap
+import multiprocessing
+import os
+import signal
+import struct
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from importlib import import_module
+from multiprocessing.connection import Connection
+from typing import TYPE_CHECKING, Any
+
+from celery import Celery, signals
+from celery.concurrency.thread import TaskPool
+
+from limner import observe
+from limner.errors import LedgerError
+from limner.jobs import crash
+from limner.jobs.broker import _die_with_parent
+from limner.jobs.checkpoints import checkpoints
+from limner.jobs.ledger import Ledger
+from limner.jobs.ledger.database import Database, database_url, migrate, wait_until_there
+from limner.jobs.queue import ROUTES, WORK, Bell, make_app
+from limner.jobs.worker import process, sweeper
+from limner.jobs.worker.deaths import GAVE_UP, RETIRED, Death, death, killed_for_memory
+from limner.jobs.worker.runner import Runner
+from limner.settings import Settings
+
+if TYPE_CHECKING:
+    from limner.tools.encoders import Encoders
+
+log = logging.getLogger("limner.worker")
+
+SIGNALS = (signal.SIGTERM, signal.SIGINT)
+LOOK = 0.1  # seconds between two looks at how the processes are
+HUNG = 60  # seconds without a sign of life after which a process is killed; its leases lapse before
+RETIRE = 30  # seconds for the other jobs of a process that ends because one of them does not
+BACKOFF = 1  # seconds until a process that died young is started again
+REMEMBERED = 100  # deaths, for a sweeper that is started anew
+PRELOADED = (  # what its processes would else import one by one, each for itself: a test keeps watch
+    "billiard.pool", "celery.app.amqp", "celery.app.control", "celery.app.log", "celery.app.trace",
+    "celery.apps.worker", "celery.worker.autoscale", "celery.worker.consumer.delayed_delivery",
+    "celery.worker.strategy", "kombu.pidbox", "kombu.transport.redis", "filelock", "highspy", "httpcore2",
+    "langchain_core.messages.block_translators.langchain_v0", "langchain_core.tracers.run_collector",
+    "langchain_core.tracers.stdout", "langchain_openai.chat_models.base", "langgraph.graph", "markdown_it",
+    "openai.resources.chat.completions.completions", "opentelemetry.sdk.metrics", "opentelemetry.sdk.trace",
+    "PIL.BmpImagePlugin", "PIL.GifImagePlugin", "PIL.ImageOps", "PIL.JpegImagePlugin", "PIL.PngImagePlugin",
+    "PIL.PpmImagePlugin", "qdrant_edge", "truststore", "limner.tools.arrange", "limner.tools.generate",
+    "limner.tools.library", "limner.tools.retrieve", "limner.workflows.compose", "limner.workflows.context",
+    "limner.workflows.run",
+)  # fmt: skip
+
+
+class Pulse:
+    """A process's sign of life, in memory that it shares with its parent."""
+
+    def __init__(self) -> None:
+        self._at = mmap.mmap(-1, 8)
+        self._seen, self._since = 0.0, 0.0
+
+    def beat(self) -> None:
+        """In the process: give a sign every second from now on."""
+        threading.Thread(target=self._beat, name="limner-pulse", daemon=True).start()
+
+    def _beat(self) -> None:
+        while True:
+            self._at[:] = struct.pack("d", time.monotonic())
+            time.sleep(1)
+
+    def look(self, step: float) -> float:
+        """In its parent, every `step` seconds: how many it has seen pass without a sign. A parent that was stopped
+        itself sees none pass."""
+        [seen] = struct.unpack("d", self._at[:])
+        self._since = self._since + step if seen == self._seen else 0.0
+        self._seen = seen
+        return self._since
+
+
+@dataclass
+class Hand:
+    """A process of the worker."""
+
+    process: Any
+    name: str
+    job: str = ""
+    """The suspect it works on alone; "" for one that listens to the broker."""
+    jobs: int = 1
+    """At once."""
+    pulse: Pulse = field(default_factory=Pulse)
+    begun: float = field(default_factory=time.monotonic)
+    hung: bool = False
+
+
+class Worker:
+    """One machine's share of the work."""
+
+    def __init__(self, settings: Settings, *, concurrency: int | None = None) -> None:
+        """Waits for the database and brings it up to date. concurrency: jobs at once, None as set.
+
+        Raises LedgerError, BadInput.
+        """
+        self.settings = settings
+        self.concurrency = concurrency or settings.workers or _fitting(settings)
+        self.shares = _shares(self.concurrency, settings.processes or self.concurrency)
+        """Jobs at once of each process."""
+        self.database = Database(database_url(settings))
+        wait_until_there(self.database)
+        migrate(self.database)
+        checkpoints.prepare(self.database)
+        self.ledger = Ledger(self.database, lease=settings.lease, crashes=settings.crashes)
+        self.app = make_app(settings)
+        self.bell = Bell(self.app)
+        self._stop = mmap.mmap(-1, 1)  # one byte that all processes forked from here share
+        self._retiring = threading.Event()  # of this process alone
+        self._hands: list[Hand] = []
+        self._due: list[tuple[float, int]] = []  # processes to be started: when, and for how many jobs
+        self._deaths: list[Death] = []
+        self._sweeper: Any = None
+        self._ear: Connection | None = None
+        self._runner: Runner | None = None
+        self._at_work = 0
+        self._lock = threading.Lock()
+        self._no_memory = killed_for_memory()
+        self.encoders: Encoders | None = None
+        self._add_task(self.app)
+
+    def stopping(self) -> bool:
+        """Whether the worker was told to stop, or this process is to end: jobs stop at their next boundary."""
+        return self._stop[0] != 0 or self._retiring.is_set()
+
+    # -- the parent: it has one thread and no connection, so nothing can be torn by a fork
+
+    def run(self) -> int:
+        """Work until SIGTERM or Ctrl-C. Returns the exit code."""
+        self._load_before_the_fork()
+        self.database.close()
+        for number in SIGNALS:
+            signal.signal(number, self._on_stop)
+        self._due = [(0.0, jobs) for jobs in self.shares]
+        try:
+            while not self.stopping():
+                self._keep_sweeper()
+                self._start_due()
+                self._look()
+                self._hear()
+        finally:
+            self._stop[0] = max(1, self._stop[0])
+            self._end()
+            self.app.close()
+        return 0
+
+    def _on_stop(self, _signal: int, _frame: Any) -> None:
+        self._stop[0] = min(2, self._stop[0] + 1)  # told twice, it does not wait for boundaries
+
+    def _load_before_the_fork(self) -> None:
+        """What every process needs costs its memory once, and its seconds."""
+        from limner.tools.encoders import default_encoders
+
+        for name in PRELOADED:
+            try:
+                import_module(name)
+            except ImportError as error:  # not installed here, or not in this version: each process would say so itself
+                log.debug("%s is not loaded before the fork: %s", name, error)
+        self.encoders = default_encoders(caption=self.settings.encoder, clip_model=self.settings.clip_model, threads=1)
+        if callable(load := getattr(self.encoders.caption, "load", None)):
+            load()
+        gc.collect()
+        gc.freeze()  # a collection in a child would touch, and so copy, every page
+
+    def _fork(self, target: Callable[..., int], *args: Any, job: str = "", jobs: int = 1) -> None:
+        hand = Hand(None, "", job, jobs)
+        hand.process = multiprocessing.get_context("fork").Process(
+            target=_child, args=(os.getpid(), hand.pulse, target, *args), daemon=False
+        )
+        signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)  # until the child has let go of its parent's handlers
+        hand.process.start()
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
+        hand.name = process.name(hand.process.pid, os.getpid())
+        self._hands.append(hand)
+
+    def _start_due(self) -> None:
+        ready = [due for due in self._due if due[0] <= time.monotonic()]
+        for due in ready:
+            self._due.remove(due)
+            self._fork(self._listen, due[1], jobs=due[1])
+
+    def _look(self) -> None:
+        """After the processes: those that ended are told of and replaced, those that hang are killed."""
+        for hand in list(self._hands):
+            code = hand.process.exitcode
+            if code is not None:
+                self._hands.remove(hand)
+                self._mourn(hand, code)
+            elif hand.pulse.look(LOOK) > max(HUNG, 2 * self.settings.lease) and not hand.hung:
+                log.error("%s gives no sign of life and is killed", hand.name)
+                hand.hung = True
+                hand.process.kill()
+
+    def _mourn(self, hand: Hand, code: int) -> None:
+        count = killed_for_memory()
+        ended = death(hand.name, code, no_memory=count > self._no_memory, hung=hand.hung)
+        self._no_memory = count
+        if not hand.job:
+            young = time.monotonic() - hand.begun < 5 * BACKOFF
+            self._due.append((time.monotonic() + (BACKOFF if young else 0), hand.jobs))
+        if code == 0 and hand.job:
+            return
+        log.warning("process %d %s", hand.process.pid, ended.how)
+        self._deaths = [*self._deaths[1 - REMEMBERED :], ended]
+        self._tell(ended)
+
+    def _tell(self, ended: Death) -> None:
+        if self._ear is not None:
+            with suppress(OSError):  # it was killed; the next one is told
+                self._ear.send(ended)
+
+    def _hear(self) -> None:
+        """Of suspects; each is worked on alone, as many at once as there are cores, or a few."""
+        if self._ear is None or not self._ear.poll(LOOK):
+            return
+        try:
+            suspects = self._ear.recv()
+        except (EOFError, OSError):  # it was killed, and is started again
+            time.sleep(LOOK)
+            return
+        for job in suspects:
+            alone = [hand.job for hand in self._hands if hand.job]
+            if job not in alone and len(alone) < min(self.concurrency, max(4, len(self.shares))):
+                self._fork(self._work_alone, job, job=job)
+
+    def _end(self) -> None:
+        for hand in self._hands:
+            if not hand.job and hand.process.is_alive():
+                hand.process.terminate()
+        while any(hand.process.is_alive() for hand in self._hands):
+            if self._stop[0] > 1:
+                for hand in self._hands:
+                    hand.process.kill()
+            time.sleep(LOOK)
+        if self._sweeper is not None and self._sweeper.is_alive():
+            self._sweeper.terminate()
+            self._sweeper.join(5)
+
+    # -- the sweeper
+
+    def _keep_sweeper(self) -> None:
+        """Start it, or start it again if somebody killed it."""
+        if self._sweeper is not None:
+            if self._sweeper.is_alive():
+                return
+            log.warning("the sweeper was gone; it is started again")
+        self._ear, theirs = multiprocessing.Pipe()
+        self._sweeper = multiprocessing.get_context("fork").Process(
+            target=self._sweep, args=(os.getpid(), theirs), name="limner-sweeper", daemon=True
+        )
+        self._sweeper.start()
+        theirs.close()  # so that its death ends the pipe
+        for ended in self._deaths:
+            self._tell(ended)
+
+    def _sweep(self, parent: int, worker: Connection) -> None:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal's Ctrl-C reaches all; the worker says when
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        ended: Callable[[], bool] = lambda: self.stopping() or sweeper.orphaned(parent)  # noqa: E731
+        sweeper.run(self.settings, self.ledger, self.bell, ended, worker, max(self.shares) > 1)
+        os._exit(0)  # nothing of the parent's is to be tidied up here
+
+    # -- a process that listens
+
+    def _listen(self, jobs: int) -> int:
+        """Work on what the bell rings for until told to stop. Returns an exit code."""
+        worker = self
+
+        class Threads(TaskPool):
+            def on_stop(self) -> None:
+                worker._retiring.set()  # also where Celery gives up: jobs are put back at their next boundary
+                super().on_stop()
+
+        self._runner = self._make_runner(alone=jobs == 1, overrun=self._retire)
+        signals.worker_shutting_down.connect(self._on_retire, weak=False)
+        signals.worker_ready.connect(_on_ready, weak=False)
+        listener = self.app.Worker(
+            hostname=f"limner@{process.name().replace('/', '.')}",
+            pool=Threads,
+            concurrency=jobs,
+            queues=list(ROUTES),
+            without_gossip=True,
+            without_mingle=True,
+            without_heartbeat=True,
+            loglevel="WARNING",
+            quiet=True,
+        )
+        told = False
+        try:
+            listener.start()
+            told = self._told
+        finally:
+            if not told and not self._stop[0]:
+                log.error("Celery gave up, see above; the process begins anew")
+        return 0 if told or self._stop[0] else GAVE_UP
+
+    _told = False
+    """Whether this process was told to stop, so that Celery ended in order: kombu 5.7 may not survive losing its broker
+    twice in a row."""
+
+    def _on_retire(self, **_: Any) -> None:
+        self._told = True
+        self._retiring.set()
+
+    def _retire(self) -> None:
+        """A job does not end, and its thread cannot be ended: the others go elsewhere, and the process ends."""
+        self._retiring.set()
+        threading.Thread(target=self._retire_soon, name="limner-retire").start()
+
+    def _retire_soon(self) -> None:
+        end = time.monotonic() + RETIRE
+        while self._at_work > 1 and time.monotonic() < end:
+            time.sleep(LOOK)
+        log.error("this process ends, because one of its jobs does not")
+        os._exit(RETIRED)
+
+    def _add_task(self, app: Celery) -> None:
+        @app.task(name=WORK)
+        def work(job: str) -> None:
+            self.work(job)
+
+    def work(self, job: str) -> None:
+        """What a ring of the bell does: work on the job if it is there to be taken, then let the next one know."""
+        crash.passing("ring:before")
+        with self._lock:
+            self._at_work += 1
+        try:
+            taken = self._my_runner().work(job)
+            if taken and not self.stopping():
+                self._ring_for_next(job)
+        except LedgerError as e:
+            log.error("job %s is left to the sweeper: %s", job, e)
+        finally:
+            with self._lock:
+                self._at_work -= 1
+        crash.passing("ring:after")  # what follows is the acknowledgement
+
+    def _ring_for_next(self, job: str) -> None:
+        """An owner with a limit has room for one more now."""
+        owner = self.ledger.owner_of(job)
+        waiting = self.ledger.next_of(owner) if owner else None
+        if waiting:
+            self.bell.ring(*waiting)
+
+    def _my_runner(self) -> Runner:
+        assert self._runner is not None
+        return self._runner
+
+    def _make_runner(self, **more: Any) -> Runner:
+        """This process's runner: nothing that holds a socket or a thread is inherited over a fork."""
+        name = process.name(parent=os.getppid())
+        return Runner(self.settings, self.ledger, name, self.stopping, encoders=self.encoders, **more)
+
+    # -- a process for a suspect
+
+    def _work_alone(self, job: str) -> int:
+        """Work on one job until it got further, ended, or took this process down. Returns an exit code."""
+        signal.signal(signal.SIGTERM, lambda *_: self._retiring.set())
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        self._runner = self._make_runner(until_progress=True, overrun=lambda: os._exit(RETIRED))
+        self.work(job)
+        try:
+            there = self.ledger.job(job)
+            if there.state == "queued" and not self.stopping():
+                self.bell.ring(job, there.route)
+        except LedgerError as e:
+            log.error("job %s is left to the sweeper: %s", job, e)
+        return 0
+
+
+def _child(parent: int, pulse: Pulse, target: Callable[..., int], *args: Any) -> None:
+    """In a forked process: it ends with its parent, and nothing of the parent's is tidied up here."""
+    for number in SIGNALS:
+        signal.signal(number, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
+    _die_with_parent()
+    code = 1
+    try:
+        if os.getppid() == parent:
+            pulse.beat()
+            code = target(*args)
+        observe.close_tracing()
+    except SystemExit as e:
+        code = e.code if isinstance(e.code, int) else 0
+    except BaseException:
+        log.exception("a process of the worker ended by this")
+    logging.shutdown()
+    os._exit(code)
+
+
+def _on_ready(**_: Any) -> None:
+    """The terminal's Ctrl-C reaches all; the worker says when. Celery has just set its own handler."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def _shares(jobs: int, processes: int) -> list[int]:
+    """Jobs at once of each process, as equal as can be."""
+    count = min(jobs, processes)
+    return [jobs // count + (n < jobs % count) for n in range(count)]
+
+
+def _fitting(settings: Settings) -> int:
+    """Jobs at once where none are set. They wait for the model most of the time; the embedded one computes here."""
+    return 4 if settings.model_url or settings.writer_url else 1

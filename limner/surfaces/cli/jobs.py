@@ -1,0 +1,414 @@
+"""The shell's commands about jobs: up, api, worker, jobs …, token …"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from limner.errors import BadInput, NotInstalled
+
+if TYPE_CHECKING:
+    from limner.jobs.ledger import Job
+    from limner.jobs.service import Jobs
+    from limner.settings import Settings
+
+jobs_app = typer.Typer(
+    name="jobs", help="Articles composed by workers: submit, watch, cancel, retry.", no_args_is_help=True
+)
+token_app = typer.Typer(name="token", help="Who may use the API, and how much.", no_args_is_help=True)
+
+Host = Annotated[str | None, typer.Option(help="Address to listen on; not the loopback wants a token. [LIMNER_HOST]")]
+Port = Annotated[int | None, typer.Option(min=0, max=65535, help="Port; 0 takes a free one. [LIMNER_PORT]")]
+JobId = Annotated[str, typer.Argument(metavar="JOB")]
+Owner = Annotated[str | None, typer.Option(help="Jobs of this owner; default: all.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add these commands to limner's."""
+    app.command()(up)
+    app.command()(api)
+    app.command()(worker)
+    app.add_typer(jobs_app)
+    app.add_typer(token_app)
+
+
+# --- services ------------------------------------------------------------------------------------------------------
+
+
+def up(host: Host = None, port: Port = None) -> None:
+    """Run everything on this machine: API, studio, broker and a worker. Ctrl-C stops it."""
+    _service(_settings(host=host, port=port), "up")
+
+
+def api(host: Host = None, port: Port = None) -> None:
+    """Run the HTTP API alone; workers are elsewhere."""
+    _service(_settings(host=host, port=port), "api")
+
+
+def worker(
+    concurrency: Annotated[
+        int | None, typer.Option("-c", min=1, max=256, help="Jobs at once. [LIMNER_WORKERS]")
+    ] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing when all is well.")] = False,
+) -> None:
+    """Work on jobs until stopped. SIGTERM stops at the next step of each; another worker goes on with them."""
+    settings = _settings()
+    with _installed():
+        from limner.jobs import crash
+        from limner.jobs.worker.worker import Worker
+        from limner.observe import set_up_logging, set_up_tracing
+
+    set_up_logging(settings)
+    set_up_tracing(settings)
+    crash.arm(settings.crash_at)
+    made = Worker(settings, concurrency=concurrency)
+    if not quiet:
+        typer.echo(f"Working on {made.concurrency} jobs at a time. Ctrl-C stops at the next step of each.")
+    raise typer.Exit(made.run())
+
+
+def _service(settings: Settings, which: str) -> None:
+    with _installed():
+        from limner.observe import set_up_logging, set_up_tracing
+        from limner.surfaces.cli import up as services
+
+    set_up_logging(settings)
+    set_up_tracing(settings)
+    if which == "up":
+        _prepare_starter(settings)
+        services.up(settings, typer.echo)
+    else:
+        services.api(settings, typer.echo)
+
+
+def _prepare_starter(settings: Settings) -> None:
+    """The first job need not wait for the starter library to be read."""
+    from limner.surfaces.cli.terminal import Terminal
+    from limner.tools.library import libraries
+    from limner.workflows.run import STARTER, build_context, open_library
+
+    if STARTER not in libraries(settings.home):
+        with Terminal().counting("Reading the starter library") as count:
+            open_library(build_context(settings, library=[]), None, count)
+
+
+# --- jobs ----------------------------------------------------------------------------------------------------------
+
+
+@jobs_app.command("submit")
+def submit(
+    brief: Annotated[list[str], typer.Argument(metavar="BRIEF", help="A title or long text; a file of it.")],
+    library: Annotated[list[str] | None, typer.Option("--library", "-l", metavar="NAME")] = None,
+    images: Annotated[str, typer.Option("--images", "-n", metavar="N|auto")] = "auto",
+    language: Annotated[str | None, typer.Option(metavar="xx")] = None,
+    seed: int = 0,
+    draft: Annotated[bool, typer.Option("--draft", help="BRIEF is a finished text to illustrate.")] = False,
+    batch: Annotated[bool, typer.Option("--batch", help="Let interactive jobs go first.")] = False,
+    max_tokens: Annotated[int | None, typer.Option("--max-tokens", min=1)] = None,
+    generate: Annotated[str, typer.Option("--generate", metavar="PLUGIN", help="One of LIMNER_GENERATORS.")] = "",
+    max_generated: Annotated[int, typer.Option("--max-generated", min=0, max=100)] = 4,
+    review: Annotated[
+        list[str] | None,
+        typer.Option("--review", metavar="POINT", help="Wait at outline, draft, spots, images or final."),
+    ] = None,
+    wait: Annotated[bool, typer.Option("--wait", "-w", help="Show how it goes, until it ends.")] = False,
+) -> None:
+    """Submit a job; prints its name."""
+    from limner.surfaces.cli.app import _brief_text, _count, _points
+
+    with _jobs() as jobs:
+        from pydantic import ValidationError
+
+        from limner.jobs.request import JobRequest
+
+        text = _brief_text(brief)
+        try:
+            request = JobRequest(
+                brief=None if draft else text,
+                draft=text if draft else None,
+                library=library or [],
+                images=_count(images),
+                language=language,
+                seed=seed,
+                max_tokens=max_tokens,
+                generate=generate,
+                max_generated=max_generated,
+                review=_points(review),  # type: ignore[arg-type]
+                queue="batch" if batch else "interactive",
+            )
+        except ValidationError as e:
+            first = e.errors()[0]
+            raise BadInput(f"{'.'.join(map(str, first['loc'])) or 'The job'}: {first['msg']}.") from e
+        [(job, _)] = jobs.submit([request])
+        typer.echo(job.id)
+        if jobs.bell.depth(job.route) is None:
+            typer.echo("It waits: the broker does not answer. Start `limner up`.", err=True)
+        if wait:
+            _follow(jobs, job.id)
+
+
+@jobs_app.command("list")
+def list_(
+    state: Annotated[list[str] | None, typer.Option(help="queued, running, parked, waiting, done, failed, …")] = None,
+    owner: Owner = None,
+    limit: Annotated[int, typer.Option("-n", min=1, max=1000)] = 50,
+) -> None:
+    """The jobs, newest first."""
+    from typing import get_args
+
+    with _jobs() as jobs:
+        from limner.jobs.ledger import State
+
+        known = get_args(State)
+        if unknown := [s for s in state or [] if s not in known]:
+            raise BadInput(f"There is no state {unknown[0][:40]!r}. Choose of: {', '.join(known)}.")
+        shown = jobs.ledger.list(owner, states=state or (), limit=limit)  # type: ignore[arg-type]
+        for job in shown:
+            typer.echo(_line(job, jobs))
+        if not shown:
+            typer.echo('No jobs. Submit one: limner jobs submit "How bees make honey"')
+
+
+@jobs_app.command("show")
+def show(job: JobId) -> None:
+    """One job: where it stands, what it cost, why it stopped."""
+    from limner.jobs.progress import describe
+
+    with _jobs() as jobs:
+        for line in describe(jobs.ledger.job(job), jobs.ledger, jobs.settings.stuck):
+            typer.echo(line)
+
+
+@jobs_app.command("logs")
+def logs(
+    job: JobId,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Until it ends.")] = False,
+    text: Annotated[bool, typer.Option("--text", help="The article's text as it is written, too.")] = False,
+) -> None:
+    """What happened to a job, event by event."""
+    from limner.jobs.progress import event_line
+
+    with _jobs() as jobs:
+        events = jobs.follow(job) if follow else _all_events(jobs, job)
+        for event in events:
+            if text and event.kind in ("text", "again"):
+                typer.echo(event.data["text"], nl=False)
+            elif event.kind != "text":
+                typer.echo(event_line(event))
+
+
+@jobs_app.command("answer")
+def answer(
+    job: JobId,
+    accept: Annotated[bool, typer.Option("--accept", help="Go on with it as it is.")] = False,
+    edit: Annotated[
+        Path | None,
+        typer.Option("--edit", metavar="FILE", help="What was shown, changed; JSON or, for a text, Markdown."),
+    ] = None,
+    say: Annotated[str | None, typer.Option("--say", metavar="TEXT", help="What shall be otherwise.")] = None,
+) -> None:
+    """Answer what a job asks at a review point; with no option, print what it asks, as JSON to edit."""
+    import json
+
+    from limner.surfaces.cli.review import answer_from, question_of
+
+    with _jobs() as jobs:
+        question = question_of(jobs.ledger.job(job))
+        if sum((accept, edit is not None, say is not None)) > 1:
+            raise BadInput("Give one of --accept, --edit and --say.")
+        if not (accept or edit or say is not None):
+            shown = {"version": question["version"], "args": question["action_request"]["args"]}
+            typer.echo(json.dumps(shown, ensure_ascii=False, indent=2))
+            typer.echo(f"{question['description']} Answer with --accept, --edit FILE or --say TEXT.", err=True)
+            return
+        jobs.answer(job, answer_from(question, edit, say))
+        typer.echo(f"{job} goes on.")
+
+
+@jobs_app.command("cancel")
+def cancel(job: JobId) -> None:
+    """End a job now."""
+    with _jobs() as jobs:
+        typer.echo(f"{jobs.cancel(job).id} is cancelled.")
+
+
+@jobs_app.command("retry")
+def retry(
+    job: Annotated[list[str] | None, typer.Argument(metavar="JOB...")] = None,
+    failed: Annotated[bool, typer.Option("--failed", help="All that failed or were set aside.")] = False,
+) -> None:
+    """Put jobs that failed, were set aside or cancelled back; each goes on where it stopped."""
+    with _jobs() as jobs:
+        ids = list(job or [])
+        if failed:
+            ids += [j.id for j in jobs.ledger.list(states=["failed", "set_aside"], limit=1000)]
+        if not ids:
+            raise BadInput("Nothing to retry. Name jobs, or give --failed.")
+        for name in dict.fromkeys(ids):
+            typer.echo(f"{jobs.retry(name).id} is queued again.")
+
+
+@jobs_app.command("delete")
+def delete(job: JobId) -> None:
+    """Forget a job, its text and its events."""
+    with _jobs() as jobs:
+        jobs.delete(job)
+        typer.echo(f"{job} is deleted.")
+
+
+@jobs_app.command("prune")
+def prune(
+    days: Annotated[
+        float | None, typer.Argument(metavar="[DAYS]", min=0, help="Jobs that ended longer ago are deleted.")
+    ] = None,
+    owner: Owner = None,
+) -> None:
+    """Forget jobs that ended DAYS ago, their articles too; export those you want to keep first.
+
+    Without DAYS, throw away what jobs no longer need that ended before LIMNER_KEEP (30 days): all articles stay.
+    """
+    with _jobs() as jobs:
+        if days is not None:
+            typer.echo(f"{jobs.prune(days, owner)} jobs deleted.")
+        elif owner is not None:
+            raise BadInput("--owner chooses among the jobs that are deleted. Give DAYS as well.")
+        else:
+            typer.echo(f"{jobs.tidy()} jobs tidied; their articles are kept.")
+
+
+@jobs_app.command("export")
+def export(
+    job: JobId,
+    to: Annotated[str, typer.Option("--to", metavar="md,html,json,docx,epub,pdf")] = "md,html,json",
+    out: Annotated[Path | None, typer.Option("--out", "-o", metavar="DIR")] = None,
+    keep_metadata: Annotated[
+        bool, typer.Option("--keep-metadata", help="Leave place, camera, faces and previews in exported images.")
+    ] = False,
+) -> None:
+    """Write a finished job's article and its images into a folder."""
+    from limner.surfaces.cli.app import _empty, _formats
+    from limner.tools.export import fresh_folder
+    from limner.workflows.run import export as write
+
+    formats = _formats(to)
+    with _jobs() as jobs:
+        article = jobs.article(job)
+        folder = _empty(out) if out else fresh_folder(Path.cwd(), article.title)
+        for path in write(article, folder, formats=formats, keep_metadata=keep_metadata, settings=jobs.settings):
+            typer.echo(path)
+
+
+def _follow(jobs: Jobs, job: str) -> None:
+    from limner.jobs.progress import event_line
+
+    for event in jobs.follow(job):
+        if event.kind != "text":
+            typer.echo(event_line(event))
+    ended = jobs.ledger.job(job)
+    if ended.state != "done":
+        raise BadInput(f"Job {job} is {ended.state.replace('_', ' ')}. {ended.error}".strip())
+
+
+def _all_events(jobs: Jobs, job: str) -> Iterator[Any]:
+    jobs.ledger.job(job)
+    after = 0
+    while page := jobs.ledger.events(job, after):
+        yield from page
+        after = page[-1].seq
+
+
+def _line(job: Job, jobs: Jobs) -> str:
+    from limner.jobs.progress import progress
+
+    return f"{job.id:<52} {job.state.replace('_', ' '):<10} {progress(job, jobs.settings.stuck)}"
+
+
+# --- tokens --------------------------------------------------------------------------------------------------------
+
+
+@token_app.command("add")
+def token_add(
+    owner: Annotated[str, typer.Argument(metavar="OWNER")],
+    library: Annotated[list[str] | None, typer.Option("--library", "-l", help="May use it; may be repeated.")] = None,
+    all_libraries: Annotated[bool, typer.Option("--all-libraries")] = False,
+    label: Annotated[str, typer.Option(help="What it is for.")] = "",
+) -> None:
+    """Make a token for an owner. It is shown once and cannot be shown again."""
+    with _jobs() as jobs:
+        typer.echo(jobs.owners.add_token(owner, label, None if all_libraries else library or []))
+
+
+@token_app.command("list")
+def token_list() -> None:
+    """Owners, their tokens and limits."""
+    with _jobs() as jobs:
+        for owner, count in jobs.owners.list():
+            libraries = "all libraries" if owner.libraries is None else ", ".join(("starter", *owner.libraries))
+            limits = {
+                "jobs at a time": owner.jobs_at_a_time,
+                "jobs a minute": owner.jobs_a_minute,
+                "tokens a day": owner.tokens_a_day,
+            }
+            shown = [f"{n} {what}" for what, n in limits.items() if n is not None]
+            typer.echo(f"{owner.name}: {count} tokens; {libraries}{'; ' if shown else ''}{', '.join(shown)}")
+
+
+@token_app.command("limit")
+def token_limit(
+    owner: Annotated[str, typer.Argument(metavar="OWNER", help='"local" is who needs no token.')],
+    jobs_at_a_time: Annotated[int | None, typer.Option(min=0, help="Running at once; 0 lifts it.")] = None,
+    jobs_a_minute: Annotated[int | None, typer.Option(min=0, help="Submitted; 0 lifts it.")] = None,
+    tokens_a_day: Annotated[int | None, typer.Option(min=0, help="Of the model; 0 lifts it.")] = None,
+    library: Annotated[list[str] | None, typer.Option("--library", "-l", help="These and the starter.")] = None,
+    all_libraries: Annotated[bool, typer.Option("--all-libraries")] = False,
+) -> None:
+    """Say what an owner may."""
+    with _jobs() as jobs:
+        jobs.owners.limit(
+            owner,
+            libraries=library,
+            all_libraries=all_libraries,
+            jobs_at_a_time=jobs_at_a_time,
+            jobs_a_minute=jobs_a_minute,
+            tokens_a_day=tokens_a_day,
+        )
+    token_list()
+
+
+@token_app.command("remove")
+def token_remove(owner: Annotated[str, typer.Argument(metavar="OWNER")]) -> None:
+    """Make all tokens of an owner useless; the jobs stay."""
+    with _jobs() as jobs:
+        typer.echo(f"{jobs.owners.remove_tokens(owner)} tokens of {owner} are useless from now on.")
+
+
+# --- parts ---------------------------------------------------------------------------------------------------------
+
+
+def _settings(**given: Any) -> Settings:
+    from limner.surfaces.cli.app import _settings as settings
+
+    return settings({}).model_copy(update={k: v for k, v in given.items() if v is not None})
+
+
+@contextmanager
+def _jobs() -> Iterator[Jobs]:
+    with _installed():
+        from limner.jobs.service import Jobs
+    jobs = Jobs(_settings())
+    try:
+        yield jobs
+    finally:
+        jobs.close()
+
+
+@contextmanager
+def _installed() -> Iterator[None]:
+    try:
+        yield
+    except ModuleNotFoundError as e:
+        raise NotInstalled(f"Jobs need {e.name}: pip install 'limner[jobs]'.") from e

@@ -1,0 +1,44 @@
+"""`limner mcp`: limner for MCP clients."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated, Any
+
+import typer
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to limner's."""
+    app.command()(mcp)
+
+
+def mcp(
+    library: Annotated[
+        list[str] | None,
+        typer.Option("--library", "-l", metavar="DIR|NAME", help="Image library; may be repeated."),
+    ] = None,
+    http: Annotated[bool, typer.Option("--http", help="Serve by HTTP at /mcp instead of standard input.")] = False,
+    host: Annotated[str | None, typer.Option(metavar="ADDRESS", help="With --http. [LIMNER_HOST]")] = None,
+    port: Annotated[int | None, typer.Option(min=0, max=65535, help="With --http. [LIMNER_PORT]")] = None,
+    jobs: Annotated[bool, typer.Option("--jobs", help="Leave composing to the workers of `limner up`.")] = False,
+) -> None:
+    """Serve limner's tools to an MCP client, by standard input and output or by HTTP."""
+    from limner.settings import Settings
+    from limner.surfaces.mcp import serve_http, serve_stdio
+
+    given: dict[str, Any] = {k: v for k, v in {"host": host, "port": port}.items() if v is not None}
+    settings = Settings(**given)
+    if http:
+        serve_http(settings, lambda line: print(line, file=sys.stderr, flush=True), library, leave_to_workers=jobs)
+        return
+    if not jobs:
+        serve_stdio(settings, library)
+        return
+    from limner.jobs.service import Jobs
+
+    opened = Jobs(settings)
+    try:
+        serve_stdio(settings, library, opened)
+    finally:
+        opened.close()

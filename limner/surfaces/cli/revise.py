@@ -1,0 +1,436 @@
+"""The shell's commands about finished articles: revise …, stats …"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from limner.errors import BadInput
+from limner.surfaces.cli.jobs import JobId, Owner, _jobs
+
+if TYPE_CHECKING:
+    from limner.document import Article
+    from limner.jobs.history.revisions import Revisions
+    from limner.jobs.history.versions import Head
+    from limner.jobs.service import Jobs
+    from limner.tools.editing.apply import ImageOf
+    from limner.tools.library import Library
+
+revise_app = typer.Typer(
+    name="revise", help="Change a finished article; every step can be undone.", no_args_is_help=True
+)
+stats_app = typer.Typer(name="stats", help="Figures about one's own articles.", no_args_is_help=True)
+
+AsJson = Annotated[bool, typer.Option("--json", help="As JSON.")]
+Merge = Annotated[bool, typer.Option("--merge", help="Also where others changed something else meanwhile.")]
+Number = Annotated[int, typer.Argument(min=1, metavar="N")]
+MAX_INPUT = 20_000_000  # bytes of edits that are read
+
+
+def register(app: typer.Typer) -> None:
+    """Add these commands to limner's."""
+    app.add_typer(revise_app)
+    app.add_typer(stats_app)
+
+
+# --- looking -------------------------------------------------------------------------------------------------------
+
+
+@revise_app.command("show")
+def show(
+    job: JobId,
+    version: Annotated[int | None, typer.Option(min=1, metavar="N", help="As it was at a version.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """The article with the ids that edits name: a line per block, * where it is locked."""
+    with _jobs() as jobs:
+        revisions = _revisions(jobs)
+        head = revisions.show(job)
+        known, article = (head.version, head.article) if version is None else revisions.at(job, version)
+        if as_json:
+            _print_json({"version": known.number, "head": head.version.number, "article": article.model_dump()})
+            return
+        typer.echo(_clean(f"{article.title} (version {known.number}, {known.who}: {known.what})"))
+        for line in _lines(article):
+            typer.echo(line)
+
+
+@revise_app.command("versions")
+def versions(job: JobId, as_json: AsJson = False) -> None:
+    """Who did what, and which version it is at."""
+    with _jobs() as jobs:
+        at, history = _revisions(jobs).history(job)
+        if as_json:
+            _print_json({"head": at, "versions": [v.model_dump() for v in history]})
+            return
+        from datetime import datetime
+
+        for v in history:
+            when = datetime.fromtimestamp(v.at).astimezone().strftime("%Y-%m-%d %H:%M")
+            origin = f"from {v.parent}" if v.parent else ""
+            typer.echo(
+                f"{'>' if v.number == at else ' '} {v.number:>3} {origin:<8} {when}  {_clean(f'{v.who}: {v.what}')}"
+            )
+
+
+@revise_app.command("compare")
+def compare(job: JobId, a: Number, b: Number, as_json: AsJson = False) -> None:
+    """What became of version A in version B: [-words that went-] and {+words that came+}."""
+    with _jobs() as jobs:
+        found = _revisions(jobs).compare(job, a, b)
+        if as_json:
+            _print_json(found.model_dump())
+            return
+        marks = {"same": "{}", "removed": "[-{}-]", "added": "{{+{}+}}"}
+        for block in found.blocks:
+            text = block.after if block.after is not None else block.before
+            if block.change == "changed":
+                text = "".join(marks[w.op].format(w.text) for w in block.words)
+            elif block.change in ("added", "removed"):
+                text = marks[block.change].format(text)
+            if block.change != "same":
+                typer.echo(f"{block.change:<8} {block.id}  {_clean(text or '')}")
+        for image in found.images:
+            shown = image.after or image.before
+            if image.change != "same" and shown is not None:
+                typer.echo(f"{image.change:<8} {image.id}  image: {_clean(shown.caption)}")
+
+
+@revise_app.command("candidates")
+def candidates(
+    job: JobId,
+    image: Annotated[str, typer.Option(help="An image of the article: what else was found for its place.")] = "",
+    spot: Annotated[str, typer.Option(help="A spot of the record.")] = "",
+    caption: Annotated[str, typer.Option(help="Search anew: what the image should show.")] = "",
+    like: Annotated[str, typer.Option(metavar="IMAGE_ID", help="Images that resemble this one.")] = "",
+    but: Annotated[str, typer.Option(help="With --like: what shall be otherwise.")] = "",
+    library: Annotated[list[str] | None, typer.Option("--library", "-l", metavar="NAME")] = None,
+    limit: Annotated[int, typer.Option("-n", min=1, max=100)] = 12,
+    as_json: AsJson = False,
+) -> None:
+    """Other images for a place, best first; * where the article has it."""
+    from limner.tools.candidates import Wanted
+    from limner.tools.candidates import candidates as find
+
+    with _jobs() as jobs:
+        article = _revisions(jobs).show(job).article
+        wanted = Wanted(image=image, spot=spot, caption=caption, like=like, but=but, limit=limit)
+        found = find(article, wanted, _libraries(jobs, job, article, library))
+        if as_json:
+            rows = [{**f.candidate.model_dump(), "chosen": f.chosen, "why": f.why, "file": f.file} for f in found]
+            _print_json({"candidates": rows})
+            return
+        for f in found:
+            c = f.candidate
+            mark = "*" if f.chosen else " "
+            typer.echo(f"{mark} {c.score:.2f} {c.library}:{c.image_id}  {_clean(c.caption)} ({_clean(f.file)})")
+
+
+# --- changing ------------------------------------------------------------------------------------------------------
+
+Pairs = list[str] | None
+
+
+@revise_app.command("edit")
+def edit(
+    job: JobId,
+    file: Annotated[str | None, typer.Argument(metavar="FILE", help="Edits as JSON; - reads the input.")] = None,
+    title: Annotated[str | None, typer.Option()] = None,
+    text: Annotated[Pairs, typer.Option("--text", metavar="BLOCK=MARKDOWN", help="Other text.")] = None,
+    insert: Annotated[Pairs, typer.Option("--insert", metavar="AFTER=MARKDOWN", help="New text; =… begins.")] = None,
+    delete: Annotated[Pairs, typer.Option("--delete", metavar="ID", help="A block or an image.")] = None,
+    move: Annotated[Pairs, typer.Option("--move", metavar="ID=AFTER", help="A block or an image.")] = None,
+    swap: Annotated[Pairs, typer.Option("--swap", metavar="ID=LIBRARY:IMAGE", help="Another image.")] = None,
+    place: Annotated[Pairs, typer.Option("--place", metavar="AFTER=LIBRARY:IMAGE", help="A new image.")] = None,
+    caption: Annotated[Pairs, typer.Option("--caption", metavar="ID=TEXT")] = None,
+    alt: Annotated[Pairs, typer.Option("--alt", metavar="ID=TEXT")] = None,
+    credit: Annotated[Pairs, typer.Option("--credit", metavar="ID=TEXT")] = None,
+    crop: Annotated[Pairs, typer.Option("--crop", metavar="ID=L,T,W,H", help="Fractions of the image.")] = None,
+    lock: Annotated[Pairs, typer.Option("--lock", metavar="ID")] = None,
+    unlock: Annotated[Pairs, typer.Option("--unlock", metavar="ID")] = None,
+    version: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="That they are made for; default: now.")
+    ] = None,
+    merge: Merge = False,
+    what: Annotated[str, typer.Option(help="What is done, for the history.")] = "",
+) -> None:
+    """Change the article: edits from a file, or by options, all of them or none. `limner revise show` has the ids."""
+    commands: list[Any] = [{"do": "unlock", "ids": unlock}] if unlock else []
+    commands += _read(file) if file else []
+    commands += [{"do": "set_title", "title": title}] if title is not None else []
+    with _jobs() as jobs:
+        revisions = _revisions(jobs)
+        head = revisions.show(job)
+        images = {i.id for i in head.article.illustrations}
+        commands += [{"do": "set_text", "block": i, "text": t} for i, t in _pairs(text, "--text")]
+        commands += [{"do": "insert_text", "after": i or None, "text": t} for i, t in _pairs(insert, "--insert")]
+        for one, after in _pairs(move, "--move"):
+            kind = "image" if one in images else "block"
+            commands.append({"do": f"move_{kind}", kind: one, "after": after or None})
+        for one, library, image_id in _images(swap, "--swap"):
+            commands.append({"do": "swap_image", "image": one, "library": library, "image_id": image_id})
+        for after, library, image_id in _images(place, "--place"):
+            commands.append({"do": "place_image", "after": after, "library": library, "image_id": image_id})
+        for name, given in (("caption", caption), ("alt", alt), ("credit", credit)):
+            commands += [{"do": "describe_image", "image": i, name: t} for i, t in _pairs(given, f"--{name}")]
+        for one, part in _pairs(crop, "--crop"):
+            commands.append({"do": "crop_image", "image": one, "crop": part.split(",") if part else None})
+        for one in delete or []:
+            kind, name = ("remove_image", "image") if one in images else ("delete_block", "block")
+            commands.append({"do": kind, name: one})
+        commands += [{"do": "lock", "ids": lock}] if lock else []
+        if not commands:
+            raise BadInput("There is nothing to change. Give edits as JSON, or options such as --text b2='New words.'")
+        number = version or head.version.number
+        _say(revisions.edit(job, _edits(commands), number, _who(), _image_of(jobs), merge=merge, what=what))
+
+
+@revise_app.command("accept")
+def accept(job: JobId) -> None:
+    """Say that the article is good as it is: it counts in `limner stats agreement`."""
+    with _jobs() as jobs:
+        revisions = _revisions(jobs)
+        _say(revisions.edit(job, [], revisions.show(job).version.number, _who(), _image_of(jobs)))
+
+
+@revise_app.command("ask")
+def ask(
+    job: JobId,
+    wish: Annotated[list[str], typer.Argument(metavar="WISH", help='In words, or as JSON {"wish": …}.')],
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Apply what is proposed.")] = False,
+    max_tokens: Annotated[int | None, typer.Option("--max-tokens", min=1)] = None,
+) -> None:
+    """Let the model say which edits would fulfil a wish. They are shown; --yes applies them."""
+    from limner.agents.speaker import Meter
+    from limner.jobs.request import read_request, start_of
+    from limner.workflows.context import Context
+    from limner.workflows.revise.graph import propose, read_wish
+
+    given = " ".join(wish)
+    asked = read_wish(_json(given, "The wish") if given.lstrip().startswith("{") else given)
+    with _jobs() as jobs:
+        revisions = _revisions(jobs)
+        head = revisions.show(job)
+        libraries = _libraries(jobs, job, head.article, None, needed=False)
+        context = Context(jobs.settings, libraries, meter=Meter(budget=max_tokens))
+        try:
+            brief = start_of(read_request(jobs.ledger.request(job)))["brief"]
+            proposal = propose(context, head.article, asked, brief)
+        finally:
+            jobs.ledger.paid(job, "revise", context.meter.roles)
+        typer.echo(f"{_clean(proposal.says) or 'Proposed:'} ({proposal.spent:,} tokens)")
+        for e in proposal.edits:
+            typer.echo(json.dumps(e.model_dump(mode="json", exclude_none=True), ensure_ascii=False))
+        if not proposal.edits:
+            return
+        if not yes:
+            typer.echo("Nothing is changed yet: --yes applies it.", err=True)
+            return
+        what = " ".join(given.split())[:300]
+        number = head.version.number
+        _say(revisions.edit(job, proposal.edits, number, _who(), _image_of(jobs), what=what, by="model"))
+
+
+@revise_app.command("undo")
+def undo(job: JobId) -> None:
+    """Go back to the version that this one was made from."""
+    with _jobs() as jobs:
+        revisions = _revisions(jobs)
+        _say(revisions.undo(job, revisions.show(job).version.number, _who()))
+
+
+@revise_app.command("redo")
+def redo(job: JobId) -> None:
+    """Go forward again."""
+    with _jobs() as jobs:
+        revisions = _revisions(jobs)
+        _say(revisions.redo(job, revisions.show(job).version.number, _who()))
+
+
+@revise_app.command("go")
+def go(job: JobId, number: Number) -> None:
+    """Go to any version; what is changed from there on is a branch."""
+    with _jobs() as jobs:
+        revisions = _revisions(jobs)
+        _say(revisions.go(job, revisions.show(job).version.number, number, _who()))
+
+
+# --- figures -------------------------------------------------------------------------------------------------------
+
+
+@stats_app.command("agreement")
+def agreement(owner: Owner = None, as_json: AsJson = False) -> None:
+    """How often people left the selector's images as they were, in the articles that they changed or accepted."""
+    from limner.jobs.history.agreement import Agreement, report
+
+    def line(name: str, counts: Agreement) -> str:
+        share = "no pick" if counts.agreement is None else f"{counts.agreement:.0%}"
+        swapped = f"{counts.swapped} swapped ({counts.swapped_to_candidate} for another candidate)"
+        rest = f"{counts.kept} kept, {swapped}, {counts.removed} removed; {counts.added} added"
+        return f"{name:<52} {share:>7} of n = {counts.n}: {rest}"
+
+    with _jobs() as jobs:
+        found = report(jobs.ledger, owner)
+        if as_json:
+            _print_json(found.model_dump())
+            return
+        if not found.jobs:
+            typer.echo("No article was changed or accepted yet: `limner revise accept JOB` accepts one as it is.")
+            return
+        for row in found.jobs:
+            typer.echo(line(row.job, row))
+        for name, counts in found.by.items():
+            typer.echo(line(f"chosen by {name}", counts))
+        typer.echo(line("all", found.total))
+
+
+# --- parts ---------------------------------------------------------------------------------------------------------
+
+
+def _revisions(jobs: Jobs) -> Revisions:
+    from limner.jobs.history.revisions import Revisions
+
+    return Revisions(jobs.ledger)
+
+
+def _who() -> str:
+    """Who is at the shell."""
+    import getpass
+
+    from limner.jobs.owners import LOCAL
+
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a user without a name, as in some containers
+        return LOCAL
+
+
+def _lines(article: Article) -> list[str]:
+    from limner.document import Illustration
+
+    ids = [b.id for b in article.blocks()]
+    width = max(map(len, ids), default=0)
+    lines = []
+    for block in article.blocks():
+        mark = "*" if block.id in article.locked else " "
+        if isinstance(block, Illustration):
+            part = f" crop {','.join(f'{c:g}' for c in block.crop)}" if block.crop else ""
+            shown = f"[image {block.library}:{block.image_id}{part}] {_clean(block.caption)}"
+        else:
+            shown = _clean(block.text)
+            shown = shown if len(shown) <= 100 else f"{shown[:99]}…"
+        lines.append(f"{mark}{block.id:<{width}}  {shown}")
+    return lines
+
+
+def _say(head: Head) -> None:
+    typer.echo(f"Version {head.version.number}: {_clean(head.version.what)}.")
+
+
+def _clean(text: str) -> str:
+    """Text from outside as one line that a terminal shows as it is."""
+    from limner.tools.library.folder import clean
+
+    return clean(text)
+
+
+def _print_json(value: Any) -> None:
+    typer.echo(json.dumps(value, ensure_ascii=True, indent=1, default=str))
+
+
+def _json(text: str, what: str) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as e:
+        raise BadInput(f"{what} is not JSON ({e}). Correct it.") from e
+
+
+def _read(file: str) -> list[Any]:
+    """Edits from a file: a list of them, or {"edits": [...]} as a proposal has them."""
+    if file == "-":
+        data = sys.stdin.buffer.read(MAX_INPUT)
+    else:
+        with Path(file).open("rb") as opened:
+            data = opened.read(MAX_INPUT)
+    found = _json(data.decode("utf-8", "replace"), "What holds the edits")
+    found = found.get("edits") if isinstance(found, dict) else found
+    if not isinstance(found, list):
+        raise BadInput('Edits are a JSON list: [{"do": "set_text", "block": "b2", "text": "New words."}].')
+    return found
+
+
+def _edits(commands: Sequence[Any]) -> Any:
+    from pydantic import TypeAdapter, ValidationError
+
+    from limner.tools.editing.commands import Edit
+
+    try:
+        return TypeAdapter(list[Edit]).validate_python(commands)
+    except ValidationError as e:
+        first = e.errors()[0]
+        where = ".".join(str(part) for part in first["loc"][1:])
+        number = int(first["loc"][0]) + 1 if first["loc"] else 1
+        raise BadInput(f"Edit {number}{f', {where}' if where else ''}: {first['msg']}. docs/revise.md has them.") from e
+
+
+def _pairs(given: Pairs, option: str) -> list[tuple[str, str]]:
+    pairs = [text.partition("=") for text in given or []]
+    if bad := next((p for p in pairs if not p[1]), None):
+        raise BadInput(f"{option} {bad[0][:40]!r} has no =. Write {option} ID=VALUE.")
+    return [(before, after) for before, _, after in pairs]
+
+
+def _images(given: Pairs, option: str) -> list[tuple[str, str, str]]:
+    found = []
+    for one, image in _pairs(given, option):
+        library, colon, image_id = image.rpartition(":")
+        if not colon:
+            raise BadInput(f"{option} {image[:40]!r} names no library. Write LIBRARY:IMAGE, as `candidates` shows it.")
+        found.append((one, library, image_id))
+    return found
+
+
+def _image_of(jobs: Jobs) -> ImageOf:
+    """What the libraries of this installation know; opened when an edit names one."""
+    opened: dict[str, Library] = {}
+
+    def record(name: str, image_id: str) -> Any:
+        if name not in opened:
+            opened[name] = _opening(jobs)(name)
+        return opened[name].record(image_id)
+
+    return record
+
+
+def _opening(jobs: Jobs) -> Any:
+    from limner.tools.library import Library
+    from limner.workflows.context import Context
+
+    context = Context(jobs.settings, [])
+    return lambda name: Library.open(jobs.settings.home, name, context.encoders, connect=context.connect)
+
+
+def _libraries(
+    jobs: Jobs, job: str, article: Article, names: Sequence[str] | None, *, needed: bool = True
+) -> list[Library]:
+    """Those named, else those that the job was given and the article's; those that can be searched."""
+    from limner.errors import LibraryError
+    from limner.tools.candidates import usable
+    from limner.tools.library import libraries
+    from limner.workflows.run import STARTER
+
+    if not names:
+        there = set(libraries(jobs.settings.home))
+        asked = jobs.ledger.request(job).get("library") or [STARTER]
+        names = [n for n in [*asked, *(i.library for i in article.illustrations)] if n in there]
+    try:
+        return usable(names, _opening(jobs))
+    except LibraryError:
+        if needed:
+            raise
+        return []

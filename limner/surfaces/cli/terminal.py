@@ -1,0 +1,123 @@
+"""What the shell shows: text as it is written, then each step's progress, then what was made."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from limner.workflows.run import printable
+
+if TYPE_CHECKING:
+    from limner.agents.speaker import Meter
+    from limner.document import Article
+    from limner.workflows.state import Event
+
+STEPS = {
+    "spot": "Finding places for images",
+    "retrieve": "Searching the library",
+    "select": "Choosing images",
+    "arrange": "Arranging them",
+    "generate": "Generating images",
+}
+
+
+class Terminal:
+    """Shows a composition. The article's text goes to standard output, everything about it to standard error."""
+
+    def __init__(self, *, quiet: bool = False) -> None:
+        self.quiet = quiet
+        self.console = Console(stderr=True, highlight=False, soft_wrap=True)
+        self._progress: Progress | None = None
+        self._tasks: dict[str, int] = {}
+        self._writing = False
+
+    def on_event(self, event: Event) -> None:
+        """Show one event of the graph."""
+        kind = event.get("kind")
+        if self.quiet:
+            return
+        if kind == "text":
+            self._writing = True
+            sys.stdout.write(printable(event.get("text", "")))
+            sys.stdout.flush()
+        elif kind == "step":
+            self._end_text()
+            self._step(event)
+
+    def say(self, text: str, style: str = "") -> None:
+        """One line about what happens; text from outside is shown as it is, never as markup."""
+        self._end_text()
+        self.console.print(printable(text), style=style, markup=False)
+
+    def close(self) -> None:
+        """End the text and the progress bars."""
+        self._end_text()
+        if self._progress is not None:
+            self._progress.stop()
+            self._progress = None
+            self._tasks.clear()
+
+    @contextmanager
+    def counting(self, what: str) -> Iterator[Callable[[int, int], None]]:
+        """A progress bar for something counted: call it with (done, of). Shown once there is something to wait for."""
+        with self._bars() as bars:
+            task: list[int] = []
+
+            def count(done: int, of: int) -> None:
+                if not task:
+                    task.append(bars.add_task(what, total=of))
+                bars.update(task[0], completed=done, total=of)  # type: ignore[arg-type]
+
+            yield count
+
+    def _bars(self) -> Progress:
+        return Progress(
+            TextColumn("{task.description}", markup=False),
+            BarColumn(bar_width=24),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            console=self.console,
+            disable=self.quiet,
+        )
+
+    def _step(self, event: Event) -> None:
+        if self._progress is None:
+            self._progress = self._bars()
+            self._progress.start()
+        step, done, of = event.get("step", ""), event.get("done", 0), event.get("of", 0)
+        if step not in self._tasks:
+            self._tasks[step] = self._progress.add_task(STEPS.get(step, step), total=of or 1)
+        self._progress.update(self._tasks[step], completed=done if of else 1, total=of or 1)  # type: ignore[arg-type]
+
+    def _end_text(self) -> None:
+        if self._writing:
+            sys.stdout.write("\n\n")
+            sys.stdout.flush()
+            self._writing = False
+
+
+def summary(article: Article, meter: Meter) -> list[str]:
+    """What was made and what it cost, a line each."""
+    words = sum(len(p.plain.split()) for p in article.paragraphs)
+    lines = [f"{article.title}: {len(article.paragraphs)} paragraphs, {words} words, {images(article)}."]
+    if meter.roles:
+        parts = [
+            f"{role} {u.prompt}+{u.completion} in {u.calls} call{'s' * (u.calls != 1)}"
+            + (" (estimated)" if u.estimated else "")
+            for role, u in meter.roles.items()
+        ]
+        lines.append(f"Tokens (prompt+answer): {', '.join(parts)}; {meter.total} in all.")
+    return [*lines, *article.notes]
+
+
+def images(article: Article) -> str:
+    """How many images the article has, in words."""
+    count = len(article.illustrations)
+    made = sum(1 for i in article.illustrations if i.digital_source_type)
+    said = "no image" if not count else f"{count} image{'s' * (count != 1)}"
+    return f"{said}, {made} of them generated" if made else said

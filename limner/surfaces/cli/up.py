@@ -1,0 +1,155 @@
+"""`limner up`: broker, worker and API of one machine in one command; `limner api` is the API alone."""
+
+from __future__ import annotations
+
+import contextlib
+import ipaddress
+import logging
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+from limner.errors import BadInput
+from limner.jobs.broker import Valkey, _die_with_parent
+from limner.jobs.ledger.database import Database, database_url, wait_until_there
+from limner.jobs.service import Jobs
+from limner.settings import Settings
+
+log = logging.getLogger("limner.up")
+
+GRACE = 30  # seconds for a worker to stop at the next boundary of its jobs
+
+
+def up(settings: Settings, say: Callable[[str], None]) -> None:
+    """Run everything until SIGTERM or Ctrl-C. Raises LimnerError for what keeps it from starting."""
+    with ExitStack() as parts:
+        wait_until_there(Database(database_url(settings)))
+        jobs = parts.enter_context(contextlib.closing(Jobs(settings)))
+        listening = parts.enter_context(_listening(settings, jobs))
+        valkey = None
+        if not settings.redis_url.get_secret_value():
+            valkey = Valkey(settings)
+            parts.callback(valkey.close)
+        worker = WorkerProcess()
+        parts.callback(worker.close)
+        ended = _signals()
+        parts.enter_context(_serving(settings, jobs, listening))
+        say(f"limner is up at {_address(listening)}   (Ctrl-C stops it; jobs go on the next time)")
+        while not ended.wait(1):
+            if valkey and valkey.keep():
+                log.warning("the broker had died and was started again")
+            if worker.keep():
+                log.warning("the worker had died and was started again")
+        say("Stopping: jobs are put back at their next step.")
+
+
+def api(settings: Settings, say: Callable[[str], None]) -> None:
+    """Run the API alone until SIGTERM or Ctrl-C. Raises LimnerError for what keeps it from starting."""
+    with ExitStack() as parts:
+        wait_until_there(Database(database_url(settings)))
+        jobs = parts.enter_context(contextlib.closing(Jobs(settings)))
+        listening = parts.enter_context(_listening(settings, jobs))
+        ended = _signals()
+        parts.enter_context(_serving(settings, jobs, listening))
+        say(f"limner listens at {_address(listening)}")
+        ended.wait()
+
+
+class WorkerProcess:
+    """`limner worker` as a child that ends with this process. Start it in the main thread."""
+
+    def __init__(self) -> None:
+        self._process = self._start()
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(
+            [sys.executable, "-m", "limner.surfaces.cli.app", "worker", "--quiet"],
+            start_new_session=True,
+            preexec_fn=_die_with_parent,
+        )
+
+    def keep(self) -> bool:
+        """Start it again if it died; whether that was needed."""
+        if self._process.poll() is None:
+            return False
+        self._process = self._start()
+        return True
+
+    def close(self) -> None:
+        """Stop it, in order if it can be done in time."""
+        if self._process.poll() is None:
+            self._process.terminate()
+            try:
+                self._process.wait(GRACE)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.wait()
+
+
+@contextmanager
+def _listening(settings: Settings, jobs: Jobs) -> Iterator[socket.socket]:
+    """The API's socket. Raises BadInput for a port that is taken, or an open address without a token."""
+    if not _loopback(settings.host) and not jobs.owners.closed():
+        raise BadInput(
+            f"The API does not listen on {settings.host} without a token: anybody could use it. Set LIMNER_TOKEN, or "
+            "make one with `limner token add NAME`."
+        )
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    # Named as TCP, or asyncio leaves Nagle's algorithm on and each answer waits 40 ms for an acknowledgement.
+    with socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP) as s:
+        s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            s.bind((settings.host, settings.port))
+        except OSError as e:
+            raise BadInput(
+                f"The API cannot listen on {settings.host}:{settings.port} ({e.strerror}). Give another --port."
+            ) from e
+        s.listen(1024)
+        yield s
+
+
+@contextmanager
+def _serving(settings: Settings, jobs: Jobs, listening: socket.socket) -> Iterator[None]:
+    """uvicorn in a thread, so that signals are the main thread's and stop everything in order."""
+    from limner.surfaces.http.app import create_app
+    from limner.surfaces.http.server import Server
+
+    server = Server(create_app(settings, jobs))
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, name="limner-api")
+    thread.start()
+    try:
+        yield
+    finally:
+        server.should_exit = True
+        thread.join()
+
+
+def _signals() -> threading.Event:
+    """Set by SIGTERM and Ctrl-C."""
+    ended = threading.Event()
+
+    def end(_signal: int, _frame: Any) -> None:
+        ended.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, end)
+    return ended
+
+
+def _loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _address(listening: socket.socket) -> str:
+    host, port = listening.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

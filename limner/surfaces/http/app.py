@@ -1,0 +1,109 @@
+"""The application: which parts there are, which routes, and what describes them."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from fastapi import Depends, FastAPI, Response
+from fastapi.responses import FileResponse
+from fastapi.security import HTTPBearer
+from fastapi.staticfiles import StaticFiles
+
+import limner
+from limner.jobs.service import Jobs
+from limner.settings import Settings
+from limner.surfaces.http import articles, event_streams, libraries, problems, revisions, signed_urls, status
+from limner.surfaces.http import jobs as job_routes
+from limner.surfaces.http.deps import Broker, Parts
+from limner.surfaces.http.guard import Guard, is_open
+from limner.surfaces.http.hub import Hub
+from limner.surfaces.http.images import Shelf
+from limner.surfaces.http.openai import routes as openai
+
+WEB = Path(__file__).parents[1] / "web"
+PAGE_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; connect-src 'self'; "
+    "form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
+)
+"""What the studio may do: run and style itself with files of ours, show images, ask this API. Nothing inline."""
+ABOUT = """Illustrated articles as jobs: submit a brief, watch it, get the article.
+
+Where tokens are set, every request but `/health` and the page needs `Authorization: Bearer TOKEN`, and sees what
+belongs to the token's owner alone. Errors are `application/problem+json` (RFC 9457); their `detail` is one line that
+says what to do next.
+"""
+
+
+def create_app(settings: Settings, jobs: Jobs | None = None) -> FastAPI:
+    """The HTTP API and the page over one installation.
+
+    jobs: its jobs, closed by whoever made them; None opens them here and closes them with the application. Raises
+    LedgerError, BadInput, NotInstalled.
+    """
+    made = jobs or Jobs(settings)
+    hub = Hub(made.ledger)
+
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        yield
+        hub.close()
+        if jobs is None:
+            made.close()
+
+    app = FastAPI(
+        title="limner",
+        version=limner.__version__,
+        description=ABOUT,
+        lifespan=lifespan,
+        docs_url=None,  # its page would load scripts from elsewhere
+        redoc_url=None,
+        dependencies=[Depends(HTTPBearer(auto_error=False, description="`limner token add NAME` makes one."))],
+    )
+    app.state.parts = Parts(settings, made, hub, Shelf(settings, made), Broker(made.bell))
+    app.add_middleware(Guard, owners=made.owners, hosts=settings.hosts)
+    problems.install(app)
+    for part in (job_routes, event_streams, articles, revisions, libraries, openai, signed_urls, status):
+        app.include_router(part.routes)
+    _serve_page(app)
+    _describe(app)
+    return app
+
+
+class _Static(StaticFiles):
+    """The studio's files: kept by browsers, and asked for again with each visit whether they are still the same."""
+
+    def file_response(self, *args: Any, **options: Any) -> Response:
+        """As Starlette's."""
+        response = super().file_response(*args, **options)
+        response.headers["Cache-Control"] = "no-cache"
+        return response
+
+
+def _serve_page(app: FastAPI) -> None:
+    @app.get("/", include_in_schema=False)
+    def page() -> FileResponse:
+        headers = {"Cache-Control": "no-cache", "Content-Security-Policy": PAGE_POLICY}
+        return FileResponse(WEB / "index.html", headers=headers)
+
+    app.mount("/static", _Static(directory=WEB), name="static")
+
+
+def _describe(app: FastAPI) -> None:
+    """The OpenAPI description: with Problem in it, and without a token where none is needed."""
+    generate = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            schema = generate()
+            parts = schema["components"]["schemas"]
+            parts["Problem"] = problems.Problem.model_json_schema(ref_template="#/components/schemas/{model}")
+            for path, methods in schema["paths"].items():
+                if is_open(path):
+                    for operation in methods.values():
+                        operation.pop("security", None)
+        return app.openapi_schema or {}
+
+    app.openapi = openapi

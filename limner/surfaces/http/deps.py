@@ -1,0 +1,85 @@
+"""What endpoints are handed: the parts of the installation, and who asks."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Annotated
+
+from fastapi import Depends, Request
+
+from limner.document import Article, Brief
+from limner.jobs.history.revisions import Revisions
+from limner.jobs.owners import Owner
+from limner.jobs.queue import Bell
+from limner.jobs.service import Jobs
+from limner.settings import Settings
+from limner.surfaces.http.guard import owner_of
+from limner.surfaces.http.hub import Hub
+from limner.surfaces.http.images import Shelf
+from limner.tools.editing.commands import Proposal, Wish
+from limner.workflows.context import Context
+
+FRESH = 5  # seconds that an answer of the broker is good for: whoever asks for /health must not keep it busy
+
+
+class Broker:
+    """Whether the broker answers, asked every now and then."""
+
+    def __init__(self, bell: Bell) -> None:
+        self.bell = bell
+        self._lock = threading.Lock()
+        self._asked, self._there = float("-inf"), False
+
+    def there(self) -> bool:
+        """Whether it answered lately."""
+        with self._lock:
+            if time.monotonic() - self._asked > FRESH:
+                self._there = self.bell.depth("interactive") is not None
+                self._asked = time.monotonic()
+            return self._there
+
+
+def _propose(context: Context, article: Article, wish: Wish, brief: Brief) -> Proposal:
+    from limner.workflows.revise.graph import propose
+
+    return propose(context, article, wish, brief)
+
+
+@dataclass
+class Parts:
+    """Made once per application, in `app.create_app`."""
+
+    settings: Settings
+    jobs: Jobs
+    hub: Hub
+    """Those who watch jobs."""
+    shelf: Shelf
+    """Libraries and the images of articles."""
+    broker: Broker
+
+    propose: Callable[[Context, Article, Wish, Brief], Proposal] = _propose
+    """Asks a model what it would do about a wish."""
+
+    @cached_property
+    def revisions(self) -> Revisions:
+        """Finished articles, as people change them."""
+        return Revisions(self.jobs.ledger)
+
+
+# Asynchronous, because otherwise each would cost a change of threads.
+
+
+async def _parts(request: Request) -> Parts:
+    return request.app.state.parts
+
+
+async def _asker(request: Request) -> Owner:
+    return owner_of(request.scope)
+
+
+Has = Annotated[Parts, Depends(_parts)]
+Asker = Annotated[Owner, Depends(_asker)]

@@ -1,0 +1,215 @@
+"""What every request passes before it is routed: whom it is addressed to, who sends it, how large it is.
+
+Notable choices:
+
+- A web page that a person has open can send requests to the loopback, with a name that it made resolve there (DNS
+  rebinding) or from its own origin. So Host must be a name that this installation is known by, and Origin, which
+  browsers send with everything that changes something, must be the same. Checked for all addresses alike.
+- The token is checked here and not at the routes, so that no route can be added without it.
+- A body is gathered here, up to its limit, whether or not it says its length, and only from those who may send one.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+from urllib.parse import urlsplit
+
+import anyio
+import anyio.to_thread
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import ClientDisconnect
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from limner.errors import LimnerError
+from limner.jobs.owners import Owner, Owners
+from limner.surfaces.http.openai.errors import as_openai
+from limner.surfaces.http.problems import of_error, problem
+
+log = logging.getLogger("limner.api")
+
+MAX_BODY = 8_000_000  # bytes; a thousand briefs of a page or two, or twenty sources as long as they may be
+DRAINED = 4 * MAX_BODY  # bytes of a body too large that are read and dropped, so that its sender reads the answer
+LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
+_DEFAULTS = {
+    "content-security-policy": "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'; "
+    "object-src 'none'",
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "no-referrer",
+    "cross-origin-resource-policy": "same-origin",
+    "cache-control": "no-store",
+}
+"""Headers of every answer that does not set them itself."""
+
+
+class Guard:
+    """ASGI middleware. `request.state.owner` is the `Owner` behind it, on every route that is not open."""
+
+    def __init__(self, app: ASGIApp, *, owners: Owners, hosts: str = "") -> None:
+        """hosts: names besides the loopback's, with commas; a name without a port stands for all its ports."""
+        self.app, self.owners = app, owners
+        self.hosts = frozenset([*LOOPBACK, *(h for h in (h.strip().lower() for h in hosts.split(",")) if h)])
+        self._limiter: anyio.CapacityLimiter | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        started = False
+
+        async def send_safely(message: Message) -> None:
+            nonlocal started
+            if message["type"] == "http.response.start":
+                started = True
+                headers = MutableHeaders(scope=message)
+                for name, value in _DEFAULTS.items():
+                    headers.setdefault(name, value)
+            await send(message)
+
+        try:
+            refusal, receive = await self._check(scope, receive)
+            if refusal and scope["path"].startswith("/v1/chat/"):
+                refusal = as_openai(refusal)
+            await (refusal or self.app)(scope, receive, send_safely)
+        except ClientDisconnect:
+            return
+        except Exception:
+            log.exception("%s %s failed in a way nobody foresaw", scope["method"], scope["path"])
+            if started:  # half an answer must not look like a whole one
+                raise
+            line = "limner has a fault here; its log has the details. Try again, or report it."
+            await problem(500, "unforeseen", line)(scope, receive, send_safely)
+
+    async def _check(self, scope: Scope, receive: Receive) -> tuple[Response | None, Receive]:
+        """(the answer to a request that is refused, from where to read it on)."""
+        headers = Headers(scope=scope)
+        refusal = self._refuse_address(headers) or _refuse_encoding(headers)
+        if refusal is None and not is_open(scope["path"]):
+            refusal = await self._refuse_stranger(scope, headers)
+        if refusal is None and _has_body(headers):
+            body = await _gather(headers, receive)
+            if body is None:
+                return _too_large(), receive
+            return None, _replayed(body, receive)
+        return refusal, receive
+
+    # -- whom it is addressed to
+
+    def _refuse_address(self, headers: Headers) -> Response | None:
+        host = _one(headers.getlist("host"))
+        if host is None or not self._answers_to(host):
+            line = f"This installation is not called {(host or '')[:100]!r}. Add the name to LIMNER_HOSTS if it is."
+            return problem(403, "foreign-host", line)
+        origins = headers.getlist("origin")
+        if origins and not self._is_ours(_one(origins) or "", host):
+            line = f"Pages of {origins[0][:100]!r} may not use this installation. Add their host to LIMNER_HOSTS if so."
+            return problem(403, "foreign-origin", line)
+        return None
+
+    def _answers_to(self, host: str) -> bool:
+        split = _split(host)
+        return split is not None and (split[0] in self.hosts or f"{split[0]}:{split[1]}" in self.hosts)
+
+    def _is_ours(self, origin: str, host: str) -> bool:
+        scheme, _, netloc = origin.partition("://")
+        split = _split(netloc)
+        if scheme not in ("http", "https") or split is None:
+            return False  # "null" too: a sandboxed page, a file
+        port = split[1] or ("443" if scheme == "https" else "80")
+        ours, our_port = _split(host) or ("", "")
+        if split[0] == ours and port in (our_port or "80", our_port or "443"):
+            return True
+        named = self.hosts.difference(LOOPBACK)  # another port of the loopback is another program
+        return split[0] in named or f"{split[0]}:{port}" in named
+
+    # -- who sends it
+
+    async def _refuse_stranger(self, scope: Scope, headers: Headers) -> Response | None:
+        scheme, _, token = (_one(headers.getlist("authorization")) or "").partition(" ")
+        given = token.strip() if scheme.lower() == "bearer" else None
+        self._limiter = self._limiter or anyio.CapacityLimiter(8)  # busy endpoints must not keep others from the door
+        try:
+            owner = await anyio.to_thread.run_sync(self.owners.whose, given, limiter=self._limiter)
+        except LimnerError as e:
+            return of_error(e)
+        scope.setdefault("state", {})["owner"] = owner
+        return None
+
+
+def owner_of(scope: Scope) -> Owner:
+    """Whom the guard let in."""
+    return scope["state"]["owner"]
+
+
+def is_open(path: str) -> bool:
+    """Whether a path needs no token: the page, which holds nothing, whether the service lives, signed addresses."""
+    return path in ("/", "/health") or path.startswith(("/static/", "/v1/shared/"))
+
+
+def _one(values: Iterable[str]) -> str | None:
+    """The only value; of two, a proxy and we might each believe another."""
+    found = list(values)
+    return found[0] if len(found) == 1 else None
+
+
+def _split(netloc: str) -> tuple[str, str] | None:
+    """(host in lower case, port or ""), None for what is not HOST or HOST:PORT."""
+    try:
+        parts = urlsplit(f"//{netloc}")
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        return None
+    host = f"[{host}]" if host and ":" in host else host or ""
+    written = f"{host}:{port}" if port is not None else host
+    return (host, "" if port is None else str(port)) if host and written == netloc.lower() else None
+
+
+# --- the body ------------------------------------------------------------------------------------------------------
+
+
+def _refuse_encoding(headers: Headers) -> Response | None:
+    if headers.get("content-encoding", "identity").strip().lower() in ("", "identity"):
+        return None
+    return problem(415, "compressed", "Compressed bodies are not taken. Send it without Content-Encoding.")
+
+
+def _has_body(headers: Headers) -> bool:
+    return "transfer-encoding" in headers or headers.get("content-length", "0") != "0"
+
+
+async def _gather(headers: Headers, receive: Receive) -> bytes | None:
+    """The body, None if it is too large. Of that some more is read: a sender that still sends does not read."""
+    length = headers.get("content-length", "0")
+    declared = int(length) if length.isdigit() else 0
+    if declared > DRAINED or (declared > MAX_BODY and "expect" in headers):
+        return None  # who asks before sending has sent nothing yet
+    body, size = bytearray(), 0
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect  # half a request is none
+        part = message.get("body", b"")
+        size += len(part)
+        if size <= MAX_BODY:
+            body += part
+        if size > DRAINED or not message.get("more_body"):
+            return bytes(body) if size <= MAX_BODY else None
+
+
+def _replayed(body: bytes, receive: Receive) -> Receive:
+    given = False
+
+    async def receive_again() -> Message:
+        nonlocal given
+        if given:
+            return await receive()
+        given = True
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    return receive_again
+
+
+def _too_large() -> Response:
+    line = f"The body is larger than the {MAX_BODY:,} bytes that one request may have. Send less at a time."
+    return problem(413, "too-large", line)

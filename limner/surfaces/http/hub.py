@@ -1,0 +1,204 @@
+"""Those who watch jobs: one look at the ledger for all of them, one read of what is new for all watchers of a job.
+
+The ledger is the truth and tells nobody; so once every tenth of a second, while anybody watches, one query asks for the
+last event's number of every watched job. Where it rose, the job's watchers wake, the first reads the new events and
+the others find them read. A watcher that comes late or reads slowly reads pages of its own, one at a time: it holds up
+nobody and keeps no more than a page.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager
+from typing import NamedTuple, TypeVar
+
+import anyio
+import anyio.to_thread
+
+from limner.errors import LedgerError
+from limner.jobs.ledger import ENDED, Event, Ledger
+
+log = logging.getLogger("limner.api")
+T = TypeVar("T")
+
+LOOK = 0.1  # seconds between two looks; people do not notice less
+AGAIN = 1.0  # seconds to wait while the ledger cannot be used
+PING = 15  # seconds of silence after which a comment is sent: proxies close what is silent for 30 or 60
+PAGE = 100  # events read at once
+KEPT = 64_000  # bytes of the newest events of a watched job that are kept for its watchers
+
+
+class Ready(NamedTuple):
+    """An event as it goes over the wire."""
+
+    seq: int
+    wire: bytes
+
+
+class Feed:
+    """What is known of one watched job. Lives in the event loop, and as long as somebody watches."""
+
+    def __init__(self) -> None:
+        self.watchers = 0
+        self.seq = 0
+        """Number of its last event."""
+        self.over = False
+        """Whether it ended or is gone: after `seq` nothing comes by itself."""
+        self.gone = False
+        """Whether it was deleted."""
+        self.changed = asyncio.Event()
+        self.reading = asyncio.Lock()
+        self.newest: deque[Ready] = deque()
+        self.size = 0
+
+    def tell(self, seq: int, over: bool, gone: bool = False) -> None:
+        """Wake the watchers if this is news. What was seen before it does not count: numbers only rise."""
+        if seq >= self.seq and (seq, over, gone) != (self.seq, self.over, self.gone):
+            self.seq, self.over, self.gone = seq, over, gone
+            self.wake()
+
+    def wake(self) -> None:
+        """Wake all who wait; those who wait from now on wait for the next time."""
+        self.changed.set()
+        self.changed = asyncio.Event()
+
+    def keep(self, page: list[Ready]) -> None:
+        """Remember events, if they are newer than those remembered."""
+        if page and self.newest and page[0].seq > self.newest[-1].seq + 1:
+            self.newest.clear()
+            self.size = 0
+        for ready in page:
+            if not self.newest or ready.seq == self.newest[-1].seq + 1:
+                self.newest.append(ready)
+                self.size += len(ready.wire)
+        while self.size > KEPT:
+            self.size -= len(self.newest.popleft().wire)
+
+    def kept(self, after: int) -> list[Ready]:
+        """The events after a number, as far as they are known without a gap."""
+        if not self.newest or not self.newest[0].seq <= after + 1 <= self.newest[-1].seq:
+            return []
+        return [ready for ready in self.newest if ready.seq > after]
+
+
+class Hub:
+    """All watchers of this process."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self.ledger = ledger
+        self.closing = False
+        self._feeds: dict[str, Feed] = {}
+        self._poller: asyncio.Task[None] | None = None
+        self._threads: anyio.CapacityLimiter | None = None
+
+    @property
+    def watchers(self) -> int:
+        """How many streams are open."""
+        return sum(feed.watchers for feed in self._feeds.values())
+
+    def close(self) -> None:
+        """End all streams after what they are sending. To be called in the event loop."""
+        self.closing = True
+        for feed in self._feeds.values():
+            feed.wake()
+        if self._poller is not None:
+            self._poller.cancel()
+            self._poller = None
+
+    async def events(self, job: str, after: int, follow: bool, stay: bool = False) -> AsyncIterator[bytes]:
+        """Server-sent events of a job with a number above `after`; with `follow` those to come as well, until it ends.
+
+        stay: after the end as well, when people revise the article, until the job is deleted.
+        The ledger may be gone for a while: they go on where they were once it is back.
+        """
+        yield b"retry: 1000\n\n"
+        with self._watching(job) as feed:
+            while not (self.closing or await self._look([job])):
+                await asyncio.sleep(AGAIN)
+            while not self.closing:
+                changed = feed.changed  # before looking: what comes meanwhile wakes us
+                if after < feed.seq:
+                    page = await self._page(job, feed, after)
+                    if page is None:
+                        await asyncio.sleep(AGAIN)
+                        continue
+                    if not page:  # it was deleted
+                        return
+                    after = page[-1].seq
+                    yield b"".join(ready.wire for ready in page)
+                elif not follow or feed.gone or (feed.over and not stay):
+                    return
+                elif not await _within(changed, PING):
+                    yield b": still there\n\n"
+
+    # -- reading
+
+    async def _page(self, job: str, feed: Feed, after: int) -> list[Ready] | None:
+        async with feed.reading:
+            page: list[Ready] | None = feed.kept(after)
+            if not page:
+                page = await self._thread(lambda: [_ready(e) for e in self.ledger.events(job, after, PAGE)])
+                feed.keep(page or [])
+            return page
+
+    async def _thread(self, read: Callable[[], T]) -> T | None:
+        """What the ledger says, None while it cannot be asked."""
+        # Threads of our own: slow requests must not keep the streams from theirs.
+        self._threads = self._threads or anyio.CapacityLimiter(4)
+        try:
+            return await anyio.to_thread.run_sync(read, limiter=self._threads)
+        except LedgerError as e:
+            log.warning("watchers wait: %s", e)
+            return None
+
+    # -- looking
+
+    @contextmanager
+    def _watching(self, job: str) -> Iterator[Feed]:
+        feed = self._feeds.setdefault(job, Feed())
+        feed.watchers += 1
+        if self._poller is None or self._poller.done():
+            self._poller = asyncio.create_task(self._poll(), name="limner-watching")
+        try:
+            yield feed
+        finally:
+            feed.watchers -= 1
+            if not feed.watchers:
+                del self._feeds[job]
+
+    async def _poll(self) -> None:
+        """Runs while anybody watches."""
+        while self._feeds and not self.closing:
+            try:
+                heard = await self._look(list(self._feeds))
+            except Exception:  # whatever it is, those who watch must not wait for ever
+                log.exception("looking for news failed in a way nobody foresaw")
+                heard = False
+            await asyncio.sleep(LOOK if heard else AGAIN)
+
+    async def _look(self, ids: list[str]) -> bool:
+        found = await self._thread(lambda: self.ledger.seqs(ids))
+        if found is None:
+            return False
+        for job in ids:
+            feed = self._feeds.get(job)
+            if feed is not None:
+                seq, state = found.get(job, (feed.seq, "cancelled"))  # a job that is gone has told all it will
+                feed.tell(seq, state in ENDED, job not in found)
+        return True
+
+
+async def _within(event: asyncio.Event, seconds: float) -> bool:
+    try:
+        async with asyncio.timeout(seconds):
+            await event.wait()
+    except TimeoutError:
+        return False
+    return True
+
+
+def _ready(event: Event) -> Ready:
+    return Ready(event.seq, f"id: {event.seq}\ndata: {event.model_dump_json()}\n\n".encode())

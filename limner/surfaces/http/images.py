@@ -1,0 +1,70 @@
+"""Libraries and the images of articles, opened for those who may see them."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+
+from limner.document import Article
+from limner.errors import LibraryMissing
+from limner.jobs.owners import Owner
+from limner.jobs.service import Jobs
+from limner.settings import Settings
+from limner.surfaces.http.problems import Missing
+from limner.tools.images.images import thumbnail
+from limner.tools.library import Library, libraries
+from limner.workflows.context import Context
+from limner.workflows.run import STARTER
+
+SIDES = (64, 128, 256, 512, 1024)  # px; few sizes, so that caches meet the same one again
+
+
+class Shelf:
+    """Everything about images that routes need. Safe to use from threads."""
+
+    def __init__(self, settings: Settings, jobs: Jobs) -> None:
+        self.settings, self.jobs = settings, jobs
+        self._context: Context | None = None
+        self._lock = threading.Lock()
+
+    @property
+    def context(self) -> Context:
+        """Encoders and the way to the vectors, made when they are first needed."""
+        with self._lock:
+            if self._context is None:
+                self._context = Context(self.settings, [])
+                _ = self._context.encoders, self._context.connect
+            return self._context
+
+    def names(self, owner: Owner) -> list[str]:
+        """Libraries that are there and the owner's to search."""
+        return [name for name in libraries(self.settings.home) if owner.may_use(name)]
+
+    def open(self, name: str, owner: Owner) -> Library:
+        """A library. Raises LibraryMissing for one that is not there or not the owner's; EncoderMismatch."""
+        self.jobs.check_library(name, owner)
+        return self._open(name)
+
+    def images_of(self, article: Article) -> Context:
+        """A context that finds the images of an article. Raises LibraryMissing if a library is gone."""
+        context = self.context
+        names = sorted({i.library for i in article.illustrations if i.library})
+        return Context(self.settings, [self._open(name) for name in names], origin=context)
+
+    def thumbnail(self, library: Library, image_id: str, side: int) -> bytes:
+        """A WebP of an image. Raises Missing, LibraryError when its file is gone, ImageUnreadable."""
+        if not library.has(image_id):
+            raise Missing(f"The library {library.name} has no image {image_id[:64]}. Search it again.")
+        return thumbnail(library.image(image_id), fitting(side), max_pixels=self.settings.max_pixels)
+
+    def _open(self, name: str) -> Library:
+        if name not in libraries(self.settings.home):  # asked here: `open` would name other owners' libraries
+            hint = "The first job that uses it makes it." if name == STARTER else "It was removed; put it back."
+            raise LibraryMissing(f"The library {name[:64]!r} is not there. {hint}")
+        context = self.context
+        return Library.open(self.settings.home, name, context.encoders, connect=context.connect)
+
+
+def fitting(side: int, sides: Sequence[int] = SIDES) -> int:
+    """The smallest of the sizes that are made that is not below the one asked for; the largest for more."""
+    return next((s for s in sides if s >= side), sides[-1])

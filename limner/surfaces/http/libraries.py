@@ -1,0 +1,289 @@
+"""Routes: libraries, searching them, what their images are called; images of one's own."""
+
+from __future__ import annotations
+
+import json
+from pathlib import PurePath
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, File, Form, Path, Query, Response, UploadFile
+from pydantic import ConfigDict, Field
+
+from limner.document import Candidate
+from limner.errors import BadInput, LimnerError
+from limner.jobs.uploads import drop, keep, own
+from limner.surfaces.http.deps import Asker, Has
+from limner.surfaces.http.guard import MAX_BODY
+from limner.surfaces.http.problems import Forbidden, Missing, documented
+from limner.surfaces.http.revision_views import THUMBNAIL, OwnImage, in_library
+from limner.surfaces.http.views import NO_CONTROL, View
+from limner.tools.library import Library, Record
+from limner.tools.library.folder import CAPTION_LENGTH, CREDIT_LENGTH
+from limner.workflows.run import printable
+
+routes = APIRouter(prefix="/v1", tags=["libraries"])
+
+Name = Annotated[
+    str, Path(max_length=64, pattern=NO_CONTROL, description="Name of a library.", examples=["starter", "garden"])
+]
+ImageId = Annotated[
+    str,
+    Path(
+        pattern=r"^[0-9a-f]{32}$",
+        description="First 32 hexadecimal digits of the SHA-256 of the image's bytes.",
+        examples=["9f86d081884c7d659a2feaa0c55ad015"],
+    ),
+]
+BINARY = {"schema": {"type": "string", "format": "binary"}}
+IMAGE: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "The image. An id names these bytes for ever, so it may be cached.",
+        "content": {f"image/{kind}": BINARY for kind in ("webp", "jpeg", "png", "gif", "avif")},
+    }
+}
+_MEDIA = {".jpg": "image/jpeg", ".png": "image/png", ".webp": "image/webp", ".gif": "image/gif", ".avif": "image/avif"}
+
+
+WordsName = Literal["caption", "alt", "credit", "licence"]
+
+
+class LibraryView(View):
+    """An image library."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"name": "garden", "images": 412, "problem": "", "encoders": ["MiniLM"]}]}
+    )
+
+    name: str
+    images: int | None
+    """How many it holds; null where it cannot be opened."""
+    problem: str
+    """Why it cannot be opened, and what to do; "" where it can."""
+
+
+class LibraryWhole(LibraryView):
+    """A library, and what was it made of."""
+
+    described: int
+    """Images with a caption of their own; the others go by their file's name."""
+    licensed: int
+    """Images whose licence is known."""
+    encoders: list[str]
+    editable: bool
+    """Whether its captions are yours to write."""
+
+
+class LibraryImage(View):
+    """An image of a library, and what is said of it."""
+
+    image_id: str
+    library: str
+    caption: str
+    alt: str
+    credit: str
+    licence: str
+    width: int
+    """px."""
+    height: int
+    described: bool
+    """False when the caption is only the file's name made readable."""
+    written: list[WordsName]
+    """What of it a person wrote here. That wins over what stands beside the file and in it."""
+    file: str
+    """The name of its file."""
+    thumbnail: str
+
+
+class LibraryPage(View):
+    """Some of a library's images."""
+
+    images: list[LibraryImage]
+    """By the place of their files."""
+    total: int
+    """How many there are in all."""
+    next: str | None
+    """`after` of the next page; null at the end."""
+
+
+class WordsRequest(View):
+    """Words for an image. What is left out stays; null gives up what was written here, for what the folder says."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={"examples": [{"caption": "A heron at dawn in the reeds", "licence": "CC BY 4.0"}]},
+    )
+
+    caption: Annotated[str | None, Field(max_length=CAPTION_LENGTH)] = None
+    alt: Annotated[str | None, Field(max_length=CAPTION_LENGTH)] = None
+    credit: Annotated[str | None, Field(max_length=CREDIT_LENGTH)] = None
+    licence: Annotated[str | None, Field(max_length=CREDIT_LENGTH)] = None
+
+
+class LibraryList(View):
+    """The libraries there are for you."""
+
+    libraries: list[LibraryView]
+
+
+class Found(View):
+    """Images for a query, best first."""
+
+    images: list[Candidate]
+
+
+@routes.get("/libraries", summary="List libraries", responses=documented())
+def list_libraries(has: Has, asker: Asker) -> LibraryList:
+    """Those that you may use. The starter library is among them once the first job has made it."""
+    views = []
+    for name in has.shelf.names(asker):
+        try:
+            views.append(LibraryView(name=name, images=len(has.shelf.open(name, asker)), problem=""))
+        except LimnerError as e:  # one that cannot be opened must not hide the others
+            views.append(LibraryView(name=name, images=None, problem=str(e)))
+    return LibraryList(libraries=views)
+
+
+@routes.get("/libraries/{name}", summary="Show a library", responses=documented(404))
+def show_library(has: Has, asker: Asker, name: Name) -> LibraryWhole:
+    """What a library holds."""
+    library = has.shelf.open(name, asker)
+    images, described, licensed = library.counts()
+    return LibraryWhole(
+        name=name,
+        images=images,
+        problem="",
+        described=described,
+        licensed=licensed,
+        encoders=_encoders(library),
+        editable=asker.may_describe(name),
+    )
+
+
+@routes.get("/libraries/{name}/images", summary="List a library's images", responses=documented(404))
+def list_images(
+    has: Has,
+    asker: Asker,
+    name: Name,
+    without: Annotated[WordsName | None, Query(description="Only images that lack it.")] = None,
+    after: Annotated[str, Query(pattern=r"^([0-9a-f]{32})?$", description="The `next` of the page before.")] = "",
+    limit: Annotated[int, Query(ge=1, le=200, description="How many images.")] = 60,
+) -> LibraryPage:
+    """Images by the place of their files. `without=caption`: those that go by their file's name."""
+    library = has.shelf.open(name, asker)
+    if after and not library.has(after):
+        raise Missing(f"The library {name} has no image {after} any more. Begin again, without `after`.")
+    found, total = library.page(without=without or "", after=after, limit=limit)
+    following = found[-1].id if len(found) == limit else None
+    return LibraryPage(images=[_image(name, r) for r in found], total=total, next=following)
+
+
+@routes.get("/libraries/{name}/images/{image_id}/words", summary="Show an image's words", responses=documented(404))
+def show_words(has: Has, asker: Asker, name: Name, image_id: ImageId) -> LibraryImage:
+    """What is said of an image of a library."""
+    return _image(name, _record(has.shelf.open(name, asker), image_id))
+
+
+@routes.patch("/libraries/{name}/images/{image_id}/words", summary="Write an image's words", responses=documented(404))
+def write_words(has: Has, asker: Asker, name: Name, image_id: ImageId, request: WordsRequest) -> LibraryImage:
+    """Captions, credits and licences that a person writes win over the folder's, also when that is read again. Searches
+    go by them at once; articles that have the image keep the words they have."""
+    library = has.shelf.open(name, asker)
+    if not asker.may_describe(name):
+        raise Forbidden(f"The captions of {name} are everybody's. Ask whoever runs this installation to change them.")
+    _record(library, image_id)
+    return _image(name, library.write({image_id: request.model_dump(include=request.model_fields_set)})[0])
+
+
+@routes.get("/libraries/{name}/search", summary="Search a library", responses=documented(404))
+def search_library(
+    has: Has,
+    asker: Asker,
+    name: Name,
+    q: Annotated[str, Query(max_length=2000, description="What the image should show.", examples=["harvest at dusk"])],
+    k: Annotated[int, Query(ge=1, le=100, description="How many images.")] = 12,
+) -> Found:
+    """The k images that fit best."""
+    query = printable(q).strip()
+    if not query:
+        raise BadInput("The query is empty. Say what the image should show: ?q=harvest at dusk")
+    return Found(images=has.shelf.open(name, asker).search([query], k)[0])
+
+
+@routes.get(
+    "/libraries/{name}/images/{image_id}",
+    summary="Get a thumbnail",
+    response_class=Response,
+    responses={**documented(404), **IMAGE},
+)
+def get_thumbnail(
+    has: Has,
+    asker: Asker,
+    name: Name,
+    image_id: ImageId,
+    side: Annotated[int, Query(ge=1, le=4096, description="px; one of 64, 128, 256, 512, 1024 is made.")] = 256,
+) -> Response:
+    """A WebP of an image of the library, without metadata."""
+    return image_response(has.shelf.thumbnail(has.shelf.open(name, asker), image_id, side), ".webp")
+
+
+def image_response(data: bytes, suffix: str) -> Response:
+    """An image that may be cached by who asked for it."""
+    headers = {"Cache-Control": "private, max-age=31536000, immutable", "Content-Disposition": "inline"}
+    return Response(data, media_type=_MEDIA[suffix], headers=headers)
+
+
+def _record(library: Library, image_id: str) -> Record:
+    if not library.has(image_id):
+        raise Missing(f"The library {library.name} has no image {image_id}. Search it again.")
+    return library.record(image_id)
+
+
+def _image(library: str, record: Record) -> LibraryImage:
+    names = ("caption", "alt", "credit", "licence", "width", "height", "described", "written")
+    return LibraryImage(
+        image_id=record.id,
+        library=library,
+        file=printable(PurePath(record.path).name),
+        thumbnail=in_library(library, record.id, side=THUMBNAIL),
+        **{name: getattr(record, name) for name in names},
+    )
+
+
+def _encoders(library: Library) -> list[str]:
+    return sorted(json.loads(library.meta("encoders")).values())
+
+
+@routes.post("/images", summary="Hand in an image", status_code=201, responses=documented(429))
+def hand_in_image(
+    has: Has,
+    asker: Asker,
+    file: Annotated[UploadFile, File(description="JPEG, PNG, WebP, GIF, AVIF, SVG, TIFF or BMP.")],
+    caption: Annotated[str, Form(max_length=500, description="What it shows; none takes the file's own words.")] = "",
+) -> OwnImage:
+    """Keeps an image of yours, where nobody else may use it; a job's `references` take its id."""
+    library, record = keep(has.shelf.context, asker, file.file.read(MAX_BODY), file.filename or "", caption)
+    facts = {name: getattr(record, name) for name in ("caption", "alt", "credit", "licence", "width", "height")}
+    where = in_library(library.name, record.id, side=THUMBNAIL)
+    return OwnImage(image_id=record.id, library=library.name, thumbnail=where, **facts)
+
+
+@routes.get("/images", summary="List your images", responses=documented(404))
+def list_own_images(
+    has: Has,
+    asker: Asker,
+    after: Annotated[str, Query(pattern=r"^([0-9a-f]{32})?$", description="The `next` of the page before.")] = "",
+    limit: Annotated[int, Query(ge=1, le=200, description="How many images.")] = 60,
+) -> LibraryPage:
+    """The images that you handed in; nobody else sees them."""
+    library = own(has.shelf.context, asker)
+    if library is None:
+        return LibraryPage(images=[], total=0, next=None)
+    return list_images(has, asker, library.name, None, after, limit)
+
+
+@routes.delete("/images/{image_id}", summary="Delete your image", status_code=204, responses=documented(404, 409))
+def delete_own_image(has: Has, asker: Asker, image_id: ImageId) -> Response:
+    """Deletes an image that you handed in; 409 while an article, or a version of one, shows it."""
+    if not drop(has.shelf.context, has.jobs.ledger, asker, image_id):
+        raise Missing(f"There is no image {image_id} of yours. GET /v1/images lists those there are.")
+    return Response(status_code=204)

@@ -1,0 +1,163 @@
+"""What a chat client means: a new article, an answer, a change to the one that the conversation has, or a chore.
+
+A client sends the whole conversation each time and nothing else. Which article it is about, and which question
+was asked last, stands in the answers that limner gave: a comment at their end, which Markdown does not show. It is a
+name and no key: the job must be the asker's.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import re
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal, NamedTuple
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from limner.document import POINTS, Point
+from limner.errors import BadInput
+from limner.surfaces.http.openai.review import COMMANDS, cut
+from limner.workflows.run import MAX_BRIEF, printable, read_points
+
+MARK = "<!-- limner:job={} -->"
+ASKS = "<!-- limner:job={} asks={} -->"
+_MARKED = re.compile(r"<!-- limner:job=([\w-]{1,80})(?: asks=(\w{1,64}))? -->")
+_CHORE = re.compile(r"\A\s*### Task:")  # how Open WebUI begins what it asks beside the conversation
+_POINTS = ", ".join(POINTS)
+LOOKED_BACK = 40  # answers of limner's in which the mark is looked for
+MAX_MESSAGES = 50_000
+MAX_IMAGES = 10  # pictures in one message: as many as a brief may refer to
+
+
+class TextPart(BaseModel):
+    """Words."""
+
+    type: Literal["text"]
+    text: Annotated[str, Field(max_length=4 * MAX_BRIEF)]
+
+
+class ImageUrl(BaseModel):
+    """Where an image is."""
+
+    url: Annotated[str, Field(max_length=8_000_000)]
+
+
+class ImagePart(BaseModel):
+    """A picture."""
+
+    type: Literal["image_url"]
+    image_url: ImageUrl
+
+
+class OtherPart(BaseModel):
+    """Sound, files: left alone."""
+
+    model_config = ConfigDict(extra="allow")
+
+    type: Literal["input_audio", "file", "refusal", "thinking", "reasoning"]
+
+
+Part = Annotated[TextPart | ImagePart | OtherPart, Field(discriminator="type")]
+
+
+class Message(BaseModel):
+    """One message; what clients add to it is left alone."""
+
+    model_config = ConfigDict(extra="allow")
+
+    role: Literal["system", "developer", "user", "assistant", "tool", "function"]
+    content: str | list[Part] | None = None
+
+    @property
+    def text(self) -> str:
+        """Its words."""
+        if isinstance(self.content, list):
+            return "\n".join(part.text for part in self.content if isinstance(part, TextPart))
+        return self.content or ""
+
+    @property
+    def images(self) -> list[str]:
+        """Addresses of its pictures."""
+        parts = self.content if isinstance(self.content, list) else []
+        return [part.image_url.url for part in parts if isinstance(part, ImagePart)]
+
+
+class Meant(NamedTuple):
+    """What the last message asks for."""
+
+    what: Literal["compose", "revise", "answer", "undo", "redo", "show", "chore"]
+    text: str
+    job: str = ""
+    """The conversation's article; "" where it has none."""
+    images: tuple[str, ...] = ()
+    """Addresses of pictures that came with it."""
+    key: str = ""
+    """A digest of the conversation: the same conversation sent again is the same request."""
+    review: tuple[Point, ...] = ()
+    """Where a new article shall stop, as `/review` says."""
+    asks: str = ""
+    """Of an answer, the version of the question that it answers."""
+
+
+def meant(messages: Sequence[Message]) -> Meant:
+    """What a conversation asks for. Raises BadInput where its last word is not a user's, or is empty."""
+    users = [n for n, message in enumerate(messages) if message.role == "user"]
+    if not users:
+        raise BadInput("The conversation has no message of a user. Send one with role user that says what to compose.")
+    last = messages[users[-1]]
+    text = printable(last.text).strip()
+    if _CHORE.match(text):
+        return Meant("chore", text)
+    if not text:
+        raise BadInput("The last message is empty. Say what the article is about, or what to change.")
+    # Only the asker's words and limner's marks count; thousands of messages before them are neither read nor hashed.
+    answers = [m.text for m in messages[: users[-1]] if m.role == "assistant"][-LOOKED_BACK:]
+    job, asks = next((found[-1] for answer in reversed(answers) if (found := _MARKED.findall(answer))), ("", ""))
+    said = [messages[n].text for n in users[-LOOKED_BACK:]]
+    key = hashlib.sha256(json.dumps([job, len(users), said, last.images]).encode()).hexdigest()[:32]
+    command, rest = cut(text)
+    images = tuple(last.images)
+    if len(images) > MAX_IMAGES:
+        raise BadInput(f"The message has {len(images)} pictures, more than {MAX_IMAGES}. Send fewer at a time.")
+    if command == "/new":
+        if not rest:
+            raise BadInput("/new wants a brief: /new How bees make honey")
+        return Meant("compose", rest, "", images, key)
+    if command == "/review":
+        points, brief = cut(rest)
+        if not brief:
+            raise BadInput(f"/review wants points and a brief: /review draft,images How bees make honey ({_POINTS})")
+        return Meant("compose", brief, "", images, key, read_points(points.split(",")))
+    if command in ("/undo", "/redo", "/show"):
+        if not job:
+            raise BadInput(f"{command} needs an article, and this conversation has none yet. Say what to compose.")
+        return Meant(command[1:], "", job, images, key)  # type: ignore[arg-type]
+    if asks:
+        return Meant("answer", text, job, images, key, asks=asks)
+    if command in COMMANDS:
+        raise BadInput(f"{command} answers a question of limner's, and it asked none here. Say what you would like.")
+    return Meant("revise" if job else "compose", text, job, images, key)
+
+
+def picture(url: str, number: int) -> bytes:
+    """The bytes of a picture that came with a message. Raises BadInput for an address: limner fetches nothing."""
+    head, _, data = url.partition(",")
+    if not (head.startswith("data:image/") and head.endswith(";base64")):
+        raise BadInput(
+            f"Picture {number} of the message is an address, and limner fetches none. Send it as data:image/…;base64,…"
+        )
+    try:
+        return base64.b64decode(data, validate=True)
+    except ValueError as e:
+        raise BadInput(f"Picture {number} of the message is not base64. Send it as data:image/png;base64,…") from e
+
+
+def chore(text: str, title: str = "limner") -> str:
+    """An answer to what a client asks beside the conversation (a title, tags), without a model: JSON as it expects."""
+    asked = text.lower()
+    if "title" in asked:
+        return json.dumps({"title": title})
+    empty: dict[str, Any] = {"tags": [], "follow_ups": [], "queries": []}
+    return json.dumps({k: v for k, v in empty.items() if k in asked} or empty)

@@ -1,0 +1,260 @@
+"""Routes: revising finished articles; edits, history, other images, wishes."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, File, Form, Path, Query, UploadFile
+
+from limner.agents.speaker import Meter
+from limner.document import Article
+from limner.errors import LibraryError, LimitReached
+from limner.jobs.owners import Owner
+from limner.jobs.progress import means
+from limner.jobs.request import JobRequest, read_request, start_of
+from limner.jobs.uploads import keep
+from limner.surfaces.http.deps import Asker, Has, Parts
+from limner.surfaces.http.guard import MAX_BODY
+from limner.surfaces.http.problems import documented
+from limner.surfaces.http.revision_views import (
+    THUMBNAIL,
+    At_,
+    CandidateList,
+    CandidateView,
+    EditsRequest,
+    GoRequest,
+    OwnImage,
+    Plan,
+    ProposalRequest,
+    ProposalView,
+    Revision,
+    StepPlan,
+    VersionList,
+    in_library,
+    preview,
+    revision,
+)
+from limner.surfaces.http.views import BIGGEST, NO_CONTROL, JobId
+from limner.tools.candidates import MOST, Found, Wanted, candidates, usable
+from limner.tools.editing.apply import ImageOf, edited
+from limner.tools.editing.compare import Comparison
+from limner.tools.library import Library, Record
+from limner.workflows.context import Context
+from limner.workflows.estimate import steps
+from limner.workflows.run import STARTER
+
+routes = APIRouter(prefix="/v1", tags=["revisions"])
+
+Number = Annotated[int, Path(ge=1, le=BIGGEST, description="Number of a version.")]
+
+
+@routes.get("/jobs/{job}/revision", summary="Show the article", responses=documented(404, 409))
+def show_revision(has: Has, asker: Asker, job: JobId) -> Revision:
+    """The finished article as blocks with their ids, which edits name; 409 with the reason while there is none."""
+    return revision(job, has.revisions.show(job, asker.name))
+
+
+@routes.post("/jobs/{job}/edits", summary="Change the article", responses=documented(404, 409))
+def edit_article(has: Has, asker: Asker, job: JobId, request: EditsRequest) -> Revision:
+    """Applies edits and answers with the article after them. Where it is at another version than theirs: 409, with
+    `head`, `changed` and, if they were to be merged and could not, `conflicts`."""
+    head = has.revisions.edit(
+        job,
+        request.edits,
+        request.version,
+        who(asker),
+        image_of(has, asker),
+        owner=asker.name,
+        merge=request.merge,
+        what=request.what or "",
+        by=request.by,
+        typing=request.typing,
+    )
+    return revision(job, head)
+
+
+@routes.post("/jobs/{job}/undo", summary="Undo", responses=documented(404, 409))
+def undo(has: Has, asker: Asker, job: JobId, request: At_) -> Revision:
+    """Goes back to the version that this one was made from; 409 at the first."""
+    return revision(job, has.revisions.undo(job, request.version, who(asker), owner=asker.name))
+
+
+@routes.post("/jobs/{job}/redo", summary="Redo", responses=documented(404, 409))
+def redo(has: Has, asker: Asker, job: JobId, request: At_) -> Revision:
+    """Goes forward again, the way that was undone last; 409 where there is none."""
+    return revision(job, has.revisions.redo(job, request.version, who(asker), owner=asker.name))
+
+
+@routes.post("/jobs/{job}/go", summary="Go to a version", responses=documented(404, 409))
+def go(has: Has, asker: Asker, job: JobId, request: GoRequest) -> Revision:
+    """Makes any version the one that the article is at. What is changed from there on is a branch of its own."""
+    return revision(job, has.revisions.go(job, request.version, request.to, who(asker), owner=asker.name))
+
+
+@routes.get("/jobs/{job}/versions", summary="List versions", responses=documented(404, 409))
+def list_versions(has: Has, asker: Asker, job: JobId) -> VersionList:
+    """The history: who did what, when, out of which version."""
+    at, versions = has.revisions.history(job, asker.name)
+    return VersionList(head=at, versions=versions)
+
+
+@routes.get("/jobs/{job}/versions/{number}", summary="Show a version", responses=documented(404, 409))
+def show_version(has: Has, asker: Asker, job: JobId, number: Number) -> Revision:
+    """The article as it was then."""
+    head = has.revisions.show(job, asker.name)
+    return revision(job, head, at=has.revisions.at(job, number, asker.name))
+
+
+@routes.get("/jobs/{job}/compare", summary="Compare two versions", responses=documented(404, 409))
+def compare_versions(
+    has: Has,
+    asker: Asker,
+    job: JobId,
+    a: Annotated[int, Query(ge=1, le=BIGGEST, description="Number of the first version.")],
+    b: Annotated[int, Query(ge=1, le=BIGGEST, description="Number of the second.")],
+) -> Comparison:
+    """What became of each block and image of the first in the second, word by word."""
+    return has.revisions.compare(job, a, b, asker.name)
+
+
+# --- other images --------------------------------------------------------------------------------------------------
+
+Words = Annotated[str, Query(max_length=2000, pattern=NO_CONTROL)]
+Id = Annotated[str, Query(max_length=80, pattern=NO_CONTROL)]
+
+
+@routes.get("/jobs/{job}/candidates", summary="Find other images", responses=documented(404, 409))
+def find_candidates(
+    has: Has,
+    asker: Asker,
+    job: JobId,
+    image: Annotated[Id, Query(description="An image of the article: what else was found for its place.")] = "",
+    spot: Annotated[Id, Query(description="A spot of the record: what was found for it.")] = "",
+    caption: Annotated[Words, Query(description="Search anew: what the image should show.")] = "",
+    like: Annotated[Id, Query(description="An image id: images that resemble it.")] = "",
+    but: Annotated[Words, Query(description="With `like`: what shall be otherwise.")] = "",
+    library: Annotated[
+        list[Annotated[str, Query(max_length=64, pattern=NO_CONTROL)]] | None,
+        Query(max_length=20, description="Where to search; none takes the job's libraries and your own uploads."),
+    ] = None,
+    limit: Annotated[int, Query(ge=1, le=MOST, description="How many images.")] = 24,
+) -> CandidateList:
+    """Images that could stand at a place, best first. Ask by one of image, spot, caption and like."""
+    article = has.revisions.show(job, asker.name).article
+    libraries = usable(library or _libraries(has, asker, job, article), lambda name: has.shelf.open(name, asker))
+    wanted = Wanted(image=image, spot=spot, caption=caption, like=like, but=but, limit=limit)
+    return CandidateList(candidates=[_candidate(found) for found in candidates(article, wanted, libraries)])
+
+
+@routes.post("/jobs/{job}/images", summary="Upload an image", status_code=201, responses=documented(404, 409, 429))
+def upload_image(
+    has: Has,
+    asker: Asker,
+    job: JobId,
+    file: Annotated[UploadFile, File(description="JPEG, PNG, WebP, GIF, AVIF, SVG, TIFF or BMP.")],
+    caption: Annotated[str, Form(max_length=500, description="What it shows; none takes the file's own words.")] = "",
+) -> OwnImage:
+    """Keeps an image of yours, where nobody else may use it. It is placed by an edit, `place_image` or `swap_image`."""
+    has.revisions.show(job, asker.name)
+    data = file.file.read(MAX_BODY)
+    library, record = keep(has.shelf.context, asker, data, file.filename or "", caption)
+    return OwnImage(
+        image_id=record.id,
+        library=library.name,
+        **{name: getattr(record, name) for name in ("caption", "alt", "credit", "licence", "width", "height")},
+        thumbnail=in_library(library.name, record.id, side=THUMBNAIL),
+    )
+
+
+# --- asking a model ------------------------------------------------------------------------------------------------
+
+
+@routes.post("/jobs/{job}/proposals", summary="Ask for a change", responses=documented(404, 409, 429))
+def propose_edits(has: Has, asker: Asker, job: JobId, request: ProposalRequest) -> ProposalView:
+    """Asks the model which edits would fulfil a wish, and shows the article after them. Nothing is changed."""
+    head = has.revisions.fitting(job, request.version, owner=asker.name)
+    left = has.jobs.ledger.left_today(asker.name)
+    if left is not None and left <= 0:
+        raise LimitReached(f"{asker.name} has spent today's tokens. Ask again after midnight UTC.", 3600)
+    libraries = _opened(has, asker, job, head.article)
+    context = Context(has.settings, libraries, meter=Meter(budget=left), origin=has.shelf.context)
+    brief = start_of(read_request(has.jobs.ledger.request(job)))["brief"]
+    try:
+        proposal = has.propose(context, head.article, request.wish, brief)
+    finally:
+        has.jobs.ledger.paid(job, "revise", context.meter.roles)
+    after = edited(head.article, proposal.edits, image_of(has, asker))
+    return ProposalView(
+        version=head.version.number,
+        edits=list(proposal.edits),
+        says=proposal.says,
+        spent=context.meter.total,
+        preview=preview(job, after, head.article),
+    )
+
+
+@routes.post("/plan", summary="Estimate a job", responses=documented(404))
+def plan_job(has: Has, asker: Asker, request: JobRequest) -> Plan:
+    """What a job would take, before it is submitted: calls, tokens, and time by the jobs before. Asks no model."""
+    for name in request.library:
+        has.jobs.check_library(name, asker)
+    known = means(has.jobs.ledger)
+    found = [
+        StepPlan(
+            name=step.name,
+            calls=step.calls,
+            tokens=step.tokens,
+            seconds=round(known[step.name] * step.parts, 1) if step.name in known else None,
+            line=step.line,
+        )
+        for step in steps(start_of(request), has.settings, request.library)
+    ]
+    times = [step.seconds for step in found]
+    return Plan(
+        steps=found,
+        tokens=sum(step.tokens for step in found),
+        seconds=None if None in times else round(sum(t for t in times if t is not None), 1),
+        left_today=has.jobs.ledger.left_today(asker.name),
+    )
+
+
+# --- who asks, and what they may use -------------------------------------------------------------------------------
+
+
+def who(asker: Owner) -> str:
+    """The name under which somebody's changes are kept: the label of the token, or the owner's name."""
+    return asker.person or asker.name
+
+
+def image_of(has: Parts, asker: Owner) -> ImageOf:
+    """What the libraries know that somebody may use; each is opened once."""
+    libraries: dict[str, Library] = {}
+
+    def record(name: str, image_id: str) -> Record:
+        if name not in libraries:
+            libraries[name] = has.shelf.open(name, asker)
+        return libraries[name].record(image_id)
+
+    return record
+
+
+def _libraries(has: Parts, asker: Owner, job: str, article: Article) -> list[str]:
+    """Names of the libraries that images of a job may come from: those asked for, those used, one's own."""
+    asked = has.jobs.ledger.request(job).get("library") or [STARTER]
+    used = [i.library for i in article.illustrations if i.library]
+    there = set(has.shelf.names(asker))
+    return [name for name in dict.fromkeys([*asked, *used, asker.own_library]) if name in there]
+
+
+def _opened(has: Parts, asker: Owner, job: str, article: Article) -> list[Library]:
+    """Those libraries, as far as they can be searched; a wish about the text needs none."""
+    try:
+        return usable(_libraries(has, asker, job, article), lambda name: has.shelf.open(name, asker))
+    except LibraryError:
+        return []
+
+
+def _candidate(found: Found) -> CandidateView:
+    fields = found.candidate.model_dump(include=set(CandidateView.model_fields))
+    thumbnail = in_library(found.candidate.library, found.candidate.image_id, side=THUMBNAIL)
+    return CandidateView(**fields, thumbnail=thumbnail, chosen=found.chosen, why=found.why, file=found.file)

@@ -1,0 +1,110 @@
+"""Routes: whether the service lives, what it has counted, who asks."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Response
+from fastapi.responses import PlainTextResponse
+from pydantic import ConfigDict
+
+import limner
+from limner.errors import NotAllowed
+from limner.jobs.owners import LOCAL
+from limner.surfaces.http import metrics
+from limner.surfaces.http.deps import Asker, Has
+from limner.surfaces.http.problems import documented
+from limner.surfaces.http.views import View
+
+routes = APIRouter(tags=["status"])
+
+ALIVE = 3  # sweeps that a worker may miss before it no longer counts
+
+
+class Health(View):
+    """Whether the parts of the service are there."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"status": "ok", "version": "0.1.0", "database": "ok", "broker": "ok", "workers": 2}]
+        }
+    )
+
+    status: str
+    """ok, or degraded: jobs are accepted and kept, and start once broker and workers are there."""
+    version: str
+    database: str
+    broker: str
+    """ok or unreachable; workers then look for jobs by themselves every LIMNER_SWEEP seconds."""
+    workers: int
+    """How many were heard of lately."""
+
+
+class Me(View):
+    """Who asks, and within which limits; null is no limit."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "owner": "alice",
+                    "libraries": ["garden"],
+                    "jobs_at_a_time": 4,
+                    "jobs_a_minute": 30,
+                    "tokens_a_day": 500000,
+                    "spent_today": 61200,
+                }
+            ]
+        }
+    )
+
+    owner: str
+    libraries: list[str] | None
+    """Names that may be used besides the starter; null is all."""
+    jobs_at_a_time: int | None
+    jobs_a_minute: int | None
+    tokens_a_day: int | None
+    spent_today: int
+    """Tokens since midnight UTC."""
+
+
+@routes.get("/health", summary="Whether the service lives", responses=documented())
+def health(has: Has) -> Health:
+    """200 while the database can be used, 503 otherwise. Needs no token."""
+    workers = len(has.jobs.ledger.workers(max(10.0, ALIVE * has.settings.sweep)))
+    there = has.broker.there()
+    return Health(
+        status="ok" if there and workers else "degraded",
+        version=limner.__version__,
+        database="ok",
+        broker="ok" if there else "unreachable",
+        workers=workers,
+    )
+
+
+@routes.get("/v1/me", summary="Who you are here", responses=documented())
+def me(has: Has, asker: Asker) -> Me:
+    """Your name, your limits and what of them is used."""
+    libraries = None if asker.libraries is None else list(asker.libraries)
+    return Me(
+        owner=asker.name,
+        libraries=libraries,
+        jobs_at_a_time=asker.jobs_at_a_time,
+        jobs_a_minute=asker.jobs_a_minute,
+        tokens_a_day=asker.tokens_a_day,
+        spent_today=has.jobs.ledger.spent_today(asker.name),
+    )
+
+
+@routes.get(
+    "/metrics",
+    summary="Metrics for Prometheus",
+    response_class=PlainTextResponse,
+    responses={
+        **documented(),
+        200: {"description": "Text format 0.0.4.", "content": {"text/plain": {"schema": {"type": "string"}}}},
+    },
+)
+def get_metrics(has: Has, asker: Asker) -> Response:
+    """What all processes together have counted, of all owners; so where there are tokens, it takes LIMNER_TOKEN's."""
+    if asker.name != LOCAL:
+        raise NotAllowed("Metrics tell of all owners: ask with the token that LIMNER_TOKEN holds.")
+    return Response(metrics.exposition(has.jobs.ledger, has.hub.watchers), media_type=metrics.MEDIA)

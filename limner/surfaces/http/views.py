@@ -1,0 +1,260 @@
+"""What answers look like: the models that the OpenAPI description shows."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import math
+from collections.abc import Mapping
+from typing import Annotated, Any
+from urllib.parse import quote
+
+from fastapi import Path
+from pydantic import BaseModel, ConfigDict, Field
+
+from limner.errors import BadInput
+from limner.jobs.ledger import Event, Job, Queue, State
+from limner.jobs.progress import progress, remaining
+from limner.jobs.request import JobRequest
+from limner.settings import Settings
+
+NO_CONTROL = r"^[^\x00-\x1f\x7f]*$"
+JobId = Annotated[
+    str,
+    Path(description="Id of a job.", max_length=80, pattern=NO_CONTROL, examples=["how-bees-make-honey-3f9a1c02de"]),
+]
+BIGGEST = 2**31 - 1
+EXAMPLE_ID = "how-bees-make-honey-3f9a1c02de"
+
+
+class View(BaseModel):
+    """An answer. Attribute docstrings are its description."""
+
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
+
+class Links(View):
+    """Where to go on."""
+
+    self: str
+    events: str
+    """Server-sent events, from the first one on."""
+    article: str | None
+    """The article as JSON; null while there is none. ?format=md, html, zip for other formats."""
+
+
+class JobView(View):
+    """A job. Times are seconds since 1970 by the database's clock."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "id": EXAMPLE_ID,
+                    "owner": "local",
+                    "title": "How bees make honey",
+                    "state": "running",
+                    "queue": "interactive",
+                    "batch": None,
+                    "step": "select",
+                    "done": 2,
+                    "of": 5,
+                    "progress": "choosing images 2 of 5, 41 s, 6,120 tokens",
+                    "elapsed": 41.2,
+                    "remaining": 22.5,
+                    "stuck": False,
+                    "ended": False,
+                    "spent": 6120,
+                    "error": "",
+                    "attempt": 1,
+                    "crashes": 0,
+                    "tries": 0,
+                    "created": 1790000000.0,
+                    "started": 1790000001.5,
+                    "finished": None,
+                    "last_event": 1790000040.1,
+                    "not_before": None,
+                    "question": None,
+                    "webhook_state": None,
+                    "webhook_error": "",
+                    "links": {
+                        "self": f"/v1/jobs/{EXAMPLE_ID}",
+                        "events": f"/v1/jobs/{EXAMPLE_ID}/events",
+                        "article": None,
+                    },
+                }
+            ]
+        }
+    )
+
+    id: str
+    owner: str
+    title: str
+    state: State
+    """done, failed, cancelled and set_aside are ends; parked goes on by itself; waiting needs an answer."""
+    queue: Queue
+    batch: str | None
+    step: str
+    """write, spot, retrieve, select, arrange; "" before the first."""
+    done: int
+    """Parts of the step that are done, e.g. spots with an image chosen; of `of`."""
+    of: int
+    progress: str
+    """The same as a line for people."""
+    elapsed: float
+    """Seconds since work on it began; 0 before."""
+    remaining: float | None
+    """Seconds that it may still take, by the mean of the steps of other jobs; null where nothing is known."""
+    stuck: bool
+    """Whether it runs and nothing was heard of it for LIMNER_STUCK seconds."""
+    ended: bool
+    """Whether nothing more will happen by itself."""
+    spent: int
+    """Tokens, prompts and completions."""
+    error: str
+    """Why it failed, is parked or was set aside: one line that ends with what to do."""
+    attempt: int
+    """How many times work on it was begun."""
+    crashes: int
+    """Attempts in a row that took their worker down."""
+    tries: int
+    """Times it was parked for something that was not there."""
+    created: float
+    started: float | None
+    finished: float | None
+    last_event: float
+    not_before: float | None
+    """When a parked job goes on."""
+    question: Any
+    """What a waiting job asks; POST …/answer answers it."""
+    webhook_state: str | None
+    """due, sent or failed; null without a webhook or before the end."""
+    webhook_error: str
+    links: Links
+
+
+class JobWhole(JobView):
+    """A job, and what was asked for."""
+
+    request: JobRequest
+    """As it was sent, without its webhook."""
+
+
+class JobPage(View):
+    """Some jobs, newest first."""
+
+    jobs: list[JobView]
+    next: str | None
+    """Cursor of the next page; null on the last."""
+
+
+class Batch(View):
+    """Jobs that were submitted together."""
+
+    id: str
+    states: dict[State, int]
+    """How many are in which state; states that none is in are left out."""
+    total: int
+    ended: int
+    """How many of them will not change any more by themselves."""
+    jobs: list[JobView]
+    """A page of them, newest first."""
+    next: str | None
+    """Cursor of the next page; null on the last."""
+
+
+class BatchRequest(View):
+    """Jobs to submit together."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={"examples": [{"jobs": [{"brief": "How bees make honey"}, {"brief": "How glass is blown"}]}]},
+    )
+
+    jobs: Annotated[list[JobRequest], Field(min_length=1, max_length=1000)]
+    """All of them are taken, or none."""
+
+
+class Answer(View):
+    """A person's answer to a job's question."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={"examples": [{"value": {"type": "accept", "version": "3f0c2a9d5b7e1146"}}]},
+    )
+
+    value: Any
+    """At a review point {"type": "accept", "edit", "response" or "ignore", "args", "version": that of the question}:
+    docs/review.md. For a graph of your own, whatever its question asks for."""
+
+
+class EventView(View):
+    """Something that happened to a job."""
+
+    seq: int
+    """1, 2, 3 … without a gap; also the id of the server-sent event."""
+    at: float
+    """Seconds since 1970."""
+    attempt: int
+    kind: str
+    """queued, started, step, text, again (the text so far is void; what follows replaces it), note, parked, due,
+    waiting, answered, put_back, lapsed, retried, the ends: done, failed, cancelled, set_aside; after them edited."""
+    step: str
+    data: dict[str, Any]
+    """text: {"text": a piece}; step: {"done", "of"}; failed, parked, set_aside: {"why"}; done: {"title", "images"};
+    edited: {"version", "title", "who", "by", "what"}."""
+
+    @classmethod
+    def of(cls, event: Event) -> EventView:
+        """An event of the ledger."""
+        return cls.model_validate(event, from_attributes=True)
+
+
+class EventPage(View):
+    """Some events of a job, in order."""
+
+    events: list[EventView]
+    ended: bool
+    """Whether no more will come by themselves."""
+
+
+def links(job: str, done: bool) -> Links:
+    """Addresses of a job."""
+    base = f"/v1/jobs/{quote(job, safe='')}"
+    return Links(self=base, events=f"{base}/events", article=f"{base}/article" if done else None)
+
+
+def shown(job: Job, settings: Settings, means: Mapping[str, float]) -> dict[str, Any]:
+    """The fields of a JobView. means: seconds of each step, see `progress.means`."""
+    return {
+        **job.model_dump(exclude={"now"}),
+        "ended": job.ended,
+        "elapsed": round(max(0.0, job.elapsed), 3),
+        "stuck": job.stuck(settings.stuck),
+        "progress": progress(job, settings.stuck),
+        "remaining": remaining(job, dict(means)),
+        "links": links(job.id, job.state == "done"),
+    }
+
+
+# --- pages ---------------------------------------------------------------------------------------------------------
+
+
+def cursor(job: Job) -> str:
+    """Where the page after this job begins, for programs to hand back and not to read."""
+    return base64.urlsafe_b64encode(json.dumps([job.created, job.id]).encode()).decode().rstrip("=")
+
+
+def read_cursor(text: str | None) -> tuple[float, str] | None:
+    """What `cursor` wrote. Raises BadInput."""
+    if text is None:
+        return None
+    try:
+        value = json.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
+    except (ValueError, binascii.Error, RecursionError):
+        value = None
+    match value:
+        case [float(created), str(job)] if math.isfinite(created) and job.isprintable() and len(job) <= 80:
+            return created, job
+    raise BadInput("The cursor is not one that was given out. Ask for the first page again.")

@@ -1,0 +1,88 @@
+"""Graphs for a LangGraph server, as `langgraph.json` names them: JSON in, JSON out, parts from the settings.
+
+The server brings checkpoints, threads and streams of its own; nothing is started before the first run.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from langchain_core.runnables import RunnableConfig
+from langgraph.graph import END, START, StateGraph
+from typing_extensions import TypedDict  # pydantic describes typing's only from Python 3.12 on
+
+from limner.document import Article, Brief
+from limner.settings import Settings
+from limner.surfaces.toolbox.langchain import tenant_of
+from limner.surfaces.toolbox.tools import Shop
+from limner.workflows import chat as chats
+from limner.workflows import compose as composing
+from limner.workflows.context import Context
+from limner.workflows.revise import graph as revising
+from limner.workflows.run import build_context
+
+_made: dict[str, Shop] = {}
+
+
+class Composing(TypedDict):
+    """brief: as `limner.Brief`, as JSON. article: as `limner.Article`, as JSON."""
+
+    brief: dict[str, Any]
+    article: dict[str, Any]
+
+
+class Revising(TypedDict):
+    """wish: a text, or one of limner.tools.editing.commands as JSON."""
+
+    article: dict[str, Any]
+    wish: Any
+
+
+def compose(config: RunnableConfig) -> Any:
+    """The composition: {"brief": {"text": …}} to {"article": …}; review points interrupt."""
+
+    def run(state: Composing, config: RunnableConfig) -> dict[str, Any]:
+        graph = composing.build_graph(_context(config))
+        start: Any = {"brief": Brief.model_validate(state["brief"])}
+        if state.get("article"):
+            start["article"] = Article.model_validate(state["article"])
+        return {"article": graph.invoke(start)["article"].model_dump(mode="json")}
+
+    return _alone(Composing, run)
+
+
+def revise(config: RunnableConfig) -> Any:
+    """A revision: {"article": …, "wish": …} to {"article": …}; it interrupts with the edits that it would make."""
+
+    def run(state: Revising, config: RunnableConfig) -> dict[str, Any]:
+        graph = revising.build_revise_graph(_context(config))
+        start = {"article": Article.model_validate(state["article"]), "wish": state["wish"]}
+        return {"article": graph.invoke(start)["article"].model_dump(mode="json")}
+
+    return _alone(Revising, run)
+
+
+def chat(config: RunnableConfig) -> Any:
+    """The conversation: {"messages": […]}."""
+    return chats.chat_graph(_shop)  # the parts are made in a node: a server's loop must not wait for files
+
+
+def _alone(state: Any, run: Any) -> Any:
+    graph = StateGraph(state)
+    graph.add_node("run", run)
+    graph.add_edge(START, "run")
+    graph.add_edge("run", END)
+    return graph.compile()
+
+
+def _context(config: RunnableConfig) -> Context:
+    return _shop().craft(tenant_of(config.get("configurable") or {})).context
+
+
+def _shop() -> Shop:
+    """The parts, made once, when first needed."""
+    if "" not in _made:
+        context = build_context(Settings())
+        context.decisions = True  # those who look at a server with agent-chat-ui are asked in its shape
+        _made[""] = Shop(context)
+    return _made[""]

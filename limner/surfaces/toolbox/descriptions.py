@@ -1,0 +1,246 @@
+"""What a model is told about each tool: name, purpose, arguments. The one table behind LangChain tools and MCP."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Annotated, Any, Literal, NamedTuple
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from limner.document import Point
+from limner.surfaces.toolbox.tools import LONGEST_WAIT, Craft, Told
+from limner.workflows.review.answers import Kind
+from limner.workflows.run import MAX_BRIEF, MAX_IMAGES
+
+Images = Annotated[
+    Annotated[int, Field(ge=0, le=MAX_IMAGES)] | Literal["auto"],
+    Field(description='How many pictures the article shall have, or "auto" for as many as fit.'),
+]
+ArticleId = Annotated[str, Field(max_length=80, description="Id of the article, as another tool gave it.")]
+Language = Annotated[
+    str | None, Field(max_length=35, description='Language code such as "en" or "de"; leave out to follow the brief.')
+]
+BriefText = Annotated[
+    str,
+    Field(
+        max_length=MAX_BRIEF,
+        description="What the article is about, in the user's words: a topic, an outline, or source text to draw on.",
+    ),
+]
+
+
+class Arguments(BaseModel):
+    """Arguments of a tool; those that are not known are refused."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class ComposeArguments(Arguments):
+    brief: BriefText
+    images: Images = "auto"
+    language: Language = None
+    review: Annotated[
+        list[Point],
+        Field(
+            max_length=5,
+            description="Where it stops and asks the user before it goes on. Leave out unless the user wants to look "
+            "at it on the way. What it asks comes back with an id, for answer_review.",
+        ),
+    ] = []
+
+
+class Waiting(Arguments):
+    wait_seconds: Annotated[
+        int, Field(ge=0, le=LONGEST_WAIT, description="How long to wait for it; 0 comes back at once.")
+    ] = 0
+
+
+class ComposeLater(ComposeArguments, Waiting):
+    pass
+
+
+class AnswerArguments(Arguments):
+    article: ArticleId
+    type: Annotated[
+        Kind,
+        Field(
+            description="accept, or ignore: it goes on as it is. edit: it goes on as changed in args. response: it is "
+            "done otherwise, as args says, and asked about again."
+        ),
+    ]
+    version: Annotated[str, Field(max_length=80, description="The version of the question, as it was shown.")]
+    args: Annotated[
+        str | dict[str, Any] | None,
+        Field(
+            description='With response: what shall be otherwise, in the user\'s words. With edit: {"action": …, '
+            '"args": …} as the question says. Leave it out otherwise.'
+        ),
+    ] = None
+
+
+class AnswerLater(AnswerArguments, Waiting):
+    pass
+
+
+class ReviseArguments(Arguments):
+    article: ArticleId
+    instruction: Annotated[
+        str,
+        Field(
+            min_length=1,
+            max_length=10_000,
+            description="What to change, in the user's words; name blocks and pictures by the ids or numbers shown.",
+        ),
+    ]
+
+
+class GetArguments(Arguments):
+    article: ArticleId
+    start: Annotated[int, Field(ge=1, description="Number of the first block to show, for long articles.")] = 1
+
+
+class GetLater(GetArguments):
+    wait_seconds: Annotated[
+        int, Field(ge=0, le=LONGEST_WAIT, description="How long to wait for an article that is not done.")
+    ] = 0
+
+
+class ExportArguments(Arguments):
+    article: ArticleId
+    format: Annotated[
+        Literal["html", "md", "json", "docx", "epub", "pdf"],
+        Field(
+            description="html: one page with its pictures inside. md: Markdown and a folder of pictures. json: data. "
+            "docx, epub, pdf: documents with their pictures."
+        ),
+    ] = "html"
+
+
+class WriteArguments(Arguments):
+    brief: BriefText
+    language: Language = None
+
+
+class SpotArguments(Arguments):
+    article: ArticleId
+    images: Images = "auto"
+
+
+class StepArguments(Arguments):
+    article: ArticleId
+
+
+class SearchArguments(Arguments):
+    query: Annotated[str, Field(min_length=1, max_length=500, description="What the image should show, in English.")]
+    count: Annotated[int, Field(ge=1, le=24, description="How many images to list.")] = 6
+
+
+class Skill(NamedTuple):
+    """A tool, before it is LangChain's or MCP's."""
+
+    name: str
+    says: str
+    takes: type[Arguments]
+    does: Callable[..., Told]
+    """Called with a Craft and the arguments by name."""
+    reads: bool
+    """Whether it changes nothing."""
+
+
+def skills(*, jobs: bool) -> list[Skill]:
+    """All tools. jobs: composing takes place elsewhere and is waited for."""
+    later = " It comes back at once with an id; get_article shows how far it is." if jobs else ""
+    return [
+        Skill(
+            "compose_article",
+            "Write a new article and illustrate it with pictures of the user's image library. Use it once the topic "
+            "is clear; do not use it to change an article that is there." + later,
+            ComposeLater if jobs else ComposeArguments,
+            Craft.compose,
+            False,
+        ),
+        Skill(
+            "revise_article",
+            "Change an article that is there: rewrite, shorten, move or translate text, swap, move or remove pictures. "
+            "Parts that are locked stay as they are.",
+            ReviseArguments,
+            Craft.revise,
+            False,
+        ),
+        Skill(
+            "answer_review",
+            "Answer the question of an article that waits for a review. The answer is the user's: show them what is "
+            "asked, and pass on what they say. An article asks only where compose_article was given review." + later,
+            AnswerLater if jobs else AnswerArguments,
+            Craft.answer,
+            False,
+        ),
+        Skill(
+            "get_article",
+            "Show an article block by block with the ids of its paragraphs and the numbers of its pictures.",
+            GetLater if jobs else GetArguments,
+            Craft.get,
+            True,
+        ),
+        Skill(
+            "export_article",
+            "Save an article as a file for the user. Where it goes is set by the program.",
+            ExportArguments,
+            Craft.export,
+            False,
+        ),
+        Skill(
+            "search_images",
+            "Find pictures in the image library by what they show. It finds no picture elsewhere and makes none.",
+            SearchArguments,
+            Craft.search,
+            True,
+        ),
+        Skill(
+            "write",
+            "First of four single steps, for those who want to look at each: write the text of an article without "
+            "pictures. compose_article does all four at once.",
+            WriteArguments,
+            Craft.write,
+            False,
+        ),
+        Skill(
+            "spot",
+            "Second step: find the paragraphs after which a picture belongs, and what each picture should show.",
+            SpotArguments,
+            Craft.spot,
+            False,
+        ),
+        Skill(
+            "retrieve",
+            "Third step: find candidates in the image library for every place that spot found.",
+            StepArguments,
+            Craft.retrieve,
+            False,
+        ),
+        Skill(
+            "select",
+            "Fourth step: choose one of the candidates, or none, for every place, and put them into the article.",
+            StepArguments,
+            Craft.select,
+            False,
+        ),
+    ]
+
+
+# What pydantic calls the branches of a union: no part of where a mistake is.
+_BRANCHES = ("function-wrap", "int", "constrained-int", "literal['auto']", "str", "dict[str,any]")
+
+
+def mistaken(error: ValidationError, name: str) -> str:
+    """What is wrong with a tool's arguments, for the model that gave them."""
+    lines = []
+    for e in error.errors(include_url=False)[:5]:
+        where = ".".join(str(part) for part in e["loc"] if part not in _BRANCHES)
+        lines.append(f"{where or 'arguments'}: {e['msg']}")
+    return f"{name} was not called: {'; '.join(dict.fromkeys(lines))}. Correct the arguments and call it again."
+
+
+def filled(skill: Skill, given: dict[str, Any] | None) -> dict[str, Any]:
+    """The arguments, checked. Raises ValidationError."""
+    return dict(skill.takes.model_validate(given or {}))

@@ -1,0 +1,90 @@
+"""The skills as LangChain tools: for `create_agent`, `ToolNode`, and `bind_tools`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from langchain_core.runnables import RunnableConfig
+from langchain_core.tools import BaseTool, StructuredTool, ToolException
+from pydantic import ValidationError
+
+from limner.errors import LimnerError
+from limner.surfaces.toolbox.descriptions import Skill, mistaken, skills
+from limner.surfaces.toolbox.tools import Shop, Tenant
+from limner.workflows.run import build_context, models_for
+
+if TYPE_CHECKING:
+    from langchain_core.language_models import BaseChatModel
+
+    from limner.jobs.service import Jobs
+    from limner.settings import Settings
+    from limner.workflows.context import Context
+
+TenantOf = Callable[[Mapping[str, Any]], Tenant]
+
+
+def tenant_of(configurable: Mapping[str, Any]) -> Tenant:
+    """The tenant that a graph's `configurable` names: limner_owner, limner_libraries, limner_max_tokens.
+
+    Behind a LangGraph server with authentication the user it found out takes the place of limner_owner. A product
+    must set these itself: whoever may write `configurable` chooses who they are.
+    """
+    owner = configurable.get("langgraph_auth_user_id") or configurable.get("limner_owner") or "local"
+    libraries = configurable.get("limner_libraries")
+    tokens = configurable.get("limner_max_tokens")
+    names = None if libraries is None else tuple(str(name) for name in libraries)
+    return Tenant(str(owner), names, None if tokens is None else int(tokens))
+
+
+def toolbox(
+    *,
+    library: Any = None,
+    model: BaseChatModel | None = None,
+    selector_model: BaseChatModel | None = None,
+    settings: Settings | None = None,
+    context: Context | None = None,
+    jobs: Jobs | None = None,
+    folder: str | Path | None = None,
+    only: tuple[str, ...] = (),
+    tenant: TenantOf = tenant_of,
+) -> list[BaseTool]:
+    """limner as LangChain tools: what a model reads is the content, what a program wants the artifact.
+
+    library, model, selector_model, settings, context: as for `build_graph`. jobs: compose_article then submits a job
+    and comes back at once. folder: where export_article writes; a model never chooses a path. only: names of the
+    tools wanted, all ten otherwise. tenant: who is asking, from the `configurable` of the run.
+
+    Errors that a model can put right reach it as a tool message with status "error".
+    """
+    if context is None:
+        context = build_context(settings, library=library, models=models_for(model, selector_model))
+    shop = Shop(context, jobs, Path(folder) if folder else None)
+    made = [_tool(skill, shop, tenant) for skill in skills(jobs=jobs is not None)]
+    unknown = set(only) - {tool.name for tool in made}
+    if unknown:
+        raise ValueError(f"no tool is called {', '.join(sorted(unknown))}: {', '.join(tool.name for tool in made)}")
+    return [tool for tool in made if not only or tool.name in only]
+
+
+def _tool(skill: Skill, shop: Shop, tenant: TenantOf) -> BaseTool:
+    def call(config: RunnableConfig, **given: Any) -> tuple[str, Any]:
+        try:
+            told = skill.does(shop.craft(tenant(config.get("configurable") or {})), **given)
+            return told.says, {"article": told.article} if told.value is None else told.value
+        except LimnerError as e:  # what a person could put right, a model can
+            raise ToolException(str(e)) from e
+
+    def invalid(error: ValidationError | Any) -> str:
+        return mistaken(error, skill.name)
+
+    return StructuredTool.from_function(
+        call,
+        name=skill.name,
+        description=skill.says,
+        args_schema=skill.takes,
+        response_format="content_and_artifact",
+        handle_tool_error=True,
+        handle_validation_error=invalid,
+    )

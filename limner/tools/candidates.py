@@ -1,0 +1,128 @@
+"""Other images for a place in an article: those of the record, those of a new search, those like another."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import PurePath
+
+from limner.document import Article, Candidate, Selection, Spot
+from limner.errors import BadInput, LibraryEmpty, LibraryError
+from limner.tools.library import Library
+from limner.tools.library.folder import clean, printable
+from limner.tools.retrieve import merge, retrieve
+
+MOST = 100  # images of one answer
+
+
+@dataclass(frozen=True)
+class Found:
+    """An image that could stand at a place."""
+
+    candidate: Candidate
+    chosen: bool
+    """Whether the article has it."""
+    why: str
+    """What the record says of it, "" where it says nothing."""
+    file: str
+    """The name of its file, "" where it is not known any more."""
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What candidates are asked for; one of image, spot, caption and like."""
+
+    image: str = ""
+    """Id of an illustration: what else was found for its place."""
+    spot: str = ""
+    """Id of a spot of the record."""
+    caption: str = ""
+    """What the image should show."""
+    like: str = ""
+    """Id of an image that they should resemble."""
+    but: str = ""
+    """With `like`: what shall be otherwise."""
+    limit: int = 24
+
+
+def candidates(article: Article, wanted: Wanted, libraries: Sequence[Library]) -> list[Found]:
+    """Images, best first. libraries: where to search, and where files are named by.
+
+    Raises BadInput unless one thing is asked for, or for an id that is not there; LibraryError.
+    """
+    asked = [name for name in ("image", "spot", "caption", "like") if getattr(wanted, name)]
+    if len(asked) != 1:
+        raise BadInput("Ask by one of: image (an id of the article), spot, caption, like (an image id).")
+    if wanted.but and not wanted.like:
+        raise BadInput("`but` says what shall be otherwise than in the image that `like` names. Give that one.")
+    if wanted.caption:
+        return _shown(article, _searched(libraries, wanted.caption, wanted.limit), libraries, {})
+    if wanted.like:
+        return _shown(article, _alike(libraries, wanted), libraries, {})
+    selection = _by_image(article, wanted.image) if wanted.image else _by_spot(article, wanted.spot)
+    if selection is None:  # a person placed it: there is no record
+        caption = next(i.caption for i in article.illustrations if i.id == wanted.image)
+        return _shown(article, _searched(libraries, caption, wanted.limit), libraries, {})
+    why = {selection.placed or selection.choice or "": selection.why}
+    return _shown(article, selection.candidates[: wanted.limit], libraries, why)
+
+
+def _by_image(article: Article, image: str) -> Selection | None:
+    if all(i.id != image for i in article.illustrations):
+        raise BadInput(f"There is no image {image[:40]!r} in the article. Show it again: it may have been removed.")
+    return next((s for s in article.selections if f"f-{s.spot.id}" == image), None)
+
+
+def _by_spot(article: Article, spot: str) -> Selection:
+    for selection in article.selections:
+        if selection.spot.id == spot:
+            return selection
+    raise BadInput(f"There is no spot {spot[:40]!r} in the record of the article. Its JSON lists those there are.")
+
+
+def _searched(libraries: Sequence[Library], caption: str, k: int) -> list[Candidate]:
+    query = clean(caption)
+    if not query:
+        raise BadInput("The caption is empty. Say what the image should show.")
+    return retrieve(libraries, [Spot(id="s", after="", caption=query, search=query)], k)["s"]
+
+
+def _alike(libraries: Sequence[Library], wanted: Wanted) -> list[Candidate]:
+    holder = next((one for one in libraries if one.has(wanted.like)), None)
+    if holder is None:
+        raise BadInput(f"None of the libraries has the image {wanted.like[:64]!r}. Search them again.")
+    example = holder.example(wanted.like, clean(wanted.but))
+    found = merge([library.nearest([example], wanted.limit + 1)[0] for library in libraries], wanted.limit + 1)
+    return [c for c in found if c.image_id != wanted.like][: wanted.limit]
+
+
+def _shown(
+    article: Article, found: Sequence[Candidate], libraries: Sequence[Library], why: dict[str, str]
+) -> list[Found]:
+    there = {i.image_id for i in article.illustrations}
+    named = {library.name: library for library in libraries}
+    return [Found(c, c.image_id in there, why.get(c.image_id, ""), _file(named.get(c.library), c)) for c in found]
+
+
+def _file(library: Library | None, candidate: Candidate) -> str:
+    if library is None or not library.has(candidate.image_id):
+        return ""
+    return printable(PurePath(library.record(candidate.image_id).path).name)
+
+
+def usable(names: Sequence[str], open_: Callable[[str], Library]) -> list[Library]:
+    """Those of the libraries that can be searched now. Raises what kept the last one, if that was all of them."""
+    found: list[Library] = []
+    refused: LibraryError | None = None
+    for name in dict.fromkeys(names):
+        try:
+            library = open_(name)
+            if not len(library):
+                raise LibraryEmpty(f"The library {name} has no images: `limner library add {name} FOLDER`.")
+        except LibraryError as error:
+            refused = error
+        else:
+            found.append(library)
+    if not found:
+        raise refused or LibraryEmpty("There is no library to search. Name one.")
+    return found

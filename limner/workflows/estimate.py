@@ -1,0 +1,115 @@
+"""What a composition would do, before anything is asked or paid for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import ceil
+from typing import TYPE_CHECKING, NamedTuple
+
+from limner.agents import selector, spotter, writer
+from limner.agents.dialects import instruct
+from limner.agents.speaker import IMAGE_TOKENS, Meter, estimate_tokens, text_tokens
+from limner.document import Article, Brief, Paragraph
+
+if TYPE_CHECKING:
+    from limner.agents.speaker import Role
+    from limner.settings import Settings
+    from limner.workflows.context import Context
+    from limner.workflows.run import Start
+
+# What writers were seen to answer to a bare title: 7B to 70B instruction models write 700 to 1 000 words in about
+# eight paragraphs. An outline or a long brief moves this; hence "about".
+PARAGRAPHS, WORDS = 8, 110
+
+
+class Step(NamedTuple):
+    """What a step would take."""
+
+    name: str
+    calls: int
+    """Of a model, about."""
+    tokens: int
+    """Prompts and completions, about."""
+    parts: int
+    """Places that it is done for, one after the other."""
+    line: str
+
+
+def plan(start: Start, settings: Settings, libraries: Sequence[str]) -> list[str]:
+    """One line per step: calls, images, rough tokens. Asks no server and starts none."""
+    found = steps(start, settings, libraries)
+    total = sum(step.tokens for step in found)
+    lines = [f"{step.name:<9} {step.line}" for step in found]
+    return [
+        *lines,
+        f"in all    about {total} tokens, most of them the article again, which servers keep in their cache",
+    ]
+
+
+def steps(start: Start, settings: Settings, libraries: Sequence[str]) -> list[Step]:
+    """The steps, each with what it would take. Asks no server and starts none."""
+    from limner.workflows.context import Context
+
+    context = Context(settings, [], {}, Meter())
+    brief = start["brief"]
+    article = start.get("article")
+    found, small = [], {}
+    for role in ("writer", "spotter", "selector"):
+        name = "smollm2-135m" if context.embedded(role) else _name(context, role)
+        small[role] = not context.dialect_of(name).judges
+    if article is None:
+        calls, tokens = _writing(brief, small["writer"])
+        line = f"about {calls} call{'s' * (calls > 1)} to {_name(context, 'writer')}, {tokens} tokens"
+        found.append(Step("write", calls, tokens, 1, line))
+        article = _imagined(brief)
+    text = round(text_tokens(instruct.numbered(article)))
+    spots = spotter.how_many(article, brief.images)
+    found.append(_spotting(context, article, spots, text, small["spotter"]))
+    where = ", ".join(libraries) or "the starter library"
+    found.append(Step("retrieve", 0, 0, 1, f"one query for all places, in {where}"))
+    if small["selector"]:
+        found.append(Step("select", 0, 0, spots, "by similarity, no call"))
+    else:
+        looks = ceil(spots * 1.25)  # a second look where the model is not sure; seldom more than one in four
+        window = min(text, spotter.WINDOW_TOKENS)
+        images = selector.SHOWN + min(spots, selector.SEEN_BEFORE) // 2
+        tokens = looks * (window + 200 + images * IMAGE_TOKENS)
+        line = f"about {looks} calls to {_name(context, 'selector')}, {images} images in each, {tokens} tokens"
+        found.append(Step("select", looks, tokens, spots, line))
+    wanted = "as many as fit" if brief.images == "auto" else str(brief.images)
+    found.append(Step("arrange", 0, 0, 1, f"images in the article: {wanted}"))
+    if brief.generate and brief.images != 0:
+        most = min(spots, brief.max_generated)
+        line = f"by {brief.generate}: up to {most} images for places where nothing fits, labelled as generated"
+        found.append(Step("generate", 0, 0, most, line))
+    return found
+
+
+def _writing(brief: Brief, small: bool) -> tuple[int, int]:
+    prompt = estimate_tokens(instruct.ask_article(brief))
+    if small:
+        return PARAGRAPHS + 1, (PARAGRAPHS + 1) * (min(prompt, 400) + 150)
+    return 1, prompt + min(round(PARAGRAPHS * WORDS * 1.4), writer.MAX_TOKENS)
+
+
+def _spotting(context: Context, article: Article, spots: int, text: int, small: bool) -> Step:
+    if small:
+        return Step("spot", 0, 0, 1, "from the text, no call")
+    calls = len(spotter.windows(article))
+    tokens = text + spots * spotter.TOKENS_PER_SPOT
+    name = _name(context, "spotter")
+    line = f"{calls} call{'s' * (calls > 1)} to {name}, up to {spots} places, about {tokens} tokens"
+    return Step("spot", calls, tokens, 1, line)
+
+
+def _name(context: Context, role: Role) -> str:
+    settings = context.settings
+    if context.embedded(role):
+        return "the embedded SmolLM2-135M"
+    return getattr(settings, f"{role}_model") or settings.model or "the server's first model"
+
+
+def _imagined(brief: Brief) -> Article:
+    """An article of the usual size, for estimates."""
+    words = "word " * WORDS
+    return Article(title=brief.text[:60], body=tuple(Paragraph(id=f"b{n}", text=words) for n in range(PARAGRAPHS)))

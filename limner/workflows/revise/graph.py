@@ -1,0 +1,161 @@
+"""A wish about an article becomes edits: proposed first, shown to a person, then applied.
+
+    graph = limner.build_revise_graph(library="photos", checkpointer=InMemorySaver())
+    graph.invoke({"article": article, "wish": "Make the introduction shorter"}, config)   # waits, with the edits
+    graph.invoke(Command(resume={"type": "accept"}), config)["article"]
+
+`limner.revise` does the same without waiting. Nothing that is locked is changed, by whatever a model answers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import count
+from typing import TYPE_CHECKING, Any, Required
+
+from langgraph.graph import END, START, StateGraph
+from langgraph.types import interrupt
+from pydantic import TypeAdapter, ValidationError
+from typing_extensions import TypedDict  # pydantic describes typing's only from Python 3.12 on
+
+from limner.document import Article, Brief
+from limner.errors import BadInput, LimnerError
+from limner.tools.editing.apply import edited
+from limner.tools.editing.commands import Proposal, Wish
+from limner.workflows.context import Context
+from limner.workflows.review import answers
+from limner.workflows.revise.revision import Revision, tried
+
+if TYPE_CHECKING:
+    from langgraph.checkpoint.base import BaseCheckpointSaver
+
+WISHES: TypeAdapter[Wish] = TypeAdapter(Wish)
+
+
+def propose(context: Context, article: Article, wish: Wish, brief: Brief | None = None) -> Proposal:
+    """The edits that would fulfil a wish; nothing is changed yet.
+
+    brief: what the article was written for, where it is known. What could not be done is told in `says`.
+    Raises BadInput where the wish is about something that is not there, is locked, or is beyond the model;
+    UnreadableReply, BudgetReached, ModelError, LibraryError.
+    """
+    before = context.meter.total
+    work = Revision(context, article, brief or Brief(text=article.title or "An article"))
+    edits, says = work.fulfilled(wish)
+    kept, refused = tried(context, article, edits)
+    lines = [line for line in dict.fromkeys([*says, *refused]) if line]
+    return Proposal(edits=tuple(kept), says=" ".join(lines)[:2000], spent=context.meter.total - before)
+
+
+def read_wish(wish: Wish | dict[str, Any] | str) -> Wish:
+    """A wish from what a caller has; a text is a free instruction. Raises BadInput."""
+    try:
+        return WISHES.validate_python({"wish": "instruct", "text": wish} if isinstance(wish, str) else wish)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"][1:])) or "wish"
+        raise BadInput(
+            f"{where}: {first['msg']}. Say what you wish as text, or as one of limner.tools.editing.commands."
+        ) from error
+
+
+# --- the graph -----------------------------------------------------------------------------------------------------
+
+
+class ReviseState(TypedDict, total=False):
+    """What the graph of a revision reads and replaces."""
+
+    article: Required[Article]
+    wish: Required[Any]
+    """A text, or a wish as JSON or as one of limner.tools.editing.commands."""
+    brief: Brief
+    proposal: Required[dict[str, Any]]
+    """A Proposal, as JSON."""
+    answered: int
+    said: str
+
+
+def build_revise_graph(context: Context, checkpointer: BaseCheckpointSaver | None = None) -> Any:
+    """The graph of one revision, compiled: propose -> wait for a person -> apply.
+
+    Input: {"article": Article, "wish": text or Wish} and, if known, {"brief": Brief}. It interrupts with a question in
+    the shape of the review points (docs/review.md), its args {"edits", "says"}; accept applies them, edit applies
+    others, response wishes again, ignore leaves the article as it was. Output: {"article": Article}.
+    """
+
+    def propose_(state: ReviseState) -> dict[str, Any]:
+        made = propose(context, state["article"], read_wish(state["wish"]), state.get("brief"))
+        return {"proposal": made.model_dump(mode="json")}
+
+    def wait(state: ReviseState) -> dict[str, Any]:
+        proposal, answered = state["proposal"], state.get("answered", 0)
+        args = {"edits": proposal["edits"], "says": proposal["says"]}
+        about, said = f"{len(proposal['edits'])} changes are proposed.", ""
+        for refused_before in count():
+            respond = context.follows("writer")
+            asked = answers.question(
+                "edits",
+                args,
+                about,
+                answered=(answered, refused_before),
+                respond=respond,
+                said=said,
+                action="apply_edits",
+            )
+            given = interrupt(answers.interrupting(asked, context.decisions))
+            try:
+                answer = answers.check(asked, given, strict=False)
+                return {"answered": answered + 1, **taken(state, answer)}
+            except LimnerError as refused:
+                said = f"The answer could not be taken: {refused}"
+        raise AssertionError("unreachable")
+
+    def taken(state: ReviseState, answer: dict[str, Any]) -> dict[str, Any]:
+        match answer["type"]:
+            case "response":
+                return {"wish": answer["args"], "proposal": {}}
+            case "ignore":
+                return {"proposal": {**state["proposal"], "edits": []}}
+            case "edit":
+                edits = answers.EDITS.validate_python(answer["args"]["edits"])
+                edited(state["article"], edits, context.record)  # what cannot be made is asked about again
+                return {"proposal": {**state["proposal"], "edits": answer["args"]["edits"]}}
+        return {}
+
+    def apply(state: ReviseState) -> dict[str, Any]:
+        edits = answers.EDITS.validate_python(state["proposal"]["edits"])
+        return {"article": edited(state["article"], edits, context.record)}
+
+    graph = StateGraph(ReviseState)
+    graph.add_node("propose", _entered(context, propose_, "revise"))
+    graph.add_node("review_edits", _entered(context, wait, "review_edits"))
+    graph.add_node("apply", _entered(context, apply, "apply"))
+    graph.add_edge(START, "propose")
+    graph.add_edge("propose", "review_edits")
+    graph.add_conditional_edges(
+        "review_edits", lambda state: "apply" if state["proposal"] else "propose", ["apply", "propose"]
+    )
+    graph.add_edge("apply", END)
+    return graph.compile(checkpointer=checkpointer, name="revise")
+
+
+def _entered(context: Context, node: Callable[[ReviseState], dict[str, Any]], name: str) -> Any:
+    """The node, announced by its name and the number of answers before it."""
+
+    def run(state: ReviseState) -> dict[str, Any]:
+        context.enter(f"{name}/{state.get('answered', 0)}")
+        return node(state)
+
+    return run
+
+
+def revise(
+    context: Context, article: Article, wish: Wish | dict[str, Any] | str, brief: Brief | None = None
+) -> Article:
+    """The article after a wish, applied without asking anybody; what was said goes into its notes.
+
+    Raises as `propose`.
+    """
+    proposal = propose(context, article, read_wish(wish), brief)
+    after = edited(article, proposal.edits, context.record) if proposal.edits else article
+    return after.noted(proposal.says)

@@ -1,0 +1,470 @@
+"""Wishes as edits: what a model is asked for each of them, and where its answers go.
+
+A `Revision` is one wish about one article. Whatever can wait for a model side by side does, and an answer that cannot
+be used costs its block alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
+from typing import Any, Literal, TypeVar
+
+from pydantic import ValidationError
+
+from limner.agents import reviser
+from limner.agents.dialects.commands import Command as Understood
+from limner.agents.dialects.revise import AROUND, Block, Task
+from limner.agents.families.families import Dialect
+from limner.agents.speaker import Speaker
+from limner.document import Article, Brief, Candidate, Heading, Illustration, Paragraph, Selection, Spot
+from limner.errors import BadInput, BudgetReached, LibraryError, UnreadableReply
+from limner.tools.arrange import arrange
+from limner.tools.editing import commands as e
+from limner.tools.editing.apply import edited
+from limner.tools.editing.commands import Edit, Instruct, Regenerate, Restyle, Rewrite, Translate, Wish, WriteParagraph
+from limner.tools.illustrate import illustrated
+from limner.tools.shorten import shortened
+from limner.workflows.context import Context
+
+AT_ONCE = 6  # calls of a model side by side; servers batch them
+MAX_BLOCKS = 400  # of one wish about the whole article: its edits are one step, of at most tools.edit.MAX_EDITS
+T = TypeVar("T")
+
+
+class Revision:
+    """One wish about one article."""
+
+    def __init__(self, context: Context, article: Article, brief: Brief) -> None:
+        self.context, self.article, self.brief = context, article, brief
+        self.locked = frozenset(article.locked)
+
+    def fulfilled(self, wish: Wish) -> tuple[list[Edit], list[str]]:
+        """(edits, what to say about them)."""
+        match wish:
+            case Rewrite():
+                return self.rewritten(wish)
+            case WriteParagraph():
+                return self.written(wish)
+            case Restyle():
+                return self.restyled(wish.instruction)
+            case Translate():
+                return self.translated(wish.language)
+            case Regenerate():
+                return self.regenerated(wish)
+            case Instruct():
+                return self.instructed(wish.text)
+
+    # -- one paragraph
+
+    def rewritten(self, wish: Rewrite) -> tuple[list[Edit], list[str]]:
+        block = self.block(wish.block)
+        if block.id in self.locked:
+            raise BadInput("What this would change is locked. Unlock it first.")
+        if why := reviser.revisable(block):
+            raise BadInput(f"No model can do that: {why}. Edit it by hand.")
+        if wish.selection is not None:
+            start, end = wish.selection
+            if not 0 <= start < end <= len(block.text):
+                raise BadInput(f"selection: the block has {len(block.text)} characters. Give from and to within it.")
+        if not self.dialect.judges and wish.wish == "shorten" and not wish.instruction and not wish.selection:
+            text = shortened(block.text, self.context.similarity)
+            if not text:
+                raise BadInput(f"{self.name} is too small to shorten this, and no sentence can be left out. Cut it.")
+            said = "Its least telling sentences were left out; no model wrote anything."
+            return [e.SetText(block=block.id, text=text)], [said]
+        self.dialect.require(self.name, f"{wish.wish} a paragraph", one_paragraph=True)
+        text = self.dialect.revise(
+            self.article,
+            block,
+            wish.wish,
+            self.speaker(),
+            instruction=wish.instruction,
+            selection=wish.selection,
+            seed=self.brief.seed,
+        )
+        return self.changed(block, text)
+
+    def changed(self, block: Block, text: str) -> tuple[list[Edit], list[str]]:
+        if text == block.text:
+            return [], ["The model left it as it is."]
+        return [e.SetText(block=block.id, text=text)], []
+
+    def written(self, wish: WriteParagraph) -> tuple[list[Edit], list[str]]:
+        self.block(wish.block)
+        self.dialect.require(self.name, "write a paragraph into an article", one_paragraph=True)
+        text, after = self.new_paragraph(wish.block, wish.where, wish.instruction)
+        return [e.InsertText(after=after, text=text)], []
+
+    def new_paragraph(self, block_id: str, where: str, instruction: str) -> tuple[str, str | None]:
+        """(text, id of the block that it stands after)."""
+        body = self.article.body
+        at = [b.id for b in body].index(block_id) + (where == "after")
+        before, after = (body[at - 1] if at else None), (body[at] if at < len(body) else None)
+        text = self.dialect.insert(self.article, before, after, instruction, self.speaker(), self.brief.seed)
+        return text, before.id if before is not None else None
+
+    # -- the whole
+
+    def restyled(self, instruction: str) -> tuple[list[Edit], list[str]]:
+        self.dialect.require(self.name, "change the tone of an article")
+        speaker = self.speaker()
+        blocks, says = self.free(lambda b: isinstance(b, Paragraph))
+        texts, more = self.each(
+            blocks, lambda b: reviser.restyle(self.article, b, self.before(b), instruction, speaker), "put otherwise"
+        )
+        return self.set_texts(blocks, texts), [*says, *more]
+
+    def translated(self, language: str) -> tuple[list[Edit], list[str]]:
+        try:
+            said: list[Edit] = [e.SetLanguage(language=language)]
+        except ValidationError as error:
+            raise BadInput(f"language: {language[:35]!r} is not a language code. Write e.g. de, fr or zh.") from error
+        self.dialect.require(self.name, "translate")
+        speaker = self.speaker()
+        blocks, says = self.free(lambda b: isinstance(b, Heading | Paragraph))
+        texts, more = self.each(
+            blocks, lambda b: reviser.translate(self.article, b, self.before(b), language, speaker), "translated"
+        )
+        edits = self.set_texts(blocks, texts)
+        first = next((b for b in self.article.body if isinstance(b, Heading)), None)
+        if self.article.title and (first is None or first.plain != self.article.title):
+            titles, lost = self.each(
+                [self.article.title], lambda _: reviser.translate_title(self.article, language, speaker), "translated"
+            )
+            edits += [e.SetTitle(title=title) for title in titles if title]
+            more += lost
+        images = [i for i in self.article.illustrations if i.id not in self.locked and (i.caption or i.alt)]
+        lines, lost = self.each(
+            images, lambda i: reviser.translate_image(self.article, i, language, speaker), "translated"
+        )
+        for image, line in zip(images, lines, strict=True):
+            if line is not None:
+                edits.append(e.DescribeImage(image=image.id, caption=line[0], alt=line[1]))
+        return [*said, *edits], [*says, *more, *lost]
+
+    def regenerated(self, wish: Regenerate) -> tuple[list[Edit], list[str]]:
+        edits: list[Edit] = []
+        says: list[str] = []
+        if wish.what in ("text", "all"):
+            self.dialect.require(self.name, "write the text anew", one_paragraph=True)
+            speaker = self.speaker()
+            blocks, says = self.free(lambda b: isinstance(b, Paragraph))
+
+            def anew(block: Block) -> str:
+                task: Task = "anew"
+                return self.dialect.revise(self.article, block, task, speaker, seed=wish.seed)
+
+            texts, more = self.each(blocks, anew, "written anew")
+            edits, says = self.set_texts(blocks, texts), [*says, *more]
+        if wish.what in ("images", "all"):
+            self.apply(edits)
+            new, more = self.other_images(wish.seed)
+            edits, says = [*edits, *new], [*says, *more]
+        return edits, says
+
+    def free(self, kind: Callable[[Block], bool]) -> tuple[list[Block], list[str]]:
+        """(the blocks of a kind that may be changed, what to say of the others)."""
+        wanted = [b for b in self.article.body if kind(b)]
+        left = [b for b in wanted if b.id not in self.locked]
+        free = [b for b in left if not reviser.revisable(b)]
+        says = []
+        if len(left) < len(wanted):
+            says.append(f"{_blocks(len(wanted) - len(left))} locked and left as they are.")
+        if len(free) < len(left):
+            says.append(f"{_blocks(len(left) - len(free))} left as they are for the images in their text.")
+        if len(free) > MAX_BLOCKS:
+            says.append(f"Only the first {MAX_BLOCKS} blocks were taken; ask again for the rest.")
+        return free[:MAX_BLOCKS], says
+
+    def each(self, things: Sequence[Any], ask: Callable[[Any], T], done: str) -> tuple[list[T | None], list[str]]:
+        """`ask` of each, side by side: (answers, None where there is none; what to say of those).
+
+        Raises what went wrong where nothing came of it at all, and whatever is not about one answer.
+        """
+
+        def one(thing: Any) -> T | UnreadableReply | BudgetReached:
+            try:
+                return ask(thing)
+            except (UnreadableReply, BudgetReached) as why:
+                return why
+
+        if not things:
+            return [], []
+        # A budget is asked before a call and counted after it: calls side by side would all go over it together.
+        side_by_side = AT_ONCE if self.context.meter.budget is None else 1
+        with ThreadPoolExecutor(side_by_side, thread_name_prefix="limner-revise") as pool:
+            waiting = [pool.submit(copy_context().run, one, thing) for thing in things]
+            try:
+                answers = [future.result() for future in waiting]
+            except BaseException:
+                for future in waiting:
+                    future.cancel()
+                raise
+        lost = [a for a in answers if isinstance(a, UnreadableReply | BudgetReached)]
+        if len(lost) == len(answers):
+            raise lost[0]
+        kept = [None if isinstance(a, UnreadableReply | BudgetReached) else a for a in answers]
+        spent = next((str(a) for a in lost if isinstance(a, BudgetReached)), "")
+        why = spent or "the model's answers could not be used."
+        return kept, [f"{len(lost)} of {len(answers)} could not be {done}: {why}"] if lost else []
+
+    def set_texts(self, blocks: Sequence[Block], texts: Sequence[str | None]) -> list[Edit]:
+        return [
+            e.SetText(block=b.id, text=text)
+            for b, text in zip(blocks, texts, strict=True)
+            if text is not None and text != b.text
+        ]
+
+    def before(self, block: Block) -> str:
+        """What stands before a block."""
+        body = self.article.body
+        at = [b.id for b in body].index(block.id)
+        return body[at - 1].text[-AROUND:] if at else ""
+
+    def apply(self, edits: Sequence[Edit]) -> None:
+        """What comes next is about the article after these."""
+        kept, _refused = tried(self.context, self.article, edits)
+        self.article = edited(self.article, kept, self.context.record) if kept else self.article
+
+    # -- images
+
+    def other_images(self, seed: int) -> tuple[list[Edit], list[str]]:
+        """The images that are not locked, looked for and chosen anew."""
+        article, context = self.article, self.context
+        fixed = [i for i in article.illustrations if i.id in self.locked]
+        loose = [i for i in article.illustrations if i.id not in self.locked]
+        wanted: int | Literal["auto"] = len(loose) or "auto"
+        if self.brief.images != "auto":
+            wanted = max(0, self.brief.images - len(fixed))
+        brief = self.brief.model_copy(update={"images": wanted, "seed": seed})
+        if wanted == 0:
+            return [e.RemoveImage(image=i.id) for i in loose], ["The locked images are as many as are wanted."]
+        says: list[str] = []
+        try:
+            spots = context.spot(article, brief)
+        except UnreadableReply:
+            spots = context.spot_from_text(article)
+            says.append("The spotter's answer could not be read; places were proposed from the text alone.")
+        taken = {i.after for i in fixed}
+        spots = [s for s in spots if s.after not in taken]
+        found = context.retrieve(spots, brief)
+        used = {i.image_id for i in fixed}
+        seen = [(s, c) for s, c in self.placed() if s.id in {i.id for i in fixed}]
+        selections: list[Selection] = []
+        for spot in spots:
+            candidates = [c for c in found.get(spot.id, []) if c.image_id not in used]
+            if context.judges():
+                made = context.select(article, spot, candidates, seen, brief)
+                seen += [(spot, c) for c in candidates if c.image_id == made.choice]
+            else:
+                made = Selection(spot=spot, candidates=tuple(candidates), by="similarity")
+            selections.append(made)
+        kept, why = arrange(article, selections, wanted)
+        bare = article.model_copy(update={"illustrations": (), "selections": ()})
+        made = illustrated(bare, selections, kept, why)
+        new, records = made.illustrations, {f"f-{s.spot.id}": s for s in made.selections}
+        same = {(i.after, i.image_id) for i in new} & {(i.after, i.image_id) for i in loose}
+        edits: list[Edit] = [e.RemoveImage(image=i.id) for i in loose if (i.after, i.image_id) not in same]
+        edits += [_place(i, records.get(i.id)) for i in new if (i.after, i.image_id) not in same]
+        if not new:
+            says.append("No image of the library fits anywhere else.")
+        return edits, says
+
+    def placed(self) -> list[tuple[Spot, Candidate]]:
+        """The images in the article, as a selector is told of them; those of other libraries are left out."""
+        there = []
+        for i in self.article.illustrations:
+            if any(library.has(i.image_id) for library in self.context.libraries):
+                spot = Spot(id=i.id, after=i.after, caption=i.caption, search=i.caption)
+                about = {"caption": i.caption, "alt": i.alt, "width": i.width, "height": i.height}
+                there.append((spot, Candidate(image_id=i.image_id, library=i.library, score=0, **about)))
+        return there
+
+    def found(self, after: str, caption: str, used: set[str]) -> Illustration | None:
+        """The image that fits a caption and a place best, None where none does."""
+        spot = Spot(id="wish", after=after, caption=caption, search=caption, strength=1.0)
+        candidates = self.context.retrieve([spot], self.brief).get(spot.id, [])
+        candidates = [c for c in candidates if c.image_id not in used]
+        if not candidates:
+            return None
+        selection = Selection(spot=spot, candidates=tuple(candidates), by="similarity")
+        if self.context.judges():
+            selection = self.context.select(self.article, spot, candidates, self.placed(), self.brief)
+        choice = selection.choice if selection.by != "similarity" else candidates[0].image_id
+        best = next((c for c in candidates if c.image_id == choice), None)
+        if best is None:
+            return None
+        bare = self.article.model_copy(update={"illustrations": (), "selections": ()})
+        return illustrated(bare, [selection], {spot.id: best}, {}).illustrations[0]
+
+    # -- whatever is said
+
+    def instructed(self, text: str) -> tuple[list[Edit], list[str]]:
+        self.dialect.require(self.name, "follow free instructions")
+        commands, cannot = reviser.understand(self.article, text, self.speaker())
+        says = [cannot]
+        edits: list[Edit] = []
+        parts = [c for c in commands if c.do not in ("restyle_all", "translate_all")]
+        worded, more = self.worded(parts)
+        says += more
+        used = {i.image_id for i in self.article.illustrations}
+        for command in parts:
+            made, line = self.command(command, worded, used)
+            edits += made
+            says.append(line)
+        for command in commands:
+            if command in parts:
+                continue
+            self.apply(edits)  # the tone or language of what it is by then
+            try:
+                whole = self.restyled if command.do == "restyle_all" else self.translated
+                made, lines = whole(command.text)
+            except BadInput as why:
+                made, lines = [], [f"Left out: {why}"]
+            edits += made
+            says += lines
+        if not edits:
+            says.append("Nothing would be changed.")
+        return edits, says
+
+    def worded(self, commands: Sequence[Understood]) -> tuple[dict[tuple[str, str, str], str], list[str]]:
+        """What a model has to write for these commands, all asked side by side: text by (do, block, instruction)."""
+        wanted: dict[tuple[str, str, str], Understood] = {}
+        for c in commands:
+            if c.do not in ("rewrite", "shorten", "expand", "write"):
+                continue  # such a command may name no block
+            if c.do == "write" or (c.block not in self.locked and not reviser.revisable(self.block(c.block))):
+                wanted.setdefault(_key(c), c)
+        speaker = self.speaker()
+
+        def ask(c: Understood) -> str:
+            if c.do == "write":
+                return self.new_paragraph(c.block, c.where, c.text)[0]
+            task: Task = "shorten" if c.do == "shorten" else "expand" if c.do == "expand" else "rewrite"
+            block = self.block(c.block)
+            return self.dialect.revise(self.article, block, task, speaker, instruction=c.text, seed=self.brief.seed)
+
+        texts, says = self.each(list(wanted.values()), ask, "written")
+        return {k: t for k, t in zip(wanted, texts, strict=True) if t is not None}, says
+
+    def command(self, c: Understood, worded: dict[tuple[str, str, str], str], used: set[str]) -> tuple[list[Edit], str]:
+        """(the edits of one command, why there are none)."""
+        target = c.image if "image" in c.do and c.do != "add_image" else c.block
+        if target in self.locked and c.do not in ("write", "add_image"):
+            return [], f"Left out: {c.do} of something that is locked."
+        match c.do:
+            case "rewrite" | "shorten" | "expand":
+                if why := reviser.revisable(self.block(c.block)):
+                    return [], f"Left out: {why}."
+                text = worded.get(_key(c))
+                return ([e.SetText(block=c.block, text=text)] if text else []), ""
+            case "write":
+                text = worded.get(_key(c))
+                return ([e.InsertText(after=self.anchor(c.block, c.where), text=text)] if text else []), ""
+            case "delete":
+                return [e.DeleteBlock(block=c.block)], ""
+            case "merge":
+                return [e.MergeBlocks(block=c.block)], ""
+            case "move":
+                after = self.anchor(c.text, c.where, without=c.block)
+                return [e.MoveBlock(block=c.block, after=after)], ""
+            case "set_title":
+                return [e.SetTitle(title=c.text)], ""
+            case "remove_image":
+                return [e.RemoveImage(image=c.image)], ""
+            case "describe_image":
+                return [e.DescribeImage(image=c.image, caption=c.text)], ""
+            case "move_image":
+                place = self.place(c.block, c.where)
+                return [e.MoveImage(image=c.image, after=place)] if place else [], ""
+            case "add_image":
+                return self.added(c, used)
+            case "change_image":
+                return self.swapped(c, used)
+        return [], ""
+
+    def added(self, c: Understood, used: set[str]) -> tuple[list[Edit], str]:
+        place = self.place(c.block, c.where)
+        image = self.found(place, c.text, used) if place else None
+        if image is None:
+            return [], f"Left out: no image of the library shows {c.text!r}."
+        used.add(image.image_id)
+        return [_place(image)], ""
+
+    def swapped(self, c: Understood, used: set[str]) -> tuple[list[Edit], str]:
+        old = next(i for i in self.article.illustrations if i.id == c.image)
+        image = self.found(old.after, c.text, used)
+        if image is None:
+            return [], f"Left out: no other image of the library shows {c.text!r}."
+        used.add(image.image_id)
+        about: dict[str, Any] = {"caption": image.caption, "alt": image.alt}
+        return [e.SwapImage(image=old.id, image_id=image.image_id, library=image.library, **about)], ""
+
+    # -- where things are
+
+    def block(self, block_id: str) -> Block:
+        for block in self.article.body:
+            if block.id == block_id:
+                return block
+        raise BadInput(f"There is no block {block_id[:40]!r} in the article. Show it again: it may have been deleted.")
+
+    def anchor(self, block_id: str, where: str, without: str = "") -> str | None:
+        """The block that something before or after another one stands after."""
+        order = [b.id for b in self.article.body if b.id != without]
+        if block_id not in order:
+            return block_id
+        at = order.index(block_id) - (where == "before")
+        return order[at] if at >= 0 else None
+
+    def place(self, block_id: str, where: str) -> str:
+        """The paragraph after which an image before or after a block stands, "" if there is none.
+
+        Before a heading that is the paragraph above it; after a heading, the first one under it.
+        """
+        body = self.article.body
+        at = [b.id for b in body].index(block_id)
+        above = [b.id for b in body[:at] if isinstance(b, Paragraph)][::-1]
+        below = [b.id for b in body[at:] if isinstance(b, Paragraph)]
+        return next(iter([*above, *below] if where == "before" else [*below, *above]), "")
+
+    # -- the model
+
+    @property
+    def dialect(self) -> Dialect:
+        return self.context.dialect("writer")
+
+    @property
+    def name(self) -> str:
+        return self.context.speaker("writer").name
+
+    def speaker(self) -> Speaker:
+        return self.context.reviser()
+
+
+def _place(image: Illustration, chosen: Selection | None = None) -> Edit:
+    about: dict[str, Any] = {"caption": image.caption, "alt": image.alt, "chosen": chosen}
+    return e.PlaceImage(after=image.after, image_id=image.image_id, library=image.library, **about)
+
+
+def _key(c: Understood) -> tuple[str, str, str]:
+    return (f"{c.do} {c.where}" if c.do == "write" else c.do, c.block, c.text)
+
+
+def _blocks(count: int) -> str:
+    return f"{count} block{'s are' if count > 1 else ' is'}"
+
+
+def tried(context: Context, article: Article, edits: Sequence[Edit]) -> tuple[list[Edit], list[str]]:
+    """(the edits that can be made one after the other, why the others cannot)."""
+    kept: list[Edit] = []
+    refused: list[str] = []
+    for edit in edits:
+        try:
+            article = edited(article, [edit], context.record)
+        except (BadInput, LibraryError) as why:
+            refused.append(f"Left out: {why}")
+        else:
+            kept.append(edit)
+    return kept, refused

@@ -1,0 +1,86 @@
+"""What tests of the API share: an application on a real port, and the lives that jobs lead without a worker."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.testclient import TestClient
+from servers import until
+
+from limner.document import Illustration, read_markdown
+from limner.jobs.ledger import Lease, News
+from limner.jobs.service import Jobs
+from limner.surfaces.http.server import Server
+from limner.tools.library import Library
+
+BRIEF = {"brief": "How bees make honey"}
+
+
+def submit(client: TestClient, body: Mapping[str, Any] = BRIEF, **headers: str) -> str:
+    """Submit a job over HTTP; returns its id."""
+    answer = client.post("/v1/jobs", json=dict(body), headers=headers)
+    assert answer.status_code == 201, answer.text
+    return answer.json()["id"]
+
+
+def take(jobs: Jobs, job: str) -> Lease:
+    """Begin work on a job, as a worker does."""
+    lease = jobs.ledger.take(job, "worker/1/1")
+    assert lease is not None
+    return lease
+
+
+def say(jobs: Jobs, lease: Lease, count: int, start: int = 0) -> None:
+    """Add `count` pieces of text to a job's events, each in a transaction of its own."""
+    for n in range(start, start + count):
+        jobs.ledger.append(lease, [News("text", "write", {"text": f"word {n} "}, once=f"t{n}")])
+
+
+def finish(jobs: Jobs, lease: Lease, library: Library | None = None) -> None:
+    """Finish a job with an article, illustrated by the library's first two images."""
+    article = read_markdown("# Honey\n\nBees gather nectar.\n\nThey carry it home.\n\nIt dries to honey.\n")
+    records = library.records()[:2] if library else []
+    illustrations = [
+        Illustration(
+            id=f"i{n}",
+            after=article.paragraphs[n].id,
+            image_id=record.id,
+            library=library.name if library else "",
+            caption=record.caption,
+            alt=record.alt,
+            credit=record.credit,
+            licence=record.licence,
+            width=record.width,
+            height=record.height,
+        )
+        for n, record in enumerate(records)
+    ]
+    jobs.ledger.finish(lease, article.illustrated(illustrations))
+
+
+@contextmanager
+def serving(app: FastAPI) -> Iterator[str]:
+    """The application under uvicorn on a free port; the address. It is told to stop in the end, as by a signal."""
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        listening.listen(1024)
+        server = Server(app)
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
+        thread.start()
+        try:
+            until(lambda: server.started, "uvicorn")
+            yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+        finally:
+            server.should_exit = True
+            thread.join(60)
+            assert not thread.is_alive(), "uvicorn did not stop"
+
+
+def bearer(token: str) -> dict[str, str]:
+    """The header that a token is sent in."""
+    return {"Authorization": f"Bearer {token}"}

@@ -1,0 +1,67 @@
+"""An API on a free port, and a worker in a thread."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import uvicorn
+from servers import until
+
+import limner
+from limner.jobs.checkpoints import checkpoints
+from limner.jobs.service import Jobs
+from limner.jobs.worker.runner import Runner
+
+NAMES = [
+    "compose_article",
+    "revise_article",
+    "answer_review",
+    "get_article",
+    "export_article",
+    "search_images",
+    "write",
+    "spot",
+    "retrieve",
+    "select",
+]
+
+
+@contextlib.contextmanager
+def served(app: Any) -> Iterator[str]:
+    """uvicorn on a free port; gives the address."""
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        server = uvicorn.Server(uvicorn.Config(app, log_config=None, timeout_graceful_shutdown=2))
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [s]})
+        thread.start()
+        try:
+            until(lambda: server.started, "uvicorn")
+            yield f"http://127.0.0.1:{s.getsockname()[1]}"
+        finally:
+            server.should_exit = True
+            thread.join()
+
+
+@contextlib.contextmanager
+def working(jobs: Jobs) -> Iterator[None]:
+    """A worker in a thread, which looks into the ledger instead of waiting for a bell."""
+    checkpoints.prepare(jobs.database)
+    ended = threading.Event()
+
+    def work() -> None:
+        runner = Runner(limner.Settings(), jobs.ledger, "worker")
+        while not ended.wait(0.05):
+            for job in jobs.ledger.list(states=["queued"]):
+                runner.work(job.id)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()

@@ -1,0 +1,427 @@
+"""limner over MCP, as the official SDK's client meets it: in a child over stdio, and over HTTP behind the guard."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import io
+import json
+import os
+import re
+import sys
+import threading
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+import anyio
+import httpx
+import mcp
+import mcp_types as types
+import pytest
+from langchain_openai import ChatOpenAI
+from mcp import StdioServerParameters
+from parts import NAMES, served, working
+from PIL import Image
+from scripted import Delayed, ScriptedServer, article_answers, asking, last_text
+from servers import until
+
+import limner
+from limner.jobs.service import Jobs
+from limner.surfaces.mcp import build_server, http_app
+from limner.surfaces.toolbox.tools import Shop
+from limner.workflows.run import build_context, models_for
+
+
+def shop(server: ScriptedServer, **parts: Any) -> Shop:
+    model = ChatOpenAI(base_url=server.url, model="scripted-7b", api_key="none", max_retries=0)  # type: ignore[arg-type]
+    return Shop(build_context(library="bees", models=models_for(model, None)), **parts)
+
+
+def text(result: Any) -> str:
+    return "".join(part.text for part in result.content if part.type == "text")
+
+
+def test_over_stdio_an_article_is_composed_shown_and_read(bees: Path, home: Path) -> None:
+    """Start, progress, result, resources: `limner mcp` as a client starts it."""
+    heard: list[tuple[float, str | None]] = []
+
+    async def hear(progress: float, total: float | None, message: str | None) -> None:
+        heard.append((progress, message))
+
+    async def talk(url: str) -> None:
+        environment = {**os.environ, "LIMNER_HOME": str(home), "LIMNER_MODEL_URL": url}
+        command = StdioServerParameters(
+            command=sys.executable, args=["-m", "limner.surfaces.cli.app", "mcp", "--library", "bees"], env=environment
+        )
+        async with mcp.Client(command) as client:
+            tools = (await client.list_tools()).tools
+            assert [tool.name for tool in tools] == NAMES
+            assert tools[0].input_schema["properties"]["brief"]["description"]
+            done = await client.call_tool("compose_article", {"brief": "Honey", "images": 2}, progress_callback=hear)
+            assert not done.is_error, text(done)
+            assert "How Bees Make Honey" in text(done)
+            pictures = [part for part in done.content if part.type == "image"]
+            assert len(pictures) == 2
+            assert Image.open(io.BytesIO(base64.b64decode(pictures[0].data))).format == "WEBP"
+            article = done.structured_content["article"]
+            (listed,) = (await client.list_resources()).resources
+            assert listed.uri == f"limner://articles/{article}/article.md"
+            (page,) = (await client.read_resource(listed.uri)).contents
+            assert page.text.startswith("# How Bees Make Honey")
+            image = done.structured_content["images"][0]["image_id"]
+            assert f"](images/{image}.webp)" in page.text
+            uri = f"limner://articles/{article}/images/{image}.webp"
+            (blob,) = (await client.read_resource(uri)).contents
+            assert Image.open(io.BytesIO(base64.b64decode(blob.blob))).width > 100
+            found = await client.call_tool("search_images", {"query": "bee", "count": 2})
+            assert [part.type for part in found.content] == ["text", "image", "image"]
+
+    with ScriptedServer(article_answers(sees=True)) as server:
+        anyio.run(talk, server.url)
+    assert [p for p, _ in heard] == sorted({p for p, _ in heard})
+    assert any("writing" in (m or "") for _, m in heard)
+    assert any("choosing images" in (m or "") for _, m in heard)
+
+
+@pytest.mark.parametrize(
+    ("tool", "arguments", "says"),
+    [
+        ("compose_article", {"brief": "Honey", "images": "many"}, "Correct the arguments and call it again"),
+        ("compose_article", {"brief": "Honey", "images": 101}, "less than or equal to 100"),
+        ("compose_article", {"brief": " "}, "The brief is empty"),
+        ("compose_article", None, "brief: Field required"),
+        ("answer_review", {"article": "a-1", "type": "yes", "version": "1"}, "Correct the arguments and call it again"),
+        ("answer_review", {"article": "a-1", "type": "accept", "version": "1"}, "There is no article"),
+        ("get_article", {"article": "../x"}, "There is no article"),
+        ("steal", {}, "There is no tool 'steal'"),
+    ],
+)
+def test_a_mistake_is_a_result_that_says_so(bees: Path, tool: str, arguments: dict[str, Any] | None, says: str) -> None:
+    async def talk(server: ScriptedServer) -> None:
+        async with mcp.Client(build_server(shop(server))) as client:
+            answer = await client.call_tool(tool, arguments)
+        assert answer.is_error
+        assert says in text(answer)
+        assert "\n" not in text(answer)
+
+    with ScriptedServer(article_answers()) as server:
+        anyio.run(talk, server)
+
+
+def test_a_resource_that_is_not_there_says_so(bees: Path) -> None:
+    async def talk(server: ScriptedServer) -> None:
+        async with mcp.Client(build_server(shop(server))) as client:
+            for uri in (
+                "limner://articles/no-such/article.md",
+                "limner://articles/%2e%2e/article.md",
+                "file:///etc/hosts",
+            ):
+                with pytest.raises(mcp.MCPError, match="There is no"):
+                    await client.read_resource(uri)
+
+    with ScriptedServer(article_answers()) as server:
+        anyio.run(talk, server)
+
+
+def test_a_cancelled_call_stops_asking_the_model(bees: Path) -> None:
+    """The writer's words are on their way when the client gives up: no further call is made for it."""
+    writing, heard = threading.Event(), []
+
+    def slow(body: dict[str, Any]) -> Any:
+        answer = article_answers(sees=True)(body)
+        if asking(body) != "writer":
+            return answer
+        writing.set()
+        return Delayed(str(answer), 3)
+
+    async def talk(server: ScriptedServer) -> None:
+        async def hear(progress: float, total: float | None, message: str | None) -> None:
+            heard.append(message)
+            scope.cancel()
+
+        async with mcp.Client(build_server(shop(server))) as client:
+            with anyio.CancelScope() as scope:
+                await client.call_tool("compose_article", {"brief": "Honey"}, progress_callback=hear)
+            assert scope.cancelled_caught
+            other = await client.call_tool("search_images", {"query": "bee"})  # the session lives on
+            assert not other.is_error
+
+    with ScriptedServer(slow) as server:
+        anyio.run(talk, server)
+        until(server.hung_up.is_set, "the call to the model to be given up")
+        assert [asking(body) for body in server.requests if asking(body) != "probe"] == ["writer"]
+    assert heard
+
+
+# --- review points: the tool, and a form of the client's -----------------------------------------------------------
+
+ORDER = {"brief": "Honey", "images": 1, "review": ["draft", "images"]}
+SWEET = {"do": "set_title", "block": 0, "image": 0, "where": "after", "text": "Sweet"}
+
+
+def wished(body: dict[str, Any]) -> Any:
+    """A model that can be wished to call it Sweet."""
+    if "The editor wishes:" in last_text(body):
+        return json.dumps({"commands": [SWEET], "cannot": ""})
+    return article_answers(sees=True)(body)
+
+
+def answer_to(result: Any, kind: str, **args: Any) -> dict[str, Any]:
+    made = result.structured_content
+    return {"article": made["article"], "type": kind, "version": made["question"]["version"], **args}
+
+
+@pytest.mark.parametrize("mode", ["legacy", "auto"])
+def test_a_question_comes_back_with_a_handle_and_is_answered_by_the_tool(bees: Path, home: Path, mode: str) -> None:
+    """Start, progress, question, answers, result, over stdio, with a client that has no forms."""
+    heard: list[str] = []
+
+    async def hear(progress: float, total: float | None, message: str | None) -> None:
+        heard.append(message or "")
+
+    async def talk(url: str) -> None:
+        environment = {**os.environ, "LIMNER_HOME": str(home), "LIMNER_MODEL_URL": url}
+        command = StdioServerParameters(
+            command=sys.executable, args=["-m", "limner.surfaces.cli.app", "mcp", "--library", "bees"], env=environment
+        )
+        async with mcp.Client(command, mode=mode) as client:
+            draft = await client.call_tool("compose_article", ORDER, progress_callback=hear)
+            assert draft.structured_content["question"]["action_request"]["action"] == "review_draft"
+            assert f'version "{draft.structured_content["question"]["version"]}"' in text(draft)
+            assert [part.type for part in draft.content] == ["text"]
+            article = draft.structured_content["article"]
+            shown = await client.call_tool("get_article", {"article": article})
+            assert shown.structured_content == draft.structured_content
+            exported = await client.call_tool("export_article", {"article": article})
+            assert (exported.is_error, "waits for an answer" in text(exported)) == (True, True)
+            wish = answer_to(draft, "response", args="Call it Sweet.")
+            again = await client.call_tool("answer_review", wish)
+            assert again.structured_content["question"]["action_request"]["args"]["title"] == "Sweet"
+            late = await client.call_tool("answer_review", answer_to(draft, "accept"))
+            assert (late.is_error, "an earlier version" in text(late)) == (True, True)
+            odd = await client.call_tool("answer_review", answer_to(again, "edit", args="Honey"))
+            assert (odd.is_error, 'an "edit" carries' in text(odd)) == (True, True)
+            images = await client.call_tool("answer_review", answer_to(again, "accept"))
+            assert images.structured_content["question"]["point"] == "images"
+            assert [part.type for part in images.content] == ["text", "image"]
+        # The server has ended and another one goes on.
+        async with mcp.Client(command, mode=mode) as client:
+            done = await client.call_tool("answer_review", answer_to(images, "accept"), progress_callback=hear)
+            assert done.structured_content["title"] == "Sweet", text(done)
+            assert [part.type for part in done.content] == ["text", "image", "resource_link"]
+            twice = await client.call_tool("answer_review", answer_to(images, "accept"))
+            assert (twice.is_error, "answered already" in text(twice)) == (True, True)
+            unknown = await client.call_tool("answer_review", {**answer_to(images, "accept"), "article": "no-such"})
+            assert (unknown.is_error, "There is no article" in text(unknown)) == (True, True)
+
+    with ScriptedServer(wished) as server:
+        anyio.run(talk, server.url)
+        assert sum(asking(body) == "writer" for body in server.requests) == 1
+    assert any("writing" in message for message in heard)
+
+
+class Person:
+    """Fills the client's forms, in turn."""
+
+    def __init__(self, *answers: types.ElicitResult) -> None:
+        self.answers, self.shown = list(answers), []
+
+    async def __call__(self, context: Any, params: Any) -> types.ElicitResult:
+        self.shown.append(params)
+        return self.answers.pop(0)
+
+
+def fills(**content: str) -> types.ElicitResult:
+    return types.ElicitResult(action="accept", content=dict(content))
+
+
+@pytest.mark.parametrize("mode", ["legacy", "auto"])
+def test_a_client_with_forms_asks_its_user_and_the_call_goes_on(bees: Path, mode: str) -> None:
+    person = Person(fills(answer="response", say="Call it Sweet."), fills(answer="accept"), fills(answer="accept"))
+
+    async def talk(server: ScriptedServer) -> None:
+        async with mcp.Client(build_server(shop(server)), mode=mode, elicitation_callback=person) as client:
+            done = await client.call_tool("compose_article", ORDER)
+        assert done.structured_content["title"] == "Sweet", text(done)
+        assert [part.type for part in done.content] == ["text", "image", "resource_link"]
+
+    with ScriptedServer(wished) as server:
+        anyio.run(talk, server)
+        assert sum(asking(body) == "writer" for body in server.requests) == 1
+    first, second, third = person.shown
+    assert first.requested_schema["properties"]["answer"]["enum"] == ["accept", "response"]
+    assert "A worker bee leaves the hive" in first.message
+    assert 'title "Sweet"' in second.message
+    assert "chosen" in third.message
+
+
+@pytest.mark.parametrize("mode", ["legacy", "auto"])
+def test_a_user_who_does_not_answer_a_form_loses_nothing(bees: Path, mode: str) -> None:
+    person = Person(types.ElicitResult(action="decline"), fills(answer="accept"))
+
+    async def talk(server: ScriptedServer) -> None:
+        async with mcp.Client(build_server(shop(server)), mode=mode, elicitation_callback=person) as client:
+            left = await client.call_tool("compose_article", {**ORDER, "review": ["draft", "final"]})
+            assert not left.is_error
+            article = re.findall(r"Article ([\w-]+) waits", text(left))[0]
+            asked = await client.call_tool("get_article", {"article": article})
+            done = await client.call_tool("answer_review", answer_to(asked, "accept"))
+            assert done.structured_content["article"] == article
+
+    with ScriptedServer(wished) as server:
+        anyio.run(talk, server)
+    assert [form.message.split(".")[0] for form in person.shown] == ["The text", "The article as it would be"]
+
+
+@pytest.mark.parametrize("state", ["", "null", "{", '{"article": "../x", "version": "1"}', "[" * 100_000])
+def test_a_state_that_limner_did_not_give_is_refused(bees: Path, state: str) -> None:
+    async def talk(server: ScriptedServer) -> None:
+        async with mcp.Client(build_server(shop(server)), elicitation_callback=Person()) as client:
+            answers: Any = {"answer": fills(answer="accept")}
+            odd = await client.call_tool("compose_article", ORDER, request_state=state, input_responses=answers)
+        assert odd.is_error
+        assert re.search("not one that limner gave|There is no article", text(odd))
+
+    with ScriptedServer(wished) as server:
+        anyio.run(talk, server)
+        assert server.requests == []
+
+
+# --- HTTP ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def jobs() -> Iterator[Jobs]:
+    made = Jobs()
+    yield made
+    made.close()
+
+
+def test_over_http_each_token_has_its_own_articles(bees: Path, jobs: Jobs) -> None:
+    tokens = {name: jobs.owners.add_token(name, libraries=["bees"]) for name in ("acme", "rival")}
+
+    async def talk(url: str, token: str, tool: str, arguments: dict[str, Any]) -> Any:
+        from mcp.client.streamable_http import streamable_http_client
+
+        async with httpx.AsyncClient(headers={"Authorization": f"Bearer {token}"}, timeout=60) as http:
+            transport = streamable_http_client(f"{url}/mcp", http_client=http)
+            async with mcp.Client(transport) as client:
+                return await client.call_tool(tool, arguments)
+
+    with ScriptedServer(article_answers(sees=True)) as server, served(http_app(shop(server), jobs.owners)) as url:
+        made = anyio.run(talk, url, tokens["acme"], "compose_article", {"brief": "Honey", "images": 1})
+        article = {"article": made.structured_content["article"]}
+        mine = anyio.run(talk, url, tokens["acme"], "get_article", article)
+        theirs = anyio.run(talk, url, tokens["rival"], "get_article", article)
+    assert not mine.is_error
+    assert theirs.is_error
+    assert "How Bees" not in text(theirs)
+
+
+@pytest.mark.parametrize("forms", [False, True])
+def test_over_http_a_job_asks_and_is_answered(bees: Path, jobs: Jobs, forms: bool) -> None:
+    """With --jobs: the workers of the installation compose, and a question is its owner's alone."""
+    from mcp.client.streamable_http import streamable_http_client
+
+    tokens = {name: jobs.owners.add_token(name, libraries=["bees"]) for name in ("acme", "rival")}
+    person = Person(fills(answer="accept"))
+
+    @contextlib.asynccontextmanager
+    async def client_of(url: str, owner: str, **given: Any) -> AsyncIterator[Any]:
+        async with (
+            httpx.AsyncClient(headers={"Authorization": f"Bearer {tokens[owner]}"}, timeout=90) as http,
+            mcp.Client(streamable_http_client(f"{url}/mcp", http_client=http), **given) as client,
+        ):
+            yield client
+
+    async def talk(url: str) -> None:
+        order = {**ORDER, "review": ["draft"], "wait_seconds": 60}
+        if forms:
+            async with client_of(url, "acme", elicitation_callback=person) as client:
+                done = await client.call_tool("compose_article", order)
+        else:
+            async with client_of(url, "acme") as client:
+                asked = await client.call_tool("compose_article", order)
+                async with client_of(url, "rival") as other:
+                    theirs = await other.call_tool("answer_review", answer_to(asked, "accept"))
+                    assert (theirs.is_error, "There is no article" in text(theirs)) == (True, True)
+                said = await client.call_tool("answer_review", answer_to(asked, "accept"))
+                twice = await client.call_tool("answer_review", answer_to(asked, "accept"))
+                assert (twice.is_error, "asks nothing" in text(twice)) == (True, True)
+                assert "goes on" in text(said), text(said)
+                later = {"article": said.structured_content["article"], "wait_seconds": 60}
+                done = await client.call_tool("get_article", later)
+        assert [part.type for part in done.content] == ["text", "image", "resource_link"]
+
+    with ScriptedServer(wished) as server, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LIMNER_MODEL_URL", server.url)
+        with working(jobs), served(http_app(shop(server, jobs=jobs), jobs.owners)) as url:
+            anyio.run(talk, url)
+    assert len(person.shown) == forms
+
+
+def test_over_http_a_client_that_goes_away_stops_its_call(bees: Path, jobs: Jobs) -> None:
+    """Its connection is closed while the writer writes: the model is hung up on, and others are served."""
+    writing = threading.Event()
+
+    def slow(body: dict[str, Any]) -> Any:
+        answer = article_answers(sees=True)(body)
+        if asking(body) != "writer":
+            return answer
+        writing.set()
+        return Delayed(str(answer), 5)
+
+    async def leave(url: str) -> None:
+        async def hear(progress: float, total: float | None, message: str | None) -> None:
+            scope.cancel()
+
+        with anyio.CancelScope() as scope:
+            async with mcp.Client(url) as client:
+                await client.call_tool("compose_article", {"brief": "Honey"}, progress_callback=hear)
+
+    async def search(url: str) -> Any:
+        async with mcp.Client(url) as client:
+            return await client.call_tool("search_images", {"query": "bee"})
+
+    with ScriptedServer(slow) as server, served(http_app(shop(server), jobs.owners)) as url:
+        anyio.run(leave, f"{url}/mcp")
+        assert writing.is_set()
+        until(server.hung_up.is_set, "the call to the model to be given up")
+        assert not anyio.run(search, f"{url}/mcp").is_error
+        assert [asking(body) for body in server.requests if asking(body) != "probe"] == ["writer"]
+
+
+@pytest.mark.parametrize(
+    ("headers", "status", "says"),
+    [
+        ({}, 401, "token"),
+        ({"Authorization": "Bearer wrong"}, 401, "token"),
+        ({"Origin": "https://evil.example", "Authorization": "Bearer right"}, 403, "LIMNER_HOSTS"),
+        ({"Host": "evil.example", "Authorization": "Bearer right"}, 403, "LIMNER_HOSTS"),
+    ],
+)
+def test_over_http_a_stranger_gets_nothing(
+    bees: Path, monkeypatch: pytest.MonkeyPatch, headers: dict[str, str], status: int, says: str
+) -> None:
+    monkeypatch.setenv("LIMNER_TOKEN", "right")
+    jobs = Jobs()
+    hello = {"jsonrpc": "2.0", "id": 1, "method": "tools/list", "params": {}}
+    try:
+        with ScriptedServer(article_answers()) as server, served(http_app(shop(server), jobs.owners)) as url:
+            accept = {"Accept": "application/json, text/event-stream"}
+            answer = httpx.post(f"{url}/mcp", json=hello, headers={**accept, **headers})
+    finally:
+        jobs.close()
+    assert answer.status_code == status
+    assert says in answer.json()["detail"]
+
+
+def test_importing_the_server_needs_no_torch_and_no_web_framework() -> None:
+    import subprocess
+
+    code = "import sys, limner.surfaces.mcp; print([m for m in ('torch', 'fastapi', 'sqlalchemy') if m in sys.modules])"
+    assert (
+        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
+    )
+    assert limner.__version__

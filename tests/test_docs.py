@@ -115,7 +115,7 @@ def test_commands_that_are_named_exist() -> None:
 
     commands = set(get_command(app).commands)  # type: ignore[attr-defined]
     text = "".join(page.read_text(encoding="utf-8") for page in PAGES)
-    assert set(re.findall(r"(?:`|^ +(?:uv run )?)limner ([a-z]+)", text, re.MULTILINE)) <= commands
+    assert set(re.findall(r"(?:`|^ +(?:bin/uv run )?)limner ([a-z]+)", text, re.MULTILINE)) <= commands
 
 
 def test_the_tree_of_the_readme_is_the_tree() -> None:

@@ -45,9 +45,9 @@ from limner.errors import LimnerError  # noqa: E402
 from limner.jobs.request import JobRequest  # noqa: E402
 from limner.jobs.service import Jobs  # noqa: E402
 from limner.settings import Settings  # noqa: E402
+from limner.surfaces.python import export  # noqa: E402
 from limner.tools.encoders import default_encoders  # noqa: E402
 from limner.tools.library import index  # noqa: E402
-from limner.workflows.run import export  # noqa: E402
 
 LEASE, SWEEP, DELAY = 3, 1, 0.2  # seconds; DELAY is of each good answer of the model
 FAULTS = {"429": 0.04, "500": 0.04, "garbage": 0.03, "never": 0.01, "broken": 0.02}

@@ -136,13 +136,14 @@ def _ratio_row(question: str, runs: list[Run], bar: float | None) -> Row:
 def compose_in_process(home: Path, photos: Path, sees: bool, run: int) -> Run:
     """From the brief to the illustrated article, with checkpoints as the shell keeps them."""
     from limner.settings import Settings
+    from limner.workflows import context, inputs
     from limner.workflows import run as running
 
     with slow_server(sees) as server, running.checkpoints(home) as saver:
         settings = Settings(home=home, model_url=server.url, model="scripted-7b", threads=1)
-        context = running.build_context(settings, library=photos)
+        context = context.build_context(settings, library=photos)
         context.libraries[0].search(["a bee"], 1)  # opens the store and the encoder, which start-up includes
-        start: Any = {"brief": running.make_brief("How bees make honey")}
+        start: Any = {"brief": inputs.make_brief("How bees make honey")}
         began, worked = time.perf_counter(), time.process_time()
         article = running.run(context, start, checkpointer=saver, job=f"bench-{sees}-{run}")
         wall, cpu = time.perf_counter() - began, time.process_time() - worked

@@ -14,7 +14,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+from limner.version import __version__
 
 if TYPE_CHECKING:
     from limner.document import Article, Brief, Candidate, Illustration, Selection, Spot
@@ -22,36 +22,20 @@ if TYPE_CHECKING:
     from limner.jobs.request import JobRequest
     from limner.jobs.service import Jobs
     from limner.settings import Settings
+    from limner.surfaces.python import build_graph, build_revise_graph, compose, export, illustrate, revise
     from limner.surfaces.toolbox import Tenant, toolbox
     from limner.workflows.chat import build_chat_graph
-    from limner.workflows.context import Context
-    from limner.workflows.run import (
-        build_context,
-        build_graph,
-        build_revise_graph,
-        compose,
-        export,
-        illustrate,
-        revise,
-    )
+    from limner.workflows.context import Context, build_context
 
 _HOMES = {
     "limner.document": ("Article", "Brief", "Candidate", "Illustration", "Selection", "Spot"),
     "limner.errors": ("LimnerError",),
     "limner.settings": ("Settings",),
     "limner.workflows.chat": ("build_chat_graph",),
-    "limner.workflows.context": ("Context",),
+    "limner.workflows.context": ("Context", "build_context"),
     "limner.jobs.request": ("JobRequest",),
     "limner.jobs.service": ("Jobs",),
-    "limner.workflows.run": (
-        "build_context",
-        "build_graph",
-        "build_revise_graph",
-        "compose",
-        "export",
-        "illustrate",
-        "revise",
-    ),
+    "limner.surfaces.python": ("build_graph", "build_revise_graph", "compose", "export", "illustrate", "revise"),
     "limner.surfaces.toolbox": ("Tenant", "toolbox"),
 }
 _WHERE = {name: home for home, names in _HOMES.items() for name in names}

@@ -386,3 +386,8 @@ def _inline_text(tokens: Iterable[Token]) -> str:
         elif token.type in ("softbreak", "hardbreak"):
             out.append(" ")
     return "".join(out)
+
+
+def figure_id(spot_id: str) -> str:
+    """Id of the illustration that stands at a spot (see tools/illustrate.py)."""
+    return f"f-{spot_id}"

@@ -13,16 +13,19 @@ import pytest
 import limner
 
 ROOT = Path(limner.__file__).parent
+LOW = {"document", "errors", "text", "settings", "version", "observe"}
 ALLOWED = {
-    "document": set(),
+    "document": {"errors", "text"},
     "errors": set(),
+    "text": set(),
+    "version": set(),
     "settings": {"document", "errors"},
-    "agents": {"document", "errors", "agents"},
-    "tools": {"document", "errors", "tools"},
     "observe": {"document", "errors", "settings"},
-    "workflows": {"document", "errors", "settings", "observe", "agents", "tools", "workflows", "jobs", "surfaces"},
-    "jobs": {"document", "errors", "settings", "observe", "agents", "tools", "workflows", "jobs", "surfaces"},
-    "surfaces": {"document", "errors", "settings", "observe", "agents", "tools", "workflows", "jobs", "surfaces"},
+    "agents": {*LOW, "agents"},
+    "tools": {*LOW, "tools"},
+    "workflows": {*LOW, "agents", "tools", "workflows", "surfaces"},
+    "jobs": {*LOW, "agents", "tools", "workflows", "jobs"},
+    "surfaces": {*LOW, "agents", "tools", "workflows", "jobs", "surfaces"},
     "model_server": {"model_server"},
 }
 

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from limner.document import Point, Source
 from limner.errors import BadInput
 from limner.jobs.ledger import Order, Queue
-from limner.workflows.run import MAX_BRIEF, MAX_GENERATED, MAX_IMAGES, Start, draft_state, make_brief
+from limner.workflows.inputs import MAX_BRIEF, MAX_GENERATED, MAX_IMAGES, Start, draft_state, make_brief
 
 ImageId = Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
 Name = Annotated[str, Field(pattern=r"^[^/\\\x00-\x1f]{1,64}$")]

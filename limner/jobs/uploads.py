@@ -17,9 +17,10 @@ from limner.jobs.history.versions import Versions
 from limner.jobs.ledger import Ledger
 from limner.jobs.ledger.schema import jobs, versions
 from limner.jobs.owners import Owner
+from limner.text import one_line
 from limner.tools.images.images import displayable, metadata, read_picture
 from limner.tools.library import Folders, Library, Record, image_identity, libraries
-from limner.tools.library.folder import clean, readable
+from limner.tools.library.folder import readable
 from limner.workflows.context import Context
 
 MOST = 2_000  # images of one owner
@@ -45,12 +46,12 @@ def keep(context: Context, owner: Owner, data: bytes, name: str, caption: str) -
     if not path.exists() and sum(1 for p in folder.iterdir() if p.suffix != ".json") >= MOST:
         raise LimitReached(f"{owner.name} has {MOST:,} images of their own here. Put them into a library instead.")
     embedded = metadata(data, max_pixels=settings.max_pixels)
-    words = clean(caption) or embedded.caption or embedded.alt or readable(os.path.splitext(name)[0])
+    words = one_line(caption) or embedded.caption or embedded.alt or readable(os.path.splitext(name)[0])
     _write(path, data)
     _write(folder / f"{image_id}.json", json.dumps({"caption": words[:500] or "Image"}).encode())
     library = Library.open_or_create(settings.home, owner.own_library, context.encoders, connect=context.connect)
     library.add([folder], max_pixels=settings.max_pixels)
-    if clean(caption):
+    if one_line(caption):
         library.write({image_id: {"caption": None}})  # one that was written before is the older one
     return library, library.record(image_id)
 

@@ -17,9 +17,8 @@ from limner.surfaces.toolbox.langchain import tenant_of
 from limner.surfaces.toolbox.tools import Shop
 from limner.workflows import chat as chats
 from limner.workflows import compose as composing
-from limner.workflows.context import Context
+from limner.workflows.context import Context, build_context
 from limner.workflows.revise import graph as revising
-from limner.workflows.run import build_context
 
 _made: dict[str, Shop] = {}
 

@@ -20,13 +20,13 @@ import anyio
 import anyio.from_thread
 import anyio.to_thread
 
-import limner
 from limner.document import Article, Candidate
 from limner.errors import BadInput, ImageUnreadable, LibraryError, LimnerError, NotInstalled
 from limner.surfaces.toolbox.descriptions import Skill, filled, mistaken, skills
 from limner.surfaces.toolbox.tools import Craft, Shop, Tenant, Told
 from limner.tools.listing import plainly
-from limner.workflows.review import answers
+from limner.version import __version__
+from limner.workflows.review import answers, questions
 
 try:
     import mcp_types as types
@@ -125,7 +125,7 @@ def build_server(shop: Shop, tenant: TenantOf = lambda _request: Tenant()) -> Se
 
     return Server(
         "limner",
-        version=limner.__version__,
+        version=__version__,
         title="limner",
         instructions=INSTRUCTIONS,
         on_list_tools=list_tools,
@@ -307,7 +307,7 @@ def _pictures(craft: Craft, told: Told, given: dict[str, Any]) -> list[types.Ima
 
 
 def _is_question(told: Told) -> bool:
-    return answers.is_question(told.value)
+    return questions.is_question(told.value)
 
 
 def _structured(told: Told) -> dict[str, Any] | None:
@@ -461,6 +461,6 @@ def _tenant(owner: Owner) -> Tenant:
 
 
 def _shop(settings: Settings, library: Any, jobs: Jobs | None) -> Shop:
-    from limner.workflows.run import build_context
+    from limner.workflows.context import build_context
 
     return Shop(build_context(settings, library=library), jobs)

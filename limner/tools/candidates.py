@@ -8,8 +8,8 @@ from pathlib import PurePath
 
 from limner.document import Article, Candidate, Selection, Spot
 from limner.errors import BadInput, LibraryEmpty, LibraryError
+from limner.text import one_line, printable_path
 from limner.tools.library import Library
-from limner.tools.library.folder import clean, printable
 from limner.tools.retrieve import merge, retrieve
 
 MOST = 100  # images of one answer
@@ -81,7 +81,7 @@ def _by_spot(article: Article, spot: str) -> Selection:
 
 
 def _searched(libraries: Sequence[Library], caption: str, k: int) -> list[Candidate]:
-    query = clean(caption)
+    query = one_line(caption)
     if not query:
         raise BadInput("The caption is empty. Say what the image should show.")
     return retrieve(libraries, [Spot(id="s", after="", caption=query, search=query)], k)["s"]
@@ -91,7 +91,7 @@ def _alike(libraries: Sequence[Library], wanted: Wanted) -> list[Candidate]:
     holder = next((one for one in libraries if one.has(wanted.like)), None)
     if holder is None:
         raise BadInput(f"None of the libraries has the image {wanted.like[:64]!r}. Search them again.")
-    example = holder.example(wanted.like, clean(wanted.but))
+    example = holder.example(wanted.like, one_line(wanted.but))
     found = merge([library.nearest([example], wanted.limit + 1)[0] for library in libraries], wanted.limit + 1)
     return [c for c in found if c.image_id != wanted.like][: wanted.limit]
 
@@ -107,7 +107,7 @@ def _shown(
 def _file(library: Library | None, candidate: Candidate) -> str:
     if library is None or not library.has(candidate.image_id):
         return ""
-    return printable(PurePath(library.record(candidate.image_id).path).name)
+    return printable_path(PurePath(library.record(candidate.image_id).path).name)
 
 
 def usable(names: Sequence[str], open_: Callable[[str], Library]) -> list[Library]:

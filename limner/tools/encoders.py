@@ -8,6 +8,18 @@ numpy is imported where vectors are made: opening a library to build a graph ove
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from limner.errors import LimnerError
+from limner.tools import plugins
+from limner.tools.plugins import Plugin
+
+if TYPE_CHECKING:
+    import numpy as np
+
+
 import hashlib
 import importlib.util
 import os
@@ -16,11 +28,10 @@ import threading
 import unicodedata
 import zlib
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, NamedTuple, Protocol, runtime_checkable
 
 from limner.errors import BadInput, NotInstalled
 
@@ -389,6 +400,76 @@ def default_encoders(*, caption: str = "", clip_model: str = "", threads: int = 
 
 
 def _plugged(name: str, threads: int, *, pictures: bool = False) -> Any:
-    from limner.tools.plugged import encoder  # only for an encoder that is not limner's own
+    from limner.tools.encoders import encoder  # only for an encoder that is not limner's own
 
     return encoder(name, threads=threads, pictures=pictures)
+
+
+NEAR_ONE = 1e-3  # a row's length may differ from 1 by this much: float16 models round
+
+
+def encoder(name: str, *, threads: int = 0, pictures: bool = False) -> PluggedEncoder:
+    """A caption encoder by its name; pictures: one that encodes images as well, in the same space.
+
+    Raises BadInput, PluginFailed.
+    """
+    plugin = plugins.find("encoder", name)
+    methods = ("encode_texts", "encode_images") if pictures else ("encode_texts",)
+
+    def shape(make: Any) -> Any:
+        made = make(threads=threads) if callable(make) else None
+        named = isinstance(getattr(made, "name", None), str) and isinstance(getattr(made, "size", None), int)
+        return made if named and all(callable(getattr(made, m, None)) for m in methods) else None
+
+    wanted = f"a class that is made with threads= and has name, size and {' and '.join(methods)}"
+    return PluggedEncoder(plugin, plugins.load(plugin, shape, wanted))
+
+
+class PluggedEncoder:
+    """Another package's encoder. What it answers is checked: a library full of wrong vectors would find nothing."""
+
+    def __init__(self, plugin: Plugin, inner: Any) -> None:
+        self.plugin, self.inner = plugin, inner
+
+    @property
+    def name(self) -> str:
+        """With the plug-in's name before its own, so that it is never taken for another's."""
+        return f"{self.plugin.name}: {self.inner.name}"
+
+    @property
+    def size(self) -> int:
+        """Numbers in a vector."""
+        return self.inner.size
+
+    def load(self) -> None:
+        """Load its weights now, where it offers that."""
+        if callable(load := getattr(self.inner, "load", None)):
+            self._asked(load)
+
+    def encode_texts(self, texts: Sequence[str]) -> np.ndarray:
+        """(n, size) float32, rows of unit length. Raises PluginFailed for anything else."""
+        return self._checked(self._asked(lambda: self.inner.encode_texts(texts)), len(texts))
+
+    def encode_images(self, pictures: Sequence[Any]) -> np.ndarray:
+        """(n, size) float32, rows of unit length. Raises PluginFailed for anything else."""
+        return self._checked(self._asked(lambda: self.inner.encode_images(pictures)), len(pictures))
+
+    def _asked(self, call: Callable[[], Any]) -> Any:
+        try:
+            return call()
+        except LimnerError:
+            raise
+        except Exception as e:
+            raise plugins.failed(self.plugin, e, "encoding") from e
+
+    def _checked(self, answer: Any, count: int) -> np.ndarray:
+        import numpy as np
+
+        vectors, wanted = np.asarray(answer), (count, self.size)
+        if vectors.shape != wanted or vectors.dtype.kind != "f":
+            said = f"it gave {vectors.dtype} of shape {vectors.shape} where floats of shape {wanted} are due"
+            raise plugins.failed(self.plugin, said, "encoding")
+        lengths = np.linalg.norm(vectors.astype(np.float32), axis=1)
+        if not np.all(np.abs(lengths - 1) < NEAR_ONE):  # not a number compares as false as well
+            raise plugins.failed(self.plugin, "its vectors are not all of unit length", "encoding")
+        return vectors.astype(np.float32)

@@ -22,14 +22,16 @@ from limner.document import Article, Brief, Point
 from limner.errors import BadInput, LimnerError, UnreadableReply
 from limner.surfaces.toolbox.langchain import TenantOf, tenant_of
 from limner.surfaces.toolbox.tools import Craft, Shop
+from limner.text import printable
 from limner.tools.editing.apply import edited
 from limner.tools.editing.commands import Edit, Instruct, RemoveImage, SwapImage
 from limner.tools.editing.commands import Lock as LockParts
 from limner.tools.editing.commands import Unlock as UnlockParts
 from limner.tools.listing import found, numbered, outline, quoted
 from limner.workflows.compose import build_graph
+from limner.workflows.context import build_context, models_for
+from limner.workflows.inputs import make_brief
 from limner.workflows.revise.graph import propose
-from limner.workflows.run import build_context, make_brief, models_for, printable
 
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel

@@ -2,25 +2,42 @@
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
-import threading
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
-from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit, urlunsplit
+
+from limner.agents.speaker import Meter, Role
+from limner.document import (
+    Article,
+    Brief,
+    Candidate,
+    Selection,
+    Spot,
+)
+from limner.errors import BadInput
+from limner.settings import Settings
+from limner.workflows.models import _chat_model, connect, speaker_for
+
+if TYPE_CHECKING:
+    from langchain_core.language_models import BaseChatModel
+
+    from limner.tools.encoders import Encoders
+    from limner.tools.library import Library
+
+import dataclasses
+import threading
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING
 
 from pydantic import SecretStr
 
-import limner
 from limner.agents import selector
 from limner.agents.dialects import dialect_for
 from limner.agents.families.families import BUILT_IN, Dialect
-from limner.agents.speaker import Memory, Meter, Role, Speaker, Usage
-from limner.document import Article, Brief, Candidate, Selection, Spot
-from limner.errors import BadInput, LibraryError, LimnerError, PluginFailed
-from limner.settings import Settings
+from limner.agents.speaker import Memory, Speaker, Usage
+from limner.errors import LibraryError, LimnerError, PluginFailed
+from limner.version import __version__
 
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
@@ -31,7 +48,6 @@ if TYPE_CHECKING:
     from limner.workflows.embedded.server import EmbeddedServer
 
 CANDIDATES = 50  # images per spot that arrange may weigh; the selector is shown the best four of them
-CONNECT = 10  # seconds until a server must have accepted a connection; the timeout of settings is for its answers
 ROLES: tuple[Role, ...] = ("selector", "spotter", "writer", "reviser")
 PROMPT_SIDE = 512  # px of the longer side of an image in a prompt
 
@@ -270,7 +286,7 @@ class Context:
     def provenance(self, brief: Brief) -> dict[str, Any]:
         """What the article was made with, for its record."""
         return {
-            "limner": limner.__version__,
+            "limner": __version__,
             # Of those that were asked, in this process or in one before that the job went on from.
             "models": {role: self._name(role) for role in ROLES if role in self.meter.roles},
             "tokens": {role: asdict(usage) for role, usage in sorted(self.meter.roles.items())},
@@ -411,69 +427,56 @@ def plugged_dialect(name: str) -> Dialect:
 # --- reaching models -----------------------------------------------------------------------------------------------
 
 
-def speaker_for(model: BaseChatModel, role: Role, meter: Meter, where: str = "") -> Speaker:
-    """A voice to any LangChain chat model; those of OpenAI's API are asked for JSON by schema."""
-    # By name: to ask whether it is a BaseChatOpenAI would load OpenAI's client for the models of all other makers.
-    of_openai = any(kind.__name__ == "BaseChatOpenAI" for kind in type(model).__mro__)
-    name = str(getattr(model, "model_name", None) or getattr(model, "model", None) or model._llm_type)
-    return Speaker(model, role, meter, name=name, where=where, json_schema=of_openai)
+STARTER = "starter"  # name of the library that comes with limner
 
 
-def connect(url: str, name: str, role: Role, meter: Meter, settings: Settings) -> Speaker:
-    """A voice to a server with the OpenAI Messages API. Without a name, the server's first model is taken.
+def build_context(
+    settings: Settings | None = None,
+    *,
+    library: Any = None,
+    models: dict[Role, BaseChatModel] | None = None,
+    max_tokens: int | None = None,
+    encoders: Encoders | None = None,
+) -> Context:
+    """The parts of a composition, wired. library: as for `compose`; folders are indexed now. encoders: loaded ones.
 
-    Raises ModelUnreachable, ModelRefused, BadInput for something that is not an http address.
+    Nothing is started or asked until it is needed. Raises LibraryError, NotInstalled.
     """
-    if not url.startswith(("http://", "https://")):
-        raise BadInput(
-            f"The model server's address {url!r} is not an http address. Write e.g. http://localhost:8000/v1."
-        )
-    model: Any = _chat_model(url, name or "default", settings.api_key, settings)
-    speaker = speaker_for(model, role, meter, where=_without_password(url))
-    speaker.url = url
-    if not name:
-        speaker.name, speaker.llama_cpp = speaker.first_model(url, settings.api_key.get_secret_value())
-        speaker.model = model.model_copy(update={"model_name": speaker.name})
-    return speaker
+    context = Context(settings or Settings(), [], dict(models or {}), Meter(budget=max_tokens))
+    if encoders is not None:
+        context.encoders = encoders
+    refs = [library] if library is None or not isinstance(library, list | tuple) else library
+    context.libraries = [open_library(context, ref) for ref in refs]
+    return context
 
 
-def _without_password(url: str) -> str:
-    """The address as it may stand in a message."""
-    parts = urlsplit(url)
-    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+def open_library(context: Context, ref: Any, on_progress: Callable[[int, int], None] | None = None) -> Library:
+    """A library by name, folder or itself; None and "starter" are the one that comes with limner."""
+    from limner.tools.library import Library, open_or_index
 
+    if isinstance(ref, Library):
+        return ref
+    settings = context.settings
+    if ref is None or ref == STARTER:
+        from limner.tools.library.starter import starter_library
 
-def _chat_model(url: str, name: str, key: SecretStr, settings: Settings) -> BaseChatModel:
-    # BaseChatOpenAI sends max_tokens, which every server knows; ChatOpenAI renames it to what only OpenAI must have.
-    from langchain_openai import ChatOpenAI
-    from langchain_openai.chat_models.base import BaseChatOpenAI
-
-    kind = ChatOpenAI if "//api.openai.com" in url else BaseChatOpenAI
-    clients = _plain_clients() if url.startswith("http://") else {}
-    return kind(
-        base_url=url,
-        model=name,
-        api_key=key if key.get_secret_value() else SecretStr("none"),
-        # Connect, read, write, pool: a tuple, because the client library shares connections per hashable timeout.
-        timeout=(min(CONNECT, settings.timeout), settings.timeout, settings.timeout, settings.timeout),
-        max_retries=settings.retries,  # the openai client backs off and honours Retry-After
-        stream_usage=True,
-        **clients,
+        return starter_library(settings.home, context.encoders, on_progress, connect=context.connect)
+    library, _report = open_or_index(
+        settings.home,
+        str(ref),
+        context.encoders,
+        on_progress,
+        connect=context.connect,
+        max_pixels=settings.max_pixels,
     )
+    return library
 
 
-@cache
-def _plain_clients() -> dict[str, Any]:
-    """Transports for addresses without TLS: reading the certificate authorities twice takes 0.1 s of processor time.
-
-    They trust no authority at all, so a redirect to an https address is refused.
-    """
-    import ssl
-
-    import openai
-
-    nobody = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    return {
-        "http_client": openai.DefaultHttpxClient(verify=nobody),
-        "http_async_client": openai.DefaultAsyncHttpxClient(verify=nobody),
-    }
+def models_for(model: BaseChatModel | None, selector_model: BaseChatModel | None) -> dict[Role, BaseChatModel]:
+    """One chat model for all roles, another for the selector if given."""
+    roles: dict[Role, BaseChatModel] = {}
+    if model is not None:
+        roles = {"writer": model, "spotter": model, "selector": model}
+    if selector_model is not None:
+        roles["selector"] = selector_model
+    return roles

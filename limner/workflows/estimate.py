@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from limner.agents.speaker import Role
     from limner.settings import Settings
     from limner.workflows.context import Context
-    from limner.workflows.run import Start
+    from limner.workflows.inputs import Start
 
 # What writers were seen to answer to a bare title: 7B to 70B instruction models write 700 to 1 000 words in about
 # eight paragraphs. An outline or a long brief moves this; hence "about".

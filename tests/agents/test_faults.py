@@ -13,7 +13,7 @@ from scripted import Dropped, Endless, Events, Fault, ScriptedServer, Stalled, S
 from limner.agents.speaker import Meter, Speaker
 from limner.errors import BadInput, LimnerError, ModelRefused, ModelUnreachable
 from limner.settings import Settings
-from limner.workflows.context import connect
+from limner.workflows.models import connect
 
 HELLO = [HumanMessage("Say hello.")]
 

@@ -30,7 +30,7 @@ from limner.agents.speaker import Meter, Speaker
 from limner.document import Candidate, Selection, Spot, read_markdown
 from limner.errors import BudgetReached, ModelRefused, ModelUnreachable
 from limner.settings import Settings
-from limner.workflows.context import connect
+from limner.workflows.models import connect
 
 BEES = read_markdown(ARTICLE)
 COLOURS = {"red": (255, 0, 0), "green": (0, 128, 0), "blue": (0, 0, 255), "black": (0, 0, 0), "white": (255, 255, 255)}

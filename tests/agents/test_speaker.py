@@ -36,7 +36,7 @@ from limner.agents.speaker import (
 )
 from limner.errors import BudgetReached, ModelRefused, UnreadableReply
 from limner.settings import Settings
-from limner.workflows.context import connect, speaker_for
+from limner.workflows.models import connect, speaker_for
 
 HELLO = [HumanMessage("Say hello.")]
 SCHEMA = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"], "additionalProperties": False}

@@ -15,7 +15,7 @@ from limner.agents.spotter import WINDOW_TOKENS, how_many, spot, window_of, wind
 from limner.document import Article, Candidate, read_markdown
 from limner.errors import UnreadableReply
 from limner.settings import Settings
-from limner.workflows.context import connect, speaker_for
+from limner.workflows.models import connect, speaker_for
 
 
 def article_of(paragraphs: int, words: int = 60) -> Article:

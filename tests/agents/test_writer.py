@@ -14,7 +14,7 @@ from limner.agents.writer import MAX_TOKENS, write
 from limner.document import Article, Brief, Reference, Source
 from limner.errors import BudgetReached, ModelRefused, UnreadableReply
 from limner.settings import Settings
-from limner.workflows.context import connect, speaker_for
+from limner.workflows.models import connect, speaker_for
 
 BEES = Brief(text="How bees make honey", seed=7)
 

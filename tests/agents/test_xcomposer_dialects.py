@@ -20,7 +20,7 @@ from limner.agents.speaker import Meter, Speaker
 from limner.document import Article, Brief, Candidate, Paragraph, Source, Spot
 from limner.errors import ModelRefused, UnreadableReply
 from limner.settings import Settings
-from limner.workflows.context import connect
+from limner.workflows.models import connect
 
 GOLDEN = Path(__file__).parents[1] / "model_server" / "golden"
 

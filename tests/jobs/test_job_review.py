@@ -20,7 +20,7 @@ from limner.errors import BadInput, JobConflict, JobUnknown
 from limner.jobs.checkpoints.checkpoints import checkpointer
 from limner.jobs.ledger import Job, Ledger
 from limner.jobs.progress import event_line, progress
-from limner.workflows.review import answers
+from limner.workflows.review import questions
 
 LOUD = [command("rewrite", block=2, text="louder")]
 
@@ -38,7 +38,7 @@ def asked(house: House, job: Job) -> dict[str, Any]:
     found = house.ledger.job(job.id)
     assert found.state == "waiting", (found.state, found.error)
     [question] = found.question
-    assert answers.is_question(question["value"])
+    assert questions.is_question(question["value"])
     return question["value"]
 
 
@@ -345,7 +345,7 @@ def test_on_every_database_one_of_many_answers_is_taken(ledger: Ledger) -> None:
     [job] = submitted(ledger, "Bees")
     lease = ledger.take(job.id, "w")
     assert lease
-    question = answers.question("outline", answers.outline_args(OUTLINE), "The outline.")
+    question = questions.question("outline", questions.outline_args(OUTLINE), "The outline.")
     ledger.wait(lease, [{"id": "i1", "value": question}])
     answer = said(question, "edit", {"outline": "# Honey\n- 蜂蜜 \N{HONEY POT}"})
 

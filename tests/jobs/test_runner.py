@@ -27,7 +27,8 @@ from limner.errors import JobConflict
 from limner.jobs.ledger import Job
 from limner.jobs.owners import Owner, Owners
 from limner.jobs.uploads import keep
-from limner.jobs.worker.runner import Runner, _Text
+from limner.jobs.worker.keeper import _Text
+from limner.jobs.worker.runner import Runner
 from limner.settings import Settings
 from limner.workflows.context import Context
 

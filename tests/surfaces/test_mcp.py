@@ -30,7 +30,7 @@ import limner
 from limner.jobs.service import Jobs
 from limner.surfaces.mcp import build_server, http_app
 from limner.surfaces.toolbox.tools import Shop
-from limner.workflows.run import build_context, models_for
+from limner.workflows.context import build_context, models_for
 
 
 def shop(server: ScriptedServer, **parts: Any) -> Shop:

@@ -17,7 +17,9 @@ from limner.document import Article
 from limner.errors import BudgetReached, ModelRefused
 from limner.settings import Settings
 from limner.tools.export import to_markdown, without_figures
-from limner.workflows.run import build_context, checkpoints, draft_state, job_state, make_brief, models_for, run
+from limner.workflows.context import build_context, models_for
+from limner.workflows.inputs import draft_state, make_brief
+from limner.workflows.run import checkpoints, job_state, run
 
 
 def settings_for(server: ScriptedServer, **more: object) -> Settings:

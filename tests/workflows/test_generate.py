@@ -26,7 +26,9 @@ from limner.tools.editing.commands import DescribeImage, SwapImage
 from limner.tools.export import read_json
 from limner.tools.images.images import Described
 from limner.tools.images.publish import published
-from limner.workflows.run import build_context, make_brief, run
+from limner.workflows.context import build_context
+from limner.workflows.inputs import make_brief
+from limner.workflows.run import run
 
 
 @pytest.fixture(autouse=True)

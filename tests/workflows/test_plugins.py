@@ -22,7 +22,7 @@ from limner.settings import Settings
 from limner.tools import plugins
 from limner.tools.encoders import default_encoders
 from limner.tools.library import Library, index
-from limner.workflows.run import build_context
+from limner.workflows.context import build_context
 
 
 @pytest.fixture

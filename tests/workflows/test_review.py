@@ -23,7 +23,7 @@ from limner.errors import BadInput, JobConflict, UnreadableReply
 from limner.settings import Settings
 from limner.tools.editing.apply import edited
 from limner.tools.editing.typed import edits_for_blocks, edits_for_text
-from limner.workflows.review import answers
+from limner.workflows.review import answers, questions
 
 
 def an_article() -> Article:
@@ -42,14 +42,14 @@ def an_article() -> Article:
 
 
 ARTICLE_ = an_article()
-SHOWN: dict[str, answers.Json] = {
-    "outline": answers.outline_args(OUTLINE),
-    "draft": answers.text_args(ARTICLE_),
-    "spots": answers.spots_args(ARTICLE_, [s.spot for s in ARTICLE_.selections]),
-    "images": answers.images_args(ARTICLE_),
-    "final": answers.final_args(ARTICLE_),
+SHOWN: dict[str, questions.Json] = {
+    "outline": questions.outline_args(OUTLINE),
+    "draft": questions.text_args(ARTICLE_),
+    "spots": questions.spots_args(ARTICLE_, [s.spot for s in ARTICLE_.selections]),
+    "images": questions.images_args(ARTICLE_),
+    "final": questions.final_args(ARTICLE_),
 }
-ASKED = {point: answers.question(point, args, "About it.") for point, args in SHOWN.items()}
+ASKED = {point: questions.question(point, args, "About it.") for point, args in SHOWN.items()}
 
 
 def edit(point: str, args: Any) -> dict[str, Any]:
@@ -100,7 +100,7 @@ def test_what_was_shown_and_sent_back_unchanged_is_an_edit_of_nothing(point: str
 
 
 def test_the_same_question_of_another_day_has_another_version() -> None:
-    versions = {answers.question("draft", SHOWN["draft"], "", answered=(n, 0))["version"] for n in range(5)}
+    versions = {questions.question("draft", SHOWN["draft"], "", answered=(n, 0))["version"] for n in range(5)}
     assert len(versions) == 5
 
 
@@ -270,13 +270,13 @@ def decided(point: str, decision: Any) -> Any:
 
 @pytest.mark.parametrize("point", POINTS)
 def test_a_question_has_the_shape_of_langchains_middleware_where_that_is_wanted(point: str) -> None:
-    assert answers.interrupting(ASKED[point], False) == ASKED[point]
-    value = answers.interrupting(ASKED[point], True)
+    assert questions.interrupting(ASKED[point], False) == ASKED[point]
+    value = questions.interrupting(ASKED[point], True)
     (request,), (config,) = value["action_requests"], value["review_configs"]
     assert request["name"] == config["action_name"] == f"review_{point}"
     assert request["args"] == request["arguments"] == SHOWN[point]
     assert config["allowed_decisions"] == ["approve", "edit", "reject"]
-    assert answers.is_question(value)
+    assert questions.is_question(value)
     assert decided(point, {"type": "approve"})["type"] == "accept"
     assert decided(point, {"type": "reject", "message": "Shorter."})["args"] == "Shorter."
     typed = {k: v if isinstance(v, str) else json.dumps(v) for k, v in SHOWN[point].items()}  # as its fields are edited

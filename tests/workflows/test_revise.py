@@ -24,9 +24,8 @@ from limner.settings import Settings
 from limner.tools.editing import commands as e
 from limner.tools.editing.apply import edited
 from limner.tools.export import to_markdown
-from limner.workflows.context import Context
+from limner.workflows.context import Context, build_context
 from limner.workflows.revise.graph import build_revise_graph, propose, read_wish
-from limner.workflows.run import build_context
 
 MIXED = """# Honey
 

@@ -12,22 +12,19 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING, Any
 
 from langgraph.checkpoint.base import BaseCheckpointSaver
-from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 from langgraph.checkpoint.sqlite import SqliteSaver
 from sqlalchemy import Connection, column, delete, inspect, table
 from sqlalchemy.engine import make_url
 
-from limner.document import Article, Brief, Candidate, Selection, Spot
 from limner.errors import LedgerError, NotInstalled
 from limner.jobs import crash
-from limner.jobs.ledger import Lease, LeaseLost
+from limner.jobs.checkpoints.fence import SERDE, TABLES, _lost
+from limner.jobs.ledger import Lease
 from limner.jobs.ledger.database import BUSY, Database
 
 if TYPE_CHECKING:
     pass
 
-SERDE = JsonPlusSerializer(allowed_msgpack_modules=[Brief, Article, Spot, Candidate, Selection])
-"""Only the types of the graph's state are made again from a checkpoint: its bytes are not trusted with more."""
 
 _HELD = "SELECT 1 FROM jobs WHERE id = {0} AND attempt = {0} AND state = 'running'"
 
@@ -53,10 +50,6 @@ class FencedSqlite(SqliteSaver):
     def put_writes(self, *args: Any, **kwargs: Any) -> None:
         with crash.around("put_writes"):
             super().put_writes(*args, **kwargs)
-
-
-def _lost(lease: Lease) -> LeaseLost:
-    return LeaseLost(f"Job {lease.job} is no longer attempt {lease.attempt}'s.")
 
 
 @contextmanager
@@ -94,10 +87,6 @@ def prepare(database: Database) -> None:
     """Make the checkpoints' tables, once per start and not in every job."""
     with checkpointer(database) as saver:
         saver.setup()  # type: ignore[attr-defined]
-
-
-TABLES = ("checkpoint_writes", "checkpoint_blobs", "writes", "checkpoints")
-"""LangGraph's, on Postgres and on SQLite; each has the job as its `thread_id`."""
 
 
 def forget_within(c: Connection, jobs: Sequence[str]) -> None:

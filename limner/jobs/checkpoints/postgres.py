@@ -12,7 +12,7 @@ from psycopg.rows import dict_row
 
 from limner.errors import LedgerError
 from limner.jobs import crash
-from limner.jobs.checkpoints.checkpoints import SERDE, _lost
+from limner.jobs.checkpoints.fence import SERDE, _lost
 from limner.jobs.ledger import Lease
 from limner.jobs.ledger.database import Database
 

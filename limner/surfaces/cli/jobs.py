@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from limner.errors import BadInput, NotInstalled
+from limner.errors import BadInput
+from limner.surfaces.cli.opened import JobId, Owner, jobs_installed, jobs_settings, open_jobs
 
 if TYPE_CHECKING:
     from limner.jobs.ledger import Job
@@ -23,8 +23,6 @@ token_app = typer.Typer(name="token", help="Who may use the API, and how much.",
 
 Host = Annotated[str | None, typer.Option(help="Address to listen on; not the loopback wants a token. [LIMNER_HOST]")]
 Port = Annotated[int | None, typer.Option(min=0, max=65535, help="Port; 0 takes a free one. [LIMNER_PORT]")]
-JobId = Annotated[str, typer.Argument(metavar="JOB")]
-Owner = Annotated[str | None, typer.Option(help="Jobs of this owner; default: all.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -41,12 +39,12 @@ def register(app: typer.Typer) -> None:
 
 def up(host: Host = None, port: Port = None) -> None:
     """Run everything on this machine: API, studio, broker and a worker. Ctrl-C stops it."""
-    _service(_settings(host=host, port=port), "up")
+    _service(jobs_settings(host=host, port=port), "up")
 
 
 def api(host: Host = None, port: Port = None) -> None:
     """Run the HTTP API alone; workers are elsewhere."""
-    _service(_settings(host=host, port=port), "api")
+    _service(jobs_settings(host=host, port=port), "api")
 
 
 def worker(
@@ -56,8 +54,8 @@ def worker(
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing when all is well.")] = False,
 ) -> None:
     """Work on jobs until stopped. SIGTERM stops at the next step of each; another worker goes on with them."""
-    settings = _settings()
-    with _installed():
+    settings = jobs_settings()
+    with jobs_installed():
         from limner.jobs import crash
         from limner.jobs.worker.worker import Worker
         from limner.observe import set_up_logging, set_up_tracing
@@ -72,7 +70,7 @@ def worker(
 
 
 def _service(settings: Settings, which: str) -> None:
-    with _installed():
+    with jobs_installed():
         from limner.observe import set_up_logging, set_up_tracing
         from limner.surfaces.cli import up as services
 
@@ -89,7 +87,7 @@ def _prepare_starter(settings: Settings) -> None:
     """The first job need not wait for the starter library to be read."""
     from limner.surfaces.cli.terminal import Terminal
     from limner.tools.library import libraries
-    from limner.workflows.run import STARTER, build_context, open_library
+    from limner.workflows.context import STARTER, build_context, open_library
 
     if STARTER not in libraries(settings.home):
         with Terminal().counting("Reading the starter library") as count:
@@ -118,26 +116,26 @@ def submit(
     wait: Annotated[bool, typer.Option("--wait", "-w", help="Show how it goes, until it ends.")] = False,
 ) -> None:
     """Submit a job; prints its name."""
-    from limner.surfaces.cli.app import _brief_text, _count, _points
+    from limner.surfaces.cli.options import brief_text, image_count, review_points
 
-    with _jobs() as jobs:
+    with open_jobs() as jobs:
         from pydantic import ValidationError
 
         from limner.jobs.request import JobRequest
 
-        text = _brief_text(brief)
+        text = brief_text(brief)
         try:
             request = JobRequest(
                 brief=None if draft else text,
                 draft=text if draft else None,
                 library=library or [],
-                images=_count(images),
+                images=image_count(images),
                 language=language,
                 seed=seed,
                 max_tokens=max_tokens,
                 generate=generate,
                 max_generated=max_generated,
-                review=_points(review),  # type: ignore[arg-type]
+                review=review_points(review),  # type: ignore[arg-type]
                 queue="batch" if batch else "interactive",
             )
         except ValidationError as e:
@@ -160,7 +158,7 @@ def list_(
     """The jobs, newest first."""
     from typing import get_args
 
-    with _jobs() as jobs:
+    with open_jobs() as jobs:
         from limner.jobs.ledger import State
 
         known = get_args(State)
@@ -178,7 +176,7 @@ def show(job: JobId) -> None:
     """One job: where it stands, what it cost, why it stopped."""
     from limner.jobs.progress import describe
 
-    with _jobs() as jobs:
+    with open_jobs() as jobs:
         for line in describe(jobs.ledger.job(job), jobs.ledger, jobs.settings.stuck):
             typer.echo(line)
 
@@ -192,7 +190,7 @@ def logs(
     """What happened to a job, event by event."""
     from limner.jobs.progress import event_line
 
-    with _jobs() as jobs:
+    with open_jobs() as jobs:
         events = jobs.follow(job) if follow else _all_events(jobs, job)
         for event in events:
             if text and event.kind in ("text", "again"):
@@ -216,7 +214,7 @@ def answer(
 
     from limner.surfaces.cli.review import answer_from, question_of
 
-    with _jobs() as jobs:
+    with open_jobs() as jobs:
         question = question_of(jobs.ledger.job(job))
         if sum((accept, edit is not None, say is not None)) > 1:
             raise BadInput("Give one of --accept, --edit and --say.")
@@ -232,7 +230,7 @@ def answer(
 @jobs_app.command("cancel")
 def cancel(job: JobId) -> None:
     """End a job now."""
-    with _jobs() as jobs:
+    with open_jobs() as jobs:
         typer.echo(f"{jobs.cancel(job).id} is cancelled.")
 
 
@@ -242,7 +240,7 @@ def retry(
     failed: Annotated[bool, typer.Option("--failed", help="All that failed or were set aside.")] = False,
 ) -> None:
     """Put jobs that failed, were set aside or cancelled back; each goes on where it stopped."""
-    with _jobs() as jobs:
+    with open_jobs() as jobs:
         ids = list(job or [])
         if failed:
             ids += [j.id for j in jobs.ledger.list(states=["failed", "set_aside"], limit=1000)]
@@ -255,7 +253,7 @@ def retry(
 @jobs_app.command("delete")
 def delete(job: JobId) -> None:
     """Forget a job, its text and its events."""
-    with _jobs() as jobs:
+    with open_jobs() as jobs:
         jobs.delete(job)
         typer.echo(f"{job} is deleted.")
 
@@ -271,7 +269,7 @@ def prune(
 
     Without DAYS, throw away what jobs no longer need that ended before LIMNER_KEEP (30 days): all articles stay.
     """
-    with _jobs() as jobs:
+    with open_jobs() as jobs:
         if days is not None:
             typer.echo(f"{jobs.prune(days, owner)} jobs deleted.")
         elif owner is not None:
@@ -290,14 +288,14 @@ def export(
     ] = False,
 ) -> None:
     """Write a finished job's article and its images into a folder."""
-    from limner.surfaces.cli.app import _empty, _formats
+    from limner.surfaces.cli.options import empty_folder, read_formats
+    from limner.surfaces.python import export as write
     from limner.tools.export import fresh_folder
-    from limner.workflows.run import export as write
 
-    formats = _formats(to)
-    with _jobs() as jobs:
+    formats = read_formats(to)
+    with open_jobs() as jobs:
         article = jobs.article(job)
-        folder = _empty(out) if out else fresh_folder(Path.cwd(), article.title)
+        folder = empty_folder(out) if out else fresh_folder(Path.cwd(), article.title)
         for path in write(article, folder, formats=formats, keep_metadata=keep_metadata, settings=jobs.settings):
             typer.echo(path)
 
@@ -338,14 +336,14 @@ def token_add(
     label: Annotated[str, typer.Option(help="What it is for.")] = "",
 ) -> None:
     """Make a token for an owner. It is shown once and cannot be shown again."""
-    with _jobs() as jobs:
+    with open_jobs() as jobs:
         typer.echo(jobs.owners.add_token(owner, label, None if all_libraries else library or []))
 
 
 @token_app.command("list")
 def token_list() -> None:
     """Owners, their tokens and limits."""
-    with _jobs() as jobs:
+    with open_jobs() as jobs:
         for owner, count in jobs.owners.list():
             libraries = "all libraries" if owner.libraries is None else ", ".join(("starter", *owner.libraries))
             limits = {
@@ -367,7 +365,7 @@ def token_limit(
     all_libraries: Annotated[bool, typer.Option("--all-libraries")] = False,
 ) -> None:
     """Say what an owner may."""
-    with _jobs() as jobs:
+    with open_jobs() as jobs:
         jobs.owners.limit(
             owner,
             libraries=library,
@@ -382,33 +380,8 @@ def token_limit(
 @token_app.command("remove")
 def token_remove(owner: Annotated[str, typer.Argument(metavar="OWNER")]) -> None:
     """Make all tokens of an owner useless; the jobs stay."""
-    with _jobs() as jobs:
+    with open_jobs() as jobs:
         typer.echo(f"{jobs.owners.remove_tokens(owner)} tokens of {owner} are useless from now on.")
 
 
 # --- parts ---------------------------------------------------------------------------------------------------------
-
-
-def _settings(**given: Any) -> Settings:
-    from limner.surfaces.cli.app import _settings as settings
-
-    return settings({}).model_copy(update={k: v for k, v in given.items() if v is not None})
-
-
-@contextmanager
-def _jobs() -> Iterator[Jobs]:
-    with _installed():
-        from limner.jobs.service import Jobs
-    jobs = Jobs(_settings())
-    try:
-        yield jobs
-    finally:
-        jobs.close()
-
-
-@contextmanager
-def _installed() -> Iterator[None]:
-    try:
-        yield
-    except ModuleNotFoundError as e:
-        raise NotInstalled(f"Jobs need {e.name}: pip install 'limner[jobs]'.") from e

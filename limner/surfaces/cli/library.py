@@ -1,182 +1,112 @@
-"""The shell's library commands: each does its work and returns the lines to print."""
+"""limner library …: add, search, list, show, edit, captions, remove."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Annotated
 
-from limner.errors import BadInput, ImageUnreadable, LibraryError
-from limner.settings import Settings
-from limner.tools import library as libraries
-from limner.tools.library import Library, Report, captions
-from limner.tools.library.folder import printable
-from limner.workflows.context import Context
+import typer
 
-MANY = 20  # unreadable files named one by one; the rest are counted
+library_app = typer.Typer(name="library", help="Libraries of your own images.", no_args_is_help=True)
 
 
-def add(name: str, folders: Sequence[Path], on_progress: Callable[[int, int], None] | None = None) -> list[str]:
-    """Index folders into a library, made if it is not there."""
-    context = _context()
-    library, report = libraries.index(
-        context.settings.home,
-        name,
-        folders,
-        context.encoders,
-        on_progress,
-        connect=context.connect,
-        max_pixels=context.settings.max_pixels,
-    )
-    return [*_told(report), f"{name}: {len(library)} images. Try: limner library search {name} WORDS"]
+def register(app: typer.Typer) -> None:
+    """Add these commands to limner's."""
+    app.add_typer(library_app)
 
 
-def search(name: str, query: str, k: int, out: Path | None) -> list[str]:
-    """The k best images for a query, as lines and as a contact sheet."""
-    from limner.tools.export import contact_sheet
-    from limner.tools.images.images import thumbnail
-    from limner.workflows.run import printable as printable_text
+@library_app.command("add")
+def library_add(
+    name: Annotated[str, typer.Argument(metavar="NAME")],
+    folders: Annotated[list[Path], typer.Argument(metavar="FOLDER...")],
+) -> None:
+    """Read folders of images into a library; run it again when they have changed."""
+    from limner.surfaces.cli.library_reports import add
+    from limner.surfaces.cli.terminal import Terminal
 
-    query = printable_text(query).strip()
-    if not query:
-        raise BadInput(f'Say what the images should show: limner library search {name} "harvest at dusk".')
-    context = _context()
-    library = _open(context, name)
-    found = library.search([query], k)[0]
-    rows, gone = [], []
-    for candidate in found:
-        try:
-            data = library.image(candidate.image_id)
-            rows.append((candidate, thumbnail(data, max_pixels=context.settings.max_pixels)))
-        except (LibraryError, ImageUnreadable) as e:  # one file that has gone must not hide the others
-            gone.append(str(e))
-    sheet = out or Path(f"{name}-search.html")
-    sheet.write_text(contact_sheet(query, rows), encoding="utf-8")
-    lines = [f"{c.score:6.3f}  {_scores(c.scores)}  {c.image_id[:12]}  {printable(c.caption)[:100]}" for c in found]
-    return [*lines, *gone, str(sheet)]
+    with Terminal().counting(f"Reading into {name}") as count:
+        lines = add(name, folders, count)
+    for line in lines:
+        print(line)
 
 
-def listing() -> list[str]:
-    """Every library, a line each."""
-    context = _context()
-    names = libraries.libraries(context.settings.home)
-    if not names:
-        return ["No library yet. Make one with: limner library add NAME FOLDER"]
-    return [f"{name:<24} {_size(context, name)}" for name in names]
+@library_app.command("search")
+def library_search(
+    name: Annotated[str, typer.Argument(metavar="NAME")],
+    query: Annotated[list[str], typer.Argument(metavar="QUERY")],
+    k: Annotated[int, typer.Option("-k", min=1, max=200, help="How many to show.")] = 12,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Contact sheet; default NAME-search.html.")] = None,
+) -> None:
+    """Find images by what they should show; writes a contact sheet with thumbnails."""
+    from limner.surfaces.cli.library_reports import search
+
+    for line in search(name, " ".join(query), k, out):
+        print(line)
 
 
-def _size(context: Context, name: str) -> str:
-    try:
-        return f"{len(_open(context, name)):>7} images"
-    except LibraryError as e:  # one library that cannot be opened must not hide the others
-        return str(e)
+@library_app.command("list")
+def library_list() -> None:
+    """The libraries there are."""
+    from limner.surfaces.cli.library_reports import listing
+
+    for line in listing():
+        print(line)
 
 
-def show(name: str, without: str = "") -> list[str]:
-    """What a library holds; without: only the images that lack this of their words."""
-    context = _context()
-    library = _open(context, name)
-    records = library.page(without=without, limit=-1)[0]
-    images, described, licensed = library.counts()
-    lines = [
-        f"{name}: {images} images, {described} with a caption of their own, {licensed} with a licence",
-        f"encoders: {', '.join(context.encoders.names.values())}",
-    ]
-    lines += [f"folder: {printable(f)}" for f in json.loads(library.meta("folders") or "[]")]
-    if words := library.own_words():
-        lines.append(f"written here: words of {len(words)} images, which win over the folder's")
-    lines += [f"{r.id[:12]}  {r.width}x{r.height}  {printable(r.path)}  {printable(r.caption)[:80]}" for r in records]
-    return lines
+@library_app.command("show")
+def library_show(
+    name: Annotated[str, typer.Argument(metavar="NAME")],
+    without: Annotated[
+        str, typer.Option(metavar="FIELD", help="Only images that lack it: caption, alt, credit, licence.")
+    ] = "",
+) -> None:
+    """What a library holds: folders, images, captions, encoders."""
+    from limner.surfaces.cli.library_reports import show
+
+    for line in show(name, without):
+        print(line)
 
 
-def edit(name: str, image: str | None, words: captions.Words, reset: bool, given: Path | None) -> list[str]:
-    """Write words for one image, or for those of a file; a line per image."""
-    if (image is None) == (given is None):
-        raise BadInput(f'Name one image: limner library edit {name} IMAGE --caption "…", or give --from FILE.jsonl.')
-    if given is not None and (words or reset):
-        raise BadInput("--from brings the words with it. Leave the other options out.")
-    if image is not None and not words and not reset:
-        raise BadInput("Nothing to write. Give --caption, --alt, --credit or --licence, or --reset.")
-    library = _open(_context(), name)
-    if image is not None:
-        fields = {**(dict.fromkeys(captions.FIELDS) if reset else {}), **words}
-        wanted: dict[str, captions.Words] = {library.find(image).id: fields}
-    else:
-        assert given is not None
-        wanted = _read_captions(library, given)
-    records = library.write(wanted)
-    return [f"{r.id[:12]}  {printable(r.caption)[:100]}" for r in records]
+@library_app.command("edit")
+def library_edit(
+    name: Annotated[str, typer.Argument(metavar="NAME")],
+    image: Annotated[
+        str | None, typer.Argument(metavar="IMAGE", help="Its id, the beginning of it, or its file's name.")
+    ] = None,
+    caption: Annotated[str | None, typer.Option(help="What it shows.")] = None,
+    alt: Annotated[str | None, typer.Option(help="Alternative text.")] = None,
+    credit: Annotated[str | None, typer.Option(help="Who made it.")] = None,
+    licence: Annotated[str | None, typer.Option(help="Its licence.")] = None,
+    reset: Annotated[bool, typer.Option("--reset", help="What the folder says counts again.")] = False,
+    given: Annotated[
+        Path | None, typer.Option("--from", metavar="FILE.jsonl", help="Many at once, as `library captions` writes.")
+    ] = None,
+) -> None:
+    """Write captions, credits and licences. They win over the folder's, also when that is read again."""
+    from limner.surfaces.cli import library_reports
+
+    words = {"caption": caption, "alt": alt, "credit": credit, "licence": licence}
+    for line in library_reports.edit(name, image, {n: v for n, v in words.items() if v is not None}, reset, given):
+        print(line)
 
 
-def _read_captions(library: Library, file: Path) -> dict[str, captions.Words]:
-    try:
-        lines = file.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as e:
-        reason = e.strerror if isinstance(e, OSError) else "not UTF-8"
-        raise BadInput(f"Cannot read {printable(str(file))} ({reason}): check the path.") from e
-    wanted: dict[str, captions.Words] = {}
-    for n, line in enumerate(lines, 1):
-        if not line.strip():
-            continue
-        try:
-            row = json.loads(line)
-        except (ValueError, RecursionError):
-            row = None
-        named = isinstance(row, dict) and (row.get("id") or row.get("file_name"))
-        if not isinstance(row, dict) or not isinstance(named, str):
-            raise BadInput(f'{file}, line {n}: not like {{"id": "…", "caption": "…"}}. Correct it; nothing is written.')
-        words = {field: row[field] for field in captions.FIELDS if field in row}
-        if not all(text is None or isinstance(text, str) for text in words.values()):
-            raise BadInput(f"{file}, line {n}: a caption is a text or null. Correct it; nothing is written.")
-        wanted[library.find(named).id] = words
-    return wanted
+@library_app.command("captions")
+def library_captions(
+    name: Annotated[str, typer.Argument(metavar="NAME")],
+    out: Annotated[Path, typer.Argument(metavar="FILE.jsonl")],
+) -> None:
+    """Save what people wrote in a library, for `limner library edit NAME --from FILE.jsonl`."""
+    from limner.surfaces.cli.library_reports import save_captions
+
+    print(save_captions(name, out))
 
 
-def save_captions(name: str, out: Path) -> str:
-    """Write what people wrote in a library as JSON lines; the library need not be one that can be opened."""
-    settings = Settings()
-    words = libraries.written_in(settings.home, name)
-    rows = (json.dumps({"id": image, **fields}, ensure_ascii=False) + "\n" for image, fields in words.items())
-    try:
-        out.write_text("".join(rows), encoding="utf-8")
-    except OSError as e:
-        raise BadInput(f"Cannot write {printable(str(out))} ({e.strerror}): give another path.") from e
-    return f"{out}: words of {len(words)} images"
+@library_app.command("remove")
+def library_remove(
+    name: Annotated[str, typer.Argument(metavar="NAME")],
+    captions_too: Annotated[bool, typer.Option("--captions-too", help="Also what people wrote in it.")] = False,
+) -> None:
+    """Forget a library. The image files themselves are left alone."""
+    from limner.surfaces.cli.library_reports import remove
 
-
-def remove(name: str, *, captions_too: bool = False) -> str:
-    """Forget a library; the image files are left alone. Raises BadInput where people wrote in it, until it may go."""
-    context = _context()
-    words = libraries.written_in(context.settings.home, name)
-    if words and not captions_too:
-        raise BadInput(
-            f"People wrote words for {len(words)} images of {name}, which would be lost. Save them with "
-            f"`limner library captions {name} {name}.jsonl` (`limner library edit {name} --from {name}.jsonl` takes "
-            "them in again), then remove it with --captions-too."
-        )
-    libraries.remove(context.settings.home, name, connect=context.connect)
-    return f"{name} is removed. The image files are where they were."
-
-
-def _context() -> Context:
-    return Context(Settings(), [])
-
-
-def _open(context: Context, name: str) -> Library:
-    return Library.open(context.settings.home, name, context.encoders, connect=context.connect)
-
-
-def _told(report: Report) -> list[str]:
-    counts = {n: getattr(report, n) for n in ("added", "known", "renamed", "changed", "vanished")}
-    lines = [", ".join(f"{count} {what}" for what, count in counts.items() if count) or "nothing new"]
-    for what, rows in (("unreadable", report.unreadable), ("caption unreadable", report.problems)):
-        lines += [f"{what}: {printable(path)}: {reason}" for path, reason in rows[:MANY]]
-        if len(rows) > MANY:
-            lines.append(f"{what}: {len(rows) - MANY} more")
-    if report.written:
-        lines.append(f"{report.written} keep words that people wrote in the library; they win over the folder's")
-    return lines
-
-
-def _scores(scores: dict[str, float]) -> str:
-    return " ".join(f"{name} {score:.2f}" for name, score in sorted(scores.items()))
+    print(remove(name, captions_too=captions_too))

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from limner.errors import BadInput, JobConflict, LimnerError
-from limner.workflows.review import answers
-from limner.workflows.run import printable, read_text
+from limner.text import printable
+from limner.workflows.inputs import read_text
+from limner.workflows.review import answers, questions
 
 if TYPE_CHECKING:
     from limner.jobs.ledger import Job
@@ -97,7 +98,7 @@ def read_args(text: str) -> Json:
 
 def question_of(job: Job) -> Json:
     """What a job asks. Raises JobConflict where it asks nothing that limner knows how to answer."""
-    question = answers.ours(job.question)
+    question = questions.ours(job.question)
     if job.state != "waiting" or question is None:
         raise JobConflict(f"Job {job.id} is {job.state.replace('_', ' ')} and asks nothing that is answered here.")
     return question

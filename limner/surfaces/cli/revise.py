@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from limner.errors import BadInput
-from limner.surfaces.cli.jobs import JobId, Owner, _jobs
+from limner.surfaces.cli.opened import JobId, Owner, open_jobs
 
 if TYPE_CHECKING:
     from limner.document import Article
@@ -48,7 +48,7 @@ def show(
     as_json: AsJson = False,
 ) -> None:
     """The article with the ids that edits name: a line per block, * where it is locked."""
-    with _jobs() as jobs:
+    with open_jobs() as jobs:
         revisions = _revisions(jobs)
         head = revisions.show(job)
         known, article = (head.version, head.article) if version is None else revisions.at(job, version)
@@ -63,7 +63,7 @@ def show(
 @revise_app.command("versions")
 def versions(job: JobId, as_json: AsJson = False) -> None:
     """Who did what, and which version it is at."""
-    with _jobs() as jobs:
+    with open_jobs() as jobs:
         at, history = _revisions(jobs).history(job)
         if as_json:
             _print_json({"head": at, "versions": [v.model_dump() for v in history]})
@@ -81,7 +81,7 @@ def versions(job: JobId, as_json: AsJson = False) -> None:
 @revise_app.command("compare")
 def compare(job: JobId, a: Number, b: Number, as_json: AsJson = False) -> None:
     """What became of version A in version B: [-words that went-] and {+words that came+}."""
-    with _jobs() as jobs:
+    with open_jobs() as jobs:
         found = _revisions(jobs).compare(job, a, b)
         if as_json:
             _print_json(found.model_dump())
@@ -117,7 +117,7 @@ def candidates(
     from limner.tools.candidates import Wanted
     from limner.tools.candidates import candidates as find
 
-    with _jobs() as jobs:
+    with open_jobs() as jobs:
         article = _revisions(jobs).show(job).article
         wanted = Wanted(image=image, spot=spot, caption=caption, like=like, but=but, limit=limit)
         found = find(article, wanted, _libraries(jobs, job, article, library))
@@ -163,7 +163,7 @@ def edit(
     commands: list[Any] = [{"do": "unlock", "ids": unlock}] if unlock else []
     commands += _read(file) if file else []
     commands += [{"do": "set_title", "title": title}] if title is not None else []
-    with _jobs() as jobs:
+    with open_jobs() as jobs:
         revisions = _revisions(jobs)
         head = revisions.show(job)
         images = {i.id for i in head.article.illustrations}
@@ -193,7 +193,7 @@ def edit(
 @revise_app.command("accept")
 def accept(job: JobId) -> None:
     """Say that the article is good as it is: it counts in `limner stats agreement`."""
-    with _jobs() as jobs:
+    with open_jobs() as jobs:
         revisions = _revisions(jobs)
         _say(revisions.edit(job, [], revisions.show(job).version.number, _who(), _image_of(jobs)))
 
@@ -213,7 +213,7 @@ def ask(
 
     given = " ".join(wish)
     asked = read_wish(_json(given, "The wish") if given.lstrip().startswith("{") else given)
-    with _jobs() as jobs:
+    with open_jobs() as jobs:
         revisions = _revisions(jobs)
         head = revisions.show(job)
         libraries = _libraries(jobs, job, head.article, None, needed=False)
@@ -239,7 +239,7 @@ def ask(
 @revise_app.command("undo")
 def undo(job: JobId) -> None:
     """Go back to the version that this one was made from."""
-    with _jobs() as jobs:
+    with open_jobs() as jobs:
         revisions = _revisions(jobs)
         _say(revisions.undo(job, revisions.show(job).version.number, _who()))
 
@@ -247,7 +247,7 @@ def undo(job: JobId) -> None:
 @revise_app.command("redo")
 def redo(job: JobId) -> None:
     """Go forward again."""
-    with _jobs() as jobs:
+    with open_jobs() as jobs:
         revisions = _revisions(jobs)
         _say(revisions.redo(job, revisions.show(job).version.number, _who()))
 
@@ -255,7 +255,7 @@ def redo(job: JobId) -> None:
 @revise_app.command("go")
 def go(job: JobId, number: Number) -> None:
     """Go to any version; what is changed from there on is a branch."""
-    with _jobs() as jobs:
+    with open_jobs() as jobs:
         revisions = _revisions(jobs)
         _say(revisions.go(job, revisions.show(job).version.number, number, _who()))
 
@@ -274,7 +274,7 @@ def agreement(owner: Owner = None, as_json: AsJson = False) -> None:
         rest = f"{counts.kept} kept, {swapped}, {counts.removed} removed; {counts.added} added"
         return f"{name:<52} {share:>7} of n = {counts.n}: {rest}"
 
-    with _jobs() as jobs:
+    with open_jobs() as jobs:
         found = report(jobs.ledger, owner)
         if as_json:
             _print_json(found.model_dump())
@@ -334,9 +334,9 @@ def _say(head: Head) -> None:
 
 def _clean(text: str) -> str:
     """Text from outside as one line that a terminal shows as it is."""
-    from limner.tools.library.folder import clean
+    from limner.text import one_line
 
-    return clean(text)
+    return one_line(text)
 
 
 def _print_json(value: Any) -> None:
@@ -422,7 +422,7 @@ def _libraries(
     from limner.errors import LibraryError
     from limner.tools.candidates import usable
     from limner.tools.library import libraries
-    from limner.workflows.run import STARTER
+    from limner.workflows.context import STARTER
 
     if not names:
         there = set(libraries(jobs.settings.home))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from limner.workflows.run import printable
+from limner.text import printable
 
 if TYPE_CHECKING:
     from limner.agents.speaker import Meter

@@ -12,7 +12,6 @@ from fastapi.responses import FileResponse
 from fastapi.security import HTTPBearer
 from fastapi.staticfiles import StaticFiles
 
-import limner
 from limner.jobs.service import Jobs
 from limner.settings import Settings
 from limner.surfaces.http import articles, event_streams, libraries, problems, revisions, signed_urls, status
@@ -22,6 +21,7 @@ from limner.surfaces.http.guard import Guard, is_open
 from limner.surfaces.http.hub import Hub
 from limner.surfaces.http.images import Shelf
 from limner.surfaces.http.openai import routes as openai
+from limner.version import __version__
 
 WEB = Path(__file__).parents[1] / "web"
 PAGE_POLICY = (
@@ -55,7 +55,7 @@ def create_app(settings: Settings, jobs: Jobs | None = None) -> FastAPI:
 
     app = FastAPI(
         title="limner",
-        version=limner.__version__,
+        version=__version__,
         description=ABOUT,
         lifespan=lifespan,
         docs_url=None,  # its page would load scripts from elsewhere

@@ -13,8 +13,7 @@ from limner.settings import Settings
 from limner.surfaces.http.problems import Missing
 from limner.tools.images.images import thumbnail
 from limner.tools.library import Library, libraries
-from limner.workflows.context import Context
-from limner.workflows.run import STARTER
+from limner.workflows.context import STARTER, Context
 
 SIDES = (64, 128, 256, 512, 1024)  # px; few sizes, so that caches meet the same one again
 

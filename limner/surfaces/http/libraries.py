@@ -17,9 +17,9 @@ from limner.surfaces.http.guard import MAX_BODY
 from limner.surfaces.http.problems import Forbidden, Missing, documented
 from limner.surfaces.http.revision_views import THUMBNAIL, OwnImage, in_library
 from limner.surfaces.http.views import NO_CONTROL, View
+from limner.text import printable
 from limner.tools.library import Library, Record
 from limner.tools.library.folder import CAPTION_LENGTH, CREDIT_LENGTH
-from limner.workflows.run import printable
 
 routes = APIRouter(prefix="/v1", tags=["libraries"])
 

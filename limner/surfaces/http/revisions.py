@@ -39,9 +39,8 @@ from limner.tools.candidates import MOST, Found, Wanted, candidates, usable
 from limner.tools.editing.apply import ImageOf, edited
 from limner.tools.editing.compare import Comparison
 from limner.tools.library import Library, Record
-from limner.workflows.context import Context
+from limner.workflows.context import STARTER, Context
 from limner.workflows.estimate import steps
-from limner.workflows.run import STARTER
 
 routes = APIRouter(prefix="/v1", tags=["revisions"])
 

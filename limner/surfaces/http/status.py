@@ -6,13 +6,13 @@ from fastapi import APIRouter, Response
 from fastapi.responses import PlainTextResponse
 from pydantic import ConfigDict
 
-import limner
 from limner.errors import NotAllowed
 from limner.jobs.owners import LOCAL
 from limner.surfaces.http import metrics
 from limner.surfaces.http.deps import Asker, Has
 from limner.surfaces.http.problems import documented
 from limner.surfaces.http.views import View
+from limner.version import __version__
 
 routes = APIRouter(tags=["status"])
 
@@ -73,7 +73,7 @@ def health(has: Has) -> Health:
     there = has.broker.there()
     return Health(
         status="ok" if there and workers else "degraded",
-        version=limner.__version__,
+        version=__version__,
         database="ok",
         broker="ok" if there else "unreachable",
         workers=workers,

@@ -9,8 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from limner.document import Point
 from limner.surfaces.toolbox.tools import LONGEST_WAIT, Craft, Told
+from limner.workflows.inputs import MAX_BRIEF, MAX_IMAGES
 from limner.workflows.review.answers import Kind
-from limner.workflows.run import MAX_BRIEF, MAX_IMAGES
 
 Images = Annotated[
     Annotated[int, Field(ge=0, le=MAX_IMAGES)] | Literal["auto"],

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from limner.errors import LimnerError
 from limner.surfaces.toolbox.descriptions import Skill, mistaken, skills
 from limner.surfaces.toolbox.tools import Shop, Tenant
-from limner.workflows.run import build_context, models_for
+from limner.workflows.context import build_context, models_for
 
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel

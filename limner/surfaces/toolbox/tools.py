@@ -23,9 +23,10 @@ from limner.errors import BadInput, JobConflict, JobUnknown, LibraryMissing, Lim
 from limner.surfaces.toolbox.desk import Desk, Version, Work
 from limner.tools.listing import QUOTED, asked, found, numbered, outline, quoted
 from limner.workflows.compose import build_graph
-from limner.workflows.context import Context
-from limner.workflows.review import answers
-from limner.workflows.run import Asks, Images, job_state, make_brief, new_job, open_library, run
+from limner.workflows.context import Context, open_library
+from limner.workflows.inputs import Images, make_brief
+from limner.workflows.review import answers, questions
+from limner.workflows.run import Asks, job_state, new_job, run
 
 if TYPE_CHECKING:
     from limner.jobs.owners import Owner
@@ -325,7 +326,7 @@ class Craft:
         """An article block by block; of one that is not done, how far it is, or what it asks."""
         if self.shop.jobs is not None and self._is_job(article):
             job = self._waited(article, min(wait_seconds, LONGEST_WAIT))
-            if job.state == "waiting" and (question := answers.ours(job.question)) is not None:
+            if job.state == "waiting" and (question := questions.ours(job.question)) is not None:
                 return self._asked(job.id, question)
             if job.state != "done":
                 from limner.jobs.progress import progress
@@ -521,7 +522,7 @@ def _needed(spots: tuple[Spot, ...] | None, article: str, what: str, tool: str) 
 
 
 def _text(words: str) -> str:
-    from limner.workflows.run import printable
+    from limner.text import printable
 
     text = printable(words).strip()
     if not text:

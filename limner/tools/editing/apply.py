@@ -18,10 +18,10 @@ from typing import Any, Protocol, get_args
 
 from limner.document import Article, Heading, Illustration, Paragraph, Selection, Verbatim, read_markdown
 from limner.errors import EditRefused
+from limner.text import one_line
 from limner.tools.editing import commands as e
 from limner.tools.editing.blocks import LINE_END, AnyBlock, changed, check_size, newline_of, replaced, with_body
 from limner.tools.generate import labelled
-from limner.tools.library.folder import clean
 
 MIN_CROP = 0.01  # of the width or the height; less is a slip of the mouse
 
@@ -71,7 +71,7 @@ def edited(article: Article, edits: Sequence[e.Edit], image_of: ImageOf) -> Arti
 
 
 def _set_title(article: Article, edit: e.SetTitle, _: ImageOf) -> Article:
-    title = clean(edit.title)
+    title = one_line(edit.title)
     if not title:
         raise EditRefused("The title is empty. Give it a word at least.")
     heading = _title_heading(article)
@@ -96,7 +96,7 @@ def _set_text(article: Article, edit: e.SetText, _: ImageOf) -> Article:
     titled = _title_heading(article)
     article = replaced(article, at, at + 1, new, {block.id: _last_paragraph(new)})
     if titled is not None and titled.id == block.id and new[0].plain:
-        article = changed(article, title=clean(new[0].plain))
+        article = changed(article, title=one_line(new[0].plain))
     return article
 
 
@@ -202,7 +202,7 @@ def _describe_image(article: Article, edit: e.DescribeImage, _: ImageOf) -> Arti
     image = _image(article, edit.image)
     _refuse_locked(article, image.id)
     given = {"caption": edit.caption, "alt": edit.alt, "credit": edit.credit}
-    new = image.model_copy(update={k: clean(v) for k, v in given.items() if v is not None})
+    new = image.model_copy(update={k: one_line(v) for k, v in given.items() if v is not None})
     return _with_image(article, labelled(new, article.language))
 
 
@@ -384,7 +384,7 @@ def _last_paragraph(blocks: Sequence[AnyBlock]) -> str:
 def _title_heading(article: Article) -> Heading | None:
     """The first heading, if it says the title."""
     first = next((b for b in article.body if isinstance(b, Heading)), None)
-    return first if first is not None and clean(first.plain) == clean(article.title) else None
+    return first if first is not None and one_line(first.plain) == one_line(article.title) else None
 
 
 def _of_library(edit: e.PlaceImage | e.SwapImage, image_of: ImageOf) -> dict[str, Any]:
@@ -392,10 +392,10 @@ def _of_library(edit: e.PlaceImage | e.SwapImage, image_of: ImageOf) -> dict[str
     return {
         "image_id": edit.image_id,
         "library": edit.library,
-        "caption": clean(record.caption if edit.caption is None else edit.caption),
-        "alt": clean(record.alt if edit.alt is None else edit.alt),
-        "credit": clean(record.credit),
-        "licence": clean(record.licence),
+        "caption": one_line(record.caption if edit.caption is None else edit.caption),
+        "alt": one_line(record.alt if edit.alt is None else edit.alt),
+        "credit": one_line(record.credit),
+        "licence": one_line(record.licence),
         "width": record.width,
         "height": record.height,
     }

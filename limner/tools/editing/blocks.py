@@ -12,7 +12,7 @@ from typing import Any
 
 from limner.document import Article, Heading, Paragraph, Verbatim, plain_text, read_markdown
 from limner.errors import EditRefused
-from limner.tools.library.folder import clean
+from limner.text import one_line
 
 AnyBlock = Heading | Paragraph | Verbatim
 
@@ -148,4 +148,4 @@ def _refuse_open(block: AnyBlock) -> None:
     last = cut.body[-1]
     if not isinstance(last, Paragraph) or last.text != probe:
         opening = plain_text(block.text)[:40] or block.text.split("\n", 1)[0][:40]
-        raise EditRefused(f"A code block or HTML that is opened here never ends: {clean(opening)!r}. Close it.")
+        raise EditRefused(f"A code block or HTML that is opened here never ends: {one_line(opening)!r}. Close it.")

@@ -131,7 +131,7 @@ def format_named(name: str) -> Format:
     """The format of that name, limner's own or a plug-in's. Raises BadInput, PluginFailed."""
     if name in FORMATS:
         return FORMATS[name]
-    from limner.tools.plugged import exporter  # only for a format that is not limner's own
+    from limner.tools.export.plugged import exporter  # only for a format that is not limner's own
 
     return exporter(name, FORMATS)
 

@@ -17,7 +17,8 @@ from pathlib import Path
 from uuid import uuid4
 
 from limner.errors import BadInput
-from limner.tools.library.folder import CAPTION_LENGTH, CREDIT_LENGTH, clean
+from limner.text import one_line
+from limner.tools.library.folder import CAPTION_LENGTH, CREDIT_LENGTH
 
 FIELDS = ("caption", "alt", "credit", "licence")
 LENGTHS = {"caption": CAPTION_LENGTH, "alt": CAPTION_LENGTH, "credit": CREDIT_LENGTH, "licence": CREDIT_LENGTH}
@@ -37,7 +38,7 @@ def checked(words: Words) -> dict[str, str | None]:
         raise BadInput(f"{str(unknown[0])[:40]!r} is not among an image's words: {', '.join(FIELDS)}.")
     made: dict[str, str | None] = {}
     for name, text in words.items():
-        made[name] = text = None if text is None else clean(text)
+        made[name] = text = None if text is None else one_line(text)
         if name == "caption" and text == "":
             raise BadInput("The caption is empty. Say what the image shows, or give it up for what the folder says.")
         if text is not None and len(text) > LENGTHS[name]:

@@ -13,12 +13,12 @@ import json
 import os
 import re
 import stat
-import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from limner.text import one_line, printable_path, shorten
 from limner.tools.images.images import SUFFIXES, Described
 
 CAPTION_LENGTH = 2000  # characters; the caption encoder reads about 1,000 of them, a prompt should not drown in one
@@ -67,7 +67,7 @@ def scan(root: Path) -> Scan:
 
     def refuse(error: OSError) -> None:
         reason = f"{error.strerror or error}: check that it may be read"
-        found.refused.append((printable(str(error.filename)), reason))
+        found.refused.append((printable_path(str(error.filename)), reason))
 
     for here, folders, names in os.walk(root, onerror=refuse):
         folders[:] = sorted(f for f in folders if not f.startswith(".") and f != "__MACOSX")
@@ -75,7 +75,7 @@ def scan(root: Path) -> Scan:
             path = os.path.join(here, name)
             if os.path.islink(path) and not _inside(path, root):
                 if name in folders or _is_image(name):
-                    found.refused.append((printable(path), "a link out of the folder: copy the file here instead"))
+                    found.refused.append((printable_path(path), "a link out of the folder: copy the file here instead"))
             elif name in folders or name.startswith("."):
                 continue
             elif _is_image(name):
@@ -100,14 +100,16 @@ def _add_image(path: str, found: Scan) -> None:
         path.encode()
         status = os.stat(path)
     except UnicodeEncodeError:
-        found.refused.append((printable(path), "its name is not UTF-8: rename it"))
+        found.refused.append((printable_path(path), "its name is not UTF-8: rename it"))
     except OSError as error:
-        found.refused.append((printable(path), f"{error.strerror or error}: check that it is there and may be read"))
+        found.refused.append(
+            (printable_path(path), f"{error.strerror or error}: check that it is there and may be read")
+        )
     else:
         if stat.S_ISREG(status.st_mode):
             found.files[path] = Stamp(status.st_size, status.st_mtime_ns)
         else:
-            found.refused.append((printable(path), "not a regular file: put an image in its place"))
+            found.refused.append((printable_path(path), "not a regular file: put an image in its place"))
 
 
 # --- words beside the files ------------------------------------------------------------------------------------------
@@ -126,9 +128,9 @@ def describe(path: str, embedded: Described, found: Scan) -> tuple[Described, bo
 
 def merge(sources: Sequence[Described]) -> Described:
     """Field by field the first that is not empty, cleaned."""
-    chosen = {f.name: next((v for s in sources if (v := clean(getattr(s, f.name)))), "") for f in fields(Described)}
+    chosen = {f.name: next((v for s in sources if (v := one_line(getattr(s, f.name)))), "") for f in fields(Described)}
     return Described(
-        **{name: _shorten(v, CAPTION_LENGTH if name in ("caption", "alt") else CREDIT_LENGTH)
+        **{name: shorten(v, CAPTION_LENGTH if name in ("caption", "alt") else CREDIT_LENGTH)
            for name, v in chosen.items()}
     )  # fmt: skip
 
@@ -140,10 +142,10 @@ def _read_json(path: str, found: Scan) -> Described:
     try:
         content = json.loads(text)
     except (ValueError, RecursionError) as error:
-        found.problems.append((printable(path), f"not JSON ({error}): correct it"))
+        found.problems.append((printable_path(path), f"not JSON ({error}): correct it"))
         return Described()
     if not isinstance(content, Mapping):
-        found.problems.append((printable(path), 'not a JSON object such as {"caption": "..."}: correct it'))
+        found.problems.append((printable_path(path), 'not a JSON object such as {"caption": "..."}: correct it'))
         return Described()
     row = dict(content)
     # Takeouts of photo services put the file's own name into the title.
@@ -171,10 +173,10 @@ def _read(path: str, most: int, found: Scan) -> str | None:
         with open(path, "rb") as file:
             data = file.read(most + 1)
     except OSError as error:
-        found.problems.append((printable(path), f"{error.strerror or error}: check that it may be read"))
+        found.problems.append((printable_path(path), f"{error.strerror or error}: check that it may be read"))
         return None
     if len(data) > most:
-        found.problems.append((printable(path), f"more than {most // 1_000_000} MB: shorten it"))
+        found.problems.append((printable_path(path), f"more than {most // 1_000_000} MB: shorten it"))
         return None
     return data.decode("utf-8-sig", "replace")
 
@@ -187,7 +189,7 @@ def _read_table(path: str, found: Scan) -> None:
     for number, row in lines(text):
         names = [row[k] for k in ("file_name", "file", "image", "path") if isinstance(row.get(k), str)] if row else []
         if row is None or not names:
-            found.problems.append((printable(path), f"line {number} is no row with a file_name: correct it"))
+            found.problems.append((printable_path(path), f"line {number} is no row with a file_name: correct it"))
             continue
         # Only a key to look images up by, so it opens nothing, wherever it points.
         found.rows.setdefault(os.path.normpath(os.path.join(os.path.dirname(path), names[0])), _from_row(row))
@@ -224,30 +226,8 @@ def _from_row(row: Mapping[str, Any]) -> Described:
 
 # --- words made clean ------------------------------------------------------------------------------------------------
 
-# Marks that turn the reading direction could make one line show as another; joiners (U+200C, U+200D) spell words.
-_TURNING = {*range(0x202A, 0x202F), *range(0x2066, 0x206A), 0x200E, 0x200F, 0x061C}
-
-
-def clean(text: str) -> str:
-    """One line of text: control characters, direction marks and lone surrogates out, runs of spaces to one."""
-    kept = (" " if _is_control(c) else c for c in text if ord(c) not in _TURNING)
-    return " ".join("".join(kept).split())
-
-
-def _is_control(character: str) -> bool:
-    return unicodedata.category(character) in ("Cc", "Cs", "Zl", "Zp", "Cn") or character == "\ufeff"
-
-
-def _shorten(text: str, length: int) -> str:
-    return text if len(text) <= length else text[: length - 1].rstrip() + "…"
-
 
 def readable(stem: str) -> str:
     """A file's name as words: "harvest_at-dusk.02" -> "harvest at dusk 02", "bigRedBarn" -> "big Red Barn"."""
     spaced = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", re.sub(r"%20|[-_.+~]+", " ", stem))
-    return _shorten(clean(spaced) or "image", CAPTION_LENGTH)
-
-
-def printable(path: str) -> str:
-    """A path as one line that any terminal shows; bytes that are not UTF-8 as escapes."""
-    return clean(path.encode("utf-8", "backslashreplace").decode())
+    return shorten(one_line(spaced) or "image", CAPTION_LENGTH)

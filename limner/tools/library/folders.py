@@ -14,8 +14,8 @@ from pathlib import Path
 from uuid import uuid4
 
 from limner.errors import BadInput, LibraryBusy, LibraryMissing
+from limner.text import printable_path
 from limner.tools.library import captions
-from limner.tools.library.folder import printable
 from limner.tools.library.records import RECORDS, meta
 from limner.tools.store import PATIENCE, EdgeStore, Store
 
@@ -36,7 +36,9 @@ def libraries(home: Path) -> list[str]:
 def check_name(name: str) -> None:
     """Raises BadInput for what cannot name a library: letters, digits, - _ . only, the first one no - or dot."""
     if not _NAME.fullmatch(name) or name.endswith("."):
-        raise BadInput(f"{printable(name)[:80]!r} cannot name a library: use letters, digits, - and _ (at most 64).")
+        raise BadInput(
+            f"{printable_path(name)[:80]!r} cannot name a library: use letters, digits, - and _ (at most 64)."
+        )
 
 
 def place(home: Path, name: str) -> Path:

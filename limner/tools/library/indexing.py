@@ -10,9 +10,9 @@ from dataclasses import asdict, astuple, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from limner.errors import ImageUnreadable
+from limner.text import printable_path
 from limner.tools.images.images import Described
 from limner.tools.library import captions
-from limner.tools.library.folder import printable
 from limner.tools.library.records import (
     AS_IN_FOLDER,
     FILE,
@@ -113,7 +113,7 @@ class Sync:
     def count_known(self, file: File) -> None:
         """A file that is as it was, readable or not."""
         if file.problem:
-            self.report.unreadable.append((printable(file.path), file.problem))
+            self.report.unreadable.append((printable_path(file.path), file.problem))
         else:
             self.report.known += 1
 
@@ -134,7 +134,7 @@ class Sync:
             except (ImageUnreadable, OSError) as error:
                 problem = error.strerror if isinstance(error, OSError) else str(error)
                 files.append(File(path, *stamp, problem=problem or "cannot be read"))
-                self.report.unreadable.append((printable(path), files[-1].problem or ""))
+                self.report.unreadable.append((printable_path(path), files[-1].problem or ""))
                 continue
             self.count_read(path, image_id)
             files.append(File(path, *stamp, image=image_id))

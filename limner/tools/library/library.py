@@ -23,10 +23,10 @@ from limner.errors import (
     LibraryError,
     LibraryMissing,
 )
+from limner.text import printable_path
 from limner.tools.encoders import Encoders
 from limner.tools.images import images
 from limner.tools.library import captions
-from limner.tools.library.folder import printable
 from limner.tools.library.folders import (
     Connect,
     check_name,
@@ -121,7 +121,7 @@ class Library:
     @property
     def _rebuild(self) -> str:
         folders = " ".join(json.loads(self.meta("folders") or "[]")) or "FOLDER"
-        again = f"then `limner library add {self.name} {printable(folders)}`"
+        again = f"then `limner library add {self.name} {printable_path(folders)}`"
         if captions.of_library(self.path / RECORDS):
             again = f"{again} (what people wrote: `limner library captions {self.name} FILE.jsonl` saves it first)"
         return f"rebuild it with `limner library remove {self.name}`, {again}"
@@ -178,15 +178,17 @@ class Library:
             return self.record(next(iter(found)))
         if not found:
             hint = f"`limner library show {self.name}` lists them."
-            raise LibraryError(f"The library {self.name} has no image {printable(ref)[:200]}: {hint}")
+            raise LibraryError(f"The library {self.name} has no image {printable_path(ref)[:200]}: {hint}")
         ids = ", ".join(image[:12] for image in sorted(found)[:5])
-        raise LibraryError(f"{printable(ref)[:200]} is {len(found)} images of {self.name}: name one of {ids}.")
+        raise LibraryError(f"{printable_path(ref)[:200]} is {len(found)} images of {self.name}: name one of {ids}.")
 
     def record(self, image_id: str) -> Record:
         """One image. Raises LibraryError for an id that the library does not have."""
         found = self._by_id([image_id])
         if image_id not in found:
-            raise LibraryError(f"The library {self.name} has no image {printable(image_id)[:64]}: search it again.")
+            raise LibraryError(
+                f"The library {self.name} has no image {printable_path(image_id)[:64]}: search it again."
+            )
         return found[image_id]
 
     def has(self, image_id: str) -> bool:
@@ -206,8 +208,8 @@ class Library:
             if image_identity(data) == image_id:
                 return data
         raise LibraryError(
-            f"{printable(paths[0])} is gone or has changed since it was indexed: put it back, or run "
-            f"`limner library add {self.name} {printable(os.path.dirname(paths[0]))}`."
+            f"{printable_path(paths[0])} is gone or has changed since it was indexed: put it back, or run "
+            f"`limner library add {self.name} {printable_path(os.path.dirname(paths[0]))}`."
         )
 
     def search(self, queries: Sequence[str], k: int) -> list[list[Candidate]]:
@@ -280,7 +282,7 @@ class Library:
         if not len(self):
             bad = report.unreadable
             bad = f" ({len(bad)} unreadable, such as {Path(bad[0][0]).name}: {bad[0][1]})" if bad else ""
-            where = ", ".join(printable(str(root)) for root in source.roots)
+            where = ", ".join(printable_path(str(root)) for root in source.roots)
             raise LibraryEmpty(f"No images that can be used in {where}{bad}: put JPEG, PNG, WebP or SVG files there.")
         return report
 
@@ -297,7 +299,7 @@ class Library:
             before = by_id(records, ready)
             if missing := [image for image in ready if image not in before]:
                 raise LibraryError(
-                    f"The library {self.name} has no image {printable(missing[0])[:64]}: search it again."
+                    f"The library {self.name} has no image {printable_path(missing[0])[:64]}: search it again."
                 )
             for image, fields in ready.items():
                 captions.write(records, image, fields)
@@ -473,7 +475,7 @@ def open_or_index(
     if root is None:
         there = ", ".join(libraries(home)) or "none yet"
         raise LibraryMissing(
-            f"{printable(ref)[:200]} is neither a folder nor a library (there are: {there}): check the path, "
+            f"{printable_path(ref)[:200]} is neither a folder nor a library (there are: {there}): check the path, "
             "or make one with `limner library add NAME FOLDER`."
         )
     name = folder_library(root)

@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from limner.errors import ImageUnreadable, LibraryMissing
+from limner.text import printable_path
 from limner.tools.images import images
 from limner.tools.images.images import Described
 from limner.tools.library import folder
-from limner.tools.library.folder import Scan, printable
+from limner.tools.library.folder import Scan
 
 
 class Source(Protocol):
@@ -53,7 +54,7 @@ class Folders:
         for name in folders:
             root = directory(name)
             if root is None:
-                raise LibraryMissing(f"No folder {printable(str(name))[:200]}: check the path.")
+                raise LibraryMissing(f"No folder {printable_path(str(name))[:200]}: check the path.")
             self.roots.append(root)
 
     def scan(self) -> Scan:

@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING, Any
 
 from langgraph.types import interrupt
 
+from limner import document
 from limner.document import Article, Candidate, Illustration, Point, Selection, Spot
 from limner.errors import JobConflict, LimnerError
 from limner.tools.editing.apply import edited
 from limner.tools.editing.commands import MAX_EDITS, DescribeImage, Edit, MoveImage, RemoveImage, SetTitle
 from limner.tools.editing.typed import edits_for_blocks, edits_for_text
 from limner.tools.illustrate import illustrated
-from limner.workflows.review import answers
+from limner.workflows.review import answers, questions
 from limner.workflows.state import ComposeState
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ def reviewed(point: Point, context: Context, state: ComposeState) -> Update:
     answered = state.get("answered", 0)
     said = state.get("said", "")
     for refused_before in count():
-        asked = answers.question(
+        asked = questions.question(
             point,
             _shown(point, state),
             _ABOUT[point],
@@ -49,7 +50,7 @@ def reviewed(point: Point, context: Context, state: ComposeState) -> Update:
             respond=_follows(point, context),
             said=said,
         )
-        given = interrupt(answers.interrupting(asked, context.decisions))
+        given = interrupt(questions.interrupting(asked, context.decisions))
         try:
             answer = answers.check(asked, given, strict=False)
             changed = _changed(point, context, state, answer)
@@ -65,16 +66,16 @@ def _follows(point: Point, context: Context) -> bool:
     return context.follows("spotter" if point == "spots" else "writer")
 
 
-def _shown(point: Point, state: ComposeState) -> answers.Json:
+def _shown(point: Point, state: ComposeState) -> questions.Json:
     if point == "outline":
-        return answers.outline_args(state["outline"])
+        return questions.outline_args(state["outline"])
     if point == "spots":
-        return answers.spots_args(state["article"], state["spots"])
-    make = {"draft": answers.text_args, "images": answers.images_args, "final": answers.final_args}[point]
+        return questions.spots_args(state["article"], state["spots"])
+    make = {"draft": questions.text_args, "images": questions.images_args, "final": questions.final_args}[point]
     return make(state["article"])
 
 
-def _changed(point: Point, context: Context, state: ComposeState, answer: answers.Json) -> Update:
+def _changed(point: Point, context: Context, state: ComposeState, answer: questions.Json) -> Update:
     """What an answer changes. Raises LimnerError for an edit that cannot be made."""
     args = answer["args"] if answer["type"] == "edit" else None
     if point == "outline":
@@ -86,7 +87,7 @@ def _changed(point: Point, context: Context, state: ComposeState, answer: answer
     if point == "spots":
         return {"spots": _spots(state["article"], state["spots"], args["spots"])}
     if "edits" in args:
-        return {"article": applied(context, state["article"], answers.EDITS.validate_python(args["edits"]))}
+        return {"article": applied(context, state["article"], questions.EDITS.validate_python(args["edits"]))}
     if point == "images":
         return {"article": chosen(context, state["article"], args["images"])}
     return {"article": applied(context, state["article"], _typed_over(state["article"], args))}
@@ -99,7 +100,7 @@ def applied(context: Context, article: Article, edits: Sequence[Edit]) -> Articl
     return article
 
 
-def _typed_over(article: Article, args: answers.Json) -> list[Edit]:
+def _typed_over(article: Article, args: questions.Json) -> list[Edit]:
     edits: list[Edit] = []
     for row in (rows := args.get("images") or []):
         old = next(i for i in article.illustrations if i.id == row["id"])
@@ -120,7 +121,7 @@ def _typed_over(article: Article, args: answers.Json) -> list[Edit]:
     return edits
 
 
-def _spots(article: Article, before: Sequence[Spot], rows: Sequence[answers.Json]) -> list[Spot]:
+def _spots(article: Article, before: Sequence[Spot], rows: Sequence[questions.Json]) -> list[Spot]:
     """The spots as a person left them, in reading order; what a person added is wanted most."""
     known = {s.id: s for s in before}
     made: list[Spot] = []
@@ -137,7 +138,7 @@ def _spots(article: Article, before: Sequence[Spot], rows: Sequence[answers.Json
     return sorted(made, key=lambda s: article.number(s.after))
 
 
-def chosen(context: Context, article: Article, rows: Sequence[answers.Json]) -> Article:
+def chosen(context: Context, article: Article, rows: Sequence[questions.Json]) -> Article:
     """The article with a person's choice at some spots: {"spot", "chosen"}, None for no image.
 
     Raises EditRefused for an image that stands elsewhere in the article already.
@@ -151,10 +152,10 @@ def chosen(context: Context, article: Article, rows: Sequence[answers.Json]) -> 
             record.append(selection)  # nobody chose otherwise
             continue
         image = choices[spot.id]
-        figures.pop(answers.figure_id(spot.id), None)
+        figures.pop(document.figure_id(spot.id), None)
         if image is not None:
             candidate = next(c for c in selection.candidates if c.image_id == image)
-            figures[answers.figure_id(spot.id)] = _figure(article, selection, candidate)
+            figures[document.figure_id(spot.id)] = _figure(article, selection, candidate)
         before = selection.instead_of if selection.by == "person" else selection.placed
         by: Update = {"by": "person", "choice": image, "placed": image, "why": BY_PERSON, "confidence": 1.0}
         by["instead_of"] = before
@@ -166,7 +167,7 @@ def chosen(context: Context, article: Article, rows: Sequence[answers.Json]) -> 
 
 
 def _standing(article: Article, spot: str) -> str | None:
-    return next((i.image_id for i in article.illustrations if i.id == answers.figure_id(spot)), None)
+    return next((i.image_id for i in article.illustrations if i.id == document.figure_id(spot)), None)
 
 
 def _figure(article: Article, selection: Selection, candidate: Candidate) -> Illustration:

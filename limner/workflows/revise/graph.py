@@ -23,7 +23,7 @@ from limner.errors import BadInput, LimnerError
 from limner.tools.editing.apply import edited
 from limner.tools.editing.commands import Proposal, Wish
 from limner.workflows.context import Context
-from limner.workflows.review import answers
+from limner.workflows.review import answers, questions
 from limner.workflows.revise.revision import Revision, tried
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ def build_revise_graph(context: Context, checkpointer: BaseCheckpointSaver | Non
         about, said = f"{len(proposal['edits'])} changes are proposed.", ""
         for refused_before in count():
             respond = context.follows("writer")
-            asked = answers.question(
+            asked = questions.question(
                 "edits",
                 args,
                 about,
@@ -102,7 +102,7 @@ def build_revise_graph(context: Context, checkpointer: BaseCheckpointSaver | Non
                 said=said,
                 action="apply_edits",
             )
-            given = interrupt(answers.interrupting(asked, context.decisions))
+            given = interrupt(questions.interrupting(asked, context.decisions))
             try:
                 answer = answers.check(asked, given, strict=False)
                 return {"answered": answered + 1, **taken(state, answer)}
@@ -117,13 +117,13 @@ def build_revise_graph(context: Context, checkpointer: BaseCheckpointSaver | Non
             case "ignore":
                 return {"proposal": {**state["proposal"], "edits": []}}
             case "edit":
-                edits = answers.EDITS.validate_python(answer["args"]["edits"])
+                edits = questions.EDITS.validate_python(answer["args"]["edits"])
                 edited(state["article"], edits, context.record)  # what cannot be made is asked about again
                 return {"proposal": {**state["proposal"], "edits": answer["args"]["edits"]}}
         return {}
 
     def apply(state: ReviseState) -> dict[str, Any]:
-        edits = answers.EDITS.validate_python(state["proposal"]["edits"])
+        edits = questions.EDITS.validate_python(state["proposal"]["edits"])
         return {"article": edited(state["article"], edits, context.record)}
 
     graph = StateGraph(ReviseState)

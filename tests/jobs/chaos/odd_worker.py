@@ -15,7 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from limner.document import Article, Brief
-from limner.jobs.worker import runner
+from limner.jobs.worker import keeper
 from limner.jobs.worker.runner import Runner
 from limner.jobs.worker.worker import Worker
 from limner.settings import Settings
@@ -53,7 +53,7 @@ if hangs := os.environ.get("CHAOS_HANGS"):
             time.sleep(1)
         return write(self, brief, emit)
 
-    Context.write, runner.OVERRUN = hanging, 1
+    Context.write, keeper.OVERRUN = hanging, 1
 
 
 worker = OddWorker(Settings())

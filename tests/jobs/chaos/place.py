@@ -28,7 +28,7 @@ from limner.jobs.ledger.database import Database, database_url, migrate
 from limner.jobs.request import JobRequest
 from limner.jobs.worker import process
 from limner.settings import Settings
-from limner.workflows.run import export
+from limner.surfaces.python import export
 
 
 @dataclass

@@ -21,7 +21,7 @@ from limner.document import read_markdown
 from limner.jobs.ledger import Lease
 from limner.jobs.service import Jobs
 from limner.settings import Settings
-from limner.workflows.review import answers
+from limner.workflows.review import questions
 
 
 class Typist:
@@ -139,7 +139,7 @@ def jobs(bees: Path, home: Path) -> Iterator[Jobs]:
 def waiting(jobs: Jobs, shell: Shell) -> str:
     job = shell("jobs", "submit", "How bees make honey", "-l", "bees", "--review", "draft").out.strip()
     assert jobs.ledger.request(job)["review"] == ["draft"]
-    question = answers.question("draft", answers.text_args(read_markdown(ARTICLE)), "The text.")
+    question = questions.question("draft", questions.text_args(read_markdown(ARTICLE)), "The text.")
     jobs.ledger.wait(taken(jobs, job), [{"id": "i1", "value": question}])
     return job
 

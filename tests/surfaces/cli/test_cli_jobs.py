@@ -37,7 +37,7 @@ def taken(jobs: Jobs, job: str) -> Lease:
 
 
 def article(jobs: Jobs) -> Article:
-    from limner.workflows.run import build_context
+    from limner.workflows.context import build_context
 
     context = build_context(jobs.settings, library="bees")
     record = next(r for r in context.libraries[0].records() if r.caption == CAPTIONS["jar.png"][0])

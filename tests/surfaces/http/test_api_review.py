@@ -11,9 +11,9 @@ from scripted import ARTICLE
 
 from limner.document import read_markdown
 from limner.jobs.service import Jobs
-from limner.workflows.review import answers
+from limner.workflows.review import questions
 
-QUESTION = answers.question("draft", answers.text_args(read_markdown(ARTICLE)), "The text.")
+QUESTION = questions.question("draft", questions.text_args(read_markdown(ARTICLE)), "The text.")
 VERSION = QUESTION["version"]
 
 

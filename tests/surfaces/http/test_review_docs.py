@@ -72,10 +72,10 @@ def settled(jobs: Jobs, job: str) -> None:
 
 def test_the_shape_of_a_question_is_as_it_says() -> None:
     from limner.document import read_markdown
-    from limner.workflows.review import answers
+    from limner.workflows.review import questions
 
     [shown] = [json.loads(block) for block in blocks("json")]
-    made = answers.question("draft", answers.text_args(read_markdown("# A\n\nB.\n")), "The text.")
+    made = questions.question("draft", questions.text_args(read_markdown("# A\n\nB.\n")), "The text.")
     assert made.keys() == shown.keys()
     assert made["config"] == shown["config"]
     assert made["action_request"].keys() == shown["action_request"].keys()

@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from limner.text import one_line, printable_path
 from limner.tools.images.images import Described
-from limner.tools.library.folder import CAPTION_LENGTH, CREDIT_LENGTH, clean, describe, printable, readable, scan
+from limner.tools.library.folder import CAPTION_LENGTH, CREDIT_LENGTH, describe, readable, scan
 
 
 def said(folder: Path, name: str, embedded: Described | None = None) -> tuple[Described, bool]:
@@ -159,11 +160,11 @@ def test_hostile_captions_become_one_bounded_line(folder: Path) -> None:
 
 @given(st.text())
 def test_cleaned_text_is_one_printable_line_and_stays(text: str) -> None:
-    once = clean(text)
+    once = one_line(text)
     assert len(once.splitlines()) <= 1
-    assert clean(once) == once
+    assert one_line(once) == once
     once.encode()
 
 
 def test_paths_are_shown_on_one_line() -> None:
-    assert printable("a\nb\x1b[0m.jpg") == "a b [0m.jpg"
+    assert printable_path("a\nb\x1b[0m.jpg") == "a b [0m.jpg"

@@ -19,7 +19,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from limner.document import POINTS, Point
 from limner.errors import BadInput
 from limner.surfaces.http.openai.review import COMMANDS, cut
-from limner.workflows.run import MAX_BRIEF, printable, read_points
+from limner.text import printable
+from limner.workflows.inputs import MAX_BRIEF, read_points
 
 MARK = "<!-- limner:job={} -->"
 ASKS = "<!-- limner:job={} asks={} -->"

@@ -16,7 +16,7 @@ from pydantic import TypeAdapter
 from limner.agents.chat import confirmed
 from limner.document import Article, Block, Illustration, Paragraph, read_markdown
 from limner.errors import BadInput
-from limner.workflows.review.answers import Json
+from limner.workflows.review.questions import Json
 
 TAKEN = "That question was answered already, or it has changed: what you said last was not taken. It stands like this."
 COMMANDS = ("/accept", "/ignore", "/edit", "/answer")

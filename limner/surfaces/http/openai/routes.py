@@ -41,7 +41,7 @@ from limner.surfaces.http.views import View
 from limner.tools.editing.commands import Instruct
 from limner.tools.export import to_markdown
 from limner.tools.images.images import data_url
-from limner.workflows.review import answers
+from limner.workflows.review import answers, questions
 
 MODEL = "limner"
 AGAIN = 20  # times that one conversation may be composed anew before it is a fresh request each time
@@ -220,7 +220,7 @@ class Talk:
         ledger, owner = self.has.jobs.ledger, self.asker.name
         job = ledger.job(self.asked.job, owner)
         self.since = ledger.seqs([job.id])[job.id][0]
-        question = answers.ours(job.question) if job.state == "waiting" else None
+        question = questions.ours(job.question) if job.state == "waiting" else None
         if question is None or question["version"] != self.asked.asks:
             self.says = TAKEN
             return job.id
@@ -328,7 +328,7 @@ class Talk:
         if job.state != "waiting":
             article = self.has.jobs.article(self.job, self.asker.name)
             return f"{before}{self._markdown(article, done=True)}\n\n{MARK.format(self.job)}\n"
-        question = answers.ours(job.question)
+        question = questions.ours(job.question)
         if question is None:  # of a graph that somebody brought
             line = f"limner asks something. Answer it in limner's page, or with `limner jobs answer {job.id}`."
             return f"{before}{line}\n\n{MARK.format(self.job)}\n"

@@ -28,7 +28,7 @@ from limner.surfaces.http.app import create_app
 from limner.surfaces.http.openai.conversation import ASKS, MARK, ImagePart, ImageUrl, Message, TextPart, meant
 from limner.surfaces.http.openai.review import article_of, reply
 from limner.tools.export import to_markdown
-from limner.workflows.review import answers
+from limner.workflows.review import questions
 
 LINK = re.compile(r"!\[[^\]]*\]\(([^)]+)\)")
 
@@ -324,9 +324,9 @@ def test_words_of_others_are_no_markdown_in_a_question() -> None:
         }
     ]
     args = {"images": [{"spot": "s1", "after": "b1", "caption": evil, "chosen": None, "why": "", "candidates": rows}]}
-    shown = to_markdown(article_of(answers.question("images", args, "")), {})
+    shown = to_markdown(article_of(questions.question("images", args, "")), {})
     assert markdown().render(shown).count("href=") == markdown().render(shown).count("<img") == 0
-    draft = answers.question("draft", answers.text_args(read_markdown(f"# Honey\n\n{evil}\n")), "")
+    draft = questions.question("draft", questions.text_args(read_markdown(f"# Honey\n\n{evil}\n")), "")
     assert "<img" not in markdown().render(to_markdown(article_of(draft), {}))
 
 
@@ -347,7 +347,7 @@ def test_words_of_others_are_no_markdown_in_a_question() -> None:
     ],
 )
 def test_what_is_typed_is_an_answer(text: str, kind: str, args: Any) -> None:
-    question = answers.question("draft", answers.text_args(read_markdown("# Honey\n\nBees make it.\n")), "")
+    question = questions.question("draft", questions.text_args(read_markdown("# Honey\n\nBees make it.\n")), "")
     given = reply(text, question)
     assert (given["type"], given.get("args"), given["version"]) == (kind, args, question["version"])
 

@@ -1,0 +1,158 @@
+"""Try every part and say how to put right what is wrong."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from limner.errors import LimnerError
+from limner.version import __version__
+from limner.workflows.context import Context, plugged_dialect
+
+if TYPE_CHECKING:
+    from limner.settings import Settings
+
+NEEDED = 500_000_000  # bytes: a library of some ten thousand images and its write-ahead log
+
+
+@dataclass(frozen=True)
+class Check:
+    """One part: whether it works, and what was seen or what to do."""
+
+    part: str
+    ok: bool
+    said: str
+
+    def __str__(self) -> str:
+        return f"{'ok  ' if self.ok else 'FAIL'}  {self.part:<10} {' '.join(self.said.split())}"
+
+
+def checkup(settings: Settings) -> Iterator[Check]:
+    """Each part in turn, as it is tried."""
+    yield Check("limner", True, f"{__version__}, home {settings.home}")
+    context = Context(settings, [])
+    model = _tried("model", lambda: _model(context))
+    yield model
+    if model.ok:
+        yield _tried("vision", lambda: _vision(context))
+    encoders = _tried("encoders", lambda: _encoders(context))
+    yield encoders
+    yield _tried("store", lambda: _store(context))
+    if encoders.ok:
+        yield from _libraries(context)
+    yield from _plugins()
+    yield from (_disk(name, path) for name, path in (("disk", settings.home), ("disk", Path.cwd())))
+
+
+def _tried(part: str, check: Callable[[], str]) -> Check:
+    try:
+        return Check(part, True, check())
+    except LimnerError as e:
+        return Check(part, False, str(e))
+
+
+def _model(context: Context) -> str:
+    from langchain_core.messages import HumanMessage
+
+    speaker = context.speaker("writer")
+    words = speaker.say([HumanMessage("Answer with one word: what colour is snow?")], max_tokens=16)
+    return f"{speaker.name} at {speaker.where} answers ({' '.join(words.split())[:40]!r})"
+
+
+def _vision(context: Context) -> str:
+    speaker = context.speaker("selector")
+    if context.embedded("selector"):
+        return (
+            f"{speaker.name} reads captions only; set LIMNER_MODEL_URL to a vision-language model to have images seen"
+        )
+    if context.sees("selector"):
+        return f"{speaker.name} told two tiny pictures apart"
+    raise LimnerError(context.notes("selector")[0])
+
+
+def _encoders(context: Context) -> str:
+    similar = context.similarity(["a bee on a flower"], ["an insect visiting a blossom", "a tax return"])[0]
+    if similar[0] <= similar[1]:
+        name = context.settings.encoder
+        cure = f"Use another than {name!r} (LIMNER_ENCODER)." if name else "Reinstall it: uv sync --reinstall."
+        raise LimnerError(f"The caption encoder cannot tell a bee from a tax return. {cure}")
+    return ", ".join(f"{role}: {name}" for role, name in context.encoders.names.items())
+
+
+def _store(context: Context) -> str:
+    url = context.settings.qdrant_url
+    if not url:
+        return "Qdrant Edge, a folder per library"
+    from limner.tools.store import server
+
+    count = len(server(url, context.settings.qdrant_api_key.get_secret_value()).get_collections().collections)
+    return f"Qdrant at {url}, {count} collections"
+
+
+def _libraries(context: Context) -> Iterator[Check]:
+    from limner.tools.library import Library, libraries
+
+    settings = context.settings
+    names = libraries(settings.home)
+    if not names:
+        yield Check("library", True, "none yet; make one with: limner library add NAME FOLDER")
+    for name in names:
+
+        def opened(name: str = name) -> str:
+            library = Library.open(settings.home, name, context.encoders, connect=context.connect)
+            library.search(["anything"], 1)
+            return f"{name}: {len(library)} images"
+
+        yield _tried("library", opened)
+
+
+def _plugins() -> Iterator[Check]:
+    """Each plug-in that is installed, loaded to see whether it could be used."""
+    from limner.tools import plugins
+
+    for plugin in [p for kind in plugins.KINDS for p in plugins.installed(kind)]:
+
+        def loaded(plugin: plugins.Plugin = plugin) -> str:
+            _LOAD[plugin.kind](plugin.name)
+            return str(plugin)
+
+        yield _tried("plug-in", loaded)
+
+
+def _exporter(name: str) -> None:
+    from limner.tools.export import FORMATS
+    from limner.tools.export.plugged import exporter
+
+    exporter(name, FORMATS)
+
+
+def _encoder(name: str) -> None:
+    from limner.tools.encoders import encoder
+
+    encoder(name)
+
+
+def _generator(name: str) -> None:
+    from limner.tools.generate import Generator
+
+    Generator.named(name)
+
+
+_LOAD: dict[str, Callable[[str], object]] = {
+    "dialect": plugged_dialect,
+    "encoder": _encoder,
+    "exporter": _exporter,
+    "generator": _generator,
+}
+
+
+def _disk(part: str, path: Path) -> Check:
+    there = next(p for p in (path, *path.absolute().parents) if p.exists())
+    free = shutil.disk_usage(there).free
+    said = f"{free / 1e9:.1f} GB free for {path}"
+    if free < NEEDED:
+        return Check(part, False, f"{said}; at least {NEEDED / 1e9:.1f} are wanted. Free some, or set LIMNER_HOME.")
+    return Check(part, True, said)

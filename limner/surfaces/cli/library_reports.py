@@ -1,0 +1,183 @@
+"""The shell's library commands: each does its work and returns the lines to print."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from limner.errors import BadInput, ImageUnreadable, LibraryError
+from limner.settings import Settings
+from limner.text import one_line, printable, printable_path
+from limner.tools import library as libraries
+from limner.tools.library import Library, Report, captions
+from limner.workflows.context import Context
+
+MANY = 20  # unreadable files named one by one; the rest are counted
+
+
+def add(name: str, folders: Sequence[Path], on_progress: Callable[[int, int], None] | None = None) -> list[str]:
+    """Index folders into a library, made if it is not there."""
+    context = _context()
+    library, report = libraries.index(
+        context.settings.home,
+        name,
+        folders,
+        context.encoders,
+        on_progress,
+        connect=context.connect,
+        max_pixels=context.settings.max_pixels,
+    )
+    return [*_told(report), f"{name}: {len(library)} images. Try: limner library search {name} WORDS"]
+
+
+def search(name: str, query: str, k: int, out: Path | None) -> list[str]:
+    """The k best images for a query, as lines and as a contact sheet."""
+    from limner.tools.export import contact_sheet
+    from limner.tools.images.images import thumbnail
+
+    query = printable(query).strip()
+    if not query:
+        raise BadInput(f'Say what the images should show: limner library search {name} "harvest at dusk".')
+    context = _context()
+    library = _open(context, name)
+    found = library.search([query], k)[0]
+    rows, gone = [], []
+    for candidate in found:
+        try:
+            data = library.image(candidate.image_id)
+            rows.append((candidate, thumbnail(data, max_pixels=context.settings.max_pixels)))
+        except (LibraryError, ImageUnreadable) as e:  # one file that has gone must not hide the others
+            gone.append(str(e))
+    sheet = out or Path(f"{name}-search.html")
+    sheet.write_text(contact_sheet(query, rows), encoding="utf-8")
+    lines = [f"{c.score:6.3f}  {_scores(c.scores)}  {c.image_id[:12]}  {one_line(c.caption)[:100]}" for c in found]
+    return [*lines, *gone, str(sheet)]
+
+
+def listing() -> list[str]:
+    """Every library, a line each."""
+    context = _context()
+    names = libraries.libraries(context.settings.home)
+    if not names:
+        return ["No library yet. Make one with: limner library add NAME FOLDER"]
+    return [f"{name:<24} {_size(context, name)}" for name in names]
+
+
+def _size(context: Context, name: str) -> str:
+    try:
+        return f"{len(_open(context, name)):>7} images"
+    except LibraryError as e:  # one library that cannot be opened must not hide the others
+        return str(e)
+
+
+def show(name: str, without: str = "") -> list[str]:
+    """What a library holds; without: only the images that lack this of their words."""
+    context = _context()
+    library = _open(context, name)
+    records = library.page(without=without, limit=-1)[0]
+    images, described, licensed = library.counts()
+    lines = [
+        f"{name}: {images} images, {described} with a caption of their own, {licensed} with a licence",
+        f"encoders: {', '.join(context.encoders.names.values())}",
+    ]
+    lines += [f"folder: {printable_path(f)}" for f in json.loads(library.meta("folders") or "[]")]
+    if words := library.own_words():
+        lines.append(f"written here: words of {len(words)} images, which win over the folder's")
+    lines += [
+        f"{r.id[:12]}  {r.width}x{r.height}  {printable_path(r.path)}  {one_line(r.caption)[:80]}" for r in records
+    ]
+    return lines
+
+
+def edit(name: str, image: str | None, words: captions.Words, reset: bool, given: Path | None) -> list[str]:
+    """Write words for one image, or for those of a file; a line per image."""
+    if (image is None) == (given is None):
+        raise BadInput(f'Name one image: limner library edit {name} IMAGE --caption "…", or give --from FILE.jsonl.')
+    if given is not None and (words or reset):
+        raise BadInput("--from brings the words with it. Leave the other options out.")
+    if image is not None and not words and not reset:
+        raise BadInput("Nothing to write. Give --caption, --alt, --credit or --licence, or --reset.")
+    library = _open(_context(), name)
+    if image is not None:
+        fields = {**(dict.fromkeys(captions.FIELDS) if reset else {}), **words}
+        wanted: dict[str, captions.Words] = {library.find(image).id: fields}
+    else:
+        assert given is not None
+        wanted = _read_captions(library, given)
+    records = library.write(wanted)
+    return [f"{r.id[:12]}  {one_line(r.caption)[:100]}" for r in records]
+
+
+def _read_captions(library: Library, file: Path) -> dict[str, captions.Words]:
+    try:
+        lines = file.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as e:
+        reason = e.strerror if isinstance(e, OSError) else "not UTF-8"
+        raise BadInput(f"Cannot read {printable_path(str(file))} ({reason}): check the path.") from e
+    wanted: dict[str, captions.Words] = {}
+    for n, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except (ValueError, RecursionError):
+            row = None
+        named = isinstance(row, dict) and (row.get("id") or row.get("file_name"))
+        if not isinstance(row, dict) or not isinstance(named, str):
+            raise BadInput(f'{file}, line {n}: not like {{"id": "…", "caption": "…"}}. Correct it; nothing is written.')
+        words = {field: row[field] for field in captions.FIELDS if field in row}
+        if not all(text is None or isinstance(text, str) for text in words.values()):
+            raise BadInput(f"{file}, line {n}: a caption is a text or null. Correct it; nothing is written.")
+        wanted[library.find(named).id] = words
+    return wanted
+
+
+def save_captions(name: str, out: Path) -> str:
+    """Write what people wrote in a library as JSON lines; the library need not be one that can be opened."""
+    settings = Settings()
+    words = libraries.written_in(settings.home, name)
+    rows = (json.dumps({"id": image, **fields}, ensure_ascii=False) + "\n" for image, fields in words.items())
+    try:
+        out.write_text("".join(rows), encoding="utf-8")
+    except OSError as e:
+        raise BadInput(f"Cannot write {printable_path(str(out))} ({e.strerror}): give another path.") from e
+    return f"{out}: words of {len(words)} images"
+
+
+def remove(name: str, *, captions_too: bool = False) -> str:
+    """Forget a library; the image files are left alone. Raises BadInput where people wrote in it, until it may go."""
+    context = _context()
+    words = libraries.written_in(context.settings.home, name)
+    if words and not captions_too:
+        raise BadInput(
+            f"People wrote words for {len(words)} images of {name}, which would be lost. Save them with "
+            f"`limner library captions {name} {name}.jsonl` (`limner library edit {name} --from {name}.jsonl` takes "
+            "them in again), then remove it with --captions-too."
+        )
+    libraries.remove(context.settings.home, name, connect=context.connect)
+    return f"{name} is removed. The image files are where they were."
+
+
+def _context() -> Context:
+    return Context(Settings(), [])
+
+
+def _open(context: Context, name: str) -> Library:
+    return Library.open(context.settings.home, name, context.encoders, connect=context.connect)
+
+
+def _told(report: Report) -> list[str]:
+    counts = {n: getattr(report, n) for n in ("added", "known", "renamed", "changed", "vanished")}
+    lines = [", ".join(f"{count} {what}" for what, count in counts.items() if count) or "nothing new"]
+    for what, rows in (("unreadable", report.unreadable), ("caption unreadable", report.problems)):
+        lines += [f"{what}: {printable_path(path)}: {reason}" for path, reason in rows[:MANY]]
+        if len(rows) > MANY:
+            lines.append(f"{what}: {len(rows) - MANY} more")
+    if report.written:
+        lines.append(f"{report.written} keep words that people wrote in the library; they win over the folder's")
+    return lines
+
+
+def _scores(scores: dict[str, float]) -> str:
+    return " ".join(f"{name} {score:.2f}" for name, score in sorted(scores.items()))

@@ -1,0 +1,212 @@
+"""The Python API: the functions that `import limner` hands on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from limner.document import (
+    Article,
+    Brief,
+    Point,
+    Source,
+)
+from limner.errors import BadInput
+from limner.settings import Settings
+from limner.workflows.context import Context
+from limner.workflows.state import Event
+
+if TYPE_CHECKING:
+    from langchain_core.language_models import BaseChatModel
+    from langgraph.checkpoint.base import BaseCheckpointSaver
+
+    from limner.tools.editing.commands import Wish
+    from limner.workflows.compose import Graph
+from limner.workflows.context import build_context, models_for
+from limner.workflows.inputs import MAX_GENERATED, Images, Start, draft_state, make_brief, with_references
+from limner.workflows.run import Asks, run
+
+
+def compose(
+    brief: str | Brief,
+    *,
+    library: Any = None,
+    model: BaseChatModel | None = None,
+    selector_model: BaseChatModel | None = None,
+    images: Images = "auto",
+    language: str | None = None,
+    seed: int = 0,
+    sources: Sequence[str | Path | Source] = (),
+    references: Sequence[str | Path] = (),
+    settings: Settings | None = None,
+    max_tokens: int | None = None,
+    on_event: Callable[[Event], None] | None = None,
+    review: Sequence[Point] = (),
+    answer: Callable[[dict[str, Any]], dict[str, Any]] | None = None,
+    generate: str = "",
+    max_generated: int = MAX_GENERATED,
+) -> Article:
+    """Write an article for a brief and illustrate it.
+
+    library: name of a library, folder of images, `Library`, or a list of these; None takes the starter library.
+    model: any LangChain chat model for all roles; None follows the settings, which default to the embedded model.
+    images: how many, 0 to 100, or "auto". references: image files that the article should use. sources: files (or
+    Source values) the writer may draw on. max_tokens: prompts and completions together. on_event: called with the
+    text as it is written and with each step. review: points at which `answer` is called with the question, and
+    returns what a person says to it: docs/review.md. generate: name of the plug-in that makes an image, labelled as
+    such, where nothing fits, at most max_generated of them: docs/plugins.md; "" makes none.
+
+    Raises LimnerError: BadInput, LibraryError, ModelError, BudgetReached; its message ends with what to do next.
+    """
+    settings, models = (settings or Settings()).allowing(generate), models_for(model, selector_model)
+    context = build_context(settings, library=library, models=models, max_tokens=max_tokens)
+    if not isinstance(brief, Brief):
+        brief = make_brief(
+            brief,
+            images=images,
+            language=language,
+            seed=seed,
+            sources=sources,
+            review=review,
+            generate=generate,
+            max_generated=max_generated,
+        )
+    brief = with_references(brief, references, context)
+    return _run_asking(context, {"brief": brief}, on_event, answer)
+
+
+def illustrate(
+    draft: str | Path,
+    *,
+    library: Any = None,
+    model: BaseChatModel | None = None,
+    images: Images = "auto",
+    seed: int = 0,
+    settings: Settings | None = None,
+    max_tokens: int | None = None,
+    on_event: Callable[[Event], None] | None = None,
+    review: Sequence[Point] = (),
+    answer: Callable[[dict[str, Any]], dict[str, Any]] | None = None,
+    generate: str = "",
+    max_generated: int = MAX_GENERATED,
+) -> Article:
+    """Add images to a finished text and leave the text as it is, character for character.
+
+    draft: Markdown or plain text; a `Path` is read as a file. The other arguments and errors are those of `compose`.
+    """
+    settings, models = (settings or Settings()).allowing(generate), models_for(model, None)
+    context = build_context(settings, library=library, models=models, max_tokens=max_tokens)
+    about: dict[str, Any] = {"images": images, "seed": seed, "review": review}
+    start = draft_state(draft, **about, generate=generate, max_generated=max_generated)
+    return _run_asking(context, start, on_event, answer)
+
+
+def build_graph(
+    *,
+    library: Any = None,
+    model: BaseChatModel | None = None,
+    selector_model: BaseChatModel | None = None,
+    settings: Settings | None = None,
+    checkpointer: BaseCheckpointSaver | None = None,
+    context: Context | None = None,
+) -> Graph:
+    """The compiled LangGraph behind `compose` and `illustrate`, for your own program.
+
+    Invoke it with {"brief": limner.Brief(text=...)}; the answer's "article" is the illustrated article. Compiled
+    without a checkpointer it takes its parent graph's. Arguments as for `compose`, or a `context` of your own.
+    """
+    from limner.workflows import compose as graphs
+
+    if context is None:
+        context = build_context(settings, library=library, models=models_for(model, selector_model))
+    return graphs.build_graph(context, checkpointer)
+
+
+def revise(
+    article: Article,
+    wish: Wish | dict[str, Any] | str,
+    *,
+    library: Any = None,
+    model: BaseChatModel | None = None,
+    brief: Brief | None = None,
+    settings: Settings | None = None,
+    max_tokens: int | None = None,
+) -> Article:
+    """The article after a wish, e.g. "make the introduction shorter"; its notes say what could not be done.
+
+    wish: a text, or one of limner.tools.editing.commands, also as JSON. library: where other images are looked for;
+    it has to hold those of the article that are to be looked at. brief: what the article was written for.
+    Locked blocks stay. Raises LimnerError: BadInput, UnreadableReply, ModelError, BudgetReached, LibraryError.
+    """
+    from limner.workflows.revise.graph import revise as revised
+
+    context = build_context(settings, library=library, models=models_for(model, None), max_tokens=max_tokens)
+    return revised(context, article, wish, brief)
+
+
+def build_revise_graph(
+    *,
+    library: Any = None,
+    model: BaseChatModel | None = None,
+    settings: Settings | None = None,
+    checkpointer: BaseCheckpointSaver | None = None,
+    context: Context | None = None,
+) -> Any:
+    """The compiled LangGraph behind `revise`, which shows what it would do and waits for an answer.
+
+    Invoke it with {"article": article, "wish": "…"}, then with Command(resume={"type": "accept"}): docs/review.md.
+    Arguments as for `revise`, or a `context` of your own.
+    """
+    from limner.workflows.revise.graph import build_revise_graph as build
+
+    if context is None:
+        context = build_context(settings, library=library, models=models_for(model, None))
+    return build(context, checkpointer)
+
+
+def export(
+    article: Article,
+    folder: str | Path,
+    *,
+    formats: Sequence[str] = ("md", "html", "json"),
+    image_side: int = 1600,
+    keep_metadata: bool = False,
+    settings: Settings | None = None,
+) -> list[Path]:
+    """Write an article and its images into a new folder and return the files; nothing half-written is left behind.
+
+    formats: of "md", "html", "json"; "docx", "epub" and "pdf" with limner[export]; and those of plug-ins.
+    image_side: px of the longer side that images within a page or a document have at most.
+    keep_metadata: leave in the image files what they say beyond the picture (place, camera, faces, preview).
+    Raises ExportFailed, NotInstalled, LibraryError where an image has vanished since, BadInput, PluginFailed.
+    """
+    from limner.tools.export import write_article
+
+    settings = settings or Settings()
+    names = sorted({i.library for i in article.illustrations if i.library})
+    context = build_context(settings, library=names)
+    written = write_article(article, Path(folder), context.image, formats, side=image_side, keep_metadata=keep_metadata)
+    return list(written.files.values())
+
+
+def _run_asking(
+    context: Context,
+    start: Start,
+    on_event: Callable[[Event], None] | None,
+    answer: Callable[[dict[str, Any]], dict[str, Any]] | None,
+) -> Article:
+    """Run to the end; each question goes to `answer`. Raises BadInput where there is nobody to answer."""
+    if not start["brief"].review:
+        return run(context, start, on_event=on_event)
+    if answer is None:
+        raise BadInput("A composition with review points asks questions. Give `answer`, a function that answers them.")
+    from langgraph.checkpoint.memory import InMemorySaver
+    from langgraph.types import Command
+
+    saver, given = InMemorySaver(), start
+    while True:
+        try:
+            return run(context, given, checkpointer=saver, job="here", on_event=on_event)
+        except Asks as asks:
+            given = Command(resume=answer(asks.questions[0]["value"]))

@@ -1,0 +1,35 @@
+"""Text from outside: made printable, put on one line, shortened, quoted."""
+
+from __future__ import annotations
+
+import unicodedata
+
+
+def printable(text: str) -> str:
+    """Text without control characters (they could rewrite a terminal) and with unpaired surrogates replaced."""
+    text = text.encode("utf-8", "replace").decode("utf-8")
+    return "".join(c for c in text if c in "\n\t" or (c >= " " and not "\x7f" <= c <= "\x9f"))
+
+
+# Marks that turn the reading direction could make one line show as another; joiners (U+200C, U+200D) spell words.
+_TURNING = {*range(0x202A, 0x202F), *range(0x2066, 0x206A), 0x200E, 0x200F, 0x061C}
+
+
+def one_line(text: str) -> str:
+    """Text on one line, without control characters, direction marks and lone surrogates; runs of spaces become one."""
+    kept = (" " if _is_control(c) else c for c in text if ord(c) not in _TURNING)
+    return " ".join("".join(kept).split())
+
+
+def _is_control(character: str) -> bool:
+    return unicodedata.category(character) in ("Cc", "Cs", "Zl", "Zp", "Cn") or character == "\ufeff"
+
+
+def shorten(text: str, length: int) -> str:
+    """At most `length` characters; a cut text ends with an ellipsis."""
+    return text if len(text) <= length else text[: length - 1].rstrip() + "…"
+
+
+def printable_path(path: str) -> str:
+    """A path as one line that any terminal can show; bytes that are not UTF-8 become escapes."""
+    return one_line(path.encode("utf-8", "backslashreplace").decode())

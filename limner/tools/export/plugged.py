@@ -1,0 +1,68 @@
+"""Exporters from plug-ins."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from limner.errors import ExportFailed, LimnerError
+from limner.tools import plugins
+from limner.tools.plugins import Plugin
+
+if TYPE_CHECKING:
+    from limner.document import Article
+
+
+def exporter(name: str, built_in: Collection[str]) -> Any:
+    """A format by its name, as an entry of `export.FORMATS`. Raises BadInput, PluginFailed."""
+    plugin = plugins.find("exporter", name, built_in)
+
+    def shape(made: Any) -> Any:
+        made = made() if isinstance(made, type) else made
+        file = getattr(made, "file", None)
+        plain = isinstance(file, str) and _is_plain(file)
+        return made if plain and callable(getattr(made, "write", None)) else None
+
+    wanted = "a class, or an object, with `file` (a plain file name of its own) and write(article, images)"
+    made = plugins.load(plugin, shape, wanted)
+    return _format(plugin, made)
+
+
+def _format(plugin: Plugin, made: Any) -> Any:
+    from limner.tools.export import Format  # it is what asks for exporters
+
+    def write(article: Article, images: Any) -> str | bytes:
+        try:
+            written = made.write(article, images)
+        except LimnerError:
+            raise
+        except Exception as e:
+            raise plugins.failed(plugin, e, f"writing {made.file}") from e
+        if not isinstance(written, str | bytes):
+            said = f"it gave {type(written).__name__}, not text or bytes"
+            raise plugins.failed(plugin, said, f"writing {made.file}")
+        return written
+
+    def check(article: Article, path: Path) -> None:
+        if not path.stat().st_size:
+            raise ExportFailed(str(plugins.failed(plugin, "there is nothing in it", f"writing {made.file}")))
+        if not callable(own := getattr(made, "check", None)):
+            return
+        try:
+            own(article, path)
+        except LimnerError:
+            raise
+        except Exception as e:
+            raise plugins.failed(plugin, e, f"reading {made.file} again") from e
+
+    return Format(made.file, bool(getattr(made, "linked", False)), write, check)
+
+
+def _is_plain(file: str) -> bool:
+    """Whether a name stands for a file in the folder, and for none of limner's."""
+    parts = Path(file).parts
+    from limner.tools.export import FORMATS
+
+    ours = ("images", *(f.file for f in FORMATS.values()))
+    return len(parts) == 1 and file.isprintable() and not set(file) & set('/\\:*?"<>|') and file.lower() not in ours

@@ -1,0 +1,176 @@
+"""Check what a composition starts from: the brief, its sources and references, a draft."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from limner.document import (
+    POINTS,
+    Brief,
+    Point,
+    Reference,
+    Source,
+    read_markdown,
+)
+from limner.errors import BadInput
+from limner.workflows.context import Context
+
+if TYPE_CHECKING:
+    pass
+from limner.text import printable
+from limner.workflows.context import open_library
+
+MAX_BRIEF = 200_000  # characters; about 50 000 tokens, more than servers' contexts take
+
+
+MAX_IMAGES = 100  # in one article
+
+
+MAX_GENERATED = Brief.model_fields["max_generated"].default  # of them made by a generator, where nothing else is said
+
+
+Start = dict[str, Any]
+"""The keys of `ComposeState` that a run begins with: a brief, and to illustrate, an article."""
+
+
+Images = int | Literal["auto"]
+
+
+def make_brief(
+    text: str,
+    *,
+    images: Images = "auto",
+    language: str | None = None,
+    seed: int = 0,
+    sources: Sequence[str | Path | Source] = (),
+    review: Sequence[str] = (),
+    generate: str = "",
+    max_generated: int = MAX_GENERATED,
+) -> Brief:
+    """A checked Brief. Raises BadInput with one line for an empty or oversized one, or a count out of range."""
+    text = printable(text).strip()
+    if not any(c.isalnum() for c in text):
+        raise BadInput('The brief is empty. Say what the article is about: limner compose "How bees make honey".')
+    if len(text) > MAX_BRIEF:
+        raise BadInput(
+            f"The brief has {len(text):,} characters, more than {MAX_BRIEF:,}. Give long material with --source."
+        )
+    if images != "auto" and not 0 <= images <= MAX_IMAGES:
+        raise BadInput(f"--images {images} is out of range. Give a number from 0 to {MAX_IMAGES}, or auto.")
+    if not 0 <= max_generated <= MAX_IMAGES:
+        raise BadInput(f"--max-generated {max_generated} is out of range. Give a number from 0 to {MAX_IMAGES}.")
+    if generate:
+        from limner.tools.plugins import find
+
+        find("generator", generate)
+    read = [s if isinstance(s, Source) else read_source(Path(s)) for s in sources]
+    return Brief(
+        text=text,
+        images=images,
+        language=_language(language),
+        seed=seed,
+        sources=tuple(read),
+        review=read_points(review),
+        generate=generate,
+        max_generated=max_generated,
+    )
+
+
+def read_points(points: Sequence[str], known: Sequence[Point] = POINTS) -> tuple[Point, ...]:
+    """Review points in the order in which they come. Raises BadInput for one that is not there."""
+    if unknown := [p for p in points if p not in known]:
+        raise BadInput(f"There is no review of {str(unknown[0])[:40]!r} here. Choose of: {', '.join(known)}.")
+    return tuple(p for p in known if p in points)
+
+
+def _language(code: str | None) -> str | None:
+    if code is None or not code.strip():
+        return None
+    code = code.strip()
+    parts = code.split("-")
+    if not (2 <= len(parts[0]) <= 3 and all(p.isascii() and p.isalnum() and len(p) <= 8 for p in parts)):
+        raise BadInput(f"{code[:40]!r} is not a language code. Write e.g. --language en, de or zh.")
+    return code
+
+
+def read_source(path: Path) -> Source:
+    """A text file as material. Raises BadInput if it is missing, too long or not text."""
+    return Source(name=path.name, text=printable(read_text(path).strip()))
+
+
+def read_text(path: Path) -> str:
+    """A text file with its line ends as they are. Raises BadInput if it is missing, too long or not UTF-8 text."""
+    try:
+        if path.stat().st_size > 4 * MAX_BRIEF:
+            raise BadInput(f"{path} is larger than {4 * MAX_BRIEF:,} bytes. Give a shorter text.")
+        data = path.read_bytes()
+    except OSError as e:
+        raise BadInput(f"{path} cannot be read ({e.strerror}). Check the name.") from e
+    if b"\0" in data[:8192]:
+        raise BadInput(f"{path} is not a text file. Give Markdown or plain text.")
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError as e:
+        raise BadInput(
+            f"{path} is not UTF-8 at byte {e.start}. Convert it: iconv -f WINDOWS-1252 -t UTF-8 {path.name}."
+        ) from e
+
+
+def draft_state(
+    draft: str | Path,
+    *,
+    images: Images = "auto",
+    seed: int = 0,
+    review: Sequence[str] = (),
+    generate: str = "",
+    max_generated: int = MAX_GENERATED,
+) -> Start:
+    """The state that `illustrate` starts from. Raises BadInput for a draft without a paragraph."""
+    text = read_text(draft) if isinstance(draft, Path) else draft
+    named = f"Illustrate {draft.name if isinstance(draft, Path) else 'the text'}."
+    points = read_points(review, [p for p in POINTS if p != "outline"])  # its text is there already
+    about: dict[str, Any] = {"images": images, "seed": seed, "review": points}
+    brief = make_brief(named, **about, generate=generate, max_generated=max_generated)
+    article = read_markdown(text)
+    if not article.paragraphs:
+        raise BadInput("The draft has no paragraph that an image could stand after. Give a text with paragraphs.")
+    from limner.agents.dialects.instruct import is_chinese
+
+    title = article.title or (draft.stem if isinstance(draft, Path) else "")
+    language = "zh" if is_chinese(text[:5000]) else "en"
+    article = article.model_copy(update={"title": title, "language": language, "made_with": {"draft": True}})
+    return {"brief": brief, "article": article}
+
+
+def with_references(brief: Brief, files: Sequence[str | Path], context: Context) -> Brief:
+    """The brief with image files that the article should use; they become a library of their own, searched first.
+
+    The files are copied, so that a job can go on after they were moved. Raises BadInput, ImageUnreadable.
+    """
+    if not files:
+        return brief
+    from limner.tools.images.images import read_picture
+
+    contents: dict[Path, bytes] = {}
+    for path in map(Path, files):
+        try:
+            contents[path] = path.read_bytes()
+        except OSError as e:
+            raise BadInput(f"The image {path} cannot be read ({e.strerror}). Check the name.") from e
+        read_picture(contents[path], max_pixels=context.settings.max_pixels)
+    digest = hashlib.sha256(b"".join(hashlib.sha256(d).digest() for d in contents.values())).hexdigest()[:12]
+    folder = context.settings.home / "references" / digest
+    folder.mkdir(parents=True, exist_ok=True)
+    for path, data in contents.items():
+        (folder / path.name).write_bytes(data)
+        for sidecar in (path.with_suffix(".txt"), path.with_suffix(".json")):
+            if sidecar.is_file():
+                shutil.copyfile(sidecar, folder / sidecar.name)
+    library = open_library(context, folder)
+    context.libraries = [library, *context.libraries]
+    references = tuple(Reference(image_id=r.id, caption=r.caption) for r in library.records())
+    return brief.model_copy(update={"references": references})

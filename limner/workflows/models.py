@@ -1,0 +1,94 @@
+"""Connect each role to its chat model."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from limner.agents.speaker import Meter, Role
+from limner.errors import BadInput
+from limner.settings import Settings
+
+if TYPE_CHECKING:
+    from langchain_core.language_models import BaseChatModel
+
+from functools import cache
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit, urlunsplit
+
+from pydantic import SecretStr
+
+from limner.agents.speaker import Speaker
+
+if TYPE_CHECKING:
+    from langchain_core.language_models import BaseChatModel
+
+
+CONNECT = 10  # seconds until a server must have accepted a connection; the timeout of settings is for its answers
+
+
+def speaker_for(model: BaseChatModel, role: Role, meter: Meter, where: str = "") -> Speaker:
+    """A voice to any LangChain chat model; those of OpenAI's API are asked for JSON by schema."""
+    # By name: to ask whether it is a BaseChatOpenAI would load OpenAI's client for the models of all other makers.
+    of_openai = any(kind.__name__ == "BaseChatOpenAI" for kind in type(model).__mro__)
+    name = str(getattr(model, "model_name", None) or getattr(model, "model", None) or model._llm_type)
+    return Speaker(model, role, meter, name=name, where=where, json_schema=of_openai)
+
+
+def connect(url: str, name: str, role: Role, meter: Meter, settings: Settings) -> Speaker:
+    """A voice to a server with the OpenAI Messages API. Without a name, the server's first model is taken.
+
+    Raises ModelUnreachable, ModelRefused, BadInput for something that is not an http address.
+    """
+    if not url.startswith(("http://", "https://")):
+        raise BadInput(
+            f"The model server's address {url!r} is not an http address. Write e.g. http://localhost:8000/v1."
+        )
+    model: Any = _chat_model(url, name or "default", settings.api_key, settings)
+    speaker = speaker_for(model, role, meter, where=_without_password(url))
+    speaker.url = url
+    if not name:
+        speaker.name, speaker.llama_cpp = speaker.first_model(url, settings.api_key.get_secret_value())
+        speaker.model = model.model_copy(update={"model_name": speaker.name})
+    return speaker
+
+
+def _without_password(url: str) -> str:
+    """The address as it may stand in a message."""
+    parts = urlsplit(url)
+    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+
+
+def _chat_model(url: str, name: str, key: SecretStr, settings: Settings) -> BaseChatModel:
+    # BaseChatOpenAI sends max_tokens, which every server knows; ChatOpenAI renames it to what only OpenAI must have.
+    from langchain_openai import ChatOpenAI
+    from langchain_openai.chat_models.base import BaseChatOpenAI
+
+    kind = ChatOpenAI if "//api.openai.com" in url else BaseChatOpenAI
+    clients = _plain_clients() if url.startswith("http://") else {}
+    return kind(
+        base_url=url,
+        model=name,
+        api_key=key if key.get_secret_value() else SecretStr("none"),
+        # Connect, read, write, pool: a tuple, because the client library shares connections per hashable timeout.
+        timeout=(min(CONNECT, settings.timeout), settings.timeout, settings.timeout, settings.timeout),
+        max_retries=settings.retries,  # the openai client backs off and honours Retry-After
+        stream_usage=True,
+        **clients,
+    )
+
+
+@cache
+def _plain_clients() -> dict[str, Any]:
+    """Transports for addresses without TLS: reading the certificate authorities twice takes 0.1 s of processor time.
+
+    They trust no authority at all, so a redirect to an https address is refused.
+    """
+    import ssl
+
+    import openai
+
+    nobody = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    return {
+        "http_client": openai.DefaultHttpxClient(verify=nobody),
+        "http_async_client": openai.DefaultAsyncHttpxClient(verify=nobody),
+    }

@@ -1,0 +1,123 @@
+"""The questions that a composition asks a person at its review points."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pydantic import TypeAdapter
+
+from limner.document import POINTS, Article, Spot, figure_id
+from limner.tools.editing.commands import Edit
+
+EXCERPT = 300  # characters of a paragraph that tell a reader which one it is
+
+
+CANDIDATES = 12  # per spot in a question; POST …/candidates has the others
+
+
+EDITS: TypeAdapter[tuple[Edit, ...]] = TypeAdapter(tuple[Edit, ...])
+
+
+Json = dict[str, Any]
+
+
+def question(
+    point: str,
+    args: Json,
+    about: str,
+    *,
+    answered: Sequence[int] = (0,),
+    respond: bool = True,
+    said: str = "",
+    action: str = "",
+) -> Json:
+    """What is shown to a person. args: what is reviewed, as JSON. respond: whether a model can follow a free answer.
+
+    answered: how many answers were taken before and how many were not, so that no version comes twice. said: what came
+    of the last one.
+    """
+    return {
+        "action_request": {"action": action or f"review_{point}", "args": args},
+        "config": {"allow_ignore": True, "allow_respond": respond, "allow_edit": True, "allow_accept": True},
+        "description": f"{said} {about}".strip(),
+        "version": digest([point, args, list(answered)]),
+        "point": point,
+    }
+
+
+def interrupting(asked: Json, decisions: bool) -> Json:
+    """The value that a graph interrupts with. decisions: once more in the shape of LangChain's
+    HumanInTheLoopMiddleware, which agent-chat-ui and others render with buttons; `check` takes their answers.
+
+    `arguments` is what agent-inbox reads in that shape, `args` what all others do.
+    """
+    if not decisions:
+        return asked
+    request, allowed = asked["action_request"], ["approve", "edit"]
+    if asked["config"]["allow_respond"]:
+        allowed.append("reject")
+    about = {"args": request["args"], "arguments": request["args"], "description": asked["description"]}
+    return {
+        **asked,
+        "action_requests": [{"name": request["action"], **about}],
+        "review_configs": [{"action_name": request["action"], "allowed_decisions": allowed}],
+    }
+
+
+def digest(value: Any) -> str:
+    """16 characters that change with what is shown."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True, ensure_ascii=False).encode()).hexdigest()[:16]
+
+
+def outline_args(outline: str) -> Json:
+    """What is shown at `outline`: Markdown."""
+    return {"outline": outline}
+
+
+def text_args(article: Article) -> Json:
+    """What is shown at `draft`: the whole as Markdown, and its blocks."""
+    blocks = [{"id": b.id, "kind": b.kind, "text": b.text} for b in article.body]
+    return {"title": article.title, "language": article.language, "text": article.source, "blocks": blocks}
+
+
+def spots_args(article: Article, spots: Sequence[Spot]) -> Json:
+    """What is shown at `spots`: each with its place, and the paragraphs that there are."""
+    shown = [{"id": s.id, "after": s.after, "caption": s.caption, "search": s.search} for s in spots]
+    return {"spots": shown, "paragraphs": [{"id": p.id, "text": p.plain[:EXCERPT]} for p in article.paragraphs]}
+
+
+def images_args(article: Article) -> Json:
+    """What is shown at `images`: for each spot the image that would be placed, and what else was found for it."""
+    placed = {i.id: i.image_id for i in article.illustrations}
+    made = {i.id for i in article.illustrations if i.digital_source_type}
+    rows = []
+    for selection in article.selections:
+        spot = selection.spot
+        fields = ("image_id", "library", "caption", "credit", "licence", "width", "height")
+        found = [{name: getattr(c, name) for name in fields} for c in selection.candidates[:CANDIDATES]]
+        chosen = placed.get(figure_id(spot.id))
+        rows.append({"spot": spot.id, "after": spot.after, "caption": spot.caption, "chosen": chosen})
+        if figure_id(spot.id) in made:
+            rows[-1]["generated"] = chosen
+        rows[-1] |= {"why": selection.why, "candidates": found}
+    return {"images": rows}
+
+
+def final_args(article: Article) -> Json:
+    """What is shown at `final`: the text as at `draft`, and the images at their places."""
+    names = ("id", "after", "image_id", "library", "caption", "alt", "credit", "licence")
+    return text_args(article) | {"images": [{n: getattr(i, n) for n in names} for i in article.illustrations]}
+
+
+def is_question(value: Any) -> bool:
+    """Whether it is one of ours, and not that of a graph somebody brought."""
+    return isinstance(value, Mapping) and value.get("point") in (*POINTS, "edits") and "version" in value
+
+
+def ours(questions: Any) -> Json | None:
+    """What a waiting job asks, [{"id", "value"}], if it is one of our questions."""
+    values: list[Any] = [q.get("value") for q in questions or [] if isinstance(q, Mapping)]
+    return values[0] if len(values) == 1 and is_question(values[0]) else None

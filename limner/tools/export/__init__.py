@@ -13,7 +13,8 @@ A file per format (`markdown`, `page`, `record`), and what they share: `words`, 
 `staging`. `formats` has the table of formats and `write_article`.
 """
 
-from limner.tools.export.formats import FORMATS, Format, Written, format_named, write_article
+from limner.tools.export.format import Format
+from limner.tools.export.formats import FORMATS, Written, format_named, write_article
 from limner.tools.export.markdown import to_markdown, without_figures
 from limner.tools.export.names import fresh_folder, slug
 from limner.tools.export.page import block_html, contact_sheet, to_html

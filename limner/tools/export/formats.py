@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
@@ -12,6 +12,7 @@ from limner.document import Article
 from limner.errors import BadInput
 from limner.tools.export.counting import counted
 from limner.tools.export.documents import check_docx, check_epub, own_in_docx, own_in_epub, to_docx, to_epub
+from limner.tools.export.format import Format
 from limner.tools.export.markdown import check_markdown, to_markdown
 from limner.tools.export.names import file_names, linked_files
 from limner.tools.export.page import check_html, own_in_html, to_html
@@ -27,6 +28,7 @@ from limner.tools.export.pictures import (
     read_own,
     shown_parts,
 )
+from limner.tools.export.plugged import exporter
 from limner.tools.export.record import check_json, to_json
 from limner.tools.export.staging import put, staged
 from limner.tools.export.words import as_bytes, line
@@ -42,23 +44,6 @@ class Written(NamedTuple):
     """Format -> its file."""
     images: int
     """How many files are in images/."""
-
-
-class Format(NamedTuple):
-    """One way to write an article. To add one, put it in FORMATS."""
-
-    file: str
-    """Its name in the folder."""
-    linked: bool
-    """Whether it points at the files in images/."""
-    write: Callable[[Article, Pictures], str | bytes]
-    """The article, `file` of its illustrations set, as text or as a file's bytes."""
-    check: Callable[[Article, Path], None]
-    """Reads the written file again; raises ExportFailed where it is not the whole article."""
-    own: Callable[[Path], int] | None = None
-    """How many of a draft's own images the written file holds; None for a format that only points at them."""
-    media: str = "application/octet-stream"
-    """Its media type (RFC 6838), for HTTP."""
 
 
 def write_article(
@@ -131,8 +116,6 @@ def format_named(name: str) -> Format:
     """The format of that name, limner's own or a plug-in's. Raises BadInput, PluginFailed."""
     if name in FORMATS:
         return FORMATS[name]
-    from limner.tools.export.plugged import exporter  # only for a format that is not limner's own
-
     return exporter(name, FORMATS)
 
 

@@ -2,26 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from limner.document import Article
 from limner.errors import ExportFailed, LimnerError
 from limner.tools import plugins
+from limner.tools.export.format import Format
 from limner.tools.plugins import Plugin
 
-if TYPE_CHECKING:
-    from limner.document import Article
 
+def exporter(name: str, built_in: Mapping[str, Format]) -> Format:
+    """The format that a plug-in adds under this name. Raises BadInput, PluginFailed.
 
-def exporter(name: str, built_in: Collection[str]) -> Any:
-    """A format by its name, as an entry of `export.FORMATS`. Raises BadInput, PluginFailed."""
+    built_in: limner's own formats, whose names and files a plug-in cannot take.
+    """
     plugin = plugins.find("exporter", name, built_in)
 
     def shape(made: Any) -> Any:
         made = made() if isinstance(made, type) else made
         file = getattr(made, "file", None)
-        plain = isinstance(file, str) and _is_plain(file)
+        plain = isinstance(file, str) and _is_plain(file, built_in.values())
         return made if plain and callable(getattr(made, "write", None)) else None
 
     wanted = "a class, or an object, with `file` (a plain file name of its own) and write(article, images)"
@@ -29,9 +31,7 @@ def exporter(name: str, built_in: Collection[str]) -> Any:
     return _format(plugin, made)
 
 
-def _format(plugin: Plugin, made: Any) -> Any:
-    from limner.tools.export import Format  # it is what asks for exporters
-
+def _format(plugin: Plugin, made: Any) -> Format:
     def write(article: Article, images: Any) -> str | bytes:
         try:
             written = made.write(article, images)
@@ -59,10 +59,8 @@ def _format(plugin: Plugin, made: Any) -> Any:
     return Format(made.file, bool(getattr(made, "linked", False)), write, check)
 
 
-def _is_plain(file: str) -> bool:
-    """Whether a name stands for a file in the folder, and for none of limner's."""
-    parts = Path(file).parts
-    from limner.tools.export import FORMATS
-
-    ours = ("images", *(f.file for f in FORMATS.values()))
-    return len(parts) == 1 and file.isprintable() and not set(file) & set('/\\:*?"<>|') and file.lower() not in ours
+def _is_plain(file: str, built_in: Iterable[Format]) -> bool:
+    """Whether a name stands for a file in the folder, and for none that limner writes."""
+    ours = ("images", *(f.file for f in built_in))
+    plain = file.isprintable() and not set(file) & set('/\\:*?"<>|')
+    return plain and len(Path(file).parts) == 1 and file.lower() not in ours

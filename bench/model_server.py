@@ -393,7 +393,7 @@ def article_calls() -> list[dict[str, Any]]:
     from langchain_core.messages import convert_to_openai_messages
 
     from limner.agents.dialects import xcomposer2 as dialect
-    from limner.agents.speaker import safe_message
+    from limner.agents.prompts import safe_message
     from limner.agents.spotter import windows
     from limner.document import Brief, read_markdown
 

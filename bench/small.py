@@ -29,6 +29,7 @@ import numpy as np
 from langchain_core.messages import HumanMessage
 from langchain_openai import ChatOpenAI
 
+from limner.agents.dialects import sentences as rules
 from limner.agents.dialects import small
 from limner.agents.families import small as family
 from limner.agents.speaker import Speaker
@@ -144,7 +145,7 @@ def paragraphs(brief: Brief, speaker: Speaker, measure: Measure) -> Article:
         messages = small.ask_paragraph(plan, section, writing.notes(plan, section))
         reply = speaker.say(messages, max_tokens=150, temperature=0.4, seed=n, extra=family.SAMPLERS)
         parts += [f"## {section.heading}"] if section.heading else []
-        parts.append(" ".join(small.sentences(reply)))
+        parts.append(" ".join(rules.sentences(reply)))
     return read_markdown("\n\n".join(parts), title=plan.title)
 
 
@@ -213,9 +214,9 @@ def figures(article: Article, brief: Brief, measure: Measure) -> Figures:
     plan = small.plan(brief, kind="history")  # known places are no inventions
     texts = [p.plain for p in article.paragraphs if p.plain]
     sentences = [s for text in texts for s in re.split(r"(?<=[.!?])\s+", text) if s]
-    words = small.words(" ".join(texts))
-    runs = {n: small.ngrams(words, n) for n in (2, 3, 4)}
-    openings = [tuple(small.words(s)[:2]) for s in sentences]
+    words = rules.words(" ".join(texts))
+    runs = {n: rules.ngrams(words, n) for n in (2, 3, 4)}
+    openings = [tuple(rules.words(s)[:2]) for s in sentences]
     subject = " ".join([brief.text, *(s.text for s in brief.sources)])[:1000]
     closeness = measure(texts, [subject])[:, 0] if texts else np.zeros(1)
     headings = [small._key(b.plain) for b in article.body if isinstance(b, Heading) and b.level > 1]
@@ -236,8 +237,8 @@ def figures(article: Article, brief: Brief, measure: Measure) -> Figures:
 
 
 def invents(sentence: str, known: frozenset[str]) -> bool:
-    return bool(small._names(sentence, known, ())) or bool(
-        any(w not in known and (w in small._COUNTS or any(c.isdigit() for c in w)) for w in small.words(sentence))
+    return bool(rules._names(sentence, known, ())) or bool(
+        any(w not in known and (w in rules._COUNTS or any(c.isdigit() for c in w)) for w in rules.words(sentence))
     )
 
 
@@ -331,7 +332,7 @@ def languages(arguments: argparse.Namespace) -> None:
             text = " ".join(replies)
             own = small.share_of(text, code) if code != "zh" else float("nan")
             han = sum("\u4e00" <= c <= "\u9fff" for c in text) / max(1, len(text))
-            runs = small.ngrams(small.words(text), 4)
+            runs = rules.ngrams(rules.words(text), 4)
             again = 1 - len(set(runs)) / max(1, len(runs))
             example = " ".join(replies[0].split())[:160].replace("|", "/")
             cells = f"{own:.2f} | {small.share_of(text, 'en'):.2f} | {han:.2f} | {again:.2f} | {example}"

@@ -33,14 +33,14 @@ class Settings(BaseSettings):
     selector_model: str = ""
     selector_url: str = ""
     dialect: str = ""
-    """How the task is worded: instruct, small, xcomposer, xcomposer2, or a plug-in's; empty follows from the model's
-    name and size (LIMNER_DIALECT)."""
+    """The dialect that words the tasks: instruct, small, xcomposer, xcomposer2, or a plug-in's; empty follows the
+    model's name and size (LIMNER_DIALECT)."""
     vision: bool | None = None
     """Whether the selector's model sees images; empty tries it with two tiny pictures (LIMNER_VISION)."""
     timeout: float = 120
     """Seconds without a byte from the model server before a call is given up."""
     retries: int = Field(default=4, ge=0)
-    """How often a call is tried again on 408, 409, 429, 5xx or a failed connection; Retry-After is honoured."""
+    """Retries of a call after 408, 409, 429, 5xx or a failed connection; Retry-After is honoured."""
     qdrant_url: str = Field(default="", validation_alias=AliasChoices("LIMNER_QDRANT_URL", "QDRANT_URL", "qdrant_url"))
     """A Qdrant server for the libraries; empty keeps each in a folder (QDRANT_URL)."""
     qdrant_api_key: SecretStr = Field(
@@ -48,7 +48,7 @@ class Settings(BaseSettings):
         validation_alias=AliasChoices("LIMNER_QDRANT_API_KEY", "QDRANT_API_KEY", "qdrant_api_key"),
     )
     encoder: str = ""
-    """What captions are encoded with: minilm, which empty is as well, or a plug-in's name (LIMNER_ENCODER)."""
+    """Encoder of captions: minilm (also when empty), or a plug-in's name (LIMNER_ENCODER)."""
     clip_model: str = ""
     """open_clip model and weights, "ViT-B-32/laion2b_s34b_b79k" or "ViT-B-32/PATH-TO-WEIGHTS", or the name of a plug-in
     that encodes pictures; empty is no CLIP."""
@@ -64,7 +64,7 @@ class Settings(BaseSettings):
     threads: int = Field(default=0, ge=0)
     """CPU threads for the embedded model and encoders; 0 takes what the machine has."""
     editor: str = Field(default="vi", validation_alias=AliasChoices("LIMNER_EDITOR", "VISUAL", "EDITOR", "editor"))
-    """What a text is changed with where the shell asks for a review (VISUAL, EDITOR)."""
+    """Editor that the shell opens at a review point (VISUAL, EDITOR)."""
 
     def allowing(self, generator: str) -> Settings:
         """The same, with one generator more that may be used."""
@@ -97,8 +97,8 @@ class Settings(BaseSettings):
     job_seconds: float = Field(default=3600, ge=1)
     """Seconds that one attempt at a job may take; then it fails at its next step or call, or a minute later."""
     crashes: int = Field(default=3, ge=1)
-    """Times in a row that a job may take its process down, alone in it and with no new answer of a model between,
-    before it is set aside. Attempts that broke off otherwise may be ten in a row."""
+    """Crashes in a row, alone in a process and with no new answer of a model between, after which a job is set
+    aside. Other broken attempts may be ten in a row."""
     keep: float = Field(default=30, ge=0)
     """Days after a job's end that its checkpoints, its events and the model's answers are kept; its article stays."""
     tries: int = Field(default=10, ge=1)
@@ -118,9 +118,9 @@ class Settings(BaseSettings):
     webhook_hosts: str = ""
     """Hosts on internal addresses that webhooks may reach all the same, with commas; none by default."""
     log: Literal["", "text", "json"] = ""
-    """How services log; empty is text on a terminal and JSON elsewhere."""
+    """Format of the services' logs; empty is text on a terminal and JSON elsewhere."""
     otlp_endpoint: str = Field(
         default="",
         validation_alias=AliasChoices("LIMNER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT", "otlp_endpoint"),
     )
-    """Where traces go by OTLP/HTTP, e.g. http://collector:4318; empty is no traces (OTEL_EXPORTER_OTLP_ENDPOINT)."""
+    """Receiver of traces by OTLP/HTTP, e.g. http://collector:4318; empty is no traces (OTEL_EXPORTER_OTLP_ENDPOINT)."""

@@ -1,6 +1,6 @@
-"""The reviser: text of an article in other words, and a free instruction as commands. It changes nothing itself.
+"""Ask a model to rewrite parts of an article, or to turn a free instruction into commands. Nothing is changed here.
 
-Each function asks one model one thing, so that many of them can wait side by side.
+Each function asks one model one question, so that many can wait side by side.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def revise_block(
 def revise_as_trained(
     block: Block, task: Task, speaker: Speaker, instruction: str, selection: tuple[int, int] | None, seed: int
 ) -> str:
-    """As `revise_block`, by InternLM-XComposer2, which reads no more than the text itself."""
+    """Like `revise_block`, with InternLM-XComposer2, which reads only the text itself."""
     start, end = selection or (0, len(block.text))
     old = block.text[start:end]
     new = xcomposer.revise(task, old if selection else block.plain, instruction, speaker, seed)
@@ -72,7 +72,7 @@ def write_paragraph(
 
 
 def write_as_trained(before: Block | None, after: Block | None, instruction: str, speaker: Speaker, seed: int) -> str:
-    """As `write_paragraph`, by InternLM-XComposer2, which is told of the two neighbours alone."""
+    """Like `write_paragraph`, with InternLM-XComposer2, which reads only the two neighbours."""
     texts = [block.plain if block is not None else "" for block in (before, after)]
     return revise.read_paragraphs(xcomposer.insert(texts[0], texts[1], instruction, speaker, seed))
 

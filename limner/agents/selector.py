@@ -1,4 +1,4 @@
-"""The selector: of the candidates for a spot, the image that fits the text and the images already chosen, or none."""
+"""The selector: choose the candidate that fits the text and the images already chosen, or none."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SHOWN = 4  # candidates a model is shown: the paper's selector chooses among fou
 ANSWER = 300  # tokens: a constrained answer takes ten, one in prose a sentence or two
 SEEN_BEFORE = 6
 
-# What a choice is worth when arrange weighs it against others: sure and asked once, two looks that agree, two that
+# The weight of a choice when arrange compares it with others: sure after one look, two looks that agree, two that
 # do not. Only their order matters much; see tools/arrange.py.
 SURE, AGREED, DISAGREED = 0.9, 1.0, 0.4
 

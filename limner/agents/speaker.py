@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import threading
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
@@ -20,7 +19,9 @@ from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, Huma
 from langchain_core.messages.ai import add_usage
 from langchain_core.runnables import RunnableConfig
 
-from limner.errors import BudgetReached, ModelRefused, ModelUnreachable, UnreadableReply
+from limner.agents.meter import Meter, Usage
+from limner.agents.prompts import estimate_tokens, safe_message, text_tokens, whole_characters
+from limner.errors import ModelRefused, ModelUnreachable, UnreadableReply
 
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
@@ -28,60 +29,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 Role = Literal["writer", "spotter", "selector", "reviser"]
 
-CHARS_PER_TOKEN = 3.5  # English runs at about 4, code and other scripts at less; used where no server counts for us
-# What roles say to models is no part of a conversation: graphs that stream messages (LangGraph, AG-UI) leave it out.
+# Prompts of the roles are no part of a conversation: graphs that stream messages (LangGraph, AG-UI) skip them.
 _UNHEARD: RunnableConfig = {"tags": ["nostream"], "metadata": {"emit-messages": False}}
-IMAGE_TOKENS = 800  # a 512 px image costs 64 (XComposer) to about 1 000 (Qwen2-VL) tokens; for estimates only
-
-
-@dataclass
-class Usage:
-    """Tokens of one role. `cached` is the part of `prompt` that the server took from its prefix cache."""
-
-    calls: int = 0
-    prompt: int = 0
-    completion: int = 0
-    cached: int = 0
-    estimated: bool = False
-    """True if a server did not count and the figures are partly our estimate."""
-
-    @property
-    def total(self) -> int:
-        """Prompt and completion tokens."""
-        return self.prompt + self.completion
-
-
-@dataclass
-class Meter:
-    """Counts tokens per role and keeps the budget. Safe to share between threads."""
-
-    budget: int | None = None
-    """Tokens, prompts and completions together, that may be spent; None is no limit."""
-    roles: dict[str, Usage] = field(default_factory=dict)
-    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
-
-    @property
-    def total(self) -> int:
-        """Tokens spent so far by all roles."""
-        return sum(usage.total for usage in self.roles.values())
-
-    def allow(self, prompt: int, completion: int) -> None:
-        """Raises BudgetReached if a call of this size could go over the budget."""
-        if self.budget is not None and self.total + prompt + completion > self.budget:
-            raise BudgetReached(
-                f"The token budget of {self.budget} allows no further call: {self.total} are spent and the next needs "
-                f"up to {prompt + completion}. Give a larger --max-tokens to go on."
-            )
-
-    def count(self, role: str, prompt: int, completion: int, cached: int = 0, estimated: bool = False) -> None:
-        """Add one call's tokens."""
-        with self._lock:
-            usage = self.roles.setdefault(role, Usage())
-            usage.calls += 1
-            usage.prompt += prompt
-            usage.completion += completion
-            usage.cached += cached
-            usage.estimated |= estimated
 
 
 class Memory(Protocol):
@@ -103,6 +52,14 @@ class Memory(Protocol):
         ...
 
 
+class _BrokenOff(Exception):
+    """An answer that failed after its first words."""
+
+    def __init__(self, reason: ModelUnreachable) -> None:
+        super().__init__(str(reason))
+        self.reason = reason
+
+
 @dataclass
 class Speaker:
     """One role's voice to one chat model."""
@@ -121,7 +78,7 @@ class Speaker:
     json_schema: bool = False
     """The model takes OpenAI's `response_format` with a JSON schema; turned off when the server refuses it."""
     memory: Memory | None = None
-    """Where answers are kept from one run of a step to the next, in a job."""
+    """Keeps a job's answers from one run of a step to the next."""
 
     def say(
         self,
@@ -166,33 +123,49 @@ class Speaker:
             if on_text:
                 on_text(known)
             return known
-        prompt = estimate_tokens(messages)
         for again in (True, False):
-            self.meter.allow(prompt, max_tokens)
-            chunks: list[AIMessageChunk] = []
-            answer = None
             try:
-                # Closed as soon as we stop reading, or the server goes on computing for nobody.
-                with closing(self._bounded(messages, stop, options, max_tokens)) as stream:
-                    for chunk in stream:
-                        chunks.append(chunk)
-                        if self.memory:
-                            self.memory.check()
-                        if on_text and chunk.text:
-                            on_text(whole_characters(chunk.text))
-                answer = whole_characters("".join(chunk.text for chunk in chunks))
-                return answer
-            except ModelUnreachable:
-                # The client tries again what fails before the first word; what breaks off later is asked for once
-                # more here, unless somebody has read its beginning: shown words cannot be taken back.
-                if not (again and chunks and on_text is None):
-                    raise
-            finally:
-                if chunks:  # an answer that broke off was paid for too
-                    usage = self._count(chunks, prompt)
-                    if self.memory:
-                        self.memory.keep(self.role, digest, answer, usage)
+                return self._stream(messages, stop, options, on_text, digest)
+            except _BrokenOff as broken:
+                # The client retries what fails before the first word. An answer that breaks off later is asked for
+                # once more here, unless somebody has read its beginning: shown words cannot be taken back.
+                if not again or on_text is not None:
+                    raise broken.reason from broken.reason.__cause__
         raise AssertionError("unreachable")
+
+    def _stream(
+        self,
+        messages: Sequence[BaseMessage],
+        stop: list[str] | None,
+        options: dict[str, Any],
+        on_text: Callable[[str], None] | None,
+        digest: str,
+    ) -> str:
+        """One call, counted and remembered however it ends. Raises _BrokenOff if it failed after its first words."""
+        prompt, max_tokens = estimate_tokens(messages), options["max_tokens"]
+        self.meter.allow(prompt, max_tokens)
+        chunks: list[AIMessageChunk] = []
+        answer = None
+        try:
+            # Closed as soon as we stop reading, or the server goes on computing for nobody.
+            with closing(self._bounded(messages, stop, options, max_tokens)) as stream:
+                for chunk in stream:
+                    chunks.append(chunk)
+                    if self.memory:
+                        self.memory.check()
+                    if on_text and chunk.text:
+                        on_text(whole_characters(chunk.text))
+            answer = whole_characters("".join(chunk.text for chunk in chunks))
+            return answer
+        except ModelUnreachable as e:
+            if chunks:
+                raise _BrokenOff(e) from e
+            raise
+        finally:
+            if chunks:  # an answer that broke off was paid for too
+                usage = self._count(chunks, prompt)
+                if self.memory:
+                    self.memory.keep(self.role, digest, answer, usage)
 
     def ask(
         self,
@@ -333,7 +306,7 @@ class Speaker:
         return self._unreachable(e) if _transport_error(e) else None  # some versions of the client let these through
 
     def _unreachable(self, error: BaseException) -> ModelUnreachable:
-        """What a failed connection means: nothing there, too slow, or broken off."""
+        """The error for a failed connection: nothing there, too slow, or broken off."""
         reason = _transport_error(error)
         if reason in ("ReadTimeout", "WriteTimeout", "PoolTimeout"):
             return ModelUnreachable(
@@ -351,7 +324,7 @@ class Speaker:
 
 
 def call_digest(name: str, messages: Sequence[BaseMessage], options: dict[str, Any], stop: Sequence[str] | None) -> str:
-    """What makes two calls the same call: model, messages, options. SHA-256, in hex."""
+    """Identity of a call by model, messages and options: SHA-256, in hex."""
     said = [(m.type, m.content) for m in messages]
     whole = json.dumps([name, said, options, stop], sort_keys=True, default=str, ensure_ascii=False)
     return hashlib.sha256(whole.encode("utf-8", "surrogatepass")).hexdigest()
@@ -360,54 +333,6 @@ def call_digest(name: str, messages: Sequence[BaseMessage], options: dict[str, A
 def sent_back(reply: str, reason: UnreadableReply) -> list[BaseMessage]:
     """An answer that could not be read, and why, as the next two messages."""
     return [AIMessage(reply or "(nothing)"), HumanMessage(str(reason))]
-
-
-# --- what goes into a prompt ---------------------------------------------------------------------------------------
-
-
-def safe_text(text: str) -> str:
-    """Text that cannot make a server load an image: TGI fetches every `![](url)` that stands in a message."""
-    return text.replace("![", "! [")
-
-
-def safe_message(message: BaseMessage) -> BaseMessage:
-    """The message with its text made safe. Raises ValueError for an image that is not a data URL."""
-    if isinstance(message.content, str):
-        return message.model_copy(update={"content": safe_text(message.content)})
-    parts: list[Any] = []
-    for part in message.content:
-        if isinstance(part, str):
-            parts.append({"type": "text", "text": safe_text(part)})  # a bare string is no part to OpenAI servers
-        elif part.get("type") == "text":
-            parts.append({**part, "text": safe_text(part["text"])})
-        elif part.get("type") == "image_url" and part["image_url"]["url"].startswith("data:image/"):
-            parts.append(part)
-        else:
-            raise ValueError(f"a prompt holds text and data-URL images only, not {part.get('type')!r}")
-    return message.model_copy(update={"content": parts})
-
-
-def estimate_tokens(messages: Sequence[BaseMessage]) -> int:
-    """Rough tokens of a prompt, where no tokenizer of the server's model is at hand."""
-    tokens = 0.0
-    for message in messages:
-        parts = [message.content] if isinstance(message.content, str) else message.content
-        for part in parts:
-            text = part if isinstance(part, str) else part.get("text")
-            tokens += IMAGE_TOKENS if text is None else text_tokens(text)
-        tokens += 4
-    return round(tokens)
-
-
-def text_tokens(text: str) -> float:
-    """Rough tokens of a text: a CJK character is about one token, others come at CHARS_PER_TOKEN to the token."""
-    wide = sum(c >= "\u2e80" for c in text)
-    return wide + (len(text) - wide) / CHARS_PER_TOKEN
-
-
-def whole_characters(text: str) -> str:
-    """Text with the halves of surrogate pairs joined, and lone ones replaced: no file or checkpoint takes those."""
-    return text if text.isascii() else text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 # --- what the client library says ----------------------------------------------------------------------------------
@@ -430,7 +355,7 @@ def _one_line(text: str, limit: int = 160) -> str:
 
 
 def _said(error: Any) -> str:
-    """What the server said in its body, in a few words."""
+    """The server's own message, shortened."""
     body = error.body
     if isinstance(body, dict):
         body = body.get("message") or body.get("error") or body.get("detail")
@@ -452,5 +377,5 @@ def _advice(error: Any) -> str:
             "The text is too long for this model: shorten the brief or sources, or use a model with a longer context."
         )
     if status >= 500:
-        return "The server has a fault of its own; look at its log, then run the command again."
+        return "The server failed; check its log, then run the command again."
     return "Check the model's name and the server's log."

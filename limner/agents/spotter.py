@@ -8,7 +8,8 @@ from math import ceil
 from typing import Literal
 
 from limner.agents.dialects import instruct
-from limner.agents.speaker import Speaker, text_tokens
+from limner.agents.prompts import text_tokens
+from limner.agents.speaker import Speaker
 from limner.document import Article, Paragraph, Spot
 
 WINDOW_TOKENS = 3000  # of article text in one prompt: fits a context of 8 192 with candidates and four images

@@ -36,9 +36,9 @@ def write(
 
 
 def outline(brief: Brief, speaker: Speaker, before: str = "", wish: str = "") -> str:
-    """What the article shall cover, as Markdown headings and lists, for a person to change before it is written.
+    """An outline as Markdown headings and lists, for a person to change before the article is written.
 
-    before, wish: an earlier outline, and what shall be otherwise. Raises UnreadableReply, BudgetReached, ModelError.
+    before, wish: an earlier outline, and the change to make. Raises UnreadableReply, BudgetReached, ModelError.
     """
     return speaker.ask(
         outlines.ask_outline(brief, before, wish),

@@ -1,4 +1,4 @@
-"""Which images an article keeps, and where: the best set of (spot, image) pairs, taken together.
+"""Choose the images of an article and their places: the best set of (spot, image) pairs, taken together.
 
 `relevance` puts every pair of an article on one scale. `arrange` weighs the pairs by it and by what a selector chose,
 and finds the exact best set: at most one image after a paragraph, no image twice, look-alikes only where they pay.
@@ -32,13 +32,13 @@ DENSITY = 3
 """Paragraphs per image under "auto", at least; textbook authors have 4.4 (291 figures, 1280 paragraphs)."""
 
 STRENGTH = 0.1
-"""What a spotter that wants an image gains over one that is indifferent, as relevance (times strength - 0.5). Small:
+"""Gain of a spotter that wants an image over an indifferent one, as relevance (times strength - 0.5). Small:
 the gap between the best and the second best image of a spot is about as much."""
 JUDGED: Mapping[str, float] = {"pixels": 0.5, "captions": 0.25, "person": 100.0}
-"""What a choice is worth, as relevance times its confidence. A model that saw the image outweighs all but the largest
+"""Weight of a choice, as relevance times its confidence. A model that saw the image outweighs all but the largest
 gaps in relevance, one that read captions half of that, a person everything."""
 PREFERRED = 100.0
-"""What an image that the user handed in is worth: more than all else in an article."""
+"""Weight of an image that the user handed in: more than all else in an article."""
 
 ALIKE, PENALTY = 0.7, 0.3
 """Images whose captions have at least this cosine look alike; each pair of them kept costs PENALTY times the cosine."""
@@ -84,7 +84,7 @@ def _image_bags(candidates: Sequence[Candidate]) -> tuple[dict[str, Bag], Mappin
 
 
 def _text(candidate: Candidate) -> str:
-    """What the library's encoders saw of it."""
+    """Scores of the library's encoders."""
     same = not candidate.alt or candidate.alt == candidate.caption
     return candidate.caption if same else f"{candidate.caption} {candidate.alt}"
 
@@ -281,7 +281,7 @@ def _best_set(pairs: Sequence[Pair], count: int, bags: Mapping[str, Bag], *, exa
 
 
 def _one_a_place(pairs: Sequence[Pair]) -> list[Pair]:
-    """Of several spots after one paragraph that offer the same image, the pair with the greatest gain."""
+    """Keep the pair with the greatest gain where several spots after one paragraph offer the same image."""
     best: dict[tuple[str, str], Pair] = {}
     for pair in pairs:
         key = (pair.place, pair.candidate.image_id)

@@ -6,7 +6,8 @@ import hashlib
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from limner.agents.speaker import Meter, Role
+from limner.agents.meter import Meter
+from limner.agents.speaker import Role
 from limner.document import (
     Article,
     Brief,
@@ -35,7 +36,8 @@ from pydantic import SecretStr
 from limner.agents import selector
 from limner.agents.dialects import dialect_for
 from limner.agents.families.families import BUILT_IN, Dialect
-from limner.agents.speaker import Memory, Speaker, Usage
+from limner.agents.meter import Usage
+from limner.agents.speaker import Memory, Speaker
 from limner.errors import LibraryError, LimnerError, PluginFailed
 from limner.version import __version__
 

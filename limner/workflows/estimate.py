@@ -1,4 +1,4 @@
-"""What a composition would do, before anything is asked or paid for."""
+"""Estimate the steps, calls and tokens of a composition before anything is asked or paid for."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from limner.agents import selector, spotter, writer
 from limner.agents.dialects import instruct
-from limner.agents.speaker import IMAGE_TOKENS, Meter, estimate_tokens, text_tokens
+from limner.agents.meter import Meter
+from limner.agents.prompts import IMAGE_TOKENS, estimate_tokens, text_tokens
 from limner.document import Article, Brief, Paragraph
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from limner.workflows.context import Context
     from limner.workflows.inputs import Start
 
-# What writers were seen to answer to a bare title: 7B to 70B instruction models write 700 to 1 000 words in about
+# Measured lengths of answers to a bare title: 7B to 70B instruction models write 700 to 1 000 words in about
 # eight paragraphs. An outline or a long brief moves this; hence "about".
 PARAGRAPHS, WORDS = 8, 110
 

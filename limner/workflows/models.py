@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from limner.agents.speaker import Meter, Role
+from limner.agents.meter import Meter
+from limner.agents.speaker import Role
 from limner.errors import BadInput
 from limner.settings import Settings
 

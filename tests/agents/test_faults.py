@@ -10,7 +10,8 @@ import pytest
 from langchain_core.messages import HumanMessage
 from scripted import Dropped, Endless, Events, Fault, ScriptedServer, Stalled, Status, in_turn, too_long
 
-from limner.agents.speaker import Meter, Speaker
+from limner.agents.meter import Meter
+from limner.agents.speaker import Speaker
 from limner.errors import BadInput, LimnerError, ModelRefused, ModelUnreachable
 from limner.settings import Settings
 from limner.workflows.models import connect

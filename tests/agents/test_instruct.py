@@ -20,12 +20,11 @@ from limner.agents.dialects.instruct import (
     numbered,
     read_article,
     read_choice,
-    read_json,
     read_spots,
     spots_schema,
     whole_sentences,
-    without_thinking,
 )
+from limner.agents.dialects.replies import read_json, without_thinking
 from limner.document import Brief, Candidate, read_markdown
 from limner.errors import UnreadableReply
 

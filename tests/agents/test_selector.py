@@ -25,8 +25,9 @@ from scripted import (
     text_of,
 )
 
+from limner.agents.meter import Meter
 from limner.agents.selector import AGREED, DISAGREED, SEEN_BEFORE, SHOWN, SURE, sees_images, select
-from limner.agents.speaker import Meter, Speaker
+from limner.agents.speaker import Speaker
 from limner.document import Candidate, Selection, Spot, read_markdown
 from limner.errors import BudgetReached, ModelRefused, ModelUnreachable
 from limner.settings import Settings

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from langchain_core.messages import AIMessage, HumanMessage
 
-from limner.agents.dialects import small
+from limner.agents.dialects import sentences, small
 from limner.document import Brief, Source
 from limner.errors import BadInput, UnreadableReply
 
@@ -16,7 +16,7 @@ def headings(text: str, kind: str = "") -> list[str]:
     return [s.heading for s in small.plan(Brief(text=text), kind).sections]
 
 
-KNOWN = frozenset(small.words("How bees make honey"))
+KNOWN = frozenset(sentences.words("How bees make honey"))
 BEFORE = ["Bees collect nectar from flowers and carry it home."]
 
 
@@ -157,8 +157,8 @@ def test_the_next_sentence_continues_the_accepted_ones() -> None:
 
 def test_sentences_are_cut_at_their_ends() -> None:
     text = 'Dr. Hale came at noon. "It turns!" she said. The wheel, e.g. its rim, was wet and'
-    assert small.sentences(text)[0] == "Dr. Hale came at noon."
-    assert not any(s.endswith("wet and") for s in small.sentences(text))
+    assert sentences.sentences(text)[0] == "Dr. Hale came at noon."
+    assert not any(s.endswith("wet and") for s in sentences.sentences(text))
 
 
 def test_a_good_sentence_is_read() -> None:
@@ -193,7 +193,7 @@ def test_a_good_sentence_is_read() -> None:
     ],
 )
 def test_what_an_article_cannot_use(sentence: str, reason: str) -> None:
-    assert reason in small.flaw(sentence, KNOWN, BEFORE)
+    assert reason in sentences.flaw(sentence, KNOWN, BEFORE)
     with pytest.raises(UnreadableReply, match=r"^The sentence .* Write another one\.$"):
         small.read_sentence(sentence, small.plan(Brief(text="How bees make honey")), BEFORE)
 
@@ -204,24 +204,24 @@ def test_what_the_user_named_and_counted_may_be_said() -> None:
     )
     plan = small.plan(brief)
     fact = "The mill was built by Ann Hale in 1742 for six villages."
-    assert small.flaw(fact, plan.known) == ""
-    assert small.flaw(fact.replace("1742", "1743"), plan.known)
-    assert small.flaw(fact.replace("Ann", "Tom"), plan.known)
+    assert sentences.flaw(fact, plan.known) == ""
+    assert sentences.flaw(fact.replace("1742", "1743"), plan.known)
+    assert sentences.flaw(fact.replace("Ann", "Tom"), plan.known)
 
 
 def test_the_users_own_terms_may_be_called_what_they_are() -> None:
-    assert small.flaw("At last they close the cells over a thick juice called honey.", KNOWN) == ""
+    assert sentences.flaw("At last they close the cells over a thick juice called honey.", KNOWN) == ""
 
 
 def test_places_are_known_to_history_but_not_to_lives() -> None:
     sentence = "The long road led from China across the desert to Rome."
-    assert small.flaw(sentence, small.plan(Brief(text="The silk road"), "history").known) == ""
-    assert small.flaw(sentence, small.plan(Brief(text="Marie Curie"), "person").known)
+    assert sentences.flaw(sentence, small.plan(Brief(text="The silk road"), "history").known) == ""
+    assert sentences.flaw(sentence, small.plan(Brief(text="Marie Curie"), "person").known)
 
 
 def test_a_pet_phrase_is_welcome_once() -> None:
     before = ["The hive is a testament to patience and to hard work."]
-    assert "testament" in small.flaw("Each comb is one more testament to the skill of bees.", KNOWN, before)
+    assert "testament" in sentences.flaw("Each comb is one more testament to the skill of bees.", KNOWN, before)
 
 
 def test_a_paragraph_keeps_its_usable_sentences() -> None:

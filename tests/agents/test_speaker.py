@@ -25,15 +25,9 @@ from scripted import (
 )
 
 from limner.agents.dialects.instruct import image_part
-from limner.agents.speaker import (
-    Meter,
-    Speaker,
-    estimate_tokens,
-    safe_message,
-    safe_text,
-    text_tokens,
-    whole_characters,
-)
+from limner.agents.meter import Meter
+from limner.agents.prompts import estimate_tokens, safe_message, safe_text, text_tokens, whole_characters
+from limner.agents.speaker import Speaker
 from limner.errors import BudgetReached, ModelRefused, UnreadableReply
 from limner.settings import Settings
 from limner.workflows.models import connect, speaker_for

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from scripted import ARTICLE, ScriptedChatModel, ScriptedServer, article_answers, text_of
 
 from limner.agents.dialects import instruct
-from limner.agents.speaker import Meter, estimate_tokens, text_tokens
+from limner.agents.meter import Meter
+from limner.agents.prompts import estimate_tokens, text_tokens
 from limner.agents.spotter import WINDOW_TOKENS, how_many, spot, window_of, windows
 from limner.document import Article, Candidate, read_markdown
 from limner.errors import UnreadableReply

@@ -9,7 +9,8 @@ import pytest
 from PIL import Image
 from scripted import ARTICLE, ScriptedChatModel, ScriptedServer, article_answers, images_of, in_turn, text_of
 
-from limner.agents.speaker import Meter, Speaker
+from limner.agents.meter import Meter
+from limner.agents.speaker import Speaker
 from limner.agents.writer import MAX_TOKENS, write
 from limner.document import Article, Brief, Reference, Source
 from limner.errors import BudgetReached, ModelRefused, UnreadableReply

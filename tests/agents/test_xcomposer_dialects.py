@@ -16,7 +16,8 @@ from scripted import ScriptedServer, Status
 from limner.agents.dialects import dialect_for, xcomposer, xcomposer2
 from limner.agents.dialects.xcomposer import Question
 from limner.agents.families import xcomposer as family
-from limner.agents.speaker import Meter, Speaker
+from limner.agents.meter import Meter
+from limner.agents.speaker import Speaker
 from limner.document import Article, Brief, Candidate, Paragraph, Source, Spot
 from limner.errors import ModelRefused, UnreadableReply
 from limner.settings import Settings

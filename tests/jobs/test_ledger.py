@@ -11,7 +11,7 @@ from orders import submitted
 from servers import until
 from sqlalchemy import select
 
-from limner.agents.speaker import Usage
+from limner.agents.meter import Usage
 from limner.document import Article
 from limner.errors import JobConflict, JobUnknown, LimitReached
 from limner.jobs.ledger import Lease, LeaseLost, Ledger, News, Order, Swept

@@ -21,7 +21,7 @@ from PIL import Image
 from scripted import ARTICLE, Answer, Delayed, Status, asking
 from servers import until
 
-from limner.agents.speaker import Usage
+from limner.agents.meter import Usage
 from limner.document import Article
 from limner.errors import JobConflict
 from limner.jobs.ledger import Job

@@ -1,17 +1,17 @@
-"""How a task is worded for a model family, and how its answer is read: text in, document types out, no network."""
+"""Word a task for a model family and read its answer: text in, document types out, no network."""
 
 from __future__ import annotations
 
 import re
 
-# Version 2.5 and the 4KHD models were trained otherwise: they take instructions.
+# Version 2.5 and the 4KHD models are left out: they follow instructions.
 _XCOMPOSER = re.compile(r"xcomposer(2?)(?![0-9d.])(?!.*(?:4khd|2\.5))", re.IGNORECASE)
 _SIZE = re.compile(r"(?<![a-z0-9.])(\d+(?:\.\d+)?)\s?([mb])(?![a-z0-9])", re.IGNORECASE)
 
 
 def dialect_for(model: str) -> str:
     """Name of the dialect that suits a model by its name: InternLM-XComposer's own, "small" under one billion
-    parameters, else "instruct". `agents/families/families.py` has what each is; one of a plug-in is never guessed.
+    parameters, else "instruct". See `agents/families/families.py` for each; a plug-in's dialect is never guessed.
 
     >>> dialect_for("HuggingFaceTB/SmolLM2-135M-Instruct"), dialect_for("Qwen2.5-VL-7B"), dialect_for("gpt-5")
     ('small', 'instruct', 'instruct')

@@ -1,4 +1,4 @@
-"""A free instruction as commands: the article is shown with all its blocks and images numbered, JSON comes back."""
+"""Turn a free instruction into commands: show the article with its blocks and images numbered, read JSON back."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from typing import Any, Literal, NamedTuple, get_args
 
 from langchain_core.messages import BaseMessage, HumanMessage, SystemMessage
 
-from limner.agents.dialects.instruct import _short, _whole_number, read_json
-from limner.agents.speaker import text_tokens, whole_characters
+from limner.agents.dialects.instruct import _short
+from limner.agents.dialects.replies import read_json, whole_number
+from limner.agents.prompts import text_tokens, whole_characters
 from limner.document import Article, Heading, Illustration, Verbatim
 from limner.errors import UnreadableReply
 
@@ -80,12 +81,12 @@ _SYSTEM = {
 }
 _FORM = """Commands, each {"do", "block", "image", "where", "text"}; block and image are numbers from above, 0 for none:
 - rewrite, shorten, expand: a block; text says how, may be empty
-- write: a new paragraph before or after (where) a block; text says what it shall say
+- write: a new paragraph before or after (where) a block; text says what to write
 - delete, merge (with the block that follows): a block
 - move: a block before or after (where) another one, whose number is text
 - set_title: text is the title
-- add_image: before or after (where) a block; text is a caption of what the picture shall show, in English
-- change_image: an image; text is a caption of what it shall show instead, in English
+- add_image: before or after (where) a block; text is a caption of what the picture should show, in English
+- change_image: an image; text is a caption of what it should show instead, in English
 - remove_image: an image
 - move_image: an image, before or after (where) a block
 - describe_image: an image; text is its new caption
@@ -172,5 +173,5 @@ def _command(row: object, article: Article) -> Command | str:
 
 
 def _id(number: object, rows: Sequence[Any]) -> str:
-    found = _whole_number(number)
+    found = whole_number(number)
     return rows[found - 1].id if found is not None and 1 <= found <= len(rows) else ""

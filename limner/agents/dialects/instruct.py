@@ -6,7 +6,6 @@ cache computes the article once. The steps are those of InternLM-XComposer, arXi
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,7 +13,8 @@ from typing import Any
 
 from langchain_core.messages import BaseMessage, HumanMessage, SystemMessage
 
-from limner.agents.speaker import whole_characters
+from limner.agents.dialects.replies import number_in, read_json, whole_number, without_thinking
+from limner.agents.prompts import whole_characters
 from limner.document import Article, Brief, Candidate, Heading, Paragraph, Spot, read_markdown
 from limner.errors import UnreadableReply
 
@@ -93,7 +93,7 @@ def read_article(reply: str, brief: Brief) -> Article:
     text = _PREAMBLE.sub("", text)
     fenced = _FENCE.match(text)
     text = ((fenced.group(1) or fenced.group(2)) if fenced else text).strip()
-    # Images that it was told not to add: away with a line of its own, in a sentence the words stay.
+    # The prompt forbids images. One on its own line is removed; inside a sentence its words stay.
     text = re.sub(rf"(?m)^[ \t]*{_IMAGE.pattern}[ \t]*(?:\n|\Z)", "", text)
     text = _IMAGE.sub(r"\1", text).strip()
     article = read_markdown(text + "\n", language=language_of(brief) or "en")
@@ -155,7 +155,7 @@ def numbered(article: Article, window: Sequence[Paragraph] | None = None) -> str
 
 
 def context(article: Article, window: Sequence[Paragraph] | None = None) -> str:
-    """What every question about an article starts with, word for word the same."""
+    """The beginning that every question about an article shares, word for word."""
     if _chinese(article.language):
         return f"下面是一篇文章，段落编号写在方括号里。\n\n{numbered(article, window)}\n\n---\n"
     return f"This is an article; its paragraphs are numbered in brackets.\n\n{numbered(article, window)}\n\n---\n"
@@ -231,7 +231,7 @@ def read_spots(reply: str, article: Article, limit: int, window: Sequence[Paragr
     for row in rows[: 2 * limit]:
         if not isinstance(row, dict):
             continue
-        number, caption = _whole_number(row.get("paragraph")), _caption(row.get("caption"))
+        number, caption = whole_number(row.get("paragraph")), _caption(row.get("caption"))
         if number is None or not 1 <= number <= len(paragraphs) or not caption:
             continue
         after = paragraphs[number - 1].id
@@ -253,20 +253,8 @@ def _caption(value: object) -> str:
 
 def _strength(value: object) -> float:
     """1 to 5, as a number or in words' clothes, to 0.2 to 1."""
-    number = _whole_number(value)
+    number = whole_number(value)
     return 0.5 if number is None else min(max(number, 1), 5) / 5
-
-
-def _whole_number(value: object) -> int | None:
-    """3 for 3, 3.0, "3" and "[3]"; None for True, NaN, 2.5 and words."""
-    if isinstance(value, bool):
-        return None
-    if isinstance(value, float):
-        return int(value) if value.is_integer() else None
-    if isinstance(value, str):
-        found = re.fullmatch(r"\s*\[?(\d{1,4})\]?\s*", value)
-        return int(found.group(1)) if found else None
-    return value if isinstance(value, int) else None
 
 
 # --- selecting -----------------------------------------------------------------------------------------------------
@@ -283,7 +271,7 @@ class Choice:
 
 @dataclass(frozen=True)
 class Placed:
-    """An image chosen earlier in the article, as the selector is told of it."""
+    """An image chosen earlier in the article, as the selector sees it."""
 
     number: int
     """Of its paragraph, from 1."""
@@ -348,9 +336,6 @@ def _question(zh: bool, number: int, spot: Spot, count: int) -> str:
     )
 
 
-_WORDS = {"first": 1, "second": 2, "third": 3, "fourth": 4, "fifth": 5, "sixth": 6, "seventh": 7, "eighth": 8}
-
-
 def read_choice(reply: str, count: int) -> Choice:
     """The candidate's number in a JSON answer or a plain sentence. Raises UnreadableReply for "the 7th" of 4."""
     try:
@@ -360,11 +345,11 @@ def read_choice(reply: str, count: int) -> Choice:
     number: int | None = None
     if isinstance(data, dict) and "image" in data:
         value = data["image"]
-        number = 0 if value is None else _whole_number(value)
+        number = 0 if value is None else whole_number(value)
         if number is None and isinstance(value, str):
-            number = _number_in(value)
+            number = number_in(value)
     elif not isinstance(data, list) or not data:
-        number = _number_in(without_thinking(reply))
+        number = number_in(without_thinking(reply))
     if number is None or not 0 <= number <= count:
         raise UnreadableReply(
             f'There are candidates 1 to {count}. Answer {{"image": N, "sure": true}} alone, or N = 0.'
@@ -373,58 +358,7 @@ def read_choice(reply: str, count: int) -> Choice:
     return Choice(index=number - 1 if number else None, sure=sure, verbatim=reply)
 
 
-def _number_in(text: str) -> int | None:
-    """The one candidate that a sentence names, 0 for "none"; None where it names several, or none of a number."""
-    found = re.findall(r"\b(\d{1,3})(?:st|nd|rd|th)?\b", text)
-    if re.search(r"\b(?:none|neither)\b|都不", text.lower()):
-        return None if found else 0  # "none of the 4", "none but 2": ask again
-    if len(set(found)) == 1:
-        return int(found[0])
-    words = [w for w in re.findall(r"[a-z]+", text.lower()) if w in _WORDS]
-    return _WORDS[words[0]] if not found and len(set(words)) == 1 else None
-
-
 # --- helpers -------------------------------------------------------------------------------------------------------
-
-
-TRIES = 200  # brackets at which JSON may begin; a reply of nothing but brackets must not take minutes
-
-
-def read_json(reply: str) -> Any:
-    """The first JSON object, or array of objects, in a reply, whatever stands around it; else the first array.
-
-    A spotter speaks of paragraph "[3]" before it answers, so a mere array counts only where there is nothing better.
-    Raises UnreadableReply.
-    """
-    text, decoder, arrays = without_thinking(reply), json.JSONDecoder(), []
-    end = tries = 0
-    for opening in re.finditer(r"[{\[]", text):
-        if opening.start() < end:
-            continue
-        if (tries := tries + 1) > TRIES:
-            break
-        try:
-            value, end = decoder.raw_decode(text, opening.start())
-        except (ValueError, RecursionError):  # ValueError: also an integer of more than 4 300 digits
-            continue
-        if isinstance(value, dict) or (value and all(isinstance(v, dict) for v in value)):
-            return value
-        arrays.append(value)
-    if arrays:
-        return arrays[0]
-    raise UnreadableReply("That is not JSON. Answer with the JSON alone.")
-
-
-def without_thinking(reply: str) -> str:
-    """The reply after a reasoning model's thoughts, "" where they were cut off.
-
-    Templates of some models put the opening <think> into the prompt, so only the closing one is in the reply; but a
-    reply that begins as an answer (JSON, a heading, a fence) only speaks of it.
-    """
-    _, closed, answer = reply.partition("</think>")
-    if reply.lstrip().startswith("<think>"):
-        return answer
-    return answer if closed and not reply.lstrip().startswith(("{", "[", "#", "`")) else reply
 
 
 def image_part(data_url: str) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""An outline before the text, for a person to change: asked for, read, and given to the writer. English and Chinese."""
+"""Ask for an outline, read it, and give it to the writer once a person has reviewed it. English and Chinese."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import re
 
 from langchain_core.messages import BaseMessage, HumanMessage, SystemMessage
 
-from limner.agents.dialects.instruct import language_of, without_thinking
+from limner.agents.dialects.instruct import language_of
+from limner.agents.dialects.replies import without_thinking
 from limner.document import Brief, Source
 from limner.errors import UnreadableReply
 
@@ -16,7 +17,7 @@ _LINE = re.compile(r"^\s*(#{1,6}\s+\S|[-*+•]\s+\S|\d+[.)]\s+\S)")
 
 
 def ask_outline(brief: Brief, before: str = "", wish: str = "") -> list[BaseMessage]:
-    """The brief as a request for an outline. before: the outline that `wish` wants otherwise."""
+    """The brief as a request for an outline. before: the outline that `wish` asks to change."""
     language = language_of(brief)
     if language.lower().startswith("zh"):
         system = (
@@ -34,7 +35,7 @@ def ask_outline(brief: Brief, before: str = "", wish: str = "") -> list[BaseMess
         )
         parts = [f"Outline an article for this brief:\n{brief.text.strip()}"]
         parts += [f"Material ({s.name}):\n{s.text.strip()}" for s in brief.sources]
-        parts += [f"The outline so far:\n{before}\n\nThe editor wants it otherwise: {wish}"] if wish else []
+        parts += [f"The outline so far:\n{before}\n\nThe editor asks for this change: {wish}"] if wish else []
         spoken = f"in the language with the code '{language}'" if language else "in the language of the brief"
         parts.append(f"Write it {spoken}.")
     return [SystemMessage(system), HumanMessage("\n\n".join(parts))]

@@ -14,8 +14,9 @@ from typing import Literal
 
 from langchain_core.messages import BaseMessage, HumanMessage, SystemMessage
 
-from limner.agents.dialects.instruct import context, read_json, without_thinking
-from limner.agents.speaker import text_tokens, whole_characters
+from limner.agents.dialects.instruct import context
+from limner.agents.dialects.replies import read_json, without_thinking
+from limner.agents.prompts import text_tokens, whole_characters
 from limner.document import Article, Heading, Illustration, Paragraph, Verbatim, plain_text, read_markdown
 from limner.errors import UnreadableReply
 
@@ -47,7 +48,7 @@ _TASKS: dict[str, dict[Task, str]] = {
         "rewrite": "Rewrite it",
         "expand": "Make it longer, about twice as long, with what follows from the article",
         "shorten": "Make it shorter, about half as long, and keep what matters most",
-        "anew": "Write it anew: the same subject and about the same length, but other sentences",
+        "anew": "Rewrite it: the same subject and about the same length, but other sentences",
     },
     "zh": {
         "rewrite": "改写它",
@@ -67,7 +68,7 @@ def _system(article: Article) -> SystemMessage:
 
 
 def has_image(text: str) -> bool:
-    """Whether Markdown shows an image of its own, which no model gets to see or may lose."""
+    """Whether the Markdown shows an image, which a model does not see and must not lose."""
     return bool(_IMAGE.search(text))
 
 
@@ -117,7 +118,7 @@ def ask_paragraph(
         parts.append(("它前面是：\n" if zh else "It follows this:\n") + before.text[-AROUND:])
     if after is not None:
         parts.append(("它后面是：\n" if zh else "This follows it:\n") + after.text[:AROUND])
-    parts.append(("内容：" if zh else "What it shall say: ") + instruction)
+    parts.append(("内容：" if zh else "What it should say: ") + instruction)
     return [_system(article), HumanMessage("\n\n".join(parts))]
 
 
@@ -178,7 +179,7 @@ def read_paragraphs(text: str, reply_limit: int = 20_000) -> str:
 
 
 def read_selection(reply: str, old: str) -> str:
-    """What replaces some characters of a paragraph: one line, with the blanks that stood around them."""
+    """The replacement for part of a paragraph: one line that keeps the blanks around the old part."""
     text = _bare(reply, max(LONGEST, GROWTH * len(old)))
     text = " ".join(text.replace("⟦", "").replace("⟧", "").split())
     if not text:

@@ -16,7 +16,7 @@ from typing import Any
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 
 from limner.agents.dialects.instruct import MAX_CAPTION, MAX_PARAGRAPH, image_part, is_chinese, language_of
-from limner.agents.speaker import whole_characters
+from limner.agents.prompts import whole_characters
 from limner.document import Article, Brief, Paragraph, read_markdown
 from limner.errors import UnreadableReply
 

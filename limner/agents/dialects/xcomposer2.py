@@ -31,7 +31,7 @@ from limner.agents.dialects.xcomposer import (
     told,
     without_marks,
 )
-from limner.agents.speaker import text_tokens
+from limner.agents.prompts import text_tokens
 from limner.document import Brief, Paragraph
 from limner.errors import UnreadableReply
 
@@ -133,6 +133,6 @@ def read_edit(reply: str) -> str:
 
 
 def _edit(prompt: str) -> Question:
-    # The demo leaves what the prompt leaves of 500 tokens; a long paragraph shall get an answer all the same.
+    # The demo leaves what the prompt leaves of 500 tokens; a long paragraph still needs an answer.
     room: Any = max(EDIT_TOKENS - round(text_tokens(prompt)), EDIT_TOKENS // 5)
     return Question([HumanMessage(prompt)], room, 1.0, SAMPLING)

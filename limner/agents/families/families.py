@@ -1,7 +1,7 @@
-"""What a family of models is asked for, role by role: the four families that limner knows, and what others start from.
+"""Say what each family of models is asked, role by role: the four families that limner knows.
 
-`dialects/` words a task and reads its answer, the roles' files ask; here stands which of them a family's models get.
-`Dialect` itself is that of models that follow instructions. A package adds one of its own: docs/plugins.md.
+`dialects/` words each task and reads its answer; the roles' files ask; this file picks which of them a family gets.
+`Dialect` itself serves models that follow instructions. A package can add another: docs/plugins.md.
 """
 
 from __future__ import annotations
@@ -26,21 +26,21 @@ Similarity = Callable[[Sequence[str], Sequence[str]], Any]
 
 
 class Dialect:
-    """Models that follow instructions. A family that differs in something overrides that method, and no other.
+    """Models that follow instructions. A family overrides only the methods in which it differs.
 
-    A dialect keeps nothing between calls: one object serves all jobs and threads.
+    A dialect keeps no state: one object serves all jobs and threads.
     """
 
     judges = True
-    """Whether these models say where images belong, and which one fits. Else text and similarity decide."""
+    """Whether these models say where images belong and which one fits. Otherwise similarity to the text decides."""
     sees: bool | None = None
-    """Whether these models see images; None has each model tried with two tiny pictures."""
+    """Whether these models see images; None tests each model with two tiny pictures."""
     shows_references = True
-    """Whether a writer that sees is shown the images that were handed in with the brief."""
+    """Whether a writer that sees gets the brief's own images."""
     outlines = True
-    """Whether the writer makes an outline first, where a person wants to review one."""
+    """Whether the writer can outline first, for a person to review."""
     follows = True
-    """Whether these models take a person's free instructions."""
+    """Whether these models follow free instructions."""
 
     def write(
         self,
@@ -57,7 +57,7 @@ class Dialect:
         return writer.write(brief, speaker, emit, reference_images=images)
 
     def outline(self, brief: Brief, speaker: Speaker, before: str, wish: str, similarity: Similarity) -> str:
-        """What the article shall cover, as Markdown headings and lists. before, wish: an earlier one, changed how."""
+        """An outline as Markdown headings and lists. before, wish: an earlier outline, and the change to make."""
         return writer.outline(brief, speaker, before, wish)
 
     def outlined(self, brief: Brief, outline: str) -> Brief:
@@ -65,9 +65,9 @@ class Dialect:
         return outlines.outlined(brief, outline)
 
     def spot(self, article: Article, speaker: Speaker, brief: Brief, wish: str) -> list[Spot]:
-        """Where images belong, in reading order, more places than will be kept. wish: a person's, or "".
+        """Places for images, in reading order, more than will be kept. wish: a person's instruction, or "".
 
-        Raises UnreadableReply where two answers cannot be read: places then come from the text alone.
+        Raises UnreadableReply if two answers cannot be read; the caller then takes places from the text alone.
         """
         return spotter.spot(article, speaker, brief.images, brief.seed, wish)
 
@@ -85,9 +85,9 @@ class Dialect:
         return selector.select(article, spot, candidates, chosen, speaker, pixels, seed)
 
     def require(self, name: str, what: str, *, one_paragraph: bool = False) -> None:
-        """Raises BadInput where the model called `name` cannot do what is wished, e.g. "translate".
+        """Raises BadInput if the model called `name` cannot do `what`, e.g. "translate".
 
-        one_paragraph: it is about one paragraph alone.
+        one_paragraph: the task concerns a single paragraph.
         """
 
     def revise(
@@ -123,7 +123,7 @@ class Small(Dialect):
         return write_in_steps(brief, speaker, emit, similarity)
 
     def outline(self, brief: Brief, speaker: Speaker, before: str, wish: str, similarity: Similarity) -> str:
-        """The headings that would be written to."""
+        """The headings that the writer would follow."""
         from limner.agents.families import small
 
         return small.outline(brief, speaker, similarity)
@@ -133,7 +133,7 @@ class Small(Dialect):
         return outlines.outlined_alone(brief, outline)
 
     def require(self, name: str, what: str, *, one_paragraph: bool = False) -> None:
-        """Nothing of the kind."""
+        """Raises BadInput: a small model revises nothing."""
         raise BadInput(f"{name or 'The model'} is too small to {what}. {_LARGER}")
 
 
@@ -141,7 +141,7 @@ class Trained(Dialect):
     """InternLM-XComposer, version 1 or 2, asked in the sentences it was trained with."""
 
     outlines = follows = False
-    sees = True  # the probe's words are not theirs; a server that takes no images says so
+    sees = True  # the probe uses words they were not trained on; a server that takes no images says so
 
     def __init__(self, name: xcomposer.Trained) -> None:
         self.name: xcomposer.Trained = name
@@ -152,7 +152,7 @@ class Trained(Dialect):
         return xcomposer.write(brief, speaker, emit, self.name, images)
 
     def outline(self, brief: Brief, speaker: Speaker, before: str, wish: str, similarity: Similarity) -> str:
-        """None."""
+        """Always "": these models make no outline."""
         return ""
 
     def spot(self, article: Article, speaker: Speaker, brief: Brief, wish: str) -> list[Spot]:
@@ -168,7 +168,7 @@ class Trained(Dialect):
         return xcomposer.select(article, spot, candidates, chosen, speaker, pixels, seed, self.name)
 
     def require(self, name: str, what: str, *, one_paragraph: bool = False) -> None:
-        """One paragraph, and that from version 2 on."""
+        """Raises BadInput, except for one paragraph with version 2."""
         if self.name == "xcomposer" or not one_paragraph:
             raise BadInput(f"{name or 'The model'} was not trained to {what}. {_LARGER}")
 
@@ -199,4 +199,4 @@ BUILT_IN: dict[str, Dialect] = {
     "xcomposer": Trained("xcomposer"),
     "xcomposer2": Trained("xcomposer2"),
 }
-"""By the names that LIMNER_DIALECT and `dialects.dialect_for` know them by."""
+"""Dialects by the names that LIMNER_DIALECT and `dialects.dialect_for` use."""

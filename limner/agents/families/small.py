@@ -13,6 +13,7 @@ import numpy as np
 from langchain_core.messages import BaseMessage
 
 from limner.agents.dialects import small
+from limner.agents.dialects.sentences import words
 from limner.agents.dialects.small import Plan, Section
 from limner.agents.speaker import Speaker
 from limner.document import Article, Brief, read_markdown
@@ -255,8 +256,8 @@ class _Writing:
 
     def best(self, usable: Sequence[str], plan: Plan, section: Section) -> str | None:
         """The sentence closest to what the section is about; the words a user asked for come first."""
-        asked = {w for phrase in section.must for w in small.words(phrase)} - set(small.words(" ".join(self.said)))
-        worth = np.array([float(min(len(asked & set(small.words(sentence))), 2)) for sentence in usable])
+        asked = {w for phrase in section.must for w in words(phrase)} - set(words(" ".join(self.said)))
+        worth = np.array([float(min(len(asked & set(words(sentence))), 2)) for sentence in usable])
         if self.similarity is not None and len(usable) > 1:
             worth += self.similarity([f"{plan.topic}: {section.heading} {section.about}"], usable)[0]
         return next((usable[n] for n in map(int, np.argsort(-worth)) if self.new(usable[n])), None)

@@ -1,7 +1,7 @@
-"""Writer, spotter and selector for models that were trained on a composition's own sentences: InternLM-XComposer.
+"""Write, spot and select with InternLM-XComposer, in the sentences it was trained on.
 
-Such a model is asked in the words it knows and in no others. An answer that cannot be read is therefore not sent back
-with the reason; the question is put once more, with other dice.
+The model knows these sentences and no others. An unreadable answer is therefore not sent back with a reason; the
+question is asked once more with another seed.
 """
 
 from __future__ import annotations
@@ -207,9 +207,9 @@ def _say(speaker: Speaker, question: Question, seed: int, on_text: Callable[[str
 
 
 def revise(task: str, text: str, hint: str, speaker: Speaker, seed: int) -> str:
-    """A paragraph otherwise. task: "expand", "shorten", or anything else to rewrite; hint: material to use.
+    """A rewritten paragraph. task: "expand", "shorten", or anything else to rewrite; hint: material to use.
 
-    Raises UnreadableReply where two answers are empty, BudgetReached, ModelError.
+    Raises UnreadableReply if two answers are empty, BudgetReached, ModelError.
     """
     if task == "shorten":
         question = xcomposer2.ask_shortening(text)

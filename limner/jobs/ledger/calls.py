@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import case, func, insert, select, update
 
-from limner.agents.speaker import Usage
+from limner.agents.meter import Usage
 from limner.jobs.ledger.base import MIDNIGHT, Base, held
 from limner.jobs.ledger.schema import calls, jobs, now, owners
 from limner.jobs.ledger.values import DAY, Lease, LeaseLost, digest

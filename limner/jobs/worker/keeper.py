@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from langgraph.runtime import RunControl
 
 from limner import observe
-from limner.agents.speaker import Usage
+from limner.agents.meter import Usage
 from limner.errors import (
     BudgetReached,
     LedgerError,

@@ -17,7 +17,7 @@ from langgraph.errors import GraphDrained
 from langgraph.types import Command, Interrupt
 
 from limner import observe
-from limner.agents.speaker import Meter
+from limner.agents.meter import Meter
 from limner.document import Article, Reference
 from limner.errors import (
     BudgetReached,

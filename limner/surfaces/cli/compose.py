@@ -202,7 +202,7 @@ def _go_on(job: str, given: dict[str, Any], quiet: bool) -> None:
 @contextmanager
 def _context(settings: Settings, options: dict[str, Any], quiet: bool) -> Iterator[tuple[Context, Terminal]]:
     """The wired parts, and the terminal; the embedded model loads while the rest is imported."""
-    from limner.agents.speaker import Meter
+    from limner.agents.meter import Meter
     from limner.surfaces.cli.terminal import Terminal
     from limner.workflows.context import Context
 

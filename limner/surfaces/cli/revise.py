@@ -206,7 +206,7 @@ def ask(
     max_tokens: Annotated[int | None, typer.Option("--max-tokens", min=1)] = None,
 ) -> None:
     """Let the model say which edits would fulfil a wish. They are shown; --yes applies them."""
-    from limner.agents.speaker import Meter
+    from limner.agents.meter import Meter
     from limner.jobs.request import read_request, start_of
     from limner.workflows.context import Context
     from limner.workflows.revise.graph import propose, read_wish

@@ -13,7 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from limner.text import printable
 
 if TYPE_CHECKING:
-    from limner.agents.speaker import Meter
+    from limner.agents.meter import Meter
     from limner.document import Article
     from limner.workflows.state import Event
 

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, File, Form, Path, Query, UploadFile
 
-from limner.agents.speaker import Meter
+from limner.agents.meter import Meter
 from limner.document import Article
 from limner.errors import LibraryError, LimitReached
 from limner.jobs.owners import Owner

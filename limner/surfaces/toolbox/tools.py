@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from langchain_core.runnables.config import var_child_runnable_config
 from langgraph.config import get_stream_writer
 
-from limner.agents.speaker import Meter
+from limner.agents.meter import Meter
 from limner.document import Article, Brief, Candidate, Point, Selection, Spot
 from limner.errors import BadInput, JobConflict, JobUnknown, LibraryMissing, LimitReached, UnreadableReply
 from limner.surfaces.toolbox.desk import Desk, Version, Work

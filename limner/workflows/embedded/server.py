@@ -1,4 +1,4 @@
-"""The embedded model: a small GGUF on llama.cpp, as a server on this machine's loopback in a process of its own.
+"""The embedded model: a small GGUF on llama.cpp, served on the loopback by a child process.
 
 limner meets it over HTTP like any other model server, so there is one way to speak to models. The server dies with
 the program that started it, whatever happens to that program: see `child.py`.
@@ -37,7 +37,7 @@ _INSTALL = (
 
 
 class EmbeddedServer:
-    """A llama.cpp server on 127.0.0.1, at a port and with a key of its own.
+    """A llama.cpp server on 127.0.0.1, on a free port, with a random key.
 
     The constructor starts it and returns at once; `url` waits until it answers. Safe to use from several threads.
 
@@ -124,7 +124,7 @@ class EmbeddedServer:
             text=True,
             encoding="utf-8",
             errors="replace",
-            # A group or session of its own keeps the terminal's Ctrl-C and hang-up from it.
+            # Its own process group or session keeps the terminal's Ctrl-C and hang-up away from it.
             start_new_session=os.name == "posix",
             creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),
         )
@@ -133,7 +133,7 @@ class EmbeddedServer:
             process.stdin.write(json.dumps(orders) + "\n")
             process.stdin.flush()  # and left open: its end tells the child that this process is gone
         except BrokenPipeError:
-            self._log.append("it ended before it could be told what to load")
+            self._log.append("it ended before it could load the model")
         return process
 
     def _read(self) -> None:

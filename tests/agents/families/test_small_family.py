@@ -9,10 +9,11 @@ import pytest
 from langchain_openai import ChatOpenAI
 from scripted import ScriptedChatModel
 
-from limner.agents.dialects import small
+from limner.agents.dialects import sentences, small
 from limner.agents.families import small as family
 from limner.agents.families.small import SENTENCES, write_in_steps
-from limner.agents.speaker import Meter, Speaker
+from limner.agents.meter import Meter
+from limner.agents.speaker import Speaker
 from limner.document import Article, Brief, Heading
 from limner.errors import BadInput, BudgetReached, UnreadableReply
 from limner.workflows.embedded.server import EmbeddedServer
@@ -192,12 +193,12 @@ def test_smollm2_writes_an_article(smollm2: Speaker) -> None:
     article, shown = written(OUTLINE, smollm2)
     assert shown == article.source
     assert len(article.paragraphs) == 3
-    sentences = [s for p in article.paragraphs for s in small.sentences(p.plain)]
+    sentences = [s for p in article.paragraphs for s in sentences.sentences(p.plain)]
     assert len(sentences) >= 9
     assert len(set(sentences)) == len(sentences)
     assert all(p.plain.endswith(".") for p in article.paragraphs)
     assert all(small.looks_english(p.plain) for p in article.paragraphs)
-    said = small.words(" ".join(sentences))
+    said = sentences.words(" ".join(sentences))
     assert {"bees", "bee", "honey"} & set(said)
     assert not any(c.isdigit() for s in sentences for c in s)
 

@@ -10,7 +10,7 @@ from fastapi.testclient import TestClient
 from lives import bearer, finish, say, submit, take
 from prometheus_client.parser import text_string_to_metric_families
 
-from limner.agents.speaker import Usage
+from limner.agents.meter import Usage
 from limner.jobs.ledger import BUCKETS, News
 from limner.jobs.service import Jobs
 from limner.settings import Settings

@@ -1,0 +1,62 @@
+"""Make the text of a prompt safe, and estimate its tokens."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from langchain_core.messages import BaseMessage
+
+if TYPE_CHECKING:
+    pass
+
+
+CHARS_PER_TOKEN = 3.5  # English runs at about 4, code and other scripts at less; used where no server counts for us
+
+
+IMAGE_TOKENS = 800  # a 512 px image costs 64 (XComposer) to about 1 000 (Qwen2-VL) tokens; for estimates only
+
+
+def safe_text(text: str) -> str:
+    """Text that cannot make a server load an image: TGI fetches every `![](url)` that stands in a message."""
+    return text.replace("![", "! [")
+
+
+def safe_message(message: BaseMessage) -> BaseMessage:
+    """The message with its text made safe. Raises ValueError for an image that is not a data URL."""
+    if isinstance(message.content, str):
+        return message.model_copy(update={"content": safe_text(message.content)})
+    parts: list[Any] = []
+    for part in message.content:
+        if isinstance(part, str):
+            parts.append({"type": "text", "text": safe_text(part)})  # a bare string is no part to OpenAI servers
+        elif part.get("type") == "text":
+            parts.append({**part, "text": safe_text(part["text"])})
+        elif part.get("type") == "image_url" and part["image_url"]["url"].startswith("data:image/"):
+            parts.append(part)
+        else:
+            raise ValueError(f"a prompt holds text and data-URL images only, not {part.get('type')!r}")
+    return message.model_copy(update={"content": parts})
+
+
+def estimate_tokens(messages: Sequence[BaseMessage]) -> int:
+    """Rough tokens of a prompt, where no tokenizer of the server's model is at hand."""
+    tokens = 0.0
+    for message in messages:
+        parts = [message.content] if isinstance(message.content, str) else message.content
+        for part in parts:
+            text = part if isinstance(part, str) else part.get("text")
+            tokens += IMAGE_TOKENS if text is None else text_tokens(text)
+        tokens += 4
+    return round(tokens)
+
+
+def text_tokens(text: str) -> float:
+    """Rough tokens of a text: a CJK character is about one token, others come at CHARS_PER_TOKEN to the token."""
+    wide = sum(c >= "\u2e80" for c in text)
+    return wide + (len(text) - wide) / CHARS_PER_TOKEN
+
+
+def whole_characters(text: str) -> str:
+    """Text with the halves of surrogate pairs joined, and lone ones replaced: no file or checkpoint takes those."""
+    return text if text.isascii() else text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")

@@ -30,7 +30,7 @@ from limner.document import Article, Heading, Paragraph, Selection
 from limner.errors import BadInput, LimnerError
 from limner.tools.arrange import arrange, relevance
 from limner.tools.encoders import default_encoders
-from limner.tools.library import Library, image_identity
+from limner.tools.library import Library, add, image_identity
 from limner.tools.retrieve import retrieve
 from limner.tools.spotting import spots_from_text
 
@@ -128,7 +128,7 @@ def _library(folder: Path, words: str, home: Path) -> tuple[Library, dict[str, s
             said = {"alt": row["alt"]} | ({"caption": row["caption"]} if words == "caption+alt" else {})
             table.write(json.dumps({"file_name": copy.name, **said}) + "\n")
     library = Library.open_or_create(home, words.replace("+", "-"), default_encoders(threads=1))
-    report = library.add([images])
+    report = add(library, [images])
     for path, reason in [*report.unreadable, *report.problems]:
         print(f"{path}: {reason}", file=sys.stderr)
     return library, ids

@@ -72,3 +72,13 @@ def test_every_public_name_is_there() -> None:
         assert getattr(limner, name) is not None
     with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
         _ = limner.nonsense  # type: ignore[attr-defined]
+
+
+def test_no_module_of_the_library_imports_the_one_above_it() -> None:
+    """captions and folder below records, records below folders, then sources, library, indexing and the package."""
+    order = ["folder", "captions", "records", "folders", "sources", "library", "indexing", "starter"]
+    folder = ROOT / "tools" / "library"
+    for n, name in enumerate(order):
+        text = (folder / f"{name}.py").read_text(encoding="utf-8")
+        above = [o for o in order[n + 1 :] if f"limner.tools.library.{o} " in text or f"library import {o}\n" in text]
+        assert above == [], name

@@ -19,7 +19,7 @@ from limner.jobs.ledger.schema import jobs, versions
 from limner.jobs.owners import Owner
 from limner.text import one_line
 from limner.tools.images.images import displayable, metadata, read_picture
-from limner.tools.library import Folders, Library, Record, image_identity, libraries
+from limner.tools.library import Folders, Library, Record, add, image_identity, libraries, sync
 from limner.tools.library.folder import readable
 from limner.workflows.context import Context
 
@@ -50,7 +50,7 @@ def keep(context: Context, owner: Owner, data: bytes, name: str, caption: str) -
     _write(path, data)
     _write(folder / f"{image_id}.json", json.dumps({"caption": words[:500] or "Image"}).encode())
     library = Library.open_or_create(settings.home, owner.own_library, context.encoders, connect=context.connect)
-    library.add([folder], max_pixels=settings.max_pixels)
+    add(library, [folder], max_pixels=settings.max_pixels)
     if one_line(caption):
         library.write({image_id: {"caption": None}})  # one that was written before is the older one
     return library, library.record(image_id)
@@ -75,7 +75,7 @@ def drop(context: Context, ledger: Ledger, owner: Owner, image_id: str) -> bool:
     for path in files:
         path.unlink(missing_ok=True)
     # A kill before this leaves a record without a file, which the same call, or the next upload, takes away.
-    library.sync(Folders([_folder(context.settings.home, owner)], max_pixels=context.settings.max_pixels))
+    sync(library, Folders([_folder(context.settings.home, owner)], max_pixels=context.settings.max_pixels))
     return True
 
 

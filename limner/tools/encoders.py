@@ -8,18 +8,6 @@ numpy is imported where vectors are made: opening a library to build a graph ove
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-from limner.errors import LimnerError
-from limner.tools import plugins
-from limner.tools.plugins import Plugin
-
-if TYPE_CHECKING:
-    import numpy as np
-
-
 import hashlib
 import importlib.util
 import os
@@ -28,12 +16,15 @@ import threading
 import unicodedata
 import zlib
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, NamedTuple, Protocol, runtime_checkable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
 
-from limner.errors import BadInput, NotInstalled
+from limner.errors import BadInput, LimnerError, NotInstalled
+from limner.tools import plugins
+from limner.tools.plugins import Plugin
 
 if TYPE_CHECKING:
     import numpy as np
@@ -183,6 +174,16 @@ def unit(vectors: np.ndarray) -> np.ndarray:
 
     lengths = np.linalg.norm(vectors, axis=-1, keepdims=True)
     return (vectors / np.where(lengths == 0, 1, lengths)).astype(np.float32)
+
+
+def unit_mean(vectors: Iterable[np.ndarray]) -> np.ndarray:
+    """Normalised mean of unit vectors, float32; the first of them where they cancel out."""
+    import numpy as np
+
+    rows = np.stack(list(vectors))
+    total = rows.sum(axis=0)
+    length = float(np.linalg.norm(total))
+    return (total / length if length else rows[0]).astype(np.float32)
 
 
 # --- sparse: words ---------------------------------------------------------------------------------------------------
@@ -389,20 +390,16 @@ def default_encoders(*, caption: str = "", clip_model: str = "", threads: int = 
     if caption in ("", "minilm"):
         texts: TextEncoder = MiniLM(threads=threads)
     else:
-        texts = _plugged(caption, threads)
+        texts = encoder(caption, threads=threads)
     clip: PictureEncoder | None = None
     if clip_model:
         from limner.tools.plugins import installed
 
         theirs = "/" not in clip_model and any(p.name == clip_model for p in installed("encoder"))
-        clip = _plugged(clip_model, threads, pictures=True) if theirs else OpenClip.of(clip_model, threads=threads)
+        clip = (
+            encoder(clip_model, threads=threads, pictures=True) if theirs else OpenClip.of(clip_model, threads=threads)
+        )
     return Encoders(texts, Words(), clip)
-
-
-def _plugged(name: str, threads: int, *, pictures: bool = False) -> Any:
-    from limner.tools.encoders import encoder  # only for an encoder that is not limner's own
-
-    return encoder(name, threads=threads, pictures=pictures)
 
 
 NEAR_ONE = 1e-3  # a row's length may differ from 1 by this much: float16 models round

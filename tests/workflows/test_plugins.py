@@ -124,10 +124,10 @@ def test_a_library_opens_with_the_encoders_that_made_it_and_no_others(
     index(home, "garden", [photos], theirs)
     found = Library.open(home, "garden", theirs).search(["a jar of honey on a table"], 1)[0][0]
     assert (found.caption, found.scores["caption"] > 0.5) == ("A jar of honey on a kitchen table", True)
-    with pytest.raises(EncoderMismatch, match=r"made with .*trigrams: trigrams 1.*at hand are .*minilm"):
+    with pytest.raises(EncoderMismatch, match=r"made with .*trigrams: trigrams 1.*encoders now are .*minilm"):
         Library.open(home, "garden", ours)
     index(home, "field", [photos], ours)
-    with pytest.raises(EncoderMismatch, match=r"made with .*minilm.*at hand are .*trigrams: trigrams 1"):
+    with pytest.raises(EncoderMismatch, match=r"made with .*minilm.*encoders now are .*trigrams: trigrams 1"):
         Library.open(home, "field", theirs)
 
 

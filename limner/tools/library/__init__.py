@@ -1,17 +1,18 @@
 """An image library: records of a person's images in SQLite, their vectors in Qdrant, the images where they lie.
 
-An image is known by the SHA-256 of its bytes, so a renamed file keeps its vectors and a copy costs nothing. Vectors
-are written before the record that names them, in batches: whenever a run is killed, every record has its vectors, and
-the same command goes on from there. Vectors without a record are never shown, and are taken away by the next run.
+An image is identified by the SHA-256 of its bytes, so a renamed file keeps its vectors and a copy costs nothing.
+Vectors are written before the record that refers to them, in batches: whenever a run is killed, every record has its
+vectors, and the same command continues from there. Vectors without a record are never shown; the next run deletes
+them.
 
-
-`places` says where libraries lie, `records` what is in their rows, `written` which of it people wrote, `sources` where
-images come from, `sync` how a library comes to hold them; `library` is what others use.
+`folders` knows where libraries lie, `records` their rows, `captions` the words that people write in a library,
+`sources` where images come from, `folder` how a folder is scanned; `library` reads and writes one, `indexing` brings
+it up to date.
 """
 
 from limner.tools.library.folders import Connect, check_name, folder_library, libraries, remove, written_in
-from limner.tools.library.indexing import Progress, Report
-from limner.tools.library.library import Library, index, open_or_index
+from limner.tools.library.indexing import Progress, Report, add, index, open_or_index, sync
+from limner.tools.library.library import Library
 from limner.tools.library.records import Record
 from limner.tools.library.sources import Folders, Source, image_identity
 
@@ -23,6 +24,7 @@ __all__ = [
     "Record",
     "Report",
     "Source",
+    "add",
     "check_name",
     "folder_library",
     "image_identity",
@@ -30,5 +32,6 @@ __all__ = [
     "libraries",
     "open_or_index",
     "remove",
+    "sync",
     "written_in",
 ]

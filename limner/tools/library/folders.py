@@ -1,4 +1,4 @@
-"""Where libraries lie: `home/libraries/NAME`, a lock beside it, and its vectors in it or on a Qdrant server."""
+"""The folders of libraries: `home/libraries/NAME`, a lock beside it, its vectors inside or on a Qdrant server."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Connect = Callable[[Path, str, dict[str, int]], Store]
 
 
 def libraries(home: Path) -> list[str]:
-    """Names of the libraries there are, sorted."""
+    """Names of the existing libraries, sorted."""
     folder = home / "libraries"
     if not folder.is_dir():
         return []
@@ -34,26 +34,26 @@ def libraries(home: Path) -> list[str]:
 
 
 def check_name(name: str) -> None:
-    """Raises BadInput for what cannot name a library: letters, digits, - _ . only, the first one no - or dot."""
+    """Raises BadInput unless a name is letters, digits, - _ and dots, starts with no - or dot and ends with no dot."""
     if not _NAME.fullmatch(name) or name.endswith("."):
         raise BadInput(
             f"{printable_path(name)[:80]!r} cannot name a library: use letters, digits, - and _ (at most 64)."
         )
 
 
-def place(home: Path, name: str) -> Path:
-    """The folder of a library, whether it is there or not."""
+def library_path(home: Path, name: str) -> Path:
+    """The folder of a library, existing or not."""
     return home / "libraries" / name
 
 
 def missing(home: Path, name: str) -> LibraryMissing:
-    """The error for a library that is not there, naming those that are."""
+    """The error for a library that does not exist; it lists the existing ones."""
     there = ", ".join(libraries(home)) or "none yet"
-    return LibraryMissing(f"No library {name} (there are: {there}). Make it: `limner library add {name} FOLDER`.")
+    return LibraryMissing(f"No library {name} (libraries: {there}). Make it: `limner library add {name} FOLDER`.")
 
 
 def folder_library(root: Path) -> str:
-    """The name under which a folder's library is kept: the folder's name and a digest of its whole path."""
+    """The name of a folder's own library: the folder's name and a digest of its absolute path."""
     whole = root.resolve()
     words = re.sub(r"[^\w-]+", "-", whole.name.encode("utf-8", "replace").decode()).strip("-_")[:40] or "folder"
     return f"{words}-{hashlib.sha256(os.fsencode(whole)).hexdigest()[:8]}"
@@ -61,10 +61,10 @@ def folder_library(root: Path) -> str:
 
 @contextmanager
 def locked(home: Path, name: str, patience: float) -> Iterator[None]:
-    """One process at a time changes a library. The lock lies beside it, so that the library may be removed."""
+    """Exclude other processes that change the library. The lock lies beside it, so that the library can be removed."""
     from filelock import FileLock, Timeout
 
-    lock = FileLock(place(home, f".{name}.lock"), timeout=patience, thread_local=False)
+    lock = FileLock(library_path(home, f".{name}.lock"), timeout=patience, thread_local=False)
     try:
         lock.acquire()
     except Timeout as error:
@@ -76,42 +76,42 @@ def locked(home: Path, name: str, patience: float) -> Iterator[None]:
 
 
 def edge(patience: float, path: Path, _collection: str, sizes: dict[str, int]) -> Store:
-    """Vectors in the library's own folder: what `Connect` is where no server is."""
+    """The default `Connect`: vectors in the library's own folder."""
     return EdgeStore(path, sizes, patience=patience)
 
 
 def collection(name: str, uid: str) -> str:
-    """A library's name on a Qdrant server."""
-    return f"limner-{name}-{uid}"  # with the uid, since homes of several people may share a server
+    """Name of a library's collection on a Qdrant server."""
+    return f"limner-{name}-{uid}"  # with the uid, since several homes may share a server
 
 
 def remove(home: Path, name: str, *, connect: Connect | None = None, patience: float = PATIENCE) -> None:
-    """Delete a library, whichever encoders made it: records and vectors, never an image file. Raises LibraryMissing."""
+    """Delete a library made with any encoders: records and vectors, never an image file. Raises LibraryMissing."""
     check_name(name)
     if name not in libraries(home):
         raise missing(home, name)
     with locked(home, name, patience):
-        with closing(sqlite3.connect(place(home, name) / RECORDS)) as records:
+        with closing(sqlite3.connect(library_path(home, name) / RECORDS)) as records:
             uid = _uid(records)
-        store = (connect or partial(edge, patience))(place(home, name) / "vectors", collection(name, uid), {})
+        store = (connect or partial(edge, patience))(library_path(home, name) / "vectors", collection(name, uid), {})
         try:
             store.drop()
         finally:
             store.close()
-        # Out of the way in one step: a kill must not leave a library that is half one.
-        shutil.rmtree(place(home, name).rename(place(home, f".{name}.{uuid4().hex[:12]}")))
+        # Renamed in one step, so that a kill leaves no partial library.
+        shutil.rmtree(library_path(home, name).rename(library_path(home, f".{name}.{uuid4().hex[:12]}")))
 
 
 def written_in(home: Path, name: str) -> dict[str, dict[str, str]]:
-    """What people wrote in a library, by image id, whichever encoders made it. Raises LibraryMissing."""
+    """Captions written in a library made with any encoders, by image id. Raises LibraryMissing."""
     check_name(name)
     if name not in libraries(home):
         raise missing(home, name)
-    return captions.of_library(place(home, name) / RECORDS)
+    return captions.of_library(library_path(home, name) / RECORDS)
 
 
 def _uid(records: sqlite3.Connection) -> str:
     try:
         return meta(records, "uid")
     except sqlite3.DatabaseError:
-        return ""  # not readable as a library any more, which is a reason to remove it, not to refuse
+        return ""  # a damaged library must be removable

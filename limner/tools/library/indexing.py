@@ -1,18 +1,22 @@
-"""One run that makes a library hold what its source has: read what is new, forget what is gone, describe all again."""
+"""Bring a library up to date with its folders: read new files, drop vanished ones, read all captions again."""
 
 from __future__ import annotations
 
 import json
 import os
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, astuple, dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
-from limner.errors import ImageUnreadable
+from limner.errors import ImageUnreadable, LibraryEmpty, LibraryMissing
 from limner.text import printable_path
-from limner.tools.images.images import Described
+from limner.tools.encoders import Encoders
+from limner.tools.images.images import MAX_PIXELS, Described
 from limner.tools.library import captions
+from limner.tools.library.folders import Connect, check_name, folder_library, libraries
+from limner.tools.library.library import Library
 from limner.tools.library.records import (
     AS_IN_FOLDER,
     FILE,
@@ -22,15 +26,15 @@ from limner.tools.library.records import (
     Record,
     by_id,
     image_row,
+    meta,
+    set_meta,
     words_row,
 )
-from limner.tools.library.sources import Source, for_clip, image_identity, read_file
-
-if TYPE_CHECKING:
-    from limner.tools.library.library import Library
+from limner.tools.library.sources import Folders, Source, directory, for_clip, image_identity, read_file
+from limner.tools.store import PATIENCE
 
 Progress = Callable[[int, int], None]
-"""Called with the number of files done and of all files, after each batch."""
+"""Called after each batch with the number of files done and of all files."""
 
 
 @dataclass
@@ -39,21 +43,109 @@ class Report:
 
     added: int = 0
     known: int = 0
-    """As before, or another copy of an image that was there."""
+    """Unchanged, or another copy of a known image."""
     renamed: int = 0
     changed: int = 0
-    """Other bytes, or another caption."""
+    """With other bytes or another caption."""
     vanished: int = 0
     written: int = 0
-    """Images whose words, written by people in the library, win over other ones that the folder has."""
+    """Images with a caption written in the library that takes precedence over a different one in the folder."""
     unreadable: list[tuple[str, str]] = field(default_factory=list)
     """Path and reason; the reason ends with what to do."""
     problems: list[tuple[str, str]] = field(default_factory=list)
     """Captions that could not be read, path and reason; their images are in the library all the same."""
 
 
+def add(
+    library: Library,
+    folders: Iterable[str | Path],
+    on_progress: Progress | None = None,
+    *,
+    max_pixels: int = MAX_PIXELS,
+) -> Report:
+    """Index folders, or bring them up to date. Unreadable files are reported and stop nothing.
+
+    Raises LibraryMissing for a folder that does not exist, LibraryEmpty if the library holds no image afterwards,
+    LibraryBusy if another process writes the library for longer than `library.patience`.
+    """
+    source = Folders(folders, max_pixels=max_pixels)
+    report = sync(library, source, on_progress)
+    with library.transaction() as records:
+        roots = json.loads(meta(records, "folders") or "[]")
+        roots = list(dict.fromkeys([*roots, *map(str, source.roots)]))
+        set_meta(records, "folders", json.dumps(roots))
+    if not len(library):
+        bad = report.unreadable
+        bad = f" ({len(bad)} unreadable, such as {Path(bad[0][0]).name}: {bad[0][1]})" if bad else ""
+        where = ", ".join(printable_path(str(root)) for root in source.roots)
+        raise LibraryEmpty(f"No usable images in {where}{bad}: put JPEG, PNG, WebP or SVG files there.")
+    return report
+
+
+def sync(library: Library, source: Source, on_progress: Progress | None = None) -> Report:
+    """Make the library hold what the source has now; files that the source does not cover stay as they are."""
+    with library.alone():
+        return Sync(library, source, on_progress or (lambda done, total: None)).run()
+
+
+def index(
+    home: Path,
+    name: str,
+    folders: Iterable[str | Path],
+    encoders: Encoders,
+    on_progress: Progress | None = None,
+    *,
+    connect: Connect | None = None,
+    patience: float = PATIENCE,
+    max_pixels: int = MAX_PIXELS,
+) -> tuple[Library, Report]:
+    """Add folders to a library, creating it if it is missing. A new library without an image is removed again.
+
+    Raises what `Library.open`, `Library.create` and `add` raise.
+    """
+    roots = Folders(folders).roots  # a wrong folder is an error before anything is created
+    check_name(name)
+    new = name not in libraries(home)
+    library = Library.open_or_create(home, name, encoders, connect=connect, patience=patience)
+    try:
+        return library, add(library, roots, on_progress, max_pixels=max_pixels)
+    except LibraryEmpty:
+        if new and name in libraries(home):
+            library.remove()
+        raise
+
+
+def open_or_index(
+    home: Path,
+    ref: str,
+    encoders: Encoders,
+    on_progress: Progress | None = None,
+    *,
+    connect: Connect | None = None,
+    patience: float = PATIENCE,
+    max_pixels: int = MAX_PIXELS,
+) -> tuple[Library, Report | None]:
+    """Resolve `--library DIR|NAME`: the library of that name, else the folder, indexed and kept for next time.
+
+    A name takes precedence over a folder of the same name; ./NAME is always the folder. A folder that was indexed
+    before is scanned for changes; unchanged files are not read. Raises LibraryMissing, which lists the libraries.
+    """
+    if ref in libraries(home):
+        return Library.open(home, ref, encoders, connect=connect, patience=patience), None
+    root = directory(ref)
+    if root is None:
+        there = ", ".join(libraries(home)) or "none yet"
+        raise LibraryMissing(
+            f"{printable_path(ref)[:200]} is neither a folder nor a library (libraries: {there}): check the path, "
+            "or make one with `limner library add NAME FOLDER`."
+        )
+    name = folder_library(root)
+    options: dict[str, Any] = {"connect": connect, "patience": patience, "max_pixels": max_pixels}
+    return index(home, name, [root], encoders, on_progress, **options)
+
+
 class Sync:
-    """One run of `Library.sync`: read what is new, forget what is gone, describe everything again."""
+    """One run of `sync`."""
 
     def __init__(self, library: Library, source: Source, progress: Progress) -> None:
         self.library, self.source, self.progress = library, source, progress
@@ -66,10 +158,10 @@ class Sync:
         self.before = {file.path: file for file in rows if source.covers(file.path)}
         gone = (file.image for path, file in self.before.items() if path not in self.scan.files)
         self.gone = Counter(image or "" for image in gone)
-        """Per image how many of its files are no longer where they were."""
+        """Per image the number of its files that are no longer where they were."""
 
     def run(self) -> Report:
-        """All steps, in the order that a kill between any two of them can bear. Raises LibraryError."""
+        """Run all steps; a kill between any two of them leaves a usable library. Raises LibraryError."""
         self.heal()
         self.read()
         dropped = self.forget()
@@ -77,13 +169,13 @@ class Sync:
         if dropped:
             with self.library.vectors() as store:
                 store.delete(dropped)
-        self.library.encode_marked()  # what people wrote meanwhile
+        self.library.encode_marked()  # captions written during this run
         self.report.vanished = self.gone.total()
         self.report.problems = list(dict.fromkeys(self.scan.problems))
         return self.report
 
     def heal(self) -> None:
-        """Bring vectors in line with records: a kill leaves vectors too many, a lost store too few."""
+        """Bring vectors in line with records: a kill leaves surplus vectors, a lost store lacks them."""
         known = {record.id: record for record in self.library.records()}
         with self.library.vectors() as store:
             have = store.ids()
@@ -92,10 +184,10 @@ class Sync:
         for batch in batches(missing, self.source.batch):
             self.library.put(batch, {})
 
-    # -- files that are new or were touched
+    # -- new and changed files
 
     def read(self) -> None:
-        """Read them in batches: each is decoded, encoded, stored and committed before the next begins."""
+        """Read new and changed files batch by batch; each is decoded, encoded, stored and committed before the next."""
         todo = []
         for path, stamp in self.scan.files.items():
             file = self.before.get(path)
@@ -111,14 +203,14 @@ class Sync:
             self.progress(done, total)
 
     def count_known(self, file: File) -> None:
-        """A file that is as it was, readable or not."""
+        """Count an unchanged file, readable or not."""
         if file.problem:
             self.report.unreadable.append((printable_path(file.path), file.problem))
         else:
             self.report.known += 1
 
     def read_batch(self, paths: Sequence[str]) -> None:
-        """Decode, encode and store; vectors before the records that name them."""
+        """Decode, encode and store; vectors before the records that refer to them."""
         files: list[File] = []
         new: dict[str, tuple[Record, Described]] = {}
         pictures: dict[str, Any] = {}
@@ -145,18 +237,18 @@ class Sync:
             records.executemany(f"INSERT OR REPLACE INTO file ({FILE}) VALUES (?, ?, ?, ?, ?)", map(astuple, files))
 
     def as_shown(self, record: Record) -> Record:
-        """With what people wrote, which a file that was gone meets again when it comes back."""
+        """The record with captions written in the library, which outlive a file that vanishes and returns."""
         return replace(record, **self.written.get(record.id, {}))
 
     def inspect(self, image_id: str, path: str, data: bytes) -> tuple[Record, Described]:
-        """A new image, and what its file says of itself. Raises ImageUnreadable."""
+        """A new image and its embedded metadata. Raises ImageUnreadable."""
         width, height, embedded = self.source.inspect(data)
         words, described = self.source.describe(path, embedded, self.scan)
         suffix = os.path.splitext(path)[1].lower()
         return Record(image_id, path, suffix, width, height, **asdict(words), described=described), embedded
 
     def count_read(self, path: str, image_id: str) -> None:
-        """A file that was read: as before, changed, renamed, a copy or new."""
+        """Count a file that was read: as before, changed, renamed, a copy or new."""
         before = self.before.get(path)
         if before and before.image == image_id:
             self.report.known += 1
@@ -170,10 +262,10 @@ class Sync:
         else:
             self.report.added += 1
 
-    # -- files that are gone, and captions that are others
+    # -- vanished files and changed captions
 
     def forget(self) -> list[str]:
-        """Take away the records of files that are gone, and of images that no file is left of: their ids."""
+        """Delete the records of vanished files and of images without a file left; returns the ids of the latter."""
         gone = [(path,) for path in self.before if path not in self.scan.files]
         with self.library.transaction() as records:
             records.executemany("DELETE FROM file WHERE path = ?", gone)
@@ -183,7 +275,7 @@ class Sync:
         return ids
 
     def redescribe(self) -> None:
-        """Words are read again each time, since what stands beside a file changes without it."""
+        """Read all captions again: a sidecar changes without its image."""
         with self.library.transaction() as records:
             rows = records.execute(
                 "SELECT f.path, i.id, i.embedded FROM file f JOIN image i ON i.id = f.image"
@@ -192,7 +284,7 @@ class Sync:
         elsewhere = set()
         for path, image_id, embedded in sorted(rows):
             if path not in self.scan.files:
-                elsewhere.add(image_id)  # a copy in a folder that this run does not look at
+                elsewhere.add(image_id)  # a copy in a folder outside this run
                 continue
             words = self.source.describe(path, Described(**json.loads(embedded)), self.scan)
             if image_id not in best or (words[1] and not best[image_id][1]):
@@ -204,7 +296,7 @@ class Sync:
             for i, (words, _) in best.items()
         )
         new = [replace(old[i], **asdict(words), described=described) for i, (words, described) in best.items()]
-        # Where there are copies elsewhere, a file name here must not displace a caption from there.
+        # A file name in this folder must not displace the caption of a copy elsewhere.
         new = [r for r in new if r != old[r.id] and (r.described or r.id not in elsewhere)]
         fresh = self.images_before
         self.report.changed += sum(r.id in fresh for r in new)
@@ -216,7 +308,7 @@ class Sync:
 
     @property
     def images_before(self) -> set[str]:
-        """Ids whose files were here before this run and still are."""
+        """Ids of images whose files were here before this run and still are."""
         return {f.image for path, f in self.before.items() if f.image and path in self.scan.files}
 
 

@@ -1,4 +1,4 @@
-"""A library that exists: looked through, searched, written, brought up to date."""
+"""An image library on disk: open it, page through it, search it, write captions into it."""
 
 from __future__ import annotations
 
@@ -21,55 +21,66 @@ from limner.errors import (
     LibraryBusy,
     LibraryEmpty,
     LibraryError,
-    LibraryMissing,
 )
 from limner.text import printable_path
-from limner.tools.encoders import Encoders
-from limner.tools.images import images
+from limner.tools.encoders import Encoders, unit_mean
 from limner.tools.library import captions
 from limner.tools.library.folders import (
     Connect,
     check_name,
     collection,
     edge,
-    folder_library,
     libraries,
+    library_path,
     locked,
     missing,
-    place,
     remove,
 )
-from limner.tools.library.indexing import Progress, Report, Sync
-from limner.tools.library.records import FORMAT, RECORDS, SCHEMA, SELECT, Record, as_record, by_id, meta, set_meta
-from limner.tools.library.sources import Folders, Source, directory, for_clip, image_identity, read_file
+from limner.tools.library.records import (
+    FORMAT,
+    RECORDS,
+    SCHEMA,
+    SELECT,
+    Record,
+    as_record,
+    by_id,
+    counts,
+    files_named,
+    meta,
+    page,
+    set_meta,
+)
+from limner.tools.library.sources import Folders, for_clip, image_identity, read_file
 from limner.tools.store import PATIENCE, Store, Vectors
 
-_SOON = 5.0  # seconds that writing a caption waits for somebody else who writes the library
+_CAPTION_WAIT = 5.0  # seconds that writing a caption waits for another process to finish writing the library
 
 
 class Library:
-    """A library that exists. Make one with `create`, `open`, `index` or `open_or_index`. Safe to use from threads."""
+    """An image library on disk; `create` and `open` return one. Safe to use from several threads."""
 
     def __init__(self, home: Path, name: str, encoders: Encoders, connect: Connect | None, patience: float) -> None:
         self.home, self.name, self.encoders, self.patience = home, name, encoders, patience
-        self.path = place(home, name)
+        self.path = library_path(home, name)
         self._connect = connect or partial(edge, patience)
 
     @classmethod
     def create(
         cls, home: Path, name: str, encoders: Encoders, *, connect: Connect | None = None, patience: float = PATIENCE
     ) -> Library:
-        """A new, empty library. connect: how to reach its vectors, None keeps them in its folder.
+        """Create an empty library.
 
-        patience: seconds to wait for another process. Raises BadInput for a name that is taken or cannot be one.
+        connect: opens the store of its vectors; None keeps them in the library's folder. patience: seconds to wait
+        for another process. Raises BadInput for a name that is taken or not allowed, LibraryError where `home` cannot
+        be written.
         """
         check_name(name)
         if name in libraries(home):
-            raise BadInput(f"There is a library {name} already: choose another name or add to that one.")
+            raise BadInput(f"The library {name} exists already: choose another name or add to that one.")
         library = cls(home, name, encoders, connect, patience)
         known = {"format": str(FORMAT), "uid": uuid4().hex[:12], "encoders": json.dumps(encoders.names)}
-        # Made beside its place and moved there whole, so that a kill leaves no library that is half one.
-        library.path = place(home, f".{name}.{known['uid']}")
+        # Built in a hidden folder and renamed when complete, so that a kill leaves no partial library.
+        library.path = library_path(home, f".{name}.{known['uid']}")
         try:
             library.path.mkdir(parents=True)
         except OSError as error:
@@ -79,37 +90,38 @@ class Library:
             records.executescript(SCHEMA + captions.SCHEMA)
             records.executemany("INSERT INTO meta VALUES (?, ?)", known.items())
         try:
-            library.path = library.path.rename(place(home, name))
+            library.path = library.path.rename(library_path(home, name))
         except OSError as error:
             shutil.rmtree(library.path)
-            raise BadInput(f"The library {name} was made by another program just now: add to that one.") from error
+            raise BadInput(f"Another program has just created the library {name}: add to that one.") from error
         return library
 
     @classmethod
     def open(
         cls, home: Path, name: str, encoders: Encoders, *, connect: Connect | None = None, patience: float = PATIENCE
     ) -> Library:
-        """A library that is there. Raises LibraryMissing, naming those there are, and EncoderMismatch."""
+        """Open an existing library. Raises LibraryMissing, which lists the existing ones, and EncoderMismatch."""
         check_name(name)
         if name not in libraries(home):
             raise missing(home, name)
         library = cls(home, name, encoders, connect, patience)
         if int(library.meta("format") or 0) != FORMAT:
-            raise LibraryError(f"The library {name} is of another version of limner: {library._rebuild}.")
+            raise LibraryError(f"The library {name} was made by another version of limner: {library._rebuild}.")
         made, have = json.loads(library.meta("encoders")), encoders.names
         if made != have:
             raise EncoderMismatch(
-                f"The library {name} was made with {_named(made)}, and at hand are {_named(have)}: {library._rebuild}."
+                f"The library {name} was made with {_named(made)}, but the encoders now are {_named(have)}: "
+                f"{library._rebuild}."
             )
         with library.transaction() as records:
-            records.executescript(captions.SCHEMA)  # one of before it kept what people write
+            records.executescript(captions.SCHEMA)  # libraries made before captions were kept lack these tables
         return library
 
     @classmethod
     def open_or_create(
         cls, home: Path, name: str, encoders: Encoders, *, connect: Connect | None = None, patience: float = PATIENCE
     ) -> Library:
-        """The library of that name, made if it is not there. Raises what `open` and `create` do."""
+        """Open the library of that name, creating it if it is missing. Raises what `open` and `create` raise."""
         check_name(name)
         if name not in libraries(home):
             try:
@@ -123,7 +135,7 @@ class Library:
         folders = " ".join(json.loads(self.meta("folders") or "[]")) or "FOLDER"
         again = f"then `limner library add {self.name} {printable_path(folders)}`"
         if captions.of_library(self.path / RECORDS):
-            again = f"{again} (what people wrote: `limner library captions {self.name} FILE.jsonl` saves it first)"
+            again = f"{again} (save the captions written in it first: `limner library captions {self.name} FILE.jsonl`)"
         return f"rebuild it with `limner library remove {self.name}`, {again}"
 
     # -- reading
@@ -133,47 +145,34 @@ class Library:
             return records.execute("SELECT count(*) FROM image").fetchone()[0]
 
     def records(self) -> list[Record]:
-        """All images, by path."""
+        """All images, sorted by path."""
         with self.transaction() as records:
             return sorted(map(as_record, records.execute(SELECT)), key=lambda r: r.path)
 
     def page(self, *, without: str = "", after: str = "", limit: int = 60) -> tuple[list[Record], int]:
-        """(images by path, from the one after `after` on; how many there are in all).
+        """(the next `limit` images by path after the image id `after`, the number of all).
 
-        without: only those that lack it: caption (they go by their file's name), alt, credit, licence; "" is all.
-        Raises BadInput for another name, LibraryError for an `after` that the library does not have.
+        without: only images that lack this field: caption (their caption is the file's name), alt, credit, licence;
+        "" for all. Raises BadInput for another field, LibraryError for an `after` that the library does not have.
         """
         if without and without not in captions.FIELDS:
             raise BadInput(f"without: {without[:40]!r} is not one of {', '.join(captions.FIELDS)}.")
-        lacks = "described = 0" if without == "caption" else f"{without} = ''" if without else "1"
-        rows = f"(SELECT * FROM ({SELECT}) WHERE {lacks})"
         start = (after and self.record(after).path, after)
         with self.transaction() as records:
-            found = records.execute(
-                f"SELECT * FROM {rows} WHERE (path, id) > (?, ?) ORDER BY path, id LIMIT ?", (*start, limit)
-            ).fetchall()
-            count = records.execute(f"SELECT count(*) FROM {rows}").fetchone()[0]
-        return list(map(as_record, found)), count
+            return page(records, without, start, limit)
 
     def counts(self) -> tuple[int, int, int]:
-        """(images, those with a caption of their own, those whose licence is known)."""
+        """(images, images with a caption of their own, images with a licence)."""
         with self.transaction() as records:
-            return records.execute(
-                f"SELECT count(*), coalesce(sum(described), 0), coalesce(sum(licence != ''), 0) FROM ({SELECT})"
-            ).fetchone()
+            return counts(records)
 
     def find(self, ref: str) -> Record:
-        """The one image that an id, the beginning of one (from 4 digits), a path or a file's name means.
+        """The one image that `ref` names: an id, its first four or more digits, a path, or a file's name.
 
-        Raises LibraryError where there is none or several.
+        Raises LibraryError for no match and for several.
         """
-        name = os.path.basename(ref)
-        found = {}
         with self.transaction() as records:
-            for path, image in records.execute("SELECT path, image FROM file WHERE image IS NOT NULL"):
-                begins = len(ref) >= 4 and image.startswith(ref.lower())
-                if begins or path == os.path.abspath(ref) or (name == ref and os.path.basename(path) == ref):
-                    found[image] = path
+            found = files_named(records, ref)
         if len(found) == 1:
             return self.record(next(iter(found)))
         if not found:
@@ -183,12 +182,10 @@ class Library:
         raise LibraryError(f"{printable_path(ref)[:200]} is {len(found)} images of {self.name}: name one of {ids}.")
 
     def record(self, image_id: str) -> Record:
-        """One image. Raises LibraryError for an id that the library does not have."""
+        """The image of this id. Raises LibraryError if the library does not have it."""
         found = self._by_id([image_id])
         if image_id not in found:
-            raise LibraryError(
-                f"The library {self.name} has no image {printable_path(image_id)[:64]}: search it again."
-            )
+            raise self._no_image(image_id)
         return found[image_id]
 
     def has(self, image_id: str) -> bool:
@@ -196,7 +193,7 @@ class Library:
         return bool(self._by_id([image_id]))
 
     def image(self, image_id: str) -> bytes:
-        """The file's bytes, the very ones that were indexed. Raises LibraryError when they are gone or others."""
+        """The file's bytes as indexed. Raises LibraryError if the file is gone or has changed."""
         self.record(image_id)
         with self.transaction() as records:
             paths = [p for (p,) in records.execute("SELECT path FROM file WHERE image = ? ORDER BY path", (image_id,))]
@@ -204,7 +201,7 @@ class Library:
             try:
                 data = read_file(path)
             except (OSError, ImageUnreadable):
-                continue  # another copy may be there; if none is, that is the error below
+                continue  # there may be another copy; the error below is for when there is none
             if image_identity(data) == image_id:
                 return data
         raise LibraryError(
@@ -213,40 +210,40 @@ class Library:
         )
 
     def search(self, queries: Sequence[str], k: int) -> list[list[Candidate]]:
-        """Per query the k images that fit best, best first; all queries in one request.
+        """Per query the k best images, best first; all queries go in one request.
 
-        Raises LibraryEmpty when there is no image at all.
+        Raises LibraryEmpty if the library holds no image.
         """
         return self.nearest(self._encode_queries(queries), k)
 
     def nearest(self, queries: Sequence[Vectors], k: int) -> list[list[Candidate]]:
-        """As `search`, by vectors, e.g. of `example`."""
+        """As `search`, by vectors, for example those of `example`."""
         if not len(self):
             raise LibraryEmpty(f"The library {self.name} has no images: `limner library add {self.name} FOLDER`.")
-        self.freshen(0)  # what a kill left behind
+        self.freshen(0)  # encode what an interrupted run left unencoded
         with self.vectors() as store:
             answers = store.search(queries, k)
         known = self._by_id(hit.id for hits in answers for hit in hits)
         return [
-            [_candidate(known[hit.id], self.name, hit.score, hit.scores) for hit in hits if hit.id in known]
+            [known[hit.id].as_candidate(self.name, hit.score, hit.scores) for hit in hits if hit.id in known]
             for hits in answers
         ]
 
     def example(self, image_id: str, but: str = "") -> Vectors:
-        """What a search for images like one of the library's own goes by. but: in words, what shall be otherwise.
+        """Query vectors for "more like this". but: the difference wanted, in words.
 
-        Raises LibraryError for an image that the library does not have; where its file is gone its words must do.
+        A missing file is replaced by its caption. Raises LibraryError for an image that the library does not have.
         """
         words = self.record(image_id).text
         texts = [words, but] if but.strip() else [words]
-        caption = _mean(self.encoders.caption.encode_texts(texts))
+        caption = unit_mean(self.encoders.caption.encode_texts(texts))
         clip = None
         if self.encoders.clip:
             try:
                 seen = self.encoders.clip.encode_images([for_clip(self.image(image_id))])
             except (LibraryError, ImageUnreadable):
                 seen = self.encoders.clip.encode_texts([words])
-            clip = _mean([*seen, *self.encoders.clip.encode_texts(texts[1:])] if texts[1:] else seen)
+            clip = unit_mean([*seen, *self.encoders.clip.encode_texts(texts[1:])] if texts[1:] else seen)
         return Vectors(caption, self.encoders.words.query(" ".join(texts)), clip)
 
     def _encode_queries(self, queries: Sequence[str]) -> list[Vectors]:
@@ -255,66 +252,42 @@ class Library:
         sparse = map(self.encoders.words.query, queries)
         return [Vectors(c, s, v) for c, s, v in zip(captions, sparse, clips, strict=True)]
 
+    def _no_image(self, image_id: str) -> LibraryError:
+        return LibraryError(f"The library {self.name} has no image {printable_path(image_id)[:64]}: search it again.")
+
     def _by_id(self, ids: Iterable[str]) -> dict[str, Record]:
         with self.transaction() as records:
             return by_id(records, ids)
 
     # -- writing
 
-    def add(
-        self,
-        folders: Iterable[str | Path],
-        on_progress: Progress | None = None,
-        *,
-        max_pixels: int = images.MAX_PIXELS,
-    ) -> Report:
-        """Index folders, or bring what was indexed up to date. What is unreadable is reported and stops nothing.
-
-        Raises LibraryMissing for a folder that is not there, LibraryEmpty when the library is left without an image,
-        LibraryBusy when another process is adding to it for longer than `patience`.
-        """
-        source = Folders(folders, max_pixels=max_pixels)
-        report = self.sync(source, on_progress)
-        with self.transaction() as records:
-            roots = json.loads(meta(records, "folders") or "[]")
-            roots = list(dict.fromkeys([*roots, *map(str, source.roots)]))
-            set_meta(records, "folders", json.dumps(roots))
-        if not len(self):
-            bad = report.unreadable
-            bad = f" ({len(bad)} unreadable, such as {Path(bad[0][0]).name}: {bad[0][1]})" if bad else ""
-            where = ", ".join(printable_path(str(root)) for root in source.roots)
-            raise LibraryEmpty(f"No images that can be used in {where}{bad}: put JPEG, PNG, WebP or SVG files there.")
-        return report
-
     def write(self, words: Mapping[str, captions.Words]) -> list[Record]:
-        """Write words for images, by their ids: all of them or none. They win over the folder's from now on.
+        """Write captions and credits by image id, all or none. They take precedence over the folder's from now on.
 
-        The same words again change nothing. What is searched by them follows at once, or, while another process is
-        writing the library, when that is done. Raises BadInput for words that cannot be kept, LibraryError for an
-        image that is not there; then nothing is written.
+        Writing the same words again changes nothing. The vectors are updated at once, or, while another process is
+        writing the library, when it is done. Raises BadInput for words that cannot be kept and LibraryError for an
+        unknown image; then nothing is written.
         """
         ready = {image: captions.checked(fields) for image, fields in words.items()}
         with self.transaction() as records:
             records.execute("BEGIN IMMEDIATE")
             before = by_id(records, ready)
             if missing := [image for image in ready if image not in before]:
-                raise LibraryError(
-                    f"The library {self.name} has no image {printable_path(missing[0])[:64]}: search it again."
-                )
+                raise self._no_image(missing[0])
             for image, fields in ready.items():
                 captions.write(records, image, fields)
             after = by_id(records, ready)
             captions.mark(records, (i for i, record in after.items() if record.text != before[i].text))
-        self.freshen(min(self.patience, _SOON))
+        self.freshen(min(self.patience, _CAPTION_WAIT))
         return [after[image] for image in ready]
 
     def own_words(self) -> dict[str, dict[str, str]]:
-        """What people wrote, by image id; also of images that are not there just now."""
+        """Captions written in the library, by image id, including those of images that are missing now."""
         with self.transaction() as records:
             return captions.of(records)
 
     def restore(self, words: Mapping[str, captions.Words]) -> None:
-        """Keep words also of images that are not there yet, e.g. of a library that was made anew."""
+        """Keep words also of images that are not there yet, for example after a rebuild."""
         ready = {image: captions.checked(fields) for image, fields in words.items()}
         with self.transaction() as records:
             for image, fields in ready.items():
@@ -322,9 +295,9 @@ class Library:
             captions.mark(records, by_id(records, ready))
 
     def freshen(self, patience: float | None = None) -> bool:
-        """Encode again what was written since its vectors were made; whether all vectors are of the words shown.
+        """Encode captions written since the last run. Returns whether all vectors are up to date.
 
-        patience: seconds to wait for another process that writes the library, None as long as the library does.
+        patience: seconds to wait for another process that is writing the library; None is the library's own.
         """
         with self.transaction() as records:
             if not captions.marked(records, 1):
@@ -333,11 +306,11 @@ class Library:
             with locked(self.home, self.name, self.patience if patience is None else patience):
                 self.encode_marked()
         except LibraryBusy:
-            return False  # whoever is writing it does this in the end, or the next search does
+            return False  # the process that is writing does it when it ends, or the next search does
         return True
 
     def encode_marked(self) -> None:
-        """Encode what people wrote, in batches, as long as there is some. Only while it is `alone`."""
+        """Encode changed captions, batch by batch. Call only within `alone`."""
         while True:
             with self.transaction() as records:
                 seen = captions.marked(records, Folders.batch)
@@ -348,32 +321,27 @@ class Library:
             with self.transaction() as records:
                 captions.unmark(records, seen)
 
-    def sync(self, source: Source, on_progress: Progress | None = None) -> Report:
-        """Make the library hold what the source has now, and touch nothing that the source does not cover."""
-        with self.alone():
-            return Sync(self, source, on_progress or (lambda done, total: None)).run()
-
     def remove(self) -> None:
         """Delete the library: records and vectors, never an image file."""
         remove(self.home, self.name, connect=self._connect, patience=self.patience)
 
-    # -- parts
+    # -- internals, shared with indexing.py
 
     def meta(self, key: str) -> str:
-        """A fact about the library, "" if it is not recorded."""
+        """A value of the library's own table `meta`; "" if it is not set."""
         with self.transaction() as records:
             return meta(records, key)
 
     def set_meta(self, key: str, value: str) -> None:
-        """Record a fact about the library."""
+        """Set a value of the table `meta`."""
         with self.transaction() as records:
             set_meta(records, key, value)
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
-        """A connection to its records, committed at the end: cheap, and no thread shares another's.
+        """A connection to the library's records, committed at the end. Each call opens its own, so threads share none.
 
-        Raises LibraryError where they cannot be read or written.
+        Raises LibraryError if the records cannot be read or written.
         """
         try:
             connection = sqlite3.connect(self.path / RECORDS, timeout=max(5.0, self.patience))
@@ -390,7 +358,7 @@ class Library:
 
     @contextmanager
     def vectors(self) -> Iterator[Store]:
-        """The open store of its vectors."""
+        """The open store of the library's vectors."""
         store = self._connect(self.path / "vectors", collection(self.name, self.meta("uid")), self.encoders.sizes)
         try:
             yield store
@@ -398,7 +366,7 @@ class Library:
             store.close()
 
     def put(self, records: Sequence[Record], pictures: Mapping[str, Any]) -> None:
-        """Encode and store. pictures: for CLIP, by id; those that are not given are read again."""
+        """Encode and store. pictures: decoded pictures for CLIP by image id; missing ones are read from their files."""
         if not records:
             return
         captions = self.encoders.caption.encode_texts([r.text for r in records])
@@ -414,7 +382,7 @@ class Library:
             )
 
     def _picture(self, image_id: str) -> Any:
-        """For CLIP; None when the file is gone, which leaves the image to be found by its caption."""
+        """The picture for CLIP; None if its file is gone: the image is then found by its caption alone."""
         try:
             return for_clip(self.image(image_id))
         except (LibraryError, ImageUnreadable):
@@ -422,82 +390,9 @@ class Library:
 
     @contextmanager
     def alone(self) -> Iterator[None]:
-        """While it is held no other process writes the library. Raises LibraryBusy after `patience`."""
+        """Lock the library against other writers. Raises LibraryBusy after `patience` seconds."""
         with locked(self.home, self.name, self.patience):
             yield
-
-
-def index(
-    home: Path,
-    name: str,
-    folders: Iterable[str | Path],
-    encoders: Encoders,
-    on_progress: Progress | None = None,
-    *,
-    connect: Connect | None = None,
-    patience: float = PATIENCE,
-    max_pixels: int = images.MAX_PIXELS,
-) -> tuple[Library, Report]:
-    """Add folders to a library, which is made if it is not there; if it would stay empty, none is left behind.
-
-    Raises what `Library.open`, `create` and `add` do.
-    """
-    roots = Folders(folders).roots  # before anything is made
-    check_name(name)
-    new = name not in libraries(home)
-    library = Library.open_or_create(home, name, encoders, connect=connect, patience=patience)
-    try:
-        return library, library.add(roots, on_progress, max_pixels=max_pixels)
-    except LibraryEmpty:
-        if new and name in libraries(home):
-            library.remove()
-        raise
-
-
-def open_or_index(
-    home: Path,
-    ref: str,
-    encoders: Encoders,
-    on_progress: Progress | None = None,
-    *,
-    connect: Connect | None = None,
-    patience: float = PATIENCE,
-    max_pixels: int = images.MAX_PIXELS,
-) -> tuple[Library, Report | None]:
-    """What `--library DIR|NAME` means: the library of that name, else the folder, indexed and kept for next time.
-
-    A name wins over a folder of the same name; ./NAME is always the folder. A folder that was indexed before is
-    looked through for changes, which reads no file that stayed. Raises LibraryMissing, naming the libraries there are.
-    """
-    if ref in libraries(home):
-        return Library.open(home, ref, encoders, connect=connect, patience=patience), None
-    root = directory(ref)
-    if root is None:
-        there = ", ".join(libraries(home)) or "none yet"
-        raise LibraryMissing(
-            f"{printable_path(ref)[:200]} is neither a folder nor a library (there are: {there}): check the path, "
-            "or make one with `limner library add NAME FOLDER`."
-        )
-    name = folder_library(root)
-    options: dict[str, Any] = {"connect": connect, "patience": patience, "max_pixels": max_pixels}
-    return index(home, name, [root], encoders, on_progress, **options)
-
-
-def _candidate(record: Record, library: str, score: float, scores: dict[str, float]) -> Candidate:
-    r = record
-    return Candidate(
-        image_id=r.id, library=library, score=score, scores=scores, caption=r.caption, alt=r.alt, credit=r.credit,
-        licence=r.licence, described=r.described, width=r.width, height=r.height,
-    )  # fmt: skip
-
-
-def _mean(vectors: Any) -> Any:
-    """Of vectors of unit length the one in the middle, of unit length."""
-    import numpy as np
-
-    total = np.sum(np.stack(list(vectors)), axis=0)
-    length = float(np.linalg.norm(total))
-    return (total / length if length else vectors[0]).astype(np.float32)
 
 
 def _named(names: Mapping[str, str]) -> str:

@@ -1,13 +1,15 @@
-"""Rows of a library's records: which images there are, in which files, and what is said of them. SQLite."""
+"""The records of a library in SQLite: its images, their files and their captions."""
 
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from limner.document import Candidate
 from limner.tools.images.images import Described
 from limner.tools.library import captions
 
@@ -27,7 +29,7 @@ _HEAD = (
     "SELECT i.id AS id, coalesce((SELECT min(path) FROM file WHERE image = i.id), '') AS path, suffix, width, height"
 )
 AS_IN_FOLDER = f"{_HEAD}, {WORDS}, '' AS own FROM image i"
-"""Without what people wrote."""
+"""Without the captions written in the library."""
 SELECT = f"""{_HEAD}, {", ".join(f"coalesce(w.{n}, i.{n}) AS {n}" for n in captions.FIELDS)},
   (i.described OR w.caption IS NOT NULL) AS described,
   {" || ".join(f"iif(w.{n} IS NULL, '', '{n} ')" for n in captions.FIELDS)} AS own
@@ -44,9 +46,9 @@ class Record:
     id: str
     """First 32 hexadecimal digits of the SHA-256 of its bytes."""
     path: str
-    """Where it was when it was last indexed."""
+    """Its absolute path when it was last indexed."""
     suffix: str
-    """Of the file, lower case, with the dot."""
+    """The file name's ending, lower case, with the dot."""
     width: int
     """px, upright; of an SVG, as drawn."""
     height: int
@@ -57,59 +59,96 @@ class Record:
     described: bool = True
     """False when the caption is only the file's name made readable."""
     written: tuple[str, ...] = ()
-    """Which of its words a person wrote here; those win over the folder's."""
+    """The fields that a person wrote in the library; they take precedence over the folder's."""
 
     @property
     def text(self) -> str:
-        """What the encoders see."""
+        """The text that is encoded."""
         return self.caption if not self.alt or self.alt == self.caption else f"{self.caption} {self.alt}"
+
+    def as_candidate(self, library: str, score: float, scores: dict[str, float]) -> Candidate:
+        """This image as a search result of the library named."""
+        return Candidate(
+            image_id=self.id, library=library, score=score, scores=scores, caption=self.caption, alt=self.alt,
+            credit=self.credit, licence=self.licence, described=self.described, width=self.width, height=self.height,
+        )  # fmt: skip
 
 
 @dataclass(frozen=True)
 class File:
-    """A file of a library's source as it was when it was read last."""
+    """A file of a library's source as it was when last read."""
 
     path: str
     size: int
     """Bytes."""
     changed: int
-    """Nanoseconds since 1970, as the file system says."""
+    """Time of change by the file system, in nanoseconds since 1970."""
     image: str | None = None
-    """Id of the image in it."""
+    """Id of its image, if it could be read."""
     problem: str | None = None
-    """Why there is none."""
+    """Why it could not be read."""
 
 
 def as_record(row: tuple[Any, ...]) -> Record:
-    """Of a row of SELECT or AS_IN_FOLDER."""
+    """From a row of SELECT or AS_IN_FOLDER."""
     return Record(*row[:9], described=bool(row[9]), written=tuple(row[10].split()))
 
 
 def by_id(records: sqlite3.Connection, ids: Iterable[str], select: str = SELECT) -> dict[str, Record]:
-    """The images of these ids that there are."""
-    wanted = json.dumps(list(dict.fromkeys(ids)))  # one parameter: SQLite bounds how many a statement may have
+    """Those of the images that exist, by id."""
+    wanted = json.dumps(list(dict.fromkeys(ids)))  # one parameter: SQLite limits their number
     rows = records.execute(f"{select} WHERE i.id IN (SELECT value FROM json_each(?))", (wanted,))
     return {r.id: r for r in map(as_record, rows)}
 
 
+def page(records: sqlite3.Connection, without: str, after: tuple[str, str], limit: int) -> tuple[list[Record], int]:
+    """(at most `limit` images by path, from the one after (path, id) on; the number of all).
+
+    without: only images that lack this field, one of captions.FIELDS; "" for all.
+    """
+    lacks = "described = 0" if without == "caption" else f"{without} = ''" if without else "1"
+    rows = f"(SELECT * FROM ({SELECT}) WHERE {lacks})"
+    query = f"SELECT * FROM {rows} WHERE (path, id) > (?, ?) ORDER BY path, id LIMIT ?"
+    found = records.execute(query, (*after, limit)).fetchall()
+    return list(map(as_record, found)), records.execute(f"SELECT count(*) FROM {rows}").fetchone()[0]
+
+
+def counts(records: sqlite3.Connection) -> tuple[int, int, int]:
+    """(images, images with a caption of their own, images with a licence)."""
+    return records.execute(
+        f"SELECT count(*), coalesce(sum(described), 0), coalesce(sum(licence != ''), 0) FROM ({SELECT})"
+    ).fetchone()
+
+
+def files_named(records: sqlite3.Connection, ref: str) -> set[str]:
+    """Ids of the images that `ref` may name: an id, its first four or more digits, a path, or a file's name."""
+    found: set[str] = set()
+    name, path = os.path.basename(ref), os.path.abspath(ref)
+    for file, image in records.execute("SELECT path, image FROM file WHERE image IS NOT NULL"):
+        begins = len(ref) >= 4 and image.startswith(ref.lower())
+        if begins or file == path or (name == ref and os.path.basename(file) == ref):
+            found.add(image)
+    return found
+
+
 def image_row(record: Record, embedded: Described) -> tuple[Any, ...]:
-    """For INSERT_IMAGE. embedded: what the file says of itself."""
+    """Values for INSERT_IMAGE. embedded: the file's own metadata."""
     r = record
     words = (r.caption, r.alt, r.credit, r.licence, r.described)
     return (r.id, r.suffix, r.width, r.height, *words, json.dumps(asdict(embedded)))
 
 
 def words_row(r: Record) -> tuple[Any, ...]:
-    """For UPDATE_IMAGE."""
+    """Values for UPDATE_IMAGE."""
     return (r.caption, r.alt, r.credit, r.licence, r.described, r.id)
 
 
 def meta(records: sqlite3.Connection, key: str) -> str:
-    """A fact about the library, "" if it is not recorded."""
+    """A value of the table `meta`; "" if it is not set."""
     row = records.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
     return row[0] if row else ""
 
 
 def set_meta(records: sqlite3.Connection, key: str, value: str) -> None:
-    """Record a fact about the library."""
+    """Set a value of the table `meta`."""
     records.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, value))

@@ -19,7 +19,7 @@ from typing import Any
 from limner.errors import EncoderMismatch, NotInstalled
 from limner.tools.encoders import Encoders
 from limner.tools.images.images import SVG_SIDE, Described
-from limner.tools.library import Connect, Library, Progress, remove, written_in
+from limner.tools.library import Connect, Library, Progress, remove, sync, written_in
 from limner.tools.library.folder import Scan, Stamp
 from limner.tools.store import PATIENCE
 
@@ -53,7 +53,7 @@ def starter_library(
         library = Library.open_or_create(home, name, encoders, **options)
         library.restore(words)
     if library.meta("made_from") != source.version:
-        library.sync(source, on_progress)
+        sync(library, source, on_progress)
         library.set_meta("made_from", source.version)
     return library
 

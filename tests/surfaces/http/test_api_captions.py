@@ -12,7 +12,7 @@ from PIL import Image
 
 from limner.jobs.service import Jobs
 from limner.tools.encoders import default_encoders
-from limner.tools.library import Library
+from limner.tools.library import Library, add
 
 
 @pytest.fixture
@@ -40,7 +40,7 @@ def test_a_caption_is_written_searched_by_and_given_up(client: TestClient, libra
     assert client.get(words_of(record.id)).json() == made.json()
     found = client.get("/v1/libraries/bees/search", params={"q": "zeppelin over an orchard", "k": 1}).json()
     assert found["images"][0]["image_id"] == record.id
-    library.add([bees])
+    add(library, [bees])
     assert client.get(words_of(record.id)).json()["caption"] == "A zeppelin over the orchard"
     back = client.patch(words_of(record.id), json={"caption": None, "licence": None}).json()
     assert (back["caption"], back["written"]) == (record.caption, [])

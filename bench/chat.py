@@ -138,11 +138,11 @@ def surfaces(home: Path, url: str) -> Iterator[tuple[str, Callable[[], int]]]:
         lambda: sum(1 for _ in chat.stream(said, config(), stream_mode="custom", subgraphs=True)),
     )
     from limner.surfaces.mcp import build_server, http_app
-    from limner.surfaces.toolbox.tools import Shop
+    from limner.surfaces.toolbox.tools import Toolbox
 
-    server = build_server(Shop(context))
+    server = build_server(Toolbox(context))
     yield "MCP, in memory", by_mcp(lambda: server)
-    with by_http(http_app, Shop(context)) as place:
+    with by_http(http_app, Toolbox(context)) as place:
         yield "MCP, by HTTP", by_mcp(lambda: place)
     with by_completions() as run:
         yield "chat completions, through a job", run

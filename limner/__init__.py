@@ -23,9 +23,10 @@ if TYPE_CHECKING:
     from limner.jobs.service import Jobs
     from limner.settings import Settings
     from limner.surfaces.python import build_graph, build_revise_graph, compose, export, illustrate, revise
-    from limner.surfaces.toolbox import Tenant, toolbox
+    from limner.surfaces.toolbox import toolbox
     from limner.workflows.chat import build_chat_graph
     from limner.workflows.context import Context, build_context
+    from limner.workflows.tenants import Tenant
 
 _HOMES = {
     "limner.document": ("Article", "Brief", "Candidate", "Illustration", "Selection", "Spot"),
@@ -36,7 +37,8 @@ _HOMES = {
     "limner.jobs.request": ("JobRequest",),
     "limner.jobs.service": ("Jobs",),
     "limner.surfaces.python": ("build_graph", "build_revise_graph", "compose", "export", "illustrate", "revise"),
-    "limner.surfaces.toolbox": ("Tenant", "toolbox"),
+    "limner.workflows.tenants": ("Tenant",),
+    "limner.surfaces.toolbox": ("toolbox",),
 }
 _WHERE = {name: home for home, names in _HOMES.items() for name in names}
 

@@ -13,14 +13,13 @@ from typing_extensions import TypedDict  # pydantic describes typing's only from
 
 from limner.document import Article, Brief
 from limner.settings import Settings
-from limner.surfaces.toolbox.langchain import tenant_of
-from limner.surfaces.toolbox.tools import Shop
 from limner.workflows import chat as chats
 from limner.workflows import compose as composing
 from limner.workflows.context import Context, build_context
 from limner.workflows.revise import graph as revising
+from limner.workflows.tenants import Tenants, tenant_of
 
-_made: dict[str, Shop] = {}
+_made: dict[str, Tenants] = {}
 
 
 class Composing(TypedDict):
@@ -63,7 +62,7 @@ def revise(config: RunnableConfig) -> Any:
 
 def chat(config: RunnableConfig) -> Any:
     """The conversation: {"messages": […]}."""
-    return chats.chat_graph(_shop)  # the parts are made in a node: a server's loop must not wait for files
+    return chats.chat_graph(_tenants)  # the parts are made in a node: a server's loop must not wait for files
 
 
 def _alone(state: Any, run: Any) -> Any:
@@ -75,13 +74,13 @@ def _alone(state: Any, run: Any) -> Any:
 
 
 def _context(config: RunnableConfig) -> Context:
-    return _shop().craft(tenant_of(config.get("configurable") or {})).context
+    return _tenants().scope(tenant_of(config.get("configurable") or {})).context
 
 
-def _shop() -> Shop:
+def _tenants() -> Tenants:
     """The parts, made once, when first needed."""
     if "" not in _made:
         context = build_context(Settings())
         context.decisions = True  # those who look at a server with agent-chat-ui are asked in its shape
-        _made[""] = Shop(context)
+        _made[""] = Tenants(context)
     return _made[""]

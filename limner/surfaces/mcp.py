@@ -23,10 +23,11 @@ import anyio.to_thread
 from limner.document import Article, Candidate
 from limner.errors import BadInput, ImageUnreadable, LibraryError, LimnerError, NotInstalled
 from limner.surfaces.toolbox.descriptions import Skill, filled, mistaken, skills
-from limner.surfaces.toolbox.tools import Craft, Shop, Tenant, Told
+from limner.surfaces.toolbox.tools import Told, Toolbox, Tools
 from limner.tools.listing import plainly
 from limner.version import __version__
 from limner.workflows.review import answers, questions
+from limner.workflows.tenants import Tenant
 
 try:
     import mcp_types as types
@@ -65,9 +66,9 @@ class Cancelled(Exception):
     """The client wants no answer any more."""
 
 
-def build_server(shop: Shop, tenant: TenantOf = lambda _request: Tenant()) -> Server[Any]:
-    """The MCP server over a shop; run it with any transport of the SDK."""
-    offered = {skill.name: skill for skill in skills(jobs=shop.jobs is not None)}
+def build_server(toolbox: Toolbox, tenant: TenantOf = lambda _request: Tenant()) -> Server[Any]:
+    """The MCP server over a toolbox; run it with any transport of the SDK."""
+    offered = {skill.name: skill for skill in skills(jobs=toolbox.jobs is not None)}
 
     async def list_tools(ctx: Any, params: Any) -> types.ListToolsResult:
         return types.ListToolsResult(tools=[_described(skill) for skill in offered.values()])
@@ -85,7 +86,7 @@ def build_server(shop: Shop, tenant: TenantOf = lambda _request: Tenant()) -> Se
                 given = filled(skill, arguments)
             except ValidationError as e:
                 return _mistake(mistaken(e, skill.name))
-            return await _called(ctx, lambda p: _done(shop.craft(who, p.on_event, p.check), skill, given))
+            return await _called(ctx, lambda p: _done(toolbox.tools(who, p.on_event, p.check), skill, given))
 
         waits = {k: v for k, v in (params.arguments or {}).items() if k == "wait_seconds"}
         if params.request_state is None:
@@ -110,16 +111,16 @@ def build_server(shop: Shop, tenant: TenantOf = lambda _request: Tenant()) -> Se
         return result
 
     async def list_resources(ctx: Any, params: Any) -> types.ListResourcesResult:
-        craft = shop.craft(tenant(ctx.request))
-        return types.ListResourcesResult(resources=await anyio.to_thread.run_sync(_resources, craft))
+        tools = toolbox.tools(tenant(ctx.request))
+        return types.ListResourcesResult(resources=await anyio.to_thread.run_sync(_resources, tools))
 
     async def list_templates(ctx: Any, params: Any) -> types.ListResourceTemplatesResult:
         return types.ListResourceTemplatesResult(resource_templates=_TEMPLATES)
 
     async def read_resource(ctx: Any, params: types.ReadResourceRequestParams) -> types.ReadResourceResult:
-        craft = shop.craft(tenant(ctx.request))
+        tools = toolbox.tools(tenant(ctx.request))
         try:
-            return await anyio.to_thread.run_sync(_read, craft, str(params.uri))
+            return await anyio.to_thread.run_sync(_read, tools, str(params.uri))
         except LimnerError as e:
             raise MCPError(types.INVALID_PARAMS, _line(e)) from e
 
@@ -204,10 +205,10 @@ class _Progress:
             raise Cancelled from e  # nobody is there to be told
 
 
-def _done(craft: Craft, skill: Skill, given: dict[str, Any]) -> types.CallToolResult:
-    told = skill.does(craft, **given)
+def _done(tools: Tools, skill: Skill, given: dict[str, Any]) -> types.CallToolResult:
+    told = skill.does(tools, **given)
     content: list[Any] = [types.TextContent(type="text", text=told.says)]
-    content += _pictures(craft, told, given)
+    content += _pictures(tools, told, given)
     if told.article and not _is_question(told):  # there is nothing to read yet
         uri = f"limner://articles/{quote(told.article, safe='')}/article.md"
         content.append(types.ResourceLink(type="resource_link", name=told.article, uri=uri, mime_type="text/markdown"))
@@ -280,7 +281,7 @@ def _said(params: types.CallToolRequestParams) -> dict[str, Any] | types.CallToo
     return said
 
 
-def _pictures(craft: Craft, told: Told, given: dict[str, Any]) -> list[types.ImageContent]:
+def _pictures(tools: Tools, told: Told, given: dict[str, Any]) -> list[types.ImageContent]:
     """The pictures of what was found or made, small."""
     from limner.tools.images.images import thumbnail
 
@@ -288,12 +289,12 @@ def _pictures(craft: Craft, told: Told, given: dict[str, Any]) -> list[types.Ima
     if isinstance(value, Article):
         if given.get("start", 1) > 1:
             return []
-        holder, ids = craft.holding(value), [i.image_id for i in value.illustrations]
+        holder, ids = tools.scope.holding(value), [i.image_id for i in value.illustrations]
     elif isinstance(value, list) and value and isinstance(value[0], Candidate):
-        holder, ids = craft.context, [c.image_id for c in value]
+        holder, ids = tools.context, [c.image_id for c in value]
     elif _is_question(told):  # those that would stand in the article
         rows = told.value["action_request"]["args"].get("images", [])
-        holder, ids = craft.context, [i for row in rows if (i := row.get("chosen") or row.get("image_id"))]
+        holder, ids = tools.context, [i for row in rows if (i := row.get("chosen") or row.get("image_id"))]
     else:
         return []
     made = []
@@ -353,10 +354,10 @@ _TEMPLATES = [
 ]
 
 
-def _resources(craft: Craft) -> list[types.Resource]:
-    names = [(name, name) for name in craft.desk.names()]
-    if craft.shop.jobs is not None:
-        done = craft.shop.jobs.ledger.list(craft.tenant.owner, states=["done"], limit=LISTED)
+def _resources(tools: Tools) -> list[types.Resource]:
+    names = [(name, name) for name in tools.desk.names()]
+    if tools.toolbox.jobs is not None:
+        done = tools.toolbox.jobs.ledger.list(tools.tenant.owner, states=["done"], limit=LISTED)
         names = [*((job.id, job.title) for job in done), *names]
     return [
         types.Resource(
@@ -369,21 +370,21 @@ def _resources(craft: Craft) -> list[types.Resource]:
     ]
 
 
-def _read(craft: Craft, uri: str) -> types.ReadResourceResult:
+def _read(tools: Tools, uri: str) -> types.ReadResourceResult:
     from limner.tools.export import to_markdown
     from limner.tools.images.images import thumbnail
 
     if found := _ARTICLE.fullmatch(uri):
-        _, article = craft.article(unquote(found[1]))
+        _, article = tools.article(unquote(found[1]))
         text = to_markdown(article, {i.image_id: f"images/{i.image_id}.webp" for i in article.illustrations})
         part: Any = types.TextResourceContents(uri=uri, mime_type="text/markdown", text=text)
     elif found := _IMAGE.fullmatch(uri):
-        _, article = craft.article(unquote(found[1]))
+        _, article = tools.article(unquote(found[1]))
         if found[2] not in {i.image_id for i in article.illustrations}:
             raise BadInput(
                 f"The article {unquote(found[1])[:80]} has no image {found[2]}. Its Markdown names those it has."
             )
-        data = thumbnail(craft.holding(article).image(found[2])[0], 1600)
+        data = thumbnail(tools.scope.holding(article).image(found[2])[0], 1600)
         part = types.BlobResourceContents(uri=uri, mime_type="image/webp", blob=base64.b64encode(data).decode())
     else:
         raise BadInput(f"There is nothing at {uri[:200]!r}. resources/list shows what there is.")
@@ -397,7 +398,7 @@ def serve_stdio(settings: Settings, library: Any = None, jobs: Jobs | None = Non
     """Serve whoever started this process, until it closes our standard input."""
     from mcp.server.stdio import stdio_server
 
-    server = build_server(_shop(settings, library, jobs))
+    server = build_server(_toolbox(settings, library, jobs))
 
     async def serve() -> None:
         async with stdio_server() as (reading, writing):
@@ -406,7 +407,7 @@ def serve_stdio(settings: Settings, library: Any = None, jobs: Jobs | None = Non
     anyio.run(serve)
 
 
-def http_app(shop: Shop, owners: Owners, hosts: str = "") -> ASGIApp:
+def http_app(toolbox: Toolbox, owners: Owners, hosts: str = "") -> ASGIApp:
     """The MCP server at /mcp as an ASGI application, guarded as the API is."""
     from mcp.server.transport_security import TransportSecuritySettings
 
@@ -417,7 +418,7 @@ def http_app(shop: Shop, owners: Owners, hosts: str = "") -> ASGIApp:
 
     # The guard knows under which names this installation answers; the SDK's own list would be a second one.
     off = TransportSecuritySettings(enable_dns_rebinding_protection=False)
-    app = build_server(shop, tenant).streamable_http_app(transport_security=off)
+    app = build_server(toolbox, tenant).streamable_http_app(transport_security=off)
     return Guard(app, owners=owners, hosts=hosts)
 
 
@@ -440,7 +441,7 @@ def serve_http(
         jobs = Jobs(settings)
         parts.callback(jobs.close)
         listening = parts.enter_context(_listening(settings, jobs))
-        app = http_app(_shop(settings, library, jobs if leave_to_workers else None), jobs.owners, settings.hosts)
+        app = http_app(_toolbox(settings, library, jobs if leave_to_workers else None), jobs.owners, settings.hosts)
         config = uvicorn.Config(
             app,
             log_config=None,
@@ -460,7 +461,7 @@ def _tenant(owner: Owner) -> Tenant:
     return Tenant(owner.name, libraries, owner.tokens_a_day)
 
 
-def _shop(settings: Settings, library: Any, jobs: Jobs | None) -> Shop:
+def _toolbox(settings: Settings, library: Any, jobs: Jobs | None) -> Toolbox:
     from limner.workflows.context import build_context
 
-    return Shop(build_context(settings, library=library), jobs)
+    return Toolbox(build_context(settings, library=library), jobs)

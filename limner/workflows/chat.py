@@ -20,8 +20,6 @@ from typing_extensions import TypedDict  # pydantic describes typing's only from
 from limner.agents import chat
 from limner.document import Article, Brief, Point
 from limner.errors import BadInput, LimnerError, UnreadableReply
-from limner.surfaces.toolbox.langchain import TenantOf, tenant_of
-from limner.surfaces.toolbox.tools import Craft, Shop
 from limner.text import printable
 from limner.tools.editing.apply import edited
 from limner.tools.editing.commands import Edit, Instruct, RemoveImage, SwapImage
@@ -32,6 +30,7 @@ from limner.workflows.compose import build_graph
 from limner.workflows.context import build_context, models_for
 from limner.workflows.inputs import make_brief
 from limner.workflows.revise.graph import propose
+from limner.workflows.tenants import Scope, TenantOf, Tenants, tenant_of
 
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
@@ -83,16 +82,16 @@ def build_chat_graph(
     """
     if context is None:
         context = build_context(settings, library=library, models=models_for(model, selector_model))
-    shop = Shop(context)
+    tenants = Tenants(context)
     talker = talker or model
     calls = talker is not None if tools is None else tools
     if calls and talker is None:
         raise BadInput("A chat by tool calls needs a chat model. Give model= or talker=.")
-    return chat_graph(lambda: shop, talker if calls else None, checkpointer, tenant, review)
+    return chat_graph(lambda: tenants, talker if calls else None, checkpointer, tenant, review)
 
 
 def chat_graph(
-    shop: Callable[[], Shop],
+    tenants: Callable[[], Tenants],
     talker: BaseChatModel | None = None,
     checkpointer: BaseCheckpointSaver | None = None,
     tenant: TenantOf = tenant_of,
@@ -100,8 +99,8 @@ def chat_graph(
 ) -> Any:
     """The same over parts that are made when the first message comes. talker: None is commands alone."""
 
-    def craft_of(config: RunnableConfig) -> Craft:
-        return shop().craft(tenant(config.get("configurable") or {}))
+    def scope_of(config: RunnableConfig) -> Scope:
+        return tenants().scope(tenant(config.get("configurable") or {}))
 
     def decide(state: ChatState) -> dict[str, Any]:
         state = _typed(state)
@@ -117,7 +116,7 @@ def chat_graph(
                 move = chat.decide(state["messages"], article, talker, may_ask=may_ask)
                 move = chat.doubted(move, text, article)
             else:
-                follows = article is None or shop().context.follows("writer")
+                follows = article is None or tenants().context.follows("writer")
                 move = chat.read_command(text, article, may_ask=may_ask, follows=follows)
         except UnreadableReply:  # the model calls what is not there, twice: what is meant is read without it
             move = chat.read_command(text, article, may_ask=may_ask, follows=True)
@@ -138,8 +137,8 @@ def chat_graph(
         try:
             points = move.get("review") or review
             brief = make_brief(words, images=move["images"], language=move["language"], review=points)
-            craft = craft_of(config)
-            done = build_graph(craft.context).invoke({"brief": brief})  # type: ignore[typeddict-item]
+            scope = scope_of(config)
+            done = build_graph(scope.context).invoke({"brief": brief})  # type: ignore[typeddict-item]
         except LimnerError as e:
             return _say(str(e))
         article, before = done["article"], state.get("article")
@@ -155,13 +154,13 @@ def chat_graph(
 
     def revise(state: ChatState, config: RunnableConfig) -> dict[str, Any]:
         state = _typed(state)
-        craft = craft_of(config)
-        return _changing(state, craft, lambda article: _wished(craft, article, state))
+        scope = scope_of(config)
+        return _changing(state, scope, lambda article: _wished(scope, article, state))
 
     def act(state: ChatState, config: RunnableConfig) -> dict[str, Any]:
         state = _typed(state)
         move, article = state["move"], state.get("article")
-        craft = craft_of(config)
+        scope = scope_of(config)
         match move["do"]:
             case "ask":
                 return {**_say(chat.harmless(move["question"])), "asked": True, "since": len(_users(state)) - 1}
@@ -170,7 +169,7 @@ def chat_graph(
             case "reply":
                 return _say(move["text"])
             case "search":
-                return _search(craft, move["query"])
+                return _search(scope, move["query"])
         if article is None:
             return _say(f"There is no article yet. {chat.HELP}")
         match move["do"]:
@@ -185,7 +184,7 @@ def chat_graph(
                     "article": past[-1],
                     "past": past[:-1],
                 }
-        return _changing(state, craft, lambda article: _moved(article, move))
+        return _changing(state, scope, lambda article: _moved(article, move))
 
     graph = StateGraph(ChatState)
     graph.add_node("decide", decide)
@@ -226,14 +225,14 @@ def _trim(state: ChatState) -> dict[str, Any]:
     return {"messages": removed, "since": since if since is None else max(0, since - gone)} if removed else {}
 
 
-def _changing(state: ChatState, craft: Craft, change: Any) -> dict[str, Any]:
+def _changing(state: ChatState, scope: Scope, change: Any) -> dict[str, Any]:
     """The state after a change to its article; what cannot be done is said."""
     article = state.get("article")
     if article is None:
         return _say(f"There is no article yet. {chat.HELP}")
     try:
         edits, says = change(article)
-        new = edited(article, edits, craft.record_of(article)) if edits else article
+        new = edited(article, edits, scope.record_of(article)) if edits else article
     except LimnerError as e:
         return _say(str(e))
     if new == article:
@@ -242,9 +241,9 @@ def _changing(state: ChatState, craft: Craft, change: Any) -> dict[str, Any]:
     return {**_say(told), "article": new, "past": [*state.get("past", []), article][-PAST:]}
 
 
-def _wished(craft: Craft, article: Article, state: ChatState) -> tuple[tuple[Edit, ...], str]:
+def _wished(scope: Scope, article: Article, state: ChatState) -> tuple[tuple[Edit, ...], str]:
     """What the user said last, as edits: their words, not the model's."""
-    made = propose(craft.holding(article), article, Instruct(text=_last(state)[:10_000]), state.get("brief"))
+    made = propose(scope.holding(article), article, Instruct(text=_last(state)[:10_000]), state.get("brief"))
     return made.edits, made.says
 
 
@@ -281,9 +280,9 @@ def _picture(article: Article, number: int) -> Any:
     return article.illustrations[number - 1]
 
 
-def _search(craft: Craft, query: str) -> dict[str, Any]:
+def _search(scope: Scope, query: str) -> dict[str, Any]:
     try:
-        images = craft.search(query).value
+        images = scope.search(query)
     except LimnerError as e:
         return _say(str(e))
     return _say("\n".join(["Found:", *(f"- {line}" for line in found(images))]))

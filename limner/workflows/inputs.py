@@ -6,7 +6,7 @@ import hashlib
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from limner.document import (
     POINTS,
@@ -17,12 +17,8 @@ from limner.document import (
     read_markdown,
 )
 from limner.errors import BadInput
-from limner.workflows.context import Context
-
-if TYPE_CHECKING:
-    pass
 from limner.text import printable
-from limner.workflows.context import open_library
+from limner.workflows.context import Context, open_library
 
 MAX_BRIEF = 200_000  # characters; about 50 000 tokens, more than servers' contexts take
 
@@ -118,6 +114,14 @@ def read_text(path: Path) -> str:
         raise BadInput(
             f"{path} is not UTF-8 at byte {e.start}. Convert it: iconv -f WINDOWS-1252 -t UTF-8 {path.name}."
         ) from e
+
+
+def read_words(words: str) -> str:
+    """What somebody wants, as printable text. Raises BadInput where nothing is left of it."""
+    text = printable(words).strip()
+    if not text:
+        raise BadInput("The text is empty. Say in words what you want.")
+    return text
 
 
 def draft_state(

@@ -17,8 +17,8 @@ from limner.errors import JobConflict, JobUnknown, LimitReached
 from limner.jobs.ledger import Lease, LeaseLost, Ledger, News, Order, Swept
 from limner.jobs.ledger.database import Database
 from limner.jobs.ledger.schema import jobs as table
+from limner.jobs.ledger.values import Death
 from limner.jobs.owners import Owners
-from limner.jobs.worker.deaths import Death
 from limner.settings import Settings
 
 ARTICLE = Article(title="Honey", language="en")

@@ -29,13 +29,13 @@ from servers import until
 import limner
 from limner.jobs.service import Jobs
 from limner.surfaces.mcp import build_server, http_app
-from limner.surfaces.toolbox.tools import Shop
+from limner.surfaces.toolbox.tools import Toolbox
 from limner.workflows.context import build_context, models_for
 
 
-def shop(server: ScriptedServer, **parts: Any) -> Shop:
+def toolbox(server: ScriptedServer, **parts: Any) -> Toolbox:
     model = ChatOpenAI(base_url=server.url, model="scripted-7b", api_key="none", max_retries=0)  # type: ignore[arg-type]
-    return Shop(build_context(library="bees", models=models_for(model, None)), **parts)
+    return Toolbox(build_context(library="bees", models=models_for(model, None)), **parts)
 
 
 def text(result: Any) -> str:
@@ -99,7 +99,7 @@ def test_over_stdio_an_article_is_composed_shown_and_read(bees: Path, home: Path
 )
 def test_a_mistake_is_a_result_that_says_so(bees: Path, tool: str, arguments: dict[str, Any] | None, says: str) -> None:
     async def talk(server: ScriptedServer) -> None:
-        async with mcp.Client(build_server(shop(server))) as client:
+        async with mcp.Client(build_server(toolbox(server))) as client:
             answer = await client.call_tool(tool, arguments)
         assert answer.is_error
         assert says in text(answer)
@@ -111,7 +111,7 @@ def test_a_mistake_is_a_result_that_says_so(bees: Path, tool: str, arguments: di
 
 def test_a_resource_that_is_not_there_says_so(bees: Path) -> None:
     async def talk(server: ScriptedServer) -> None:
-        async with mcp.Client(build_server(shop(server))) as client:
+        async with mcp.Client(build_server(toolbox(server))) as client:
             for uri in (
                 "limner://articles/no-such/article.md",
                 "limner://articles/%2e%2e/article.md",
@@ -140,7 +140,7 @@ def test_a_cancelled_call_stops_asking_the_model(bees: Path) -> None:
             heard.append(message)
             scope.cancel()
 
-        async with mcp.Client(build_server(shop(server))) as client:
+        async with mcp.Client(build_server(toolbox(server))) as client:
             with anyio.CancelScope() as scope:
                 await client.call_tool("compose_article", {"brief": "Honey"}, progress_callback=hear)
             assert scope.cancelled_caught
@@ -241,7 +241,7 @@ def test_a_client_with_forms_asks_its_user_and_the_call_goes_on(bees: Path, mode
     person = Person(fills(answer="response", say="Call it Sweet."), fills(answer="accept"), fills(answer="accept"))
 
     async def talk(server: ScriptedServer) -> None:
-        async with mcp.Client(build_server(shop(server)), mode=mode, elicitation_callback=person) as client:
+        async with mcp.Client(build_server(toolbox(server)), mode=mode, elicitation_callback=person) as client:
             done = await client.call_tool("compose_article", ORDER)
         assert done.structured_content["title"] == "Sweet", text(done)
         assert [part.type for part in done.content] == ["text", "image", "resource_link"]
@@ -261,7 +261,7 @@ def test_a_user_who_does_not_answer_a_form_loses_nothing(bees: Path, mode: str) 
     person = Person(types.ElicitResult(action="decline"), fills(answer="accept"))
 
     async def talk(server: ScriptedServer) -> None:
-        async with mcp.Client(build_server(shop(server)), mode=mode, elicitation_callback=person) as client:
+        async with mcp.Client(build_server(toolbox(server)), mode=mode, elicitation_callback=person) as client:
             left = await client.call_tool("compose_article", {**ORDER, "review": ["draft", "final"]})
             assert not left.is_error
             article = re.findall(r"Article ([\w-]+) waits", text(left))[0]
@@ -277,7 +277,7 @@ def test_a_user_who_does_not_answer_a_form_loses_nothing(bees: Path, mode: str) 
 @pytest.mark.parametrize("state", ["", "null", "{", '{"article": "../x", "version": "1"}', "[" * 100_000])
 def test_a_state_that_limner_did_not_give_is_refused(bees: Path, state: str) -> None:
     async def talk(server: ScriptedServer) -> None:
-        async with mcp.Client(build_server(shop(server)), elicitation_callback=Person()) as client:
+        async with mcp.Client(build_server(toolbox(server)), elicitation_callback=Person()) as client:
             answers: Any = {"answer": fills(answer="accept")}
             odd = await client.call_tool("compose_article", ORDER, request_state=state, input_responses=answers)
         assert odd.is_error
@@ -309,7 +309,7 @@ def test_over_http_each_token_has_its_own_articles(bees: Path, jobs: Jobs) -> No
             async with mcp.Client(transport) as client:
                 return await client.call_tool(tool, arguments)
 
-    with ScriptedServer(article_answers(sees=True)) as server, served(http_app(shop(server), jobs.owners)) as url:
+    with ScriptedServer(article_answers(sees=True)) as server, served(http_app(toolbox(server), jobs.owners)) as url:
         made = anyio.run(talk, url, tokens["acme"], "compose_article", {"brief": "Honey", "images": 1})
         article = {"article": made.structured_content["article"]}
         mine = anyio.run(talk, url, tokens["acme"], "get_article", article)
@@ -356,7 +356,7 @@ def test_over_http_a_job_asks_and_is_answered(bees: Path, jobs: Jobs, forms: boo
 
     with ScriptedServer(wished) as server, pytest.MonkeyPatch.context() as patch:
         patch.setenv("LIMNER_MODEL_URL", server.url)
-        with working(jobs), served(http_app(shop(server, jobs=jobs), jobs.owners)) as url:
+        with working(jobs), served(http_app(toolbox(server, jobs=jobs), jobs.owners)) as url:
             anyio.run(talk, url)
     assert len(person.shown) == forms
 
@@ -384,7 +384,7 @@ def test_over_http_a_client_that_goes_away_stops_its_call(bees: Path, jobs: Jobs
         async with mcp.Client(url) as client:
             return await client.call_tool("search_images", {"query": "bee"})
 
-    with ScriptedServer(slow) as server, served(http_app(shop(server), jobs.owners)) as url:
+    with ScriptedServer(slow) as server, served(http_app(toolbox(server), jobs.owners)) as url:
         anyio.run(leave, f"{url}/mcp")
         assert writing.is_set()
         until(server.hung_up.is_set, "the call to the model to be given up")
@@ -408,7 +408,7 @@ def test_over_http_a_stranger_gets_nothing(
     jobs = Jobs()
     hello = {"jsonrpc": "2.0", "id": 1, "method": "tools/list", "params": {}}
     try:
-        with ScriptedServer(article_answers()) as server, served(http_app(shop(server), jobs.owners)) as url:
+        with ScriptedServer(article_answers()) as server, served(http_app(toolbox(server), jobs.owners)) as url:
             accept = {"Accept": "application/json, text/event-stream"}
             answer = httpx.post(f"{url}/mcp", json=hello, headers={**accept, **headers})
     finally:

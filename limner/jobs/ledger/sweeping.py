@@ -10,8 +10,7 @@ from sqlalchemy import ColumnElement, Connection, Row, and_, func, or_, select, 
 
 from limner.jobs.ledger.base import NO_LEASE, Base, ending
 from limner.jobs.ledger.schema import jobs, now, owners
-from limner.jobs.ledger.values import Lease, News, Queue, Swept, route
-from limner.jobs.worker.deaths import Death
+from limner.jobs.ledger.values import Death, Lease, News, Queue, Swept, route
 
 
 class Sweeping(Base):

@@ -30,6 +30,18 @@ class LeaseLost(LimnerError):
     """The job belongs to another attempt by now, or ended. Whoever gets this stops working on it."""
 
 
+@dataclass(frozen=True)
+class Death:
+    """How a process of a worker ended."""
+
+    worker: str
+    """Its name in the ledger."""
+    how: str
+    """To be read after "its worker"."""
+    own: bool
+    """Whether something done in the process ended it."""
+
+
 class Job(BaseModel):
     """What can be seen of a job. Times are seconds since 1970 by the database's clock."""
 

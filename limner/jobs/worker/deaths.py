@@ -8,8 +8,9 @@ want of memory uses SIGKILL as well. The kernel counts the processes it killed s
 from __future__ import annotations
 
 import signal
-from dataclasses import dataclass
 from pathlib import Path
+
+from limner.jobs.ledger.values import Death
 
 OWN = {signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGFPE, signal.SIGILL, signal.SIGSYS, signal.SIGTRAP}
 """Signals that a process has of what it did itself."""
@@ -18,18 +19,6 @@ RETIRED = 75
 """Exit code of a process that ended itself because one of its jobs did not end; that one was told of."""
 GAVE_UP = 76
 """Exit code of a process whose Celery ended without being told to; its jobs were put back."""
-
-
-@dataclass(frozen=True)
-class Death:
-    """A process of a worker that is no more."""
-
-    worker: str
-    """Its name in the ledger."""
-    how: str
-    """To be read after "its worker"."""
-    own: bool
-    """Whether it ended by what was done in it."""
 
 
 def death(worker: str, code: int | None, *, no_memory: bool = False, hung: bool = False) -> Death:

@@ -17,11 +17,11 @@ from multiprocessing.connection import Connection
 
 from limner.errors import LedgerError
 from limner.jobs.ledger import QUEUES, Ledger, route
+from limner.jobs.ledger.values import Death
 from limner.jobs.queue import Bell
 from limner.jobs.retention import tidy
 from limner.jobs.webhook import send_due
 from limner.jobs.worker import process
-from limner.jobs.worker.deaths import Death
 from limner.settings import Settings
 
 log = logging.getLogger("limner.sweeper")

@@ -36,9 +36,10 @@ from limner.jobs.broker import _die_with_parent
 from limner.jobs.checkpoints import checkpoints
 from limner.jobs.ledger import Ledger
 from limner.jobs.ledger.database import Database, database_url, migrate, wait_until_there
+from limner.jobs.ledger.values import Death
 from limner.jobs.queue import ROUTES, WORK, Bell, make_app
 from limner.jobs.worker import process, sweeper
-from limner.jobs.worker.deaths import GAVE_UP, RETIRED, Death, death, killed_for_memory
+from limner.jobs.worker.deaths import GAVE_UP, RETIRED, death, killed_for_memory
 from limner.jobs.worker.runner import Runner
 from limner.settings import Settings
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, NamedTuple
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from limner.document import Point
-from limner.surfaces.toolbox.tools import LONGEST_WAIT, Craft, Told
+from limner.surfaces.toolbox.tools import LONGEST_WAIT, Told, Tools
 from limner.workflows.inputs import MAX_BRIEF, MAX_IMAGES
 from limner.workflows.review.answers import Kind
 
@@ -142,7 +142,7 @@ class Skill(NamedTuple):
     says: str
     takes: type[Arguments]
     does: Callable[..., Told]
-    """Called with a Craft and the arguments by name."""
+    """Called with `Tools` and the arguments by name."""
     reads: bool
     """Whether it changes nothing."""
 
@@ -156,7 +156,7 @@ def skills(*, jobs: bool) -> list[Skill]:
             "Write a new article and illustrate it with pictures of the user's image library. Use it once the topic "
             "is clear; do not use it to change an article that is there." + later,
             ComposeLater if jobs else ComposeArguments,
-            Craft.compose,
+            Tools.compose,
             False,
         ),
         Skill(
@@ -164,7 +164,7 @@ def skills(*, jobs: bool) -> list[Skill]:
             "Change an article that is there: rewrite, shorten, move or translate text, swap, move or remove pictures. "
             "Parts that are locked stay as they are.",
             ReviseArguments,
-            Craft.revise,
+            Tools.revise,
             False,
         ),
         Skill(
@@ -172,28 +172,28 @@ def skills(*, jobs: bool) -> list[Skill]:
             "Answer the question of an article that waits for a review. The answer is the user's: show them what is "
             "asked, and pass on what they say. An article asks only where compose_article was given review." + later,
             AnswerLater if jobs else AnswerArguments,
-            Craft.answer,
+            Tools.answer,
             False,
         ),
         Skill(
             "get_article",
             "Show an article block by block with the ids of its paragraphs and the numbers of its pictures.",
             GetLater if jobs else GetArguments,
-            Craft.get,
+            Tools.get,
             True,
         ),
         Skill(
             "export_article",
             "Save an article as a file for the user. Where it goes is set by the program.",
             ExportArguments,
-            Craft.export,
+            Tools.export,
             False,
         ),
         Skill(
             "search_images",
             "Find pictures in the image library by what they show. It finds no picture elsewhere and makes none.",
             SearchArguments,
-            Craft.search,
+            Tools.search,
             True,
         ),
         Skill(
@@ -201,28 +201,28 @@ def skills(*, jobs: bool) -> list[Skill]:
             "First of four single steps, for those who want to look at each: write the text of an article without "
             "pictures. compose_article does all four at once.",
             WriteArguments,
-            Craft.write,
+            Tools.write,
             False,
         ),
         Skill(
             "spot",
             "Second step: find the paragraphs after which a picture belongs, and what each picture should show.",
             SpotArguments,
-            Craft.spot,
+            Tools.spot,
             False,
         ),
         Skill(
             "retrieve",
             "Third step: find candidates in the image library for every place that spot found.",
             StepArguments,
-            Craft.retrieve,
+            Tools.retrieve,
             False,
         ),
         Skill(
             "select",
             "Fourth step: choose one of the candidates, or none, for every place, and put them into the article.",
             StepArguments,
-            Craft.select,
+            Tools.select,
             False,
         ),
     ]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,8 +11,9 @@ from pydantic import ValidationError
 
 from limner.errors import LimnerError
 from limner.surfaces.toolbox.descriptions import Skill, mistaken, skills
-from limner.surfaces.toolbox.tools import Shop, Tenant
+from limner.surfaces.toolbox.tools import Toolbox
 from limner.workflows.context import build_context, models_for
+from limner.workflows.tenants import TenantOf, tenant_of
 
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
@@ -21,21 +21,6 @@ if TYPE_CHECKING:
     from limner.jobs.service import Jobs
     from limner.settings import Settings
     from limner.workflows.context import Context
-
-TenantOf = Callable[[Mapping[str, Any]], Tenant]
-
-
-def tenant_of(configurable: Mapping[str, Any]) -> Tenant:
-    """The tenant that a graph's `configurable` names: limner_owner, limner_libraries, limner_max_tokens.
-
-    Behind a LangGraph server with authentication the user it found out takes the place of limner_owner. A product
-    must set these itself: whoever may write `configurable` chooses who they are.
-    """
-    owner = configurable.get("langgraph_auth_user_id") or configurable.get("limner_owner") or "local"
-    libraries = configurable.get("limner_libraries")
-    tokens = configurable.get("limner_max_tokens")
-    names = None if libraries is None else tuple(str(name) for name in libraries)
-    return Tenant(str(owner), names, None if tokens is None else int(tokens))
 
 
 def toolbox(
@@ -60,18 +45,18 @@ def toolbox(
     """
     if context is None:
         context = build_context(settings, library=library, models=models_for(model, selector_model))
-    shop = Shop(context, jobs, Path(folder) if folder else None)
-    made = [_tool(skill, shop, tenant) for skill in skills(jobs=jobs is not None)]
+    shared = Toolbox(context, jobs, Path(folder) if folder else None)
+    made = [_tool(skill, shared, tenant) for skill in skills(jobs=jobs is not None)]
     unknown = set(only) - {tool.name for tool in made}
     if unknown:
         raise ValueError(f"no tool is called {', '.join(sorted(unknown))}: {', '.join(tool.name for tool in made)}")
     return [tool for tool in made if not only or tool.name in only]
 
 
-def _tool(skill: Skill, shop: Shop, tenant: TenantOf) -> BaseTool:
+def _tool(skill: Skill, shared: Toolbox, tenant: TenantOf) -> BaseTool:
     def call(config: RunnableConfig, **given: Any) -> tuple[str, Any]:
         try:
-            told = skill.does(shop.craft(tenant(config.get("configurable") or {})), **given)
+            told = skill.does(shared.tools(tenant(config.get("configurable") or {})), **given)
             return told.says, {"article": told.article} if told.value is None else told.value
         except LimnerError as e:  # what a person could put right, a model can
             raise ToolException(str(e)) from e

@@ -1,15 +1,13 @@
 """What the tools do, as functions: a text that a model reads, and a value for the program.
 
-A `Craft` belongs to one tenant for one call. With `jobs`, articles are jobs of the installation and composing is left
+`Tools` belong to one tenant, for one call. With `jobs`, articles are jobs of the installation and composing is left
 to its workers; without, they are made here and now and kept on the desk.
 """
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextvars import copy_context
-from copy import copy
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -17,36 +15,23 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from langchain_core.runnables.config import var_child_runnable_config
 from langgraph.config import get_stream_writer
 
-from limner.agents.meter import Meter
-from limner.document import Article, Brief, Candidate, Point, Selection, Spot
-from limner.errors import BadInput, JobConflict, JobUnknown, LibraryMissing, LimitReached, UnreadableReply
+from limner.document import Article, Candidate, Point, Selection, Spot
+from limner.errors import BadInput, JobConflict, JobUnknown, LimitReached, UnreadableReply
 from limner.surfaces.toolbox.desk import Desk, Version, Work
 from limner.tools.listing import QUOTED, asked, found, numbered, outline, quoted
 from limner.workflows.compose import build_graph
-from limner.workflows.context import Context, open_library
-from limner.workflows.inputs import Images, make_brief
+from limner.workflows.context import Context
+from limner.workflows.inputs import Images, make_brief, read_words
 from limner.workflows.review import answers, questions
 from limner.workflows.run import Asks, job_state, new_job, run
+from limner.workflows.tenants import Scope, Tenant, Tenants
 
 if TYPE_CHECKING:
     from limner.jobs.owners import Owner
     from limner.jobs.service import Jobs
-    from limner.tools.library import Library
     from limner.workflows.state import Event
 
 LONGEST_WAIT = 60  # seconds that a model may wait for a job in one call: its own callers have timeouts too
-
-
-@dataclass(frozen=True)
-class Tenant:
-    """For whom a tool is called."""
-
-    owner: str = "local"
-    """Whose articles these are; one owner never sees another's."""
-    libraries: tuple[str, ...] | None = None
-    """Names of the libraries to use instead of those the toolbox was made with."""
-    max_tokens: int | None = None
-    """Tokens that this owner may spend while this process runs. With jobs: in each job, beside the ledger's limits."""
 
 
 class Told(NamedTuple):
@@ -61,109 +46,60 @@ class Told(NamedTuple):
 
 
 @dataclass
-class Shared(Meter):
-    """Counts one call's tokens, and those of all calls of its tenant."""
-
-    whole: Meter = field(default_factory=Meter)
-
-    def allow(self, prompt: int, completion: int) -> None:
-        """Raises BudgetReached if the tenant's budget does not allow this call."""
-        self.whole.allow(prompt, completion)
-
-    def count(self, role: str, prompt: int, completion: int, cached: int = 0, estimated: bool = False) -> None:
-        """Add one call's tokens to both."""
-        super().count(role, prompt, completion, cached, estimated)
-        self.whole.count(role, prompt, completion, cached, estimated)
-
-
-class Attended:
-    """Added to a context's class: its work ends once nobody waits for it any more, also while the writer writes."""
-
-    check: Callable[[], None]
-    """Raises what ends it."""
-
-    def write(self, brief: Brief, emit: Callable[[str], None]) -> Article:
-        """As `Context.write`."""
-
-        def heard(text: str) -> None:
-            self.check()
-            emit(text)
-
-        return super().write(brief, heard)  # type: ignore[misc]
-
-
-def _attended(context: Context, meter: Meter, check: Callable[[], None]) -> Context:
-    """The same parts for one call: what a product overrode in a class of its own holds for it as well."""
-    kind = type(context)
-    made = copy(context)
-    made.__class__ = type(kind.__name__, (Attended, kind), {})
-    made.check = check  # type: ignore[attr-defined]
-    made.meter, made.memory, made.origin = meter, None, context
-    made.enter = lambda _step: check()
-    made.libraries = list(context.libraries)
-    made._speakers, made._lock = {}, threading.RLock()
-    return made
-
-
-@dataclass
-class Shop:
-    """What all calls share: the parts of limner, the articles, who may spend how much."""
+class Toolbox:
+    """What all calls of tools share: the parts of limner, the jobs if any, and where exports go."""
 
     context: Context
     jobs: Jobs | None = None
+    """With jobs, articles are jobs of the installation."""
     folder: Path | None = None
     """Where exports go; None is `exports` in limner's home."""
-    _meters: dict[str, Meter] = field(default_factory=dict)
-    _opened: dict[str, Library] = field(default_factory=dict)
-    _lock: threading.RLock = field(default_factory=threading.RLock)
+    tenants: Tenants = field(init=False)
 
-    def craft(
+    def __post_init__(self) -> None:
+        self.tenants = Tenants(self.context)
+
+    def tools(
         self,
         tenant: Tenant,
         on_event: Callable[[Event], None] | None = None,
         check: Callable[[], None] = lambda: None,
-    ) -> Craft:
-        """The tools of one tenant. check: called often while a model works; what it raises ends the work.
+    ) -> Tools:
+        """The tools of one tenant, for one call. check: called often while a model works; raises to end the work.
 
-        Raises LibraryMissing for a library that is not there.
+        Raises LibraryMissing for a library that does not exist.
         """
-        with self._lock:
-            whole = self._meters.setdefault(tenant.owner, Meter())
-            whole.budget = tenant.max_tokens
-            context = _attended(self.context, Shared(whole=whole), check)
-            if tenant.libraries is not None:
-                context.libraries = [self._open(name) for name in tenant.libraries]
-        return Craft(self, context, tenant, on_event)
-
-    def _open(self, name: str) -> Library:
-        from limner.tools.library import libraries
-
-        # By name alone: a tenant's library may not be a path, which would be indexed on the spot.
-        if name != "starter" and name not in libraries(self.context.settings.home):
-            raise LibraryMissing(f"There is no library {name[:64]!r}. `limner library list` shows them.")
-        if name not in self._opened:
-            self._opened[name] = open_library(self.context, name)
-        return self._opened[name]
+        return Tools(self, self.tenants.scope(tenant, check), on_event)
 
 
 @dataclass
-class Craft:
+class Tools:
     """The ten tools, for one tenant."""
 
-    shop: Shop
-    context: Context
-    tenant: Tenant
+    toolbox: Toolbox
+    scope: Scope
     on_event: Callable[[Event], None] | None = None
 
     @property
+    def context(self) -> Context:
+        """The tenant's libraries and models."""
+        return self.scope.context
+
+    @property
+    def tenant(self) -> Tenant:
+        """For whom the tools are called."""
+        return self.scope.tenant
+
+    @property
     def desk(self) -> Desk:
+        """Where the tenant's articles are, unless they are jobs."""
         return Desk(self.context.settings.home, self.tenant.owner)
 
     @property
     def owner(self) -> Owner:
-        """Who this is to the ledger."""
-        assert self.shop.jobs
-        owner = self.shop.jobs.owners.get(self.tenant.owner)
+        """Who the tenant is to the ledger."""
+        assert self.toolbox.jobs
+        owner = self.toolbox.jobs.owners.get(self.tenant.owner)
         if self.tenant.libraries is not None:  # the product says which: never more than the ledger allows
             allowed = tuple(name for name in self.tenant.libraries if owner.may_use(name))
             owner = replace(owner, libraries=allowed)
@@ -184,7 +120,7 @@ class Craft:
         review: points at which it stops; what it asks is the value then, and `answer` goes on.
         """
         made = make_brief(brief, images=images, language=language, review=review)
-        if self.shop.jobs is not None:
+        if self.toolbox.jobs is not None:
             return self._submit(brief, images, language, made.review, wait_seconds)
         if made.review:
             return self._composed(new_job(made.text[:60]), {"brief": made})
@@ -201,8 +137,8 @@ class Craft:
         Raises JobConflict for an answer that comes late or twice; BadInput for one that does not fit the question.
         """
         given = {"type": type, "args": args, "version": version}
-        if self.shop.jobs is not None and self._is_job(article):
-            self.shop.jobs.answer(article, given, self.tenant.owner)
+        if self.toolbox.jobs is not None and self._is_job(article):
+            self.toolbox.jobs.answer(article, given, self.tenant.owner)
             if wait_seconds:
                 return self.get(article, wait_seconds=wait_seconds)
             says = f"The answer is taken and article {article} goes on. get_article shows how far it is."
@@ -250,7 +186,7 @@ class Craft:
     def _submit(self, brief: str, images: Images, language: str | None, points: tuple[Point, ...], wait: int) -> Told:
         from limner.jobs.request import JobRequest
 
-        assert self.shop.jobs
+        assert self.toolbox.jobs
         names = list(self.tenant.libraries or [library.name for library in self.context.libraries])
         request = JobRequest(
             brief=brief,
@@ -260,7 +196,7 @@ class Craft:
             library=names,
             max_tokens=self.tenant.max_tokens,
         )
-        ((job, _new),) = self.shop.jobs.submit([request], self.owner)
+        ((job, _new),) = self.toolbox.jobs.submit([request], self.owner)
         if wait:
             return self.get(job.id, wait_seconds=wait)
         says = (
@@ -273,17 +209,17 @@ class Craft:
         """Change an article as it is told; locked parts stay."""
         from limner.tools.editing.commands import Instruct
 
-        if self.shop.jobs is not None and self._is_job(article):
+        if self.toolbox.jobs is not None and self._is_job(article):
             return self._revise_job(article, instruction)
         from limner.tools.editing.apply import edited
         from limner.workflows.revise.graph import propose
 
         version = self.desk.latest(article)
         old = version.work.article
-        proposal = propose(self.holding(old), old, Instruct(text=_text(instruction)), version.work.brief)
+        proposal = propose(self.scope.holding(old), old, Instruct(text=read_words(instruction)), version.work.brief)
         if not proposal.edits:
             return Told(f"Nothing was changed. {quoted(proposal.says, 500)}", old, article)
-        new = edited(old, proposal.edits, self.record_of(old))
+        new = edited(old, proposal.edits, self.scope.record_of(old))
         after = self.desk.go_on(version, article=new, what=instruction[:200])
         return self._made(after, f"Changed: {quoted(proposal.says, 500)}\n")
 
@@ -293,18 +229,18 @@ class Craft:
         from limner.tools.editing.commands import Instruct
         from limner.workflows.revise.graph import propose
 
-        assert self.shop.jobs
-        ledger, owner = self.shop.jobs.ledger, self.tenant.owner
+        assert self.toolbox.jobs
+        ledger, owner = self.toolbox.jobs.ledger, self.tenant.owner
         revisions = Revisions(ledger)
         head = revisions.show(job, owner)
         left = ledger.left_today(owner)
         if left is not None and left <= 0:
             raise LimitReached(f"{owner} has spent today's tokens. Ask again after midnight UTC.", 3600)
         brief = start_of(read_request(ledger.request(job)))["brief"]
-        context = self.holding(head.article)
+        context = self.scope.holding(head.article)
         before = context.meter.total
         try:
-            proposal = propose(context, head.article, Instruct(text=_text(instruction)), brief)
+            proposal = propose(context, head.article, Instruct(text=read_words(instruction)), brief)
         finally:
             if context.meter.total > before:
                 ledger.paid(job, "revise", context.meter.roles)
@@ -315,7 +251,7 @@ class Craft:
             proposal.edits,
             head.version.number,
             owner,
-            self.record_of(head.article),
+            self.scope.record_of(head.article),
             owner=owner,
             what=instruction[:200],
             by="model",
@@ -324,7 +260,7 @@ class Craft:
 
     def get(self, article: str, start: int = 1, wait_seconds: int = 0) -> Told:
         """An article block by block; of one that is not done, how far it is, or what it asks."""
-        if self.shop.jobs is not None and self._is_job(article):
+        if self.toolbox.jobs is not None and self._is_job(article):
             job = self._waited(article, min(wait_seconds, LONGEST_WAIT))
             if job.state == "waiting" and (question := questions.ours(job.question)) is not None:
                 return self._asked(job.id, question)
@@ -333,7 +269,7 @@ class Craft:
 
                 line = progress(job, self.context.settings.stuck)
                 return Told(f"Article {job.id} is {job.state.replace('_', ' ')}: {quoted(line, 500)}", None, job.id)
-            found = self.shop.jobs.article(article, self.tenant.owner)
+            found = self.toolbox.jobs.article(article, self.tenant.owner)
             return Told(self._shown(article, found, start), found, article)
         if self.desk.waits(article):
             with self.desk.waiting() as saver:
@@ -350,10 +286,10 @@ class Craft:
         from limner.tools.export import fresh_folder, write_article
 
         kept, found = self.article(article)
-        parent = self.shop.folder or self.context.settings.home / "exports"
+        parent = self.toolbox.folder or self.context.settings.home / "exports"
         parent = parent / self.desk.folder.name if self.tenant.owner != "local" else parent
         parent.mkdir(parents=True, exist_ok=True)
-        holder = self.holding(found)
+        holder = self.scope.holding(found)
         written = write_article(found, fresh_folder(parent, found.title), holder.image, (format,))
         paths = [str(path) for path in written.files.values()]
         return Told(f"Article {kept} is written to {', '.join(map(quoted, paths))}.", paths, kept)
@@ -425,50 +361,22 @@ class Craft:
 
     def search(self, query: str, count: int = 6) -> Told:
         """Images that show what a line says."""
-        from limner.tools.retrieve import retrieve
-
-        wanted = _text(query)[:500]
-        spot = Spot(id="search", after="", caption=wanted, search=wanted)
-        got = retrieve(self.context.libraries, [spot], count)["search"]
-        lines = found(got)
-        return Told("\n".join([f"{len(got)} images, best first:", *lines, QUOTED]), got)
+        got = self.scope.search(query, count)
+        return Told("\n".join([f"{len(got)} images, best first:", *found(got), QUOTED]), got)
 
     # -- inside
 
-    def record_of(self, article: Article) -> Callable[[str, str], Any]:
-        """What is known of an image that this article may take: of the tenant's libraries, or its own."""
-        libraries = {library.name: library for library in self.holding(article).libraries}
-
-        def record(library: str, image_id: str) -> Any:
-            if library not in libraries:
-                raise LibraryMissing(f"There is no library {library[:64]!r} for you. Use an image that was found.")
-            return libraries[library].record(image_id)
-
-        return record
-
-    def holding(self, article: Article) -> Context:
-        """A context that finds the images of an article: they may be of other libraries than those used now."""
-        names = {i.library for i in article.illustrations if i.library}
-        there = {library.name for library in self.context.libraries}
-        with self.shop._lock:
-            more = [self.shop._open(name) for name in sorted(names - there)]
-        if not more:
-            return self.context
-        context = copy(self.context)
-        context.libraries = [*self.context.libraries, *more]
-        return context
-
     def article(self, name: str) -> tuple[str, Article]:
         """(its id, the article itself). Raises JobUnknown; JobConflict while a job has none."""
-        if self.shop.jobs is not None and self._is_job(name):
-            return name, self.shop.jobs.article(name, self.tenant.owner)
+        if self.toolbox.jobs is not None and self._is_job(name):
+            return name, self.toolbox.jobs.article(name, self.tenant.owner)
         version = self.desk.latest(name)
         return version.name, version.work.article
 
     def _is_job(self, name: str) -> bool:
-        assert self.shop.jobs
+        assert self.toolbox.jobs
         try:
-            self.shop.jobs.ledger.job(name, self.tenant.owner)
+            self.toolbox.jobs.ledger.job(name, self.tenant.owner)
         except JobUnknown:
             return False
         return True
@@ -477,10 +385,10 @@ class Craft:
         """The job, once it has ended or the seconds are over."""
         import time
 
-        assert self.shop.jobs
+        assert self.toolbox.jobs
         end = time.monotonic() + seconds
         while True:
-            job = self.shop.jobs.ledger.job(name, self.tenant.owner)
+            job = self.toolbox.jobs.ledger.job(name, self.tenant.owner)
             if job.ended or job.state == "waiting" or time.monotonic() >= end:
                 return job
             time.sleep(0.2)
@@ -519,12 +427,3 @@ def _needed(spots: tuple[Spot, ...] | None, article: str, what: str, tool: str) 
     if spots is None:
         raise BadInput(f"The article {article} has no {what} yet. Call {tool} first.")
     return spots
-
-
-def _text(words: str) -> str:
-    from limner.text import printable
-
-    text = printable(words).strip()
-    if not text:
-        raise BadInput("Nothing was said. Put what is wanted into words.")
-    return text

@@ -1,0 +1,178 @@
+"""Tenants: for whom limner works, what they share, and what each may use and spend.
+
+    tenants = Tenants(build_context(library="photos"))
+    desk = tenants.scope(Tenant("ada", max_tokens=50_000))
+    desk.search("a heron at dawn")
+
+The chat graph, the toolbox, MCP and the LangGraph server reach libraries and models through a `Scope` alone.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from copy import copy
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from limner.agents.meter import Meter
+from limner.document import Article, Brief, Candidate, Spot
+from limner.errors import LibraryMissing
+from limner.workflows.context import STARTER, Context, open_library
+from limner.workflows.inputs import read_words
+
+if TYPE_CHECKING:
+    from limner.tools.library import Library
+
+LONGEST_QUERY = 500  # characters
+
+
+@dataclass(frozen=True)
+class Tenant:
+    """For whom limner works."""
+
+    owner: str = "local"
+    """Whose articles these are; one owner never sees another's."""
+    libraries: tuple[str, ...] | None = None
+    """Names of the libraries to use instead of those that `Tenants` was made with."""
+    max_tokens: int | None = None
+    """Tokens that this owner may spend while this process runs. With jobs: in each job, beside the ledger's limits."""
+
+
+TenantOf = Callable[[Mapping[str, Any]], Tenant]
+"""Finds the tenant from a graph's `configurable`."""
+
+
+def tenant_of(configurable: Mapping[str, Any]) -> Tenant:
+    """The tenant that a graph's `configurable` names: limner_owner, limner_libraries, limner_max_tokens.
+
+    Behind a LangGraph server with authentication, its user takes the place of limner_owner. A product must set these
+    keys itself: whoever may write `configurable` chooses who they are.
+    """
+    owner = configurable.get("langgraph_auth_user_id") or configurable.get("limner_owner") or "local"
+    libraries = configurable.get("limner_libraries")
+    tokens = configurable.get("limner_max_tokens")
+    names = None if libraries is None else tuple(str(name) for name in libraries)
+    return Tenant(str(owner), names, None if tokens is None else int(tokens))
+
+
+@dataclass
+class Shared(Meter):
+    """Counts the tokens of one call, and adds them to those of its tenant."""
+
+    whole: Meter = field(default_factory=Meter)
+
+    def allow(self, prompt: int, completion: int) -> None:
+        """Raises BudgetReached if the tenant's budget does not allow this call."""
+        self.whole.allow(prompt, completion)
+
+    def count(self, role: str, prompt: int, completion: int, cached: int = 0, estimated: bool = False) -> None:
+        """Add one call's tokens to both."""
+        super().count(role, prompt, completion, cached, estimated)
+        self.whole.count(role, prompt, completion, cached, estimated)
+
+
+class Attended:
+    """Mixed into a context's class: work ends once nobody waits for it any more, also while the writer writes."""
+
+    check: Callable[[], None]
+    """Raises to end the work."""
+
+    def write(self, brief: Brief, emit: Callable[[str], None]) -> Article:
+        """As `Context.write`."""
+
+        def heard(text: str) -> None:
+            self.check()
+            emit(text)
+
+        return super().write(brief, heard)  # type: ignore[misc]
+
+
+def _attended(context: Context, meter: Meter, check: Callable[[], None]) -> Context:
+    """The same parts for one call: what a product overrode in a class of its own holds for it as well."""
+    kind = type(context)
+    made = copy(context)
+    made.__class__ = type(kind.__name__, (Attended, kind), {})
+    made.check = check  # type: ignore[attr-defined]
+    made.meter, made.memory, made.origin = meter, None, context
+    made.enter = lambda _step: check()
+    made.libraries = list(context.libraries)
+    made._speakers, made._lock = {}, threading.RLock()
+    return made
+
+
+@dataclass
+class Tenants:
+    """What all tenants share: models, encoders and open libraries; and how many tokens each has spent."""
+
+    context: Context
+    _meters: dict[str, Meter] = field(default_factory=dict)
+    _opened: dict[str, Library] = field(default_factory=dict)
+    _lock: threading.RLock = field(default_factory=threading.RLock)
+
+    def scope(self, tenant: Tenant, check: Callable[[], None] = lambda: None) -> Scope:
+        """What one tenant may use, for one call. check: called often while a model works; raises to end the work.
+
+        Raises LibraryMissing for a library that does not exist.
+        """
+        with self._lock:
+            whole = self._meters.setdefault(tenant.owner, Meter())
+            whole.budget = tenant.max_tokens
+            context = _attended(self.context, Shared(whole=whole), check)
+            if tenant.libraries is not None:
+                context.libraries = [self._open(name) for name in tenant.libraries]
+        return Scope(self, context, tenant)
+
+    def open(self, names: list[str]) -> list[Library]:
+        """Libraries by name; each is opened once. Raises LibraryMissing."""
+        with self._lock:
+            return [self._open(name) for name in names]
+
+    def _open(self, name: str) -> Library:
+        from limner.tools.library import libraries
+
+        # By name alone: a tenant's library may not be a path, which would be indexed on the spot.
+        if name != STARTER and name not in libraries(self.context.settings.home):
+            raise LibraryMissing(f"There is no library {name[:64]!r}. `limner library list` shows them.")
+        if name not in self._opened:
+            self._opened[name] = open_library(self.context, name)
+        return self._opened[name]
+
+
+@dataclass
+class Scope:
+    """What one tenant may use, for one call."""
+
+    tenants: Tenants
+    context: Context
+    tenant: Tenant
+
+    def holding(self, article: Article) -> Context:
+        """A context that finds the images of an article, which may be of other libraries than those used now."""
+        names = {i.library for i in article.illustrations if i.library}
+        known = {library.name for library in self.context.libraries}
+        more = self.tenants.open(sorted(names - known))
+        if not more:
+            return self.context
+        context = copy(self.context)
+        context.libraries = [*self.context.libraries, *more]
+        return context
+
+    def record_of(self, article: Article) -> Callable[[str, str], Any]:
+        """Looks up an image (library, image id) that this article may take: of the tenant's libraries, or its own."""
+        libraries = {library.name: library for library in self.holding(article).libraries}
+
+        def record(library: str, image_id: str) -> Any:
+            if library not in libraries:
+                raise LibraryMissing(f"There is no library {library[:64]!r} for you. Use an image that was found.")
+            return libraries[library].record(image_id)
+
+        return record
+
+    def search(self, query: str, count: int = 6) -> list[Candidate]:
+        """Images that show what a line says, best first. Raises BadInput for an empty one."""
+        from limner.tools.retrieve import retrieve
+
+        wanted = read_words(query)[:LONGEST_QUERY]
+        spot = Spot(id="search", after="", caption=wanted, search=wanted)
+        return retrieve(self.context.libraries, [spot], count)[spot.id]

@@ -18,6 +18,7 @@ from xml.etree import ElementTree
 from xml.parsers import expat
 
 from limner.errors import ImageUnreadable
+from limner.tools.images.colour import flatten, to_rgb
 
 if TYPE_CHECKING:
     from PIL import Image, ImageFile
@@ -68,23 +69,33 @@ class Described:
 # --- pixels --------------------------------------------------------------------------------------------------------
 
 
-def read_picture(data: bytes, *, max_pixels: int = MAX_PIXELS, side: int | None = None) -> Image.Image:
-    """Decode the first frame, upright (EXIF orientation applied), as mode RGB or RGBA.
+def read_picture(
+    data: bytes, *, max_pixels: int = MAX_PIXELS, side: int | None = None, keep_profile: bool = False
+) -> Image.Image:
+    """Decode the first frame, upright (EXIF orientation applied), as RGB or RGBA in sRGB (see `colour.to_rgb`).
 
     side: a JPEG may be decoded smaller, as long as both sides keep this many px; still, all of it is read.
-    SVG is drawn with its longer side at SVG_SIDE px. Raises ImageUnreadable, with the reason, for what is not an
-    image, is cut short, or has more than `max_pixels` pixels; size is checked before pixels are decoded.
+    keep_profile: leave RGB pixels in the file's own colour profile, which stays in `info`. SVG is drawn with its
+    longer side at SVG_SIDE px. Raises ImageUnreadable, with the reason, for what is not an image, is cut short, or has
+    more than `max_pixels` pixels; the size is checked before pixels are decoded.
     """
-    from PIL import ImageOps
+    from PIL import Image
 
     picture = _open(data, max_pixels)
     try:
         if side:
             picture.draft("RGB", (side, side))
         picture.load()
-        return _as_rgb(ImageOps.exif_transpose(picture))
+        turn = _TURNS.get(picture.getexif().get(_ORIENTATION, 1))
+        shown = to_rgb(picture, keep_profile=keep_profile)
+        return shown if turn is None else shown.transpose(Image.Transpose(turn))
     except _DAMAGED as error:
         _refuse_damaged(error)
+
+
+_ORIENTATION = 0x0112
+_TURNS = {2: 0, 3: 3, 4: 1, 5: 5, 6: 4, 7: 6, 8: 2}
+"""EXIF's orientation -> Pillow's Transpose that makes the picture upright."""
 
 
 def size_of(data: bytes, *, max_pixels: int = MAX_PIXELS) -> tuple[int, int]:
@@ -116,7 +127,7 @@ def displayable(data: bytes, *, max_pixels: int = MAX_PIXELS) -> tuple[bytes, st
     if suffix:
         size_of(data, max_pixels=max_pixels)
         return data, suffix
-    picture = read_picture(data, max_pixels=max_pixels)
+    picture = read_picture(data, max_pixels=max_pixels, keep_profile=True)
     profile = picture.info.get("icc_profile")
     if kind == "HEIF" and picture.mode == "RGB":  # a photograph is six times as large as a PNG
         return _encoded(picture, "JPEG", quality=92, icc_profile=profile), ".jpg"
@@ -137,17 +148,7 @@ def data_url(data: bytes, side: int = 512, *, max_pixels: int = MAX_PIXELS) -> s
     """
     picture = read_picture(data, max_pixels=max_pixels, side=side)
     picture.thumbnail((side, side))
-    return "data:image/jpeg;base64," + base64.b64encode(_encoded(on_white(picture), "JPEG", quality=85)).decode()
-
-
-def on_white(picture: Image.Image) -> Image.Image:
-    """The picture as RGB, transparent parts white: black outlines on transparency would vanish on black."""
-    from PIL import Image
-
-    if picture.mode != "RGBA":
-        return picture.convert("RGB")
-    page = Image.new("RGBA", picture.size, "white")
-    return Image.alpha_composite(page, picture).convert("RGB")
+    return "data:image/jpeg;base64," + base64.b64encode(_encoded(flatten(picture), "JPEG", quality=85)).decode()
 
 
 def _open(data: bytes, max_pixels: int) -> ImageFile.ImageFile:
@@ -191,15 +192,6 @@ def _heif(data: bytes) -> tuple[str, ...]:
 def _refuse_damaged(error: BaseException) -> NoReturn:
     words = " ".join(str(error).split())[:120] or type(error).__name__
     raise ImageUnreadable(f"cut short or damaged ({words}): get the file again") from error
-
-
-def _as_rgb(picture: Image.Image) -> Image.Image:
-    if picture.mode in ("RGB", "RGBA"):
-        return picture
-    if picture.mode.startswith("I"):  # 16 bits of grey; Pillow would clip them at 255 instead of scaling
-        return picture.convert("I").point(lambda value: value * (1 / 257)).convert("L").convert("RGB")
-    transparent = picture.mode in ("LA", "PA", "La", "RGBa") or "transparency" in picture.info
-    return picture.convert("RGBA" if transparent else "RGB")
 
 
 def _encoded(picture: Image.Image, kind: str, **options: Any) -> bytes:

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 from limner.errors import ImageUnreadable, LibraryMissing
 from limner.text import printable_path
 from limner.tools.images import images
+from limner.tools.images.colour import flatten
 from limner.tools.images.images import Described
 from limner.tools.library import folder
 from limner.tools.library.folder import Scan
@@ -114,6 +115,6 @@ def _open_at_once(path: str, flags: int) -> int:
 
 def for_clip(data: bytes) -> Any:
     """A picture small enough to keep a batch of; CLIP models look at 224 to 448 px."""
-    picture = images.on_white(images.read_picture(data, side=512))
+    picture = images.read_picture(data, side=512)
     picture.thumbnail((1024, 1024))
-    return picture
+    return flatten(picture)

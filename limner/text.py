@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 
 
@@ -33,3 +34,15 @@ def shorten(text: str, length: int) -> str:
 def printable_path(path: str) -> str:
     """A path as one line that any terminal can show; bytes that are not UTF-8 become escapes."""
     return one_line(path.encode("utf-8", "backslashreplace").decode())
+
+
+_UNSPACED = re.compile(
+    r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]"
+)
+"""Letters of scripts that write no spaces between words: Thai, Lao, Burmese, Khmer, kana, Han."""
+
+
+def count_words(text: str) -> int:
+    """Words of a text as editors count them: runs between spaces, and each character of a script without spaces."""
+    spaced = _UNSPACED.sub(" ", text)
+    return sum(any(c.isalnum() for c in run) for run in spaced.split()) + len(_UNSPACED.findall(text))

@@ -1,6 +1,6 @@
 """The shell: the same calls as from Python, the same errors as one line and an exit code.
 
-Exit codes: 0 done, 2 something the user can put right (one line says what), 130 stopped with Ctrl-C.
+Exit codes: 0 done, 2 something the user can correct (one line says what), 130 stopped with Ctrl-C.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ app = typer.Typer(
 
 
 def main() -> None:
-    """Entry point: run a command, and turn what a user can put right into one line and an exit code."""
+    """Entry point: run a command; an error that a user can correct becomes one line and an exit code."""
     if not sys.warnoptions:
         warnings.simplefilter("ignore")  # libraries warn of what our own line says better
     try:

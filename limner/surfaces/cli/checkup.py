@@ -1,4 +1,4 @@
-"""Try every part and say how to put right what is wrong."""
+"""The checks of `limner doctor`: try every part and say how to correct what is wrong."""
 
 from __future__ import annotations
 

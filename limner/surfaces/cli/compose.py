@@ -232,17 +232,17 @@ def _run(context: Context, terminal: Terminal, job: str, start: Start | None, op
         )
     again = f"limner compose --resume {job}"
     if not terminal.quiet:  # before anything can kill it
-        terminal.say(f"If this is stopped, go on with: {again}", style="dim")
+        terminal.say(f"If this stops, resume it with: {again}", style="dim")
     with run.checkpoints(context.settings.home) as saver:
         try:
-            with _leaving_at_once(terminal, f"Stopped. What is done is kept; go on with: {again}"):
+            with _leaving_at_once(terminal, f"Stopped. Finished steps are kept; resume with: {again}"):
                 article = _through_reviews(context, terminal, saver, job, start)
         except BudgetReached as e:
             written = run.job_state(saver, job).get("article")
             where = f" The text so far is in {_write(context, written, options)}." if written else ""
-            raise BudgetReached(f"{e}{where} Go on with: {again} --max-tokens N") from e
+            raise BudgetReached(f"{e}{where} Resume with: {again} --max-tokens N") from e
         except LimnerError as e:
-            raise type(e)(f"{e} What is done is kept; go on with: {again}") from e
+            raise type(e)(f"{e} Finished steps are kept; resume with: {again}") from e
         try:
             folder = _write(context, article, options)
         except ExportFailed as e:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 jobs_app = typer.Typer(
     name="jobs", help="Articles composed by workers: submit, watch, cancel, retry.", no_args_is_help=True
 )
-token_app = typer.Typer(name="token", help="Who may use the API, and how much.", no_args_is_help=True)
+token_app = typer.Typer(name="token", help="Manage the API's owners: tokens, libraries, limits.", no_args_is_help=True)
 
 Host = Annotated[str | None, typer.Option(help="Address to listen on; not the loopback wants a token. [LIMNER_HOST]")]
 Port = Annotated[int | None, typer.Option(min=0, max=65535, help="Port; 0 takes a free one. [LIMNER_PORT]")]
@@ -43,7 +44,7 @@ def up(host: Host = None, port: Port = None) -> None:
 
 
 def api(host: Host = None, port: Port = None) -> None:
-    """Run the HTTP API alone; workers are elsewhere."""
+    """Run only the HTTP API; workers run elsewhere."""
     _service(jobs_settings(host=host, port=port), "api")
 
 
@@ -53,7 +54,7 @@ def worker(
     ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing when all is well.")] = False,
 ) -> None:
-    """Work on jobs until stopped. SIGTERM stops at the next step of each; another worker goes on with them."""
+    """Work on jobs until stopped. SIGTERM stops each job at its next step; another worker continues it."""
     settings = jobs_settings()
     with jobs_installed():
         from limner.jobs import crash
@@ -65,7 +66,7 @@ def worker(
     crash.arm(settings.crash_at)
     made = Worker(settings, concurrency=concurrency)
     if not quiet:
-        typer.echo(f"Working on {made.concurrency} jobs at a time. Ctrl-C stops at the next step of each.")
+        typer.echo(f"Working on {made.concurrency} jobs at a time. Ctrl-C stops each at its next step.")
     raise typer.Exit(made.run())
 
 
@@ -84,7 +85,7 @@ def _service(settings: Settings, which: str) -> None:
 
 
 def _prepare_starter(settings: Settings) -> None:
-    """The first job need not wait for the starter library to be read."""
+    """Read the starter library now, so that the first job does not wait for it."""
     from limner.surfaces.cli.terminal import Terminal
     from limner.tools.library import libraries
     from limner.workflows.context import STARTER, build_context, open_library
@@ -105,7 +106,7 @@ def submit(
     language: Annotated[str | None, typer.Option(metavar="xx")] = None,
     seed: int = 0,
     draft: Annotated[bool, typer.Option("--draft", help="BRIEF is a finished text to illustrate.")] = False,
-    batch: Annotated[bool, typer.Option("--batch", help="Let interactive jobs go first.")] = False,
+    batch: Annotated[bool, typer.Option("--batch", help="Run after interactive jobs.")] = False,
     max_tokens: Annotated[int | None, typer.Option("--max-tokens", min=1)] = None,
     generate: Annotated[str, typer.Option("--generate", metavar="PLUGIN", help="One of LIMNER_GENERATORS.")] = "",
     max_generated: Annotated[int, typer.Option("--max-generated", min=0, max=100)] = 4,
@@ -113,9 +114,9 @@ def submit(
         list[str] | None,
         typer.Option("--review", metavar="POINT", help="Wait at outline, draft, spots, images or final."),
     ] = None,
-    wait: Annotated[bool, typer.Option("--wait", "-w", help="Show how it goes, until it ends.")] = False,
+    wait: Annotated[bool, typer.Option("--wait", "-w", help="Show progress until the job ends.")] = False,
 ) -> None:
-    """Submit a job; prints its name."""
+    """Submit a job and print its id."""
     from limner.surfaces.cli.options import brief_text, image_count, review_points
 
     with open_jobs() as jobs:
@@ -144,7 +145,7 @@ def submit(
         [(job, _)] = jobs.submit([request])
         typer.echo(job.id)
         if jobs.bell.depth(job.route) is None:
-            typer.echo("It waits: the broker does not answer. Start `limner up`.", err=True)
+            typer.echo("The job waits: the broker does not answer. Start `limner up`.", err=True)
         if wait:
             _follow(jobs, job.id)
 
@@ -155,7 +156,7 @@ def list_(
     owner: Owner = None,
     limit: Annotated[int, typer.Option("-n", min=1, max=1000)] = 50,
 ) -> None:
-    """The jobs, newest first."""
+    """List jobs, newest first."""
     from typing import get_args
 
     with open_jobs() as jobs:
@@ -163,7 +164,7 @@ def list_(
 
         known = get_args(State)
         if unknown := [s for s in state or [] if s not in known]:
-            raise BadInput(f"There is no state {unknown[0][:40]!r}. Choose of: {', '.join(known)}.")
+            raise BadInput(f"Unknown state {unknown[0][:40]!r}. Choose one of: {', '.join(known)}.")
         shown = jobs.ledger.list(owner, states=state or (), limit=limit)  # type: ignore[arg-type]
         for job in shown:
             typer.echo(_line(job, jobs))
@@ -173,7 +174,7 @@ def list_(
 
 @jobs_app.command("show")
 def show(job: JobId) -> None:
-    """One job: where it stands, what it cost, why it stopped."""
+    """Show one job: its progress, its cost, and why it stopped."""
     from limner.jobs.progress import describe
 
     with open_jobs() as jobs:
@@ -184,10 +185,10 @@ def show(job: JobId) -> None:
 @jobs_app.command("logs")
 def logs(
     job: JobId,
-    follow: Annotated[bool, typer.Option("--follow", "-f", help="Until it ends.")] = False,
-    text: Annotated[bool, typer.Option("--text", help="The article's text as it is written, too.")] = False,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Follow until it ends.")] = False,
+    text: Annotated[bool, typer.Option("--text", help="Also print the article's text as it is written.")] = False,
 ) -> None:
-    """What happened to a job, event by event."""
+    """Show a job's events."""
     from limner.jobs.progress import event_line
 
     with open_jobs() as jobs:
@@ -202,14 +203,16 @@ def logs(
 @jobs_app.command("answer")
 def answer(
     job: JobId,
-    accept: Annotated[bool, typer.Option("--accept", help="Go on with it as it is.")] = False,
+    accept: Annotated[bool, typer.Option("--accept", help="Approve it and continue.")] = False,
     edit: Annotated[
         Path | None,
-        typer.Option("--edit", metavar="FILE", help="What was shown, changed; JSON or, for a text, Markdown."),
+        typer.Option(
+            "--edit", metavar="FILE", help="The reviewed content with your changes: JSON, or Markdown for a text."
+        ),
     ] = None,
-    say: Annotated[str | None, typer.Option("--say", metavar="TEXT", help="What shall be otherwise.")] = None,
+    say: Annotated[str | None, typer.Option("--say", metavar="TEXT", help="The change you want.")] = None,
 ) -> None:
-    """Answer what a job asks at a review point; with no option, print what it asks, as JSON to edit."""
+    """Answer a job that waits at a review point; without an option, print its question as JSON to edit."""
     import json
 
     from limner.surfaces.cli.review import answer_from, question_of
@@ -224,7 +227,7 @@ def answer(
             typer.echo(f"{question['description']} Answer with --accept, --edit FILE or --say TEXT.", err=True)
             return
         jobs.answer(job, answer_from(question, edit, say))
-        typer.echo(f"{job} goes on.")
+        typer.echo(f"{job} continues.")
 
 
 @jobs_app.command("cancel")
@@ -237,9 +240,9 @@ def cancel(job: JobId) -> None:
 @jobs_app.command("retry")
 def retry(
     job: Annotated[list[str] | None, typer.Argument(metavar="JOB...")] = None,
-    failed: Annotated[bool, typer.Option("--failed", help="All that failed or were set aside.")] = False,
+    failed: Annotated[bool, typer.Option("--failed", help="All failed jobs and all set aside.")] = False,
 ) -> None:
-    """Put jobs that failed, were set aside or cancelled back; each goes on where it stopped."""
+    """Queue failed, set aside or cancelled jobs again; each resumes where it stopped."""
     with open_jobs() as jobs:
         ids = list(job or [])
         if failed:
@@ -252,7 +255,7 @@ def retry(
 
 @jobs_app.command("delete")
 def delete(job: JobId) -> None:
-    """Forget a job, its text and its events."""
+    """Delete a job, its text and its events."""
     with open_jobs() as jobs:
         jobs.delete(job)
         typer.echo(f"{job} is deleted.")
@@ -261,16 +264,24 @@ def delete(job: JobId) -> None:
 @jobs_app.command("prune")
 def prune(
     days: Annotated[
-        float | None, typer.Argument(metavar="[DAYS]", min=0, help="Jobs that ended longer ago are deleted.")
+        float | None, typer.Argument(metavar="[DAYS]", min=0, help="Delete jobs that ended longer ago than this.")
     ] = None,
     owner: Owner = None,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Delete without asking.")] = False,
 ) -> None:
-    """Forget jobs that ended DAYS ago, their articles too; export those you want to keep first.
+    """Delete jobs that ended DAYS ago, with their articles; export the articles you want to keep first.
 
-    Without DAYS, throw away what jobs no longer need that ended before LIMNER_KEEP (30 days): all articles stay.
+    Without DAYS, delete only the working data of jobs that ended LIMNER_KEEP days (30) ago: all articles stay.
     """
     with open_jobs() as jobs:
         if days is not None:
+            ended = len(jobs.ledger.ended_before(days * 86_400, owner))
+            if (
+                ended
+                and not yes
+                and not _confirmed(f"Delete the jobs that ended {days:g} days ago, with their articles?")
+            ):
+                raise BadInput("Nothing was deleted. Give --yes to delete without asking.")
             typer.echo(f"{jobs.prune(days, owner)} jobs deleted.")
         elif owner is not None:
             raise BadInput("--owner chooses among the jobs that are deleted. Give DAYS as well.")
@@ -298,6 +309,11 @@ def export(
         folder = empty_folder(out) if out else fresh_folder(Path.cwd(), article.title)
         for path in write(article, folder, formats=formats, keep_metadata=keep_metadata, settings=jobs.settings):
             typer.echo(path)
+
+
+def _confirmed(question: str) -> bool:
+    """Whether a person at the terminal says yes; without a terminal, no."""
+    return sys.stdin.isatty() and typer.confirm(question, err=True)
 
 
 def _follow(jobs: Jobs, job: str) -> None:
@@ -357,14 +373,14 @@ def token_list() -> None:
 
 @token_app.command("limit")
 def token_limit(
-    owner: Annotated[str, typer.Argument(metavar="OWNER", help='"local" is who needs no token.')],
-    jobs_at_a_time: Annotated[int | None, typer.Option(min=0, help="Running at once; 0 lifts it.")] = None,
-    jobs_a_minute: Annotated[int | None, typer.Option(min=0, help="Submitted; 0 lifts it.")] = None,
-    tokens_a_day: Annotated[int | None, typer.Option(min=0, help="Of the model; 0 lifts it.")] = None,
+    owner: Annotated[str, typer.Argument(metavar="OWNER", help='"local" is the owner without a token.')],
+    jobs_at_a_time: Annotated[int | None, typer.Option(min=0, help="Jobs running at once; 0 means no limit.")] = None,
+    jobs_a_minute: Annotated[int | None, typer.Option(min=0, help="Jobs submitted; 0 means no limit.")] = None,
+    tokens_a_day: Annotated[int | None, typer.Option(min=0, help="Tokens of the model; 0 means no limit.")] = None,
     library: Annotated[list[str] | None, typer.Option("--library", "-l", help="These and the starter.")] = None,
     all_libraries: Annotated[bool, typer.Option("--all-libraries")] = False,
 ) -> None:
-    """Say what an owner may."""
+    """Set the limits and libraries of an owner."""
     with open_jobs() as jobs:
         jobs.owners.limit(
             owner,
@@ -379,9 +395,9 @@ def token_limit(
 
 @token_app.command("remove")
 def token_remove(owner: Annotated[str, typer.Argument(metavar="OWNER")]) -> None:
-    """Make all tokens of an owner useless; the jobs stay."""
+    """Revoke all tokens of an owner; the jobs stay."""
     with open_jobs() as jobs:
-        typer.echo(f"{jobs.owners.remove_tokens(owner)} tokens of {owner} are useless from now on.")
+        typer.echo(f"{jobs.owners.remove_tokens(owner)} tokens of {owner} are revoked.")
 
 
 # --- parts ---------------------------------------------------------------------------------------------------------

@@ -13,74 +13,38 @@ from limner.errors import BadInput
 if TYPE_CHECKING:
     from limner.settings import Settings
     from limner.workflows.inputs import Images
-
-
 Library = Annotated[
     list[str] | None,
     typer.Option("--library", "-l", metavar="DIR|NAME", help="Image library; may be repeated. Default: the starter."),
 ]
-
-
 ImageCount = Annotated[str, typer.Option("--images", "-n", metavar="N|auto", help="How many images.")]
-
-
 Out = Annotated[Path | None, typer.Option("--out", "-o", metavar="DIR", help="Folder for the article.")]
-
-
 Seed = Annotated[int, typer.Option(help="Makes choices repeatable.")]
-
-
 Model = Annotated[str | None, typer.Option("--model", metavar="NAME", help="Model for all roles. [LIMNER_MODEL]")]
-
-
 ModelUrl = Annotated[
     str | None,
     typer.Option("--model-url", metavar="URL", help="Server with the OpenAI Messages API. [LIMNER_MODEL_URL]"),
 ]
-
-
 MaxTokens = Annotated[int | None, typer.Option("--max-tokens", min=1, help="Stop before a call that goes over this.")]
-
-
 Plan = Annotated[bool, typer.Option("--plan", help="Say what would be done, and stop.")]
-
-
-Resume = Annotated[str | None, typer.Option("--resume", metavar="JOB", help="Go on with a job that was stopped.")]
-
-
+Resume = Annotated[str | None, typer.Option("--resume", metavar="JOB", help="Resume a stopped job.")]
 Review = Annotated[
     list[str] | None,
     typer.Option("--review", metavar="POINT", help="Ask at outline, draft, spots, images or final; may be repeated."),
 ]
-
-
 Generate = Annotated[
     str, typer.Option("--generate", metavar="PLUGIN", help="Have an image made, labelled as such, where nothing fits.")
 ]
-
-
 MaxGenerated = Annotated[int, typer.Option("--max-generated", min=0, max=100, help="How many may be made.")]
-
-
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print the article's folder alone.")]
-
-
 To = Annotated[str, typer.Option("--to", metavar="md,html,…", help="Formats: md, html, json, docx, epub, pdf.")]
-
-
 ALL_FORMATS = "md,html,json"
-
-
 ImageSide = Annotated[
     int, typer.Option("--image-side", min=100, max=10_000, metavar="PX", help="Largest side of images within a page.")
 ]
-
-
 KeepMetadata = Annotated[
     bool, typer.Option("--keep-metadata", help="Leave place, camera, faces and previews in exported images.")
 ]
-
-
 SIDE = 1600  # px, as `tools.export.SIDE`, which is not imported for a help text
 
 
@@ -94,7 +58,7 @@ def job_options(
     image_side: int,
     keep_metadata: bool,
 ) -> dict[str, Any]:
-    """What a job needs again on resume, as JSON."""
+    """The options that a resumed job needs again, as JSON."""
     read_formats(to)
     # A folder is remembered by its whole path, so that the job can go on from another directory.
     refs = [str(Path(ref).resolve()) if Path(ref).is_dir() else ref for ref in library or []]
@@ -129,7 +93,7 @@ def read_formats(to: str) -> list[str]:
 
     formats = [f.strip().lower() for f in to.split(",") if f.strip()]
     if not formats:
-        raise BadInput(f"--to {to!r}: there is no format named. Choose of: {', '.join(FORMATS)}.")
+        raise BadInput(f"--to {to!r}: no format is named. Choose from: {', '.join(FORMATS)}.")
     for name in formats:
         if name not in FORMATS:
             from limner.tools.plugins import find
@@ -163,5 +127,5 @@ def brief_text(words: list[str] | None) -> str:
 
 def empty_folder(folder: Path) -> Path:
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise BadInput(f"{folder} is there already and not empty. Give another --out, or remove it.")
+        raise BadInput(f"{folder} exists and is not empty. Give another --out, or remove it.")
     return folder

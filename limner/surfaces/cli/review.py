@@ -1,4 +1,4 @@
-"""A review point in a shell: what is asked is shown, and answered with a key, an editor or a sentence."""
+"""Show a review question in the shell and read the answer: a key, an edited file or a sentence."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ Edit = Callable[[str, str], str | None]
 
 
 def ask(question: Json, terminal: Terminal, edit: Edit) -> Json:
-    """Show a question and return the answer that somebody types. Raises BadInput where nobody is at a terminal."""
+    """Show a question and return the typed answer. Raises BadInput without a terminal."""
     terminal.close()
     if not sys.stdin.isatty():
         raise BadInput(NOBODY.format(point=question["point"]))
     for line in lines(question):
         terminal.say(line)
     respond = question["config"]["allow_respond"]
-    keys = "[a]ccept, [e]dit" + (" or [s]ay what shall be otherwise: " if respond else ": ")
+    keys = "[a]ccept, [e]dit" + (" or [s]ay what to change: " if respond else ": ")
     while True:
         typer.echo(keys, nl=False, err=True)
         line = sys.stdin.readline()
@@ -62,14 +62,14 @@ def _answer(question: Json, typed: str, edit: Edit) -> Json | None:
         return edited(question, edit)
     if key.lower() in ("s", "say"):
         if not rest:
-            typer.echo("What shall be otherwise? ", nl=False, err=True)
+            typer.echo("What should change? ", nl=False, err=True)
             rest = sys.stdin.readline()
         return {"type": "response", "args": rest.strip(), "version": version}
     return None
 
 
 def edited(question: Json, edit: Edit) -> Json | None:
-    """The answer of somebody who changed what is asked about in an editor, None if nothing was changed."""
+    """The answer of a person who edited the reviewed content, None if nothing changed."""
     args = question["action_request"]["args"]
     if "outline" in args or "text" in args:
         name = "outline" if "outline" in args else "text"
@@ -86,21 +86,23 @@ def edited(question: Json, edit: Edit) -> Json | None:
 
 
 def read_args(text: str) -> Json:
-    """What was changed, from JSON. Raises BadInput."""
+    """The changed content, read from JSON. Raises BadInput."""
     try:
         changed = json.loads(text)
     except (ValueError, RecursionError) as e:
         raise BadInput(f"That is not JSON ({e}). Correct it, and edit again.") from e
     if not isinstance(changed, dict):
-        raise BadInput("That is not a JSON object. Change what was shown, and leave its form.")
+        raise BadInput("That is not a JSON object. Change the values and keep the form.")
     return changed
 
 
 def question_of(job: Job) -> Json:
-    """What a job asks. Raises JobConflict where it asks nothing that limner knows how to answer."""
+    """The question of a waiting job. Raises JobConflict if the job asks nothing that limner can answer."""
     question = questions.ours(job.question)
     if job.state != "waiting" or question is None:
-        raise JobConflict(f"Job {job.id} is {job.state.replace('_', ' ')} and asks nothing that is answered here.")
+        raise JobConflict(
+            f"Job {job.id} is {job.state.replace('_', ' ')} and asks nothing that can be answered here."
+        )
     return question
 
 
@@ -148,7 +150,7 @@ def lines(question: Json) -> list[str]:
 
 
 def editor(command: str) -> Edit:
-    """Changes a text with the user's own editor. command: as in $EDITOR, options and all."""
+    """Edit a text with the user's own editor. command: as in $EDITOR, with its options."""
 
     def edit(text: str, suffix: str) -> str | None:
         with tempfile.TemporaryDirectory(prefix="limner-") as folder:

@@ -1,4 +1,4 @@
-"""What the shell shows: text as it is written, then each step's progress, then what was made."""
+"""Show a composition in the shell: the text as it is written, the progress of each step, a summary."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from limner.text import printable
+from limner.text import count_words, printable
 
 if TYPE_CHECKING:
     from limner.agents.meter import Meter
@@ -102,8 +102,8 @@ class Terminal:
 
 
 def summary(article: Article, meter: Meter) -> list[str]:
-    """What was made and what it cost, a line each."""
-    words = sum(len(p.plain.split()) for p in article.paragraphs)
+    """The article and its cost, a line each."""
+    words = sum(count_words(p.plain) for p in article.paragraphs)
     lines = [f"{article.title}: {len(article.paragraphs)} paragraphs, {words} words, {images(article)}."]
     if meter.roles:
         parts = [

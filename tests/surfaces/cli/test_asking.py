@@ -82,12 +82,12 @@ def test_at_a_terminal_each_point_is_asked_about(bees: Path, home: Path, tmp_pat
             EDITOR=f"{sys.executable} {editor}",
         )
         typist.until("Review of the draft")
-        typist.until("otherwise: ")
+        typist.until("to change: ")
         typist.type("what?")
-        typist.until("otherwise: ")
+        typist.until("to change: ")
         typist.type("e")
         typist.until("Review of the images")
-        typist.until("otherwise: ")
+        typist.until("to change: ")
         typist.type("a")
         assert typist.end() == 0
     article = json.loads((tmp_path / "made" / "article.json").read_text())
@@ -99,10 +99,10 @@ def test_what_is_said_is_followed_and_shown_again(bees: Path, home: Path, tmp_pa
         environment = {"LIMNER_MODEL_URL": server.url, "LIMNER_HOME": str(home)}
         arguments = ("compose", "Bees", "-l", "bees", "-n", "0", "--review", "draft", "--out", "made")
         typist = Typist(*arguments, cwd=tmp_path, **environment)
-        typist.until("otherwise: ")
+        typist.until("to change: ")
         typist.type("s without the first paragraph")
         typist.until("Review of the draft")
-        typist.until("otherwise: ")
+        typist.until("to change: ")
         typist.type("a")
         assert typist.end() == 0
         assert "without the first paragraph" in "".join(server.texts)
@@ -162,7 +162,7 @@ def test_jobs_answer_shows_what_is_asked_and_takes_the_file_back(shell: Shell, j
     assert (stale.code, stale.err.count("\n")) == (2, 1)
     assert "earlier version" in stale.err
     file.write_text(json.dumps(asked))
-    assert shell("jobs", "answer", job, "--edit", file).out == f"{job} goes on.\n"
+    assert shell("jobs", "answer", job, "--edit", file).out == f"{job} continues.\n"
     again = shell("jobs", "answer", job, "--edit", file)
     assert again.code == 2
     assert "asks nothing" in again.err

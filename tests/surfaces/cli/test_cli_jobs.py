@@ -96,7 +96,9 @@ def test_prune_forgets_what_ended_and_nothing_else(shell: Shell, jobs: Jobs) -> 
     jobs.cancel(ended)
     taken(jobs, running)
     assert shell("jobs", "prune", "1").out == "0 jobs deleted.\n"
-    assert shell("jobs", "prune", "0").out == "1 jobs deleted.\n"
+    assert "Give --yes" in refused(shell, "jobs", "prune", "0"), "nobody at a terminal has said yes"
+    assert jobs.ledger.job(ended).state == "cancelled"
+    assert shell("jobs", "prune", "0", "--yes").out == "1 jobs deleted.\n"
     assert [job.id for job in jobs.ledger.list()] == [running]
 
 
@@ -115,7 +117,7 @@ def test_what_cannot_be_is_said_in_one_line(shell: Shell, jobs: Jobs) -> None:
     assert "has no article yet" in refused(shell, "jobs", "export", job)
     assert "queued: there is nothing to retry" in refused(shell, "jobs", "retry", job)
     assert "Nothing to retry" in refused(shell, "jobs", "retry")
-    assert "There is no state 'lost'" in refused(shell, "jobs", "list", "--state", "lost")
+    assert "Unknown state 'lost'" in refused(shell, "jobs", "list", "--state", "lost")
     assert "brief is empty" in refused(shell, "jobs", "submit", " ")
     assert "no library 'nowhere'" in refused(shell, "jobs", "submit", "Bees", "-l", "nowhere")
     assert "is not a number" in refused(shell, "jobs", "submit", "Bees", "-n", "many")

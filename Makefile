@@ -7,11 +7,11 @@ help: ## list the commands
 test: ## all tests, as CI runs them
 	bin/uv run pytest
 
-fast: ## the tests that start no embedded model, two at a time
-	bin/uv run pytest -n 2 --ignore tests/surfaces/cli/test_first_article.py --ignore tests/workflows/test_embedded.py --ignore tests/agents/families/test_small_family.py
+fast: ## the tests that need no browser, kill nothing and start no embedded model
+	bin/uv run pytest -m "not real" --ignore tests/surfaces/cli/test_first_article.py --ignore tests/workflows/test_embedded.py --ignore tests/agents/families/test_small_family.py
 
-lint: ## ruff and pyright
-	bin/uv run --group lint ruff check . && bin/uv run --group lint ruff format --check . && bin/uv run --group lint pyright
+lint: ## the lock, ruff and pyright
+	.ci/lint
 
 fix: ## let ruff put right what it can
 	bin/uv run --group lint ruff check --fix . && bin/uv run --group lint ruff format .
@@ -33,7 +33,7 @@ bench-model: .venv-vllm ## the table of bench/model_server.md, printed anew (ins
 	.venv-vllm/bin/python bench/model_server.py
 
 torch: ## the tests that need torch: CLIP and the model server (installs it into .venv-torch)
-	UV_PROJECT_ENVIRONMENT=.venv-torch bin/uv run --extra clip --group model-server pytest -m "clip or torch"
+	.ci/torch
 
 chaos: ## 200 articles, everything killed in turn, and a checker (some minutes; needs postgresql)
 	bin/uv run bench/chaos.py

@@ -7,7 +7,7 @@ import os
 import shutil
 import socket
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,35 @@ os.environ["LANGGRAPH_STRICT_MSGPACK"] = "true"
 # Machines that run tests are slow and busy at times; what a test promises is a result, not a speed.
 settings.register_profile("limner", deadline=None)
 settings.load_profile("limner")
+
+
+# --- how they are run -----------------------------------------------------------------------------------------------
+
+REAL = {"browser", "nursery", "workers"}  # fixtures; other tests that kill processes say `pytest.mark.real`
+LONG = ("jobs/chaos/test_workers.py", "jobs/chaos/", "surfaces/web/")
+
+
+@pytest.hookimpl(wrapper=True, optionalhook=True)
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> Generator[None, int, int]:
+    """Processes for `-n auto`: one a core for the whole suite, four at most (1 GB each); none for tests by name."""
+    cores = yield
+    return min(4, cores) if config.args_source is pytest.Config.ArgsSource.TESTPATHS else 0
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what is `real`; the files that take longest come first, so that all processes end at about the same time."""
+    for item in items:
+        if REAL.intersection(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.real)
+
+    def rank(item: pytest.Item) -> int:
+        where = item.path.relative_to(Path(__file__).parent).as_posix()
+        return next((n for n, start in enumerate(LONG) if where.startswith(start)), len(LONG))
+
+    items.sort(key=rank)
+
+
+# --- a home, and no network -----------------------------------------------------------------------------------------
 
 
 @pytest.fixture(autouse=True)

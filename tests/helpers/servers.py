@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import pwd
+import random
 import shutil
 import signal
 import socket
@@ -12,9 +14,11 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Self
+from typing import IO, Self
 
-WAIT = 60  # seconds for a server to come up; a hang is far from that
+WAIT = 200  # seconds until a hang is called one, below pytest's own limit; what is waited for is an event
+PORTS = range(20_000, 32_000)  # below those that Linux and macOS give to connections that go out
+_held: list[IO[bytes]] = []
 
 
 def until(true: Callable[[], object], what: str, seconds: float = WAIT) -> None:
@@ -26,10 +30,24 @@ def until(true: Callable[[], object], what: str, seconds: float = WAIT) -> None:
 
 
 def free_port() -> int:
-    """A port on the loopback that nothing listens on now."""
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
+    """A port on the loopback that nothing listens on, and that no other process of tests is given while this one lives.
+
+    Several run at once, and a server that is killed comes back on its port: a lock on a file says whose it is.
+    """
+    folder = Path(tempfile.gettempdir()) / f"limner-ports-{os.getuid()}"
+    folder.mkdir(exist_ok=True)
+    while True:
+        port = random.SystemRandom().choice(PORTS)
+        lock = (folder / str(port)).open("wb")
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            with socket.socket() as s:
+                s.bind(("127.0.0.1", port))
+        except OSError:
+            lock.close()
+            continue
+        _held.append(lock)
+        return port
 
 
 def postgres_programs() -> Path | None:

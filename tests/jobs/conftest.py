@@ -27,5 +27,5 @@ def database(request: pytest.FixtureRequest, home: Path) -> Iterator[Database]:
 
 @pytest.fixture
 def ledger(database: Database) -> Ledger:
-    """A ledger whose leases are short."""
-    return Ledger(database, lease=1)
+    """A ledger whose leases lapse when a test says so: see `orders.lapse`."""
+    return Ledger(database, lease=600)

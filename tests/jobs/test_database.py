@@ -115,7 +115,7 @@ def test_the_database_s_clock_counts(database: Database, monkeypatch: pytest.Mon
     """A worker an hour off neither loses its lease nor takes another's."""
     import time
 
-    ledger = Ledger(database, lease=5)
+    ledger = Ledger(database, lease=600)
     [job] = submitted(ledger, "Honey")
     real = time.time
     for hours in (-1, 1):

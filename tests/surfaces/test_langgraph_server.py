@@ -1,7 +1,7 @@
 """langgraph.json as a LangGraph server serves it, met with RemoteGraph: start, stream, interrupt, resume, result.
 
 `langgraph dev` (langgraph-cli[inmem]) wants other versions of grpcio and protobuf than limner's own parts, so it lives
-in an environment of its own: .ci/server.txt says how to make it.
+in an environment of its own: .ci/server makes it.
 """
 
 from __future__ import annotations

@@ -69,6 +69,7 @@ def test_the_key_shows_nowhere_in_the_list_of_processes(server: EmbeddedServer) 
     assert server.api_key.encode() not in (child / "cmdline").read_bytes() + (child / "environ").read_bytes()
 
 
+@pytest.mark.real
 @posix
 def test_ctrl_c_leaves_it_to_the_parent(server: EmbeddedServer) -> None:
     os.kill(server._process.pid, signal.SIGINT)
@@ -100,6 +101,7 @@ def test_close_stops_it_in_the_middle_of_a_reply() -> None:
         _ = server.url
 
 
+@pytest.mark.real
 @posix
 def test_it_dies_with_a_killed_parent() -> None:
     with program("print(server._process.pid, flush=True)\nimport time; time.sleep(600)") as parent:
@@ -110,6 +112,7 @@ def test_it_dies_with_a_killed_parent() -> None:
         assert gone(child)
 
 
+@pytest.mark.real
 @posix
 def test_it_dies_with_a_parent_whose_fork_lives_on() -> None:
     code = """

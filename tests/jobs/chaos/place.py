@@ -115,7 +115,7 @@ class WorkerProcess:
     def __init__(self, settings: dict[str, Any], log: Path, *, crash: str = "", odd: dict[str, str] | None = None):
         names = {"database_url": "DATABASE_URL", "redis_url": "REDIS_URL"}
         env = {"LIMNER_WORKERS": "4", "LIMNER_PROCESSES": "2", "OMP_NUM_THREADS": "1"}
-        env |= {"LIMNER_SWEEP": "0.5", "LIMNER_LEASE": "3"}
+        env |= {"LIMNER_SWEEP": "0.5", "LIMNER_LEASE": "60"}  # the dead are seen at once; the late are waited for
         env |= {names.get(k, f"LIMNER_{k.upper()}"): str(v) for k, v in settings.items()}
         kept = {k: v for k, v in os.environ.items() if not k.startswith("LIMNER_")}
         script = ["-m", "limner.surfaces.cli.app", "worker", "--quiet"]

@@ -8,6 +8,7 @@ import time
 
 import pytest
 from nursery import WORKED, Nursery
+from orders import lapse
 from place import Place, pid_of
 from served import Served
 from servers import until
@@ -34,11 +35,13 @@ def test_the_late_writer_is_refused(role: str, place: Place, nursery: Nursery) -
     job, mark = place.submit()
     paused = Paused(place, job.id, role)
     place.book.inject = lambda asked: paused(asked) if asked.mark == mark else None
-    late = nursery.start(job.id, place.with_lease(1))
+    late = nursery.start(job.id, place.given)
     until(lambda: paused.pid, "the worker to be paused")
     place.book.inject = lambda _asked: None
 
-    until(lambda: place.sweep() or place.state(job.id) == "queued", "the lease to lapse")
+    lapse(place.ledger)
+    place.sweep()
+    assert place.state(job.id) == "queued"
     assert nursery.work(job.id, place.given) == WORKED, "another takes over"
     before = place.evidence(job.id)
     os.kill(late.pid, signal.SIGCONT)
@@ -57,10 +60,12 @@ def test_two_at_once_and_the_late_one_wakes_in_between(role: str, place: Place, 
     job, mark = place.submit()
     paused = Paused(place, job.id, role)
     place.book.inject = lambda asked: paused(asked) if asked.mark == mark else None
-    late = nursery.start(job.id, place.with_lease(1))
+    late = nursery.start(job.id, place.given)
     until(lambda: paused.pid, "the worker to be paused")
     place.book.inject, place.book.delay = (lambda _asked: None), 0.2
-    until(lambda: place.sweep() or place.state(job.id) == "queued", "the lease to lapse")
+    lapse(place.ledger)
+    place.sweep()
+    assert place.state(job.id) == "queued"
 
     other = nursery.start(job.id, place.given)
     until(lambda: place.state(job.id) == "running", "another to take over")
@@ -78,10 +83,9 @@ def test_a_sweep_that_comes_too_late_takes_nothing_away(place: Place, nursery: N
     job, mark = place.submit()
     paused = Paused(place, job.id, "spotter")
     place.book.inject = lambda asked: paused(asked) if asked.mark == mark else None
-    late = nursery.start(job.id, place.with_lease(1))
+    late = nursery.start(job.id, place.given)
     until(lambda: paused.pid, "the worker to be paused")
-    [row] = place.evidence(job.id).jobs
-    until(lambda: place.evidence(job.id).now > row["lease_until"], "the lease to lapse")
+    lapse(place.ledger)
     os.kill(late.pid, signal.SIGCONT)
 
     assert late.wait() == WORKED

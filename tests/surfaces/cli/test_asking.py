@@ -23,6 +23,8 @@ from limner.jobs.service import Jobs
 from limner.settings import Settings
 from limner.workflows.review import questions
 
+pytestmark = pytest.mark.real
+
 
 class Typist:
     """`limner ARGS` on a terminal of its own."""

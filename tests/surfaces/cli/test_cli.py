@@ -202,6 +202,7 @@ def test_a_vanished_file_hides_no_other(shell: Shell, tmp_path: Path) -> None:
 # --- stopping and going on -----------------------------------------------------------------------------------------
 
 
+@pytest.mark.real
 @pytest.mark.parametrize(("stopped_by", "code"), [(signal.SIGINT, 130), (signal.SIGKILL, -signal.SIGKILL)])
 def test_a_stopped_command_keeps_what_is_done_and_resume_goes_on(
     bees: Path, home: Path, tmp_path: Path, stopped_by: signal.Signals, code: int

@@ -18,6 +18,8 @@ import pytest
 from scripted import ARTICLE, Answer, Delayed, ScriptedServer, article_answers, asking
 from servers import until
 
+pytestmark = pytest.mark.real
+
 
 class Up:
     """A running `limner up`."""
@@ -26,7 +28,7 @@ class Up:
         self.log = log
         kept = {k: v for k, v in os.environ.items() if not k.startswith(("LIMNER_", "REDIS_", "DATABASE_"))}
         given = {"HOME": home, "MODEL_URL": server.url, "MODEL": "scripted-7b", "WORKERS": "2", "SWEEP": "0.5"}
-        given |= {"LEASE": "5", "LOG": "text"}
+        given |= {"LEASE": "60", "LOG": "text"}
         self.env = kept | {f"LIMNER_{name}": str(value) for name, value in given.items()}
         with log.open("wb") as out:
             self.process = subprocess.Popen(
@@ -182,7 +184,7 @@ def test_a_process_that_celery_gives_up_begins_anew(tmp_path: Path) -> None:
         f"""
 import os, pathlib, signal
 from celery.apps.worker import Worker
-from limner.workflows import cli
+from limner.surfaces.cli import app
 
 mark = pathlib.Path({str(mark)!r})
 
@@ -194,7 +196,7 @@ def start(self):
         signal.pause()
 
 Worker.start = start
-cli.main()
+app.main()
 """
     )
     env = {**os.environ, "LIMNER_HOME": str(tmp_path / "home"), "LIMNER_LOG": "text"}

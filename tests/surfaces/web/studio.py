@@ -39,7 +39,7 @@ class Up:
         self.log, self.home = log, home
         kept = {k: v for k, v in os.environ.items() if not k.startswith(("LIMNER_", "REDIS_", "DATABASE_"))}
         given = {"HOME": str(home), "MODEL_URL": server.url, "MODEL": "scripted-7b", "WORKERS": "2", "SWEEP": "0.5"}
-        given |= {"LEASE": "5", "LOG": "text", **settings}
+        given |= {"LEASE": "60", "LOG": "text", **settings}
         with log.open("wb") as out:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "limner.surfaces.cli.app", "up", "--port", "0"],

@@ -900,6 +900,7 @@ def stopped_export(source: Path, target: Path) -> subprocess.Popen:
     return process
 
 
+@pytest.mark.real
 def test_what_a_killed_export_left_is_taken_away_and_a_running_one_is_left_alone(tmp_path):
     write_article(illustrated(TEXT), tmp_path / "source", one_picture)
     place = tmp_path / "place"

@@ -428,6 +428,7 @@ def index_and_kill(home: Path, folder: Path, after: int, delay: float) -> None:
     process.stdout.close()
 
 
+@pytest.mark.real
 @pytest.mark.parametrize("kills", [[(0, 0.0), (4, 0.02), (8, 0.05)], [(0, 0.04), (0, 0.08), (12, 0.0)]])
 def test_a_kill_at_any_moment_and_the_same_command_goes_on(home: Path, tmp_path: Path, kills: list[Any]) -> None:
     folder = tmp_path / "many"

@@ -30,7 +30,7 @@ def test_the_migrations_make_the_tables_that_the_code_uses(database: Database) -
 
 
 def test_head_is_the_newest_migration() -> None:
-    scripts = ScriptDirectory(str(Path(module.__file__).with_name("migrations")), version_locations=None)
+    scripts = ScriptDirectory(str(Path(module.__file__).parents[1] / "migrations"), version_locations=None)
     assert scripts.get_heads() == [HEAD]
 
 

@@ -38,7 +38,10 @@ class Ci:
         self.logs.mkdir()
         shutil.copy(ROOT / ".ci" / "again.py", folder / ".ci")
         script = folder / ".ci" / "torch"
-        script.write_text(f'#!/bin/sh\ncd "{folder}" && exec "{sys.executable}" -m pytest -q -p no:randomly "$@"\n')
+        script.write_text(
+            f'#!/bin/sh\ncd "{folder}" && PYTEST_DISABLE_PLUGIN_AUTOLOAD=1 '
+            f'exec "{sys.executable}" -m pytest -q -p xdist.plugin "$@"\n'
+        )
         script.chmod(0o755)
         (folder / "pytest.ini").write_text("[pytest]\nmarkers = real: x\n")
 

@@ -16,6 +16,9 @@ lint: ## the lock, ruff and pyright
 fix: ## let ruff put right what it can
 	bin/uv run --group lint ruff check --fix . && bin/uv run --group lint ruff format .
 
+tree: ## draw the tree in README and docs/how-it-works.md from the docstrings
+	uv run docs/tree.py
+
 hooks: ## run the linters before each commit
 	bin/uv run --group lint pre-commit install
 
@@ -41,4 +44,4 @@ chaos: ## 200 articles, everything killed in turn, and a checker (some minutes; 
 up: ## API, studio, broker and worker on this machine
 	bin/uv run limner up
 
-.PHONY: help test fast lint fix hooks bench bench-model torch chaos up
+.PHONY: help test fast lint fix tree hooks bench bench-model torch chaos up

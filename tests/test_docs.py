@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -118,10 +120,20 @@ def test_commands_that_are_named_exist() -> None:
     assert set(re.findall(r"(?:`|^ +(?:bin/uv run )?)limner ([a-z]+)", text, re.MULTILINE)) <= commands
 
 
-def test_the_tree_of_the_readme_is_the_tree() -> None:
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
-    for folder in ("agents", "tools", "workflows"):
-        (line,) = re.findall(rf"^ +{folder}/ +(.*)$", text, re.MULTILINE)
-        named = set(re.findall(r"\b[a-z]+\b", line))
-        files = {f.stem for f in (ROOT / "limner" / folder).glob("*.py") if not f.stem.startswith("_")}
-        assert len(named & files) >= 0.5 * len(files), f"{folder}: {files - named} are not named"
+def test_the_drawn_trees_are_the_tree() -> None:
+    done = subprocess.run([sys.executable, ROOT / "docs" / "tree.py", "--check"], capture_output=True, text=True)
+    assert done.stdout == ""
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_walks_of_contributing_name_files_that_exist() -> None:
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    places = re.findall(
+        r"`((?:surfaces|jobs|workflows|agents|tools|tests|document|errors)[\w/.-]*)(?:: ([\w.]+))?`", text
+    )
+    assert len(places) > 20
+    for path, name in places:
+        file = ROOT / path if path.startswith("tests") else ROOT / "limner" / path
+        assert file.exists() or file.with_suffix(".py").exists() or "/" not in path, path
+        if name:
+            assert name.rpartition(".")[2] in file.read_text(encoding="utf-8"), f"{path}: {name}"

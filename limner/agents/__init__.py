@@ -1,0 +1,1 @@
+"""Roles that need a model's judgement: writer, spotter, selector, reviser, chat."""

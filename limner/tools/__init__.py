@@ -1,0 +1,1 @@
+"""Craft that needs no language model: images, libraries, search, arrangement, editing, export."""

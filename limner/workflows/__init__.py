@@ -1,0 +1,1 @@
+"""The order of the steps: LangGraph graphs, and the wiring of their parts."""

@@ -1,0 +1,1 @@
+"""The graphs' checkpoints, refused to a worker that lost its lease."""

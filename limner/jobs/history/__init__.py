@@ -1,0 +1,1 @@
+"""The versions of a job's article: edits, undo, comparison, proposals."""

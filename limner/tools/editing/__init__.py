@@ -1,0 +1,1 @@
+"""Edits of an article: the commands, their application, the comparison of versions."""

@@ -1,0 +1,1 @@
+"""The embedded model: llama.cpp as a server on the loopback."""

@@ -1,0 +1,1 @@
+"""Revision: a wish about an article becomes edits, proposed first."""

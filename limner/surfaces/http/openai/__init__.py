@@ -1,0 +1,1 @@
+"""limner as a model of the OpenAI API, for chat clients."""

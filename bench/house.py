@@ -11,7 +11,6 @@ import ast
 from collections import Counter
 from pathlib import Path
 
-
 LONG_FILE, LONG_FUNCTION = 400, 40  # lines
 HOUSE = Path(__file__).resolve().parents[1] / "limner"
 

@@ -89,11 +89,14 @@ class ModelUnreachable(ModelError):
 
 
 class ModelRefused(ModelError):
-    """The server answers, but not with a completion. `status` is the HTTP status, None where there was none."""
+    """The server answers, but not with a completion.
 
-    def __init__(self, message: str, status: int | None = None) -> None:
+    status: the HTTP status, None without one. answer: the server's own answer in a few words, without advice.
+    """
+
+    def __init__(self, message: str, status: int | None = None, answer: str = "") -> None:
         super().__init__(message)
-        self.status = status
+        self.status, self.answer = status, answer or message
 
 
 class UnreadableReply(LimnerError):

@@ -146,7 +146,7 @@ def _placed(
 
 
 def sees_images(speaker: Speaker) -> tuple[bool, str]:
-    """Try the model with two tiny pictures, in both orders; returns whether it sees, and what it said if not.
+    """Try the model with two tiny pictures, in both orders; return whether it sees, and the reason if not.
 
     Some servers accept image parts and drop them without a word, so an accepted request proves nothing: a blind model
     gives the same answer to both orders.
@@ -172,7 +172,7 @@ def sees_images(speaker: Speaker) -> tuple[bool, str]:
         except ModelRefused as e:
             if e.status in _NOT_ABOUT_IMAGES:
                 raise
-            return False, str(e)
+            return False, e.answer
         answers.append(choice.index)
     if answers == [0, 1]:
         return True, ""

@@ -297,7 +297,8 @@ class Speaker:
         """The error of ours that one of the client's, or of its transport's, comes to; None for any other."""
         kinds = {kind.__name__ for kind in type(e).__mro__ if kind.__module__.partition(".")[0] == "openai"}
         if "APIStatusError" in kinds:
-            return ModelRefused(f"{self._server} answered {e.status_code}{_said(e)}. {_advice(e)}", e.status_code)
+            answer = f"answered {e.status_code}{_said(e)}"
+            return ModelRefused(f"{self._server} {answer}. {_advice(e)}", e.status_code, f"its server {answer}")
         if "APIConnectionError" in kinds:
             return self._unreachable(e)
         if "APIError" in kinds:  # an error event inside a stream

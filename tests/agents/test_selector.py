@@ -309,7 +309,7 @@ def test_a_server_that_refuses_images_does_not(status: int) -> None:
     with ScriptedServer(no_images) as server:
         sees, why = sees_images(speaker(server))
     assert not sees
-    assert "image input is not supported" in why
+    assert why == f"its server answered {status} (image input is not supported)", "and no advice for a broken server"
 
 
 @pytest.mark.parametrize("status", [401, 403, 429, 503])

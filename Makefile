@@ -17,7 +17,7 @@ fix: ## let ruff put right what it can
 	bin/uv run --group lint ruff check --fix . && bin/uv run --group lint ruff format .
 
 tree: ## draw the tree in README and docs/how-it-works.md from the docstrings
-	uv run docs/tree.py
+	bin/uv run docs/tree.py
 
 hooks: ## run the linters before each commit
 	bin/uv run --group lint pre-commit install

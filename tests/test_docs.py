@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -131,12 +129,6 @@ def test_commands_that_are_named_exist() -> None:
     commands = set(get_command(app).commands)  # type: ignore[attr-defined]
     text = "".join(page.read_text(encoding="utf-8") for page in PAGES)
     assert set(re.findall(r"(?:`|^ +(?:bin/uv run )?)limner ([a-z]+)", text, re.MULTILINE)) <= commands
-
-
-def test_the_drawn_trees_are_the_tree() -> None:
-    done = subprocess.run([sys.executable, ROOT / "docs" / "tree.py", "--check"], capture_output=True, text=True)
-    assert done.stdout == ""
-    assert done.returncode == 0, done.stderr
 
 
 def test_the_walks_of_contributing_name_files_that_exist() -> None:

@@ -100,9 +100,7 @@ def question_of(job: Job) -> Json:
     """The question of a waiting job. Raises JobConflict if the job asks nothing that limner can answer."""
     question = questions.ours(job.question)
     if job.state != "waiting" or question is None:
-        raise JobConflict(
-            f"Job {job.id} is {job.state.replace('_', ' ')} and asks nothing that can be answered here."
-        )
+        raise JobConflict(f"Job {job.id} is {job.state.replace('_', ' ')} and asks nothing that can be answered here.")
     return question
 
 

@@ -16,7 +16,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 HOUSE = ROOT / "limner"
-ROOMS = ("surfaces", "jobs", "workflows", "agents", "tools", "model_server")  # from the top down: see test_house.py
+# From the top down, see test_house.py.
+ROOMS = ("surfaces", "jobs", "workflows", "agents", "tools", "markdown", "model_server")
 PLAIN = {  # folders without Python
     "surfaces/web": "The studio: plain JavaScript modules that talk to the HTTP API alone.",
     "tools/templates": "Templates of the exported pages and documents.",

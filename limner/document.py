@@ -10,12 +10,13 @@ are the source character for character. That is what lets `illustrate` promise t
 from __future__ import annotations
 
 import html
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field
+
+from limner.markdown import blocks, front_matter
 
 if TYPE_CHECKING:
     from markdown_it import MarkdownIt
@@ -223,6 +224,10 @@ class Article(Value):
 
     title: str
     language: str = "en"
+    author: str = ""
+    """As the front matter names the author; several are joined by ", "."""
+    date: str = ""
+    """As the front matter says; ISO 8601 where it has a date."""
     lead: str = ""
     """What stands before the first block: front matter, link definitions, blank lines."""
     body: tuple[Block, ...] = ()
@@ -288,9 +293,6 @@ class Article(Value):
 
 # --- Markdown to blocks and back -----------------------------------------------------------------------------------
 
-_RUNNING = {"paragraph_open", "bullet_list_open", "ordered_list_open", "blockquote_open"}
-_FRONT_MATTER = re.compile(r"\A\ufeff?(?:---[ \t]*\r?\n.*?\r?\n(?:---|\.\.\.)[ \t]*(?:\r?\n|\Z))", re.DOTALL)
-
 
 @lru_cache(maxsize=1)
 def markdown() -> MarkdownIt:
@@ -316,63 +318,48 @@ def _escaped(_renderer: Any, tokens: Sequence[Token], index: int, _options: Any,
     return f"<p>{text}</p>\n" if token.type == "html_block" else text
 
 
-def top_level(source: str) -> list[tuple[Sequence[Token], int, int]]:
-    """The top-level blocks of Markdown: their tokens, first line and line after the last, lines counted from 0."""
-    tokens, blocks, start = markdown().parse(source, {}), [], 0
-    for n, token in enumerate(tokens):
-        if token.level == 0 and token.nesting <= 0:  # a closing token, or one that stands alone
-            opening = tokens[start]
-            if opening.map:
-                blocks.append((tokens[start : n + 1], opening.map[0], opening.map[1]))
-            start = n + 1
-    return blocks
+def read_markdown(source: str, *, title: str = "", language: str = "") -> Article:
+    """Cut Markdown of any dialect into an Article whose `source` is exactly what came in.
 
-
-def read_markdown(source: str, *, title: str = "", language: str = "en") -> Article:
-    """Cut Markdown into an Article whose `source` is exactly what came in.
-
-    The title is `title` if given, else the first heading of level 1, else the first heading, else the first words.
+    What a dialect means as one thing is one block (see limner.markdown). Title and language are those given, else the
+    front matter's; the title is else the first heading of level 1, else the first heading, else the first words, and
+    the language is else English.
     """
-    front = _FRONT_MATTER.match(source)
-    skip = front.end() if front else 0
-    # CommonMark ends lines at \n, \r\n and \r only; str.splitlines would also cut at form feeds and the like.
-    lines = re.findall(r"[^\r\n]*(?:\r\n|\n|\r)|[^\r\n]+", source[skip:])
-    starts = [skip]
-    for line in lines:
-        starts.append(starts[-1] + len(line))
-    # One line in, one line out: the parser folds \r\n to \n and replaces NUL, neither of which moves a line.
+    front = front_matter.read(source)
+    cuts = blocks.cut(source, front.end)
+    ends = [*(cut.start for cut in cuts[1:]), len(source)][: len(cuts)]
     body: list[Heading | Paragraph | Verbatim] = []
-    spans: list[tuple[int, int]] = []
-    for tokens, first, last in top_level(source[skip:]):
-        begin, end = starts[first], starts[min(last, len(lines))]
-        text = source[begin:end]
-        stripped = text.rstrip()
-        if not stripped:
-            continue
-        spans.append((begin, begin + len(stripped)))
-        kind, block_id = tokens[0].type, f"b{len(spans)}"
-        if kind == "heading_open":
-            body.append(Heading(id=block_id, text=stripped, level=int(tokens[0].tag[1])))
-        elif kind in _RUNNING:
-            body.append(Paragraph(id=block_id, text=stripped))
+    for n, (cut, after) in enumerate(zip(cuts, ends, strict=True), 1):
+        block_id, text, gap = f"b{n}", source[cut.start : cut.end], source[cut.end : after]
+        if cut.kind == "heading":
+            body.append(Heading(id=block_id, text=text, gap=gap, level=cut.level))
         else:
-            body.append(Verbatim(id=block_id, text=stripped))
-    ends = [*(begin for begin, _ in spans[1:]), len(source)][: len(spans)]
-    body = [
-        b.model_copy(update={"gap": source[end:after]}) for b, (_, end), after in zip(body, spans, ends, strict=True)
-    ]
+            kind = Paragraph if cut.kind == "paragraph" else Verbatim
+            body.append(kind(id=block_id, text=text, gap=gap))
+    return Article(
+        title=title or front.title or _title(body),
+        language=language or front.language or "en",
+        author=front.author,
+        date=front.date,
+        lead=source[: cuts[0].start] if cuts else source,
+        body=tuple(body),
+    )
+
+
+def _title(body: Sequence[Heading | Paragraph | Verbatim]) -> str:
     headings = sorted((b for b in body if isinstance(b, Heading)), key=lambda h: h.level != 1)
-    title = title or next((h.plain for h in headings if h.plain), "")
-    title = title or next((" ".join(b.plain.split()[:8]) for b in body if b.plain), "")
-    lead = source[: spans[0][0]] if spans else source
-    return Article(title=title, language=language, lead=lead, body=tuple(body))
+    title = next((h.plain for h in headings if h.plain), "")
+    return title or next((" ".join(b.plain.split()[:8]) for b in body if b.plain), "")
 
 
 @lru_cache(maxsize=4096)
 def plain_text(text: str) -> str:
-    """Markdown without its marks: words, links' labels and code spans; images and HTML tags are left out."""
+    """Markdown without its marks: words, links' labels and code spans.
+
+    Images, HTML tags, footnotes and what a dialect adds to mark a block (`:::`, shortcodes) are left out.
+    """
     words: list[str] = []
-    for token in markdown().parse(text, {}):
+    for token in markdown().parse(blocks.running_text(text), {}):
         if token.type == "inline":
             words += [_inline_text(token.children or []), "\n"]
     return "".join(words).strip()

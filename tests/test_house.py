@@ -14,9 +14,10 @@ import pytest
 import limner
 
 ROOT = Path(limner.__file__).parent
-LOW = {"document", "errors", "text", "settings", "version", "observe"}
+LOW = {"document", "errors", "markdown", "text", "settings", "version", "observe"}
 ALLOWED = {
-    "document": {"errors", "text"},
+    "document": {"errors", "markdown", "text"},
+    "markdown": {"errors", "markdown", "text"},
     "errors": set(),
     "text": set(),
     "version": set(),

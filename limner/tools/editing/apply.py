@@ -317,7 +317,7 @@ def _check_locks(before: Article, after: Article, edit: e.Edit) -> None:
 # --- new text --------------------------------------------------------------------------------------------------------
 
 _NOT_TEXT = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff\ufeff]")
-_MARK = re.compile(r"[\\`*_\[\]<>&~|#!]")
+_MARK = re.compile(r"[\\`*_\[\]<>&~|#!{]")
 _ATX = re.compile(r"^ {0,3}#{1,6}(?:[ \t]+|$)|[ \t]+#+[ \t]*$")
 _SETEXT = re.compile(r"(?:\r\n|\n|\r)[ \t]*(?:=+|-+)[ \t]*$")
 

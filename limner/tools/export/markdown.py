@@ -180,9 +180,10 @@ def check_markdown(article: Article, path: Path) -> None:
 
 def markdown_figures(text: str) -> Iterator[tuple[str, str, str]]:
     """(file, alternative text, caption line) of each paragraph that begins with an image."""
-    for block in read_markdown(text).paragraphs:
-        inline = markdown().parse(block.text, {})[1]
-        first, *rest = inline.children or [inline]
-        if first.type == "image":
+    for block in read_markdown(text).body:
+        tokens = markdown().parse(block.text, {})
+        inline = tokens[1] if tokens and tokens[0].type == "paragraph_open" else None
+        first, *rest = (inline.children if inline else None) or [None]
+        if first is not None and first.type == "image":
             alt = "".join(t.content for t in first.children or ())
-            yield unquote(str(first.attrGet("src"))), alt, "".join(t.content for t in rest)
+            yield unquote(str(first.attrGet("src"))), alt, "".join(t.content for t in rest if t is not None)

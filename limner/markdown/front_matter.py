@@ -1,0 +1,167 @@
+"""What stands before a draft's text: YAML, TOML or JSON front matter, a title block, and what they say of the draft.
+
+YAML between `---` (Jekyll, Hugo, pandoc, MkDocs, Docusaurus, MyST, Obsidian), TOML between `+++` and a JSON object
+(Hugo), pandoc's title block (`% title`), MultiMarkdown's `Title: …` lines (MkDocs, Pelican).
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import tomllib
+from collections.abc import Mapping
+from datetime import date, datetime
+from typing import Any, NamedTuple
+
+from limner.text import one_line
+
+MAX = 100_000
+"""Characters of front matter that are read; longer front matter is kept as it is, and says nothing."""
+LINE = 500  # characters of a title or a name
+
+_END = r"[ \t]*(?:\r\n|\n|\r|\Z)"
+_YAML = re.compile(rf"---{_END}(?P<text>|.*?[\r\n])(?:---|\.\.\.){_END}", re.DOTALL)
+_TOML = re.compile(rf"\+\+\+{_END}(?P<text>|.*?[\r\n])\+\+\+{_END}", re.DOTALL)
+_TITLE_BLOCK = re.compile(r"(?:%[ \t][^\r\n]*(?:\r\n|\n|\r|\Z)(?:[ \t]+\S[^\r\n]*(?:\r\n|\n|\r|\Z))*){1,3}")
+_KEY = re.compile(r"^([A-Za-z_][\w.-]*)[ \t]*:(?:[ \t]+(.*)|$)", re.MULTILINE)
+_HEADERS = re.compile(
+    r"(?:[A-Za-z][\w -]{0,40}:[ \t]*[^\r\n]*(?:\r\n|\n|\r|\Z)(?:[ \t]{4,}\S[^\r\n]*(?:\r\n|\n|\r|\Z))*)+"
+)
+_TELLING = {"title", "author", "authors", "date", "template", "summary", "language", "lang", "slug", "tags", "category"}
+_TAG = re.compile(r"[A-Za-z]{2,3}(?:-[A-Za-z0-9]{1,8})*")
+
+
+class FrontMatter(NamedTuple):
+    """What the front matter says; empty where it does not."""
+
+    end: int = 0
+    """Characters of the draft that it takes, with a byte order mark before it."""
+    title: str = ""
+    language: str = ""
+    """BCP 47, e.g. "pt-BR"."""
+    author: str = ""
+    """Several are joined by ", "."""
+    date: str = ""
+    """ISO 8601 where the front matter has a date; else as it was written."""
+
+
+def read(source: str) -> FrontMatter:
+    """The front matter that a draft begins with; what cannot be parsed is front matter without a word."""
+    start = int(source.startswith("\ufeff"))
+    for reader in (_yaml, _toml, _json, _title_block, _headers):
+        found = reader(source, start)
+        if found is not None:
+            end, values = found
+            return FrontMatter(end, **_said(values))
+    return FrontMatter(start)
+
+
+Found = tuple[int, Mapping[str, Any]] | None
+
+
+def _yaml(source: str, start: int) -> Found:
+    match = _YAML.match(source, start) if source.startswith("---", start) else None
+    if match is None:
+        return None
+    text = match["text"]
+    values = _yaml_values(text)
+    if values is None:  # a thematic break at the beginning, and another one further down
+        return None
+    return match.end(), values
+
+
+def _yaml_values(text: str) -> Mapping[str, Any] | None:
+    """None for what is not a mapping. YAML that does not parse still has lines like `title: The crane: a history`."""
+    import yaml
+
+    if len(text) > MAX:
+        return {}
+    try:
+        values = yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    except (yaml.YAMLError, ValueError, RecursionError):  # ValueError: a date like 2026-02-31
+        values = {key: (value or "").strip(" \"'") for key, value in _KEY.findall(text)}
+        return values or None
+    if values is None:
+        return {}
+    return values if isinstance(values, dict) else None
+
+
+def _toml(source: str, start: int) -> Found:
+    match = _TOML.match(source, start) if source.startswith("+++", start) else None
+    if match is None:
+        return None
+    text = match["text"].replace("\r\n", "\n").replace("\r", "\n")
+    try:
+        return match.end(), tomllib.loads(text) if len(text) <= MAX else {}
+    except (tomllib.TOMLDecodeError, RecursionError):
+        return match.end(), {}
+
+
+def _json(source: str, start: int) -> Found:
+    """A JSON object at the very beginning that ends a line, as Hugo reads it."""
+    if not re.compile(r"\{\s*\"").match(source, start):
+        return None
+    try:
+        values, end = json.JSONDecoder().raw_decode(source[: start + MAX], start)
+    except (ValueError, RecursionError):
+        return None
+    after = re.compile(_END).match(source, end)
+    return (after.end(), values) if after else None
+
+
+def _title_block(source: str, start: int) -> Found:
+    match = _TITLE_BLOCK.match(source, start) if source.startswith("% ", start) else None
+    if match is None:
+        return None
+    parts = [" ".join(part.split()) for part in re.split(r"^%[ \t]", match[0], flags=re.MULTILINE)[1:]]
+    return match.end(), dict(zip(("title", "author", "date"), parts, strict=False))
+
+
+def _headers(source: str, start: int) -> Found:
+    """`Title: …` lines up to the first blank one, if one of their names is known to site generators."""
+    first = source[start : start + 42].partition(":")[0].strip().lower()
+    match = _HEADERS.match(source, start) if first in _TELLING else None
+    if match is None or not re.compile(r"[ \t]*(?:\r\n|\n|\r|\Z)").match(source, match.end()):
+        return None
+    names = re.findall(r"^([A-Za-z][\w -]{0,40}):[ \t]*([^\r\n]*)", match[0].replace("\r", "\n"), re.MULTILINE)
+    values = {name.strip().lower(): value.strip() for name, value in names}
+    return (match.end(), values) if "title" in values else None
+
+
+# --- what it says ----------------------------------------------------------------------------------------------------
+
+
+def _said(values: Mapping[str, Any]) -> dict[str, str]:
+    lower = {str(key).lower(): value for key, value in values.items()}
+    params = lower.get("params")  # Hugo's own place for what it does not know
+    if isinstance(params, Mapping):
+        lower = {**{str(key).lower(): value for key, value in params.items()}, **lower}
+    return {
+        "title": _words(lower.get("title")),
+        "language": _first(_language(lower.get(key)) for key in ("lang", "language", "locale")),
+        "author": _first(_words(lower.get(key)) for key in ("author", "authors")),
+        "date": _words(lower.get("date")),
+    }
+
+
+def _first(values: Any) -> str:
+    return next((value for value in values if value), "")
+
+
+def _words(value: Any, depth: int = 0) -> str:
+    """One line; names of a list are joined, of `{name: …}` the name is taken."""
+    if isinstance(value, datetime | date):
+        return value.isoformat()
+    if isinstance(value, str | int | float) and not isinstance(value, bool):
+        return one_line(str(value)[: 4 * LINE])[:LINE]
+    if isinstance(value, Mapping) and depth < 3:
+        return _words(value.get("name", value.get("text", "")), depth + 1)
+    if isinstance(value, list) and depth < 3:
+        return ", ".join(filter(None, (_words(one, depth + 1) for one in value[:20])))[:LINE]
+    return ""
+
+
+def _language(value: Any) -> str:
+    """A BCP 47 tag, from `de_DE.UTF-8` too; "" for anything else."""
+    tag = _words(value).partition(".")[0].replace("_", "-")
+    return tag if _TAG.fullmatch(tag) else ""

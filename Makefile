@@ -13,6 +13,9 @@ fast: ## the tests that need no browser, kill nothing and start no embedded mode
 lint: ## the lock, ruff and pyright
 	.ci/lint
 
+front: ## tsc and biome on the studio's scripts
+	.ci/front
+
 fix: ## let ruff put right what it can
 	bin/uv run --group lint ruff check --fix . && bin/uv run --group lint ruff format .
 
@@ -44,4 +47,4 @@ chaos: ## 200 articles, everything killed in turn, and a checker (some minutes; 
 up: ## API, studio, broker and worker on this machine
 	bin/uv run limner up
 
-.PHONY: help test fast lint fix tree hooks bench bench-model torch chaos up
+.PHONY: help test fast lint front fix tree hooks bench bench-model torch chaos up

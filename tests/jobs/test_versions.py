@@ -192,6 +192,21 @@ def test_changes_of_different_blocks_are_merged(revisions: Revisions, ledger: Le
     assert text(revisions, job) == "# Honey\n\nAnn's.\n\nBen's.\n\nIt dries.\n"
 
 
+def test_a_change_sent_twice_under_a_key_is_made_once(revisions: Revisions, ledger: Ledger) -> None:
+    """Also after it was undone, and after typing on folded its version into the next."""
+    job = finished(ledger)
+    new = EDITS.validate_python([{"do": "insert_text", "after": "b2", "text": "Only once."}])
+    for _ in range(2):
+        head = revisions.edit(job, new, 1, "ann", no_images, merge=True, key="k1")
+    assert (head.version.number, text(revisions, job).count("Only once.")) == (2, 1)
+    revisions.undo(job, 2, "ann")
+    assert revisions.edit(job, new, 1, "ann", no_images, key="k1").version.number == 1
+    assert write(revisions, job, 1, "b2", "Typed", typing=True, key="k2") == 3
+    assert write(revisions, job, 3, "b2", "Typed on", typing=True, key="k3") == 4
+    assert write(revisions, job, 1, "b2", "Typed", typing=True, key="k2") == 4
+    assert "Typed on" in text(revisions, job)
+
+
 def test_changes_of_the_same_block_are_not_merged(revisions: Revisions, ledger: Ledger) -> None:
     job = finished(ledger)
     write(revisions, job, 1, "b2", "Ann's.")
@@ -473,7 +488,7 @@ def older(request: pytest.FixtureRequest, home: Path) -> Database:
     url = request.getfixturevalue("postgres").database("older") if request.param == "postgres" else ""
     made = Database(database_url(Settings(home=home, database_url=url)))  # type: ignore[arg-type]
     config = Config()
-    config.set_main_option("script_location", str(Path(module.__file__).with_name("migrations")))
+    config.set_main_option("script_location", str(Path(module.__file__).parents[1] / "migrations"))
     engine = create_engine(made.url, poolclass=NullPool)
     row = {
         "id": "honey-1", "owner": "local", "title": "Honey", "state": "done", "queue": "interactive", "attempt": 1,

@@ -59,23 +59,29 @@ class Revisions:
         what: str = "",
         by: By = "person",
         typing: bool = False,
+        key: str | None = None,
     ) -> Head:
         """Apply edits that were made for a version of the article. No edits say that it is good as it is.
 
         typing: they save what somebody is still typing in one block; such saves, one after the other, are
-        one step of the history (see `Versions.add`).
+        one step of the history (see `Versions.add`). key: a name of this change; sent again under it, because the
+        answer was lost, the change is not made twice.
 
         Raises JobUnknown, JobConflict, VersionConflict, EditRefused, what `image_of` raises.
         """
         line = " ".join(what.split()) or describe(edits)
         for _ in range(ATTEMPTS):
+            if key and self.versions.made(job, key):
+                return self.show(job, owner)
             head = self.fitting(job, version, owner, edits if merge else None)
             after = edited(head.article, edits, image_of)
             if edits and after == head.article:
                 return head
             commands = [e.model_dump(mode="json") for e in edits]
             try:
-                return self.versions.add(job, head.version.number, after, commands, who, by, line, typing=typing)
+                return self.versions.add(
+                    job, head.version.number, after, commands, who, by, line, typing=typing, key=key
+                )
             except Moved:
                 continue
         raise JobConflict(f"Job {job} is changed by others without a pause. Try again in a moment.")

@@ -151,6 +151,12 @@ class Versions:
                     return row.number
         return None
 
+    def made(self, job: str, key: str) -> bool:
+        """Whether a change that was sent under this key was made; folded versions are remembered for a day."""
+        query = select(versions.c.number).where(versions.c.job == job, versions.c.key == key)
+        with self.database.read() as c:
+            return c.execute(query.limit(1)).first() is not None
+
     def line(self, job: str, number: int) -> list[Version]:
         """The versions from the first to this one, each made from the one before."""
         query = select(*_ABOUT).where(versions.c.job == job, versions.c.number <= number)
@@ -176,11 +182,12 @@ class Versions:
         what: str,
         *,
         typing: bool = False,
+        key: str | None = None,
     ) -> Head:
         """A new version made from the head, which it then is. Raises Moved if the head is not `expected`.
 
         edits: JSON of the commands that led to it. typing: they save what somebody is typing; if the head is of the
-        same person's typing in the same block, and nothing came between, both are one step.
+        same person's typing in the same block, and nothing came between, both are one step. key: see `made`.
         """
         encoded = _encoded(article)  # before the lock, which all writers share on SQLite
         with self.database.write() as c:
@@ -191,12 +198,12 @@ class Versions:
             before = self._typed_before(c, job, expected, edits, who) if typing else None
             if before is not None:
                 parent, edits = before.parent, _joined(before.edits, edits)
-                made = self._insert(c, job, number, parent, encoded, edits, who, by, what, began=before.began)
+                made = self._insert(c, job, number, parent, encoded, edits, who, by, what, began=before.began, key=key)
                 self._fold(c, job, expected, number)
             else:
                 parent = expected
                 began = now() if typing else None
-                made = self._insert(c, job, number, parent, encoded, edits, who, by, what, began=began)
+                made = self._insert(c, job, number, parent, encoded, edits, who, by, what, began=began, key=key)
             here = (versions.c.job == job, versions.c.number == parent)
             c.execute(update(versions).where(*here).values(forward=number))
             told = {"title": article.title, "who": who, "by": by, "what": what}
@@ -279,8 +286,10 @@ class Versions:
         what: str,
         at: float | None = None,
         began: Any = None,
+        key: str | None = None,
     ) -> Version:
         row = {"job": job, "number": number, "parent": parent, "edits": list(edits), "by": by, "began": began}
+        row |= {"key": key}
         said = {"who": who[:100], "what": what[:300], "article": _packed(article)}
         added = insert(versions).values(**row, **said, at=now() if at is None else at)
         return _version(c.execute(added.returning(*_ABOUT)).one())

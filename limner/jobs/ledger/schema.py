@@ -146,6 +146,8 @@ versions = Table(
     Column("by", String(8), nullable=False),  # model, person
     Column("what", String(300), nullable=False),
     Column("at", Double, nullable=False),
+    Column("key", String(64)),  # that the change was sent under; sent again, it is made once
+    Index("versions_by_key", "job", "key"),
 )
 
 calls = Table(

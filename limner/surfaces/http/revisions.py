@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, File, Form, Path, Query, UploadFile
+from fastapi import APIRouter, File, Form, Header, Path, Query, UploadFile
 
 from limner.agents.meter import Meter
 from limner.document import Article
@@ -44,6 +44,16 @@ from limner.workflows.estimate import steps
 
 routes = APIRouter(prefix="/v1", tags=["revisions"])
 
+Key = Annotated[
+    str | None,
+    Header(
+        description="A name that the caller gives to this change, unlike those of others, e.g. a UUID.",
+        pattern=r"^[\x21-\x7e]+$",
+        max_length=64,
+        examples=["4f8b2c1e"],
+    ),
+]
+
 Number = Annotated[int, Path(ge=1, le=BIGGEST, description="Number of a version.")]
 
 
@@ -54,9 +64,10 @@ def show_revision(has: Has, asker: Asker, job: JobId) -> Revision:
 
 
 @routes.post("/jobs/{job}/edits", summary="Change the article", responses=documented(404, 409))
-def edit_article(has: Has, asker: Asker, job: JobId, request: EditsRequest) -> Revision:
+def edit_article(has: Has, asker: Asker, job: JobId, request: EditsRequest, idempotency_key: Key = None) -> Revision:
     """Applies edits and answers with the article after them. Where it is at another version than theirs: 409, with
-    `head`, `changed` and, if they were to be merged and could not, `conflicts`."""
+    `head`, `changed` and, if they were to be merged and could not, `conflicts`. Sent again under the same
+    Idempotency-Key, they are applied once."""
     head = has.revisions.edit(
         job,
         request.edits,
@@ -68,6 +79,7 @@ def edit_article(has: Has, asker: Asker, job: JobId, request: EditsRequest) -> R
         what=request.what or "",
         by=request.by,
         typing=request.typing,
+        key=idempotency_key,
     )
     return revision(job, head)
 

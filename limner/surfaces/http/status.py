@@ -46,6 +46,7 @@ class Me(View):
             "examples": [
                 {
                     "owner": "alice",
+                    "who": "alice",
                     "libraries": ["garden"],
                     "jobs_at_a_time": 4,
                     "jobs_a_minute": 30,
@@ -57,6 +58,8 @@ class Me(View):
     )
 
     owner: str
+    who: str
+    """The name under which your changes of an article are kept."""
     libraries: list[str] | None
     """Names that may be used besides the starter; null is all."""
     jobs_at_a_time: int | None
@@ -86,6 +89,7 @@ def me(has: Has, asker: Asker) -> Me:
     libraries = None if asker.libraries is None else list(asker.libraries)
     return Me(
         owner=asker.name,
+        who=asker.person or asker.name,
         libraries=libraries,
         jobs_at_a_time=asker.jobs_at_a_time,
         jobs_a_minute=asker.jobs_a_minute,

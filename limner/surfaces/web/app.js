@@ -2,14 +2,19 @@
 import { html, render, useEffect, useState } from "./lib/html.js";
 import { get, hasToken, onState, setToken } from "./lib/api.js";
 import { LANGUAGES, language, loadWords, setLanguage, t } from "./lib/i18n.js";
+import { openJournal } from "./lib/journal.js";
+import { restoreWords } from "./lib/unsaved.js";
 import { bindings, useKeys } from "./lib/keys.js";
+import { Palette, Shown } from "./lib/palette.js";
 import { go, link, useRoute } from "./lib/router.js";
 import { Modal, Toasts } from "./lib/ui.js";
 import { JobsPage } from "./pages/jobs.js";
 import { NewPage } from "./pages/new.js";
 import { JobPage } from "./pages/job.js";
 import { LibrariesPage } from "./pages/libraries.js";
+/** @import { InputOf } from "./types.js" */
 
+/** @param {{route: string[]}} props */
 function Page({ route }) {
   const [first, ...rest] = route;
   if (!first) return html`<${JobsPage} />`;
@@ -19,8 +24,10 @@ function Page({ route }) {
   return html`<div class="page narrow"><h1>${t("nowhere")}</h1><p><a href="#/">${t("nav-jobs")}</a></p></div>`;
 }
 
+/** @param {{route: string[], help: () => void}} props */
 function Header({ route, help }) {
   const here = route[0] || "";
+  /** @param {string} name @param {string} text @param {string[]} where */
   const item = (name, text, ...where) => html`
     <a href=${link(...where)} aria-current=${here === name ? "page" : undefined}>${text}</a>`;
   return html`
@@ -29,7 +36,7 @@ function Header({ route, help }) {
       <nav aria-label=${t("nav")}>${item("", t("nav-jobs"))}${item("libraries", t("nav-libraries"), "libraries")}</nav>
       <span class="fill"></span>
       <label class="sr" for="language">${t("language")}</label>
-      <select id="language" class="quiet" value=${language} onChange=${(e) => setLanguage(e.target.value)}>
+      <select id="language" class="quiet" value=${language} onChange=${(/** @type {InputOf<HTMLSelectElement>} */ e) => setLanguage(e.target.value)}>
         ${Object.entries(LANGUAGES).map(([code, name]) => html`<option value=${code} lang=${code}>${name}</option>`)}
       </select>
       <button type="button" class="quiet square" aria-label=${t("keys-title")} title=${`${t("keys-title")} (?)`} onClick=${help}>?</button>
@@ -37,20 +44,33 @@ function Header({ route, help }) {
     </header>`;
 }
 
+/** @param {{onClose: () => void}} props */
 function Help({ onClose }) {
-  const shown = bindings().filter((one) => one.says);
+  const shown = bindings().filter((one) => one.says && one.key);
   return html`<${Modal} title=${t("keys-title")} onClose=${onClose}>
     <dl class="keys">${shown.map((one) => html`
-      <div><dt>${(one.shown || one.key).split(" ").map((key) => html`<kbd>${nice(key)}</kbd> `)}</dt><dd>${one.says}</dd></div>`)}
+      <div><dt><${Shown} binding=${one} /></dt><dd>${one.says}</dd></div>`)}
     </dl>
   </${Modal}>`;
 }
 
-const NICE = { ArrowUp: "↑", ArrowDown: "↓", Enter: "⏎", Escape: "Esc", Mod: /Mac/.test(navigator.platform) ? "⌘" : "Ctrl" };
-const nice = (key) => key.split("+").map((part) => NICE[part] || part).join(" ");
+/** The control under the pointer when a double click began. @type {Element | null} */
+let first = null;
+const control = (/** @type {Event} */ event) => (event.target instanceof Element ? event.target.closest("button, a, label, summary, input, select") : null);
+
+// The second click of two is for what was there at the first: not for what came under the pointer in between.
+addEventListener("click", (event) => {
+  const now = control(event);
+  if (event.detail < 2) first = now;
+  else if (now && now !== first) {
+    event.preventDefault();
+    event.stopPropagation();
+  }
+}, { capture: true });
 
 function Token() {
   const [value, setValue] = useState("");
+  /** @param {SubmitEvent} event */
   const use = (event) => {
     event.preventDefault();
     setToken(value.trim());
@@ -60,7 +80,7 @@ function Token() {
       <h1>${t("token-title")}</h1>
       <p>${t("token-about")}</p>
       <div class="field"><label for="token">${t("token")}</label>
-        <input id="token" type="password" autocomplete="off" required autofocus value=${value} onInput=${(e) => setValue(e.target.value)} /></div>
+        <input id="token" type="password" autocomplete="off" required autofocus value=${value} onInput=${(/** @type {InputOf<HTMLInputElement>} */ e) => setValue(e.target.value)} /></div>
       <button class="primary">${t("token-use")}</button>
     </form>`;
 }
@@ -70,20 +90,21 @@ function Studio() {
   const [offline, setOffline] = useState(!navigator.onLine);
   const [locked, setLocked] = useState(false);
   const [helping, setHelping] = useState(false);
+  const [finding, setFinding] = useState(false);
   useEffect(() => {
     const gone = () => setOffline(true);
-    const back = () => get("/health").catch(() => {});
+    const back = () => get("/health", {}).catch(() => {});
     addEventListener("offline", gone);
     addEventListener("online", back);
     const end = onState((news) => {
-      if ("offline" in news) setOffline(news.offline);
-      if ("locked" in news) setLocked(news.locked);
+      if (news.offline !== undefined) setOffline(news.offline);
+      if (news.locked !== undefined) setLocked(news.locked);
     });
     return () => { end(); removeEventListener("offline", gone); removeEventListener("online", back); };
   }, []);
   useEffect(() => {
     if (!offline) return;
-    const timer = setInterval(() => get("/health").catch(() => {}), 2000);
+    const timer = setInterval(() => get("/health", {}).catch(() => {}), 2000);
     return () => clearInterval(timer);
   }, [offline]);
   useEffect(() => {
@@ -92,18 +113,25 @@ function Studio() {
   }, [route.join("/")]);
   useKeys([
     { key: "?", says: t("key-help"), run: () => setHelping(true) },
-    { key: "n", says: t("nav-new"), run: () => go("new") },
+    { key: "Mod+k", typed: true, says: t("palette"), run: () => setFinding(true) },
+    { says: t("nav-new"), run: () => go("new") },
+    { says: t("nav-jobs"), run: () => go() },
+    { says: t("nav-libraries"), run: () => go("libraries") },
   ]);
   return html`
-    <a class="skip" href="#main" onClick=${(e) => { e.preventDefault(); document.getElementById("main").focus(); }}>${t("skip")}</a>
+    <a class="skip" href="#main" onClick=${(/** @type {MouseEvent} */ e) => { e.preventDefault(); document.getElementById("main")?.focus(); }}>${t("skip")}</a>
     <${Header} route=${route} help=${() => setHelping(true)} />
     ${offline && html`<p class="banner" role="alert">${t("offline-banner")}</p>`}
     <main id="main" tabindex="-1">${locked ? html`<${Token} />` : html`<${Page} key=${hasToken()} route=${route} />`}</main>
     <${Toasts} />
+    ${finding && html`<${Palette} onClose=${() => setFinding(false)} />`}
     ${helping && html`<${Help} onClose=${() => setHelping(false)} />`}`;
 }
 
-await loadWords();
+await Promise.all([loadWords(), openJournal()]);
+restoreWords();
 const root = document.getElementById("studio");
-root.replaceChildren();
-render(html`<${Studio} />`, root);
+if (root) {
+  root.replaceChildren();
+  render(html`<${Studio} />`, root);
+}

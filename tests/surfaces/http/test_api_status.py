@@ -83,6 +83,7 @@ def test_me_says_what_is_left(client: TestClient, jobs: Jobs, tokens: dict[str, 
     client.delete(f"/v1/jobs/{lease.job}", headers=alice)
     assert client.get("/v1/me", headers=alice).json() == {
         "owner": "alice",
+        "who": "alice",
         "libraries": ["bees"],
         "jobs_at_a_time": 4,
         "jobs_a_minute": None,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -37,6 +37,23 @@ def up(indexed: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory, sai
         running = Up(root / "home", server, root / "log")
         yield running
         running.close()
+
+
+@pytest.fixture
+def scripted_up(indexed: tuple[Path, Path], said: Model) -> Iterator[Callable[..., Up]]:
+    """Starts `limner up` over a home in a folder; killed at the end, where it still runs."""
+    started: list[Up] = []
+    with ScriptedServer(lambda body: said.answer(body)) as server:
+
+        def start(folder: Path, port: int) -> Up:
+            if not (folder / "home").exists():
+                shutil.copytree(indexed[0], folder / "home")
+            started.append(Up(folder / "home", server, folder / f"log{len(started)}", port))
+            return started[-1]
+
+        yield start
+        for one in started:
+            one.close()
 
 
 @pytest.fixture(scope="module")

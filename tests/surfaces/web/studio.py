@@ -35,14 +35,14 @@ BRIEF = {"brief": "How bees make honey", "library": ["bees"], "images": 2}
 class Up:
     """A running `limner up`."""
 
-    def __init__(self, home: Path, server: ScriptedServer, log: Path, **settings: str) -> None:
+    def __init__(self, home: Path, server: ScriptedServer, log: Path, port: int = 0, **settings: str) -> None:
         self.log, self.home = log, home
         kept = {k: v for k, v in os.environ.items() if not k.startswith(("LIMNER_", "REDIS_", "DATABASE_"))}
         given = {"HOME": str(home), "MODEL_URL": server.url, "MODEL": "scripted-7b", "WORKERS": "2", "SWEEP": "0.5"}
         given |= {"LEASE": "60", "LOG": "text", **settings}
         with log.open("wb") as out:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "limner.surfaces.cli.app", "up", "--port", "0"],
+                [sys.executable, "-m", "limner.surfaces.cli.app", "up", "--port", str(port)],
                 env=kept | {f"LIMNER_{name}": value for name, value in given.items()},
                 stdout=out,
                 stderr=out,
@@ -141,6 +141,21 @@ class Studio:
     def tool(self, name: str) -> None:
         """Press a button in the margin."""
         self.page.locator(".margin").get_by_role("button", name=name, exact=True).click()
+
+    def command(self, name: str) -> None:
+        """Run a command of the palette."""
+        self.page.keyboard.press("ControlOrMeta+k")
+        search = self.page.get_by_role("dialog").get_by_role("combobox")
+        search.fill(name)
+        search.press("Enter")
+        expect(search).to_have_count(0)
+
+    def undo(self) -> None:
+        """Press the button, once it can be."""
+        self.page.locator(".bar").get_by_role("button", name="Undo").click()
+
+    def redo(self) -> None:
+        self.page.locator(".bar").get_by_role("button", name="Redo").click()
 
     def saved(self) -> None:
         """Wait until nothing is on its way any more."""

@@ -330,7 +330,7 @@ def test_an_edit_and_its_undo(studio: Studio, said: Model, edit: Do) -> None:
     assert studio.page.locator(".sheet .block").evaluate_all("all => all.map((one) => one.dataset.id)") == shown
     versions = 0
     while studio.up.revision(studio.job)["can_undo"]:
-        studio.page.get_by_role("button", name="Undo", exact=True).click()
+        studio.undo()
         studio.saved()
         versions += 1
         assert versions < 9
@@ -342,7 +342,7 @@ def test_an_edit_and_its_undo(studio: Studio, said: Model, edit: Do) -> None:
     )
     shown = [b["id"] for b in undone["blocks"]]
     assert studio.page.locator(".sheet .block").evaluate_all("all => all.map((one) => one.dataset.id)") == shown
-    studio.page.get_by_role("button", name="Redo", exact=True).click()
+    studio.redo()
     studio.saved()
     assert studio.up.revision(studio.job)["version"] > 1
 
@@ -358,6 +358,6 @@ def test_what_is_typed_in_one_go_is_one_step(studio: Studio) -> None:
     studio.saved()
     history = studio.up.ask(f"/v1/jobs/{studio.job}/versions")
     assert [v["parent"] for v in history["versions"]] == [None, 1]
-    studio.page.get_by_role("button", name="Undo", exact=True).click()
+    studio.undo()
     studio.saved()
     assert studio.paragraph() == one

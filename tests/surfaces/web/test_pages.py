@@ -104,7 +104,7 @@ def test_every_page_is_for_everybody(
     studio.block(studio.images()[0]).click()
     expect(page.locator(".candidates li").first).to_be_visible()
     look("image")
-    page.keyboard.press("c")
+    studio.command({"en": "Crop", "zh": "裁剪"}[locale[:2]])
     expect(page.locator(".cropping")).to_be_visible()
     look("crop")
     page.keyboard.press("Escape")
@@ -114,7 +114,13 @@ def test_every_page_is_for_everybody(
     look("keys")
     page.keyboard.press("Escape")
     expect(page.get_by_role("dialog")).to_have_count(0)
-    page.keyboard.press("x")
+    page.keyboard.press("ControlOrMeta+k")
+    expect(page.locator(".palette li").first).to_be_visible()
+    look("palette")
+    page.keyboard.press("Escape")
+    two_versions(studio)
+    look("two-versions")
+    studio.command({"en": "Export", "zh": "导出"}[locale[:2]])
     expect(page.get_by_role("dialog").locator(".preview")).to_be_visible()
     look("export")
     studio.open("job", job, "history")
@@ -122,6 +128,20 @@ def test_every_page_is_for_everybody(
     look("history")
     context.close()
     assert not problems, "\n".join(problems)
+
+
+def two_versions(studio: Studio) -> None:
+    """Type over a paragraph that somebody else types over as well; nothing of it is decided."""
+    one = studio.paragraph(2)
+    studio.page.route("**/edits", lambda route: route.abort())
+    studio.block(one).click(position={"x": 20, "y": 12})
+    studio.page.locator(".typing").fill(f"Mine, not theirs. {one['text']}")
+    version = studio.up.revision(studio.job)["version"]
+    theirs = {"do": "set_text", "block": one["id"], "text": f"Theirs at version {version}. {one['text']}"}
+    studio.up.ask(f"/v1/jobs/{studio.job}/edits", {"version": version, "edits": [theirs]})
+    studio.page.unroute("**/edits")
+    studio.page.keyboard.press("Escape")
+    expect(studio.page.locator(".beside")).to_be_visible()
 
 
 def test_a_token_is_asked_for_and_images_come_with_it(

@@ -26,7 +26,7 @@ def test_what_is_locked_stays(studio: Studio, said: Model) -> None:
     expect(studio.page.get_by_label("Markdown of this block")).to_have_count(0)
     expect(studio.page.locator(".margin").get_by_role("button", name="Delete")).to_be_disabled()
     expect(studio.page.locator(".margin").get_by_role("button", name="Rewrite")).to_be_disabled()
-    studio.page.keyboard.press("d")
+    studio.page.keyboard.press("ControlOrMeta+Backspace")
     expect(studio.page.get_by_text("This is locked. Unlock it first.")).to_be_visible()
     number = [b["id"] for b in studio.blocks() if b["type"] == "text"].index(one["id"]) + 1
     said.answer = revising_answers([command("restyle_all", text="loud"), command("delete", block=number)])
@@ -52,6 +52,7 @@ def second(studio: Studio) -> tuple[Studio, list[str]]:
 
 
 def test_two_tabs_change_different_parts(studio: Studio) -> None:
+    """Nobody is asked anything: both are there, in both tabs."""
     other, trouble = second(studio)
     one, two = studio.paragraph(0), studio.paragraph(1)
     box = other.choose(two).get_by_role("textbox")
@@ -59,35 +60,79 @@ def test_two_tabs_change_different_parts(studio: Studio) -> None:
     studio.saved()
     box.fill("From the second tab.")
     other.page.keyboard.press("Escape")
-    dialog = other.page.get_by_role("dialog")
-    expect(dialog).to_contain_text("The article was changed meanwhile")
-    expect(dialog.locator("ins")).to_contain_text("From the first tab.")
-    expect(dialog).to_contain_text("From the second tab.")
-    other.shot("12-conflict")
-    dialog.get_by_role("button", name="Put mine on top").click()
     other.saved()
     assert [studio.paragraph(n)["text"] for n in (0, 1)] == ["From the first tab.", "From the second tab."]
-    expect(other.block(one)).to_contain_text("From the first tab.")
+    for tab in (studio, other):
+        expect(tab.block(one)).to_contain_text("From the first tab.")
+        expect(tab.block(two)).to_contain_text("From the second tab.")
+        expect(tab.page.get_by_role("dialog")).to_have_count(0)
+        expect(tab.page.locator(".beside")).to_have_count(0)
     assert trouble == []
 
 
+def both_at_once(studio: Studio, other: Studio, one: dict[str, Any], first: str, then: str) -> Any:
+    """The first tab types over a paragraph and saves; the second was at it before. Gives what the second shows."""
+    other.page.route("**/edits", lambda route: route.abort())  # so that it comes second
+    box = other.choose(one).get_by_role("textbox")
+    box.fill(then)
+    type_over(studio, one, first)
+    studio.saved()
+    other.page.unroute("**/edits")
+    other.page.keyboard.press("Escape")
+    beside = other.page.locator(".beside")
+    expect(beside.locator(".theirs")).to_have_text(first)
+    expect(beside).to_contain_text(then)
+    expect(beside).to_contain_text("You changed this in another tab meanwhile.")
+    expect(other.page.get_by_role("dialog")).to_have_count(0)
+    expect(other.page.locator(".saved")).to_have_attribute("data-state", "conflict")
+    return beside
+
+
 def test_two_tabs_change_the_same_part(studio: Studio) -> None:
+    """Both versions are kept and stand side by side, over a reload too, until somebody decides."""
     other, trouble = second(studio)
     one = studio.paragraph(0)
-    for choice, left in (("Drop mine", "First 0."), ("Mine replaces theirs", "Second 1.")):
-        n = choice.startswith("Mine")
-        box = other.choose(one).get_by_role("textbox")
-        type_over(studio, one, f"First {int(n)}.")
-        studio.saved()
-        box.fill(f"Second {int(n)}.")
-        other.page.keyboard.press("Escape")
-        dialog = other.page.get_by_role("dialog")
-        dialog.get_by_role("button", name="Put mine on top").click() if n else None
-        dialog.get_by_role("button", name=choice).click()
-        expect(dialog).to_have_count(0)
-        other.saved()
-        assert studio.paragraph(0)["text"] == left
-        expect(other.block(one)).to_contain_text(left)
+    beside = both_at_once(studio, other, one, "First 1.", "Second 1.")
+    other.shot("12-beside")
+    other.page.reload()
+    expect(beside).to_contain_text("Second 1.")
+    beside.get_by_role("button", name="Keep both").click()
+    other.saved()
+    assert [studio.paragraph(n)["text"] for n in (0, 1)] == ["First 1.", "Second 1."]
+
+    beside = both_at_once(studio, other, one, "First 2.", "Second 2.")
+    beside.get_by_role("button", name="Use mine").click()
+    other.saved()
+    assert studio.paragraph(0)["text"] == "Second 2."
+    expect(studio.block(one)).to_contain_text("Second 2.")  # the other tab sees it by itself
+
+    beside = both_at_once(studio, other, one, "First 3.", "Second 3.")
+    beside.get_by_role("button", name="Discard my change").click()
+    expect(beside).to_have_count(0)
+    other.page.locator(".toast").get_by_role("button", name="Undo").click()  # even that is not for good
+    expect(beside).to_contain_text("Second 3.")
+    beside.get_by_role("button", name="Discard my change").click()
+    other.saved()
+    assert studio.paragraph(0)["text"] == "First 3."
+    expect(other.block(one)).to_contain_text("First 3.")
+    assert trouble == []
+
+
+def test_words_for_a_paragraph_that_is_gone_are_kept(studio: Studio) -> None:
+    other, trouble = second(studio)
+    one = studio.paragraph(1)
+    box = other.choose(one).get_by_role("textbox")
+    box.press_sequentially(" More.")
+    studio.choose(one)
+    studio.page.keyboard.press("Escape")
+    studio.page.keyboard.press("ControlOrMeta+Backspace")
+    studio.saved()
+    other.page.keyboard.press("Escape")
+    beside = other.page.locator(".beside")
+    expect(beside).to_contain_text("You deleted this in another tab meanwhile.")
+    beside.get_by_role("button", name="Put it back").click()
+    other.saved()
+    assert studio.paragraph(1)["text"] == one["text"] + " More."
     assert trouble == []
 
 
@@ -96,7 +141,7 @@ def test_edits_without_a_connection_are_sent_once_it_is_back(studio: Studio) -> 
     studio.page.context.set_offline(True)
     type_over(studio, one, "Written on a train.")
     studio.choose(image)
-    studio.page.keyboard.press("d")
+    studio.page.keyboard.press("ControlOrMeta+Backspace")
     studio.choose(two)
     studio.tool("Lock")
     expect(studio.page.locator(".saved")).to_have_attribute("data-state", "offline")
@@ -146,7 +191,7 @@ def test_history_compared_gone_back_to_and_branched(studio: Studio) -> None:
     type_over(studio, one, "The second version.")
     studio.saved()
     studio.choose(studio.images()[0])
-    studio.page.keyboard.press("d")
+    studio.page.keyboard.press("ControlOrMeta+Backspace")
     studio.saved()
     studio.page.get_by_role("link", name="History").click()
     page = studio.page
@@ -171,7 +216,7 @@ def test_everything_by_keys(studio: Studio) -> None:
     page, keys = studio.page, studio.page.keyboard
     first = studio.blocks()[0]
     keys.press("?")
-    expect(page.get_by_role("dialog")).to_contain_text("Lock or unlock")
+    expect(page.get_by_role("dialog")).to_contain_text("Find a command")
     keys.press("Escape")
     expect(page.get_by_role("dialog")).to_have_count(0)
     keys.press("j")
@@ -186,19 +231,20 @@ def test_everything_by_keys(studio: Studio) -> None:
     keys.press("Escape")
     studio.saved()
     assert studio.paragraph(0)["text"] == "By keys."
-    keys.press("l")
+    studio.command("Lock or unlock")
     expect(studio.block(one)).to_have_class("block paragraph chosen locked")
-    keys.press("l")
+    studio.command("Lock or unlock")
+    expect(studio.block(one)).to_have_class(re.compile("block paragraph chosen ?$"))
     keys.press("Alt+ArrowDown")
     studio.saved()
     assert studio.texts()[2] == "By keys."
-    keys.press("u")
+    keys.press("ControlOrMeta+z")
     studio.saved()
     assert studio.texts()[1] == "By keys."
-    keys.press("Shift+u")
+    keys.press("ControlOrMeta+Shift+z")
     studio.saved()
     assert studio.texts()[2] == "By keys."
-    keys.press("i")
+    keys.press("ControlOrMeta+Enter")
     keys.type("Below.")
     keys.press("ControlOrMeta+Enter")
     studio.saved()
@@ -213,13 +259,13 @@ def test_everything_by_keys(studio: Studio) -> None:
     wanted = page.locator(".candidates button").evaluate_all(
         "all => all.findIndex((one) => one.matches(':enabled[aria-pressed=false]'))"
     )
-    keys.press(str(wanted + 1))
+    keys.press(f"Alt+{wanted + 1}")
     studio.saved()
     assert next(i for i in studio.images() if i["id"] == image["id"])["image_id"] != image["image_id"]
-    keys.press("x")
+    studio.command("Export")
     expect(page.get_by_role("dialog")).to_contain_text("Take it along")
     keys.press("Escape")
-    keys.press("h")
+    studio.command("History")
     expect(page.get_by_role("heading", name="History")).to_be_visible()
 
 

@@ -1,176 +1,205 @@
 /**
  * The article on the desk: what is shown, what the server has confirmed, and what is still on its way there.
  *
- * Changes go out one after the other, each for the version the one before it made. Without a connection they wait,
- * also through a reload of the page; when somebody else was faster, a person decides.
+ * Nothing that was typed is ever only here. What is being typed (a draft), what waits to be sent (a change) and what
+ * waits for a decision (a change that somebody else was faster than) is kept on this device until the server has it.
  */
-import { at, get, post } from "../lib/api.js";
+import { get, post } from "../lib/api.js";
 import { t } from "../lib/i18n.js";
-import { lineOf, say } from "../lib/ui.js";
-import { applied, hasAll } from "./apply.js";
+import { allKept, howKept, keep } from "../lib/journal.js";
+import { say } from "../lib/ui.js";
+import { dirty, editFor, heldRow, rowsOf, waiter } from "./changes.js";
+import { Outbox, tabs } from "./outbox.js";
+import { same, seen, trailTo, wordsOf } from "./seen.js";
+/** @import { Proposal, Wish } from "../types.js" */
+/** @import { Draft, Held, Op } from "./changes.js" */
 
-const AGAIN = 1500; // ms before a change that could not be sent is sent again
-const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+const PAUSE = 1000; // ms without a key before what is typed is sent
+const MOST = 5000; // ms that it waits for such a pause
+/** @type {Map<string, Desk>} */
+const desks = new Map();
+/** The desk of a job: one a tab, which goes on sending when another page is shown. @param {string} job */
+export function deskOf(job) {
+  const known = desks.get(job);
+  if (known) return known;
+  const made = new Desk(job);
+  desks.set(job, made);
+  return made;
+}
 
-export class Desk {
-  /** @param {string} job @param {() => void} changed called when anything here is different */
-  constructor(job, changed) {
-    this.job = job;
-    this.changed = changed;
-    this.confirmed = null; // as the server has it
-    this.shown = null; // with what is on its way
-    this.queue = [];
-    this.waiting = false; // for the connection
-    this.conflict = null; // {edits, head, changed, conflicts, decide}
-    this.running = false;
-    this.kept = `limner-unsent-${job}`;
+addEventListener("beforeunload", (event) => {
+  if (howKept() === "not" && [...desks.values()].some((desk) => desk.state !== "saved")) event.preventDefault();
+});
+addEventListener("limner-kept", () => { for (const desk of desks.values()) desk.told(); });
+addEventListener("limner-adopted", () => { for (const desk of desks.values()) desk.restore(); });
+tabs.addEventListener("message", ({ data }) => { desks.get(data.job)?.refresh(); });
+export class Desk extends Outbox {
+  /** @param {string} job */
+  constructor(job) {
+    super(job);
+    /** @type {Map<string, {timer: number, since: number}>} */
+    this.timers = new Map();
+    /** @type {Map<string, Proposal>} */
+    this.proposals = new Map(); // those closed without a decision
   }
 
-  get state() {
-    if (this.conflict) return "conflict";
-    return this.waiting ? "offline" : this.queue.length ? "saving" : "saved";
-  }
-
-  /** Fetch the article; what a reload left unsent is sent now. Raises Refused. */
+  /** Fetch the article; what is kept of it on this device is sent now. Raises Refused. */
   async load() {
-    const unsent = JSON.parse(sessionStorage.getItem(this.kept) || "[]");
-    this.take(await get(at(this.job, "revision")));
-    if (unsent.length && !this.queue.length) {
-      for (const { edits, version } of unsent) this.push({ path: "edits", edits, version, tried: true });
-    }
+    const [revision, me] = await Promise.all([get("/v1/jobs/{job}/revision", this.path), get("/v1/me", {})]);
+    this.me = me.who;
+    this.take(revision);
+    this.restore();
   }
 
   /** Look whether somebody else changed it, if nothing of ours is on its way. */
   async refresh() {
-    if (this.queue.length) return;
-    const found = await get(at(this.job, "revision")).catch(() => null);
-    if (found && !this.queue.length && found.version !== this.confirmed?.version) this.take(found);
+    if (this.queue.length || !this.confirmed) return;
+    const found = await get("/v1/jobs/{job}/revision", this.path).catch(() => null);
+    if (found && !this.queue.length && found.version !== this.confirmed.version) this.take(found);
   }
 
-  /** Change something. Resolves with the revision, or null where it came to nothing (which was said). */
-  edit(edits, { hint, what, typing, by } = {}) {
-    return this.push({ path: "edits", edits, hint, what, typing, by });
+  // -- what is being typed
+
+  /** Something is typed at a place. was: what stood there when that began. @param {string} place @param {string} text @param {string} was @param {string | null} [after] of new text */
+  type(place, text, was, after) {
+    const known = this.drafts.get(place);
+    const near = place.startsWith("new:") ? after ?? null : place;
+    const draft = known ?? { place, text, was: same(was), sent: same(was), trail: this.shown ? trailTo(this.shown, near) : [] };
+    draft.text = text;
+    this.drafts.set(place, draft);
+    keep({ [this.draftRow(place)]: dirty(draft) ? draft : undefined });
+    this.told();
+    if (place.startsWith("new:") || place.includes(".") || place === "title") return; // sent when they are left
+    const { timer, since } = this.timers.get(place) ?? { timer: 0, since: Date.now() };
+    clearTimeout(timer);
+    const wait = Math.max(0, Math.min(PAUSE, since + MOST - Date.now()));
+    this.timers.set(place, { since, timer: setTimeout(() => this.flush(draft, false), wait) });
   }
 
-  undo() {
-    return this.shown.can_undo || this.queue.length ? this.push({ path: "undo" }) : null;
+  /** It is typed no more: what is not sent yet is sent. @param {string} place @returns {Op | null} */
+  leave(place) {
+    const draft = this.drafts.get(place);
+    if (!draft) return null;
+    const op = this.flush(draft, true);
+    this.drafts.delete(place);
+    if (!op) keep({ [this.draftRow(place)]: undefined });
+    this.told();
+    return op;
+  }
+
+  /** Send what is typed so far. @param {Draft} draft @param {boolean} leaving @returns {Op | null} */
+  flush(draft, leaving) {
+    clearTimeout(this.timers.get(draft.place)?.timer);
+    this.timers.delete(draft.place);
+    if (!dirty(draft)) return null;
+    const { text, was, place, trail } = draft;
+    const waits = this.held.find((one) => one.place === place);
+    if (waits) {
+      if (text.trim()) this.reword(waits, text);
+      return null;
+    }
+    if (!leaving && (!text.trim() || /\n\s*\n/.test(text))) return null; // several blocks: cut when it is left, not under the hands
+    const edit = editFor(place, text, trail);
+    if (!edit) return null;
+    draft.sent = draft.was = same(text);
+    return this.push({ path: "edits", edits: [edit], was: place.startsWith("new:") ? {} : { [place]: was }, trail, typing: edit.do === "set_text" }, this.draftRow(place));
+  }
+
+  /** @param {string} place */
+  draftRow(place) {
+    return `${rowsOf(this.job)}draft/${place}`;
+  }
+
+  // -- changes
+
+  /** Go back one step; what somebody else did last is not undone unasked. @param {boolean} [anyway] @returns {void} */
+  undo(anyway = false) {
+    if (!this.confirmed || !(this.confirmed.can_undo || this.queue.length)) return;
+    const { who } = this.confirmed;
+    if (!anyway && !this.queue.length && this.me && who !== this.me) return say(t("undo-others", { who }), true, { name: t("undo-anyway"), run: () => this.undo(true) });
+    this.push({ path: "undo" });
   }
 
   redo() {
-    return this.shown.can_redo ? this.push({ path: "redo" }) : null;
+    if (this.shown?.can_redo) this.push({ path: "redo" });
   }
 
-  goTo(to) {
-    return this.push({ path: "go", to });
+  /** Undo one change, if nothing came after it. @param {Op} op */
+  async undoOf(op) {
+    if (this.takeBack(op.key)) return;
+    await this.waiters.get(op.key)?.over;
+    if (this.made.key === op.key && !this.queue.length && this.confirmed?.version === this.made.version) this.push({ path: "undo" });
+    else say(t("undo-late"), true);
   }
 
-  /** What a model would do about a wish; nothing is changed. Raises Refused. */
+  /** What a model would do about a wish; nothing is changed. Raises Refused. @param {Wish} wish @param {AbortSignal} signal */
   async propose(wish, signal) {
     await this.idle();
-    return post(at(this.job, "proposals"), { version: this.confirmed.version, wish }, { signal });
+    const asked = `${this.confirmed?.version}${JSON.stringify(wish)}`;
+    const found = this.proposals.get(asked) ?? await post("/v1/jobs/{job}/proposals", { version: this.confirmed?.version ?? 1, wish }, { ...this.path, signal });
+    this.proposals.set(asked, found);
+    return found;
   }
 
-  /** Wait until everything was sent. */
-  async idle() {
-    while (this.queue.length) await this.queue.at(-1).over;
+  // -- what somebody else was faster with
+
+  /** Words that wait for a decision go on being typed. @param {Held} one @param {string} text */
+  reword(one, text) {
+    const edit = editFor(one.place, text, one.op.trail ?? []);
+    if (edit) one.op.edits = [edit];
+    keep({ [heldRow(this.job, one)]: one, [this.draftRow(one.place)]: undefined });
+    const draft = this.drafts.get(one.place);
+    if (draft) draft.sent = same(text);
+    this.show();
+  }
+
+  /** Decide. mine: mine stands there; both: mine as a text of its own after it; theirs: mine is dropped, which can be undone. @param {Held} one @param {"mine" | "both" | "theirs"} how */
+  decide(one, how) {
+    this.held = this.held.filter((other) => other !== one);
+    const { op, place } = one;
+    const gone = { [heldRow(this.job, one)]: undefined, [this.draftRow(place)]: undefined };
+    this.drafts.delete(place);
+    if (how === "theirs") {
+      keep(gone);
+      say(t("held-dropped"), false, { name: t("undo"), run: () => this.hold(one) });
+      return this.show();
+    }
+    const text = wordsOf(op.edits ?? []);
+    const anew = how === "both" || (one.gone && text !== "");
+    const edits = anew ? [{ do: /** @type {const} */ ("insert_text"), after: null, text }] : op.edits ?? [];
+    const trail = anew && !one.gone && this.confirmed ? trailTo(this.confirmed, place) : op.trail ?? [];
+    this.push({ path: "edits", edits, by: op.by, what: op.what, trail, was: anew || !this.confirmed ? {} : seen(this.confirmed, edits) }, ...Object.keys(gone));
   }
 
   // -- inside
 
-  take(revision) {
-    this.confirmed = revision;
-    this.show();
-  }
-
-  show() {
-    this.shown = this.queue.reduce((now, op) => (op.edits ? applied(now, op.edits, op.hint) : now), this.confirmed);
-    this.keep();
-    this.changed();
-  }
-
-  keep() {
-    const edits = this.queue.filter((op) => op.edits).map((op, n) => ({ edits: op.edits, version: op.version ?? (n ? null : this.confirmed.version) }));
-    if (edits.length) sessionStorage.setItem(this.kept, JSON.stringify(edits));
-    else sessionStorage.removeItem(this.kept);
-  }
-
-  push(op) {
-    op.over = new Promise((resolve) => { op.done = resolve; });
-    this.queue.push(op);
+  /** Put back what is kept on this device from before. */
+  restore() {
+    if (!this.confirmed) return;
+    const rows = rowsOf(this.job);
+    const there = new Set([...this.queue.map((op) => op.key), ...this.held.map((one) => one.key)]);
+    let found = 0;
+    for (const [, value] of allKept(`${rows}held/`)) {
+      const one = /** @type {Held} */ (value);
+      if (there.has(one.key)) continue;
+      this.held.push(one);
+      found++;
+    }
+    for (const [, value] of allKept(`${rows}op/`)) {
+      const op = /** @type {Op} */ (value);
+      if (there.has(op.key)) continue;
+      this.waiters.set(op.key, waiter());
+      this.queue.push(op);
+      found++;
+    }
+    for (const [row, value] of allKept(`${rows}draft/`)) {
+      const draft = /** @type {Draft} */ (value);
+      if (this.drafts.has(draft.place)) continue; // being typed here
+      if (this.flush(draft, draft.text.trim() !== "")) found++;
+      else keep({ [row]: undefined });
+    }
+    if (found) say(t("kept-restored"));
     this.show();
     this.run();
-    return op.over;
-  }
-
-  async run() {
-    if (this.running) return;
-    this.running = true;
-    while (this.queue.length) await this.send(this.queue[0]);
-    this.running = false;
-  }
-
-  async send(op) {
-    const body = { version: op.version ?? this.confirmed.version };
-    if (op.edits) Object.assign(body, { edits: op.edits, merge: op.merge ?? false }, op.what && { what: op.what }, op.typing && { typing: true }, op.by && { by: op.by });
-    if (op.to) body.to = op.to;
-    try {
-      const revision = await post(at(this.job, op.path), body);
-      this.end(op, revision);
-    } catch (error) {
-      if (error.status === 0 || error.status === 503) {
-        op.tried = true;
-        this.waiting = true;
-        this.changed();
-        await pause(AGAIN);
-      } else if (error.status === 409 && error.problem.head) await this.settle(op, error);
-      else {
-        say(lineOf(error), true);
-        for (const lost of this.queue.slice(1)) lost.done(null); // they were made for what did not come about
-        this.queue.length = 1;
-        await this.drop(op);
-      }
-    }
-  }
-
-  end(op, revision) {
-    this.waiting = false;
-    this.queue.shift();
-    if (revision) this.take(revision);
-    else this.show();
-    op.done(revision);
-  }
-
-  /** Give a change up and show the article as the server has it. */
-  async drop(op) {
-    const found = await get(at(this.job, "revision")).catch(() => this.confirmed);
-    this.end(op, found);
-  }
-
-  /** Somebody else was faster: what now? */
-  async settle(op, error) {
-    this.waiting = false;
-    const head = await get(at(this.job, "revision")).catch(() => null);
-    if (!head) return pause(AGAIN);
-    if (op.edits && op.tried && hasAll(head, op.edits)) return this.end(op, head);
-    if (!op.edits) {
-      say(t("conflict-undo"), true);
-      return this.end(op, head);
-    }
-    const { changed = [], conflicts = [] } = error.problem;
-    const choice = await new Promise((decide) => {
-      this.conflict = { edits: op.edits, before: this.confirmed, head, changed, conflicts, decide, tried: op.merge };
-      this.changed();
-    });
-    this.conflict = null;
-    if (choice === "merge") op.merge = true;
-    else if (choice === "mine") {
-      Object.assign(op, { version: undefined, merge: false });
-      this.confirmed = head;
-      this.show();
-    } else {
-      for (const lost of this.queue.slice(1)) lost.done(null);
-      this.queue.length = 1;
-      this.end(op, head);
-    }
   }
 }

@@ -1,43 +1,77 @@
 /** The article editor: the article as it will look, changed in place; the margin shows what can be done with what is chosen. */
 import { html, useEffect, useLayoutEffect, useMemo, useRef, useState } from "../lib/html.js";
 import { t } from "../lib/i18n.js";
+import { Refused } from "../lib/api.js";
+import { keep } from "../lib/journal.js";
 import { useKeys } from "../lib/keys.js";
 import { link } from "../lib/router.js";
 import { Busy, Icon, IconButton, Notice, lineOf } from "../lib/ui.js";
 import { actions } from "./actions.js";
-import { Conflict } from "./conflict.js";
+import { Beside, beside } from "./conflict.js";
 import { CropDialog } from "./crop.js";
-import { Desk } from "./desk.js";
+import { rowsOf } from "./changes.js";
+import { deskOf } from "./desk.js";
 import { useDrag } from "./drag.js";
 import { ExportDialog } from "./export.js";
 import { Figure, ImageTools, PlaceTools } from "./figure.js";
 import { Inserting, Reading, TextTools, Typing } from "./text.js";
 import { ProposalDialog, WholeWishes } from "./wish.js";
+/** @import { Block as BlockType, Candidate, JobWhole, Marked, Mode, Wish } from "../types.js" */
+/** @import { Desk } from "./desk.js" */
 
+const AGAIN = 2000; // ms before an article that could not be fetched is asked for again
 const LOOK = 10_000; // ms between two looks for other people's changes
 
+/** @param {string} job @returns {[Desk, string]} the desk, and why it cannot be shown */
 function useDesk(job) {
   const [, turn] = useState(0);
   const [problem, setProblem] = useState("");
-  const desk = useMemo(() => new Desk(job, () => turn((n) => n + 1)), [job]);
+  const desk = useMemo(() => deskOf(job), [job]);
   useEffect(() => {
-    desk.load().catch((error) => setProblem(lineOf(error)));
+    let shown = true;
+    const load = () => desk.load().then(() => setProblem(""), (error) => {
+      setProblem(lineOf(error));
+      if (shown && error instanceof Refused && error.status === 0) setTimeout(load, AGAIN);
+    });
+    desk.changed = () => turn((n) => n + 1);
+    load();
+    return () => {
+      shown = false;
+      desk.changed = () => {};
+    };
   }, [desk]);
   return [desk, problem];
 }
 
-/** What the block is called, for screen readers. */
+/** What the block is called, for screen readers. @param {BlockType} block @param {number} n */
 function nameOf(block, n) {
   const locked = block.locked ? `, ${t("locked")}` : "";
   const words = block.type === "image" ? block.caption : block.text.replace(/^#+\s*/, "");
-  return `${n + 1}. ${t(`kind-${block.kind || "image"}`)}${locked}: ${words.slice(0, 60)}`;
+  return `${n + 1}. ${t(`kind-${block.type === "text" ? block.kind : "image"}`)}${locked}: ${words.slice(0, 60)}`;
 }
 
+/**
+ * @typedef {object} BlockProps
+ * @property {BlockType} block
+ * @property {number} n
+ * @property {boolean} chosen
+ * @property {boolean} editing
+ * @property {Desk} desk
+ * @property {(id: string) => void} choose
+ * @property {() => void} edit
+ * @property {() => void} stopEditing
+ * @property {(marked: Marked) => void} remember
+ * @property {ReturnType<typeof useDrag>} drag
+ */
+/** @param {BlockProps} props */
 function Block({ block, n, chosen, editing, desk, choose, edit, stopEditing, remember, drag }) {
-  const element = useRef();
+  const element = useRef(/** @type {HTMLDivElement | null} */ (null));
   const image = block.type === "image";
+  const fresh = block.type === "text" && block.fresh;
+  const held = desk.held.filter((one) => (one.place.split(".")[0] ?? "") === block.id);
   useLayoutEffect(() => {
-    if (chosen && !editing && !element.current.contains(document.activeElement) && document.activeElement?.closest?.(".canvas, body") && !document.activeElement.closest(".margin")) {
+    const focused = document.activeElement;
+    if (chosen && !editing && element.current && !element.current.contains(focused) && focused?.closest(".canvas, body") && !focused.closest(".margin")) {
       element.current.focus({ preventScroll: true });
       element.current.scrollIntoView({ block: "nearest", behavior: "auto" });
     }
@@ -45,39 +79,44 @@ function Block({ block, n, chosen, editing, desk, choose, edit, stopEditing, rem
   useEffect(() => { // beside the tools, which cover a part of a small window
     if (chosen && image) requestAnimationFrame(() => element.current?.scrollIntoView({ block: "nearest" }));
   }, [chosen]);
+  /** @param {MouseEvent} event */
   const click = (event) => {
+    if (!(event.target instanceof Element)) return;
     const anchor = event.target.closest("a");
     if (anchor && (event.ctrlKey || event.metaKey)) return;
     if (anchor) event.preventDefault();
     choose(block.id);
-    if (block.type === "text" && !block.locked && !event.target.closest(".grip")) edit(block.id);
+    if (block.type === "text" && !block.locked && !event.target.closest(".grip")) edit();
   };
   return html`
     <div ref=${element} id=${`b-${block.id}`} data-id=${block.id} role="group" aria-label=${nameOf(block, n)} aria-current=${chosen ? "true" : undefined} tabindex=${chosen ? 0 : -1}
       class=${`block ${image ? "image" : block.kind} ${chosen ? "chosen" : ""} ${block.locked ? "locked" : ""}`}
       onClick=${click} ...${image && !block.locked ? drag.image(block) : {}}>
-      ${!block.locked && html`<button type="button" class="grip" tabindex=${chosen ? 0 : -1} aria-label=${`${t("drag")}: ${nameOf(block, n)}`} aria-pressed=${drag.lifted === block.id} title=${t("drag")} ...${drag.grip(block, nameOf(block, n))}><${Icon} name="grip" /></button>`}
+      ${!block.locked && !fresh && html`<button type="button" class="grip" tabindex=${chosen ? 0 : -1} aria-label=${`${t("drag")}: ${nameOf(block, n)}`} aria-pressed=${drag.lifted === block.id} title=${t("drag")} ...${drag.grip(block, nameOf(block, n))}><${Icon} name="grip" /></button>`}
       ${block.locked && html`<span class="lockmark" aria-hidden="true" title=${t("locked")}><${Icon} name="lock" /></span>`}
-      ${image ? html`<${Figure} block=${block} />` : editing ? html`<${Typing} block=${block} desk=${desk} done=${stopEditing} remember=${remember} />` : html`<${Reading} block=${block} />`}
+      ${block.type === "image" ? html`<${Figure} block=${block} />` : editing ? html`<${Typing} block=${block} desk=${desk} done=${stopEditing} remember=${remember} />` : html`<${Reading} block=${block} />`}
+      ${held.map((one) => html`<${Beside} key=${one.key} desk=${desk} one=${one} decided=${stopEditing} />`)}
     </div>`;
 }
 
+/** @param {{job: JobWhole}} props */
 export function Editor({ job }) {
   const [desk, problem] = useDesk(job.id);
-  const [chosen, setChosen] = useState(null);
-  const [mode, setMode] = useState(null); // {editing: id} | {inserting: {after}} | {placing: id} | {crop: id} | {export: true}
-  const [wish, setWish] = useState(null);
+  const [chosen, setChosen] = useState(/** @type {string | null} */ (null));
+  const [mode, setMode] = useState(/** @type {Mode | null} */ (null));
+  const [wish, setWish] = useState(/** @type {Wish | null} */ (null));
   const [sheet, setSheet] = useState(false); // on a phone: the margin is open
-  const [marked, setMarked] = useState(null); // what is selected in the text that was typed last
-  const boxes = { whole: useRef(), said: useRef(), search: useRef() };
-  const offered = useRef([]);
+  const [marked, setMarked] = useState(/** @type {Marked | null} */ (null)); // what is selected in the text that was typed last
+  const area = /** @type {HTMLTextAreaElement | null} */ (null);
+  const boxes = { whole: useRef(area), said: useRef(area), search: useRef(/** @type {HTMLInputElement | null} */ (null)) };
+  const offered = useRef(/** @type {(Candidate | null)[]} */ ([]));
   const [spoken, speak] = useState(""); // for those who do not see what moved
   const drag = useDrag(desk, speak);
   const revision = desk.shown;
   const block = revision?.blocks.find((one) => one.id === chosen);
   const placing = mode?.placing && revision?.blocks.find((one) => one.id === mode.placing);
   useEffect(() => {
-    const look = () => !document.hidden && !document.querySelector(".typing") && desk.confirmed && desk.refresh();
+    const look = () => { if (!document.hidden) desk.refresh(); };
     const timer = setInterval(look, LOOK);
     addEventListener("focus", look);
     return () => { clearInterval(timer); removeEventListener("focus", look); };
@@ -85,17 +124,26 @@ export function Editor({ job }) {
   useEffect(() => { if (revision) document.title = `${revision.title} · limner`; }, [revision?.title]);
   const act = revision && actions({ desk, revision, block, chosen, setChosen, mode, setMode, setWish, setSheet, marked, boxes, offered, speak });
   useKeys(act?.keys || []);
-  if (problem) return html`<div class="page narrow"><${Notice} problem text=${problem} /><p><a href="#/">${t("nav-jobs")}</a></p></div>`;
-  if (!revision) return html`<${Busy} />`;
+  if (problem && !revision) return html`<div class="page narrow"><${Notice} problem text=${problem} /><p><a href="#/">${t("nav-jobs")}</a></p></div>`;
+  if (!revision || !act) return html`<${Busy} />`;
+  /** @param {string} id */
   const choose = (id) => {
     setChosen(id);
     if (id !== mode?.editing) setMode(null);
     setSheet(revision.blocks.find((one) => one.id === id)?.type === "image");
   };
+  /** Clicked: to be typed over, if it is text. @param {BlockType} one */
+  const edit = (one) => {
+    const op = one.type === "text" && one.fresh ? desk.takeBack(one.fresh) : null;
+    const [made] = op?.edits ?? [];
+    if (op && made?.do === "insert_text") setMode({ inserting: { after: op.trail?.[0] ?? null, id: op.key, text: made.text } });
+    else if (one.type === "text" && !one.fresh) setMode({ editing: one.id });
+  };
   const place = act.place;
+  /** @param {keyof Mode} what */
   const leave = (what) => setMode((now) => (now?.[what] ? null : now));
   const inserting = mode?.inserting;
-  const insertion = inserting && html`<${Inserting} key=${`new-${inserting.after}`} after=${inserting.after} desk=${desk} done=${() => leave("inserting")} />`;
+  const insertion = inserting && html`<${Inserting} key=${inserting.id} after=${inserting.after} id=${inserting.id} given=${inserting.text} desk=${desk} done=${() => leave("inserting")} />`;
   const last = inserting && lastOf(revision.blocks, inserting.after);
   return html`
     <div class="editor">
@@ -104,17 +152,19 @@ export function Editor({ job }) {
         <p class="crumbs"><a href=${link()}>${t("nav-jobs")}</a></p>
         <span class="saved" role="status" data-state=${desk.state}>${t(`saved-${desk.state}`)}</span>
         <span class="fill"></span>
-        <${IconButton} icon="undo" name=${t("undo")} keys="u" disabled=${!revision.can_undo && !desk.queue.length} onClick=${act.undo} />
-        <${IconButton} icon="redo" name=${t("redo")} keys="Shift+u" disabled=${!revision.can_redo} onClick=${act.redo} />
+        <${IconButton} icon="undo" name=${t("undo")} keys="Ctrl+Z" disabled=${!revision.can_undo && !desk.queue.length} onClick=${act.undo} />
+        <${IconButton} icon="redo" name=${t("redo")} keys="Ctrl+Shift+Z" disabled=${!revision.can_redo} onClick=${act.redo} />
         <a class="button" href=${link("job", job.id, "history")}>${t("history")}</a>
         <button type="button" class="primary" onClick=${() => setMode({ export: true })}>${t("export")}</button>
       </div>
-      <div class="canvas" onClick=${(e) => e.target === e.currentTarget && act.nothing()}>
+      <div class="canvas" onClick=${(/** @type {MouseEvent} */ e) => e.target === e.currentTarget && act.nothing()}>
         <article class="sheet" lang=${revision.language} aria-label=${revision.title}>
+          ${desk.held.filter((one) => beside(revision, one) === null).map((one) => html`<${Beside} key=${one.key} desk=${desk} one=${one} decided=${() => setMode(null)} />`)}
           ${inserting?.after === null && insertion}
           ${revision.blocks.map((one, n) => html`
             <${Block} key=${one.id} n=${n} block=${one} desk=${desk} chosen=${one.id === chosen} editing=${mode?.editing === one.id} choose=${choose} drag=${drag}
-              edit=${(id) => setMode({ editing: id })} stopEditing=${() => setMode((now) => (now?.editing === one.id ? null : now))} remember=${(m) => setMarked((now) => (JSON.stringify(now) === JSON.stringify(m) ? now : m))} />
+              edit=${() => edit(one)} stopEditing=${() => setMode((now) => (now?.editing === one.id ? null : now))} remember=${(/** @type {Marked} */ m) => setMarked((now) => (JSON.stringify(now) === JSON.stringify(m) ? now : m))} />
+            ${desk.held.filter((it) => beside(revision, it) === one.id && it.place.split(".")[0] !== one.id).map((it) => html`<${Beside} key=${it.key} desk=${desk} one=${it} decided=${() => setMode(null)} />`)}
             ${last === one.id && insertion}`)}
         </article>
       </div>
@@ -129,14 +179,13 @@ export function Editor({ job }) {
           ${block && html`<p><button type="button" class="quiet" onClick=${act.nothing}>${t("whole-article")}</button></p>`}
         </div>
       </aside>
-      ${wish && html`<${ProposalDialog} key=${JSON.stringify(wish)} desk=${desk} wish=${wish} onClose=${() => setWish(null)} />`}
+      ${wish && html`<${ProposalDialog} key=${JSON.stringify(wish)} desk=${desk} wish=${wish} onClose=${() => setWish(null)} again=${() => setWish(wish)} applied=${() => keep({ [`${rowsOf(job.id)}wish`]: undefined, ..."block" in wish ? { [`${rowsOf(job.id)}said/${wish.block}`]: undefined } : {} })} />`}
       ${mode?.crop && block?.type === "image" && html`<${CropDialog} block=${block} desk=${desk} onClose=${() => setMode(null)} />`}
       ${mode?.export && html`<${ExportDialog} desk=${desk} onClose=${() => setMode(null)} />`}
-      ${desk.conflict && html`<${Conflict} conflict=${desk.conflict} />`}
     </div>`;
 }
 
-/** The last block that belongs to one: its images stand after it. */
+/** The last block that belongs to one: its images stand after it. @param {BlockType[]} blocks @param {string | null} id */
 function lastOf(blocks, id) {
   let at = blocks.findIndex((block) => block.id === id);
   while (blocks[at + 1]?.type === "image") at++;

@@ -3,6 +3,7 @@ import { useEffect, useState } from "./html.js";
 
 const parts = () => location.hash.replace(/^#\/?/, "").split("/").filter(Boolean).map(decoded);
 
+/** @param {string} part */
 function decoded(part) {
   try {
     return decodeURIComponent(part);
@@ -22,9 +23,10 @@ export function useRoute() {
   return route;
 }
 
-/** Address of a page. */
+/** Address of a page. @param {string[]} route */
 export const link = (...route) => `#/${route.map(encodeURIComponent).join("/")}`;
 
+/** @param {string[]} route */
 export function go(...route) {
   location.hash = link(...route);
 }

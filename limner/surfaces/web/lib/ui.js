@@ -1,9 +1,12 @@
 /** Small parts that every page uses: pictures, dialogs, notices, differences. */
 import { html, useEffect, useLayoutEffect, useRef, useState } from "./html.js";
-import { blobUrl, hasToken } from "./api.js";
+import { Refused, blobUrl, hasToken } from "./api.js";
 import { server, t } from "./i18n.js";
 import { compare } from "./words.js";
 
+/** @import { Child, InputOf, Ref } from "../types.js" */
+
+/** @type {Record<string, string>} */
 const PATHS = {
   undo: "M9 7 4 12l5 5M4 12h10a5 5 0 0 1 0 10h-1",
   redo: "m15 7 5 5-5 5M20 12H10a5 5 0 0 0 0 10h1",
@@ -21,20 +24,22 @@ const PATHS = {
   more: "M6 12h.01M12 12h.01M18 12h.01",
 };
 
-/** A line drawing; decoration beside a name that is read out. */
+/** A line drawing; decoration beside a name that is read out. @param {{name: string}} props */
 export const Icon = ({ name }) => html`<svg class="icon" viewBox="0 0 24 24" aria-hidden="true"><path d=${PATHS[name]} /></svg>`;
 
-/** A button with a drawing, its name for screen readers and as a tip. */
+/** A button with a drawing, its name for screen readers and as a tip. @param {{icon: string, name: string, keys?: string, [rest: string]: unknown}} props */
 export const IconButton = ({ icon, name, keys, ...rest }) => html`
   <button type="button" class="quiet square" aria-label=${name} title=${keys ? `${name} (${keys})` : name} ...${rest}>
     <${Icon} name=${icon} />
   </button>`;
 
-/** An image of the API. With a token it is fetched once it comes near the window, for <img> sends none. */
+/** @typedef {{src: string, alt: string, width?: number, height?: number, crop?: number[] | null, [rest: string]: unknown}} PictureProps */
+
+/** An image of the API. With a token it is fetched once it comes near the window, for <img> sends none. @param {PictureProps} props */
 export function Picture({ src, alt, width, height, crop, ...rest }) {
   const [url, setUrl] = useState(hasToken() ? null : src);
   const [broken, setBroken] = useState(false);
-  const image = useRef();
+  const image = useRef(/** @type {HTMLImageElement | null} */ (null));
   useEffect(() => {
     setBroken(false);
     if (!hasToken()) return setUrl(src);
@@ -44,29 +49,30 @@ export function Picture({ src, alt, width, height, crop, ...rest }) {
       near.disconnect();
       blobUrl(src).then((made) => current && setUrl(made), () => current && setBroken(true));
     }, { rootMargin: "600px" });
-    near.observe(image.current);
+    if (image.current) near.observe(image.current);
     return () => { current = false; near.disconnect(); };
   }, [src]);
   const size = width && height ? `--own: ${width}px; --ratio: ${width / height}` : undefined; // its place, before it is there
   const shown = html`<img ref=${image} src=${url || undefined} alt=${alt} width=${width} height=${height} style=${size} loading="lazy"
     decoding="async" draggable=${false} class=${broken ? "broken" : ""} onError=${() => setBroken(true)} ...${rest} />`;
-  if (!crop) return shown;
+  if (!crop || !width || !height) return shown;
   const [left, top, w, h] = crop.map((part, n) => (n > 1 ? Math.max(part, 0.02) : part));
   const frame = `aspect-ratio: ${(width * w) / (height * h)}; --w: ${100 / w}%; --h: ${100 / h}%; --x: ${(-100 * left) / w}%; --y: ${(-100 * top) / h}%`;
   return html`<div class="crop" style=${frame}>${shown}</div>`;
 }
 
-/** A dialog on top of the page. Escape and a click beside it close it. */
+/** A dialog on top of the page. Escape and a click beside it close it. @param {{title: string, onClose: () => void, children?: Child, wide?: boolean, actions?: Child}} props */
 export function Modal({ title, onClose, children, wide, actions }) {
-  const dialog = useRef();
+  const dialog = useRef(/** @type {HTMLDialogElement | null} */ (null));
   useLayoutEffect(() => {
     const before = document.activeElement;
-    dialog.current.showModal();
-    return () => before?.isConnected && before.focus({ preventScroll: true });
+    dialog.current?.showModal();
+    return () => { if (before instanceof HTMLElement && before.isConnected) before.focus({ preventScroll: true }); };
   }, []);
+  /** @param {MouseEvent} event */
   const beside = (event) => event.target === dialog.current && onClose();
   return html`
-    <dialog ref=${dialog} class=${wide ? "wide" : ""} aria-labelledby="dialog-title" onCancel=${(e) => { e.preventDefault(); onClose(); }} onMouseDown=${beside}>
+    <dialog ref=${dialog} class=${wide ? "wide" : ""} aria-labelledby="dialog-title" onCancel=${(/** @type {Event} */ e) => { e.preventDefault(); onClose(); }} onMouseDown=${beside}>
       <div class="dialog">
         <header><h2 id="dialog-title">${title}</h2><${IconButton} icon="close" name=${t("close")} onClick=${onClose} /></header>
         <div class="dialog-body">${children}</div>
@@ -75,62 +81,72 @@ export function Modal({ title, onClose, children, wide, actions }) {
     </dialog>`;
 }
 
-/** A textarea as high as its text. */
+/** A textarea as high as its text. @param {{value: string, area?: Ref<HTMLTextAreaElement>, onInput?: (e: InputOf) => void, [rest: string]: unknown}} props */
 export function Grown({ value, area, onInput, ...rest }) {
-  const own = useRef();
+  const own = useRef(/** @type {HTMLTextAreaElement | null} */ (null));
   const ref = area || own;
   const fit = () => {
-    ref.current.style.height = "auto";
-    ref.current.style.height = `${ref.current.scrollHeight + 2}px`;
+    const box = ref.current;
+    if (!box) return;
+    box.style.height = "auto";
+    box.style.height = `${box.scrollHeight + 2}px`;
   };
   useLayoutEffect(fit, [value]);
-  return html`<textarea ref=${ref} value=${value} rows="1" onInput=${(e) => { fit(); onInput?.(e); }} ...${rest}></textarea>`;
+  return html`<textarea ref=${ref} value=${value} rows="1" onInput=${(/** @type {InputOf} */ e) => { fit(); onInput?.(e); }} ...${rest}></textarea>`;
 }
 
-/** What changed, word by word. words: as `compare` gives them, made here where they are not given. */
+/** What changed, word by word. words: as `compare` gives them, made here where they are not given. @param {{before?: string, after?: string, words?: {op: string, text: string}[]}} props */
 export function Difference({ before = "", after = "", words }) {
   const steps = words || compare(before, after);
   return html`<p class="difference" dir="auto">${steps.length === 2 && steps[0].op === "removed" ? html`<del>${steps[0].text}</del><br /><ins>${steps[1].text}</ins>` : steps.map(({ op, text }) =>
     op === "added" ? html`<ins>${text}</ins>` : op === "removed" ? html`<del>${text}</del>` : text)}</p>`;
 }
 
-/** One line that is read out when it changes. problem: whether it tells of something that went wrong. */
+/** One line that is read out when it changes. problem: whether it tells of something that went wrong. @param {{text: string, problem?: boolean, children?: Child}} props */
 export const Notice = ({ text, problem, children }) => html`
   <p class=${`notice ${problem ? "problem" : ""}`} role=${problem ? "alert" : "status"}>${text}${children}</p>`;
 
-/** A field with its label and a hint. */
+/** A field with its label and a hint. @param {{label: string, hint?: string, id: string, children?: Child, inline?: boolean}} props */
 export function Field({ label, hint, id, children, inline }) {
   return html`<div class=${`field ${inline ? "inline" : ""}`}>
     <label for=${id}>${label}</label>${children}${hint && html`<small id=${`${id}-hint`}>${hint}</small>`}
   </div>`;
 }
 
-/** Something being waited for. */
+/** Something being waited for. @param {{text?: string}} props */
 export const Busy = ({ text }) => html`<p class="busy" role="status"><span class="spinner" aria-hidden="true"></span>${text || t("loading")}</p>`;
 
-/** The line to show for an error. */
-export const lineOf = (error) => (error.status === 0 ? t("offline-line") : server(error.message));
+/** The line to show for an error. @param {unknown} error */
+export function lineOf(error) {
+  if (error instanceof Refused && error.status === 0) return t("offline-line");
+  return server(error instanceof Error ? error.message : String(error));
+}
 
-/** Tell of something for some seconds, at the bottom of the window. */
-export function say(text, problem = false) {
-  dispatchEvent(new CustomEvent("limner-say", { detail: { text, problem } }));
+/** What can be done about something that is told. @typedef {{name: string, run: () => unknown}} Action */
+
+/** Tell of something for some seconds, at the bottom of the window. @param {string} text @param {boolean} [problem] @param {Action} [action] */
+export function say(text, problem = false, action) {
+  dispatchEvent(new CustomEvent("limner-say", { detail: { text, problem, action } }));
 }
 
 /** Where `say` is shown. */
 export function Toasts() {
-  const [shown, setShown] = useState(null);
+  const [shown, setShown] = useState(/** @type {{text: string, problem: boolean, action?: Action} | null} */ (null));
   useEffect(() => {
-    let timer;
+    let timer = 0;
+    /** @param {Event} event */
     const hear = (event) => {
+      if (!(event instanceof CustomEvent)) return;
       setShown(event.detail);
       clearTimeout(timer);
-      timer = setTimeout(() => setShown(null), event.detail.problem ? 12_000 : 4000);
+      timer = setTimeout(() => setShown(null), event.detail.problem || event.detail.action ? 12_000 : 4000);
     };
     addEventListener("limner-say", hear);
     return () => removeEventListener("limner-say", hear);
   }, []);
   return html`<div class="toasts" role="status" aria-live="polite">
     ${shown && html`<div class=${`toast ${shown.problem ? "problem" : ""}`}><span>${shown.text}</span>
+      ${shown.action && html`<button type="button" class="act" onClick=${() => { setShown(null); shown.action?.run(); }}>${shown.action.name}</button>`}
       <${IconButton} icon="close" name=${t("close")} onClick=${() => setShown(null)} /></div>`}
   </div>`;
 }

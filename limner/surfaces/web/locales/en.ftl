@@ -250,16 +250,6 @@ crop-top = Top
 crop-width = Width
 crop-height = Height
 
-# Conflict
-conflict-title = The article was changed meanwhile
-conflict-about = Somebody else saved first. Your change can be put on top if it touches other parts.
-conflict-cannot = Both of you changed the same part. Decide whose words stay.
-conflict-changed = What changed
-conflict-own = What you wrote
-conflict-merge = Put mine on top
-conflict-mine = Mine replaces theirs
-conflict-theirs = Drop mine
-conflict-undo = Somebody else changed the article; this is what it is now. Try again.
 
 # Export
 export-title = Take it along
@@ -320,3 +310,38 @@ words-unsaved = Not saved yet
 words-refused = The words of an image are not saved. { $why } Open it again: what was typed is there.
 fits-landscape = Landscape
 fits-portrait = Portrait
+
+# What is kept
+saved-kept = Kept on this device
+saved-not = Not saved yet
+kept-restored = What you had typed is back.
+removed-block = Paragraph deleted.
+removed-image = Image removed.
+joined-blocks = Paragraphs joined.
+undo-others = The last change is { $who }’s.
+undo-anyway = Undo it anyway
+undo-late = The article has changed since then. The history has every version.
+undo-moved = The article was changed elsewhere meanwhile. This is how it stands now; undo again if you still want to.
+proposal-kept = The proposal is kept.
+proposal-again = Show it again
+proposal-applied = Changes applied.
+palette = Find a command
+palette-search = What would you like to do?
+palette-none = No command of that name.
+beside = Two versions
+beside-theirs = In the article now
+beside-mine = Yours
+met-own-tab = You changed this in another tab meanwhile.
+met-other = { $who } changed this meanwhile.
+met-elsewhere = This was changed elsewhere meanwhile.
+met-anyway = Do it anyway
+gone-own-tab = You deleted this in another tab meanwhile.
+gone-other = { $who } deleted this meanwhile.
+gone-elsewhere = This was deleted elsewhere meanwhile.
+held-refused = Not saved: { $line }
+held-again = Try again
+held-back = Put it back
+held-mine = Use mine
+held-both = Keep both
+held-theirs = Discard my change
+held-dropped = Your change is discarded.

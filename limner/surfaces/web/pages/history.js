@@ -1,15 +1,19 @@
 /** The history of an article: who did what, what it changed, and the way back. Going back and editing makes a branch. */
 import { html, useEffect, useState } from "../lib/html.js";
-import { at, get, post } from "../lib/api.js";
+import { get, isAbort, post } from "../lib/api.js";
 import { moment, server, t } from "../lib/i18n.js";
 import { useKeys } from "../lib/keys.js";
 import { go, link } from "../lib/router.js";
 import { Busy, Difference, Notice, Picture, lineOf, say } from "../lib/ui.js";
 import { thumbnail } from "./libraries.js";
+/** @import { InputOf, JobWhole, Schemas } from "../types.js" */
 
-/** Versions as a tree drawn in columns: each branch that leaves a line stands one column further in. */
+/** Versions as a tree drawn in columns: each branch that leaves a line stands one column further in. @param {Schemas["Version"][]} versions */
 export function columns(versions) {
-  const column = new Map(), taken = new Map();
+  /** @type {Map<number, number>} */
+  const column = new Map();
+  /** @type {Map<number | null, number>} */
+  const taken = new Map();
   for (const { number, parent } of versions) {
     const base = parent === null ? 0 : column.get(parent) ?? 0;
     const before = taken.get(parent) ?? 0;
@@ -19,10 +23,12 @@ export function columns(versions) {
   return column;
 }
 
+/** @param {{found: Schemas["Comparison"]}} props */
 function Comparison({ found }) {
   const blocks = found.blocks.filter((one) => one.change !== "same");
   const images = found.images.filter((one) => one.change !== "same");
-  const picture = (one) => one && html`<${Picture} src=${thumbnail(one.library, one.image_id)} alt=${one.alt || one.caption} />`;
+  /** @param {Schemas["Illustration"] | null | undefined} one */
+  const picture = (one) => one && html`<${Picture} src=${thumbnail(one.library ?? "", one.image_id)} alt=${one.alt || one.caption} />`;
   const titled = found.title.some((word) => word.op !== "same");
   if (!blocks.length && !images.length && !titled) return html`<p class="quietly">${t("change-none")}</p>`;
   return html`<ul class="changes">
@@ -35,17 +41,18 @@ function Comparison({ found }) {
   </ul>`;
 }
 
+/** @param {{job: JobWhole}} props */
 export function History({ job }) {
-  const [list, setList] = useState(null);
-  const [pair, setPair] = useState(null); // [a, b]
-  const [found, setFound] = useState(null);
+  const [list, setList] = useState(/** @type {Schemas["VersionList"] | null} */ (null));
+  const [pair, setPair] = useState(/** @type {[number, number] | null} */ (null));
+  const [found, setFound] = useState(/** @type {Schemas["Comparison"] | null} */ (null));
   const [problem, setProblem] = useState("");
   const load = async () => {
     try {
-      const made = await get(at(job.id, "versions"));
+      const made = await get("/v1/jobs/{job}/versions", { path: { job: job.id } });
       setList(made);
       const head = made.versions.find((one) => one.number === made.head);
-      setPair((now) => now || [head.parent ?? head.number, head.number]);
+      if (head) setPair((now) => now || [head.parent ?? head.number, head.number]);
     } catch (error) {
       setProblem(lineOf(error));
     }
@@ -54,13 +61,16 @@ export function History({ job }) {
   useEffect(() => {
     if (!pair) return;
     const ended = new AbortController();
-    get(`${at(job.id, "compare")}?a=${pair[0]}&b=${pair[1]}`, { signal: ended.signal }).then((made) => { setFound(made); setProblem(""); }, (error) => error.name !== "AbortError" && setProblem(lineOf(error)));
+    const asked = { path: { job: job.id }, query: { a: pair[0], b: pair[1] }, signal: ended.signal };
+    get("/v1/jobs/{job}/compare", asked).then((made) => { setFound(made); setProblem(""); }, (error) => { if (!isAbort(error)) setProblem(lineOf(error)); });
     return () => ended.abort();
   }, [pair?.join()]);
   useKeys([{ key: "Escape", typed: true, says: t("back-to-article"), run: () => go("job", job.id) }]);
+  /** @param {number} number */
   const back = async (number) => {
+    if (!list) return;
     try {
-      await post(at(job.id, "go"), { version: list.head, to: number });
+      await post("/v1/jobs/{job}/go", { version: list.head, to: number }, { path: { job: job.id } });
       go("job", job.id);
     } catch (error) {
       say(lineOf(error), true);
@@ -69,7 +79,9 @@ export function History({ job }) {
   };
   if (!list) return problem ? html`<div class="page"><${Notice} problem text=${problem} /></div>` : html`<${Busy} />`;
   const indent = columns(list.versions);
-  const choice = (n, side) => html`<select aria-label=${t(side)} value=${pair?.[n]} onChange=${(e) => setPair(n ? [pair[0], Number(e.target.value)] : [Number(e.target.value), pair[1]])}>
+  /** @param {[number, number]} pair @param {0 | 1} n @param {string} side */
+  const choice = (pair, n, side) => html`<select aria-label=${t(side)} value=${pair[n]}
+    onChange=${(/** @type {InputOf<HTMLSelectElement>} */ e) => setPair(n ? [pair[0], Number(e.target.value)] : [Number(e.target.value), pair[1]])}>
     ${list.versions.map((one) => html`<option value=${one.number}>${one.number}</option>`)}</select>`;
   return html`
     <div class="page history">
@@ -86,7 +98,7 @@ export function History({ job }) {
       </section>
       <section aria-labelledby="compare-title">
         <h2 id="compare-title">${t("compare")}</h2>
-        ${pair && html`<p class="with fit">${choice(0, "compare-from")}<span aria-hidden="true">→</span>${choice(1, "compare-to")}</p>`}
+        ${pair && html`<p class="with fit">${choice(pair, 0, "compare-from")}<span aria-hidden="true">→</span>${choice(pair, 1, "compare-to")}</p>`}
         ${problem && html`<${Notice} problem text=${problem} />`}
         ${found ? html`<${Comparison} found=${found} />` : html`<${Busy} />`}
       </section>

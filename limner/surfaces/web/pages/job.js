@@ -1,6 +1,6 @@
 /** One job: written live, waiting for an answer, ended without an article, or an article to work on. */
 import { html, useEffect, useState } from "../lib/html.js";
-import { at, get, post } from "../lib/api.js";
+import { Refused, get, post } from "../lib/api.js";
 import { server, t } from "../lib/i18n.js";
 import { link } from "../lib/router.js";
 import { Busy, Notice, lineOf, say } from "../lib/ui.js";
@@ -9,17 +9,19 @@ import { Review } from "./review.js";
 import { History } from "./history.js";
 import { Editor } from "../editor/editor.js";
 import { stateName } from "./jobs.js";
+/** @import { JobWhole } from "../types.js" */
 
+/** @param {{job: string, part?: string}} props */
 export function JobPage({ job: id, part }) {
-  const [job, setJob] = useState(null);
+  const [job, setJob] = useState(/** @type {JobWhole | null} */ (null));
   const [problem, setProblem] = useState("");
   const look = async () => {
     try {
-      setJob(await get(at(id)));
+      setJob(await get("/v1/jobs/{job}", { path: { job: id } }));
       setProblem("");
     } catch (error) {
       setProblem(lineOf(error));
-      if (error.status === 0) setTimeout(look, 2000);
+      if (error instanceof Refused && error.status === 0) setTimeout(look, 2000);
     }
   };
   useEffect(() => { look(); }, [id]);
@@ -33,8 +35,9 @@ export function JobPage({ job: id, part }) {
   return html`<${Live} job=${job} changed=${look} />`;
 }
 
+/** @param {{job: JobWhole, changed: () => void}} props */
 function Ended({ job, changed }) {
-  const retry = () => post(at(job.id, "retry")).then(changed, (error) => say(lineOf(error), true));
+  const retry = () => post("/v1/jobs/{job}/retry", null, { path: { job: job.id } }).then(changed, (error) => say(lineOf(error), true));
   return html`<div class="page narrow">
     <p class="crumbs"><a href=${link()}>${t("nav-jobs")}</a></p>
     <h1 dir="auto">${job.title}</h1>

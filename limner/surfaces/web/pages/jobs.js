@@ -1,12 +1,16 @@
 /** The list of jobs: what they do, and what can be done about them. */
 import { html, useEffect, useRef, useState } from "../lib/html.js";
-import { ask, at, get, post } from "../lib/api.js";
+import { address, ask, get, post } from "../lib/api.js";
 import { moment, server, span, t } from "../lib/i18n.js";
 import { useKeys } from "../lib/keys.js";
 import { go, link } from "../lib/router.js";
 import { Busy, Modal, Notice, lineOf, say } from "../lib/ui.js";
+/** @import { InputOf, Job } from "../types.js" */
 
 const EVERY = 2000; // ms between two looks
+/** @typedef {"all" | "going" | "waiting" | "done" | "ended"} Filter */
+/** @typedef {"cancel" | "retry"} Doing */
+/** @type {Record<Filter, Job["state"][]>} */
 const FILTERS = {
   all: [],
   going: ["queued", "running", "parked"],
@@ -15,41 +19,41 @@ const FILTERS = {
   ended: ["failed", "set_aside", "cancelled"],
 };
 
+/** @param {Filter} filter @param {string} search */
 function useJobs(filter, search) {
-  const [found, setFound] = useState(null);
+  const [found, setFound] = useState(/** @type {{jobs: Job[], next: string | null} | null} */ (null));
   const [problem, setProblem] = useState("");
   const [more, setMore] = useState(1);
-  const look = useRef(() => {});
+  const look = useRef(async () => {});
   useEffect(() => {
-    let current = true, timer;
-    const query = new URLSearchParams(FILTERS[filter].map((state) => ["state", state]));
-    if (search) query.set("search", search);
-    query.set("limit", "50");
+    let current = true, timer = 0;
+    const query = { state: FILTERS[filter], search, limit: 50 };
     look.current = async () => {
       clearTimeout(timer);
       try {
-        let page = await get(`/v1/jobs?${query}`);
+        let page = await get("/v1/jobs", { query });
         const jobs = page.jobs;
         for (let n = 1; n < more && page.next; n++) {
-          page = await get(`/v1/jobs?${query}&cursor=${encodeURIComponent(page.next)}`);
+          page = await get("/v1/jobs", { query: { ...query, cursor: page.next } });
           jobs.push(...page.jobs);
         }
         if (current) { setFound({ jobs, next: page.next }); setProblem(""); }
       } catch (error) {
         if (current) setProblem(lineOf(error));
       }
-      if (current) timer = setTimeout(() => (document.hidden ? (timer = setTimeout(look.current, EVERY)) : look.current()), EVERY);
+      if (current) wait();
     };
+    const wait = () => { timer = setTimeout(() => (document.hidden ? wait() : look.current()), EVERY); };
     look.current();
     return () => { current = false; clearTimeout(timer); };
   }, [filter, search, more]);
-  return { ...found, ready: found !== null, problem, look: () => look.current(), turn: () => setMore(more + 1) };
+  return { jobs: found?.jobs ?? [], next: found?.next ?? null, ready: found !== null, problem, look: () => look.current(), turn: () => setMore(more + 1) };
 }
 
-/** What a state is called. */
+/** What a state is called. @param {Job} job */
 export const stateName = (job) => (job.stuck ? t("state-stuck") : t(`state-${job.state.replace("_", "-")}`));
 
-/** Bar, step and time of a job that runs. */
+/** Bar, step and time of a job that runs. @param {{job: Job}} props */
 export function Progress({ job }) {
   const share = job.of ? job.done / job.of : undefined;
   return html`<div class="progress">
@@ -59,6 +63,7 @@ export function Progress({ job }) {
   </div>`;
 }
 
+/** @param {{job: Job, act: (job: Job, what: Doing) => void, forget: (job: Job) => void}} props */
 function Row({ job, act, forget }) {
   return html`
     <li class="job" data-state=${job.state}>
@@ -78,46 +83,50 @@ function Row({ job, act, forget }) {
 }
 
 export function JobsPage() {
-  const [filter, setFilter] = useState("all");
+  const [filter, setFilter] = useState(/** @type {Filter} */ ("all"));
   const [search, setSearch] = useState("");
-  const [doomed, setDoomed] = useState(null);
-  const box = useRef();
+  const [doomed, setDoomed] = useState(/** @type {Job | null} */ (null));
+  const box = useRef(/** @type {HTMLInputElement | null} */ (null));
   const found = useJobs(filter, search);
+  /** @param {Job} job @param {Doing} what */
   const act = async (job, what) => {
     try {
-      await post(at(job.id, what));
+      await post(`/v1/jobs/{job}/${what}`, null, { path: { job: job.id } });
       found.look();
     } catch (error) {
       say(lineOf(error), true);
     }
   };
-  const remove = async () => {
+  /** @param {Job} job */
+  const remove = async (job) => {
     try {
-      await ask(at(doomed.id), { method: "DELETE" });
+      await ask(address("/v1/jobs/{job}", { job: job.id }), { method: "DELETE" });
       found.look();
     } catch (error) {
       say(lineOf(error), true);
     }
     setDoomed(null);
   };
+  /** @param {number} by */
   const step = (by) => {
-    const rows = [...document.querySelectorAll(".job a.title")];
-    rows[Math.min(rows.length - 1, Math.max(0, rows.indexOf(document.activeElement) + by))]?.focus();
+    const rows = [.../** @type {NodeListOf<HTMLElement>} */ (document.querySelectorAll(".job a.title"))];
+    const at = document.activeElement instanceof HTMLElement ? rows.indexOf(document.activeElement) : -1;
+    rows[Math.min(rows.length - 1, Math.max(0, at + by))]?.focus();
   };
   useKeys([
     { key: "j", says: t("key-next"), run: () => step(1) },
     { key: "k", says: t("key-previous"), run: () => step(-1) },
-    { key: "/", says: t("key-search"), run: () => box.current.focus() },
-    { key: "Escape", typed: true, run: () => document.activeElement.blur() },
+    { key: "/", says: t("key-search"), run: () => box.current?.focus() },
+    { key: "Escape", typed: true, run: () => document.activeElement instanceof HTMLElement && document.activeElement.blur() },
   ]);
   return html`
     <div class="page">
       <div class="page-head"><h1>${t("jobs-title")}</h1>
         <div class="filters">
-          <div class="tabs" role="group" aria-label=${t("filter")}>${Object.keys(FILTERS).map((name) => html`
+          <div class="tabs" role="group" aria-label=${t("filter")}>${/** @type {Filter[]} */ (Object.keys(FILTERS)).map((name) => html`
             <button type="button" aria-pressed=${filter === name} onClick=${() => setFilter(name)}>${t(`filter-${name}`)}</button>`)}
           </div>
-          <input ref=${box} type="search" aria-label=${t("search-jobs")} placeholder=${t("search-jobs")} value=${search} onInput=${(e) => setSearch(e.target.value)} />
+          <input ref=${box} type="search" aria-label=${t("search-jobs")} placeholder=${t("search-jobs")} value=${search} onInput=${(/** @type {InputOf<HTMLInputElement>} */ e) => setSearch(e.target.value)} />
         </div>
       </div>
       ${found.problem && html`<${Notice} problem text=${found.problem} />`}
@@ -127,7 +136,7 @@ export function JobsPage() {
         : html`<ol class="jobs">${found.jobs.map((job) => html`<${Row} key=${job.id} job=${job} act=${act} forget=${setDoomed} />`)}</ol>`}
       ${found.next && html`<p><button type="button" onClick=${found.turn}>${t("more")}</button></p>`}
       ${doomed && html`<${Modal} title=${t("delete-title")} onClose=${() => setDoomed(null)}
-        actions=${html`<button type="button" onClick=${() => setDoomed(null)}>${t("keep")}</button><button type="button" class="danger" onClick=${remove}>${t("delete-for-good")}</button>`}>
+        actions=${html`<button type="button" onClick=${() => setDoomed(null)}>${t("keep")}</button><button type="button" class="danger" onClick=${() => remove(doomed)}>${t("delete-for-good")}</button>`}>
         <p>${t("delete-about", { title: doomed.title })}</p></${Modal}>`}
     </div>`;
 }

@@ -1,25 +1,28 @@
 /** Image libraries: which there are, and one of them: looking through it, searching it, filling in its captions. */
 import { html, useEffect, useLayoutEffect, useReducer, useRef, useState } from "../lib/html.js";
-import { ask, get } from "../lib/api.js";
+import { address, ask, get, isAbort } from "../lib/api.js";
 import { number, server, t } from "../lib/i18n.js";
 import { useKeys } from "../lib/keys.js";
 import { link } from "../lib/router.js";
 import { Busy, Field, Grown, IconButton, Modal, Notice, Picture, lineOf, say } from "../lib/ui.js";
+/** @import { InputOf, LibraryImage, Ref, Schemas, Words } from "../types.js" */
 import { forget, keep, problemOf, save, typedOf } from "../lib/unsaved.js";
 
 const PAUSE = 250; // ms of no typing before a search
 
-/** Address of a thumbnail. */
-export const thumbnail = (library, id, side = 256) => `/v1/libraries/${encodeURIComponent(library)}/images/${id}?side=${side}`;
-const wordsOf = (library, id) => `/v1/libraries/${encodeURIComponent(library)}/images/${id}/words`;
+/** Address of a thumbnail. @param {string} library @param {string} id */
+export const thumbnail = (library, id, side = 256) => address("/v1/libraries/{name}/images/{id}", { name: library, id }, { side });
+/** @param {string} library @param {string} id */
+const wordsOf = (library, id) => address("/v1/libraries/{name}/images/{id}/words", { name: library, id });
 
+/** @param {{name?: string}} props */
 export const LibrariesPage = ({ name }) => (name ? html`<${Library} name=${name} />` : html`<${Libraries} />`);
 
 function Libraries() {
-  const [found, setFound] = useState(null);
+  const [found, setFound] = useState(/** @type {Schemas["LibraryView"][] | null} */ (null));
   const [problem, setProblem] = useState("");
   useEffect(() => {
-    get("/v1/libraries").then((list) => setFound(list.libraries), (error) => setProblem(lineOf(error)));
+    get("/v1/libraries", {}).then((list) => setFound(list.libraries), (error) => setProblem(lineOf(error)));
   }, []);
   return html`<div class="page">
     <div class="page-head"><h1>${t("nav-libraries")}</h1></div>
@@ -32,78 +35,93 @@ function Libraries() {
   </div>`;
 }
 
+/** @typedef {keyof Words} Word */
+/** An image of the list, or one that a search found, which knows less. @typedef {LibraryImage | Found} Shown */
+/** @typedef {Schemas["Candidate"] & {described?: boolean, written?: undefined, file?: string}} Found */
+/** @type {Word[]} */
 const WORDS = ["caption", "alt", "credit", "licence"];
+/** @type {Record<Word, (one: Shown) => boolean>} */
 const LACKS = {
   caption: (one) => !one.described,
   alt: (one) => one.alt === "",
   credit: (one) => one.credit === "",
   licence: (one) => one.licence === "",
 };
+/** @typedef {"landscape" | "portrait"} Shape */
+/** @type {Record<Shape, (one: Shown) => boolean>} */
 const SHAPES = {
   landscape: (one) => one.width > one.height,
   portrait: (one) => one.width < one.height,
 };
 const IMAGES = 60; // of a page, and of a search
 
-/** What is shown of a library: all of it page by page, or what a search finds. */
-function useImages(base, query, without) {
-  const [found, setFound] = useState(null); // {images, total, next}
+/** What is shown of a library: all of it page by page, or what a search finds. @param {string} library @param {string} query @param {Word | ""} without */
+function useImages(library, query, without) {
+  const [found, setFound] = useState(/** @type {{images: Shown[], total?: number, next?: string | null} | null} */ (null));
   const [problem, setProblem] = useState("");
-  const latest = useRef("");
-  const ask_ = async (path, signal, before = []) => {
+  const path = { name: library };
+  /** @param {Promise<{images: Shown[], total?: number, next?: string | null}>} asked @param {Shown[]} before */
+  const show = async (asked, before = []) => {
     try {
-      const answer = await get(path, { signal });
+      const answer = await asked;
       setFound({ ...answer, images: [...before, ...answer.images] });
       setProblem("");
     } catch (error) {
-      if (error.name !== "AbortError") setProblem(lineOf(error));
+      if (!isAbort(error)) setProblem(lineOf(error));
     }
   };
-  const list = `${base}/images?limit=${IMAGES}${without ? `&without=${without}` : ""}`;
+  /** @param {string} after @param {AbortSignal} [signal] */
+  const page = (after, signal) => get("/v1/libraries/{name}/images", { path, query: { limit: IMAGES, without: without || undefined, after }, signal });
   useEffect(() => {
-    const words = query.trim();
+    const q = query.trim();
     const ended = new AbortController();
-    latest.current = list;
-    const look = () => ask_(words ? `${base}/search?q=${encodeURIComponent(words)}&k=${IMAGES}` : list, ended.signal);
-    const timer = setTimeout(look, words ? PAUSE : 0);
+    const { signal } = ended;
+    const look = () => show(q ? get("/v1/libraries/{name}/search", { path, query: { q, k: IMAGES }, signal }) : page("", signal));
+    const timer = setTimeout(look, q ? PAUSE : 0);
     return () => { clearTimeout(timer); ended.abort(); };
-  }, [base, query, list]);
-  const turn = () => ask_(`${list}&after=${found.next}`, undefined, found.images);
+  }, [library, query, without]);
+  const turn = () => found?.next && show(page(found.next), found.images);
+  /** @param {LibraryImage} image */
   const change = (image) => setFound((now) => now && { ...now, images: now.images.map((one) => (one.image_id === image.image_id ? { ...one, ...image } : one)) });
-  const removed = (id) => setFound((now) => now && { ...now, total: now.total - 1, images: now.images.filter((one) => one.image_id !== id) });
+  /** @param {string} id */
+  const removed = (id) => setFound((now) => now && { ...now, total: (now.total ?? 1) - 1, images: now.images.filter((one) => one.image_id !== id) });
   return { found, problem, turn, change, removed };
 }
 
-/** The words of an image, each saved when its field is left; what is typed is kept while saving fails. */
+/** The words of an image, each saved when its field is left; what is typed is kept while saving fails. @param {{image: Shown, address: string, next: () => void, box: Ref<HTMLTextAreaElement>}} props */
 function Words({ image, address, next, box }) {
   const [state, setState] = useState(""); // "", saving, saved
   const [trouble, setTrouble] = useState(""); // of taking the folder's words again, where nothing is typed
-  const [, draw] = useReducer((n) => n + 1, 0); // something typed
+  const [, draw] = useReducer((/** @type {number} */ n) => n + 1, 0); // something typed
   const here = useRef(true);
-  const underway = useRef({});
+  const underway = useRef(/** @type {Words} */ ({}));
   useLayoutEffect(() => () => { here.current = false; }, []); // an effect's end would come too late
   const typed = typedOf(address);
   const problem = problemOf(address) || trouble;
+  /** @param {Words} words */
   const send = async (words) => {
     Object.assign(underway.current, words);
     setState("saving");
     const why = await save(address, words);
-    for (const name in words) delete underway.current[name];
+    for (const name of /** @type {Word[]} */ (Object.keys(words))) delete underway.current[name];
     setState(why ? "" : "saved");
     setTrouble(Object.keys(typedOf(address)).length ? "" : why);
     if (why && !here.current) say(t("words-refused", { why }), true);
   };
+  /** @param {Word} name @param {string} value */
   const type = (name, value) => {
     setState("");
     keep(address, { [name]: value === image[name] ? undefined : value });
-    draw();
+    draw(undefined);
   };
+  /** @param {Word} name */
   const leave = (name) => {
     const value = typedOf(address)[name]?.trim();
     if (value === undefined) return;
     if (value === image[name]) type(name, value);
     else if (value !== underway.current[name]) send({ [name]: value }); // a field gone with its panel was left, too
   };
+  /** @param {KeyboardEvent} event @param {Word} name */
   const keys = (event, name) => {
     if (event.key !== "Enter" || event.isComposing) return;
     event.preventDefault();
@@ -113,7 +131,7 @@ function Words({ image, address, next, box }) {
   return html`
     ${WORDS.map((name) => html`<${Field} key=${name} id=${`words-${name}`} label=${t(name)}>
       <${Grown} id=${`words-${name}`} area=${name === "caption" ? box : undefined} dir="auto" value=${typed[name] ?? image[name]} aria-describedby=${name === "caption" && !image.described ? "words-bare" : undefined}
-        onInput=${(e) => type(name, e.target.value.replace(/\n/g, " "))} onBlur=${() => leave(name)} onKeyDown=${(e) => keys(e, name)} />
+        onInput=${(/** @type {InputOf} */ e) => type(name, e.target.value.replace(/\n/g, " "))} onBlur=${() => leave(name)} onKeyDown=${(/** @type {KeyboardEvent} */ e) => keys(e, name)} />
       ${name === "caption" && !image.described && html`<small id="words-bare">${t("words-bare")}</small>`}
       ${image.written?.includes(name) && html`<small>${t("words-written")} <button type="button" class="link" onClick=${() => send({ [name]: null })}>${t("words-reset")}</button></small>`}
     </${Field}>`)}
@@ -121,21 +139,34 @@ function Words({ image, address, next, box }) {
     ${problem && html`<${Notice} problem text=${problem} />`}`;
 }
 
-/** One image beside the others: large, with its words to be read or written. */
+/**
+ * @typedef {object} PanelProps
+ * @property {string} library
+ * @property {Shown} image
+ * @property {boolean} [editable]
+ * @property {(image: LibraryImage) => void} change
+ * @property {(id: string) => void} removed
+ * @property {(by: number) => void} step
+ * @property {() => void} close
+ * @property {Ref<HTMLTextAreaElement>} box
+ */
+
+/** One image beside the others: large, with its words to be read or written. @param {PanelProps} props */
 function Panel({ library, image, editable, change, removed, step, close, box }) {
   const [doomed, setDoomed] = useState(false);
-  const address = wordsOf(library, image.image_id);
+  const where = wordsOf(library, image.image_id);
   useEffect(() => { // a search says nothing of the file and of what was written here
     if (image.written) return;
     const ended = new AbortController();
-    get(address, { signal: ended.signal }).then(change, (error) => error.name !== "AbortError" && say(lineOf(error), true));
+    const path = { name: library, image_id: image.image_id };
+    get("/v1/libraries/{name}/images/{image_id}/words", { path, signal: ended.signal }).then(change, (error) => { if (!isAbort(error)) say(lineOf(error), true); });
     return () => ended.abort();
-  }, [address]);
+  }, [where]);
   const remove = async () => {
     setDoomed(false);
     try {
-      await ask(`/v1/images/${image.image_id}`, { method: "DELETE" });
-      forget(address);
+      await ask(address("/v1/images/{id}", { id: image.image_id }), { method: "DELETE" });
+      forget(where);
       removed(image.image_id);
     } catch (error) {
       say(lineOf(error), true);
@@ -146,7 +177,7 @@ function Panel({ library, image, editable, change, removed, step, close, box }) 
       <span class="fill"></span><${IconButton} icon="close" name=${t("close")} keys="Esc" onClick=${close} /></header>
     <div class="frame"><${Picture} key=${image.image_id} src=${thumbnail(library, image.image_id, 1024)} alt=${image.alt || image.caption} /></div>
     <p class="quietly file"><bdi>${image.file}</bdi> <span>${image.width} × ${image.height}</span></p>
-    ${editable ? html`<${Words} key=${image.image_id} image=${image} address=${address} next=${() => step(1)} box=${box} />`
+    ${editable ? html`<${Words} key=${image.image_id} image=${image} address=${where} next=${() => step(1)} box=${box} />`
       : html`<dl class="facts small">${WORDS.map((name) => html`<div><dt>${t(name)}</dt><dd dir="auto">${image[name] || "–"}</dd></div>`)}</dl>`}
     ${library.startsWith("own.") && html`<p><button type="button" class="danger" onClick=${() => setDoomed(true)}>${t("own-delete")}</button></p>`}
     ${doomed && html`<${Modal} title=${t("own-delete-title")} onClose=${() => setDoomed(false)}
@@ -155,47 +186,56 @@ function Panel({ library, image, editable, change, removed, step, close, box }) 
   </aside>`;
 }
 
+/** @param {{name: string}} props */
 function Library({ name }) {
-  const [whole, setWhole] = useState(null);
+  const [whole, setWhole] = useState(/** @type {Schemas["LibraryWhole"] | null} */ (null));
   const [query, setQuery] = useState("");
-  const [without, setWithout] = useState("");
-  const [shapes, setShapes] = useState([]);
-  const [chosen, setChosen] = useState(null);
+  const [without, setWithout] = useState(/** @type {Word | ""} */ (""));
+  const [shapes, setShapes] = useState(/** @type {Shape[]} */ ([]));
+  const [chosen, setChosen] = useState(/** @type {string | null} */ (null));
   const [trouble, setTrouble] = useState("");
-  const [, draw] = useReducer((n) => n + 1, 0); // something could not be saved, or was after all
-  const box = useRef();
-  const caption = useRef();
-  const base = `/v1/libraries/${encodeURIComponent(name)}`;
-  const { found, problem, turn, change, removed } = useImages(base, query, without);
-  const count = () => get(base).then(setWhole, (error) => setTrouble(lineOf(error)));
+  const [, draw] = useReducer((/** @type {number} */ n) => n + 1, 0); // something could not be saved, or was after all
+  const box = useRef(/** @type {HTMLInputElement | null} */ (null));
+  const caption = useRef(/** @type {HTMLTextAreaElement | null} */ (null));
+  const { found, problem, turn, change, removed } = useImages(name, query, without);
+  const count = () => get("/v1/libraries/{name}", { path: { name } }).then(setWhole, (error) => setTrouble(lineOf(error)));
   useEffect(() => {
-    const saved = ({ detail: { address, image: one } }) => {
-      if (address !== wordsOf(name, one.image_id)) return; // the same file in another library
+    /** @param {Event} event */
+    const saved = (event) => {
+      if (!(event instanceof CustomEvent)) return;
+      const { address: where, image: one } = event.detail;
+      if (where !== wordsOf(name, one.image_id)) return; // the same file in another library
       change(one);
       count();
     };
     addEventListener("limner-words", saved);
-    addEventListener("limner-unsaved", draw);
-    return () => { removeEventListener("limner-words", saved); removeEventListener("limner-unsaved", draw); };
+    const again = () => draw(undefined);
+    addEventListener("limner-unsaved", again);
+    return () => { removeEventListener("limner-words", saved); removeEventListener("limner-unsaved", again); };
   }, [name]);
   useEffect(() => {
     count();
     document.title = `${name} · limner`;
   }, [name]);
   const searching = query.trim() !== "";
+  /** @param {Shown} one */
   const fits = (one) => (!searching || !without || one.image_id === chosen || LACKS[without](one)) && shapes.every((shape) => SHAPES[shape](one));
   const shown = (found?.images || []).filter(fits);
   const image = shown.find((one) => one.image_id === chosen);
+  /** @param {() => void} run */
   const soon = (run) => requestAnimationFrame(() => requestAnimationFrame(run)); // once the panel is drawn
+  /** @param {string | null} id @param {"focus" | "scrollIntoView"} how */
   const reach = (id, how) => {
     const before = document.activeElement;
     soon(() => {
       const one = document.getElementById(`i-${id}`);
-      if (how !== "focus") one?.parentElement[how]({ block: "nearest" });
-      else if ([before, document.body].includes(document.activeElement)) one?.focus({ preventScroll: true }); // fast hands went on
+      if (how !== "focus") one?.parentElement?.[how]({ block: "nearest" });
+      else if (document.activeElement === before || document.activeElement === document.body) one?.focus({ preventScroll: true }); // fast hands went on
     });
   };
+  /** @param {string} id */
   const choose = (id) => { setChosen(id); reach(id, "scrollIntoView"); };
+  /** @param {number} by */
   const step = (by) => {
     const at = shown.findIndex((one) => one.image_id === chosen);
     const next = shown[at < 0 ? 0 : Math.min(shown.length - 1, Math.max(0, at + by))];
@@ -210,23 +250,24 @@ function Library({ name }) {
     { key: "j", says: t("key-next"), run: () => step(1) },
     { key: "k", says: t("key-previous"), run: () => step(-1) },
     { key: "e", says: t("words-edit"), run: () => caption.current?.focus() },
-    { key: "/", says: t("key-search"), run: () => box.current.focus() },
-    { key: "Escape", typed: true, says: t("key-escape"), run: () => (document.activeElement?.matches?.("input, textarea") ? document.activeElement.blur() : chosen && close()) },
+    { key: "/", says: t("key-search"), run: () => box.current?.focus() },
+    { key: "Escape", typed: true, says: t("key-escape"), run: () => (document.activeElement instanceof HTMLElement && document.activeElement.matches("input, textarea") ? document.activeElement.blur() : chosen && close()) },
   ]);
+  /** @param {Shape} shape */
   const flip = (shape) => setShapes(shapes.includes(shape) ? shapes.filter((one) => one !== shape) : [...shapes, shape]);
   return html`<div class=${`page library ${image ? "with-panel" : ""}`}>
     <p class="crumbs"><a href=${link("libraries")}>${t("nav-libraries")}</a></p>
     <div class="page-head"><h1 dir="auto">${name.startsWith("own.") ? t("own-library") : name}</h1>
-      ${whole && html`<p class="quietly">${t("library-about", { n: number(whole.images), described: number(whole.described), licensed: number(whole.licensed) })}</p>`}</div>
+      ${whole && html`<p class="quietly">${t("library-about", { n: number(whole.images ?? 0), described: number(whole.described), licensed: number(whole.licensed) })}</p>`}</div>
     <div class="filters wide">
-      <input ref=${box} type="search" aria-label=${t("library-search")} placeholder=${t("library-search")} value=${query} onInput=${(e) => setQuery(e.target.value)} />
-      <select aria-label=${t("filter")} value=${without} onChange=${(e) => { setWithout(e.target.value); setChosen(null); }}>
+      <input ref=${box} type="search" aria-label=${t("library-search")} placeholder=${t("library-search")} value=${query} onInput=${(/** @type {InputOf<HTMLInputElement>} */ e) => setQuery(e.target.value)} />
+      <select aria-label=${t("filter")} value=${without} onChange=${(/** @type {InputOf<HTMLSelectElement>} */ e) => { setWithout(/** @type {Word | ""} */ (e.target.value)); setChosen(null); }}>
         <option value="">${t("without-none")}</option>${WORDS.map((word) => html`<option value=${word}>${t(`without-${word}`)}</option>`)}</select>
-      <div class="tabs" role="group" aria-label=${t("shape")}>${Object.keys(SHAPES).map((shape) => html`
+      <div class="tabs" role="group" aria-label=${t("shape")}>${/** @type {Shape[]} */ (Object.keys(SHAPES)).map((shape) => html`
         <button type="button" aria-pressed=${shapes.includes(shape)} onClick=${() => flip(shape)}>${t(`fits-${shape}`)}</button>`)}</div>
     </div>
     ${(problem || trouble) && html`<${Notice} problem text=${problem || trouble} />`}
-    <p class="quietly" role="status">${found && (searching || !without) ? t("images-count", { n: searching || shapes.length ? shown.length : found.total }) : found && t("without-count", { n: found.total })}</p>
+    <p class="quietly" role="status">${found && (searching || !without) ? t("images-count", { n: searching || shapes.length ? shown.length : found.total ?? 0 }) : found && t("without-count", { n: found.total ?? 0 })}</p>
     <div class="shelf">
       <div>${!found ? html`<${Busy} />` : shown.length === 0 ? html`<p class="empty">${searching ? t("found-none") : without ? t("without-all") : t("library-empty")}</p>`
         : html`<ul class="contact">${shown.map((one) => html`<li key=${one.image_id} class=${one.image_id === chosen ? "chosen" : ""}>
@@ -235,7 +276,7 @@ function Library({ name }) {
           ${one.credit && html`<p class="credit" dir="auto">${one.credit}</p>`}
           ${problemOf(wordsOf(name, one.image_id)) && html`<p class="unsaved">${t("words-unsaved")}</p>`}</li>`)}</ul>`}
         ${found?.next && !searching && html`<p class="more"><button type="button" onClick=${turn}>${t("more")}</button></p>`}</div>
-      ${image && html`<${Panel} library=${name} image=${image} editable=${whole?.editable} change=${change} removed=${(id) => { setChosen(null); removed(id); count(); }} step=${step} close=${close} box=${caption} />`}
+      ${image && html`<${Panel} library=${name} image=${image} editable=${whole?.editable} change=${change} removed=${(/** @type {string} */ id) => { setChosen(null); removed(id); count(); }} step=${step} close=${close} box=${caption} />`}
     </div>
   </div>`;
 }

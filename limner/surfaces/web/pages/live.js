@@ -1,29 +1,33 @@
 /** A job while it is worked on: the text as it is written, each step, and what was noted. */
 import { html, useEffect, useReducer, useRef, useState } from "../lib/html.js";
-import { at, get, post } from "../lib/api.js";
+import { address, get, post } from "../lib/api.js";
 import { server, t } from "../lib/i18n.js";
 import { link } from "../lib/router.js";
 import { lineOf, say } from "../lib/ui.js";
 import { watch } from "../lib/stream.js";
 import { Progress } from "./jobs.js";
+/** @import { JobEvent, JobWhole } from "../types.js" */
 
 const STEPS = ["outline", "write", "spot", "retrieve", "select", "arrange"];
 const CHANGES = new Set(["done", "failed", "cancelled", "set_aside", "waiting"]);
 const NOTES = new Set(["parked", "put_back", "lapsed", "retried", "answered"]);
+/** @typedef {{text: string, step: string, steps: Record<string, Record<string, unknown>>, notes: string[], seen: number}} Heard */
+/** @type {Heard} */
 const START = { text: "", step: "", steps: {}, notes: [], seen: 0 };
 
-/** What is known after one more event. Pure: the same events give the same page. */
+/** What is known after one more event. Pure: the same events give the same page. @param {Heard} now @param {JobEvent} event @returns {Heard} */
 export function heard(now, event) {
   const next = { ...now, seen: event.seq };
-  if (event.kind === "text") return { ...next, text: now.text + event.data.text, step: event.step || now.step };
-  if (event.kind === "again") return { ...next, text: event.data.text || "" };
+  const text = String(event.data.text ?? "");
+  if (event.kind === "text") return { ...next, text: now.text + text, step: event.step || now.step };
+  if (event.kind === "again") return { ...next, text };
   if (event.kind === "step") return { ...next, step: event.step, steps: { ...now.steps, [event.step]: event.data } };
-  if (event.kind === "note") return { ...next, notes: [...now.notes, server(event.data.text || "")] };
-  if (NOTES.has(event.kind)) return { ...next, notes: [...now.notes, `${t(`event-${event.kind.replace("_", "-")}`)} ${server(event.data.why || "")}`.trim()] };
+  if (event.kind === "note") return { ...next, notes: [...now.notes, server(text)] };
+  if (NOTES.has(event.kind)) return { ...next, notes: [...now.notes, `${t(`event-${event.kind.replace("_", "-")}`)} ${server(String(event.data.why ?? ""))}`.trim()] };
   return next;
 }
 
-/** Markdown that is not finished yet, as text: headings and paragraphs only. */
+/** Markdown that is not finished yet, as text: headings and paragraphs only. @param {{text: string, writing: boolean}} props */
 function Writing({ text, writing }) {
   const blocks = text.split(/\n{2,}/).filter((block) => block.trim());
   return html`<article class="sheet" dir="auto" aria-label=${t("live-text")}>
@@ -37,6 +41,7 @@ function Writing({ text, writing }) {
   </article>`;
 }
 
+/** @param {{job: JobWhole, changed: () => void}} props */
 export function Live({ job: first, changed }) {
   const [job, setJob] = useState(first);
   const [there, setThere] = useState(true);
@@ -45,19 +50,21 @@ export function Live({ job: first, changed }) {
   latest.current = changed;
   useEffect(() => {
     let looking = 0;
-    const look = () => get(at(first.id)).then(setJob, () => {});
+    const asked = { path: { job: first.id } };
+    const look = () => get("/v1/jobs/{job}", asked).then(setJob, () => {});
+    /** @param {JobEvent} event */
     const see = (event) => {
       hear(event);
       if (CHANGES.has(event.kind)) {
         clearTimeout(looking);
-        looking = setTimeout(() => get(at(first.id)).then((found) => (found.ended || found.state === "waiting" ? latest.current() : setJob(found)), () => {}), 50);
+        looking = setTimeout(() => get("/v1/jobs/{job}", asked).then((found) => (found.ended || found.state === "waiting" ? latest.current() : setJob(found)), () => {}), 50);
       } else if (event.kind === "step") look();
     };
-    const end = watch(at(first.id, "events"), see, setThere, () => latest.current());
+    const end = watch(address("/v1/jobs/{job}/events", { job: first.id }), see, setThere, () => latest.current());
     const timer = setInterval(() => !document.hidden && look(), 5000);
     return () => { end(); clearInterval(timer); clearTimeout(looking); };
   }, [first.id]);
-  const cancel = () => post(at(job.id, "cancel")).then(() => latest.current(), (error) => say(lineOf(error), true));
+  const cancel = () => post("/v1/jobs/{job}/cancel", null, { path: { job: job.id } }).then(() => latest.current(), (error) => say(lineOf(error), true));
   const known = STEPS.filter((step) => step !== "outline" || now.steps.outline || job.request?.review?.includes("outline"));
   const current = known.indexOf(now.step || job.step);
   return html`

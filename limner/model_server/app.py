@@ -15,7 +15,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from limner.model_server.chat import chat_completions
-from limner.model_server.errors import Refused
+from limner.model_server.errors import Refused, one_line
 from limner.model_server.generate import generate, generate_stream
 from limner.model_server.pictures import MAX_BYTES
 from limner.model_server.protocol import (
@@ -87,10 +87,8 @@ def _model_routes(app: FastAPI, service: Service) -> None:
 
     @app.post("/chat_tokenize")
     def chat_tokenize(body: ChatRequest) -> Any:
-        raw = bool(body.chat_template_kwargs and body.chat_template_kwargs.raw)
-        text = service.prompts.templated(body.messages, raw=raw)
-        # The template has put BOS in front already.
-        return {"templated_text": text, "tokenize_response": service.prompts.tokens(text, add_special_tokens=False)}
+        text, tokens = service.prompts.templated(body.messages, body.chat_template_kwargs)
+        return {"templated_text": text, "tokenize_response": tokens}
 
 
 def _other_routes(app: FastAPI, service: Service) -> None:
@@ -160,13 +158,13 @@ async def _invalid(_request: Request, error: Exception) -> Response:
     first = error.errors()[0]
     where = ".".join(str(part) for part in first["loc"] if part != "body")
     if first["type"] == "extra_forbidden":
-        said = f"unknown field `{_short(where)}`: this server does not have it, leave it out"
+        said = f"unknown field `{one_line(where, 200)}`: this server does not have it, leave it out"
     elif first["type"] == "json_invalid":
         said = f"the body is not JSON ({first.get('ctx', {}).get('error', 'malformed')}): send an object"
     elif not where:
         said = "the body must be a JSON object, sent with Content-Type: application/json"
     else:
-        said = f"`{_short(where)}`: {_short(first['msg'])}"
+        said = f"`{one_line(where, 200)}`: {one_line(first['msg'], 200)}"
     return JSONResponse(Refused(f"{said}.").body, 422)
 
 
@@ -177,11 +175,6 @@ async def _http(_request: Request, error: Exception) -> Response:
         return JSONResponse(Refused(f"{error.detail}.").body, 422)
     kind = {404: "not_found", 405: "not_found", 429: "overloaded"}.get(error.status_code, "validation")
     return JSONResponse({"error": str(error.detail), "error_type": kind}, error.status_code, headers=error.headers)
-
-
-def _short(text: str, limit: int = 200) -> str:
-    text = " ".join("".join(c if c.isprintable() else " " for c in text).split())
-    return text if len(text) <= limit else text[: limit - 1] + "…"
 
 
 class _Bounded:

@@ -91,8 +91,7 @@ async def _chunks(service: Service, body: ChatRequest, answer: Answer) -> AsyncG
 
 
 def _prepare(service: Service, body: ChatRequest) -> tuple[Prompt, Sampling]:
-    raw = bool(body.chat_template_kwargs and body.chat_template_kwargs.raw)
-    prompt = service.prompts.of_messages(body.messages, raw=raw)
+    prompt = service.prompts.of_messages(body.messages, body.chat_template_kwargs)
     return prompt, service.chat_sampling(body, prompt)
 
 

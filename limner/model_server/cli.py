@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from limner.model_server.errors import ConversionError, ModelServerError, ServingError
+from limner.model_server.errors import ConversionError, ModelServerError, ServingError, reason
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
 
@@ -66,10 +66,10 @@ def serve_command(
     ] = None,
     dtype: Annotated[str, typer.Option(help="float32, bfloat16, float16; auto is float32 on a CPU.")] = "auto",
     device: Annotated[str, typer.Option(help="cpu, cuda; auto takes cuda where there is one.")] = "auto",
+    gpus: Annotated[
+        int, typer.Option(min=1, max=64, envvar="LIMNER_GPUS", help="Split the model over so many; engine vllm.")
+    ] = 1,
     name: Annotated[str, typer.Option(help="The model's name for clients; by default the folder's.")] = "",
-    image_host: Annotated[
-        list[str] | None, typer.Option(help="Fetch images from this host; may be repeated. By default none is fetched.")
-    ] = None,
 ) -> None:
     """Serve a converted checkpoint over TGI's HTTP API and OpenAI's chat completions."""
     if dtype not in ("auto", "float32", "bfloat16", "float16"):
@@ -89,7 +89,7 @@ def serve_command(
             max_total_tokens=max_total_tokens,
             dtype=dtype,
             device=device,
-            image_hosts=tuple(image_host or ()),
+            gpus=gpus,
         )
         _serve(service, listener)
 
@@ -110,6 +110,31 @@ def plan_command(
 
     for line in report(model, gpus, memory, articles, tokens):
         typer.echo(line)
+
+
+@app.command("doctor")
+def doctor_command(
+    engine: Annotated[str, typer.Option(help="transformers or vllm.")] = "transformers",
+    dtype: Annotated[str, typer.Option(help="As for serve; auto is bfloat16 on a GPU, float32 on a CPU.")] = "auto",
+    device: Annotated[str, typer.Option(help="cpu, cuda; auto takes cuda where there is one.")] = "auto",
+) -> None:
+    """Compare what an engine computes on this machine with a reference, on small random models; 1 where it differs."""
+    if dtype not in ("auto", "float32", "bfloat16", "float16"):
+        raise ServingError(f"There is no dtype {dtype!r}: use auto, float32, bfloat16 or float16.")
+    _need("torch", "transformers", "safetensors", "llguidance")
+    from transformers.utils.logging import disable_progress_bar
+
+    from limner.model_server.doctor import report
+
+    disable_progress_bar()
+    failed = 0
+    for line in report(engine, dtype, device):
+        typer.echo(str(line))
+        failed += line.ok is False
+    typer.echo(
+        f"{failed} of these failed: please report them all." if failed else "This machine computes as it should."
+    )
+    raise typer.Exit(1 if failed else 0)
 
 
 def _serve(service: Any, listener: socket.socket) -> None:
@@ -169,8 +194,9 @@ def local_folder(source: str) -> Path:
     except HFValidationError:
         raise ConversionError(f"{source!r} is neither a folder nor a hub id: check its spelling.") from None
     except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise ConversionError(f"{source} cannot be downloaded ({reason}): get the folder by other means.") from None
+        raise ConversionError(
+            f"{source} cannot be downloaded ({reason(error)}): get the folder by other means."
+        ) from None
     return found
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -22,7 +23,7 @@ from torch import Tensor
 from transformers import GenerationConfig, LlamaConfig, PreTrainedConfig, PreTrainedTokenizerFast
 
 from limner.model_server.checkpoint import Checkpoint, ShardWriter, read_json, remove_shards
-from limner.model_server.errors import ConversionError
+from limner.model_server.errors import ConversionError, reason
 from limner.model_server.xcomposer import (
     XComposer2ForConditionalGeneration,
     XComposerForConditionalGeneration,
@@ -39,6 +40,13 @@ from limner.model_server.xcomposer.sentencepiece import build_tokenizer, read_pi
 SHARD_BYTES = 1_000_000_000  # held in memory twice while a shard is written
 DTYPES = {"float16": torch.float16, "bfloat16": torch.bfloat16, "float32": torch.float32}
 _EMBEDDING = {"xcomposer": "internlm_model.model.embed_tokens.weight", "xcomposer2": "model.tok_embeddings.weight"}
+_TILED = re.compile(r"xcomposer2[-_]?4khd|xcomposer2d5", re.IGNORECASE)
+_TILED_KEYS = {"plora_glb_GN", "plora_sub_GN"}
+"""Learnt separators of a picture's tiles, which InternLM-XComposer2-4KHD and 2.5 have beside the keys of v2."""
+_NOT_TILED = (
+    "{} belongs to InternLM-XComposer2-4KHD or 2.5, which cut a picture into tiles; that is not supported, because "
+    "nothing published could be compared with: convert internlm/internlm-xcomposer2-7b or -vl-7b instead."
+)
 _LOCK = "converting.lock"
 _NAMED = 5  # keys that an error spells out
 
@@ -87,14 +95,15 @@ def convert(
     if destination.exists():
         raise ConversionError(f"{destination} exists already: choose another name or remove it.")
     published = read_json(source / "config.json")
+    refuse_unsupported(source, published)
     with Checkpoint(source) as checkpoint:
         plan = make_plan(published, checkpoint.shapes, text_only=text_only)
         unused = check_keys(plan.layout, checkpoint.shapes)
         kind = _dtype(dtype, checkpoint, plan.family)
-        tokenizer = _tokenizer(source, plan)
+        tokenizer = tokenizer_of(source, plan)
         with _part(destination) as part:
             written = _write_weights(plan, checkpoint, part, kind, shard_bytes, tell)
-            _write_rest(plan, part, kind, tokenizer)
+            write_rest(plan, part, kind, tokenizer)
     return Report(
         plan.architecture,
         len(plan.layout.targets),
@@ -106,6 +115,18 @@ def convert(
 
 
 # --- what there is, and what it becomes ----------------------------------------------------------------------------
+
+
+def refuse_unsupported(source: Path, published: dict[str, Any]) -> None:
+    """Raises ConversionError for relatives of the two models that would otherwise fail over their keys or files."""
+    if (source / "quantize_config.json").is_file() or published.get("quantization_config"):
+        raise ConversionError(
+            f"{source} is a quantised copy (GPTQ, AWQ or the like), which is not supported: convert the checkpoint "
+            "that it was made of, such as internlm/internlm-xcomposer-7b; vLLM makes that smaller as it loads it."
+        )
+    names = json.dumps([published.get("_name_or_path"), published.get("architectures"), source.name])
+    if tiled := _TILED.search(names):
+        raise ConversionError(_NOT_TILED.format(tiled[0]))
 
 
 def make_plan(published: dict[str, Any], shapes: dict[str, tuple[int, ...]], *, text_only: bool = False) -> Plan:
@@ -130,8 +151,9 @@ def make_plan(published: dict[str, Any], shapes: dict[str, tuple[int, ...]], *, 
     except KeyError as error:
         raise ConversionError(f"config.json has no {error.args[0]!r}: download it anew.") from None
     except (TypeError, ValueError, ArithmeticError, AttributeError, StrictDataclassError) as error:
-        reason = " ".join(str(error).split())
-        raise ConversionError(f"config.json does not describe this model ({reason}): download it anew.") from None
+        raise ConversionError(
+            f"config.json does not describe this model ({reason(error)}): download it anew."
+        ) from None
     if not text_only:
         return Plan(config, layout, family, whole.__name__)
     return Plan(_llama(config.text_config), layout.text_only(), family, "LlamaForCausalLM", text_only=True)
@@ -144,6 +166,8 @@ def _llama(text: LlamaConfig) -> LlamaConfig:
 
 def check_keys(layout: Layout, shapes: dict[str, tuple[int, ...]]) -> tuple[str, ...]:
     """Account for every key; returns those that nothing reads. Raises ConversionError naming what does not fit."""
+    if tiled := [key for key in shapes if key in _TILED_KEYS]:
+        raise ConversionError(_NOT_TILED.format(tiled[0]))
     needed = layout.sources
     missing = [key for key in needed if key not in shapes]
     unknown = [key for key in shapes if key not in needed and key not in layout.unused]
@@ -255,7 +279,7 @@ def _make(target: Target, checkpoint: Checkpoint, dtype: torch.dtype) -> Tensor:
     return cast
 
 
-def _tokenizer(source: Path, plan: Plan) -> PreTrainedTokenizerFast | None:
+def tokenizer_of(source: Path, plan: Plan) -> PreTrainedTokenizerFast | None:
     """The tokenizer of the source folder, None where there is none (a checkpoint of weights alone)."""
     file = source / "tokenizer.model"
     if not file.is_file():
@@ -285,7 +309,7 @@ def _chat_template(plan: Plan) -> str:
     return template.V1 if plan.family == "xcomposer" else template.V2
 
 
-def _write_rest(plan: Plan, folder: Path, dtype: torch.dtype, tokenizer: PreTrainedTokenizerFast | None) -> None:
+def write_rest(plan: Plan, folder: Path, dtype: torch.dtype, tokenizer: PreTrainedTokenizerFast | None) -> None:
     """Everything but the weights; config.json last, without which no loader takes the folder for a model."""
     config, text = plan.config, plan.config.get_text_config()
     ends = [text.eos_token_id]

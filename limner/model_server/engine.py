@@ -86,8 +86,16 @@ class Engine(Protocol):
         ...
 
     @property
+    def max_total_tokens(self) -> int | None:
+        """Of prompt and answer, where it has a limit of its own."""
+        ...
+
+    @property
     def decoding(self) -> dict[str, str]:
-        """Which engine does what: greedy, sampling, grammar, beams, beams_with_images, opera, each with its name."""
+        """Which engine does what: greedy, sampling, typical_p, grammar, beams, beams_with_images, each with its name.
+
+        What is missing here is refused.
+        """
         ...
 
     @property

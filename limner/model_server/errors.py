@@ -8,6 +8,7 @@ ModelServerError          anything a user can put right; the shell prints one li
 
 from __future__ import annotations
 
+import re
 from typing import Literal
 
 ErrorType = Literal[
@@ -61,3 +62,15 @@ class Refused(ModelServerError):
         """TGI's flat form of an error."""
         said = f"Input validation error: {self}" if self.error_type == "validation" else str(self)
         return {"error": said, "error_type": self.error_type}
+
+
+def one_line(text: str, limit: int = 300) -> str:
+    """Printable text on one line, cut to `limit` characters, without addresses in memory."""
+    text = re.sub(r"<[^<>]{0,200}? at 0x[0-9a-fA-F]+>", "the data", text)
+    text = " ".join("".join(c if c.isprintable() else " " for c in text).split()).rstrip(".")
+    return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+def reason(error: BaseException, limit: int = 300) -> str:
+    """What an error says of itself, for a message; its kind where it says nothing."""
+    return one_line(str(error), limit) or type(error).__name__

@@ -77,7 +77,7 @@ def _stream_event(index: int, token: Token, body: GenerateRequest) -> dict[str, 
 
 
 def _prepare(service: Service, body: GenerateRequest, *, tells_tokens: bool) -> tuple[Prompt, Sampling]:
-    prompt = service.truncated(service.prompts.of_text(body.inputs), body.options.truncate)
+    prompt = service.prompts.of_text(body.inputs, body.options.truncate)
     return prompt, service.generate_sampling(body.options, prompt, tells_tokens=tells_tokens)
 
 

@@ -15,7 +15,7 @@ import torch
 from torch import LongTensor, Tensor
 from transformers import LogitsProcessor
 
-from limner.model_server.errors import Refused
+from limner.model_server.errors import Refused, one_line
 
 # Compact but for a space behind commas and colons, as models write JSON: free white space lets an answer run on.
 _STYLE = {"whitespace_flexible": False, "item_separator": ", ", "key_separator": ": "}
@@ -57,7 +57,7 @@ class Grammars:
         except (ValueError, TypeError, RecursionError) as error:
             failed, reasons = True, [str(error)]
         if failed:
-            raise Refused(f"grammar is not valid: {_one_line(' '.join(reasons))}. Ask for something simpler.")
+            raise Refused(f"grammar is not valid: {one_line(' '.join(reasons))}. Ask for something simpler.")
         return Grammar(text, self._tokenizer, kind, value)
 
 
@@ -80,11 +80,6 @@ class GrammarProcessor(LogitsProcessor):
         self._seen = input_ids.shape[1]
         bits = np.frombuffer(self._matcher.compute_bitmask(), dtype=np.uint8)
         if self._matcher.is_error():
-            raise RuntimeError(f"the grammar cannot be followed further: {_one_line(self._matcher.get_error())}")
+            raise RuntimeError(f"the grammar cannot be followed further: {one_line(self._matcher.get_error())}")
         allowed = torch.from_numpy(np.unpackbits(bits, bitorder="little")[: scores.shape[1]].astype(bool))
         return scores.masked_fill(~allowed.to(scores.device), float("-inf"))
-
-
-def _one_line(text: str, limit: int = 300) -> str:
-    text = " ".join(text.split()).rstrip(".")
-    return text if len(text) <= limit else text[: limit - 1] + "…"

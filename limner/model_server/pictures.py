@@ -1,4 +1,4 @@
-"""Pictures from outside: data URLs unless hosts were named, bounded before they are decoded, one decoded at a time."""
+"""Pictures from outside: data URLs, bounded before they are decoded, one decoded at a time."""
 
 from __future__ import annotations
 
@@ -11,8 +11,7 @@ from io import BytesIO
 
 from PIL import Image
 
-from limner.model_server.errors import Refused
-from limner.model_server.fetching import Fetcher
+from limner.model_server.errors import Refused, reason
 
 MAX_BYTES = 20_000_000  # of one file
 MAX_PIXELS = 50_000_000  # decoded this is 150 MB; the models look at 224 or 490 px
@@ -25,12 +24,12 @@ MARKDOWN = re.compile(rf"!\[[^\]\n]{{0,1000}}\]\((?P<url>{DATA_URL.pattern})\)",
 _ONE_AT_A_TIME = threading.Lock()
 
 
-def open_picture(url: str, fetcher: Fetcher | None = None) -> Image.Image:
+def open_picture(url: str) -> Image.Image:
     """The picture of a data URL, RGB. Raises Refused for every other address, and for what is not a fit picture.
 
-    fetcher: fetches other addresses; without one nothing is ever fetched.
+    Nothing is ever fetched: a server that opens addresses out of requests is a way into the network it stands in.
     """
-    data = _data(url) if url.startswith("data:") or fetcher is None else fetcher.fetch(url, MAX_BYTES)
+    data = _data(url)
     with _ONE_AT_A_TIME:
         return _decode(data)
 
@@ -46,7 +45,9 @@ def _data(url: str) -> bytes:
     try:
         return base64.b64decode(found["data"], validate=True)
     except (binascii.Error, ValueError) as error:
-        raise Refused(f"invalid image: not base64 ({error}). Encode the file's bytes with standard base64.") from None
+        raise Refused(
+            f"invalid image: not base64 ({reason(error)}). Encode the file's bytes with standard base64."
+        ) from None
 
 
 def _decode(data: bytes) -> Image.Image:
@@ -60,9 +61,8 @@ def _decode(data: bytes) -> Image.Image:
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise Refused(f"invalid image: it is over {MAX_PIXELS} px. Scale it down first.") from None
     except (OSError, ValueError, SyntaxError, EOFError, IndexError, struct.error, OverflowError, MemoryError) as error:
-        reason = " ".join(str(error).split())[:120].replace("<_io.BytesIO object at ", "").rstrip(".")
         known = ", ".join(FORMATS)
-        raise Refused(f"invalid image: it cannot be read ({reason or type(error).__name__}). Send {known}.") from None
+        raise Refused(f"invalid image: it cannot be read ({reason(error, 120)}). Send {known}.") from None
 
 
 def _address(url: str) -> str:

@@ -1,8 +1,8 @@
 """What fits on which GPUs, from a checkpoint's configuration alone: weights, cache, articles at once.
 
-Arithmetic, not measurement. Two numbers are taken from elsewhere: vLLM leaves a tenth of a GPU's memory to activations
-and the driver (its gpu_memory_utilization is 0.9), and a composition makes its calls one after the other, so that an
-article needs the cache of one prompt and answer at a time.
+Arithmetic, not measurement. vLLM leaves a tenth of a GPU's memory to the driver and others (its gpu_memory_utilization
+is 0.9), and a composition makes its calls one after the other, so that an article needs the cache of one prompt and
+answer at a time.
 """
 
 from __future__ import annotations
@@ -28,8 +28,13 @@ PUBLISHED: dict[str, tuple[Any, int | None, int | None]] = {  # configuration, i
     "internlm-xcomposer2-vl-7b": (XComposer2Config, None, 490),
 }
 
-# Bytes of a parameter of the decoder's linear layers, and of all others. int4 has a float16 scale per 128 weights.
-PRECISIONS = {"float32": (4.0, 4.0), "bfloat16": (2.0, 2.0), "fp8": (1.0, 2.0), "int4": (0.5 + 2 / 128, 2.0)}
+STEP = 2**30
+"""Bytes that a step over 2 048 tokens needs beside weights and cache: an estimate, for the longest prompt alone."""
+BLOCK = 16
+"""Tokens of a block of the cache on a GPU."""
+
+# Bytes of a parameter of the decoder's linear layers, and of all others, partial LoRA among them.
+PRECISIONS = {"float32": (4, 4), "bfloat16": (2, 2), "fp8": (1, 2)}
 _UNITS = {"": 1, "GB": 10**9, "GIB": 2**30, "MB": 10**6, "MIB": 2**20}
 
 
@@ -38,7 +43,9 @@ class Sizes:
     """Of one model. Counts are of parameters."""
 
     linear: int
-    """In the decoder's layers; split over GPUs, and what quantisation makes smaller."""
+    """In the decoder's layers; split over GPUs."""
+    branches: int
+    """Of those, partial LoRA's, which vLLM does not quantise."""
     tables: int
     """The decoder's embeddings and head; split over GPUs."""
     whole: int
@@ -65,6 +72,8 @@ class Fit:
     """What is left for keys and values; negative where not even the weights fit."""
     articles: int
     """That can be at work at once."""
+    longest: int
+    """For --max-total-tokens: what one prompt and its answer may have; 0 where not even the weights fit."""
 
 
 def published(name: str) -> Any:
@@ -80,10 +89,11 @@ def sizes(config: Any) -> Sizes:
     """From a configuration, by building the model without memory."""
     with torch.device("meta"):
         model = AutoModelForImageTextToText.from_config(config)
-    linear = tables = whole = 0
+    linear = branches = tables = whole = 0
     for name, parameter in model.named_parameters():
         if "language_model.layers." in name and parameter.dim() == 2:
             linear += parameter.numel()
+            branches += parameter.numel() if "_lora." in name else 0
         elif "embed_tokens" in name or "lm_head" in name:
             tables += parameter.numel()
         else:
@@ -91,6 +101,7 @@ def sizes(config: Any) -> Sizes:
     text = config.text_config
     return Sizes(
         linear,
+        branches,
         tables,
         whole,
         text.num_hidden_layers,
@@ -116,10 +127,12 @@ def fits(model: Sizes, gpus: int, memory: int, tokens: int) -> list[Fit]:
         raise ServingError(f"{model.heads} attention heads cannot be split over {gpus} GPUs: use --gpus {good}.")
     found = []
     for name, (linear, other) in PRECISIONS.items():
-        weights = round((model.linear * linear + model.tables * other) / gpus + model.whole * other)
+        split = (model.linear - model.branches) * linear + (model.branches + model.tables) * other
+        weights = round(split / gpus) + model.whole * other
         cache = round(memory * USABLE) - weights
-        per_article = tokens * cache_per_token(model, gpus, 4 if name == "float32" else 2)
-        found.append(Fit(name, weights, cache, max(cache // per_article, 0)))
+        per_token = cache_per_token(model, gpus, 4 if name == "float32" else 2)
+        longest = min(max((cache - STEP) // per_token, 0) // BLOCK * BLOCK, model.positions)
+        found.append(Fit(name, weights, cache, max(cache // (tokens * per_token), 0), longest))
     return found
 
 
@@ -134,17 +147,20 @@ def report(name: str, gpus: int, memory: str, articles: int, tokens: int | None 
         f"{key}: {model.parameters / 1e9:.2f} G parameters, {model.whole / 1e9:.2f} G of them whole on every GPU; "
         f"{per_token * gpus / 1024:g} KiB of cache a token, {wanted} tokens an article.",
         f"{gpus} x {each / 2**30:.4g} GiB, of which {USABLE:.0%} are used:",
-        f"{'precision':<10}{'weights a GPU':>15}{'cache a GPU':>14}{'articles at once':>18}  {articles} at once",
+        f"{'precision':<10}{'weights a GPU':>15}{'cache a GPU':>14}{'--max-total-tokens':>20}{'articles at once':>18}"
+        f"  {articles} at once",
     ]
     for fit in fits(model, gpus, each, wanted):
         cache = f"{fit.cache / 2**30:.1f} GiB" if fit.cache > 0 else "none"
         enough = "fits" if fit.articles >= articles else "does not fit" if not fit.articles else "waits in turn"
         lines.append(
-            f"{fit.precision:<10}{f'{fit.weights / 2**30:.1f} GiB':>15}{cache:>14}{fit.articles:>18}  {enough}"
+            f"{fit.precision:<10}{f'{fit.weights / 2**30:.1f} GiB':>15}{cache:>14}{fit.longest or 'none':>20}"
+            f"{fit.articles:>18}  {enough}"
         )
     return [
         *lines,
-        "fp8 is done by vLLM as it loads; int4 wants a quantised checkpoint, which `convert` does not write.",
+        "`serve --engine vllm` measures and takes as many tokens as fit, unless --max-total-tokens says how many.",
+        """vLLM makes fp8 as it loads: LIMNER_VLLM='{"quantization": "fp8"}'. 4 bits are not supported.""",
     ]
 
 

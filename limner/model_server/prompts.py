@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from jinja2 import TemplateError
-from transformers import AutoProcessor
+from transformers import AutoConfig, AutoProcessor
 
-from limner.model_server.errors import Refused, ServingError
-from limner.model_server.fetching import Fetcher
+from limner.model_server.errors import Refused, ServingError, reason
 from limner.model_server.pictures import MARKDOWN, open_picture
-from limner.model_server.protocol import Message, TextPart
+from limner.model_server.protocol import ChatTemplateKwargs, Message, TextPart
+from limner.model_server.tokenizing import BOUNDARY, Tokenizing, too_long
 from limner.model_server.xcomposer.processing import IMAGE_TOKEN
 from limner.model_server.xcomposer.splicing import expand_placeholders
 
@@ -35,98 +35,125 @@ class Prompt:
 class Prompts:
     """Renders, tokenises and counts for one checkpoint. Safe to use from several threads."""
 
-    def __init__(self, folder: Path, max_positions: int, fetcher: Fetcher | None = None) -> None:
-        """max_positions: of prompt and answer together. fetcher: for images by address; refused without one.
+    def __init__(self, folder: Path, max_positions: int) -> None:
+        """max_positions: of prompt and answer together.
 
         Raises ServingError for a folder without a processor.
         """
         try:
             self.processor: Any = AutoProcessor.from_pretrained(folder)
         except (OSError, ValueError) as error:
-            reason = str(error).strip().splitlines()[0]
             advice = "convert the checkpoint again, with its tokenizer.model beside it"
-            raise ServingError(f"{folder} has no processor ({reason}): {advice}.") from None
+            raise ServingError(f"{folder} has no processor ({reason(error)}): {advice}.") from None
         self.tokenizer: Any = self.processor.tokenizer
         self.max_positions = max_positions
-        self._fetcher = fetcher
-        self._lock = threading.Lock()  # the tokenizer keeps switches of its own
+        self._tokenizing = Tokenizing(self.tokenizer, self.processor.chat_template)
+        # The published code tokenises a question of v1's chat apart from the marks around it. v2's marks are tokens.
+        self._cuts_questions = AutoConfig.from_pretrained(folder).model_type == "xcomposer"
 
     # -- from requests
 
-    def of_text(self, inputs: str) -> Prompt:
-        """A prompt already written out, as TGI's `/generate` takes it: marks count, Markdown images by data URL too."""
+    def of_text(self, inputs: str, truncate: int | None = None) -> Prompt:
+        """A prompt already written out, as TGI's `/generate` takes it: marks count, Markdown images by data URL too.
+
+        truncate: how many tokens to keep, the last ones; refused where that would cut images.
+        """
         urls = [found["url"] for found in MARKDOWN.finditer(inputs)]
         text = MARKDOWN.sub(lambda _: IMAGE_TOKEN, inputs)
-        with self._lock:
-            ids = self.tokenizer.encode(text)
-        return self._with_pictures(ids, urls)
+        if truncate is not None and not urls:
+            return self._with_pictures(self._tokenizing.last(text, truncate), urls)
+        ids = self._tokenizing.ids(text, self.max_positions, bos=True)
+        prompt = self._with_pictures(ids, urls)
+        if truncate is not None and truncate < len(prompt):
+            raise Refused("`truncate` would cut images: shorten the text, or leave `truncate` out.")
+        return prompt
 
-    def of_messages(self, messages: list[Message], *, raw: bool = False) -> Prompt:
+    def of_messages(self, messages: list[Message], how: ChatTemplateKwargs | None = None) -> Prompt:
         """A conversation in the model's own form; an assistant's last message is left open to be gone on with.
 
-        Marks that stand in a message are text, so that nobody can play another role; with `raw` they are marks.
+        Marks that stand in a message are text, so that nobody can play another role; with `how.raw` they are marks.
         """
-        chat, urls = _conversation(messages)
-        return self._with_pictures(self._render(chat, tokenize=True, raw=raw), urls)
+        text, urls = self._render(messages, how or ChatTemplateKwargs())
+        return self._with_pictures(self._tokenizing.ids(text, self.max_positions, bos=False), urls)
 
-    def templated(self, messages: list[Message], *, raw: bool = False) -> str:
-        """The conversation as text."""
-        return self._render(_conversation(messages)[0], tokenize=False, raw=raw)
+    def templated(
+        self, messages: list[Message], how: ChatTemplateKwargs | None = None
+    ) -> tuple[str, list[dict[str, Any]]]:
+        """The conversation as text, and its tokens as `tokens` gives them."""
+        text, _ = self._render(messages, how or ChatTemplateKwargs())
+        return text.replace(BOUNDARY, ""), self.tokens(text, add_special_tokens=False)
 
     def tokens(self, text: str, *, add_special_tokens: bool = True) -> list[dict[str, Any]]:
         """Token ids with their text and place: start and stop count characters."""
-        with self._lock:
-            encoded = self.tokenizer(text, add_special_tokens=add_special_tokens, return_offsets_mapping=True)
-        rows = zip(encoded["input_ids"], encoded["offset_mapping"], strict=True)
-        return [{"id": i, "text": text[start:stop], "start": start, "stop": stop} for i, (start, stop) in rows]
+        rows = self._tokenizing.rows(text, self.max_positions, bos=add_special_tokens)
+        text = text.replace(BOUNDARY, "")
+        return [{"id": i, "text": text[start:stop], "start": start, "stop": stop} for i, start, stop in rows]
 
     # -- how
 
-    def _render(self, chat: list[dict[str, Any]], *, tokenize: bool, raw: bool) -> Any:
+    def _render(self, messages: list[Message], how: ChatTemplateKwargs) -> tuple[str, list[str]]:
+        """The conversation as text, cut where it is tokenised apart, and the addresses of its images."""
+        length = sum(len(text) for message in messages for text in message.texts)
+        if length > self.max_positions * self._tokenizing.longest:  # before any work is done with it
+            raise too_long(-(-length // self._tokenizing.longest), self.max_positions, exact=False)
+        chat, urls = _conversation(messages, self._worded(how))
         goes_on = chat[-1]["role"] == "assistant"
-        options: dict[str, Any] = {"add_generation_prompt": not goes_on, "continue_final_message": goes_on and not raw}
-        if tokenize:
-            options |= {"return_dict": False, "sanitize_control_tokens": not raw}
         try:
-            with self._lock:
-                return self.tokenizer.apply_chat_template(
-                    chat, chat_template=self.processor.chat_template, tokenize=tokenize, raw=raw, **options
-                )
+            text = self.tokenizer.apply_chat_template(
+                chat, chat_template=self.processor.chat_template, tokenize=False, raw=how.raw,
+                add_generation_prompt=not goes_on, continue_final_message=goes_on and not how.raw,
+            )  # fmt: skip
         except (TemplateError, ValueError) as error:
-            raise Refused(f"Template error: {' '.join(str(error).split())}", "template_error") from None
+            raise Refused(f"Template error: {reason(error)}", "template_error") from None
+        return text, urls
+
+    def _worded(self, how: ChatTemplateKwargs) -> Callable[[str, str], tuple[str, str, str]]:
+        """What stands before, in place of and behind the text of a message, by its role."""
+
+        def worded(role: str, text: str) -> tuple[str, str, str]:
+            if how.raw:
+                return "", text, ""
+            cut = BOUNDARY if self._cuts_questions and role == "user" and not how.joined else ""
+            return cut, self._tokenizing.plain(text), cut
+
+        return worded
 
     def _with_pictures(self, ids: list[int], urls: list[str]) -> Prompt:
         image, rows = self.processor.image_token_id, self.processor.rows_per_image
         try:
             expanded = expand_placeholders(ids, image, rows, len(urls))
         except ValueError as error:
-            raise Refused(f"invalid image: {error}") from None
+            raise Refused(f"invalid image: {reason(error)}") from None
         if len(expanded) >= self.max_positions:  # before any picture is decoded
             raise too_long(len(expanded), self.max_positions)
         return Prompt(tuple(expanded), tuple(self._pixels(url) for url in urls))
 
     def _pixels(self, url: str) -> np.ndarray:
-        picture = open_picture(url, self._fetcher)
+        picture = open_picture(url)
         return self.processor.image_processor(picture, return_tensors="np")["pixel_values"][0]
 
 
-def too_long(given: int, limit: int) -> Refused:
-    """The error of a prompt that leaves no room for an answer, with both lengths."""
-    return Refused(f"`inputs` must have less than {limit} tokens. Given: {given}. Shorten the prompt.")
-
-
-def _conversation(messages: list[Message]) -> tuple[list[dict[str, Any]], list[str]]:
+def _conversation(
+    messages: list[Message], worded: Callable[[str, str], tuple[str, str, str]]
+) -> tuple[list[dict[str, Any]], list[str]]:
     """Messages as the template reads them, and the addresses of their images in reading order."""
     chat, urls = [], []
     for message in messages:
         if message.tool_calls or message.role == "tool":
             raise Refused("Tool error: this model calls no tools. Send messages without tool calls.", "tool_error")
+        role = "system" if message.role == "developer" else message.role
+        before, _, behind = worded(role, "")
         content: Any = message.content or ""
-        if not isinstance(content, str):
+        if isinstance(content, str):
+            content = before + worded(role, content)[1] + behind
+        else:
             urls += [part.image_url.url for part in content if not isinstance(part, TextPart)]
-            content = [
-                {"type": "text", "text": part.text} if isinstance(part, TextPart) else {"type": "image"}
+            parts = [
+                {"type": "text", "text": worded(role, part.text)[1]}
+                if isinstance(part, TextPart)
+                else {"type": "image"}
                 for part in content
             ]
-        chat.append({"role": "system" if message.role == "developer" else message.role, "content": content})
+            content = [{"type": "text", "text": before}, *parts, {"type": "text", "text": behind}]
+        chat.append({"role": role, "content": content})
     return chat, urls

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from limner.model_server.errors import Refused
 
@@ -18,9 +18,24 @@ MAX_TOP_TOKENS = 20
 MAX_BEAMS = 16
 SEED = 2**64 - 1
 
-Probability = Annotated[float, Field(gt=0, le=1)]
-Positive = Annotated[float, Field(gt=0)]
-Stop = Annotated[list[Annotated[str, Field(min_length=1, max_length=1000)]], Field(max_length=MAX_STOP_SEQUENCES)]
+
+def _whole_characters(text: str) -> str:
+    """Raises ValueError for half a surrogate pair, which JSON can spell and no encoding can write."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise ValueError("it holds half a character (a lone surrogate): send whole characters") from None
+    return text
+
+
+Text = Annotated[str, AfterValidator(_whole_characters)]
+Probability = Annotated[float, Field(ge=1e-6, le=1)]
+"""Ranges end where float32 on a device still tells numbers apart."""
+Temperature = Annotated[float, Field(ge=1e-5, le=1000)]
+Penalising = Annotated[float, Field(ge=0.01, le=100)]
+"""A factor; 1 is no penalty."""
+TopK = Annotated[int, Field(ge=0, le=2**31 - 1)]
+Stop = Annotated[list[Annotated[Text, Field(min_length=1, max_length=1000)]], Field(max_length=MAX_STOP_SEQUENCES)]
 Penalty = Annotated[float, Field(ge=-2, le=2)]
 Seed = Annotated[int, Field(ge=0, le=SEED)]
 
@@ -46,6 +61,12 @@ class Constraint(Body):
     value: Any = None
     json_schema: dict[str, Any] | None = None
     schema_: Any = Field(default=None, alias="schema")
+
+    @model_validator(mode="after")
+    def _whole(self) -> Constraint:
+        for given in (self.value, self.json_schema, self.schema_):
+            _whole_characters(given if isinstance(given, str) else json.dumps(given, ensure_ascii=False))
+        return self
 
     def wanted(self) -> tuple[Literal["json", "regex"], Any] | None:
         """("regex", expression), ("json", schema) or None for free text. Raises Refused where there is no schema."""
@@ -84,12 +105,12 @@ class GenerateParameters(Body):
     frequency_penalty: Penalty | None = None
     grammar: Constraint | None = None
     max_new_tokens: int | None = Field(default=None, gt=0)
-    repetition_penalty: Positive | None = None
+    repetition_penalty: Penalising | None = None
     return_full_text: bool | None = None
     seed: Seed | None = None
     stop: Stop | None = None
-    temperature: Positive | None = None
-    top_k: int | None = Field(default=None, gt=0)
+    temperature: Temperature | None = None
+    top_k: Annotated[int, Field(gt=0, le=2**31 - 1)] | None = None
     top_n_tokens: int | None = Field(default=None, ge=0, le=MAX_TOP_TOKENS)
     top_p: Probability | None = None
     truncate: int | None = Field(default=None, gt=0)
@@ -99,8 +120,6 @@ class GenerateParameters(Body):
     """Extra: beam search with so many beams, without sampling."""
     length_penalty: float | None = Field(default=None, ge=-10, le=10)
     """Extra: beams' scores are divided by their length to this power."""
-    opera: bool | None = None
-    """Extra: beams that are kept from over-trusting their own text, arXiv 2311.17911."""
 
     @property
     def samples(self) -> bool:
@@ -112,7 +131,7 @@ class GenerateParameters(Body):
 class GenerateRequest(Body):
     """`/generate` and `/generate_stream`."""
 
-    inputs: str = Field(min_length=1)
+    inputs: Text = Field(min_length=1)
     parameters: GenerateParameters | None = None
 
     @property
@@ -130,7 +149,7 @@ class CompatGenerateRequest(GenerateRequest):
 class TokenizeRequest(Body):
     """`/tokenize`; parameters are taken and not looked at, as by TGI."""
 
-    inputs: str
+    inputs: Text
     add_special_tokens: bool | None = True
     parameters: dict[str, Any] | None = None
 
@@ -141,13 +160,13 @@ class TokenizeRequest(Body):
 class ImageUrl(Body):
     """A picture, as a data URL."""
 
-    url: str
+    url: Text
     detail: Literal["auto", "low", "high"] | None = None
 
 
 class TextPart(Body):
     type: Literal["text"]
-    text: str
+    text: Text
 
 
 class ImagePart(Body):
@@ -167,11 +186,18 @@ class Message(Body):
     """One message; an assistant's last one is gone on with."""
 
     role: Literal["system", "developer", "user", "assistant", "tool"]
-    content: str | list[Part] | None = None
+    content: Text | list[Part] | None = None
     name: str | None = None
     refusal: str | None = None
     tool_calls: list[Any] | None = None
     tool_call_id: str | None = None
+
+    @property
+    def texts(self) -> list[str]:
+        """Its text, part by part."""
+        if isinstance(self.content, str):
+            return [self.content]
+        return [part.text for part in self.content or [] if isinstance(part, TextPart)]
 
 
 class StreamOptions(Body):
@@ -195,7 +221,7 @@ class ChatRequest(Body):
     stop: Stop | None = None
     stream: bool | None = False
     stream_options: StreamOptions | None = None
-    temperature: float | None = Field(default=None, ge=0)
+    temperature: Literal[0] | Temperature | None = None
     tool_choice: Any = None
     tool_prompt: str | None = None
     tools: list[Any] | None = None
@@ -207,12 +233,17 @@ class ChatRequest(Body):
     store: bool | None = None
     service_tier: str | None = None
     parallel_tool_calls: bool | None = None
+    reasoning_effort: str | None = None
+    verbosity: str | None = None
+    prompt_cache_key: str | None = None
+    prompt_cache_retention: str | None = None
+    safety_identifier: str | None = None
+    modalities: list[Literal["text"]] | None = None
     # Extra
     num_beams: int | None = Field(default=None, ge=1, le=MAX_BEAMS)
     length_penalty: float | None = Field(default=None, ge=-10, le=10)
-    opera: bool | None = None
-    repetition_penalty: Positive | None = None
-    top_k: int | None = Field(default=None, ge=0)
+    repetition_penalty: Penalising | None = None
+    top_k: TopK | None = None
     chat_template_kwargs: ChatTemplateKwargs | None = None
 
     @field_validator("stop", mode="before")
@@ -222,9 +253,12 @@ class ChatRequest(Body):
 
 
 class ChatTemplateKwargs(Body):
-    """Variables of the chat template. raw: the messages are a prompt already written out, marks and all."""
+    """How a conversation becomes a prompt."""
 
     raw: bool = False
+    """The messages are a prompt already written out, marks and all."""
+    joined: bool = False
+    """v1's questions are tokenised in one with the mark behind them, as its composition did, not apart as its chat."""
 
 
 ChatRequest.model_rebuild()
@@ -232,9 +266,9 @@ ChatRequest.model_rebuild()
 EXTRA_FIELDS = {
     "num_beams": f"beam search with 1 to {MAX_BEAMS} beams, without sampling and without a grammar",
     "length_penalty": "beams' scores are divided by their length to this power; 1 by default",
-    "opera": "beams that are kept from over-trusting their own text (arXiv 2311.17911); wants num_beams over 1",
     "repetition_penalty": "chat: as in /generate; it sees what the published code showed it, not the prompt",
     "top_k": "chat: as in /generate; 0 is off",
-    "chat_template_kwargs": 'chat: {"raw": true} takes the messages as a prompt already written out',
+    "chat_template_kwargs": 'chat: {"raw": true} takes the messages as a prompt already written out; {"joined": true} '
+    "tokenises v1's questions as its composition did",
 }
 """What this server adds to TGI's requests; `/info` says so."""

@@ -56,6 +56,8 @@ class Vocabulary:
     def __init__(self, tokenizer: Any, end_ids: list[int], image_token_id: int) -> None:
         self.tokenizer = tokenizer
         self.end_ids = end_ids
+        self.size = image_token_id + 1
+        """With the placeholder, the first id beyond the checkpoint's."""
         self.special_ids = {*tokenizer.all_special_ids, *end_ids, image_token_id}
 
     def token(self, chosen: Chosen, text: str) -> Token:

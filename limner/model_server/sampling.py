@@ -42,8 +42,6 @@ class Sampling:
     seed: int = 0
     num_beams: int = 1
     length_penalty: float = 1.0
-    opera: bool = False
-    """Beams that are kept from over-trusting their own text: opera.py."""
     stop: tuple[str, ...] = ()
     top_n: int | None = None
     """Likeliest tokens to report with each token and its logprob. None reports neither, and spares computing them."""

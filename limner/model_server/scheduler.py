@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from limner.model_server.engine import Finished, Job, Token
-from limner.model_server.errors import Refused
+from limner.model_server.errors import Refused, reason
 from limner.model_server.prompts import Prompt
 from limner.model_server.sampling import Sampling
 
@@ -95,6 +95,11 @@ class OneAtATime:
         return self.answerer.decoding
 
     @property
+    def max_total_tokens(self) -> None:
+        """None: a cache grows with its answer."""
+        return None
+
+    @property
     def healthy(self) -> bool:
         return self._thread.is_alive() and not self._closed and not self._broken
 
@@ -159,7 +164,7 @@ class OneAtATime:
             self.answerer.check()
         except Exception as error:
             log.exception("the model cannot compute any more")
-            return " ".join(str(error).split())[:200] or type(error).__name__
+            return reason(error)
         return ""
 
     def _unhealthy(self) -> Refused:

@@ -17,13 +17,13 @@ from typing import Any
 from starlette.requests import Request
 
 from limner.model_server.engine import Engine, Finished, Job, Token
-from limner.model_server.errors import Refused, ServingError
-from limner.model_server.fetching import Fetcher
+from limner.model_server.errors import Refused, ServingError, reason
 from limner.model_server.grammar import Grammar, Grammars
 from limner.model_server.metrics import Metrics
-from limner.model_server.prompts import Prompt, Prompts, too_long
+from limner.model_server.prompts import Prompt, Prompts
 from limner.model_server.protocol import ChatRequest, Constraint, GenerateParameters
 from limner.model_server.sampling import Sampling
+from limner.model_server.tokenizing import too_long
 from limner.model_server.transformers_engine import read_config
 
 DEFAULT_NEW_TOKENS = 1024
@@ -31,7 +31,7 @@ ENGINES = {
     "transformers": "limner.model_server.transformers_engine",
     "vllm": "limner.model_server.vllm_plugin.engine",
 }
-"""Modules with `build(folder, tokenizer, *, max_total_tokens, dtype, device) -> Engine`."""
+"""Modules with `build(folder, tokenizer, *, max_total_tokens, dtype, device, gpus) -> Engine`."""
 
 log = logging.getLogger(__name__)
 
@@ -72,6 +72,8 @@ class Service:
             raise Refused("watermark is not supported: leave `watermark` out.")
         if asked.adapter_id:
             raise Refused("adapters are not supported: leave `adapter_id` out.")
+        if (asked.typical_p or 1) < 1 and "typical_p" not in self.engine.decoding:
+            raise Refused("`typical_p` needs --engine transformers: leave it out, or use `top_p`.")
         self._check_beams(asked, asked.samples, asked.grammar, asked.frequency_penalty)
         return Sampling(
             max_new_tokens=self._room(asked.max_new_tokens, prompt),
@@ -85,7 +87,6 @@ class Service:
             seed=_seed(asked.seed),
             num_beams=asked.num_beams or 1,
             length_penalty=1.0 if asked.length_penalty is None else asked.length_penalty,
-            opera=bool(asked.opera),
             stop=tuple(asked.stop or ()),
             top_n=(asked.top_n_tokens or 0) if tells_tokens else None,
             prompt_logprobs=tells_tokens and bool(asked.decoder_input_details),
@@ -118,19 +119,10 @@ class Service:
             seed=_seed(asked.seed),
             num_beams=beams,
             length_penalty=1.0 if asked.length_penalty is None else asked.length_penalty,
-            opera=bool(asked.opera),
             stop=tuple(asked.stop or ()),
             top_n=(asked.top_logprobs or 0) if asked.logprobs else None,
             grammar=self._grammar(asked.response_format),
         )
-
-    def truncated(self, prompt: Prompt, length: int | None) -> Prompt:
-        """The last `length` tokens of a prompt: TGI's `truncate`. Raises Refused where images would be cut."""
-        if length is None or length >= len(prompt):
-            return prompt
-        if prompt.pixels:
-            raise Refused("`truncate` would cut images: shorten the text, or leave `truncate` out.")
-        return Prompt(prompt.ids[-length:])
 
     def _room(self, wanted: int | None, prompt: Prompt) -> int:
         limit = self.max_total_tokens
@@ -155,8 +147,6 @@ class Service:
         penalty: float | None,
     ) -> None:
         if (asked.num_beams or 1) == 1:
-            if asked.opera:
-                raise Refused("`opera` is beam search: set `num_beams` to 2 or more, 5 as in its paper.")
             return
         if samples:
             raise Refused("`num_beams` > 1 does not sample: leave temperature, top_p, top_k and do_sample out.")
@@ -263,8 +253,7 @@ class Answer:
             self._events.put_nowait(refused)
         except Exception as error:
             log.exception("an answer failed")
-            reason = " ".join(str(error).split())[:200] or type(error).__name__
-            self._events.put_nowait(Refused(f"Request failed during generation: {reason}", "generation"))
+            self._events.put_nowait(Refused(f"Request failed during generation: {reason(error)}", "generation"))
 
     async def _until_gone(self) -> None:
         while (await self.request.receive())["type"] != "http.disconnect":
@@ -306,19 +295,20 @@ def build_service(
     max_total_tokens: int | None = None,
     dtype: str = "auto",
     device: str = "auto",
-    image_hosts: tuple[str, ...] = (),
+    gpus: int = 1,
 ) -> Service:
     """Load a converted checkpoint. Raises ServingError.
 
-    max_total_tokens: by default the model's positions. image_hosts: from which images are fetched, none by default.
+    max_total_tokens: by default the model's positions, or as many as the engine has room for.
     """
     if engine not in ENGINES:
         raise ServingError(f"There is no engine {engine!r}: use --engine {' or '.join(ENGINES)}.")
     positions = read_config(folder).text_config.max_position_embeddings
-    limit = min(max_total_tokens or positions, positions)
-    prompts = Prompts(folder, limit, Fetcher(image_hosts) if image_hosts else None)
+    wanted = min(max_total_tokens, positions) if max_total_tokens else None
     build: Any = importlib.import_module(ENGINES[engine]).build
-    computing = build(folder, prompts.tokenizer, max_total_tokens=limit, dtype=dtype, device=device)
+    prompts = Prompts(folder, wanted or positions)
+    computing = build(folder, prompts.tokenizer, max_total_tokens=wanted, dtype=dtype, device=device, gpus=gpus)
+    prompts.max_positions = min(prompts.max_positions, computing.max_total_tokens or positions)
     return Service(computing, prompts, model_id or folder.resolve().name, max_concurrent)
 
 

@@ -16,16 +16,15 @@ from transformers import AutoConfig, AutoModelForImageTextToText, StoppingCriter
 
 import limner.model_server.xcomposer  # noqa: F401 - tells the Auto classes about the models
 from limner.model_server.engine import Finished, Token
-from limner.model_server.errors import ServingError
-from limner.model_server.opera import Opera, search
+from limner.model_server.errors import ServingError, reason
 from limner.model_server.prompts import Prompt
 from limner.model_server.reply import Reply, Vocabulary
-from limner.model_server.sampling import Chooser, Chosen, Sampling, processors, reported
+from limner.model_server.sampling import Chooser, Chosen, Sampling, reported
 from limner.model_server.scheduler import OneAtATime
 from limner.model_server.xcomposer.modeling import CACHE_NAME
 
 SERVED = ("xcomposer", "xcomposer2")
-DECODING = ("greedy", "sampling", "grammar", "beams", "beams_with_images", "opera")
+DECODING = ("greedy", "sampling", "typical_p", "grammar", "beams", "beams_with_images")
 
 
 class Transformers:
@@ -99,14 +98,14 @@ class Transformers:
     def _beams(self, prompt: Prompt, sampling: Sampling, cancelled: Callable[[], bool]) -> Iterator[Chosen]:
         """The best beam. Its tokens' logprobs come from one more pass: beam search keeps sums only."""
         ids = torch.tensor([prompt.ids], device=self.model.device)
-        generated = (self._opera if sampling.opera else self._plain_beams)(ids, prompt, sampling, cancelled)
+        generated = self._best_beam(ids, prompt, sampling, cancelled)
         if cancelled() or not generated:
             return
         whole = torch.tensor([[*prompt.ids, *generated]], device=ids.device)
         logits = self._logits(whole, prompt.pixels)[len(prompt) - 1 : -1]
         yield from (reported(t, row, sampling.top_n) for t, row in zip(generated, logits, strict=True))
 
-    def _plain_beams(self, ids: Tensor, prompt: Prompt, sampling: Sampling, cancelled: Callable[[], bool]) -> list[int]:
+    def _best_beam(self, ids: Tensor, prompt: Prompt, sampling: Sampling, cancelled: Callable[[], bool]) -> list[int]:
         out = self.model.generate(
             **self._inputs(ids, prompt.pixels),
             attention_mask=torch.ones_like(ids),
@@ -121,21 +120,6 @@ class Transformers:
         generated = out[0, len(prompt) :].tolist()
         last = next((n + 1 for n, token in enumerate(generated) if token in self.end_ids), len(generated))
         return generated[:last]
-
-    def _opera(self, ids: Tensor, prompt: Prompt, sampling: Sampling, cancelled: Callable[[], bool]) -> list[int]:
-        with SeenAttention(self.model, self._inputs(ids, prompt.pixels).get("pixel_values")) as decoder:
-            return search(
-                decoder,
-                ids,
-                Opera(),
-                num_beams=sampling.num_beams,
-                max_new_tokens=sampling.max_new_tokens,
-                end_ids=self.end_ids,
-                images=(ids[0] == self.model.config.image_token_id).nonzero()[:, 0],
-                length_penalty=sampling.length_penalty,
-                processors=processors(sampling, len(prompt), self.model),  # type: ignore[arg-type]
-                cancelled=cancelled,
-            )
 
     def _logits(self, ids: Tensor, pixels: Sequence[np.ndarray]) -> Tensor:
         """ids: (1, T). Returns (T, V) float32."""
@@ -156,37 +140,6 @@ class Transformers:
         return tuple(self._vocabulary.alone(i, logprob) for i, logprob in zip(prompt.ids, known, strict=True))
 
 
-class SeenAttention:
-    """The model as opera.Attentive, while it is entered: fast attention shows no weights, so the plain one is used."""
-
-    def __init__(self, model: Any, pixels: Tensor | None) -> None:
-        """pixels: (n_images, 3, H, W) of the prompt's images."""
-        self._model, self._pixels = model, pixels
-        self._cache: Any = None
-        self._attention = model.config.text_config._attn_implementation
-
-    def __enter__(self) -> SeenAttention:
-        self._model.set_attn_implementation("eager")
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._model.set_attn_implementation(self._attention)
-
-    def read(self, ids: Tensor) -> tuple[Tensor, Tensor]:
-        pixels = {} if self._pixels is None else {"pixel_values": self._pixels.repeat(len(ids), 1, 1, 1)}
-        out = self._model(input_ids=ids, use_cache=True, output_attentions=True, logits_to_keep=1, **pixels)
-        self._cache = out[CACHE_NAME]
-        return out.logits[:, -1], out.attentions[-1].amax(dim=1)
-
-    def go_on(self, parents: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor]:
-        self._cache.batch_select_indices(parents)
-        out = self._model(input_ids=tokens[:, None], cache=self._cache, use_cache=True, output_attentions=True)
-        return out.logits[:, -1], out.attentions[-1].amax(dim=1)[:, 0]
-
-    def keep(self, rows: Tensor) -> None:
-        self._cache.batch_select_indices(rows)
-
-
 class _Cancelled(StoppingCriteria):
     """Ends a search that nobody waits for."""
 
@@ -197,8 +150,12 @@ class _Cancelled(StoppingCriteria):
         return torch.full((input_ids.shape[0],), self._cancelled(), device=input_ids.device, dtype=torch.bool)
 
 
-def build(folder: Path, tokenizer: Any, *, max_total_tokens: int, dtype: str, device: str) -> OneAtATime:
+def build(
+    folder: Path, tokenizer: Any, *, max_total_tokens: int | None, dtype: str, device: str, gpus: int = 1
+) -> OneAtATime:
     """The engine of a converted checkpoint; it needs no limit of its own. Raises ServingError."""
+    if gpus > 1:
+        raise ServingError("The transformers engine computes on one GPU: use --engine vllm, or leave --gpus out.")
     return OneAtATime(Transformers(load(folder, dtype=dtype, device=device), tokenizer))
 
 
@@ -215,8 +172,9 @@ def load(folder: Path, *, dtype: str = "auto", device: str = "auto") -> Any:
         )
         return model.eval().to(where)
     except (OSError, ValueError, RuntimeError, KeyError) as error:
-        reason = " ".join(str(error).split())[:300]
-        raise ServingError(f"{folder} cannot be loaded ({reason}): convert the published checkpoint again.") from None
+        raise ServingError(
+            f"{folder} cannot be loaded ({reason(error)}): convert the published checkpoint again."
+        ) from None
 
 
 def read_config(folder: Path) -> Any:
@@ -226,8 +184,9 @@ def read_config(folder: Path) -> Any:
     try:
         config = AutoConfig.from_pretrained(folder)
     except (OSError, ValueError, RuntimeError, KeyError) as error:
-        reason = " ".join(str(error).split())[:300]
-        raise ServingError(f"{folder} cannot be loaded ({reason}): convert the published checkpoint again.") from None
+        raise ServingError(
+            f"{folder} cannot be loaded ({reason(error)}): convert the published checkpoint again."
+        ) from None
     if config.model_type not in SERVED:
         raise ServingError(
             f"{folder} holds a {config.model_type} model; this server serves {' and '.join(SERVED)}. "

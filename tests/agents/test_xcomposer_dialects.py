@@ -45,9 +45,10 @@ def published(call: dict[str, Any]) -> str:
 def rendered(question: Question, version: int) -> str:
     """A question as the server's template writes it."""
     turns = []
+    raw = question.fields.get("chat_template_kwargs", {}).get("raw")
     for message in question.messages:
         body = content(message)
-        if question.fields.get("chat_template_kwargs"):
+        if raw:
             turns.append(body)
         elif version == 1:
             turns.append(
@@ -58,7 +59,7 @@ def rendered(question: Question, version: int) -> str:
         else:
             turns.append(f"[UNUSED_TOKEN_146]user\n{body}[UNUSED_TOKEN_145]\n")
     open_turn = {1: " <|Bot|>:", 2: "[UNUSED_TOKEN_146]assistant\n"}[version]
-    goes_on = isinstance(question.messages[-1], AIMessage) or question.fields.get("chat_template_kwargs")
+    goes_on = isinstance(question.messages[-1], AIMessage) or raw
     return "".join(turns) + ("" if goes_on else open_turn)
 
 

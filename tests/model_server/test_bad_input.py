@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import http.server
-import io
 import json
 import socket
 import struct
@@ -22,13 +20,10 @@ import pytest
 pytest.importorskip("torch", reason="the model server has an environment of its own")
 pytest.importorskip("transformers", reason="the model server has an environment of its own")
 
-from PIL import Image
 from serving import Gated, build, data_url, picture, serving
 
 from limner.model_server import pictures
 from limner.model_server.app import MAX_BODY
-from limner.model_server.errors import Refused
-from limner.model_server.fetching import Fetcher, public_socket
 
 pytestmark = pytest.mark.torch
 
@@ -130,84 +125,6 @@ def test_files_and_bodies_over_the_limit(served: str, monkeypatch: pytest.Monkey
     )
     assert answer.status_code == 413
     assert "send fewer or smaller images" in answer.json()["error"]
-
-
-# --- images by address, where hosts are named -----------------------------------------------------------------------
-
-
-class _Files(http.server.BaseHTTPRequestHandler):
-    def do_GET(self) -> None:
-        if self.path.startswith("/moved"):
-            self.send_response(302)
-            self.send_header("Location", "http://127.0.0.1/bee.png")
-            self.end_headers()
-            return
-        out = io.BytesIO()
-        Image.new("RGB", (20, 20), "green").save(out, "PNG")
-        data = b"x" * 2000 if self.path == "/large" else out.getvalue()
-        self.send_response(404 if self.path == "/gone" else 200)
-        self.send_header("Content-Length", str(len(data)))
-        self.end_headers()
-        self.wfile.write(data)
-
-    def log_message(self, *args: Any) -> None:
-        pass
-
-
-@pytest.fixture
-def fetcher() -> Iterator[Fetcher]:
-    """Fetches from pictures.example, whose connections end at a server of this test."""
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Files)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    try:
-        yield Fetcher(("Pictures.Example",), lambda host, port: socket.create_connection(server.server_address[:2]))
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
-
-
-def test_a_named_host_is_fetched_from(fetcher: Fetcher) -> None:
-    assert pictures.open_picture("http://pictures.example/bee.png?size=2", fetcher).getpixel((0, 0)) == (0, 128, 0)
-    assert pictures.open_picture(data_url(), fetcher).size == (32, 20)
-
-
-@pytest.mark.parametrize(
-    ("url", "reason"),
-    [
-        ("http://other.example/bee.png", r"fetched from pictures\.example alone"),
-        ("http://pictures.example.evil.example/bee.png", "alone"),
-        ("http://pictures.example:8080/bee.png", "plain http"),
-        ("http://me@pictures.example/bee.png", "plain http"),
-        ("ftp://pictures.example/bee.png", "plain http"),
-        ("http://[pictures.example/bee.png", "no address"),
-        ("http://pictures.example/bee png", "must be escaped"),
-        ("http://pictures.example/bee\r\nHost: x", "must be escaped|no address|cannot be read"),
-        ("http://pictures.example/moved", "redirects elsewhere"),
-        ("http://pictures.example/gone", "answered 404"),
-    ],
-)
-def test_everything_else_is_not(fetcher: Fetcher, url: str, reason: str) -> None:
-    with pytest.raises(Refused, match=reason):
-        pictures.open_picture(url, fetcher)
-
-
-def test_a_fetched_file_is_bounded(fetcher: Fetcher) -> None:
-    with pytest.raises(Refused, match="over 1000 bytes"):
-        fetcher.fetch("http://pictures.example/large", 1000)
-
-
-@pytest.mark.parametrize(
-    "address",
-    ["127.0.0.1", "10.0.0.1", "169.254.169.254", "192.168.1.1", "::1", "fd00::1", "::ffff:10.0.0.1", "0.0.0.0"],
-)
-def test_private_addresses_never(monkeypatch: pytest.MonkeyPatch, address: str) -> None:
-    """Also where the host is named, and where one of several addresses is public."""
-    both = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (a, 80)) for a in ("93.184.215.14", address)]
-    monkeypatch.setattr(socket, "getaddrinfo", lambda *args, **kwargs: both)
-    with pytest.raises(Refused, match="inside a private network"):
-        public_socket("pictures.example", 80)
 
 
 # --- texts ---------------------------------------------------------------------------------------------------------

@@ -60,6 +60,36 @@ def test_articles_on_80_gib(name: str, per_token: int, tokens: int, articles: in
     assert fit.articles == articles
 
 
+def test_fp8_leaves_partial_lora_as_it_is() -> None:
+    """vLLM quantises the layers that it knows; the branches beside them are limner's."""
+    model = sizes(published("internlm-xcomposer2-7b"))
+    branches = 32 * 256 * ((4096 + 6144) + (4096 + 4096) + 2 * (4096 + 14336) + (14336 + 4096))
+    assert model.branches == branches
+    assert branches == pytest.approx(604e6, rel=1e-3)  # published
+    fit = {f.precision: f for f in fits(model, 1, 80 * GIB, 4096)}["fp8"]
+    assert fit.weights == (V2_LINEAR - branches) + 2 * (branches + model.tables + model.whole)
+    assert sizes(published("internlm-xcomposer-7b")).branches == 0  # merged
+
+
+def test_the_longest_prompt_that_fits_is_told() -> None:
+    """bfloat16 on a card of 24 GB: 21.6 GB less 17.34 GB of weights and 1 GiB for a step, by 128 KiB a token."""
+    model = sizes(published("internlm-xcomposer2-7b"))
+    fit = {f.precision: f for f in fits(model, 1, 24 * 10**9, 4096)}["bfloat16"]
+    assert fit.longest == (21_600_000_000 - 2 * model.parameters - GIB) // (128 * 1024) // 16 * 16
+    assert 4096 < fit.longest < model.positions == 32768
+    lines = report("internlm-xcomposer2-7b", 1, "24GB", 1)
+    assert f" {fit.longest} " in next(line for line in lines if line.startswith("bfloat16"))
+    assert fits(model, 1, 12 * 10**9, 4096)[1].longest == 0
+    assert fits(model, 1, 80 * 10**9, 4096)[1].longest == 32768
+
+
+def test_no_precision_is_offered_that_nothing_makes() -> None:
+    from limner.model_server.plan import PRECISIONS
+
+    assert set(PRECISIONS) == {"float32", "bfloat16", "fp8"}
+    assert "4 bits are not supported" in report("internlm-xcomposer2-7b", 1, "24GB", 1)[-1]
+
+
 def test_two_gpus_share_the_decoder_and_not_the_eyes() -> None:
     model = sizes(published("internlm-xcomposer-7b"))
     one, two = (fits(model, n, 24 * GIB, 2048)[1] for n in (1, 2))

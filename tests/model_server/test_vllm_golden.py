@@ -2,6 +2,9 @@
 
 The checkpoints are the golden ones with wider heads, see widened.py. Logits are compared by their differences within a
 row, which is all that logprobs keep of them; the tolerance is that of the transformers form.
+
+Each question is put to three engines: model runner V1, as CPUs get it; V1 with its decoder compiled in pieces, as
+before CUDA graphs; and model runner V2, as GPUs get it, with Triton's kernels interpreted.
 """
 
 from __future__ import annotations
@@ -24,16 +27,35 @@ except importlib.metadata.PackageNotFoundError:
     pytest.skip("vLLM has an environment of its own: see .ci/vllm.txt", allow_module_level=True)
 
 from tiny import Golden, gap  # noqa: E402
-from vllm_parity import ENVIRONMENT  # noqa: E402
+from vllm_parity import ENVIRONMENT, RUNNER_V2  # noqa: E402
 from widened import widen  # noqa: E402
 
-pytestmark = [pytest.mark.vllm, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.vllm, pytest.mark.timeout(1200)]
 
 CASES = ["text_only", "one_image", "multi_image"]
 MIXED = ["one_image", "text_only", "multi_image", "text_only", "one_image", "multi_image"]
+PENALISED = ["multi_image x 1.3", "one_image x 1.3", "multi_image"]
+MODES: dict[str, tuple[dict[str, str], dict[str, Any]]] = {
+    "v1 eager": ({}, {}),
+    "v1 compiled": ({}, {"enforce_eager": False}),
+    "v2 eager": (RUNNER_V2, {}),
+}
+"""Of the engine: its environment and its options."""
 HERE = Path(__file__).parent
 
-Ask = Callable[..., list[list[dict[str, Any]]]]
+WHOLE: list[dict[str, Any]] = [
+    *({"cases": [case]} for case in CASES),
+    {"cases": MIXED},
+    {"cases": PENALISED},
+    {"cases": MIXED, "seed": 7},
+    {"cases": ["multi_image"], "prompt_logprobs": False, "forgets": True},
+    {"cases": MIXED, "prompt_logprobs": False},
+]
+"""Rounds of prompts that are read in one step each; the last two of those that the cache may know."""
+PIECES: list[dict[str, Any]] = [{"cases": MIXED}, {"cases": MIXED, "seed": 7}]
+"""Rounds of prompts that are read eight tokens at a time."""
+
+Ask = Callable[..., dict[str, Any]]
 
 
 @pytest.fixture(scope="module")
@@ -46,32 +68,40 @@ def wide(golden: Golden, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return widen(folder / "converted", folder / "wide")
 
 
+@pytest.fixture(scope="module", params=MODES)
+def mode(request: pytest.FixtureRequest) -> str:
+    return request.param
+
+
 @pytest.fixture(scope="module")
-def ask(golden: Golden, wide: Path, tmp_path_factory: pytest.TempPathFactory) -> Ask:
+def ask(golden: Golden, wide: Path, mode: str, tmp_path_factory: pytest.TempPathFactory) -> Ask:
     """Start an engine, generate each round as one batch, and end it."""
 
-    def run(
-        rounds: list[list[str]], *, prompt_logprobs: bool = True, seed: int | None = None, **options: Any
-    ) -> list[list[dict[str, Any]]]:
+    def run(rounds: list[dict[str, Any]], **options: Any) -> dict[str, Any]:
         folder = tmp_path_factory.mktemp("asked")
+        environment, own = MODES[mode]
         known = golden.io["text_only.logits"].shape[-1]
-        request = {
-            "rounds": rounds,
-            "options": options,
-            "prompt_logprobs": prompt_logprobs,
-            "known_ids": known,
-            "seed": seed,
-        }
+        request = {"rounds": rounds, "options": own | options, "known_ids": known}
         (folder / "request.json").write_text(json.dumps(request))
         arguments = [str(wide), str(golden.version), str(folder / "request.json"), str(folder / "answer.json")]
         done = subprocess.run(
             [sys.executable, str(HERE / "vllm_parity.py"), *arguments],
-            env=os.environ | ENVIRONMENT, capture_output=True, text=True, timeout=500, check=False,
+            env=os.environ | ENVIRONMENT | environment, capture_output=True, text=True, timeout=900, check=False,
         )  # fmt: skip
         assert done.returncode == 0, done.stderr[-4000:]
         return json.loads((folder / "answer.json").read_text())
 
     return run
+
+
+@pytest.fixture(scope="module")
+def whole(ask: Ask) -> dict[str, Any]:
+    return ask(WHOLE, max_num_batched_tokens=256, enable_prefix_caching=True)
+
+
+@pytest.fixture(scope="module")
+def pieces(ask: Ask) -> dict[str, Any]:
+    return ask(PIECES, max_num_batched_tokens=8, enable_chunked_prefill=True, enable_prefix_caching=False)
 
 
 def differs(golden: Golden, case: str, told: dict[str, Any]) -> float:
@@ -82,54 +112,59 @@ def differs(golden: Golden, case: str, told: dict[str, Any]) -> float:
 
 
 def greedy(golden: Golden, case: str) -> list[int]:
-    return golden.io[f"{case}.greedy_ids"][0].tolist()
+    case, _, penalty = case.partition(" x ")
+    return golden.io[f"{case}.greedy_rp_ids" if penalty else f"{case}.greedy_ids"][0].tolist()
 
 
-@pytest.fixture(scope="module")
-def alone(ask: Ask) -> list[list[dict[str, Any]]]:
-    """Every case on its own, then all of them in one batch, whole prompts in one step."""
-    return ask([*([case] for case in CASES), MIXED], max_num_batched_tokens=256)
-
-
-def test_logits_equal_the_published_ones(golden: Golden, alone: list[list[dict[str, Any]]]) -> None:
-    for case, [told] in zip(CASES, alone[:3], strict=True):
+def test_logits_equal_the_published_ones(golden: Golden, whole: dict[str, Any]) -> None:
+    for case, [told] in zip(CASES, whole["rounds"][:3], strict=True):
         assert len(told["ids"]) == golden.io[f"{case}.input_ids"].shape[1]
         assert differs(golden, case, told) <= 1e-4, case
         assert told["generated"] == greedy(golden, case)
 
 
-def test_a_mixed_batch_equals_each_alone(golden: Golden, alone: list[list[dict[str, Any]]]) -> None:
-    for case, told in zip(MIXED, alone[3], strict=True):
+def test_a_mixed_batch_equals_each_alone(golden: Golden, whole: dict[str, Any]) -> None:
+    for case, told in zip(MIXED, whole["rounds"][3], strict=True):
         assert differs(golden, case, told) <= 1e-4, case
         assert told["generated"] == greedy(golden, case)
 
 
-def test_chunks_of_eight_tokens_equal_whole_prompts(golden: Golden, ask: Ask) -> None:
+def test_a_repetition_penalty_sees_what_the_published_code_showed_it(golden: Golden, whole: dict[str, Any]) -> None:
+    for case, told in zip(PENALISED, whole["rounds"][4], strict=True):
+        assert told["generated"] == greedy(golden, case)
+
+
+def test_what_enters_the_decoder_stays_where_it_is(whole: dict[str, Any], pieces: dict[str, Any]) -> None:
+    """CUDA graphs replay the addresses that they captured: a tensor that is made anew each step would be read stale."""
+    for told in (whole, pieces):
+        assert told["addresses"]
+        assert set(told["addresses"].values()) == {1}, told["addresses"]
+
+
+def test_chunks_of_eight_tokens_equal_whole_prompts(golden: Golden, pieces: dict[str, Any]) -> None:
     """Fewer than an image has rows: every image is cut, and steps mix its halves with other prompts' decoding."""
     assert golden.rows > 8
-    [told] = ask([MIXED], max_num_batched_tokens=8, enable_chunked_prefill=True, enable_prefix_caching=False)
-    for case, one in zip(MIXED, told, strict=True):
+    for case, one in zip(MIXED, pieces["rounds"][0], strict=True):
         assert differs(golden, case, one) <= 1e-4, case
         assert one["generated"] == greedy(golden, case)
 
 
-def test_a_seed_draws_the_same_from_a_prompt_in_pieces_as_from_a_whole_one(golden: Golden, ask: Ask) -> None:
-    """vLLM 0.32 on a CPU ends with all its answers there: see seeds.py."""
-    [whole] = ask([MIXED], seed=7, max_num_batched_tokens=256)
-    [pieces] = ask([MIXED], seed=7, max_num_batched_tokens=8, enable_chunked_prefill=True, enable_prefix_caching=False)
-    drawn = [one["generated"] for one in whole]
-    assert [one["generated"] for one in pieces] == drawn
+def test_a_seed_draws_the_same_from_a_prompt_in_pieces_as_from_a_whole_one(
+    golden: Golden, whole: dict[str, Any], pieces: dict[str, Any]
+) -> None:
+    """vLLM 0.32's runner V1 ends on a CPU with all its answers there: see seeds.py."""
+    drawn = [one["generated"] for one in whole["rounds"][5]]
+    assert [one["generated"] for one in pieces["rounds"][1]] == drawn
     assert drawn != [greedy(golden, case) for case in MIXED]
 
 
-def test_a_cached_prefix_changes_nothing(golden: Golden, ask: Ask) -> None:
-    first, second = ask([["multi_image"], MIXED], prompt_logprobs=False, enable_prefix_caching=True)
+def test_a_cached_prefix_changes_nothing(golden: Golden, whole: dict[str, Any]) -> None:
+    first, second = whole["rounds"][6:]
     assert first[0]["cached"] == 0
     cached = {case: told["cached"] for case, told in zip(MIXED, second, strict=True)}
     assert cached["multi_image"] >= 32  # a block of keys and values
-    for case, told in zip(MIXED, second, strict=True):
-        assert told["generated"] == greedy(golden, case)
     steps = torch.tensor(first[0]["steps"])
     for case, told in zip(MIXED, second, strict=True):
+        assert told["generated"] == greedy(golden, case)
         if case == "multi_image":
             assert gap(torch.tensor(told["steps"]), steps) <= 1e-4

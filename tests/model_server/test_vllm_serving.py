@@ -52,6 +52,11 @@ ASKED: dict[str, tuple[str, dict[str, Any]]] = {
     "expression": ("A temple", {"grammar": {"type": "regex", "value": "[ab]{2,6}"}}),
     "narrow sampling": (PICTURES, {"do_sample": True, "top_k": 1, "temperature": 0.7, "seed": 3}),
     "beams": (PICTURES, {"num_beams": 3}),
+    "five beams with a penalty": (
+        "A temple",
+        {"num_beams": 5, "repetition_penalty": 5.0, "decoder_input_details": True},
+    ),
+    "beams that are long": ("A temple", {"num_beams": 2, "length_penalty": 2.0, "top_n_tokens": 2}),
 }
 
 
@@ -227,7 +232,14 @@ def test_info_says_which_engine_does_what(url: str) -> None:
     assert info["engine"] == "vllm"
     assert info["model_dtype"] == "float32"
     assert info["decoding"]["sampling"] == info["decoding"]["grammar"] == "vllm"
-    assert info["decoding"]["beams"] == info["decoding"]["beams_with_images"] == "transformers"
+    assert info["decoding"]["beams"] == info["decoding"]["beams_with_images"] == "vllm"
+
+
+def test_what_vllm_does_not_do_is_refused(url: str) -> None:
+    """Rather than done by another model on the CPU."""
+    answer = generate(url, "A temple", typical_p=0.5)
+    assert answer.status_code == 422
+    assert "--engine transformers" in answer.json()["error"]
 
 
 def test_memory_comes_to_rest_unless_the_environment_says_otherwise(wide: Path) -> None:

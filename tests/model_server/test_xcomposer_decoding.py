@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import permutations
 from typing import Any
 
@@ -15,6 +16,7 @@ from tiny import BEAMS, SEARCHES, Golden, gap, generated, searched  # noqa: E402
 from torch import Tensor  # noqa: E402
 from transformers import AutoModel, AutoModelForImageTextToText, LlamaForCausalLM, LogitsProcessorList  # noqa: E402
 
+from limner.model_server.beams import BeamSearch, Listed  # noqa: E402
 from limner.model_server.xcomposer.decoding import PromptAsPublished, PublishedGenerationMixin  # noqa: E402
 from limner.model_server.xcomposer.modeling import CACHE_NAME  # noqa: E402
 from limner.model_server.xcomposer.partial_lora import add_partial_lora  # noqa: E402
@@ -100,6 +102,52 @@ def test_beams_that_end_are_weighed_as_published(case: dict[str, Any]) -> None:
     options = {"num_beams": case["num_beams"], "max_new_tokens": case["max_new_tokens"], "do_sample": False}
     out = model.generate(input_ids=prompt, attention_mask=torch.ones_like(prompt), **options)
     assert out[0, prompt.shape[1] :].tolist() == case["beams"]
+
+
+def listing(logits: Any, count: int) -> Listed:
+    """The likeliest next tokens. logits: (V,)."""
+    found = torch.log_softmax(logits.float(), dim=-1).topk(min(count, len(logits)))
+    return Listed(found.indices.tolist(), found.values.tolist(), count >= len(logits))
+
+
+def search(ask: Callable[[tuple[int, ...]], Any], beams: BeamSearch, count: int) -> list[int]:
+    """Run a search. ask: generated ids to logits (V,). count: of tokens listed at first."""
+    while not beams.ended:
+        logits = [ask(beam.ids) for beam in beams.running]
+        listed = [listing(row, count) for row in logits]
+        for n in beams.lacking(listed):
+            listed[n] = listing(logits[n], len(logits[n]))
+        beams.step(listed)
+    return list(beams.best().ids)
+
+
+@pytest.mark.parametrize("case", SEARCHES, ids=lambda case: f"{case['seed']}-{case['num_beams']}")
+def test_a_search_over_listed_tokens_gives_the_published_ids(case: dict[str, Any]) -> None:
+    """Though few are listed at first."""
+    model, prompt = searched(case)
+
+    def ask(ids: tuple[int, ...]) -> Any:
+        with torch.inference_mode():
+            return model(torch.tensor([[*prompt[0].tolist(), *ids]])).logits[0, -1]
+
+    beams = BeamSearch(case["num_beams"], case["max_new_tokens"], frozenset([2]), frozenset([1]))
+    assert search(ask, beams, 4) == case["beams"]
+
+
+@pytest.mark.parametrize("case", ["one_image", "multi_image"])
+def test_a_search_over_listed_tokens_gives_the_golden_ids(golden: Golden, model: Any, case: str) -> None:
+    name, options = BEAMS[golden.version]
+    inputs = golden.prompt(case, model.config.image_token_id)
+
+    def ask(ids: tuple[int, ...]) -> Any:
+        whole = torch.cat([inputs["input_ids"], torch.tensor([ids], dtype=torch.long)], dim=1)
+        with torch.inference_mode():
+            return model(**inputs | {"input_ids": whole}).logits[0, -1]
+
+    penalty = options.get("repetition_penalty", 1.0)
+    beams = BeamSearch(options["num_beams"], 12, frozenset([2]), frozenset([1]), penalty)
+    assert search(ask, beams, 12) == golden.io[f"{case}.{name}_ids"][0].tolist()
+    assert beams.finished[0][0] == pytest.approx(float(golden.io[f"{case}.{name}_score"]), abs=1e-4)
 
 
 def test_beams_give_every_beam_the_whole_group_of_images(golden: Golden, model: Any) -> None:

@@ -18,8 +18,7 @@ BEAMS = {1: ("beam5_rp1.5", {"num_beams": 5, "repetition_penalty": 1.5}), 2: ("b
 
 
 SEARCHES: list[dict[str, Any]] = json.loads((FOLDER / "searches.json").read_text("utf-8"))
-"""Settings of searches over random LLaMAs, and the ids that the published code gives: transformers 4.29.2 for plain
-beams, https://github.com/shikiw/OPERA at 61426ef for OPERA. `returns`: how often that went back."""
+"""Settings of searches over random LLaMAs, and the ids that the published code gives: transformers 4.29.2."""
 
 
 def searched(search: dict[str, Any], kind: type = LlamaForCausalLM) -> tuple[Any, Tensor]:

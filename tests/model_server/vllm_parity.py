@@ -1,7 +1,8 @@
 """One vLLM engine asked like the golden prompts, in a process of its own: engines do not share one well.
 
-python vllm_parity.py FOLDER VERSION REQUEST ANSWER: REQUEST holds options for vllm.LLM and rounds of prompts; ANSWER
-gets, per prompt, the ids it became, the logprobs at every place, and what was decoded.
+python vllm_parity.py FOLDER VERSION REQUEST ANSWER: REQUEST holds options for vllm.LLM and rounds of prompts, each with
+its settings; ANSWER gets, per prompt, the ids it became, the logprobs at every place, and what was decoded; and how
+many addresses each tensor had that entered the decoder.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,12 @@ ENVIRONMENT = {
     "HF_HUB_OFFLINE": "1",
     "OMP_NUM_THREADS": "2",
 }
+RUNNER_V2 = {
+    "VLLM_USE_V2_MODEL_RUNNER": "1",
+    "TRITON_INTERPRET": "1",
+    "PYTHONPATH": str(Path(__file__).parent / "triton_interpreter"),
+}
+"""Model runner V2, which vLLM takes on GPUs, its kernels interpreted."""
 OPTIONS = {
     "enforce_eager": True,
     "dtype": "float32",
@@ -41,33 +49,71 @@ def one_place_per_image(ids: list[int], image: int, rows: int) -> list[int]:
     return out
 
 
+class Addresses:
+    """Where the tensors lie that enter the decoder: what CUDA graphs would replay."""
+
+    def __init__(self) -> None:
+        self.seen: dict[str, set[int]] = {}
+
+    def watch(self, model: Any) -> None:
+        """Look at every call of the decoder from here on."""
+        kind = type(model.language_model.model)
+        call: Callable[..., Any] = kind.__call__
+
+        def watched(decoder: Any, *args: Any, **kwargs: Any) -> Any:
+            for name, value in [*((str(n), v) for n, v in enumerate(args)), *kwargs.items()]:
+                if hasattr(value, "data_ptr"):
+                    self.seen.setdefault(name, set()).add(value.data_ptr())
+            return call(decoder, *args, **kwargs)
+
+        kind.__call__ = watched  # type: ignore[method-assign]
+
+
 def main(folder: Path, version: int, request: Path, answer: Path) -> None:
     from tiny import Golden
     from vllm import LLM, SamplingParams
 
+    from limner.model_server.vllm_plugin.rules import PROCESSORS
+
     asked: dict[str, Any] = json.loads(request.read_text())
     golden = Golden(version)
-    llm = LLM(str(folder), **OPTIONS | asked["options"])
+    llm = LLM(str(folder), **OPTIONS | {"logits_processors": PROCESSORS} | asked["options"])
+    assert llm.llm_engine.vllm_config.use_v2_model_runner == ("VLLM_USE_V2_MODEL_RUNNER" in os.environ)
+    addresses = Addresses()
+    llm.apply_model(addresses.watch)
     image = llm.model_config.hf_config.image_token_id
     known = asked["known_ids"]
-    drawn = {"temperature": 0} if asked["seed"] is None else {"temperature": 2.0, "seed": asked["seed"]}
-    params = SamplingParams(
-        **drawn, max_tokens=12, logprobs=-1, ignore_eos=True, allowed_token_ids=list(range(known)),
-        prompt_logprobs=-1 if asked["prompt_logprobs"] else None,
-    )  # fmt: skip
+
+    def params(asked: dict[str, Any], penalty: float) -> Any:
+        drawn = {"temperature": 0} if asked.get("seed") is None else {"temperature": 2.0, "seed": asked["seed"]}
+        return SamplingParams(
+            **drawn, max_tokens=12, logprobs=-1, ignore_eos=True, allowed_token_ids=list(range(known)),
+            prompt_logprobs=-1 if asked.get("prompt_logprobs", True) else None,
+            extra_args={"repetition_penalty": penalty},
+        )  # fmt: skip
+
     rounds = []
-    for cases in asked["rounds"]:
-        prompts: list[Any] = []
-        for case in cases:
-            inputs = golden.prompt(case, image)
-            prompt: dict[str, Any] = {
-                "prompt_token_ids": one_place_per_image(inputs["input_ids"][0].tolist(), image, golden.rows)
-            }
-            if "pixel_values" in inputs:
-                prompt["multi_modal_data"] = {"image": [pixels.numpy() for pixels in inputs["pixel_values"]]}
-            prompts.append(prompt)
-        rounds.append([_told(out, known) for out in llm.generate(prompts, params, use_tqdm=False)])
-    answer.write_text(json.dumps(rounds))
+    for one in asked["rounds"]:
+        if one.get("forgets"):
+            assert llm.reset_prefix_cache()
+        prompts, penalties = [], []
+        for case in one["cases"]:
+            case, _, penalty = case.partition(" x ")
+            prompts.append(prompt_of(golden, case, image))
+            penalties.append(params(one, float(penalty or 1)))
+        rounds.append([_told(out, known) for out in llm.generate(prompts, penalties, use_tqdm=False)])
+    counts = {name: len(found) for name, found in addresses.seen.items()}
+    answer.write_text(json.dumps({"rounds": rounds, "addresses": counts}))
+
+
+def prompt_of(golden: Any, case: str, image: int) -> dict[str, Any]:
+    """A golden prompt as vLLM takes it."""
+    inputs = golden.prompt(case, image)
+    ids = one_place_per_image(inputs["input_ids"][0].tolist(), image, golden.rows)
+    prompt: dict[str, Any] = {"prompt_token_ids": ids}
+    if "pixel_values" in inputs:
+        prompt["multi_modal_data"] = {"image": [pixels.numpy() for pixels in inputs["pixel_values"]]}
+    return prompt
 
 
 def _told(out: Any, known: int) -> dict[str, Any]:

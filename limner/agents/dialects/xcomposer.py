@@ -29,6 +29,9 @@ LETTERS = "ABCD"
 
 _MARK = re.compile(r"<(?=/?s>|unk>|TOKENS_UNUSED_|ImageHere>|0x[0-9A-F]{2}>)|\[(?=UNUSED_TOKEN_)")
 
+JOINED: dict[str, Any] = {"chat_template_kwargs": {"joined": True}}
+"""For limner-model-server: the question was tokenised in one with the mark behind it, unlike a chat's."""
+
 Content = list[str | dict[str, Any]]
 
 
@@ -50,7 +53,7 @@ class Question:
 def ask_article(brief: Brief, reference_images: Sequence[str] = ()) -> Question:
     """An article from a title or an instruction. reference_images: not for this model."""
     text = f"根据给定标题写一个图文并茂，不重复的文章：{one_line(titled(brief))}"
-    return Question([HumanMessage(text)], 1000, fields={"num_beams": 5, "repetition_penalty": 5.0})
+    return Question([HumanMessage(text)], 1000, fields={"num_beams": 5, "repetition_penalty": 5.0, **JOINED})
 
 
 def titled(brief: Brief) -> str:
@@ -83,7 +86,7 @@ def ask_locations(sections: Sequence[Paragraph], count: int | None) -> Question:
     """After which sections is an image fit? count: how many, None leaves it to the model."""
     question = f'给定文章"{numbered(sections)}" 根据上述文章，选择适合插入图像的{count or ""}行 '
     messages = [HumanMessage(question), AIMessage("适合插入图像的行是")]
-    return Question(messages, 300, fields={"num_beams": 5})
+    return Question(messages, 300, fields={"num_beams": 5, **JOINED})
 
 
 def read_locations(reply: str, count: int) -> list[int]:
@@ -101,7 +104,7 @@ def ask_caption(sections: Sequence[Paragraph], place: int, past: Sequence[tuple[
         f' 给定文章"{numbered(sections[: place + 2])}" {told(past)}给出适合在<Seg{place}>后插入的图像对应的标题。 '
     )
     messages = [HumanMessage(question), AIMessage(' 标题是"')]
-    return Question(messages, 100, fields={"repetition_penalty": 5.0}, stop=['"'])
+    return Question(messages, 100, fields={"repetition_penalty": 5.0, **JOINED}, stop=['"'])
 
 
 def told(past: Sequence[tuple[int, str]]) -> str:

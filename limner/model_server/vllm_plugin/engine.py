@@ -1,10 +1,9 @@
 """The vllm engine: many answers at once, over vLLM's AsyncLLM, whose model works in a process of its own.
 
-What vLLM cannot do as published, beams and typical sampling, is done by the transformers engine, on the CPU, loaded
-when it is first asked for; `decoding` says so. A process that dies takes its answers with it and is started again.
+Beams are vLLM's requests, too: search.py. A process that dies takes its answers with it and is started again.
 
-LIMNER_VLLM, a JSON object, sets vLLM's own engine arguments, e.g. {"tensor_parallel_size": 2}. On a CPU the variable
-VLLM_CPU_KVCACHE_SPACE says how many GiB the cache of keys and values may take.
+LIMNER_VLLM, a JSON object, sets vLLM's own engine arguments, e.g. {"gpu_memory_utilization": 0.8}. On a CPU the
+variable VLLM_CPU_KVCACHE_SPACE says how many GiB the cache of keys and values may take.
 """
 
 from __future__ import annotations
@@ -22,18 +21,16 @@ from pathlib import Path
 from typing import Any
 
 from limner.model_server.engine import Finished, Job, Token
-from limner.model_server.errors import Refused, ServingError
-from limner.model_server.prompts import Prompt
-from limner.model_server.protocol import MAX_TOP_TOKENS
+from limner.model_server.errors import Refused, ServingError, reason
 from limner.model_server.reply import Reply, Vocabulary
-from limner.model_server.sampling import NOT_FINITE, Chosen, Sampling
 from limner.model_server.transformers_engine import read_config
+from limner.model_server.vllm_plugin.requests import Requests, chosen
+from limner.model_server.vllm_plugin.search import Beams
 
 log = logging.getLogger(__name__)
 
 ARGUMENTS = "LIMNER_VLLM"
 PLUGIN = "limner_xcomposer"
-_RULES = "limner.model_server.vllm_plugin.rules"
 MAX_AT_ONCE = 64
 """Answers in one batch, unless LIMNER_VLLM says otherwise."""
 ON_A_CPU = {
@@ -53,19 +50,25 @@ RETRY_SECONDS = (1.0, 5.0, 30.0)
 """Before each further try to start it again; the last one repeats."""
 
 
-def build(folder: Path, tokenizer: Any, *, max_total_tokens: int, dtype: str, device: str) -> VLLM:
+def build(
+    folder: Path, tokenizer: Any, *, max_total_tokens: int | None, dtype: str, device: str, gpus: int = 1
+) -> VLLM:
     """The engine of a converted checkpoint, its process started. Raises ServingError."""
-    engine = VLLM(folder, tokenizer, engine_arguments(folder, max_total_tokens, dtype, device))
+    engine = VLLM(folder, tokenizer, engine_arguments(folder, max_total_tokens, dtype, device, gpus))
     try:
         engine.load()
     except (RuntimeError, ValueError, OSError) as error:
-        reason = " ".join(str(error).split())[:300]
-        raise ServingError(f"vLLM does not start ({reason}): what it wrote above says why.") from None
+        raise ServingError(f"vLLM does not start ({reason(error)}): what it wrote above says why.") from None
     return engine
 
 
-def engine_arguments(folder: Path, max_total_tokens: int, dtype: str, device: str) -> dict[str, Any]:
-    """vLLM's engine arguments for a checkpoint. Raises ServingError for a machine or a setting that cannot do."""
+def engine_arguments(
+    folder: Path, max_total_tokens: int | None, dtype: str, device: str, gpus: int = 1
+) -> dict[str, Any]:
+    """vLLM's engine arguments for a checkpoint. max_total_tokens: None for as many as fit beside the weights.
+
+    Raises ServingError for a machine or a setting that cannot do.
+    """
     if not metadata.entry_points(group="vllm.general_plugins", name=PLUGIN):
         raise ServingError("vLLM cannot find limner's models: install limner (pip install -e .) beside vLLM.")
     os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
@@ -81,20 +84,24 @@ def engine_arguments(folder: Path, max_total_tokens: int, dtype: str, device: st
             os.environ.setdefault(name, value)
     if device not in ("auto", here):
         raise ServingError(f"This vLLM computes on {here or 'nothing'}, not on {device}: leave --device out.")
-    rows = read_config(folder).rows_per_image
+    from limner.model_server.vllm_plugin.rules import PROCESSORS
+
+    config = read_config(folder)
+    longest = max_total_tokens or config.text_config.max_position_embeddings
     arguments: dict[str, Any] = {
         "model": str(folder),
         "dtype": "float32" if dtype == "auto" and here == "cpu" else dtype,
-        "max_model_len": max_total_tokens,
+        "max_model_len": max_total_tokens or -1,  # -1 lets vLLM measure what fits
+        "tensor_parallel_size": gpus,
         "max_num_seqs": MAX_AT_ONCE,
-        "max_logprobs": MAX_TOP_TOKENS,
-        "limit_mm_per_prompt": {"image": max(max_total_tokens // rows, 1)},
+        "max_logprobs": -1,  # beams may have to see them all; the front bounds what clients ask for
+        "limit_mm_per_prompt": {"image": max(longest // config.rows_per_image, 1)},
         # Pictures come as pixels that are ready. vLLM would keep 4 GiB of them to prepare none twice; the features that
         # it computes from them, and prefixes, it keeps by their hashes in any case.
         "mm_processor_cache_gb": 0,
         "enforce_eager": here == "cpu",
         "enable_prefix_caching": True,
-        "logits_processors": [f"{_RULES}:PublishedRepetitionPenalty", f"{_RULES}:GrammarRule"],
+        "logits_processors": PROCESSORS,
         "disable_log_stats": True,
     }
     return arguments | _own_arguments()
@@ -118,9 +125,7 @@ class VLLM:
 
     def __init__(self, folder: Path, tokenizer: Any, arguments: dict[str, Any]) -> None:
         """arguments: vLLM's engine arguments. Call `load` before anything else."""
-        self.folder = folder
         config = read_config(folder)
-        self._image, self._rows = config.image_token_id, config.rows_per_image
         ends = config.eos_token_id
         with contextlib.suppress(OSError):
             from transformers import GenerationConfig
@@ -128,16 +133,14 @@ class VLLM:
             ends = GenerationConfig.from_pretrained(folder).eos_token_id
         self.end_ids: list[int] = list(ends) if isinstance(ends, list) else [ends]
         self._arguments = arguments
-        self._vocabulary = Vocabulary(tokenizer, self.end_ids, self._image)
-        self._tokenizer = tokenizer
+        self._vocabulary = Vocabulary(tokenizer, self.end_ids, config.image_token_id)
+        self._requests = Requests(config, self._vocabulary, self.end_ids)
         self._llm: Any = None
         self._closed = False
         self._numbers = itertools.count()
         self._slots = asyncio.Semaphore(arguments["max_num_seqs"])
         self._running = 0
         self._watcher: asyncio.Task[None] | None = None
-        self._plain: Any = None
-        self._plain_lock = asyncio.Lock()
 
     def load(self) -> None:
         """Start vLLM's process; blocks until the model is loaded. Raises RuntimeError, ValueError, OSError."""
@@ -159,10 +162,17 @@ class VLLM:
         return str(self._llm.model_config.dtype).removeprefix("torch.")
 
     @property
+    def vllm_config(self) -> Any:
+        """What vLLM made of its arguments."""
+        return self._llm.vllm_config
+
+    @property
+    def max_total_tokens(self) -> int:
+        return self._llm.model_config.max_model_len
+
+    @property
     def decoding(self) -> dict[str, str]:
-        return dict.fromkeys(("greedy", "sampling", "grammar"), self.name) | dict.fromkeys(
-            ("beams", "beams_with_images", "typical_p"), "transformers"
-        )
+        return dict.fromkeys(("greedy", "sampling", "grammar", "beams", "beams_with_images"), self.name)
 
     @property
     def healthy(self) -> bool:
@@ -182,8 +192,6 @@ class VLLM:
         if self._watcher:
             self._watcher.cancel()
             await asyncio.gather(self._watcher, return_exceptions=True)
-        if self._plain:
-            await self._plain.close()
         if self._llm.output_handler:  # or it reports the end of the process as a failure
             self._llm.output_handler.cancel()
         await asyncio.to_thread(self._llm.shutdown)
@@ -213,117 +221,52 @@ class VLLM:
     async def answer(self, job: Job) -> AsyncGenerator[Token | Finished, None]:
         if not self.healthy:
             raise Refused("unhealthy: the engine is not there. Try again later.", "healthcheck")
-        plainly = job.sampling.num_beams > 1 or job.sampling.typical_p < 1
-        made = (await self._transformers()).answer(job) if plainly else self._answer(job)
-        async with contextlib.aclosing(made) as events:
-            async for event in events:
-                yield event
-
-    async def _transformers(self) -> Any:
-        """The transformers engine, on the CPU: the GPU's memory is vLLM's."""
-        from limner.model_server import transformers_engine
-
-        async with self._plain_lock:
-            if self._plain is None:
-                plain = await asyncio.to_thread(
-                    transformers_engine.build,
-                    self.folder,
-                    self._tokenizer,
-                    max_total_tokens=self._arguments["max_model_len"],
-                    dtype="auto",
-                    device="cpu",
-                )
-                await plain.start()
-                self._plain = plain
-        return self._plain
-
-    async def _answer(self, job: Job) -> AsyncGenerator[Token | Finished, None]:
-        from vllm.exceptions import VLLMClientError
-        from vllm.v1.engine.exceptions import EngineDeadError
-
         async with self._slots:
             job.started = time.perf_counter()
             self._running += 1
             try:
-                outputs = self._llm.generate(
-                    self._prompt(job.prompt), self._params(job.sampling), f"limner-{next(self._numbers)}"
-                )
-                async with contextlib.aclosing(outputs):
-                    async for event in self._told(outputs, job):
+                beams = Beams(self._generate, self._requests, self._vocabulary, job)
+                made = beams.answer() if job.sampling.num_beams > 1 else self._told(job)
+                async with contextlib.aclosing(made) as events:
+                    async for event in events:
                         yield event
-            except EngineDeadError:
-                raise Refused(
-                    "Incomplete generation: the engine's process died and is being started again. Try again.",
-                    "incomplete_generation",
-                ) from None
-            except VLLMClientError as error:
-                raise Refused(f"{' '.join(str(error).split())[:300]}") from None
             finally:
                 self._running -= 1
 
-    async def _told(self, outputs: Any, job: Job) -> AsyncGenerator[Token | Finished, None]:
+    async def _generate(self, prompt: dict[str, Any], params: Any) -> AsyncGenerator[Any, None]:
+        """vLLM's outputs for one request. Raises Refused where its process died or it refuses the request."""
+        from vllm.exceptions import VLLMClientError
+        from vllm.v1.engine.exceptions import EngineDeadError
+
+        outputs = self._llm.generate(prompt, params, f"limner-{next(self._numbers)}")
+        try:
+            async with contextlib.aclosing(outputs):
+                async for output in outputs:
+                    yield output
+        except EngineDeadError:
+            raise Refused(
+                "Incomplete generation: the engine's process died and is being started again. Try again.",
+                "incomplete_generation",
+            ) from None
+        except VLLMClientError as error:
+            raise Refused(reason(error)) from None
+
+    async def _told(self, job: Job) -> AsyncGenerator[Token | Finished, None]:
         """What vLLM made, as tokens; ends, and with it the work, at the first token that ends the answer."""
         reply, prefill, cached = Reply(self._vocabulary, job.sampling), (), 0
-        async for output in outputs:
-            cached = output.num_cached_tokens or cached
-            if output.prompt_logprobs and not prefill:
-                prefill = self._prefill(job.prompt, output.prompt_logprobs)
-            made = output.outputs[0]
-            places = made.logprobs if job.sampling.top_n is not None else itertools.repeat(None, len(made.token_ids))
-            for token, place in zip(made.token_ids, places, strict=True):
-                if token == self._image:  # never possible otherwise
-                    raise RuntimeError(NOT_FINITE)
-                yield reply.add(_chosen(token, place, job.sampling.top_n or 0))
-                if reply.ended:
-                    yield reply.finished(prefill, cached)
-                    return
+        outputs = self._generate(self._requests.prompt(job.prompt), self._requests.params(job))
+        async with contextlib.aclosing(outputs):
+            async for output in outputs:
+                cached = output.num_cached_tokens or cached
+                if output.prompt_logprobs and not prefill:
+                    prefill = self._requests.prefill(job.prompt, output.prompt_logprobs)
+                made = output.outputs[0]
+                asked = job.sampling.top_n is not None
+                places = made.logprobs if asked else itertools.repeat(None, len(made.token_ids))
+                for token, place in zip(made.token_ids, places, strict=True):
+                    self._requests.check(token)
+                    yield reply.add(chosen(token, place, job.sampling.top_n or 0))
+                    if reply.ended:
+                        yield reply.finished(prefill, cached)
+                        return
         yield reply.finished(prefill, cached)
-
-    def _prompt(self, prompt: Prompt) -> dict[str, Any]:
-        """As vLLM's renderer takes it: one placeholder per image, which it repeats itself, and the pixels."""
-        if not prompt.pixels:
-            return {"prompt_token_ids": list(prompt.ids)}
-        ids, n = [], 0
-        while n < len(prompt.ids):
-            ids.append(prompt.ids[n])
-            n += self._rows if prompt.ids[n] == self._image else 1
-        return {"prompt_token_ids": ids, "multi_modal_data": {"image": list(prompt.pixels)}}
-
-    def _params(self, sampling: Sampling) -> Any:
-        from vllm import SamplingParams
-        from vllm.sampling_params import RequestOutputKind
-
-        from limner.model_server.vllm_plugin.rules import GRAMMAR, PENALTY
-
-        s = sampling
-        drawn: dict[str, Any] = {"temperature": 0.0}
-        if s.do_sample:
-            drawn = {"temperature": s.temperature, "top_k": s.top_k, "top_p": s.top_p, "seed": s.seed % 2**63}
-        return SamplingParams(
-            **drawn,
-            max_tokens=s.max_new_tokens,
-            frequency_penalty=s.frequency_penalty,
-            presence_penalty=s.presence_penalty,
-            stop_token_ids=self.end_ids,
-            logprobs=s.top_n,
-            prompt_logprobs=0 if s.prompt_logprobs else None,
-            detokenize=False,
-            output_kind=RequestOutputKind.DELTA,
-            extra_args={PENALTY: s.repetition_penalty} | ({GRAMMAR: s.grammar.text} if s.grammar else {}),
-        )
-
-    def _prefill(self, prompt: Prompt, places: Any) -> tuple[Token, ...]:
-        known = [
-            None if place is None or token == self._image else place[token].logprob
-            for token, place in zip(prompt.ids, places, strict=True)
-        ]
-        return tuple(self._vocabulary.alone(i, logprob) for i, logprob in zip(prompt.ids, known, strict=True))
-
-
-def _chosen(token: int, place: Any, top_n: int) -> Chosen:
-    """place: vLLM's logprobs by id, of the chosen token and of the likeliest; None where it was not asked."""
-    if place is None:
-        return Chosen(token)
-    likeliest = sorted((found.rank, i, found.logprob) for i, found in place.items())
-    top = tuple((i, logprob) for _, i, logprob in likeliest[:top_n])
-    return Chosen(token, place[token].logprob, top)

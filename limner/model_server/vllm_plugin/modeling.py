@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 from vllm.config import VllmConfig
-from vllm.model_executor.models.interfaces import SupportsMultiModal, SupportsPP
+from vllm.model_executor.models.interfaces import SupportsMultiModal
 from vllm.model_executor.models.module_mapping import MultiModelKeys
 from vllm.model_executor.models.utils import AutoWeightsLoader, WeightsMapper
 from vllm.sequence import IntermediateTensors
@@ -17,7 +17,7 @@ from limner.model_server.vllm_plugin import seeds
 from limner.model_server.xcomposer.processing import IMAGE_TOKEN
 
 
-class ImageTextForVLLM(nn.Module, SupportsMultiModal, SupportsPP):
+class ImageTextForVLLM(nn.Module, SupportsMultiModal):
     """Images become rows, rows take the place of token embeddings, a decoder reads on.
 
     Subclasses build `language_model` and say how images become rows. The vision part is transformers' own, whole on

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 from transformers import Blip2QFormerModel, Blip2VisionModel
 from vllm.config import VllmConfig
+from vllm.model_executor.models.interfaces import SupportsPP
 from vllm.model_executor.models.llama import LlamaForCausalLM
 from vllm.model_executor.models.utils import maybe_prefix
 from vllm.multimodal import MULTIMODAL_REGISTRY
@@ -22,7 +23,7 @@ from limner.model_server.vllm_plugin.processing import (
 @MULTIMODAL_REGISTRY.register_processor(
     XComposerMultiModalProcessor, info=XComposerProcessingInfo, dummy_inputs=XComposerDummyInputs
 )
-class XComposerForConditionalGeneration(ImageTextForVLLM):
+class XComposerForConditionalGeneration(ImageTextForVLLM, SupportsPP):
     """The modules of xcomposer/modeling_v1.py under the same names; only the decoder is vLLM's."""
 
     connector = ["perceive_sampler", "projection"]  # noqa: RUF012

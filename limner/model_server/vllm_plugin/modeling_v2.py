@@ -23,25 +23,33 @@ from limner.model_server.vllm_plugin.processing import (
 )
 
 
-@support_torch_compile(
-    dynamic_arg_dims={"input_ids": 0, "positions": 0, "intermediate_tensors": 0, "inputs_embeds": 0, "image_mask": 0}
-)
+@support_torch_compile(dynamic_arg_dims={"input_ids": 0, "positions": 0, "intermediate_tensors": 0, "inputs_embeds": 0})
 class XComposer2TextModel(LlamaModel):
-    """The decoder without its head."""
+    """The decoder without its head.
+
+    CUDA graphs replay the addresses that they captured, so no tensor made anew in a step may enter here. The image mask
+    is therefore computed inside, from `input_ids`, which vLLM keeps in one place.
+    """
 
     def __init__(self, *, vllm_config: VllmConfig, prefix: str = "", layer_type: Any = PartialLoRADecoderLayer) -> None:
         super().__init__(vllm_config=vllm_config, prefix=prefix, layer_type=layer_type)
+        self.image_token_id = -1
+        """Set by the whole model, whose configuration has it."""
+        # Asking costs time in every step on a CPU. A GPU would have to wait for the answer, and its graphs cannot ask.
+        self._asks_for_images = bool(vllm_config.model_config.enforce_eager) and current_platform.is_cpu()
 
     def forward(  # type: ignore[override]
         self,
-        input_ids: Tensor | None,
+        input_ids: Tensor,
         positions: Tensor,
         intermediate_tensors: IntermediateTensors | None,
         inputs_embeds: Tensor | None = None,
-        image_mask: Tensor | None = None,
     ) -> Any:
-        """All (tokens, ...). image_mask: bool, true where partial LoRA acts; None where it does nowhere."""
-        return super().forward(input_ids, positions, intermediate_tensors, inputs_embeds, image_mask=image_mask)
+        """All (tokens, ...). Partial LoRA acts where input_ids holds the placeholder."""
+        mask: Tensor | None = input_ids == self.image_token_id
+        if self._asks_for_images and not mask.any():
+            mask = None
+        return super().forward(input_ids, positions, intermediate_tensors, inputs_embeds, image_mask=mask)
 
 
 class XComposer2TextForCausalLM(LlamaForCausalLM):
@@ -61,7 +69,8 @@ class XComposer2ForConditionalGeneration(ImageTextForVLLM):
     """The modules of xcomposer/modeling_v2.py under the same names; only the decoder is vLLM's.
 
     Where partial LoRA acts is read off the token ids: a prompt keeps the placeholder's id at every image row, no chunk
-    of it can lose that, and no token that is generated can have it, for it lies outside the vocabulary.
+    of it can lose that, and no token that is generated can have it, for it lies outside the vocabulary. The model
+    cannot be split over a pipeline, because model runner V2 hands token ids to the first rank only.
     """
 
     requires_raw_input_tokens = True
@@ -70,8 +79,6 @@ class XComposer2ForConditionalGeneration(ImageTextForVLLM):
     def __init__(self, *, vllm_config: VllmConfig, prefix: str = "") -> None:
         super().__init__(vllm_config)
         vision, text = self.config.vision_config, self.config.text_config
-        # It costs time in every step on a CPU. A GPU would have to wait for the answer, and its graphs cannot ask.
-        self._asks_for_images = bool(vllm_config.model_config.enforce_eager) and current_platform.is_cpu()
         with self._mark_tower_model(vllm_config, "image"):
             self.vision_tower = CLIPVisionModel._from_config(vision)
             self.projector = nn.Sequential(
@@ -84,28 +91,8 @@ class XComposer2ForConditionalGeneration(ImageTextForVLLM):
                 vllm_config=vllm_config.with_hf_config(text, architectures=["LlamaForCausalLM"]),
                 prefix=maybe_prefix(prefix, "language_model"),
             )
-        self.make_empty_intermediate_tensors = self.language_model.make_empty_intermediate_tensors
+        self.language_model.model.image_token_id = self.config.image_token_id
 
     def image_rows(self, pixel_values: Tensor) -> Tensor:
         """pixel_values: (n, 3, H, W). Returns (n, patches, D_text): no class token, without CLIP's last norm."""
         return self.projector(self.vision_tower(pixel_values).last_hidden_state[:, 1:])
-
-    def forward(
-        self,
-        input_ids: Tensor | None,
-        positions: Tensor,
-        intermediate_tensors: IntermediateTensors | None = None,
-        inputs_embeds: Tensor | None = None,
-        **kwargs: Any,
-    ) -> Tensor | IntermediateTensors:
-        """One step over a packed batch of chunks. All (tokens, ...). Returns (tokens, D_text)."""
-        if input_ids is None:
-            raise ValueError("XComposer2 needs token ids beside embeddings: they say where images are.")
-        if intermediate_tensors is not None:
-            inputs_embeds = None
-        mask: Tensor | None = input_ids == self.config.image_token_id
-        if self._asks_for_images and not mask.any():
-            mask = None
-        return self.language_model.model(
-            input_ids, positions, intermediate_tensors, inputs_embeds=inputs_embeds, image_mask=mask
-        )

@@ -1,127 +1,103 @@
-"""Rules of one answer inside vLLM where its own are others: the published repetition penalty, and grammars.
+"""What limner's own rules of decoding share: one class of each under both of vLLM's model runners.
 
-vLLM's repetition penalty also penalises the prompt. Both models decode from embeddings, so theirs sees BOS and the
-generated ids; v2 shows it the prompts of calls without images. See xcomposer/decoding.py.
+vLLM takes model runner V2 where Triton is installed, V1 elsewhere, and only decides after the engine's arguments are
+made. Each runner refuses processors of the other's interface, so a rule here implements both:
 
-vLLM's structured outputs end an answer with `</s>` only, and report logprobs of what the grammar left; both models end
-a turn with a token of their own. Here llguidance gets all of a checkpoint's end ids, as in the transformers engine.
+- V1 (`update_state`, `apply(logits)`) hands over the ids of prompt and answer as lists on the host;
+- V2 (`add_request`, `apply(logits, context)`) keeps all ids on the device, in a row per slot.
+
+Source: vllm/v1/sample/logits_processor/interface.py, vllm/v1/worker/gpu/sample/logits_processor/interface.py.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from abc import abstractmethod
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
-from vllm.v1.sample.logits_processor import AdapterLogitsProcessor
+from vllm.v1.sample.logits_processor import LogitsProcessor as LogitsProcessorV1
+from vllm.v1.sample.logits_processor.builtin import process_dict_updates
+from vllm.v1.worker.gpu.sample.logits_processor import LogitsContext, LogitsProcRequestState
+from vllm.v1.worker.gpu.sample.logits_processor import LogitsProcessor as LogitsProcessorV2
 
-PENALTY = "repetition_penalty"
-"""Of `SamplingParams.extra_args`: the factor, over 0; 1 is no penalty."""
-GRAMMAR = "grammar"
-"""Of `SamplingParams.extra_args`: a compiled grammar, `Grammar.text`."""
-
-Rule = Callable[[list[int], list[int], Tensor], Tensor]
-"""Ids of the prompt, ids generated so far, logits (V,) to logits (V,)."""
-
-
-class PublishedRepetitionPenalty(AdapterLogitsProcessor):
-    """One factor per request."""
-
-    def __init__(self, vllm_config: Any, device: torch.device, is_pin_memory: bool) -> None:
-        super().__init__(vllm_config, device, is_pin_memory)
-        config = vllm_config.model_config.hf_config
-        self._bos, self._image = config.bos_token_id, config.image_token_id
-        self._shows_text_only_prompts = config.model_type == "xcomposer2"
-
-    @classmethod
-    def validate_params(cls, sampling_params: Any) -> None:
-        """Raises ValueError for a factor that is none."""
-        factor = (sampling_params.extra_args or {}).get(PENALTY, 1.0)
-        if not isinstance(factor, (int, float)) or not 0 < factor < float("inf"):
-            raise ValueError(f"{PENALTY} must be a number over 0, not {factor!r}.")
-
-    def is_argmax_invariant(self) -> bool:
-        return False
-
-    def new_req_logits_processor(self, params: Any) -> Rule | None:
-        """None for a request without a penalty."""
-        factor = (params.extra_args or {}).get(PENALTY, 1.0)
-        if factor == 1:
-            return None
-
-        def penalise(prompt: list[int], generated: list[int], logits: Tensor) -> Tensor:
-            shown = [self._bos]
-            if self._shows_text_only_prompts and self._image not in prompt:
-                shown = prompt
-            return penalised(logits, {*shown, *generated}, factor)
-
-        return penalise
+PROCESSORS = [
+    "limner.model_server.vllm_plugin.penalties:PublishedPenalties",
+    "limner.model_server.vllm_plugin.grammars:GrammarRule",
+]
+"""For vLLM's engine argument `logits_processors`, in the order in which the transformers engine applies its own."""
 
 
-def penalised(logits: Tensor, ids: set[int], factor: float) -> Tensor:
-    """logits: (V,). Those of `ids` divided by the factor where they are positive, multiplied where negative."""
-    places = torch.tensor(sorted(i for i in ids if 0 <= i < len(logits)), device=logits.device)
-    seen = logits[places]
-    return logits.index_put((places,), torch.where(seen < 0, seen * factor, seen / factor))
+class Rule(LogitsProcessorV1, LogitsProcessorV2):
+    """A rule for those requests whose `SamplingParams.extra_args` ask for it.
 
+    Subclasses make a state for such a request and change the logits of all of them at once.
+    """
 
-class GrammarRule(AdapterLogitsProcessor):
-    """One grammar per request."""
+    def __init__(self, vllm_config: Any, *place: Any) -> None:
+        """place: device and whether memory is pinned, from V1; a LogitsProcRequestState, from V2.
 
-    def __init__(self, vllm_config: Any, device: torch.device, is_pin_memory: bool) -> None:
-        super().__init__(vllm_config, device, is_pin_memory)
-        import llguidance.hf
-        from transformers import AutoTokenizer
-
-        model = vllm_config.model_config
-        tokenizer = AutoTokenizer.from_pretrained(model.tokenizer)
-        ends = (model.try_get_generation_config() or {}).get("eos_token_id", model.hf_config.eos_token_id)
-        ends = list(ends) if isinstance(ends, list) else [ends]
-        self._tokenizer = llguidance.hf.from_tokenizer(tokenizer, n_vocab=len(tokenizer), eos_token=ends)
-
-    @classmethod
-    def validate_params(cls, sampling_params: Any) -> None:
-        """Raises ValueError for a grammar that llguidance does not read."""
-        text = (sampling_params.extra_args or {}).get(GRAMMAR)
-        if text is not None:
-            from llguidance import LLMatcher
-
-            wrong = LLMatcher.validate_grammar(text, None) if isinstance(text, str) else "it must be text"
-            if wrong:
-                raise ValueError(f"{GRAMMAR} is not valid: {' '.join(wrong.split())[:300]}")
-
-    def is_argmax_invariant(self) -> bool:
-        return False
-
-    def new_req_logits_processor(self, params: Any) -> Rule | None:
-        """None for a request without a grammar."""
-        text = (params.extra_args or {}).get(GRAMMAR)
-        return None if text is None else Matching(self._tokenizer, text).rule
-
-
-class Matching:
-    """One answer on its way through a grammar."""
-
-    def __init__(self, tokenizer: Any, text: str) -> None:
-        from llguidance import LLMatcher
-
-        self._matcher = LLMatcher(tokenizer, text)
-        self._consumed = 0
-
-    def rule(self, prompt: list[int], generated: list[int], logits: Tensor) -> Tensor:
-        """Minus infinity for what would leave the grammar.
-
-        Where that outgrows llguidance's limits, all but the end is: an error here would end everybody's answers.
+        Raises ValueError for speculative decoding: its drafts are in none of the ids that a rule is shown.
         """
-        if logits[-1] > float("-inf") or len(logits) - 1 in generated[self._consumed :]:
-            return logits  # they are no numbers, and the answer fails of it: see modeling.py
-        for token in generated[self._consumed :]:
-            self._matcher.consume_token(token)
-        self._consumed = len(generated)
-        bits = np.frombuffer(self._matcher.compute_bitmask(), dtype=np.uint8)
-        known = np.unpackbits(bits, bitorder="little").astype(bool)[: len(logits)]
-        allowed = torch.zeros(len(logits), dtype=torch.bool)
-        allowed[: len(known)] = torch.from_numpy(known)
-        return logits.masked_fill(~allowed.to(logits.device), float("-inf"))
+        if vllm_config.speculative_config:
+            raise ValueError("limner's rules do not know speculative decoding: leave speculative_config out.")
+        self.config: Any = vllm_config.model_config.hf_config
+        self.slots: LogitsProcRequestState | None = place[0] if len(place) == 1 else None
+        self.states: dict[int, Any] = {}
+        """By row of the batch (V1) or by slot (V2)."""
+
+    @abstractmethod
+    def state(self, params: Any, prompt: list[int] | None, generated: list[int] | None) -> Any | None:
+        """What the rule keeps of a request; None where the request does not ask for it.
+
+        prompt, generated: the request's ids, from V1; `generated` grows with the answer. None from V2.
+        """
+
+    @abstractmethod
+    def apply_listed(self, logits: Tensor, rows: list[int], states: list[Any]) -> None:
+        """Change those rows of logits (n, V) in place; the ids are in the states (V1)."""
+
+    @abstractmethod
+    def apply_slotted(self, logits: Tensor, rows: np.ndarray, slots: np.ndarray, context: LogitsContext) -> None:
+        """Change those rows of logits (n, V) in place; the ids of each row are in its slot (V2)."""
+
+    # -- both runners
+
+    def apply(self, logits: Tensor, ctx: LogitsContext | None = None) -> Tensor:  # type: ignore[override]
+        """logits: (n, V), float32. Returns the same tensor, changed."""
+        if not self.states:
+            return logits
+        if ctx is None:
+            self.apply_listed(logits, list(self.states), list(self.states.values()))
+            return logits
+        rows = np.flatnonzero([slot in self.states for slot in ctx.idx_mapping_np.tolist()])
+        if len(rows):
+            self.apply_slotted(logits, rows, ctx.idx_mapping_np[rows], ctx)
+        return logits
+
+    # -- V1
+
+    def is_argmax_invariant(self) -> bool:
+        """False: these rules change what greedy decoding takes."""
+        return False
+
+    def update_state(self, batch_update: Any) -> None:
+        """Rows were added, removed or moved."""
+        process_dict_updates(self.states, batch_update, self.state)
+
+    # -- V2
+
+    def add_request(self, req_idx: int, sampling_params: Any) -> bool:
+        """A request has come to a slot. Returns whether the rule has work with it."""
+        self.states.pop(req_idx, None)
+        state = self.state(sampling_params, None, None)
+        if state is not None:
+            self.states[req_idx] = state
+        return state is not None
+
+
+def on_device(values: Any, device: torch.device) -> Tensor:
+    """A small array from the host, without waiting for the device."""
+    tensor = torch.as_tensor(np.asarray(values))
+    return tensor if device.type == "cpu" else tensor.pin_memory().to(device, non_blocking=True)

@@ -6,7 +6,12 @@ from typing import Any, ClassVar
 
 from huggingface_hub.dataclasses import strict
 from transformers import Blip2QFormerConfig, Blip2VisionConfig, CLIPVisionConfig, LlamaConfig
-from transformers.configuration_utils import PreTrainedConfig, SubConfigSpec
+from transformers.configuration_utils import PreTrainedConfig
+
+try:
+    from transformers.configuration_utils import SubConfigSpec
+except ImportError:  # before transformers 5.20, which vLLM 0.32 wants
+    SubConfigSpec: Any = None
 
 _V1_TEXT = {
     "vocab_size": 103168,
@@ -43,6 +48,32 @@ _V2_VISION = {
 }
 
 
+Parts = dict[str, tuple[type[PreTrainedConfig], dict[str, Any]]]
+"""Sub-configurations by name: their class, and their fields where a configuration says nothing of them."""
+
+
+def declared(parts: Parts) -> dict[str, Any]:
+    """Parts as transformers wants a class to declare them."""
+    if SubConfigSpec is None:
+        return {name: kind for name, (kind, _) in parts.items()}
+    return {name: SubConfigSpec(config_class=kind, init_kwargs=fields) for name, (kind, fields) in parts.items()}
+
+
+def built(config: PreTrainedConfig, parts: Parts) -> None:
+    """Make configurations of what may be dictionaries or None."""
+    for name, (kind, fields) in parts.items():
+        given = getattr(config, name)
+        if not isinstance(given, PreTrainedConfig):
+            setattr(config, name, kind(**(fields if given is None else given)))
+
+
+_V1_PARTS: Parts = {
+    "vision_config": (Blip2VisionConfig, {}),
+    "qformer_config": (Blip2QFormerConfig, {}),
+    "text_config": (LlamaConfig, _V1_TEXT),
+}
+
+
 @strict
 class XComposerConfig(PreTrainedConfig):
     """InternLM-XComposer v1: BLIP-2's vision tower and Q-Former in front of LLaMA with attention biases.
@@ -54,11 +85,10 @@ class XComposerConfig(PreTrainedConfig):
     """
 
     model_type = "xcomposer"
-    sub_configs_defaults: ClassVar[dict[str, Any]] = {
-        "vision_config": SubConfigSpec(config_class=Blip2VisionConfig),
-        "qformer_config": SubConfigSpec(config_class=Blip2QFormerConfig),
-        "text_config": SubConfigSpec(config_class=LlamaConfig, init_kwargs=_V1_TEXT),
-    }
+    if SubConfigSpec is None:
+        sub_configs: ClassVar[dict[str, Any]] = declared(_V1_PARTS)  # type: ignore[reportIncompatibleMethodOverride]
+    else:
+        sub_configs_defaults: ClassVar[dict[str, Any]] = declared(_V1_PARTS)
 
     vision_config: Any = None
     qformer_config: Any = None
@@ -72,6 +102,7 @@ class XComposerConfig(PreTrainedConfig):
     tie_word_embeddings: bool = False
 
     def __post_init__(self, **kwargs: Any) -> None:
+        built(self, _V1_PARTS)
         super().__post_init__(**kwargs)
         if self.image_token_id is None:
             self.image_token_id = self.text_config.vocab_size
@@ -101,6 +132,12 @@ class XComposer2TextConfig(LlamaConfig):
         return self.plora_alpha / self.plora_rank
 
 
+_V2_PARTS: Parts = {
+    "vision_config": (CLIPVisionConfig, _V2_VISION),
+    "text_config": (XComposer2TextConfig, _V2_TEXT),
+}
+
+
 @strict
 class XComposer2Config(PreTrainedConfig):
     """InternLM-XComposer2: CLIP's vision tower, a two-layer projector, InternLM2 with partial LoRA.
@@ -110,10 +147,10 @@ class XComposer2Config(PreTrainedConfig):
     """
 
     model_type = "xcomposer2"
-    sub_configs_defaults: ClassVar[dict[str, Any]] = {
-        "vision_config": SubConfigSpec(config_class=CLIPVisionConfig, init_kwargs=_V2_VISION),
-        "text_config": SubConfigSpec(config_class=XComposer2TextConfig, init_kwargs=_V2_TEXT),
-    }
+    if SubConfigSpec is None:
+        sub_configs: ClassVar[dict[str, Any]] = declared(_V2_PARTS)  # type: ignore[reportIncompatibleMethodOverride]
+    else:
+        sub_configs_defaults: ClassVar[dict[str, Any]] = declared(_V2_PARTS)
 
     vision_config: Any = None
     text_config: Any = None
@@ -124,6 +161,7 @@ class XComposer2Config(PreTrainedConfig):
     tie_word_embeddings: bool = False
 
     def __post_init__(self, **kwargs: Any) -> None:
+        built(self, _V2_PARTS)
         super().__post_init__(**kwargs)
         if self.image_token_id is None:
             self.image_token_id = self.text_config.vocab_size

@@ -10,8 +10,11 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
+import queue
 import tempfile
+import threading
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 from celery import Celery
@@ -26,7 +29,9 @@ log = logging.getLogger("limner.queue")
 
 WORK = "limner.work"  # the one task
 ROUTES = tuple(route(queue, begun) for queue in QUEUES for begun in (True, False))  # in the order listened to
-REACH = 3  # seconds to reach the broker; a job that could not be rung for is rung for by the sweeper
+REACH = 3  # seconds to reach the broker; the sweeper rings for a job whose bell could not be rung
+ANSWER = 10  # seconds until the broker answers; a worker's own blocking reads last one second
+PENDING = 10_000  # rings that wait for the broker; the sweeper rings for those beyond
 
 
 def socket_path(settings: Settings) -> Path:
@@ -59,6 +64,7 @@ def make_app(settings: Settings) -> Celery:
         worker_soft_shutdown_timeout=0,  # an order to stop is passed on to the jobs: see worker.py
         worker_hijack_root_logger=False,
         worker_send_task_events=False,
+        worker_enable_remote_control=False,  # one message to the broker could stop every worker for good
         task_queues=[Route(name) for name in ROUTES],
         task_default_queue="interactive",
         task_create_missing_queues=False,
@@ -68,6 +74,7 @@ def make_app(settings: Settings) -> Celery:
             "queue_order_strategy": "priority",  # as listed: batch waits for interactive, either for what was begun
             "visibility_timeout": 3600,
             "socket_connect_timeout": REACH,
+            "socket_timeout": ANSWER,  # a broker that hangs is a broker that is gone
             "max_retries": 0,  # of a connection for one message; kombu would sleep for 6 s between its tries
             "socket_keepalive": True,
             "health_check_interval": 10,
@@ -113,6 +120,45 @@ class Bell:
             if not _no_queue(e):
                 raise
             return 0  # it comes to be with its first message
+
+
+class Ringer:
+    """Rings in the background, so that no caller waits for the broker. Safe to use from threads and after a fork."""
+
+    def __init__(self, bell: Bell) -> None:
+        self._bell = bell
+        self._pending: queue.Queue[list[tuple[str, str]] | None] = queue.Queue(PENDING)
+        self._lock = threading.Lock()
+        self._thread: threading.Thread | None = None
+        self._pid = 0
+
+    def ring_all(self, jobs: Iterable[tuple[str, str]]) -> None:
+        """Ring for jobs, (id, route) each, soon. If that fails, a sweeper rings for them."""
+        if wanted := list(jobs):
+            self._start()
+            try:
+                self._pending.put_nowait(wanted)
+            except queue.Full:
+                log.warning("the broker is slow; the sweeper will ring for %s jobs", len(wanted))
+
+    def close(self) -> None:
+        """Give the broker REACH seconds to take what is pending."""
+        if self._thread is not None and self._pid == os.getpid():
+            with suppress(queue.Full):
+                self._pending.put_nowait(None)
+                self._thread.join(REACH)
+
+    def _start(self) -> None:
+        with self._lock:
+            if self._thread is None or self._pid != os.getpid():
+                self._pid, self._pending = os.getpid(), queue.Queue(PENDING)
+                self._thread = threading.Thread(target=self._run, name="limner-ringer", daemon=True)
+                self._thread.start()
+
+    def _run(self) -> None:
+        pending = self._pending
+        while (jobs := pending.get()) is not None:
+            self._bell.ring_all(jobs)
 
 
 def _no_queue(error: Exception) -> bool:

@@ -13,7 +13,7 @@ from limner.jobs.checkpoints import checkpoints
 from limner.jobs.ledger import Event, Job, Ledger
 from limner.jobs.ledger.database import Database, database_url, migrate
 from limner.jobs.owners import LOCAL, Owner, Owners
-from limner.jobs.queue import Bell, make_app
+from limner.jobs.queue import Bell, Ringer, make_app
 from limner.jobs.request import JobRequest
 from limner.jobs.retention import shrink, tidy
 from limner.jobs.webhook import check_url, read_hosts, signing_key
@@ -43,6 +43,11 @@ class Jobs:
     def bell(self) -> Bell:
         """How workers are told."""
         return Bell(make_app(self.settings))
+
+    @cached_property
+    def ringer(self) -> Ringer:
+        """Rings the bell without making a caller wait."""
+        return Ringer(self.bell)
 
     def submit(
         self,
@@ -84,7 +89,7 @@ class Jobs:
         traces = [new_trace(trace) for _ in requests]
         orders = [r.order(idempotency_key=k, trace=t) for r, k, t in zip(requests, keys, traces, strict=True)]
         made = self.ledger.submit(owner.name, orders, f"batch-{secrets.token_hex(6)}" if batch else None)
-        self.bell.ring_all((job.id, job.route) for job, new in made if new)
+        self.ringer.ring_all((job.id, job.route) for job, new in made if new)
         return made
 
     def check_library(self, name: str, owner: Owner) -> None:
@@ -97,13 +102,13 @@ class Jobs:
     def retry(self, job: str, owner: str | None = None) -> Job:
         """Put a job back that failed, was set aside, cancelled or parked. Raises JobUnknown, JobConflict."""
         found = self.ledger.retry(job, owner)
-        self.bell.ring(found.id, found.route)
+        self.ringer.ring_all([(found.id, found.route)])
         return found
 
     def answer(self, job: str, value: Any, owner: str | None = None) -> Job:
         """Answer a waiting job's question, once. Raises JobUnknown, JobConflict."""
         found = self.ledger.answer(job, value, owner)
-        self.bell.ring(found.id, found.route)
+        self.ringer.ring_all([(found.id, found.route)])
         return found
 
     def cancel(self, job: str, owner: str | None = None) -> Job:
@@ -160,5 +165,7 @@ class Jobs:
     def close(self) -> None:
         """Give connections back."""
         self.database.close()
+        if "ringer" in self.__dict__:
+            self.ringer.close()
         if "bell" in self.__dict__:
             self.bell.app.close()

@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 from brokers import Broker
+from celery import Celery
 from checker import Undisturbed
 from nursery import Nursery
 from place import Place, WorkerProcess, new_place, pid_of, until_state
@@ -311,6 +312,22 @@ def test_a_pickle_in_the_queue_is_not_opened(
 
     assert broker.waiting() == 0, "it was taken from the queue"
     assert not canary.exists()
+    assert worker.process.poll() is None
+
+
+def test_a_message_to_all_workers_stops_none(
+    shop: Place, bell: Bell, broker: Broker, workers: Callable[..., WorkerProcess]
+) -> None:
+    """Celery's remote control would let whoever reaches the broker end every worker for good."""
+    worker = workers()
+    until(lambda: len(worker.children()) == 3, "two processes and a sweeper")
+    until_done(shop, submit(shop, bell))
+    told = Celery("a stranger", broker=broker.url, set_as_current=False)
+    try:
+        told.control.shutdown()
+    finally:
+        told.close()
+    until_done(shop, submit(shop, bell))
     assert worker.process.poll() is None
 
 

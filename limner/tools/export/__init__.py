@@ -17,9 +17,11 @@ from limner.tools.export.format import Format
 from limner.tools.export.formats import FORMATS, Written, format_named, write_article
 from limner.tools.export.markdown import to_markdown, without_figures
 from limner.tools.export.names import fresh_folder, slug
-from limner.tools.export.page import block_html, contact_sheet, to_html
-from limner.tools.export.pictures import SIDE, Images, Pictures, own_images, public_images, shown_parts
+from limner.tools.export.own import own_images
+from limner.tools.export.page import contact_sheet, to_html
+from limner.tools.export.pictures import SIDE, Images, Pictures, public_images, shown_parts
 from limner.tools.export.record import images_beside, read_json, to_json
+from limner.tools.export.text import block_html
 
 __all__ = [
     "FORMATS",

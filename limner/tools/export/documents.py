@@ -13,19 +13,23 @@ import posixpath
 import re
 import subprocess
 import zipfile
-from collections.abc import Callable, Iterator
-from datetime import date
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import unquote
 from xml.etree import ElementTree
+from xml.etree.ElementTree import Element
 
-from limner.document import Article, Heading, Verbatim
+from limner.document import Article, Heading, Illustration, Verbatim
 from limner.errors import ExportFailed, NotInstalled
+from limner.tools.export.bidi import direction
 from limner.tools.export.counting import compare, figures
-from limner.tools.export.page import frame, parts, render, wants_headline
+from limner.tools.export.identity import dated_docx, dated_epub, now, pictures_of_notes
+from limner.tools.export.page import frame, own_image, parts, render, wants_headline
 from limner.tools.export.pictures import Embedded, Pictures, opened
-from limner.tools.export.words import alt_of, attribution, direction, line
+from limner.tools.export.safe import replace, serialised
+from limner.tools.export.text import replace_images, text_of
+from limner.tools.export.words import alt_of, attribution, line
 
 MISSING = "DOCX and EPUB need the export extra: pip install 'limner[export]', or write html instead."
 SECONDS = 120  # of pandoc, which takes one for an article of thirty photographs
@@ -41,15 +45,16 @@ def to_docx(article: Article, pictures: Pictures) -> bytes:
         title, options = line(tops[0].plain), ["--shift-heading-level-by=-1"]
         emptied = Verbatim(id=tops[0].id, text="", gap=tops[0].gap)  # a gap may hold definitions of links
         article = article.model_copy(update={"body": (emptied, *article.body[1:])})
-    return _pandoc("docx", _book(article, pictures, headline="", sizes=True), article, title, options)
+    book = _book(article, pictures, headline="", sizes=True)
+    return dated_docx(pictures_of_notes(_written("docx", book, article, title, options)), article)
 
 
 def to_epub(article: Article, pictures: Pictures) -> bytes:
     """The article as an EPUB 3. Raises NotInstalled without pandoc."""
     title = line(article.title) or "Untitled"
     book = _book(article, pictures, headline=title if wants_headline(article) else "", sizes=False)
-    today = f"date={date.today().isoformat()}"
-    return _pandoc("epub3", book, article, title, ["--metadata", today, "--epub-title-page=false"])
+    options = ["--metadata", f"date={now()[:10]}", "--epub-title-page=false", "--mathml"]
+    return dated_epub(_written("epub3", book, article, title, options), article)
 
 
 _CONTAINER = """<container version="1.0" xmlns="urn:oasis:names:tc:opendocument:xmlns:container"><rootfiles>
@@ -70,7 +75,19 @@ def _book(article: Article, pictures: Pictures, *, headline: str, sizes: bool) -
         images[name] = image._replace(file=name)
         return images[name]
 
-    shown = list(parts(article, pictures, portable=True, place=place))
+    text = text_of(article)
+
+    def own(names: list[str], alt: str) -> Element | None:
+        image = pictures.own_embedded(names, portable=True)
+        return own_image(place(image), alt) if image else None
+
+    replace_images(text.root, own)
+    for_pandoc(text.root)
+
+    def figure(i: Illustration) -> Embedded:
+        return place(pictures.embedded(i.image_id, portable=True))
+
+    shown = list(parts(text, figure, article, page=serialised(text.root)))
     values = {**frame(article), "headline": headline, "parts": shown, "wide": _width if sizes else None}
     page = _NOT_XML.sub(" ", render("document.html", **values))
     items = ['<item id="page" href="page.xhtml" media-type="application/xhtml+xml"/>']
@@ -86,25 +103,70 @@ def _book(article: Article, pictures: Pictures, *, headline: str, sizes: bool) -
     return out.getvalue()
 
 
+def for_pandoc(root: Element) -> None:
+    """Write footnotes and directions the way that pandoc reads them."""
+    for parent in list(root.iter()):
+        for child in list(parent):
+            if child.tag == "sup" and child.get("class") == "footnote-ref" and len(child):
+                note = Element("a", {"epub:type": "noteref", "href": child[0].get("href", "")})
+                note.text = "".join(child.itertext())
+                replace(parent, child, [note])
+            elif child.tag == "a" and child.get("class") == "footnote-backref":
+                replace(parent, child)
+            elif child.tag == "section" and child.get("class") == "footnotes":
+                replace(
+                    parent, child, [_aside(item) for item in child.iter("li") if item.get("id", "").startswith("fn")]
+                )
+            elif child.get("class") == "admonition-title" or child.tag == "summary":
+                strong = Element("strong")
+                strong.text, child.text, child.tag = child.text, None, "p"
+                strong.extend(list(child))
+                child[:] = [strong]
+            elif child.tag == "details":
+                child.tag = "div"
+            if "dir" in child.attrib and child.tag not in ("div", "span", "bdi", "bdo"):
+                box = Element("div", {"dir": child.attrib.pop("dir")})
+                if child.tag in ("li", "dd", "dt", "td", "th", "tr", "tbody", "thead", "figcaption", "summary"):
+                    box.text, child.text = child.text, None
+                    box.extend(list(child))
+                    child[:] = [box]
+                else:
+                    replace(parent, child, [box])
+                    box.append(child)
+                    child.tail = None
+
+
+def _aside(item: Element) -> Element:
+    note = Element("aside", {"epub:type": "footnote", "id": item.get("id", "")})
+    note.text = item.text
+    note.extend(list(item))
+    return note
+
+
 def _width(image: Embedded) -> int:
     """px on paper, at 96 to the inch: as large as a page where it has the pixels (150 to the inch)."""
     return max(1, round(min(_WIDE, image.width * 96 / 150, _HIGH * image.width / image.height)))
 
 
-def _pandoc(kind: str, book: bytes, article: Article, title: str, options: list[str]) -> bytes:
+def _written(kind: str, book: bytes, article: Article, title: str, options: list[str]) -> bytes:
+    language = re.sub("[^A-Za-z0-9-]", "", article.language.replace("_", "-")) or "und"
+    about = [f"--metadata=lang:{language}", f"--metadata=dir:{direction(article)}"]
+    about += [f"--metadata=title:{title[:500]}"] if title else []
+    return pandoc("epub", kind, book, [*about, *options])
+
+
+def pandoc(source: str, kind: str, data: bytes, options: Sequence[str] = ()) -> bytes:
+    """What pandoc makes of some bytes. Raises NotInstalled, ExportFailed."""
     try:
         import pypandoc
 
         program = pypandoc.get_pandoc_path()
     except (ImportError, OSError) as e:
         raise NotInstalled(MISSING) from e
-    language = re.sub("[^A-Za-z0-9-]", "", article.language.replace("_", "-")) or "und"
-    command = [program, "--sandbox", "--from=epub", f"--to={kind}", "--output=-", f"--metadata=lang:{language}"]
+    command = [program, "--sandbox", f"--from={source}", f"--to={kind}", "--output=-", "--wrap=none"]
     command += [f"--lua-filter={Path(__file__).parents[1] / 'templates' / 'document.lua'}"]
-    command += [f"--metadata=dir:{direction(article.language)}"]
-    command += [f"--metadata=title:{title[:500]}"] if title else []
     try:
-        done = subprocess.run([*command, *options], input=book, capture_output=True, timeout=SECONDS, check=False)
+        done = subprocess.run([*command, *options], input=data, capture_output=True, timeout=SECONDS, check=False)
     except subprocess.TimeoutExpired as e:
         raise ExportFailed(f"pandoc took more than {SECONDS} s for the {kind}. Write html instead.") from e
     if done.returncode:
@@ -167,17 +229,23 @@ _MAIN = "{http://schemas.openxmlformats.org/drawingml/2006/main}"
 
 def _in_docx(path: Path) -> Iterator[_Picture]:
     with zipfile.ZipFile(path) as book:
-        names = {r.get("Id"): r.get("Target", "") for r in _xml(book, "word/_rels/document.xml.rels")}
-        paragraphs = list(_xml(book, "word/document.xml").iter(f"{_W}p"))
-        for n, paragraph in enumerate(paragraphs):
-            following = paragraphs[n + 1] if n + 1 < len(paragraphs) else None
-            captioned = following is not None and _style(following) == "ImageCaption"
-            for drawing in paragraph.iter(f"{_W}drawing"):
-                for blip in drawing.iter(f"{_MAIN}blip"):
-                    _decode(book, posixpath.join("word", names[blip.get(f"{_R}embed")]))
-                alt = next(drawing.iter(f"{_DRAWING}docPr")).get("descr", "")
-                caption = "".join(following.itertext()) if captioned and following is not None else ""
-                yield _Picture(alt, caption, own=_style(paragraph) not in ("CaptionedFigure", "Figure"))
+        for part in ("document", "footnotes"):
+            if f"word/{part}.xml" in book.namelist():
+                yield from _in_part(book, part)
+
+
+def _in_part(book: zipfile.ZipFile, part: str) -> Iterator[_Picture]:
+    names = {r.get("Id"): r.get("Target", "") for r in _xml(book, f"word/_rels/{part}.xml.rels")}
+    paragraphs = list(_xml(book, f"word/{part}.xml").iter(f"{_W}p"))
+    for n, paragraph in enumerate(paragraphs):
+        following = paragraphs[n + 1] if n + 1 < len(paragraphs) else None
+        captioned = following is not None and _style(following) == "ImageCaption"
+        for drawing in paragraph.iter(f"{_W}drawing"):
+            for blip in drawing.iter(f"{_MAIN}blip"):
+                _decode(book, posixpath.join("word", names[blip.get(f"{_R}embed")]))
+            alt = next(drawing.iter(f"{_DRAWING}docPr")).get("descr", "")
+            caption = "".join(following.itertext()) if captioned and following is not None else ""
+            yield _Picture(alt, caption, own=_style(paragraph) not in ("CaptionedFigure", "Figure"))
 
 
 def _style(paragraph: ElementTree.Element) -> str:

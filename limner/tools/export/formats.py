@@ -15,22 +15,14 @@ from limner.tools.export.documents import check_docx, check_epub, own_in_docx, o
 from limner.tools.export.format import Format
 from limner.tools.export.markdown import check_markdown, to_markdown
 from limner.tools.export.names import file_names, linked_files
+from limner.tools.export.own import read_own
 from limner.tools.export.page import check_html, own_in_html, to_html
 from limner.tools.export.pdf import check_pdf, own_in_pdf, to_pdf
-from limner.tools.export.pictures import (
-    SIDE,
-    Images,
-    OwnImages,
-    Pictures,
-    filed,
-    names_in,
-    opened,
-    read_own,
-    shown_parts,
-)
+from limner.tools.export.pictures import SIDE, Images, Pictures, filed, opened, shown_parts
 from limner.tools.export.plugged import exporter
 from limner.tools.export.record import check_json, to_json
 from limner.tools.export.staging import put, staged
+from limner.tools.export.text import notes_on
 from limner.tools.export.words import as_bytes, line
 
 
@@ -71,12 +63,14 @@ def write_article(
     if len({f.file for f in chosen.values()}) < len(chosen):
         names = ", ".join(map(line, chosen))
         raise BadInput(f"Two of the formats {names} write the same file. Ask for one at a time.")
-    own = read_own(article, beside, keep_metadata=keep_metadata) if beside is not None else OwnImages({}, {}, [])
+    own = read_own(article, beside, keep_metadata=keep_metadata)
     parts = cache(shown_parts(article, images))
     pictures = Pictures(article, parts, own.shown, side=side, keep_metadata=keep_metadata)
     files = file_names(article, pictures)
     shown = tuple(filed(i, files[i.image_id], parts) for i in article.illustrations)
     article = article.model_copy(update={"illustrations": shown}).noted(*own.notes)
+    if any(f.own for f in chosen.values()):
+        article = article.noted(*notes_on(article))
     linked = any(f.linked for f in chosen.values())
     with staged(folder) as stage:
         for name, f in chosen.items():
@@ -93,8 +87,7 @@ def write_article(
         for f in chosen.values():
             f.check(article, stage / f.file)
             if f.own:
-                wanted = [name for name in names_in(article) if name in own.shown]
-                counted(stage / f.file, "images of the draft's own", len(wanted), f.own(stage / f.file))
+                counted(stage / f.file, "images of the draft's own", own.images, f.own(stage / f.file))
         if linked:
             check_files(article, stage)
     written = {name: folder / f.file for name, f in chosen.items()}

@@ -13,16 +13,19 @@ from functools import cache
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from xml.etree.ElementTree import Element
 
-from limner.document import Article, Candidate, Heading, Illustration, markdown
+from limner.document import Article, Candidate, Heading, Illustration
+from limner.tools.export.bidi import direction
 from limner.tools.export.counting import compare, figures
-from limner.tools.export.pictures import Embedded, Images, Pictures, embedded, name_of, opened
-from limner.tools.export.words import SURROGATE, alt_of, attribution, credited, credits_title, direction, line
+from limner.tools.export.formulas import mathml
+from limner.tools.export.pictures import Embedded, Images, Pictures, embedded, opened
+from limner.tools.export.safe import replace, serialised
+from limner.tools.export.text import Text, replace_images, text_of
+from limner.tools.export.words import SURROGATE, alt_of, attribution, credited, credits_title, line
 
 if TYPE_CHECKING:
     from jinja2 import Environment
-    from markdown_it import MarkdownIt
-    from markdown_it.token import Token
 
 
 @cache
@@ -66,9 +69,17 @@ def to_html(article: Article, images: Images) -> str:
     Raises ImageUnreadable for bytes that are not an image which browsers show.
     """
     pictures = images if isinstance(images, Pictures) else Pictures(article, images)
+    text = text_of(article)
+
+    def own(names: list[str], alt: str) -> Element | None:
+        image = pictures.own_embedded(names)
+        return own_image(image, alt) if image else None
+
+    replace_images(text.root, own)
+    shown = parts(text, lambda i: pictures.embedded(i.image_id), article, page=_with_formulas(text))
     return _page(
         "article.html",
-        parts=list(parts(article, pictures)),
+        parts=list(shown),
         notes=[line(note) for note in article.notes],
         verb="Illustrated" if article.made_with.get("draft") else "Made",
         **frame(article),
@@ -81,7 +92,7 @@ def frame(article: Article) -> dict[str, Any]:
         "title": line(article.title) or "Untitled",
         "headline": line(article.title) if wants_headline(article) else "",
         "language": line(article.language) or "und",
-        "direction": direction(article.language),
+        "direction": direction(article),
         "credits_title": credits_title(article.language),
         "credits": [
             {"what": line(i.caption) or alt_of(i), "credit": attribution(i), "number": _number(article, i)}
@@ -104,33 +115,24 @@ def _number(article: Article, illustration: Illustration) -> int:
 
 
 def parts(
-    article: Article,
-    pictures: Pictures,
-    *,
-    portable: bool = False,
-    place: Callable[[Embedded], Embedded] = lambda image: image,
+    text: Text, pictures: Callable[[Illustration], Embedded], article: Article, *, page: str | None = None
 ) -> Iterator[dict[str, Any]]:
-    """The page's parts in reading order: {"html": safe text} or {"figure": Illustration and what is shown of it}.
+    """The page's parts in reading order: {"html": safe text} or {"figure": an illustration and what is shown of it}.
 
-    portable: images that every program shows. place: puts an image where the page finds it, if not into the page.
+    page: what `serialised` gave, where something was put into it since.
     """
     from markupsafe import Markup
 
-    def own(name: str) -> Embedded | None:
-        image = pictures.own_embedded(name, portable=portable)
-        return place(image) if image else None
-
-    env: dict[str, Any] = {}
-    markdown().parse(article.source, env)  # link definitions may stand anywhere
-    for block in article.blocks():
-        if isinstance(block, Illustration):
-            image = place(pictures.embedded(block.image_id, portable=portable))
-            yield {"figure": _shown(block, image, _number(article, block))}
-        else:
-            yield {"html": Markup(block_html(block.text, env, own))}
+    pieces = re.split(f'<hr class="{text.marks}" id="{text.marks}-([0-9]+)" ?/?>', page or serialised(text.root))
+    for n, piece in enumerate(pieces):
+        if n % 2:
+            block = text.figures[int(piece)]
+            yield {"figure": shown_figure(block, pictures(block), _number(article, block))}
+        elif piece.strip():
+            yield {"html": Markup(piece)}
 
 
-def _shown(i: Illustration, image: Embedded, number: int) -> dict[str, Any]:
+def shown_figure(i: Illustration, image: Embedded, number: int) -> dict[str, Any]:
     ratio = image.width / image.height
     kinds = [
         "wide"
@@ -150,38 +152,23 @@ def _shown(i: Illustration, image: Embedded, number: int) -> dict[str, Any]:
     }
 
 
-def block_html(text: str, env: dict[str, Any], own: Callable[[str], Embedded | None] = lambda _: None) -> str:
-    """One block of Markdown as HTML that cannot run, load or style anything.
-
-    env: what the parser found in the whole text, whose link definitions are the block's as well.
-    own: what is shown for an image in the text, by its name there; for None its alternative text stands in its place.
-    """
-    parser = _parser()
-    tokens = parser.parse(text, {"references": env.get("references", {})})
-    for token in tokens:
-        if align := token.attrGet("style"):  # table cells; the page's policy allows no style in an attribute
-            token.attrs.pop("style")
-            token.attrSet("class", str(align).removeprefix("text-align:"))
-        for child in token.children or ():
-            if child.type == "link_open":
-                child.attrSet("rel", "noopener noreferrer nofollow")
-            if child.type == "image" and (image := own(name_of(child))):
-                alt = "".join(word.content or " " for word in child.children or ())
-                child.type, child.children, child.content = "own_image", None, ""
-                child.attrs = {"class": "own", "src": image.src, "alt": line(alt)}
-                child.attrs |= {"width": image.width, "height": image.height}
-    return parser.renderer.render(tokens, parser.options, env)
+def own_image(image: Embedded, alt: str) -> Element:
+    """A draft's own image where it stands in the text."""
+    size = {"width": str(image.width), "height": str(image.height)}
+    return Element("img", {"class": "own", "src": image.src, "alt": alt, **size})
 
 
-@cache
-def _parser() -> MarkdownIt:
-    parser = markdown()
-    parser.add_render_rule("own_image", _own_image)  # a kind of token that no text has: it is made above
-    return parser
-
-
-def _own_image(renderer: Any, tokens: Sequence[Token], index: int, _options: Any, _env: Any) -> str:
-    return f"<img{renderer.renderAttrs(tokens[index])}>"
+def _with_formulas(text: Text) -> str:
+    """The text as HTML, its formulas as MathML; one that cannot be converted stands there as it is written."""
+    made: dict[str, str] = {}
+    for parent in list(text.root.iter()):
+        for child in [c for c in parent if c.tag == "code" and c.get("class", "").startswith("math-")]:
+            if formula := mathml("".join(child.itertext()), child.get("class") == "math-block"):
+                name = f"{text.marks}-formula-{len(made)}-"
+                made[name] = formula
+                replace(parent, child, text=name)
+    page = serialised(text.root)
+    return re.sub(f"{text.marks}-formula-\\d+-", lambda m: made[m[0]], page)
 
 
 def contact_sheet(title: str, rows: Sequence[tuple[Candidate, bytes]]) -> str:

@@ -7,20 +7,17 @@ import io
 import math
 import sys
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
-from urllib.parse import unquote
 
-from limner.document import Article, Illustration, markdown
+from limner.document import Article, Illustration
 from limner.errors import ImageUnreadable
 from limner.tools.export.words import alt_of, line
-from limner.tools.images.images import MAX_BYTES, Described, displayable, is_svg, read_picture
-from limner.tools.images.publish import published, republished_tiff
+from limner.tools.images.images import Described, read_picture
+from limner.tools.images.publish import published
 
 if TYPE_CHECKING:
-    from markdown_it.token import Token
     from PIL import Image
 
 Images = Callable[[str], tuple[bytes, str]]
@@ -119,9 +116,10 @@ class Pictures:
         """The image at most `side` px wide and high. portable: upright JPEG or PNG, which every program shows."""
         return self._once((f"embedded {portable}", image_id), lambda: self._embedded(image_id, portable))
 
-    def own_embedded(self, name: str, *, portable: bool = False) -> Embedded | None:
-        """An image that the draft itself points at, None for what is not in its folder."""
-        if name not in self.own:
+    def own_embedded(self, names: Sequence[str], *, portable: bool = False) -> Embedded | None:
+        """An image that the draft itself points at, by the first of its names that there is a file for, else None."""
+        name = next((name for name in names if name in self.own), None)
+        if name is None:
             return None
         return self._once((f"own {portable}", name), lambda: embedded(self.own[name], name, self._side, portable))
 
@@ -259,85 +257,3 @@ def _saved(picture: Image.Image, kind: str, **options: Any) -> bytes:
     out = io.BytesIO()
     picture.save(out, kind, **{name: value for name, value in options.items() if value is not None})
     return out.getvalue()
-
-
-# --- a draft's own images --------------------------------------------------------------------------------------------
-
-_OWN = {".jpg", ".jpeg", ".png", ".gif", ".webp", ".avif", ".bmp", ".tif", ".tiff", ".svg"}
-
-
-def names_in(article: Article) -> Iterator[str]:
-    """What each image in the article's text points at, in reading order."""
-    env: dict[str, Any] = {}
-    markdown().parse(article.source, env)  # link definitions may stand anywhere
-    for block in article.body:
-        for token in markdown().parse(block.text, {"references": env.get("references", {})}):
-            yield from (name_of(child) for child in token.children or () if child.type == "image")
-
-
-def name_of(image: Token) -> str:
-    """What an image of Markdown points at."""
-    return unquote(str(image.attrs.get("src", "")))
-
-
-def own_images(article: Article, folder: Path) -> dict[str, Path]:
-    """The image files in `folder` that a draft points at itself: relative name, as it stands in the text -> file.
-
-    Left out are addresses, absolute names, names and links that lead out of the folder, and what is no image by its
-    name.
-    """
-    root, found = folder.resolve(), {}
-    for name in names_in(article):
-        if not name or ":" in name or "\\" in name or "\0" in name or name.startswith("/"):
-            continue
-        path = (root / name).resolve()
-        if (
-            path.is_relative_to(root)
-            and path.suffix.lower() in _OWN
-            and path.is_file()
-            and ".." not in Path(name).parts
-        ):
-            found[name] = path
-    return found
-
-
-class OwnImages(NamedTuple):
-    """A draft's own images, read."""
-
-    files: dict[str, bytes]
-    """Name -> what goes along with the Markdown: of the same kind, without private metadata."""
-    shown: dict[str, bytes]
-    """Name -> what a page shows: an SVG is drawn, a TIFF is a PNG."""
-    notes: list[str]
-    """A line for each image in the text that is not shown, with the reason."""
-
-
-def read_own(article: Article, beside: Mapping[str, Path], *, keep_metadata: bool = False) -> OwnImages:
-    """Read the files that `own_images` found, within the bounds of a library's images."""
-    own = OwnImages({}, {}, [])
-    for name in dict.fromkeys(names_in(article)):
-        if name not in beside:
-            reason = "it is not an image in the draft's folder: copy it there"
-        else:
-            try:
-                own.files[name], own.shown[name] = _read_own(beside[name], keep_metadata)
-                continue
-            except ImageUnreadable as e:
-                reason = str(e)
-            except OSError as e:
-                reason = f"{e.strerror or e}: check that it may be read"
-        own.notes.append(f"The draft's image {line(name)[:200]} is not shown: {reason}.")
-    return own
-
-
-def _read_own(path: Path, keep_metadata: bool) -> tuple[bytes, bytes]:
-    """(bytes to go along, bytes to show)."""
-    with path.open("rb") as file:
-        data = file.read(MAX_BYTES + 1)
-    if len(data) > MAX_BYTES:
-        raise ImageUnreadable(f"more than {MAX_BYTES // 1_000_000} MB: save it smaller")
-    shown, _ = displayable(data)
-    shown = published(shown)
-    if keep_metadata or is_svg(data):
-        return data, shown
-    return (republished_tiff(data) if data[:4] in (b"II*\0", b"MM\0*") else published(data)), shown

@@ -55,20 +55,10 @@ _CREDITS = {
     "ru": "Источники изображений",
     "zh": "图片来源",
 }
-_RIGHT_TO_LEFT = {"ar", "arc", "ckb", "dv", "fa", "he", "iw", "ps", "sd", "syr", "ug", "ur", "yi"}
 
 
 def credits_title(language: str) -> str:
     return _CREDITS.get(re.split("[-_]", language.lower())[0], "Image credits")
-
-
-def direction(language: str) -> str:
-    """ "rtl" or "ltr"; a script named in the code ("pa-Arab") decides before the language does."""
-    parts = re.split("[-_]", language.lower())
-    scripts = [part for part in parts[1:] if len(part) == 4 and part.isalpha()]
-    if scripts:
-        return "rtl" if scripts[0] in ("arab", "hebr", "thaa", "syrc", "nkoo", "adlm") else "ltr"
-    return "rtl" if parts[0] in _RIGHT_TO_LEFT else "ltr"
 
 
 def credited(article: Article) -> list[Illustration]:

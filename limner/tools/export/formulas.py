@@ -1,0 +1,73 @@
+"""Formulas: TeX as MathML, and, by pandoc, in Typst's notation."""
+
+from __future__ import annotations
+
+import html
+import re
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from xml.etree import ElementTree
+from xml.etree.ElementTree import Element
+
+LONGEST = 2_000  # characters of a formula that is converted; a longer one is shown as it is written
+_MATHML = "http://www.w3.org/1998/Math/MathML"
+
+
+@lru_cache(maxsize=1024)
+def mathml(tex: str, display: bool) -> str:
+    """MathML of a formula, "" where the converter cannot read it: then the page shows the TeX."""
+    from latex2mathml import exceptions
+    from latex2mathml.converter import convert
+
+    unreadable = tuple(e for e in vars(exceptions).values() if isinstance(e, type) and issubclass(e, Exception))
+    if len(tex) > LONGEST:
+        return ""
+    try:
+        made = convert(tex, display="block" if display else "inline")
+        root = ElementTree.fromstring(made)
+    except (*unreadable, ElementTree.ParseError, LookupError, ValueError, TypeError, RecursionError, StopIteration):
+        return ""
+    for element in root.iter():
+        element.tag = element.tag.removeprefix(f"{{{_MATHML}}}")
+        if not _is_plain(element):
+            return ""
+    root.set("xmlns", _MATHML)
+    root.set("alttext", " ".join(tex.split()))
+    return ElementTree.tostring(root, "unicode")
+
+
+def _is_plain(element: Element) -> bool:
+    """Whether an element is MathML without links, scripts and foreign content."""
+    known = re.fullmatch(r"m[a-z]+|none", element.tag) and element.tag != "maction"
+    return bool(known) and not any("href" in key or key.lower().startswith("on") for key in element.attrib)
+
+
+def in_typst(formulas: Sequence[tuple[str, bool]], pandoc: Callable[[bytes], bytes]) -> dict[tuple[str, bool], str]:
+    """(TeX, displayed) -> the same in Typst's mathematical notation, for those that pandoc can read.
+
+    pandoc: HTML -> Typst markup. What comes back is taken only if it is a formula and nothing else: in a formula,
+    only `#` begins code of Typst's, and pandoc writes it for larger brackets alone.
+    """
+    short = [f for f in formulas if len(f[0]) <= LONGEST]
+    if not short:
+        return {}
+    kinds = {True: "math-block", False: "math-inline"}
+    page = [
+        f'<p><code class="{kinds[block]}">{html.escape(tex)}</code></p><p>limner{n}end</p>'
+        for n, (tex, block) in enumerate(short)
+    ]
+    answer = pandoc("".join(page).encode()).decode("utf-8", "replace")
+    found = re.split(r"^limner\d+end$", answer, flags=re.MULTILINE)
+    made = {}
+    for formula, text in zip(short, found, strict=False):
+        inner = text.strip()
+        if len(inner) > 2 and inner[0] == inner[-1] == "$" and _is_formula(inner[1:-1]):
+            made[formula] = inner[1:-1].strip()
+    return made
+
+
+def _is_formula(text: str) -> bool:
+    """Whether Typst source is mathematics alone: no code, no end of the formula, no comment."""
+    text = re.sub(r"#scale\(x: \d+%, y: \d+%\)\[(?:\\[^\w\s]|[^\[\]#$\\])\]", "", text)  # a larger bracket
+    bare = re.sub(r'"(?:[^"\\]|\\.)*"|\\.', "", text, flags=re.DOTALL)
+    return not re.search(r"[#$\"]|//|/\*", bare)

@@ -1,0 +1,191 @@
+"""HTML of a draft, made safe: complete tags of known elements, nothing that runs, loads or styles, as a tree.
+
+A renderer hands raw HTML through, and a tag that is never finished would take what follows with it, figures included.
+So tags are looked at within the block that they stand in (`complete`), the whole is sanitised by ammonia (`tree`), and
+what is left out is named.
+"""
+
+from __future__ import annotations
+
+import html
+import re
+from collections.abc import Sequence
+from html.parser import HTMLParser
+from xml.etree import ElementTree
+from xml.etree.ElementTree import Element
+
+import nh3
+
+DEPTH = 60  # elements within each other; deeper ones are left out, their words stay
+
+_BLOCKS = (
+    "address article aside blockquote center details div figcaption figure footer header main nav p pre section summary"
+)
+_LISTS = "dd dl dt li menu ol ul"
+_TABLES = "caption col colgroup table tbody td tfoot th thead tr"
+_INLINE = (
+    "a abbr b bdi bdo big br cite code del dfn em font hr i img ins kbd mark picture q rp rt ruby s samp small source "
+    "span strike strong sub sup time tt u var wbr h1 h2 h3 h4 h5 h6"
+)
+_OTHER = (
+    "acronym applet area audio base body button canvas data datalist embed fieldset form frame frameset head html "
+    "iframe input label legend link map math meta meter noembed noframes noscript object optgroup option output param "
+    "plaintext progress script select slot style svg template textarea title track video xmp path g rect circle line "
+    "polygon polyline ellipse defs use text tspan"
+)
+ALLOWED = frozenset(" ".join((_BLOCKS, _LISTS, _TABLES, _INLINE)).split()) - {"font", "big", "tt", "main", "menu"}
+_KNOWN = frozenset(" ".join((_BLOCKS, _LISTS, _TABLES, _INLINE, _OTHER)).split())
+_NAMED = frozenset(
+    (
+        *("applet", "audio", "button", "canvas", "embed", "form", "frame", "iframe", "input", "math", "object"),
+        *("script", "select", "style", "svg", "textarea", "video"),
+    )
+)
+"""Elements whose absence a reader would notice."""
+
+_UNSEEN = re.compile(
+    r"<!--.*?(?:-->|\Z)|<[?!].*?(?:>|\Z)|<(script|style)\b.*?(?:</\1\s*>|\Z)", re.DOTALL | re.IGNORECASE
+)
+_TAG = re.compile(
+    r"""<(/?)([A-Za-z][\w.:-]*)((?:\s+[^\s"'<>/=]+(?:\s*=\s*(?:"[^"]*"|'[^']*'|[^\s"'=<>`]+))?)*)\s*(/?)>"""
+)
+
+
+def complete(text: str, left_out: set[str]) -> str:
+    """A piece of raw HTML with whole tags of allowed elements only; any other `<` becomes a character.
+
+    left_out: gets the names of elements that a reader will miss.
+    """
+    left_out |= {found[1].lower() for found in _UNSEEN.finditer(text) if found[1]}
+    text = _UNSEEN.sub("", text)
+    out: list[str] = []
+    at = 0
+    while (start := text.find("<", at)) >= 0:
+        out.append(text[at:start])
+        found = _TAG.match(text, start)
+        name = found[2].lower() if found else ""
+        if found is None or _is_word(found[2]):
+            out.append("&lt;")
+            at = start + 1
+            continue
+        at = found.end()
+        if name in ALLOWED:
+            out.append(found[0])
+        elif name in _NAMED or name not in _KNOWN:
+            left_out.add(found[2])
+    return "".join([*out, text[at:]])
+
+
+def _is_word(name: str) -> bool:
+    """Whether `<name>` is no tag: `vector<int>` is a word, `<Tabs>` and `<my-player>` are components."""
+    return name.lower() not in _KNOWN and name[0].islower() and not re.search("[-:.]", name)
+
+
+_CLASSES = {
+    "a": {"footnote-backref"},
+    "code": {"math-inline", "math-block"},
+    "div": {"admonition"},
+    "p": {"admonition-title"},
+    "section": {"footnotes"},
+    "sup": {"footnote-ref"},
+    "img": {"wiki"},
+    "td": {"left", "right", "center"},
+    "th": {"left", "right", "center"},
+}
+_ATTRIBUTES = {
+    "*": {"id", "dir", "lang", "title"},
+    "a": {"href", "name"},
+    "img": {"src", "srcset", "alt", "width", "height"},
+    "source": {"srcset"},
+    "ol": {"start", "reversed"},
+    "td": {"colspan", "rowspan"},
+    "th": {"colspan", "rowspan", "scope"},
+    "time": {"datetime"},
+}
+_VOID = {"br", "col", "hr", "img", "source", "wbr"}
+
+
+def tree(text: str, marks: str) -> Element:
+    """Rendered HTML as a tree below one <article>. marks: class of the <hr> elements that stand for figures."""
+    ids: set[str] = set()
+
+    def attribute(tag: str, name: str, value: str) -> str | None:
+        if name == "id":
+            if value in ids or not value or re.search(r"\s", value):
+                return None
+            ids.add(value)
+        if name == "href" and value.lower().lstrip().startswith("data:"):
+            return None
+        return value if name != "dir" or value.lower() in ("ltr", "rtl") else None
+
+    safe = nh3.clean(
+        text,
+        tags=set(ALLOWED),
+        attributes=_ATTRIBUTES,
+        attribute_filter=attribute,
+        allowed_classes={**_CLASSES, "hr": {marks}},
+        url_schemes={"http", "https", "mailto", "tel", "data"},
+        link_rel=None,
+    )
+    builder = _Builder()
+    builder.feed(safe)
+    builder.close()
+    return builder.root
+
+
+class _Builder(HTMLParser):
+    """Elements of HTML that is whole, as the sanitiser's is."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.root = Element("article")
+        self._open = [self.root]
+        self._skipped = 0
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if tag not in _VOID and (self._skipped or len(self._open) > DEPTH):
+            self._skipped += 1
+            return
+        element = Element(tag, {name: value or "" for name, value in attrs})
+        self._open[-1].append(element)
+        if tag not in _VOID:
+            self._open.append(element)
+
+    def handle_endtag(self, tag: str) -> None:
+        if self._skipped:
+            self._skipped -= 1
+        elif tag not in _VOID and len(self._open) > 1:
+            self._open.pop()
+
+    def handle_data(self, data: str) -> None:
+        parent = self._open[-1]
+        if len(parent):
+            parent[-1].tail = (parent[-1].tail or "") + data
+        else:
+            parent.text = (parent.text or "") + data
+
+
+def serialised(element: Element) -> str:
+    """What is within an element, as HTML."""
+    children = (ElementTree.tostring(child, "unicode", "html") for child in element)
+    return "".join([html.escape(element.text or "", quote=False), *children])
+
+
+def replace(parent: Element, child: Element, new: Sequence[Element] = (), text: str = "") -> None:
+    """Put text and elements in a child's place; what follows it stays."""
+    index = list(parent).index(child)
+    tail = child.tail or ""
+    parent.remove(child)
+    for offset, element in enumerate(new):
+        parent.insert(index + offset, element)
+    if text:
+        _append(parent, index, text)
+    _append(parent, index + len(new), tail)
+
+
+def _append(parent: Element, index: int, text: str) -> None:
+    """Text right before the child at an index."""
+    if index:
+        parent[index - 1].tail = (parent[index - 1].tail or "") + text
+    else:
+        parent.text = (parent.text or "") + text

@@ -1,0 +1,158 @@
+"""An article's text as a tree of safe HTML, with a mark where each figure stands: what every page format begins with.
+
+The whole text is rendered at once: footnotes, link definitions and elements of HTML reach over blocks.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+from urllib.parse import unquote
+from xml.etree.ElementTree import Element
+
+from markdown_it.token import Token
+
+from limner.document import Article, Illustration
+from limner.tools.export.bidi import direction, mark_directions
+from limner.tools.export.links import give_ids, resolve
+from limner.tools.export.parser import page_parser, top_level
+from limner.tools.export.safe import complete, replace, serialised, tree
+from limner.tools.export.words import SURROGATE, line
+
+_LINE = re.compile(r"\r\n|\n|\r")
+
+
+class Text(NamedTuple):
+    """The text of an article, rendered."""
+
+    root: Element
+    """<article>; an <hr> whose class is `marks` and whose id is `{marks}-{n}` stands for the n-th figure, from 0."""
+    marks: str
+    figures: list[Illustration]
+    notes: list[str]
+    """What of the draft is not shown, a line for each kind."""
+
+
+def text_of(article: Article) -> Text:
+    """The article's text, its headings with ids and its links leading somewhere or gone."""
+    marks = f"figure-{secrets.token_hex(8)}"
+    draft, env = bool(article.made_with.get("draft")), {}
+    parser = page_parser(draft)
+    parser.parse(article.lead, env)  # link definitions may stand before the first block
+    tokens = parser.parse(article.source[len(article.lead) :], env)
+    tokens, figures = _with_marks(article, tokens, marks)
+    left_out: set[str] = set()
+    _prepare(tokens, left_out)
+    root = tree(SURROGATE.sub("\ufffd", parser.renderer.render(tokens, parser.options, env)), marks)
+    lost = resolve(root, give_ids(root))
+    mark_directions(root, direction(article))
+    return Text(root, marks, figures, _notes(lost, left_out))
+
+
+def notes_on(article: Article) -> list[str]:
+    """What pages leave out of the article's text, a line for each kind."""
+    return text_of(article).notes
+
+
+def block_html(text: str, env: dict[str, Any]) -> str:
+    """One block of Markdown as HTML that cannot run, load or style anything; an image is its alternative text.
+
+    env: what the parser found in the whole text, whose definitions of links are the block's as well.
+    """
+    parser = page_parser(False)
+    tokens = parser.parse(text, {"references": env.get("references", {})})
+    _prepare(tokens, set())
+    root = tree(SURROGATE.sub("\ufffd", parser.renderer.render(tokens, parser.options, env)), "")
+    resolve(root, give_ids(root))
+    return serialised(root)
+
+
+def _with_marks(article: Article, tokens: list[Token], marks: str) -> tuple[list[Token], list[Illustration]]:
+    """The tokens with one for each figure, after the block of tokens that its paragraph ends in."""
+    wanted, figures = _lines(article), []
+    out: list[Token] = []
+    done = 0
+    ends = [*top_level(tokens)]
+    for n, (stop, _, _) in enumerate(ends):
+        out += tokens[done:stop]
+        done = stop
+        following = ends[n + 1][1] if n + 1 < len(ends) else None
+        while wanted and (following is None or wanted[0][0] <= following):
+            mark = Token("figure", "hr", 0, attrs={"class": marks, "id": f"{marks}-{len(figures)}"}, block=True)
+            figures.append(wanted.pop(0)[1])
+            out.append(mark)
+    return [*out, *tokens[done:]], figures
+
+
+def _lines(article: Article) -> list[tuple[int, Illustration]]:
+    """(line after the last one of its paragraph, counted from the text's first, figure) in reading order."""
+    ends, line_number = {}, 0
+    for block in article.body:
+        line_number += len(_LINE.findall(block.text))
+        ends[block.id] = line_number + 1
+        line_number += len(_LINE.findall(block.gap))
+    return [(ends[i.after], i) for i in article.blocks() if isinstance(i, Illustration)]
+
+
+def _prepare(tokens: list[Token], left_out: set[str]) -> None:
+    """What a page cannot have within its tokens: styles, and raw HTML that is not whole."""
+    for token in tokens:
+        if align := token.attrs.pop("style", ""):  # of table cells; the page's policy allows no style in an attribute
+            token.attrSet("class", str(align).removeprefix("text-align:"))
+        for part in (token, *(token.children or ())):
+            if part.type in ("html_block", "html_inline"):
+                part.content = complete(part.content, left_out)
+
+
+def _notes(lost: list[str], left_out: set[str]) -> list[str]:
+    notes = []
+    if lost:
+        which = "link" if len(lost) == 1 else "links"
+        notes.append(
+            f"{len(lost)} {which} of the draft to files beside it or to no heading became plain text in pages; "
+            f"the first: {line(lost[0])[:200]}. Write whole addresses to keep them."
+        )
+    if left_out:
+        names = ", ".join(f"<{line(name)[:40]}>" for name in sorted(left_out)[:10])
+        notes.append(f"Pages leave out what they cannot show safely: {names}.")
+    return notes
+
+
+# --- images in the text ----------------------------------------------------------------------------------------------
+
+
+def image_names(image: Element) -> list[str]:
+    """What an <img> points at, best first: its `src`, then what its `srcset` names."""
+    return [unquote(name) for name in (image.get("src", ""), *_candidates(image.get("srcset", ""))) if name]
+
+
+def _candidates(srcset: str) -> list[str]:
+    return [part.split()[0] for part in srcset.split(",") if part.split()]
+
+
+def names_in(root: Element) -> Iterator[list[str]]:
+    """For each image in the text, in reading order, what it may be shown from."""
+    for parent in root.iter():
+        for child in parent:
+            if child.tag == "img":
+                sources = [e.get("srcset", "") for e in parent if e.tag == "source"] if parent.tag == "picture" else []
+                yield [*image_names(child), *(unquote(n) for s in sources for n in _candidates(s))]
+
+
+def replace_images(root: Element, shown: Any) -> None:
+    """Put what `shown(names)` gives, an element or None, in the place of each image; None leaves its words there."""
+    for parent in list(root.iter()):
+        for child in [c for c in parent if c.tag == "img"]:
+            sources = [e.get("srcset", "") for e in parent if e.tag == "source"] if parent.tag == "picture" else []
+            names = [*image_names(child), *(unquote(n) for s in sources for n in _candidates(s))]
+            element = shown(names, line(child.get("alt", "")))
+            if element is None:
+                replace(parent, child, text=child.get("alt", ""))
+            else:
+                replace(parent, child, [element])
+        if parent.tag == "picture":
+            parent.tag = "span"
+            for source in [c for c in parent if c.tag == "source"]:
+                parent.remove(source)

@@ -46,6 +46,8 @@ class Reference(Value):
 
     image_id: str
     caption: str
+    library: str = ""
+    """Name of the library that holds it."""
 
 
 Point = Literal["outline", "draft", "spots", "images", "final"]

@@ -1,8 +1,8 @@
-"""The main road: write -> spot -> retrieve (all spots in one query) -> select (one spot a turn) -> arrange.
+"""The compose graph: write -> spot -> retrieve (all spots in one query) -> select (one spot a turn) -> arrange.
 
 Where the brief names a generator, `generate` follows, one spot a turn, for places that arrange had no image for.
 
-Where the brief asks for review, the road stops for a person: review_outline (before it is written), review_draft,
+Where the brief asks for review, it stops for a person: review_outline (before it is written), review_draft,
 review_spots, review_images, review_final. An instruction given there is followed by `outline`, `spot` or `revise`.
 
 Each node reads the state, makes one call and returns what changed, so that a checkpoint after it is worth keeping:
@@ -19,9 +19,9 @@ from langgraph.config import get_stream_writer
 from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
 
-from limner.document import POINTS, Article, Candidate, Point, Selection, Spot
+from limner.document import POINTS, Article, Point
 from limner.errors import BadInput, UnreadableReply
-from limner.tools.illustrate import illustrated
+from limner.workflows import steps
 from limner.workflows.context import Context
 from limner.workflows.review import edges
 from limner.workflows.state import ComposeState, Event, typed
@@ -33,7 +33,94 @@ Update = dict[str, Any]  # the keys of ComposeState that a node replaces
 # A turn of the graph per spot; LangGraph's default of 25 turns would end an article of 25 spots.
 TURNS = 2000
 NO_OUTLINE = "The writer's model makes no outline: the review of it was passed over."
-FROM_TEXT = "The spotter's answer could not be read twice; places were proposed from the text alone."
+
+
+class Nodes:
+    """The nodes of the compose graph over one context."""
+
+    def __init__(self, context: Context) -> None:
+        self.context = context
+
+    def outline(self, state: ComposeState) -> Update:
+        """What the writer means to write, for a person to change."""
+        made = self.context.outline(state["brief"], state.get("outline", ""), state.get("wanted", ""))
+        return {"outline": made, "wanted": ""}
+
+    def write(self, state: ComposeState) -> Update:
+        """The text, told of as it is written."""
+        send, context = get_stream_writer(), self.context
+        outline, brief = state.get("outline"), state["brief"]
+
+        def emit(text: str) -> None:
+            context.check()
+            send(Event(kind="text", step="write", text=text))
+
+        article = context.write(context.outlined(brief, outline) if outline else brief, emit)
+        stopped = next((n for n in article.notes if n.startswith("The token budget")), "")
+        note = NO_OUTLINE if "outline" in brief.review and outline == "" and not context.outlines() else ""
+        return {"article": article.noted(note), "stopped": stopped}
+
+    def spot(self, state: ComposeState) -> Update:
+        """Where images belong."""
+        article, brief = state["article"], state["brief"]
+        spots, note = steps.spot(self.context, article, brief, state.get("wanted", ""))
+        if brief.images != 0 and article.paragraphs:
+            _send("spot", len(spots), len(spots), note)
+        return {"spots": spots, "article": article.noted(note), **({"wanted": ""} if state.get("wanted") else {})}
+
+    def retrieve(self, state: ComposeState) -> Update:
+        """Candidates for all spots."""
+        candidates = steps.retrieve(self.context, state["article"], state["spots"], state["brief"])
+        _send("retrieve", len(candidates), len(state["spots"]))
+        return {"candidates": candidates}
+
+    def select(self, state: ComposeState) -> Update:
+        """A selection for the next spot."""
+        done, spots = state.get("selections", []), state["spots"]
+        selections = steps.select(self.context, state["article"], spots, state["candidates"], done, state["brief"])
+        _send("select", len(selections), len(spots))
+        return {"selections": selections}
+
+    def arrange(self, state: ComposeState) -> Update:
+        """The article with its images, and the spots that an image is still to be made for."""
+        from limner.tools.arrange import unfit  # with numpy, which building the graph needs not
+        from limner.tools.generate import lacking
+
+        brief, selections = state["brief"], state.get("selections", [])
+        article, _new, kept, wanted = steps.arrange(self.context, state["article"], selections, brief)
+        _send("arrange", len(article.illustrations), len(article.illustrations))
+        made: Update = {"article": article}
+        if brief.generate and selections:
+            unfitting = unfit(selections) if wanted == "auto" else frozenset()
+            made["lacking"] = lacking(article, selections, list(kept), wanted, unfitting, brief.max_generated)
+        return made
+
+    def generate(self, state: ComposeState) -> Update:
+        """An image made for the first of the spots that lack one."""
+        article, brief, (spot_id, *rest) = state["article"], state["brief"], state["lacking"]
+        article, go_on = self.context.generate(article, spot_id, brief)
+        made_with = {**article.made_with, **self.context.provenance(brief)}
+        made = sum(1 for i in article.illustrations if i.digital_source_type)
+        _send("generate", made, made + (len(rest) if go_on else 0))
+        return {"article": article.model_copy(update={"made_with": made_with}), "lacking": rest if go_on else []}
+
+    def revise(self, state: ComposeState) -> Update:
+        """The article as a person who reviewed it wants it."""
+        from limner.tools.editing.commands import Instruct
+        from limner.workflows.review import points
+        from limner.workflows.revise.graph import propose
+
+        article, said = state["article"], ""
+        try:
+            proposal = propose(self.context, article, Instruct(text=state.get("wanted", "")), state["brief"])
+            said, article = proposal.says, points.applied(self.context, article, proposal.edits)
+        except (BadInput, UnreadableReply) as e:
+            said = f"Nothing was changed: {e}"
+        if "limner" in article.made_with:  # arrange has written the bill already
+            made_with = {**article.made_with, **self.context.provenance(state["brief"])}
+            article = article.model_copy(update={"made_with": made_with})
+        _send_changes(state, article, state.get("answered", 0))
+        return {"article": article, "wanted": "", "said": said}
 
 
 def build_graph(context: Context, checkpointer: BaseCheckpointSaver | None = None) -> Graph:
@@ -42,106 +129,17 @@ def build_graph(context: Context, checkpointer: BaseCheckpointSaver | None = Non
     Input: {"brief": Brief}, or {"brief": Brief, "article": Article} to illustrate a finished text. Output: ComposeState
     with the illustrated article. Custom stream events are `Event`s.
     """
-
-    def outline(state: ComposeState) -> Update:
-        made = context.outline(state["brief"], state.get("outline", ""), state.get("wanted", ""))
-        return {"outline": made, "wanted": ""}
-
-    def write(state: ComposeState) -> Update:
-        send = get_stream_writer()
-        outline, brief = state.get("outline"), state["brief"]
-        if outline:
-            brief = context.outlined(brief, outline)
-        article = context.write(brief, lambda text: send(Event(kind="text", step="write", text=text)))
-        stopped = next((n for n in article.notes if n.startswith("The token budget")), "")
-        note = NO_OUTLINE if "outline" in brief.review and outline == "" and not context.outlines() else ""
-        return {"article": article.noted(note), "stopped": stopped}
-
-    def spot(state: ComposeState) -> Update:
-        article, brief = state["article"], state["brief"]
-        if brief.images == 0 or not article.paragraphs:
-            return {"spots": []}
-        try:
-            spots, note = context.spot(article, brief, state.get("wanted", "")), ""
-        except UnreadableReply:
-            spots = context.spot_from_text(article)
-            note = FROM_TEXT
-        there = {i.after for i in article.illustrations}  # placed by a person who reviewed the draft
-        spots = [s for s in spots if s.after not in there]
-        _send("spot", len(spots), len(spots), note)
-        noted = article.noted(note, *context.notes("spotter"))
-        return {"spots": spots, "article": noted, **({"wanted": ""} if state.get("wanted") else {})}
-
-    def retrieve(state: ComposeState) -> Update:
-        candidates = context.retrieve(state["spots"], state["brief"])
-        if there := {i.image_id for i in state["article"].illustrations}:
-            candidates = {s: [c for c in found if c.image_id not in there] for s, found in candidates.items()}
-        _send("retrieve", len(candidates), len(state["spots"]))
-        return {"candidates": candidates}
-
-    def select(state: ComposeState) -> Update:
-        done, spots = state.get("selections", []), state["spots"]
-        chosen = _chosen(done)
-        found = state["candidates"]
-        if context.judges():
-            spot = spots[len(done)]
-            new = [context.select(state["article"], spot, found.get(spot.id, []), chosen, state["brief"])]
-        else:  # nothing to wait for, so nothing to keep between spots
-            new = [Selection(spot=s, candidates=tuple(found.get(s.id, [])), by="similarity") for s in spots]
-        _send("select", len(done) + len(new), len(spots))
-        return {"selections": [*done, *new]}
-
-    def arrange(state: ComposeState) -> Update:
-        from limner.tools.arrange import arrange as best_set  # with numpy, which building the graph needs not
-        from limner.tools.arrange import shortfall, unfit
-        from limner.tools.generate import lacking
-
-        brief, selections = state["brief"], state.get("selections", [])
-        prefer = frozenset(r.image_id for r in brief.references)
-        there = state["article"].illustrations
-        images = brief.images if brief.images == "auto" else max(0, brief.images - len(there))
-        kept, why = best_set(state["article"], selections, images, prefer=prefer)
-        article = illustrated(state["article"], selections, kept, why)
-        article = article.illustrated([*there, *article.illustrations]) if there else article
-        if article.selections:
-            fallbacks = (f"Spot {s.spot.id}: {s.fallback}" for s in selections if s.fallback)
-            article = article.noted(*context.notes("selector"), *fallbacks)
-        article = article.noted(shortfall(selections, images, kept))
-        _send("arrange", len(article.illustrations), len(article.illustrations))
-        made_with = {**article.made_with, **context.provenance(brief)}
-        made: Update = {"article": article.model_copy(update={"made_with": made_with})}
-        if brief.generate and selections:
-            unfitting = unfit(selections) if images == "auto" else frozenset()
-            made["lacking"] = lacking(article, selections, list(kept), images, unfitting, brief.max_generated)
-        return made
-
-    def generate(state: ComposeState) -> Update:
-        article, brief, (spot_id, *rest) = state["article"], state["brief"], state["lacking"]
-        article, go_on = context.generate(article, spot_id, brief)
-        made_with = {**article.made_with, **context.provenance(brief)}
-        made = sum(1 for i in article.illustrations if i.digital_source_type)
-        _send("generate", made, made + (len(rest) if go_on else 0))
-        return {"article": article.model_copy(update={"made_with": made_with}), "lacking": rest if go_on else []}
-
-    def revise(state: ComposeState) -> Update:
-        from limner.tools.editing.commands import Instruct
-        from limner.workflows.review import points
-        from limner.workflows.revise.graph import propose
-
-        article, said = state["article"], ""
-        try:
-            proposal = propose(context, article, Instruct(text=state.get("wanted", "")), state["brief"])
-            said, article = proposal.says, points.applied(context, article, proposal.edits)
-        except (BadInput, UnreadableReply) as e:
-            said = f"Nothing was changed: {e}"
-        if "limner" in article.made_with:  # arrange has written the bill already
-            made_with = {**article.made_with, **context.provenance(state["brief"])}
-            article = article.model_copy(update={"made_with": made_with})
-        _tell(state, article, state.get("answered", 0))
-        return {"article": article, "wanted": "", "said": said}
-
-    graph = StateGraph(ComposeState)
-    for node in (outline, write, spot, retrieve, select, arrange, generate, revise):
+    graph, nodes = StateGraph(ComposeState), Nodes(context)
+    for node in (
+        nodes.outline,
+        nodes.write,
+        nodes.spot,
+        nodes.retrieve,
+        nodes.select,
+        nodes.arrange,
+        nodes.generate,
+        nodes.revise,
+    ):
         graph.add_node(node.__name__, _entered(context, node))
     for point in POINTS:
         graph.add_node(f"review_{point}", _review(context, point))
@@ -182,7 +180,7 @@ def _entered(context: Context, node: Callable[[ComposeState], Update]) -> Any:
 
 
 def _review(context: Context, point: Point) -> Any:
-    """The node that waits at a point. What the person changed is told after the answer, for it is then told once."""
+    """The node that waits at a point. What the person changed is sent after the answer, and so once."""
 
     def run(state: ComposeState) -> Update:
         from limner.workflows.review import points
@@ -191,14 +189,14 @@ def _review(context: Context, point: Point) -> Any:
         context.enter(f"review_{point}")
         update = points.reviewed(point, context, state)
         if "article" in update:
-            _tell(state, update["article"], update["answered"])
+            _send_changes(state, update["article"], update["answered"])
         return {**restored, **update}
 
     return run
 
 
-def _tell(state: ComposeState, article: Article, answered: int) -> None:
-    """Tell of an article that was changed."""
+def _send_changes(state: ComposeState, article: Article, answered: int) -> None:
+    """Send what differs in an article that was changed."""
     before, send = state["article"], get_stream_writer()
     if article.source != before.source:
         send(Event(kind="again", step="write", text=article.source, done=answered))
@@ -230,9 +228,11 @@ def _more_to_generate(state: ComposeState) -> str:
     return "generate" if state.get("lacking") else edges.after_arrange(state)
 
 
-def told(state: dict[str, Any]) -> list[Event]:
-    """What the last finished step in a state said. A process may die after its step was saved and before anybody
-    heard of it; who goes on from the state says it instead."""
+def last_events(state: dict[str, Any]) -> list[Event]:
+    """The events of the last finished step in a state.
+
+    A process may die after its step was saved and before anybody heard of it; whoever goes on sends them instead.
+    """
     article, spots = state.get("article"), state.get("spots")
     if article is None:
         return []
@@ -246,13 +246,8 @@ def told(state: dict[str, Any]) -> list[Event]:
         return [Event(kind="step", step="retrieve", done=len(found), of=len(spots))]
     if state["brief"].images == 0 or not article.paragraphs:
         return []
-    note = [Event(kind="note", step="spot", text=FROM_TEXT)] if FROM_TEXT in article.notes else []
+    note = [Event(kind="note", step="spot", text=steps.FROM_TEXT)] if steps.FROM_TEXT in article.notes else []
     return [Event(kind="step", step="spot", done=len(spots), of=len(spots)), *note]
-
-
-def _chosen(done: list[Selection]) -> list[tuple[Spot, Candidate]]:
-    """What the selector chose so far, in reading order: the images that the next choice should agree with."""
-    return [(s.spot, c) for s in done for c in s.candidates if c.image_id == s.choice]
 
 
 def _send(step: str, done: int, of: int, note: str = "") -> None:

@@ -2,44 +2,27 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
-
-from limner.agents.meter import Meter
-from limner.agents.speaker import Role
-from limner.document import (
-    Article,
-    Brief,
-    Candidate,
-    Selection,
-    Spot,
-)
-from limner.errors import BadInput
-from limner.settings import Settings
-from limner.workflows.models import _chat_model, connect, speaker_for
-
-if TYPE_CHECKING:
-    from langchain_core.language_models import BaseChatModel
-
-    from limner.tools.encoders import Encoders
-    from limner.tools.library import Library
-
 import dataclasses
+import hashlib
 import threading
+from collections.abc import Callable, Sequence
+from copy import copy
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pydantic import SecretStr
 
 from limner.agents import selector
 from limner.agents.dialects import dialect_for
 from limner.agents.families.families import BUILT_IN, Dialect
-from limner.agents.meter import Usage
-from limner.agents.speaker import Memory, Speaker
-from limner.errors import LibraryError, LimnerError, PluginFailed
+from limner.agents.meter import Meter, Usage
+from limner.agents.speaker import Memory, Role, Speaker
+from limner.document import Article, Brief, Candidate, Selection, Spot
+from limner.errors import BadInput, LibraryError, LimnerError, PluginFailed
+from limner.settings import Settings
 from limner.version import __version__
+from limner.workflows.models import _chat_model, connect, speaker_for
 
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
@@ -68,8 +51,10 @@ class Context:
     enter: Callable[[str], None] = field(default=lambda _step: None, repr=False)
     """Called as a step begins: "write", "spot", "retrieve", "select/3" (of the fourth spot), "arrange",
     "generate/2" (two are left to make)."""
+    check: Callable[[], None] = field(default=lambda: None, repr=False)
+    """Called often while a model works; raises to end the work."""
     origin: Context | None = field(default=None, repr=False)
-    """The context whose parts this one shares: see `again`."""
+    """The context whose parts this one shares: see `derived`."""
     decisions: bool = False
     """Whether review points ask in the shape of LangChain's middleware as well: see `review.interrupting`."""
     _speakers: dict[Role, Speaker] = field(default_factory=dict, repr=False)
@@ -139,12 +124,15 @@ class Context:
         if not spots:
             return {}
         found = retrieve(self.libraries, spots, CANDIDATES)
-        if brief.references:  # the first library holds them, and maybe others that were not handed in
-            first, handed = self.libraries[0], {r.image_id for r in brief.references}
-            for spot_id, own in retrieve([first], spots, len(first.records())).items():
-                there = [c for c in found[spot_id] if c.library != first.name or c.image_id in handed]
-                seen = {c.image_id for c in there}
-                found[spot_id] = there + [c for c in own if c.image_id in handed - seen]
+        for library in self.libraries:  # one that holds references may hold images that were not handed in with them
+            first = self.libraries[0].name  # of references from before their library was noted
+            handed = {r.image_id for r in brief.references if (r.library or first) == library.name}
+            if not handed:
+                continue
+            for spot_id, own in retrieve([library], spots, len(library.records())).items():
+                kept = [c for c in found[spot_id] if c.library != library.name or c.image_id in handed]
+                seen = {c.image_id for c in kept}
+                found[spot_id] = kept + [c for c in own if c.image_id in handed - seen]
         return found
 
     def select(
@@ -224,9 +212,29 @@ class Context:
 
         return Shelf(self.settings.home)
 
-    def again(self, *, meter: Meter, memory: Memory | None, enter: Callable[[str], None]) -> Context:
-        """The same libraries, encoders and models for another job, counted and remembered by itself."""
-        return Context(self.settings, list(self.libraries), self.models, meter, memory, enter, self)
+    def derived(
+        self,
+        *,
+        libraries: Sequence[Library] | None = None,
+        meter: Meter | None = None,
+        memory: Memory | None = None,
+        enter: Callable[[str], None] | None = None,
+        check: Callable[[], None] | None = None,
+    ) -> Context:
+        """A context for one piece of work that shares encoders, models and connections with this one.
+
+        It is of the same class, so what a product overrides holds for it as well. None keeps what this one has.
+        """
+        made = copy(self)
+        for name in ("_urls", "_vectors"):  # they would grow for as long as this context lives
+            made.__dict__.pop(name, None)
+        made.origin, made._speakers, made._lock = self, {}, threading.RLock()
+        made.libraries = list(self.libraries if libraries is None else libraries)
+        made.meter = self.meter if meter is None else meter
+        made.memory = self.memory if memory is None else memory
+        made.enter = self.enter if enter is None else enter
+        made.check = self.check if check is None else check
+        return made
 
     # -- what the parts are
 

@@ -176,5 +176,5 @@ def with_references(brief: Brief, files: Sequence[str | Path], context: Context)
                 shutil.copyfile(sidecar, folder / sidecar.name)
     library = open_library(context, folder)
     context.libraries = [library, *context.libraries]
-    references = tuple(Reference(image_id=r.id, caption=r.caption) for r in library.records())
+    references = tuple(Reference(image_id=r.id, caption=r.caption, library=library.name) for r in library.records())
     return brief.model_copy(update={"references": references})

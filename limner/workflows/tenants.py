@@ -11,12 +11,11 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping
-from copy import copy
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from limner.agents.meter import Meter
-from limner.document import Article, Brief, Candidate, Spot
+from limner.document import Article, Candidate, Spot
 from limner.errors import LibraryMissing
 from limner.workflows.context import STARTER, Context, open_library
 from limner.workflows.inputs import read_words
@@ -72,35 +71,6 @@ class Shared(Meter):
         self.whole.count(role, prompt, completion, cached, estimated)
 
 
-class Attended:
-    """Mixed into a context's class: work ends once nobody waits for it any more, also while the writer writes."""
-
-    check: Callable[[], None]
-    """Raises to end the work."""
-
-    def write(self, brief: Brief, emit: Callable[[str], None]) -> Article:
-        """As `Context.write`."""
-
-        def heard(text: str) -> None:
-            self.check()
-            emit(text)
-
-        return super().write(brief, heard)  # type: ignore[misc]
-
-
-def _attended(context: Context, meter: Meter, check: Callable[[], None]) -> Context:
-    """The same parts for one call: what a product overrode in a class of its own holds for it as well."""
-    kind = type(context)
-    made = copy(context)
-    made.__class__ = type(kind.__name__, (Attended, kind), {})
-    made.check = check  # type: ignore[attr-defined]
-    made.meter, made.memory, made.origin = meter, None, context
-    made.enter = lambda _step: check()
-    made.libraries = list(context.libraries)
-    made._speakers, made._lock = {}, threading.RLock()
-    return made
-
-
 @dataclass
 class Tenants:
     """What all tenants share: models, encoders and open libraries; and how many tokens each has spent."""
@@ -118,9 +88,9 @@ class Tenants:
         with self._lock:
             whole = self._meters.setdefault(tenant.owner, Meter())
             whole.budget = tenant.max_tokens
-            context = _attended(self.context, Shared(whole=whole), check)
-            if tenant.libraries is not None:
-                context.libraries = [self._open(name) for name in tenant.libraries]
+            libraries = None if tenant.libraries is None else [self._open(name) for name in tenant.libraries]
+            meter = Shared(whole=whole)
+            context = self.context.derived(libraries=libraries, meter=meter, enter=lambda _step: check(), check=check)
         return Scope(self, context, tenant)
 
     def open(self, names: list[str]) -> list[Library]:
@@ -154,9 +124,7 @@ class Scope:
         more = self.tenants.open(sorted(names - known))
         if not more:
             return self.context
-        context = copy(self.context)
-        context.libraries = [*self.context.libraries, *more]
-        return context
+        return self.context.derived(libraries=[*self.context.libraries, *more])
 
     def record_of(self, article: Article) -> Callable[[str, str], Any]:
         """Looks up an image (library, image id) that this article may take: of the tenant's libraries, or its own."""

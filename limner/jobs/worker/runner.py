@@ -175,12 +175,12 @@ class Runner:
     def _through(
         self, graph: Any, context: Context, lease: Lease, keeper: Keeper, saver: BaseCheckpointSaver
     ) -> Article:
-        from limner.workflows.compose import told
+        from limner.workflows.compose import last_events
 
         state = graph.get_state({"configurable": {"thread_id": lease.job}})
         start: Any = self._start(lease, context) if state.created_at is None else None
         if start is None:
-            keeper.catch_up(told(state.values))
+            keeper.catch_up(last_events(state.values))
             if lease.answer is not None and _fits(lease.answer["value"], state.interrupts):
                 start = Command(resume=lease.answer["value"])
         return run(
@@ -199,7 +199,7 @@ class Runner:
         start = start_of(request)
         if request.references:  # then the first library is the owner's own
             own = [context.libraries[0].record(image_id) for image_id in dict.fromkeys(request.references)]
-            handed = tuple(Reference(image_id=r.id, caption=r.caption) for r in own)
+            handed = tuple(Reference(image_id=r.id, caption=r.caption, library=context.libraries[0].name) for r in own)
             start["brief"] = start["brief"].model_copy(update={"references": handed})
         return start
 
@@ -238,7 +238,7 @@ class Runner:
             self._bases[names] = base
         budgets = [b for b in (request.max_tokens, _today(self.ledger, lease)) if b is not None]
         meter = Meter(budget=min(budgets, default=None), roles=self.ledger.usage(lease.job))
-        return base.again(meter=meter, memory=keeper, enter=keeper.enter)
+        return base.derived(meter=meter, memory=keeper, enter=keeper.enter)
 
 
 class _Standing:

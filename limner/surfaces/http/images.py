@@ -46,9 +46,8 @@ class Shelf:
 
     def images_of(self, article: Article) -> Context:
         """A context that finds the images of an article. Raises LibraryMissing if a library is gone."""
-        context = self.context
         names = sorted({i.library for i in article.illustrations if i.library})
-        return Context(self.settings, [self._open(name) for name in names], origin=context)
+        return self.context.derived(libraries=[self._open(name) for name in names])
 
     def thumbnail(self, library: Library, image_id: str, side: int) -> bytes:
         """A WebP of an image. Raises Missing, LibraryError when its file is gone, ImageUnreadable."""

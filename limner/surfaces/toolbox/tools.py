@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from langchain_core.runnables.config import var_child_runnable_config
 from langgraph.config import get_stream_writer
 
-from limner.document import Article, Candidate, Point, Selection, Spot
-from limner.errors import BadInput, JobConflict, JobUnknown, LimitReached, UnreadableReply
+from limner.document import Article, Point, Spot
+from limner.errors import BadInput, JobConflict, JobUnknown, LimitReached
 from limner.surfaces.toolbox.desk import Desk, Version, Work
 from limner.tools.listing import QUOTED, asked, found, numbered, outline, quoted
+from limner.workflows import steps
 from limner.workflows.compose import build_graph
 from limner.workflows.context import Context
 from limner.workflows.inputs import Images, make_brief, read_words
@@ -307,21 +308,23 @@ class Tools:
         """Where images belong, and what each should show."""
         version = self.desk.latest(article)
         brief = version.work.brief.model_copy(update={"images": images})
-        text = version.work.article
-        try:
-            spots = self.context.spot(text, brief) if images != 0 and text.paragraphs else []
-        except UnreadableReply:
-            spots = self.context.spot_from_text(text)
-        self.desk.go_on(version, brief=brief, spots=tuple(spots), candidates=None, selections=None, what="spotted")
+        text = steps.with_locked_images_only(version.work.article)
+        spots, note = steps.spot(self.context, text, brief)
+        made = version.work.article.noted(note)
+        changes = {"article": made, "brief": brief, "spots": tuple(spots), "candidates": None, "selections": None}
+        self.desk.go_on(version, **changes, what="spotted")
         lines = [f"{s.id} after [{s.after}]: {quoted(s.caption)}" for s in spots]
-        head = f"{len(spots)} places for images in article {article}. retrieve comes next."
-        return Told("\n".join([head, *lines, QUOTED]), spots, article)
+        head = [f"{len(spots)} places for images in article {article}. retrieve comes next."]
+        return Told("\n".join([*head, *_notes([note]), *lines, QUOTED]), spots, article)
 
     def retrieve(self, article: str, shown: int = 3) -> Told:
         """Candidates of the library for every spot."""
         version = self.desk.latest(article)
-        spots = _needed(version.work.spots, article, "places for images", "spot")
-        got = {k: tuple(v) for k, v in self.context.retrieve(spots, version.work.brief).items()}
+        work = version.work
+        spots = _needed(work.spots, article, "places for images", "spot")
+        text = steps.with_locked_images_only(work.article)
+        candidates = steps.retrieve(self.context, text, spots, work.brief)
+        got = {spot_id: tuple(images) for spot_id, images in candidates.items()}
         self.desk.go_on(version, candidates=got, what="retrieved")
         lines = []
         for spot in spots:
@@ -331,31 +334,17 @@ class Tools:
 
     def select(self, article: str) -> Told:
         """One image or none for every spot, and the best set of them in the article."""
-        from limner.tools.arrange import arrange, shortfall
-        from limner.tools.illustrate import illustrated
-
         version = self.desk.latest(article)
         work = version.work
         spots = _needed(work.spots, article, "places for images", "spot")
-        got = work.candidates
-        if got is None:
+        if work.candidates is None:
             raise BadInput(f"The article {article} has no candidates yet. Call retrieve first.")
-        selections = self._selections(work, spots, got)
-        kept, why = arrange(work.article, selections, work.brief.images)
-        new = illustrated(work.article, selections, kept, why).noted(shortfall(selections, work.brief.images, kept))
-        new = new.model_copy(update={"made_with": {**new.made_with, **self.context.provenance(work.brief)}})
+        text = steps.with_locked_images_only(work.article)
+        selections = steps.select_all(
+            self.context, text, spots, work.candidates, work.brief, lambda done: self._send("select", done, len(spots))
+        )
+        new = steps.arrange(self.context, text, selections, work.brief).article
         return self._made(self.desk.go_on(version, article=new, selections=tuple(selections), what="illustrated"))
-
-    def _selections(self, work: Work, spots: Sequence[Spot], got: Mapping[str, Sequence[Candidate]]) -> list[Selection]:
-        if not self.context.judges():
-            return [Selection(spot=s, candidates=tuple(got.get(s.id, ())), by="similarity") for s in spots]
-        done: list[Selection] = []
-        for spot in spots:
-            chosen = [(s.spot, c) for s in done for c in s.candidates if c.image_id == s.choice]
-            done.append(self.context.select(work.article, spot, got.get(spot.id, ()), chosen, work.brief))
-            if self.on_event:
-                self.on_event({"kind": "step", "step": "select", "done": len(done), "of": len(spots)})
-        return done
 
     # -- images
 
@@ -397,14 +386,24 @@ class Tools:
         return Told(before + self._shown(version.name, version.work.article), version.work.article, version.name)
 
     def _shown(self, name: str, article: Article, start: int = 1) -> str:
-        notes = [f"Note: {quoted(note, 400)}" for note in article.notes]
-        return "\n".join([f"Article {name}: {outline(article)}.", numbered(article, start), *notes, QUOTED])
+        shown = [f"Article {name}: {outline(article)}.", numbered(article, start), *_notes(article.notes), QUOTED]
+        return "\n".join(shown)
+
+    def _send(self, step: str, done: int, of: int) -> None:
+        if self.on_event:
+            self.on_event({"kind": "step", "step": step, "done": done, "of": of})
 
     def _telling(self, step: str) -> Callable[[str], None]:
-        if self.on_event is None:
-            return lambda _text: None
-        on_event = self.on_event
-        return lambda text: on_event({"kind": "text", "step": step, "text": text})
+        def emit(text: str) -> None:
+            self.context.check()
+            if self.on_event:
+                self.on_event({"kind": "text", "step": step, "text": text})
+
+        return emit
+
+
+def _notes(notes: Sequence[str]) -> list[str]:
+    return [f"Note: {quoted(note, 400)}" for note in notes if note]
 
 
 def _apart(work: Callable[[], Any]) -> Any:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
@@ -18,14 +18,14 @@ from limner.agents.dialects.commands import Command as Understood
 from limner.agents.dialects.revise import AROUND, Block, Task
 from limner.agents.families.families import Dialect
 from limner.agents.speaker import Speaker
-from limner.document import Article, Brief, Candidate, Heading, Illustration, Paragraph, Selection, Spot
+from limner.document import Article, Brief, Heading, Illustration, Paragraph, Selection, Spot
 from limner.errors import BadInput, BudgetReached, LibraryError, UnreadableReply
-from limner.tools.arrange import arrange
 from limner.tools.editing import commands as e
 from limner.tools.editing.apply import edited
 from limner.tools.editing.commands import Edit, Instruct, Regenerate, Restyle, Rewrite, Translate, Wish, WriteParagraph
 from limner.tools.illustrate import illustrated
 from limner.tools.shorten import shortened
+from limner.workflows import steps
 from limner.workflows.context import Context
 
 AT_ONCE = 6  # calls of a model side by side; servers batch them
@@ -231,56 +231,29 @@ class Revision:
     # -- images
 
     def other_images(self, seed: int) -> tuple[list[Edit], list[str]]:
-        """The images that are not locked, looked for and chosen anew."""
-        article, context = self.article, self.context
-        fixed = [i for i in article.illustrations if i.id in self.locked]
-        loose = [i for i in article.illustrations if i.id not in self.locked]
-        wanted: int | Literal["auto"] = len(loose) or "auto"
-        if self.brief.images != "auto":
-            wanted = max(0, self.brief.images - len(fixed))
-        brief = self.brief.model_copy(update={"images": wanted, "seed": seed})
-        if wanted == 0:
+        """Look for the images that are not locked anew, and choose again."""
+        context = self.context
+        article = steps.with_locked_images_only(self.article)
+        fixed = article.illustrations
+        loose = [i for i in self.article.illustrations if i not in fixed]
+        images = self.brief.images
+        if images == "auto" and loose:
+            images = len(fixed) + len(loose)
+        if images != "auto" and images <= len(fixed):
             return [e.RemoveImage(image=i.id) for i in loose], ["The locked images are as many as are wanted."]
-        says: list[str] = []
-        try:
-            spots = context.spot(article, brief)
-        except UnreadableReply:
-            spots = context.spot_from_text(article)
-            says.append("The spotter's answer could not be read; places were proposed from the text alone.")
-        taken = {i.after for i in fixed}
-        spots = [s for s in spots if s.after not in taken]
-        found = context.retrieve(spots, brief)
-        used = {i.image_id for i in fixed}
-        seen = [(s, c) for s, c in self.placed() if s.id in {i.id for i in fixed}]
-        selections: list[Selection] = []
-        for spot in spots:
-            candidates = [c for c in found.get(spot.id, []) if c.image_id not in used]
-            if context.judges():
-                made = context.select(article, spot, candidates, seen, brief)
-                seen += [(spot, c) for c in candidates if c.image_id == made.choice]
-            else:
-                made = Selection(spot=spot, candidates=tuple(candidates), by="similarity")
-            selections.append(made)
-        kept, why = arrange(article, selections, wanted)
-        bare = article.model_copy(update={"illustrations": (), "selections": ()})
-        made = illustrated(bare, selections, kept, why)
-        new, records = made.illustrations, {f"f-{s.spot.id}": s for s in made.selections}
-        same = {(i.after, i.image_id) for i in new} & {(i.after, i.image_id) for i in loose}
+        brief = self.brief.model_copy(update={"images": images, "seed": seed})
+        spots, note = steps.spot(context, article, brief)
+        candidates = steps.retrieve(context, article, spots, brief)
+        selections = steps.select_all(context, article, spots, candidates, brief)
+        made = steps.arrange(context, article, selections, brief)
+        records = {f"f-{s.spot.id}": s for s in made.article.selections}
+        same = {(i.after, i.image_id) for i in made.new} & {(i.after, i.image_id) for i in loose}
         edits: list[Edit] = [e.RemoveImage(image=i.id) for i in loose if (i.after, i.image_id) not in same]
-        edits += [_place(i, records.get(i.id)) for i in new if (i.after, i.image_id) not in same]
-        if not new:
+        edits += [_place(i, records.get(i.id)) for i in made.new if (i.after, i.image_id) not in same]
+        says = [note, *made.article.notes[len(article.notes) :]]
+        if not made.new:
             says.append("No image of the library fits anywhere else.")
-        return edits, says
-
-    def placed(self) -> list[tuple[Spot, Candidate]]:
-        """The images in the article, as a selector is told of them; those of other libraries are left out."""
-        there = []
-        for i in self.article.illustrations:
-            if any(library.has(i.image_id) for library in self.context.libraries):
-                spot = Spot(id=i.id, after=i.after, caption=i.caption, search=i.caption)
-                about = {"caption": i.caption, "alt": i.alt, "width": i.width, "height": i.height}
-                there.append((spot, Candidate(image_id=i.image_id, library=i.library, score=0, **about)))
-        return there
+        return edits, [line for line in says if line]
 
     def found(self, after: str, caption: str, used: set[str]) -> Illustration | None:
         """The image that fits a caption and a place best, None where none does."""
@@ -291,7 +264,9 @@ class Revision:
             return None
         selection = Selection(spot=spot, candidates=tuple(candidates), by="similarity")
         if self.context.judges():
-            selection = self.context.select(self.article, spot, candidates, self.placed(), self.brief)
+            selection = self.context.select(
+                self.article, spot, candidates, steps.placed(self.context, self.article), self.brief
+            )
         choice = selection.choice if selection.by != "similarity" else candidates[0].image_id
         best = next((c for c in candidates if c.image_id == choice), None)
         if best is None:

@@ -56,13 +56,14 @@ def tenant_of(configurable: Mapping[str, Any]) -> Tenant:
 
 
 @dataclass
-class Shared(Meter):
-    """Counts the tokens of one call, and adds them to those of its tenant."""
+class SharedMeter(Meter):
+    """Counts tokens, and adds them to those of a whole: of one call and of its tenant."""
 
     whole: Meter = field(default_factory=Meter)
 
     def allow(self, prompt: int, completion: int) -> None:
-        """Raises BudgetReached if the tenant's budget does not allow this call."""
+        """Raises BudgetReached if its own budget or that of the whole does not allow this call."""
+        super().allow(prompt, completion)
         self.whole.allow(prompt, completion)
 
     def count(self, role: str, prompt: int, completion: int, cached: int = 0, estimated: bool = False) -> None:
@@ -89,7 +90,7 @@ class Tenants:
             whole = self._meters.setdefault(tenant.owner, Meter())
             whole.budget = tenant.max_tokens
             libraries = None if tenant.libraries is None else [self._open(name) for name in tenant.libraries]
-            meter = Shared(whole=whole)
+            meter = SharedMeter(whole=whole)
             context = self.context.derived(libraries=libraries, meter=meter, enter=lambda _step: check(), check=check)
         return Scope(self, context, tenant)
 

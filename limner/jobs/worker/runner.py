@@ -18,7 +18,7 @@ from langgraph.types import Command, Interrupt
 
 from limner import observe
 from limner.agents.meter import Meter
-from limner.document import Article, Reference
+from limner.document import Article
 from limner.errors import (
     BudgetReached,
     LedgerError,
@@ -33,6 +33,7 @@ from limner.errors import (
 from limner.jobs import crash
 from limner.jobs.checkpoints.checkpoints import checkpointer
 from limner.jobs.ledger import Lease, LeaseLost, Ledger
+from limner.jobs.libraries import with_uploads
 from limner.jobs.owners import Owner
 from limner.jobs.request import read_request, start_of
 from limner.jobs.worker.keeper import Keeper, Stopping, TookTooLong, too_long
@@ -198,9 +199,7 @@ class Runner:
         request = read_request(lease.request)
         start = start_of(request)
         if request.references:  # then the first library is the owner's own
-            own = [context.libraries[0].record(image_id) for image_id in dict.fromkeys(request.references)]
-            handed = tuple(Reference(image_id=r.id, caption=r.caption, library=context.libraries[0].name) for r in own)
-            start["brief"] = start["brief"].model_copy(update={"references": handed})
+            start["brief"] = with_uploads(start["brief"], request.references, context.libraries[0])
         return start
 
     @contextmanager

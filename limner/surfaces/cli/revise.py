@@ -206,23 +206,18 @@ def ask(
     max_tokens: Annotated[int | None, typer.Option("--max-tokens", min=1)] = None,
 ) -> None:
     """Let the model say which edits would fulfil a wish. They are shown; --yes applies them."""
-    from limner.agents.meter import Meter
-    from limner.jobs.request import read_request, start_of
+    from limner.jobs.history.proposing import propose_for_job
+    from limner.jobs.libraries import opener
     from limner.workflows.context import Context
-    from limner.workflows.revise.graph import propose, read_wish
+    from limner.workflows.revise.graph import read_wish
 
     given = " ".join(wish)
     asked = read_wish(_json(given, "The wish") if given.lstrip().startswith("{") else given)
     with open_jobs() as jobs:
         revisions = _revisions(jobs)
         head = revisions.show(job)
-        libraries = _libraries(jobs, job, head.article, None, needed=False)
-        context = Context(jobs.settings, libraries, meter=Meter(budget=max_tokens))
-        try:
-            brief = start_of(read_request(jobs.ledger.request(job)))["brief"]
-            proposal = propose(context, head.article, asked, brief)
-        finally:
-            jobs.ledger.paid(job, "revise", context.meter.roles)
+        context = Context(jobs.settings, [])
+        proposal = propose_for_job(jobs, job, head.article, asked, context, opener(context), max_tokens=max_tokens)
         typer.echo(f"{_clean(proposal.says) or 'Proposed:'} ({proposal.spent:,} tokens)")
         for e in proposal.edits:
             typer.echo(json.dumps(e.model_dump(mode="json", exclude_none=True), ensure_ascii=False))
@@ -396,41 +391,17 @@ def _images(given: Pairs, option: str) -> list[tuple[str, str, str]]:
 
 
 def _image_of(jobs: Jobs) -> ImageOf:
-    """What the libraries of this installation know; opened when an edit names one."""
-    opened: dict[str, Library] = {}
-
-    def record(name: str, image_id: str) -> Any:
-        if name not in opened:
-            opened[name] = _opening(jobs)(name)
-        return opened[name].record(image_id)
-
-    return record
-
-
-def _opening(jobs: Jobs) -> Any:
-    from limner.tools.library import Library
+    """Looks up images in the libraries of this installation."""
+    from limner.jobs.libraries import opener, record_of
     from limner.workflows.context import Context
 
-    context = Context(jobs.settings, [])
-    return lambda name: Library.open(jobs.settings.home, name, context.encoders, connect=context.connect)
+    return record_of(opener(Context(jobs.settings, [])))
 
 
-def _libraries(
-    jobs: Jobs, job: str, article: Article, names: Sequence[str] | None, *, needed: bool = True
-) -> list[Library]:
-    """Those named, else those that the job was given and the article's; those that can be searched."""
-    from limner.errors import LibraryError
+def _libraries(jobs: Jobs, job: str, article: Article, names: Sequence[str] | None) -> list[Library]:
+    """The named libraries, else all that the job may use; of them those that can be searched."""
+    from limner.jobs.libraries import names_for, opener
     from limner.tools.candidates import usable
-    from limner.tools.library import libraries
-    from limner.workflows.context import STARTER
+    from limner.workflows.context import Context
 
-    if not names:
-        there = set(libraries(jobs.settings.home))
-        asked = jobs.ledger.request(job).get("library") or [STARTER]
-        names = [n for n in [*asked, *(i.library for i in article.illustrations)] if n in there]
-    try:
-        return usable(names, _opening(jobs))
-    except LibraryError:
-        if needed:
-            raise
-        return []
+    return usable(names or names_for(jobs, job, article), opener(Context(jobs.settings, [])))

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Annotated
 
 from fastapi import Depends, Request
 
-from limner.document import Article, Brief
 from limner.jobs.history.revisions import Revisions
 from limner.jobs.owners import Owner
 from limner.jobs.queue import Bell
@@ -20,8 +18,6 @@ from limner.settings import Settings
 from limner.surfaces.http.guard import owner_of
 from limner.surfaces.http.hub import Hub
 from limner.surfaces.http.images import Shelf
-from limner.tools.editing.commands import Proposal, Wish
-from limner.workflows.context import Context
 
 FRESH = 5  # seconds that an answer of the broker is good for: whoever asks for /health must not keep it busy
 
@@ -43,12 +39,6 @@ class Broker:
             return self._there
 
 
-def _propose(context: Context, article: Article, wish: Wish, brief: Brief) -> Proposal:
-    from limner.workflows.revise.graph import propose
-
-    return propose(context, article, wish, brief)
-
-
 @dataclass
 class Parts:
     """Made once per application, in `app.create_app`."""
@@ -60,9 +50,6 @@ class Parts:
     shelf: Shelf
     """Libraries and the images of articles."""
     broker: Broker
-
-    propose: Callable[[Context, Article, Wish, Brief], Proposal] = _propose
-    """Asks a model what it would do about a wish."""
 
     @cached_property
     def revisions(self) -> Revisions:

@@ -6,12 +6,11 @@ from typing import Annotated
 
 from fastapi import APIRouter, File, Form, Header, Path, Query, UploadFile
 
-from limner.agents.meter import Meter
-from limner.document import Article
-from limner.errors import LibraryError, LimitReached
+from limner.jobs.history.proposing import propose_for_job
+from limner.jobs.libraries import names_for, record_of
 from limner.jobs.owners import Owner
 from limner.jobs.progress import means
-from limner.jobs.request import JobRequest, read_request, start_of
+from limner.jobs.request import JobRequest, start_of
 from limner.jobs.uploads import keep
 from limner.surfaces.http.deps import Asker, Has, Parts
 from limner.surfaces.http.guard import MAX_BODY
@@ -38,8 +37,6 @@ from limner.surfaces.http.views import BIGGEST, NO_CONTROL, JobId
 from limner.tools.candidates import MOST, Found, Wanted, candidates, usable
 from limner.tools.editing.apply import ImageOf, edited
 from limner.tools.editing.compare import Comparison
-from limner.tools.library import Library, Record
-from limner.workflows.context import STARTER, Context
 from limner.workflows.estimate import steps
 
 routes = APIRouter(prefix="/v1", tags=["revisions"])
@@ -152,7 +149,7 @@ def find_candidates(
 ) -> CandidateList:
     """Images that could stand at a place, best first. Ask by one of image, spot, caption and like."""
     article = has.revisions.show(job, asker.name).article
-    libraries = usable(library or _libraries(has, asker, job, article), lambda name: has.shelf.open(name, asker))
+    libraries = usable(library or names_for(has.jobs, job, article, asker), lambda name: has.shelf.open(name, asker))
     wanted = Wanted(image=image, spot=spot, caption=caption, like=like, but=but, limit=limit)
     return CandidateList(candidates=[_candidate(found) for found in candidates(article, wanted, libraries)])
 
@@ -184,22 +181,15 @@ def upload_image(
 def propose_edits(has: Has, asker: Asker, job: JobId, request: ProposalRequest) -> ProposalView:
     """Asks the model which edits would fulfil a wish, and shows the article after them. Nothing is changed."""
     head = has.revisions.fitting(job, request.version, owner=asker.name)
-    left = has.jobs.ledger.left_today(asker.name)
-    if left is not None and left <= 0:
-        raise LimitReached(f"{asker.name} has spent today's tokens. Ask again after midnight UTC.", 3600)
-    libraries = _opened(has, asker, job, head.article)
-    context = Context(has.settings, libraries, meter=Meter(budget=left), origin=has.shelf.context)
-    brief = start_of(read_request(has.jobs.ledger.request(job)))["brief"]
-    try:
-        proposal = has.propose(context, head.article, request.wish, brief)
-    finally:
-        has.jobs.ledger.paid(job, "revise", context.meter.roles)
+    opening = lambda name: has.shelf.open(name, asker)  # noqa: E731
+    context = has.shelf.context
+    proposal = propose_for_job(has.jobs, job, head.article, request.wish, context, opening, owner=asker)
     after = edited(head.article, proposal.edits, image_of(has, asker))
     return ProposalView(
         version=head.version.number,
         edits=list(proposal.edits),
         says=proposal.says,
-        spent=context.meter.total,
+        spent=proposal.spent,
         preview=preview(job, after, head.article),
     )
 
@@ -239,30 +229,7 @@ def who(asker: Owner) -> str:
 
 def image_of(has: Parts, asker: Owner) -> ImageOf:
     """What the libraries know that somebody may use; each is opened once."""
-    libraries: dict[str, Library] = {}
-
-    def record(name: str, image_id: str) -> Record:
-        if name not in libraries:
-            libraries[name] = has.shelf.open(name, asker)
-        return libraries[name].record(image_id)
-
-    return record
-
-
-def _libraries(has: Parts, asker: Owner, job: str, article: Article) -> list[str]:
-    """Names of the libraries that images of a job may come from: those asked for, those used, one's own."""
-    asked = has.jobs.ledger.request(job).get("library") or [STARTER]
-    used = [i.library for i in article.illustrations if i.library]
-    there = set(has.shelf.names(asker))
-    return [name for name in dict.fromkeys([*asked, *used, asker.own_library]) if name in there]
-
-
-def _opened(has: Parts, asker: Owner, job: str, article: Article) -> list[Library]:
-    """Those libraries, as far as they can be searched; a wish about the text needs none."""
-    try:
-        return usable(_libraries(has, asker, job, article), lambda name: has.shelf.open(name, asker))
-    except LibraryError:
-        return []
+    return record_of(lambda name: has.shelf.open(name, asker))
 
 
 def _candidate(found: Found) -> CandidateView:

@@ -16,7 +16,7 @@ from langchain_core.runnables.config import var_child_runnable_config
 from langgraph.config import get_stream_writer
 
 from limner.document import Article, Point, Spot
-from limner.errors import BadInput, JobConflict, JobUnknown, LimitReached
+from limner.errors import BadInput, JobConflict, JobUnknown
 from limner.surfaces.toolbox.desk import Desk, Version, Work
 from limner.tools.listing import QUOTED, asked, found, numbered, outline, quoted
 from limner.workflows import steps
@@ -30,6 +30,7 @@ from limner.workflows.tenants import Scope, Tenant, Tenants
 if TYPE_CHECKING:
     from limner.jobs.owners import Owner
     from limner.jobs.service import Jobs
+    from limner.tools.library import Library
     from limner.workflows.state import Event
 
 LONGEST_WAIT = 60  # seconds that a model may wait for a job in one call: its own callers have timeouts too
@@ -225,38 +226,28 @@ class Tools:
         return self._made(after, f"Changed: {quoted(proposal.says, 500)}\n")
 
     def _revise_job(self, job: str, instruction: str) -> Told:
+        from limner.jobs.history.proposing import propose_for_job
         from limner.jobs.history.revisions import Revisions
-        from limner.jobs.request import read_request, start_of
+        from limner.jobs.libraries import record_of
         from limner.tools.editing.commands import Instruct
-        from limner.workflows.revise.graph import propose
 
-        assert self.toolbox.jobs
-        ledger, owner = self.toolbox.jobs.ledger, self.tenant.owner
-        revisions = Revisions(ledger)
-        head = revisions.show(job, owner)
-        left = ledger.left_today(owner)
-        if left is not None and left <= 0:
-            raise LimitReached(f"{owner} has spent today's tokens. Ask again after midnight UTC.", 3600)
-        brief = start_of(read_request(ledger.request(job)))["brief"]
-        context = self.scope.holding(head.article)
-        before = context.meter.total
-        try:
-            proposal = propose(context, head.article, Instruct(text=read_words(instruction)), brief)
-        finally:
-            if context.meter.total > before:
-                ledger.paid(job, "revise", context.meter.roles)
+        jobs = self.toolbox.jobs
+        assert jobs
+        asks, name = self.owner, self.tenant.owner
+        revisions = Revisions(jobs.ledger)
+        head = revisions.show(job, name)
+
+        def opening(library: str) -> Library:
+            jobs.check_library(library, asks)
+            return self.toolbox.tenants.open([library])[0]
+
+        wish = Instruct(text=read_words(instruction))
+        proposal = propose_for_job(jobs, job, head.article, wish, self.context, opening, owner=asks)
         if not proposal.edits:
             return Told(f"Nothing was changed. {quoted(proposal.says, 500)}", head.article, job)
-        after = revisions.edit(
-            job,
-            proposal.edits,
-            head.version.number,
-            owner,
-            self.scope.record_of(head.article),
-            owner=owner,
-            what=instruction[:200],
-            by="model",
-        )
+        records, what = record_of(opening), instruction[:200]
+        number = head.version.number
+        after = revisions.edit(job, proposal.edits, number, name, records, owner=name, what=what, by="model")
         return Told(f"Changed: {quoted(proposal.says, 500)}\n{self._shown(job, after.article)}", after.article, job)
 
     def get(self, article: str, start: int = 1, wait_seconds: int = 0) -> Told:

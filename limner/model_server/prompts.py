@@ -21,7 +21,7 @@ from limner.model_server.xcomposer.splicing import expand_placeholders
 
 @dataclass(frozen=True)
 class Prompt:
-    """What the model reads."""
+    """A prompt as the model reads it."""
 
     ids: tuple[int, ...]
     """Every image's placeholder repeated once per row of the image."""
@@ -108,7 +108,7 @@ class Prompts:
         return text, urls
 
     def _worded(self, how: ChatTemplateKwargs) -> Callable[[str, str], tuple[str, str, str]]:
-        """What stands before, in place of and behind the text of a message, by its role."""
+        """A function from role and text of a message to what goes before it, the text itself, and what goes after."""
 
         def worded(role: str, text: str) -> tuple[str, str, str]:
             if how.raw:

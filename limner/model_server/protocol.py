@@ -50,7 +50,7 @@ class Body(BaseModel):
 
 
 class Constraint(Body):
-    """What an answer must look like, in any of the spellings that clients use.
+    """A format that an answer must have, in any of the spellings that clients use.
 
     TGI: {"type": "json" | "json_object" | "regex", "value": ...}, {"type": "json_schema", "value": {"schema": ...}}.
     OpenAI: {"type": "json_schema", "json_schema": {"name", "schema", "strict"}}, {"type": "json_object"},
@@ -271,4 +271,4 @@ EXTRA_FIELDS = {
     "chat_template_kwargs": 'chat: {"raw": true} takes the messages as a prompt already written out; {"joined": true} '
     "tokenises v1's questions as its composition did",
 }
-"""What this server adds to TGI's requests; `/info` says so."""
+"""Fields that this server adds to TGI's requests; `/info` lists them."""

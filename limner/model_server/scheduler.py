@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 
 
 class Answerer(Protocol):
-    """What has the model, e.g. transformers_engine.Transformers."""
+    """The owner of the model, e.g. transformers_engine.Transformers."""
 
     name: str
     end_ids: list[int]

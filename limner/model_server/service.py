@@ -1,4 +1,4 @@
-"""What all routes share: one engine, a place in the queue, an answer that ends when its client goes, figures."""
+"""The service behind all routes: one engine, a bounded queue, answers that end when their client leaves, metrics."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ class Detokenizer:
         return self.rest() + self._tokenizer.decode([token_id], skip_special_tokens=True)
 
     def rest(self) -> str:
-        """What is left when no byte follows: U+FFFD for an unfinished character."""
+        """The rest when no byte follows: U+FFFD for an unfinished character."""
         left = self._bytes.decode(b"", final=True)
         self._bytes.reset()
         return left
@@ -54,7 +54,7 @@ class Stops:
         return text[: len(text) - keep], ""
 
     def rest(self) -> str:
-        """What was held back, when no text follows."""
+        """The text that was held back, when none follows."""
         held, self._held = self._held, ""
         return held
 

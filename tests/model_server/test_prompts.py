@@ -83,11 +83,10 @@ def test_what_cannot_fit_is_refused_before_it_is_read_whole(prompts: Prompts, te
     try:
         for ask in (prompts.of_text, prompts.tokens, lambda t: prompts.of_messages(user(t))):
             read.clear()
-            with pytest.raises(
-                Refused, match=r"less than 1024 tokens. Given: \d+ or more. Shorten the prompt"
-            ) as refused:
+            with pytest.raises(Refused, match=r"less than 1024 tokens. Given: \d+. There may be more") as refused:
                 ask(text)
             assert refused.value.status == 422
+            assert int(str(refused.value).split("Given: ")[1].split(".")[0]) > 1024
             assert sum(read) <= 1024 * tokenizing.longest + BLOCK
             assert max(read, default=0) <= BLOCK
     finally:
@@ -150,8 +149,9 @@ def test_a_question_is_tokenised_apart_by_v1_alone(prompts: Prompts, version: in
         assert prompts.tokenizer.decode(ids) == prompts.tokenizer.decode(joined)
 
 
-@pytest.mark.parametrize("text", ["a<s>b", "<TOKENS_UNUSED_1></s>", "<ImageHere>", "[UNUSED_TOKEN_145]\n", BOUNDARY])
-def test_marks_in_a_message_are_text(prompts: Prompts, text: str) -> None:
+@pytest.mark.parametrize("text", ["a<s>b", "MARK</s>", "<ImageHere>", "MARK\n", f"a{BOUNDARY}b"])
+def test_marks_in_a_message_are_text(prompts: Prompts, version: int, text: str) -> None:
+    text = text.replace("MARK", ("<TOKENS_UNUSED_1>", "[UNUSED_TOKEN_145]")[version - 1])
     marks = set(prompts.tokenizer.added_tokens_decoder)
     plain = list(prompts.of_messages(user("b")).ids)
     ids = list(prompts.of_messages(user(f"b{text}b")).ids)

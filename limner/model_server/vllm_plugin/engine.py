@@ -69,21 +69,7 @@ def engine_arguments(
 
     Raises ServingError for a machine or a setting that cannot do.
     """
-    if not metadata.entry_points(group="vllm.general_plugins", name=PLUGIN):
-        raise ServingError("vLLM cannot find limner's models: install limner (pip install -e .) beside vLLM.")
-    os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
-    os.environ.setdefault("VLLM_LOGGING_LEVEL", "WARNING")
-    os.environ.setdefault("VLLM_WORKER_MULTIPROCESSING_METHOD", "spawn")  # forking threads of torch can hang
-    try:
-        from vllm.platforms import current_platform
-    except ImportError as error:
-        raise ServingError(f"vLLM is not here ({error}): install it, or use --engine transformers.") from None
-    here = str(current_platform.device_type)
-    if here == "cpu":
-        for name, value in ON_A_CPU.items():
-            os.environ.setdefault(name, value)
-    if device not in ("auto", here):
-        raise ServingError(f"This vLLM computes on {here or 'nothing'}, not on {device}: leave --device out.")
+    here = prepared(device)
     from limner.model_server.vllm_plugin.rules import PROCESSORS
 
     config = read_config(folder)
@@ -105,6 +91,29 @@ def engine_arguments(
         "disable_log_stats": True,
     }
     return arguments | _own_arguments()
+
+
+def prepared(device: str) -> str:
+    """Set vLLM's variables for this machine; returns the type of device that vLLM computes on.
+
+    Raises ServingError where vLLM or limner's plug-in is missing, and where vLLM computes on another device.
+    """
+    if not metadata.entry_points(group="vllm.general_plugins", name=PLUGIN):
+        raise ServingError("vLLM cannot find limner's models: install limner (pip install -e .) beside vLLM.")
+    os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
+    os.environ.setdefault("VLLM_LOGGING_LEVEL", "WARNING")
+    os.environ.setdefault("VLLM_WORKER_MULTIPROCESSING_METHOD", "spawn")  # forking threads of torch can hang
+    try:
+        from vllm.platforms import current_platform
+    except ImportError as error:
+        raise ServingError(f"vLLM is not installed ({error}): install it, or use --engine transformers.") from None
+    here = str(current_platform.device_type)
+    if here == "cpu":
+        for name, value in ON_A_CPU.items():
+            os.environ.setdefault(name, value)
+    if device not in ("auto", here):
+        raise ServingError(f"This vLLM computes on {here or 'nothing'}, not on {device}: leave --device out.")
+    return here
 
 
 def _own_arguments() -> dict[str, Any]:
@@ -163,7 +172,7 @@ class VLLM:
 
     @property
     def vllm_config(self) -> Any:
-        """What vLLM made of its arguments."""
+        """vLLM's configuration, made of its arguments."""
         return self._llm.vllm_config
 
     @property
@@ -252,7 +261,7 @@ class VLLM:
             raise Refused(reason(error)) from None
 
     async def _told(self, job: Job) -> AsyncGenerator[Token | Finished, None]:
-        """What vLLM made, as tokens; ends, and with it the work, at the first token that ends the answer."""
+        """Yield vLLM's output as tokens; stop, and stop the work, at the first token that ends the answer."""
         reply, prefill, cached = Reply(self._vocabulary, job.sampling), (), 0
         outputs = self._generate(self._requests.prompt(job.prompt), self._requests.params(job))
         async with contextlib.aclosing(outputs):

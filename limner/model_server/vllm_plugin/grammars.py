@@ -16,7 +16,7 @@ from vllm.v1.worker.gpu.sample.logits_processor import LogitsContext
 from limner.model_server.vllm_plugin.rules import Rule, on_device
 
 GRAMMAR = "grammar"
-"""Of `SamplingParams.extra_args`: a compiled grammar, `Grammar.text`."""
+"""Key in `SamplingParams.extra_args`: a compiled grammar, `Grammar.text`."""
 
 
 class Matching:

@@ -1,4 +1,4 @@
-"""What both models share in vLLM: a vision part that every rank holds, a decoder of vLLM's own parallel layers."""
+"""The common part of both models in vLLM: every rank holds the vision part; the decoder is vLLM's parallel layers."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class ImageTextForVLLM(nn.Module, SupportsMultiModal):
 
     @classmethod
     def get_placeholder_str(cls, modality: str, i: int) -> str | None:
-        """What stands in a prompt where an image goes."""
+        """The text that stands in a prompt where an image goes."""
         if modality.startswith("image"):
             return IMAGE_TOKEN
         raise ValueError(f"XComposer reads images and text, no {modality}.")

@@ -21,11 +21,11 @@ from vllm.v1.worker.gpu.sample.logits_processor import LogitsContext
 from limner.model_server.vllm_plugin.rules import Rule, on_device
 
 REPETITION = "repetition_penalty"
-"""Of `SamplingParams.extra_args`: the factor, over 0; 1 is no penalty."""
+"""Key in `SamplingParams.extra_args`: the factor, over 0; 1 is no penalty."""
 FREQUENCY = "frequency_penalty"
 PRESENCE = "presence_penalty"
 SHOWS_PROMPT = "penalises_prompt"
-"""Of `SamplingParams.extra_args`: whether the repetition penalty sees the prompt's ids, in place of BOS alone."""
+"""Key in `SamplingParams.extra_args`: whether the repetition penalty sees the prompt's ids, in place of BOS alone."""
 
 
 @dataclass

@@ -19,7 +19,7 @@ from limner.model_server.xcomposer.processing import IMAGE_TOKEN
 
 
 class XComposerProcessingInfo(BaseProcessingInfo):
-    """What vLLM wants to know before it sees a prompt. The same for both models."""
+    """Answers vLLM's questions before it sees a prompt; the same for both models."""
 
     def get_supported_mm_limits(self) -> Mapping[str, int | None]:
         """As many images as the context holds."""

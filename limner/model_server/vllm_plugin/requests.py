@@ -62,7 +62,7 @@ class Requests:
         return self.params(plain, max_tokens=1, logprobs=count, prompt_logprobs=prefill)
 
     def _rules(self, job: Job) -> dict[str, Any]:
-        """What limner's own rules read: the penalties and the grammar of this answer."""
+        """The penalties and the grammar of this answer, for limner's own rules."""
         from limner.model_server.vllm_plugin import grammars, penalties
 
         s = job.sampling

@@ -1,4 +1,4 @@
-"""What limner's own rules of decoding share: one class of each under both of vLLM's model runners.
+"""The base of limner's own rules of decoding: one class serves both of vLLM's model runners.
 
 vLLM takes model runner V2 where Triton is installed, V1 elsewhere, and only decides after the engine's arguments are
 made. Each runner refuses processors of the other's interface, so a rule here implements both:
@@ -49,7 +49,7 @@ class Rule(LogitsProcessorV1, LogitsProcessorV2):
 
     @abstractmethod
     def state(self, params: Any, prompt: list[int] | None, generated: list[int] | None) -> Any | None:
-        """What the rule keeps of a request; None where the request does not ask for it.
+        """Make the rule's state for a request; None where the request does not ask for the rule.
 
         prompt, generated: the request's ids, from V1; `generated` grows with the answer. None from V2.
         """

@@ -1,7 +1,7 @@
 """One more id than the checkpoint has: the placeholder's.
 
 A placeholder's id is the first beyond the vocabulary. vLLM gathers the logprob of each of a prompt's ids and would end
-its engine at that one; so vLLM is told of a vocabulary with room for it, and its logit is minus infinity. All others
+its engine at that one; so vLLM gets a vocabulary with room for it, and its logit is minus infinity. All others
 are, and it is not, where the model's logits are no numbers.
 """
 
@@ -14,7 +14,7 @@ from vllm.transformers_utils.model_arch_config_convertor import (
 
 
 class WithPlaceholder(ModelArchConfigConvertorBase):
-    """What vLLM reads off the configuration, with the placeholder counted."""
+    """Reads the configuration for vLLM and counts the placeholder."""
 
     def get_vocab_size(self) -> int:
         return super().get_vocab_size() + 1

@@ -128,7 +128,7 @@ class XComposer2TextConfig(LlamaConfig):
 
     @property
     def plora_scaling(self) -> float:
-        """What B A x is multiplied by."""
+        """The factor of B A x."""
         return self.plora_alpha / self.plora_rank
 
 

@@ -1,4 +1,4 @@
-"""What a converted checkpoint is made of: for each tensor, which published tensors it needs and how they combine.
+"""The layout of a converted checkpoint: which published tensors each tensor needs, and how they combine.
 
 A layout is data plus pure functions. It knows no files; `convert.py` reads, checks and writes.
 """

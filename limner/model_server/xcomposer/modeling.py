@@ -1,4 +1,4 @@
-"""What both models share: an image becomes rows, rows take the place of token embeddings, a decoder reads on."""
+"""The common part of both models: images become rows, rows replace token embeddings, a decoder reads the result."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from limner.model_server.xcomposer.decoding import PublishedGenerationMixin
 from limner.model_server.xcomposer.splicing import splice
 
 CACHE_NAME = "cache" if "cache" in inspect.signature(LlamaModel.forward).parameters else "past_key_values"
-"""What transformers calls the cache of keys and values, as an argument and in outputs: `cache` from 5.24 on."""
+"""transformers' name for the cache of keys and values, in arguments and outputs: `cache` from 5.24 on."""
 
 
 class ImageTextPreTrainedModel(PreTrainedModel):
@@ -44,7 +44,7 @@ class ImageTextModel(ImageTextPreTrainedModel):
         raise NotImplementedError
 
     def decoder_kwargs(self, image_mask: Tensor | None) -> dict[str, Any]:
-        """What the decoder wants to know about image positions."""
+        """The decoder's arguments about image positions."""
         return {}
 
     def forward(
@@ -87,12 +87,8 @@ class ImageTextModel(ImageTextPreTrainedModel):
             **self.decoder_kwargs(image_mask),
             **kwargs,
         )
-        filled = read.get(CACHE_NAME)
-        if filled is not None and inputs_embeds.shape[1] > 1 and filled.get_seq_length() == 0:  # type: ignore[union-attr]
-            raise RuntimeError(
-                "This version of transformers hands the cache to a decoder's layers under another name than "
-                f"{CACHE_NAME!r}: install one that pyproject.toml allows."
-            )
+        if inputs_embeds.shape[1] > 1:  # type: ignore[union-attr]
+            _check_filled(read.get(CACHE_NAME))
         return read
 
     def _embed(
@@ -109,6 +105,15 @@ class ImageTextModel(ImageTextPreTrainedModel):
         if bool(mask.any()):
             raise ValueError(f"{int(mask.sum())} positions are kept for images, no image was given: pass pixel_values.")
         return embeddings, None
+
+
+def _check_filled(cache: Cache | None) -> None:
+    """Raises RuntimeError for a cache that a prompt has left empty: decoding would go wrong from then on."""
+    if cache is not None and cache.get_seq_length() == 0:
+        raise RuntimeError(
+            "This version of transformers hands the cache to a decoder's layers under another name than "
+            f"{CACHE_NAME!r}: install one that pyproject.toml allows."
+        )
 
 
 class ImageTextForConditionalGeneration(ImageTextPreTrainedModel, PublishedGenerationMixin):

@@ -74,7 +74,7 @@ class XComposerProcessor(ProcessorMixin):
         super().__init__(image_processor, tokenizer, chat_template=chat_template)
 
     def replace_image_token(self, image_inputs: dict, image_idx: int, **kwargs: Any) -> str:
-        """What a placeholder is expanded to."""
+        """The text that a placeholder is expanded to."""
         return self.image_token * self.rows_per_image
 
     def _process_images(self, images: Any, **kwargs: Any) -> tuple[BatchFeature, list[str]]:

@@ -6,14 +6,16 @@ import json
 import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, astuple, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from limner.errors import ImageUnreadable, LibraryEmpty, LibraryMissing
 from limner.text import printable_path
 from limner.tools.encoders import Encoders
-from limner.tools.images.images import MAX_PIXELS, Described
+from limner.tools.images.images import MAX_PIXELS, Described, Inspected
+from limner.tools.images.sandbox import PHOTOGRAPHS
 from limner.tools.library import captions
 from limner.tools.library.folders import Connect, check_name, folder_library, libraries
 from limner.tools.library.library import Library
@@ -30,7 +32,7 @@ from limner.tools.library.records import (
     set_meta,
     words_row,
 )
-from limner.tools.library.sources import Folders, Source, directory, for_clip, image_identity, read_file
+from limner.tools.library.sources import Folders, Source, directory, image_identity, read_file
 from limner.tools.store import PATIENCE
 
 Progress = Callable[[int, int], None]
@@ -144,6 +146,16 @@ def open_or_index(
     return index(home, name, [root], encoders, on_progress, **options)
 
 
+class _Read(NamedTuple):
+    """A file as it was read."""
+
+    path: str
+    image_id: str = ""
+    seen: Inspected | None = None
+    """The decoded image; None for one that the library has."""
+    problem: str = ""
+
+
 class Sync:
     """One run of `sync`."""
 
@@ -197,10 +209,11 @@ class Sync:
                 todo.append(path)
         done, total = len(self.scan.files) - len(todo), len(self.scan.files)
         self.progress(done, total)
-        for batch in batches(todo, self.source.batch):
-            self.read_batch(batch)
-            done += len(batch)
-            self.progress(done, total)
+        with ThreadPoolExecutor(PHOTOGRAPHS.size) as threads:
+            for batch in batches(todo, self.source.batch):
+                self.keep_batch(list(threads.map(self.read_one, batch)))
+                done += len(batch)
+                self.progress(done, total)
 
     def count_known(self, file: File) -> None:
         """Count an unchanged file, readable or not."""
@@ -209,27 +222,31 @@ class Sync:
         else:
             self.report.known += 1
 
-    def read_batch(self, paths: Sequence[str]) -> None:
-        """Decode, encode and store; vectors before the records that refer to them."""
+    def read_one(self, path: str) -> _Read:
+        """Read a file, and decode its image unless the library has it. Called by several threads."""
+        try:
+            data = read_file(path)
+            image_id = image_identity(data)
+            known = image_id in self.images
+            return _Read(path, image_id, None if known else self.source.inspect(data, bool(self.library.encoders.clip)))
+        except (ImageUnreadable, OSError) as error:
+            problem = error.strerror if isinstance(error, OSError) else str(error)
+            return _Read(path, problem=problem or "cannot be read")
+
+    def keep_batch(self, batch: Sequence[_Read]) -> None:
+        """Encode and store a batch; vectors before the records that refer to them."""
         files: list[File] = []
         new: dict[str, tuple[Record, Described]] = {}
         pictures: dict[str, Any] = {}
-        for path in paths:
-            stamp = self.scan.files[path]
-            try:
-                data = read_file(path)
-                image_id = image_identity(data)
-                if image_id not in self.images and image_id not in new:
-                    new[image_id] = self.inspect(image_id, path, data)
-                    if self.library.encoders.clip:
-                        pictures[image_id] = for_clip(data)
-            except (ImageUnreadable, OSError) as error:
-                problem = error.strerror if isinstance(error, OSError) else str(error)
-                files.append(File(path, *stamp, problem=problem or "cannot be read"))
-                self.report.unreadable.append((printable_path(path), files[-1].problem or ""))
+        for path, image_id, seen, problem in batch:
+            files.append(File(path, *self.scan.files[path], image=image_id or None, problem=problem or None))
+            if problem:
+                self.report.unreadable.append((printable_path(path), problem))
                 continue
+            if seen and image_id not in self.images:
+                new[image_id] = self.described(image_id, path, seen), seen.said
+                pictures |= {image_id: seen.seen} if seen.seen else {}
             self.count_read(path, image_id)
-            files.append(File(path, *stamp, image=image_id))
             self.images.add(image_id)
         self.library.put([self.as_shown(record) for record, _ in new.values()], pictures)
         with self.library.transaction() as records:
@@ -240,12 +257,11 @@ class Sync:
         """The record with captions written in the library, which outlive a file that vanishes and returns."""
         return replace(record, **self.written.get(record.id, {}))
 
-    def inspect(self, image_id: str, path: str, data: bytes) -> tuple[Record, Described]:
-        """A new image and its embedded metadata. Raises ImageUnreadable."""
-        width, height, embedded = self.source.inspect(data)
-        words, described = self.source.describe(path, embedded, self.scan)
+    def described(self, image_id: str, path: str, seen: Inspected) -> Record:
+        """A new image with its caption."""
+        words, described = self.source.describe(path, seen.said, self.scan)
         suffix = os.path.splitext(path)[1].lower()
-        return Record(image_id, path, suffix, width, height, **asdict(words), described=described), embedded
+        return Record(image_id, path, suffix, seen.width, seen.height, **asdict(words), described=described)
 
     def count_read(self, path: str, image_id: str) -> None:
         """Count a file that was read: as before, changed, renamed, a copy or new."""

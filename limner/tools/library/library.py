@@ -24,6 +24,7 @@ from limner.errors import (
 )
 from limner.text import printable_path
 from limner.tools.encoders import Encoders, unit_mean
+from limner.tools.images.images import for_clip
 from limner.tools.library import captions
 from limner.tools.library.folders import (
     Connect,
@@ -50,7 +51,7 @@ from limner.tools.library.records import (
     page,
     set_meta,
 )
-from limner.tools.library.sources import Folders, for_clip, image_identity, read_file
+from limner.tools.library.sources import Folders, image_identity, read_file
 from limner.tools.store import PATIENCE, Store, Vectors
 
 _CAPTION_WAIT = 5.0  # seconds that writing a caption waits for another process to finish writing the library

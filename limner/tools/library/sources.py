@@ -7,13 +7,12 @@ import os
 import stat
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 from limner.errors import ImageUnreadable, LibraryMissing
 from limner.text import printable_path
 from limner.tools.images import images
-from limner.tools.images.colour import flatten
-from limner.tools.images.images import Described
+from limner.tools.images.images import Described, Inspected
 from limner.tools.library import folder
 from limner.tools.library.folder import Scan
 
@@ -34,8 +33,8 @@ class Source(Protocol):
         """Whether a path would be in the scan if it were there."""
         ...
 
-    def inspect(self, data: bytes) -> tuple[int, int, Described]:
-        """Width and height in px, and what the file says of itself. Raises ImageUnreadable."""
+    def inspect(self, data: bytes, clip: bool) -> Inspected:
+        """Size, embedded description and, for `clip`, the picture. Raises ImageUnreadable. Called by two threads."""
         ...
 
     def describe(self, path: str, embedded: Described, found: Scan) -> tuple[Described, bool]:
@@ -74,10 +73,9 @@ class Folders:
         """Whether it lies in one of the folders."""
         return any(Path(path).is_relative_to(root) for root in self.roots)
 
-    def inspect(self, data: bytes) -> tuple[int, int, Described]:
+    def inspect(self, data: bytes, clip: bool) -> Inspected:
         """Decodes all of it, so that a picture cut short is noticed now. Raises ImageUnreadable."""
-        width, height = images.size_of(data, max_pixels=self.max_pixels)
-        return width, height, images.metadata(data, max_pixels=self.max_pixels)
+        return images.inspect(data, max_pixels=self.max_pixels, clip=clip)
 
     def describe(self, path: str, embedded: Described, found: Scan) -> tuple[Described, bool]:
         """By what stands beside the file, then by what is in it."""
@@ -111,10 +109,3 @@ def directory(name: str | Path) -> Path | None:
 
 def _open_at_once(path: str, flags: int) -> int:
     return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))  # a pipe put in a file's place would hang us
-
-
-def for_clip(data: bytes) -> Any:
-    """A picture small enough to keep a batch of; CLIP models look at 224 to 448 px."""
-    picture = images.read_picture(data, side=512)
-    picture.thumbnail((1024, 1024))
-    return flatten(picture)

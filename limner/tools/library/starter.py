@@ -18,7 +18,7 @@ from typing import Any
 
 from limner.errors import EncoderMismatch, NotInstalled
 from limner.tools.encoders import Encoders
-from limner.tools.images.images import SVG_SIDE, Described
+from limner.tools.images.images import SVG_SIDE, Described, Inspected, for_clip
 from limner.tools.library import Connect, Library, Progress, remove, sync, written_in
 from limner.tools.library.folder import Scan, Stamp
 from limner.tools.store import PATIENCE
@@ -96,9 +96,9 @@ class Drawings:
         """Everything: the library has no other source."""
         return True
 
-    def inspect(self, data: bytes) -> tuple[int, int, Described]:
-        """All are square, and known to be drawable: no pixel has to be made to index them."""
-        return SVG_SIDE, SVG_SIDE, Described()
+    def inspect(self, data: bytes, clip: bool) -> Inspected:
+        """All are square, and known to be drawable: pixels are made for CLIP alone."""
+        return Inspected(SVG_SIDE, SVG_SIDE, Described(), for_clip(data) if clip else None)
 
     def describe(self, path: str, embedded: Described, found: Scan) -> tuple[Described, bool]:
         """By the names found in the scan."""

@@ -11,8 +11,7 @@ import pytest
 from PIL import Image, ImageCms, ImageDraw
 
 from limner.tools.images.colour import flatten, to_rgb
-from limner.tools.images.images import data_url, displayable, read_picture, thumbnail
-from limner.tools.library.sources import for_clip
+from limner.tools.images.images import data_url, displayable, for_clip, read_picture, thumbnail
 
 RAMP = np.tile(np.linspace(0, 1, 256), (64, 1))  # black at the left, white at the right
 

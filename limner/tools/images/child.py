@@ -1,0 +1,128 @@
+"""The process that decodes pictures for `sandbox`: reads requests from standard input, answers on standard output.
+
+A message is the length of a JSON header (4 bytes, big-endian), the header, and the bytes that its `sizes` count. It is
+not pickled: what a hostile file might make this process say must stay data.
+"""
+
+from __future__ import annotations
+
+import json
+import signal
+import struct
+import sys
+from dataclasses import asdict
+from typing import IO, TYPE_CHECKING, Any
+
+from limner.errors import ImageUnreadable
+from limner.tools.images import metadata, pixels
+from limner.tools.images.svg import draw_svg
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+Answer = tuple[Any, list[bytes]]
+
+
+def main() -> None:
+    """Serve requests until standard input ends."""
+    source, target = sys.stdin.buffer, sys.stdout.buffer
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which then closes our input
+    _import_most()
+    while (request := receive(source)) is not None:
+        header, (data,) = request
+        _limit(header["memory"], header["seconds"])
+        send(target, *_answered(header, data))
+
+
+def _answered(header: dict[str, Any], data: bytes) -> tuple[dict[str, Any], list[bytes]]:
+    try:
+        value, parts = OPERATIONS[header["name"]](data, **header["given"])
+    except ImageUnreadable as error:
+        return {"refused": str(error)}, []
+    except MemoryError:
+        return {"refused": "takes more memory than a picture may, or is damaged: save it smaller"}, []
+    return {"value": value}, parts
+
+
+# --- what can be asked for -------------------------------------------------------------------------------------------
+
+
+def _picture(picture: Image.Image) -> Answer:
+    profile = picture.info.get("icc_profile") or b""
+    return [picture.mode, *picture.size], [picture.tobytes(), profile]
+
+
+def _inspect(data: bytes, max_pixels: int, clip: bool) -> Answer:
+    """All that indexing wants, so that a file crosses over once."""
+    size, said = pixels.size_of(data, max_pixels), metadata.metadata(data, max_pixels=max_pixels)
+    seen, parts = _picture(pixels.for_clip(data, max_pixels)) if clip else (None, [])
+    return [*size, asdict(said), seen], parts
+
+
+def _displayable(data: bytes, max_pixels: int) -> Answer:
+    made, suffix = pixels.displayable(data, max_pixels)
+    return suffix, [] if made is None else [made]
+
+
+OPERATIONS: dict[str, Any] = {
+    "read_picture": lambda data, **given: _picture(pixels.read_picture(data, **given)),
+    "for_clip": lambda data, **given: _picture(pixels.for_clip(data, **given)),
+    "size_of": lambda data, **given: (pixels.size_of(data, **given), []),
+    "inspect": _inspect,
+    "displayable": _displayable,
+    "small": lambda data, **given: (None, [pixels.small(data, **given)]),
+    "draw_svg": lambda data, **given: (None, [draw_svg(data, **given)]),
+    "metadata": lambda data, **given: (asdict(metadata.metadata(data, **given)), []),
+    "said_in": lambda data, **given: (metadata.said_in(data, **given), []),
+    "orientation_of": lambda data, **given: (metadata.orientation_of(data, **given), []),
+}
+
+
+# --- messages and limits ---------------------------------------------------------------------------------------------
+
+
+def send(target: IO[bytes], header: dict[str, Any], parts: list[bytes]) -> None:
+    """Write a message."""
+    head = json.dumps({**header, "sizes": list(map(len, parts))}).encode()
+    for part in (struct.pack(">I", len(head)), head, *parts):
+        target.write(part)
+    target.flush()
+
+
+def receive(source: IO[bytes], most: int = 1 << 31) -> tuple[dict[str, Any], list[bytes]] | None:
+    """Read a message; None at the end of the stream. Raises EOFError for one cut short or of more than `most` bytes."""
+    length = source.read(4)
+    if not length:
+        return None
+    header = json.loads(_exactly(source, struct.unpack(">I", length)[0], most))
+    return header, [_exactly(source, size, most) for size in header["sizes"]]
+
+
+def _exactly(source: IO[bytes], size: int, most: int) -> bytes:
+    data = source.read(size) if 0 <= size <= most else b""
+    if len(data) != size:
+        raise EOFError(f"a message of {size:,} bytes")
+    return data
+
+
+def _import_most() -> None:
+    """Load what most pictures need before the first request waits for it; the rest would double the time to start."""
+    from PIL import Image
+
+    Image.preinit()
+
+
+def _limit(memory: int, seconds: int) -> None:
+    """Bound the address space and the processor time of the next request. The kernel ends who exceeds the latter."""
+    try:
+        import resource
+    except ImportError:  # Windows: the parent's clock alone bounds a request
+        return
+    resource.setrlimit(resource.RLIMIT_AS, (memory, resource.RLIM_INFINITY))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    resource.setrlimit(resource.RLIMIT_CPU, (int(used.ru_utime + used.ru_stime) + 1 + seconds, resource.RLIM_INFINITY))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,96 @@
+"""Decode untrusted image files into pixels and encode them anew. Runs in the processes of `sandbox`.
+
+Use `images`, which calls these functions there: a file that crashes or freezes a decoder then ends that process only.
+"""
+
+from __future__ import annotations
+
+import io
+from typing import TYPE_CHECKING, Any
+
+from limner.tools.images.colour import flatten, to_rgb
+from limner.tools.images.opening import DAMAGED, open_picture, refuse_damaged
+from limner.tools.images.svg import draw_svg, is_svg
+
+if TYPE_CHECKING:
+    from PIL import Image, ImageFile
+
+CLIP_SIDE = 512
+# MPO is how Pillow calls a JPEG with a second picture behind the first, as phones write them.
+_AS_IS = {"JPEG": ".jpg", "MPO": ".jpg", "PNG": ".png", "WEBP": ".webp", "GIF": ".gif", "AVIF": ".avif"}
+_ORIENTATION = 0x0112
+_TURNS = {2: 0, 3: 3, 4: 1, 5: 5, 6: 4, 7: 6, 8: 2}
+"""EXIF's orientation -> Pillow's Transpose that makes the picture upright."""
+
+
+def opened(data: bytes, max_pixels: int) -> ImageFile.ImageFile:
+    """The picture, not decoded yet; an SVG is drawn. Raises ImageUnreadable."""
+    return open_picture(draw_svg(data, max_pixels=max_pixels) if is_svg(data) else data, max_pixels)
+
+
+def read_picture(data: bytes, max_pixels: int, side: int | None = None, keep_profile: bool = False) -> Image.Image:
+    """As `images.read_picture`."""
+    from PIL import Image
+
+    picture = opened(data, max_pixels)
+    try:
+        if side:
+            picture.draft("RGB", (side, side))
+        picture.load()
+        turn = _TURNS.get(picture.getexif().get(_ORIENTATION, 1))
+        shown = to_rgb(picture, keep_profile=keep_profile)
+        return shown if turn is None else shown.transpose(Image.Transpose(turn))
+    except DAMAGED as error:
+        refuse_damaged(error)
+
+
+def size_of(data: bytes, max_pixels: int) -> tuple[int, int]:
+    """As `images.size_of`."""
+    picture = opened(data, max_pixels)
+    try:
+        width, height = picture.size
+        turned = picture.getexif().get(_ORIENTATION) in (5, 6, 7, 8)
+        picture.draft("RGB", (max(1, width // 8), max(1, height // 8)))  # reads the whole JPEG at an eighth of the work
+        picture.load()
+    except DAMAGED as error:
+        refuse_damaged(error)
+    return (height, width) if turned else (width, height)
+
+
+def displayable(data: bytes, max_pixels: int) -> tuple[bytes | None, str]:
+    """As `images.displayable`; None stands for the bytes as they are."""
+    if is_svg(data):
+        return draw_svg(data, max_pixels=max_pixels), ".png"
+    kind = open_picture(data, max_pixels).format or ""
+    suffix = _AS_IS.get(kind, "")
+    if suffix:
+        size_of(data, max_pixels)
+        return None, suffix
+    picture = read_picture(data, max_pixels, keep_profile=True)
+    profile = picture.info.get("icc_profile")
+    if kind == "HEIF" and picture.mode == "RGB":  # a photograph is six times as large as a PNG
+        return encoded(picture, "JPEG", quality=92, icc_profile=profile), ".jpg"
+    return encoded(picture, "PNG", icc_profile=profile), ".png"
+
+
+def small(data: bytes, max_pixels: int, side: int, kind: str, quality: int) -> bytes:
+    """A JPEG, flattened, or a WebP of at most `side` px on its longer side."""
+    picture = read_picture(data, max_pixels, side)
+    picture.thumbnail((side, side))
+    return encoded(flatten(picture) if kind == "JPEG" else picture, kind, quality=quality)
+
+
+def for_clip(data: bytes, max_pixels: int) -> Image.Image:
+    """A picture small enough to keep a batch of; CLIP models look at 224 to 448 px."""
+    picture = read_picture(data, max_pixels, CLIP_SIDE)
+    picture.thumbnail((2 * CLIP_SIDE, 2 * CLIP_SIDE))
+    return flatten(picture)
+
+
+def encoded(picture: Image.Image, kind: str, **options: Any) -> bytes:
+    """The pixels as a file of this kind, with no metadata but what `options` name."""
+    bare = picture.copy()
+    bare.info = {}  # Pillow would write comments and EXIF of the file it came from
+    out = io.BytesIO()
+    bare.save(out, kind, **options)
+    return out.getvalue()

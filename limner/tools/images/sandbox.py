@@ -1,0 +1,130 @@
+"""Processes that decode and draw untrusted pictures, within limits of memory, time and size of the answer.
+
+A native decoder that crashes, allocates without end or never returns ends its own process; the file is refused with a
+line, and everything else goes on. Drawings have a process of their own, so that one that takes long keeps no photograph
+waiting. Processes start when they are first needed, stay warm, and end with the one that started them.
+"""
+
+from __future__ import annotations
+
+import atexit
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+from contextlib import suppress
+from typing import Any
+
+from limner.errors import ImageUnreadable
+from limner.tools.images.child import receive, send
+
+GIB = 1 << 30
+_PROGRAM = "import json, sys; sys.path[:] = json.loads(sys.argv[1]); from limner.tools.images.child import main; main()"
+
+
+class Child:
+    """One process; serves one request at a time."""
+
+    def __init__(self) -> None:
+        command = [sys.executable, "-c", _PROGRAM, json.dumps(sys.path)]
+        self.process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+        )
+
+    def ask(self, header: dict[str, Any], data: bytes, wall: float) -> tuple[dict[str, Any], list[bytes]]:
+        """The answer. Raises EOFError or OSError when the process ends instead."""
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        clock = threading.Timer(wall, self.process.kill)
+        clock.start()
+        try:
+            send(self.process.stdin, header, [data])
+            answer = receive(self.process.stdout)
+        finally:
+            clock.cancel()
+        if answer is None:
+            raise EOFError
+        return answer
+
+    def close(self) -> None:
+        """End the process."""
+        self.process.kill()
+        for stream in (self.process.stdin, self.process.stdout):
+            if stream is not None:
+                with suppress(OSError):  # what it did not read any more
+                    stream.close()
+        self.process.wait()
+
+    def forget(self) -> None:
+        """Let go of a process that another process, of which this is a fork, uses."""
+        for stream in (self.process.stdin, self.process.stdout):
+            if stream is not None:
+                stream.close()
+        self.process.returncode = 0  # it is not ours to wait for
+
+
+class Pool:
+    """At most `size` processes, each with a limit of memory in bytes and of processor time in seconds per picture."""
+
+    def __init__(self, size: int, memory: int, seconds: int) -> None:
+        self.size, self.memory, self.seconds = size, memory, seconds
+        self._free = threading.BoundedSemaphore(size)
+        self._idle: list[Child] = []
+
+    def ask(self, name: str, data: bytes, **given: Any) -> tuple[Any, list[bytes]]:
+        """Run an operation of child.py. Raises ImageUnreadable."""
+        header = {"name": name, "given": given, "memory": self.memory, "seconds": self.seconds}
+        with self._free:
+            child = self._taken()
+            started = time.monotonic()
+            try:
+                answer, parts = child.ask(header, data, 6 * self.seconds)
+            except (OSError, EOFError, ValueError, KeyError):  # the last two: what no sound process says
+                child.close()
+                self._idle.append(Child())  # loads while its successor is still to come
+                raise ImageUnreadable(self._reason(time.monotonic() - started)) from None
+            except BaseException:  # Ctrl-C in the middle of an answer: the rest of it must reach nobody else
+                child.close()
+                raise
+            self._idle.append(child)
+        if "refused" in answer:
+            raise ImageUnreadable(str(answer["refused"]))
+        return answer["value"], parts
+
+    def _taken(self) -> Child:
+        while self._idle:
+            child = self._idle.pop()
+            if child.process.poll() is None:
+                return child
+            child.close()
+        return Child()
+
+    def _reason(self, took: float) -> str:
+        if took >= self.seconds:
+            return f"takes longer than {self.seconds} s to read: save it as a smaller JPEG or PNG"
+        return "ends the program that reads it: save it as JPEG or PNG with another program"
+
+    def close(self) -> None:
+        """End the idle processes."""
+        while self._idle:
+            self._idle.pop().close()
+
+    def forget(self) -> None:
+        """After a fork: start anew."""
+        for child in self._idle:
+            child.forget()
+        self.__init__(self.size, self.memory, self.seconds)
+
+
+# A picture of MAX_PIXELS takes 356 MB as RGBA, and up to five times that while it is converted. The number of processes
+# is the budget of pixels: however many pictures are asked for at once, two of them are decoded, the others wait.
+PHOTOGRAPHS = Pool(size=2, memory=2 * GIB, seconds=20)
+DRAWINGS = Pool(size=1, memory=GIB, seconds=5)
+
+
+for _pool in (PHOTOGRAPHS, DRAWINGS):
+    atexit.register(_pool.close)
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(after_in_child=_pool.forget)

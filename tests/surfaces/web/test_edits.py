@@ -67,7 +67,7 @@ def delete(studio: Studio) -> None:
 def move_by_button(studio: Studio) -> None:
     moved = studio.paragraph(1)
     studio.choose(moved)
-    studio.tool("Down")
+    studio.tool("Move down")
     studio.saved()
     assert studio.texts().index(moved["text"]) == 4
 
@@ -105,7 +105,7 @@ def split(studio: Studio) -> None:
 def insert_by_hand(studio: Studio) -> None:
     one = studio.paragraph(1)
     studio.choose(one)
-    studio.tool("Text before")
+    studio.tool("Insert text before")
     studio.page.get_by_label("New text").fill("By hand.")
     studio.page.keyboard.press("Escape")
     studio.saved()
@@ -116,8 +116,8 @@ def insert_by_hand(studio: Studio) -> None:
 def insert_by_instruction(studio: Studio) -> None:
     one = studio.paragraph(1)
     studio.choose(one)
-    studio.page.get_by_label("Ask for it in words").fill("wax")
-    studio.tool("Write one after")
+    studio.page.get_by_label("Ask for a change").fill("wax")
+    studio.tool("Write a paragraph after")
     expect(studio.page.get_by_role("dialog")).to_contain_text("New")
     apply(studio)
     studio.saved()
@@ -142,7 +142,7 @@ def rewrite_a_selection(studio: Studio) -> None:
     box = studio.choose(one).get_by_role("textbox")
     box.evaluate("(area, [a, b]) => area.setSelectionRange(a, b)", [start, start + len(word)])
     expect(studio.page.get_by_label(f"For “{word}”")).to_be_visible()
-    studio.tool("Shorten")
+    studio.tool("Make shorter")
     apply(studio)
     studio.saved()
     assert studio.paragraph(1)["text"] == one["text"].replace(word, word.upper(), 1)
@@ -150,8 +150,8 @@ def rewrite_a_selection(studio: Studio) -> None:
 
 def change_the_tone(studio: Studio) -> None:
     studio.page.get_by_text("Tone, language, title").click()
-    studio.page.get_by_label("Another tone").fill("loud")
-    studio.page.locator("form", has=studio.page.get_by_label("Another tone")).get_by_role("button").click()
+    studio.page.get_by_label("Change the tone").fill("loud")
+    studio.page.locator("form", has=studio.page.get_by_label("Change the tone")).get_by_role("button").click()
     apply(studio)
     studio.saved()
     assert studio.paragraph()["text"].isupper()
@@ -183,8 +183,8 @@ def regenerate(studio: Studio) -> None:
 
 
 def instruct(studio: Studio) -> None:
-    studio.page.get_by_label("Say what shall be different").fill("without the first image")
-    studio.page.get_by_label("Say what shall be different").press("Enter")
+    studio.page.get_by_label("Ask for a change").fill("without the first image")
+    studio.page.get_by_label("Ask for a change").press("Enter")
     apply(studio)
     studio.saved()
 
@@ -201,8 +201,8 @@ def swap(studio: Studio) -> None:
 
 def search_by_caption(studio: Studio) -> None:
     studio.choose(studio.images()[0])
-    studio.page.get_by_label("Search by a caption").fill("container ship in a harbour")
-    studio.page.get_by_label("Search by a caption").press("Enter")
+    studio.page.get_by_label("Search for an image").fill("container ship in a harbour")
+    studio.page.get_by_label("Search for an image").press("Enter")
     expect(studio.page.locator(".candidates li").first).to_contain_text("ship")
     studio.page.locator(".candidates button").first.click()
     studio.saved()
@@ -239,7 +239,7 @@ def upload(studio: Studio) -> None:
 def place(studio: Studio) -> None:
     count, one = len(studio.images()), studio.paragraph(3)
     studio.choose(one)
-    studio.tool("Image after")
+    studio.tool("Insert image after")
     studio.page.locator(".candidates button").first.click()
     studio.saved()
     assert len(studio.images()) == count + 1
@@ -249,7 +249,7 @@ def place(studio: Studio) -> None:
 def move_an_image(studio: Studio) -> None:
     before = studio.images()[0]
     studio.choose(before)
-    studio.tool("Down")
+    studio.tool("Move down")
     studio.saved()
     assert next(i for i in studio.images() if i["id"] == before["id"])["after"] != before["after"]
 

@@ -142,7 +142,7 @@ def test_nothing_that_is_shown_runs(browser: Browser, up: Up, said: Model, hosti
         studio.open("job", job)
         expect(page.locator(".answer")).to_be_visible()
         look(f"review {point}")
-        page.get_by_role("button", name="Good, go on").click()
+        page.get_by_role("button", name="Approve and continue").click()
         expect(page.locator(".answer")).to_have_count(0)
     studio.edit()
     look("article")

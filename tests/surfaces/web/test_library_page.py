@@ -131,7 +131,7 @@ def test_what_could_not_be_saved_is_kept_and_sent_after_the_panel_went_on(page: 
     expect(box).to_have_value("DSC 2")
     mark = page.locator(".contact li", has_text="DSC 1").get_by_text("Not saved yet")
     expect(mark).to_be_visible()
-    expect(page.locator(".toast")).to_contain_text("what was typed is there")
+    expect(page.locator(".toast")).to_contain_text("what you typed is there")
     expect(page.locator(".panel .problem")).to_have_count(0)  # of the other image
     studio.shot("library-unsaved")
     page.get_by_role("navigation").get_by_role("link", name="Articles").click()
@@ -177,10 +177,10 @@ def test_an_image_of_one_s_own_is_deleted_unless_an_article_has_it(page: Page, u
     expect(page.get_by_role("heading", name="Your own images")).to_be_visible()
     page.get_by_role("button", name="crimson board").click()
     page.get_by_role("button", name="Delete this image").click()
-    page.get_by_role("dialog").get_by_role("button", name="Delete for good").click()
+    page.get_by_role("dialog").get_by_role("button", name="Delete permanently").click()
     expect(page.locator(".toast")).to_contain_text(job)
     urlopen(Request(f"{up.url}/v1/jobs/{job}", method="DELETE"), timeout=30).close()
     page.get_by_role("button", name="Delete this image").click()
-    page.get_by_role("dialog").get_by_role("button", name="Delete for good").click()
+    page.get_by_role("dialog").get_by_role("button", name="Delete permanently").click()
     expect(page.get_by_role("button", name="crimson board")).to_have_count(0)
     assert [one for one in up.ask("/v1/images")["images"] if one["caption"] == "crimson board"] == []

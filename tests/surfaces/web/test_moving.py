@@ -127,7 +127,7 @@ def test_the_keyboard_lifts_moves_and_puts_down_and_says_so(studio: Studio) -> N
     studio.page.keyboard.press("Home")
     expect(spoken).to_have_text(f"1 of {len(studio.texts())}, at the very front")
     studio.page.keyboard.press("Escape")
-    expect(spoken).to_have_text("It stays where it was.")
+    expect(spoken).to_have_text("Not moved.")
     assert studio.paragraph(1) == one
     studio.page.keyboard.press("Space")
     studio.page.keyboard.press("End")

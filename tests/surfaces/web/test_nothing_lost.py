@@ -72,7 +72,7 @@ def test_letters_do_nothing_to_a_block_chosen_by_mouse(studio: Studio) -> None:
 def test_a_double_click_on_a_candidate_is_one_choice(studio: Studio) -> None:
     texts, count = studio.texts(), len(studio.images())
     studio.choose(studio.paragraph(3))
-    studio.tool("Image after")
+    studio.tool("Insert image after")
     candidate = studio.page.locator(".candidates button").first
     expect(candidate).to_be_visible()
     candidate.dblclick()
@@ -87,7 +87,7 @@ def test_a_double_click_where_delete_comes_under_the_pointer(studio: Studio) -> 
     studio.choose(studio.paragraph(3))
     where = studio.page.locator(".margin").get_by_role("button", name="Delete").bounding_box()
     assert where
-    studio.tool("Image after")
+    studio.tool("Insert image after")
     back = studio.page.locator(".margin").get_by_role("button", name="Back")
     back.evaluate(
         "(one, at) => Object.assign(one.style, {position: 'fixed', left: `${at.x}px`, top: `${at.y}px`, zIndex: 99})",
@@ -159,7 +159,7 @@ def test_new_text_is_shown_and_kept_while_the_server_is_away(studio: Studio) -> 
     page, one = studio.page, studio.paragraph(1)
     page.route("**/edits", lambda route: route.abort())
     studio.choose(one)
-    studio.tool("Text after")
+    studio.tool("Insert text after")
     page.get_by_label("New text").fill("First, on a train.")
     page.keyboard.press("Escape")
     expect(page.locator(".sheet")).to_contain_text("First, on a train.")
@@ -218,7 +218,7 @@ def test_a_change_that_is_sent_twice_is_made_once(studio: Studio) -> None:
 
     studio.page.route("**/edits", swallow, times=1)
     studio.choose(one)
-    studio.tool("Text after")
+    studio.tool("Insert text after")
     studio.page.get_by_label("New text").fill("Only once.")
     studio.page.keyboard.press("Escape")
     studio.saved()
@@ -295,7 +295,7 @@ def type_somewhere(studio: Studio, choice: random.Random, n: int, ids: list[str]
     one = choice.choice(ids)
     studio.choose({"id": one})
     if kind == "new":
-        studio.tool("Text after")
+        studio.tool("Insert text after")
         page.get_by_label("New text").press_sequentially(text)
         return f"new {n}", text
     page.keyboard.press("ControlOrMeta+a")
@@ -319,7 +319,7 @@ def test_a_server_that_is_killed_and_comes_back_has_everything(
     typed(studio, one, "Written while nobody listened.")
     studio.choose(one)
     page.keyboard.press("Escape")
-    studio.tool("Text after")
+    studio.tool("Insert text after")
     page.get_by_label("New text").fill("And a paragraph more.")
     page.keyboard.press("Escape")
     expect(page.locator(".saved")).to_have_attribute("data-state", "offline")

@@ -26,39 +26,39 @@ def test_from_a_brief_to_an_export(page: Page, up: Up, said: Model, tmp_path: Pa
     expect(page.get_by_role("heading", name="Articles")).to_be_visible()
     studio.shot("01-empty")
     page.get_by_role("link", name="New article").first.click()
-    page.get_by_label("What shall the article be about?").fill("How bees make honey")
+    page.get_by_label("What’s the article about?").fill("How bees make honey")
     page.get_by_label("bees").check()
-    page.get_by_label("Images", exact=True).select_option("2")
-    page.get_by_label("the outline").check()
-    page.get_by_label("the images").check()
-    page.get_by_label("Materials").set_input_files(
+    page.get_by_label("Number of images", exact=True).select_option("2")
+    page.get_by_label("Outline", exact=True).check()
+    page.get_by_label("Images", exact=True).check()
+    page.get_by_label("Source material").set_input_files(
         [{"name": "notes.md", "mimeType": "text/markdown", "buffer": b"Nectar is mostly water."}]
     )
     studio.shot("02-brief")
     page.get_by_role("button", name="Estimate").click()
-    expect(page.get_by_role("dialog")).to_contain_text("Tokens, about")
+    expect(page.get_by_role("dialog")).to_contain_text("Tokens (about)")
     studio.shot("03-estimate")
-    page.get_by_role("button", name="Begin").click()
+    page.get_by_role("button", name="Start").click()
 
-    expect(page.get_by_text("The outline is ready for you")).to_be_visible(timeout=60_000)
+    expect(page.get_by_text("Review the outline")).to_be_visible(timeout=60_000)
     studio.shot("04-outline")
-    page.get_by_label("the outline").fill(
+    page.get_by_label("Outline", exact=True).fill(
         "# How Bees Make Honey\n\n## In the field\n- nectar\n\n## In winter\n- stores"
     )
-    page.get_by_role("button", name="Go on with my changes").click()
+    page.get_by_role("button", name="Continue with my changes").click()
 
     expect(page.locator(".live .sheet h1")).to_have_text("How Bees Make Honey", timeout=30_000)
     seen = page.locator(".live .sheet").inner_text()
     expect(page.locator(".live .sheet")).not_to_have_text(seen)  # it is still being written
     studio.shot("05-live")
-    expect(page.get_by_text("The images are ready for you")).to_be_visible(timeout=60_000)
+    expect(page.get_by_text("Review the images")).to_be_visible(timeout=60_000)
     studio.shot("06-images", full_page=True)
     first = page.locator("fieldset.choice").first
     taken = first.locator("label.chosen .caption").inner_text()
     first.locator("label:not(.chosen)", has=page.locator(".caption")).first.click()
     expect(first.locator("label.chosen .caption")).not_to_have_text(taken)
     wanted = first.locator("label.chosen .caption").inner_text()
-    page.get_by_role("button", name="Go on with my changes").click()
+    page.get_by_role("button", name="Continue with my changes").click()
 
     expect(page.locator(".editor .block").first).to_be_visible(timeout=60_000)
     job = page.url.rpartition("/")[2]
@@ -67,8 +67,8 @@ def test_from_a_brief_to_an_export(page: Page, up: Up, said: Model, tmp_path: Pa
     studio.shot("07-article")
 
     said.answer = revising_answers([command("delete", block=2), command("set_title", text="Honey")])
-    page.get_by_label("Say what shall be different").fill("Drop the opening, call it Honey")
-    page.get_by_role("button", name="Show me").first.click()
+    page.get_by_label("Ask for a change").fill("Drop the opening, call it Honey")
+    page.get_by_role("button", name="Preview").first.click()
     dialog = page.get_by_role("dialog")
     expect(dialog).to_contain_text("Removed")
     studio.shot("08-proposal")
@@ -83,8 +83,8 @@ def test_from_a_brief_to_an_export(page: Page, up: Up, said: Model, tmp_path: Pa
     for tab, name in (
         ("PDF", ".pdf"),
         ("Markdown", ".md"),
-        ("Everything", ".zip"),
-        ("Data", ".json"),
+        ("ZIP", ".zip"),
+        ("JSON", ".json"),
         ("Web page", ".html"),
     ):
         page.get_by_role("dialog").get_by_role("button", name=tab, exact=True).click()
@@ -100,11 +100,11 @@ def test_from_a_brief_to_an_export(page: Page, up: Up, said: Model, tmp_path: Pa
 def test_a_draft_is_illustrated_and_left_as_it_is(page: Page, up: Up) -> None:
     draft = "# Honey\n\nBees *gather* nectar.\n\nIt dries to honey in the comb.\n"
     studio = Studio(page, up).open("new")
-    page.get_by_role("button", name="From a draft").click()
+    page.get_by_role("button", name="A draft").click()
     page.get_by_label("Your text").fill(draft)
     page.get_by_label("bees").check()
     page.get_by_role("button", name="Estimate").click()
-    page.get_by_role("button", name="Begin").click()
+    page.get_by_role("button", name="Start").click()
     expect(page.locator(".editor .block").first).to_be_visible(timeout=60_000)
     studio.job = page.url.rpartition("/")[2]
     assert studio.texts() == ["# Honey", "Bees *gather* nectar.", "It dries to honey in the comb."]
@@ -122,14 +122,14 @@ def test_the_list_of_jobs(page: Page, up: Up, said: Model) -> None:
     page.get_by_role("button", name="Done", exact=True).click()
     expect(row).to_have_count(0)
     page.get_by_role("button", name="All", exact=True).click()
-    page.get_by_label("Search titles").fill("glass")
+    page.get_by_label("Search by title").fill("glass")
     expect(page.locator(".job")).to_have_count(1)
     said.answer = said.usual
-    row.get_by_role("button", name=re.compile("Go on")).click()
+    row.get_by_role("button", name=re.compile("Resume")).click()
     expect(row.locator(".state")).to_have_text("Done", timeout=60_000)
     row.get_by_role("button", name=re.compile("Delete")).click()
-    page.get_by_role("button", name="Delete for good").click()
-    expect(page.get_by_text("Nothing here fits.")).to_be_visible()
+    page.get_by_role("button", name="Delete permanently").click()
+    expect(page.get_by_text("No articles match.")).to_be_visible()
     assert [j["id"] for j in up.ask("/v1/jobs")["jobs"] if j["id"] in (kept, job)] == [kept]
 
 
@@ -167,5 +167,5 @@ def test_a_lost_connection_while_it_is_written(page: Page, up: Up, said: Model) 
     studio.shot("11-offline")
     until(lambda: up.ask(f"/v1/jobs/{job}")["state"] == "waiting", "the text to be written")
     page.context.set_offline(False)
-    expect(page.get_by_text("The text is ready for you")).to_be_visible(timeout=30_000)
+    expect(page.get_by_text("Review the text")).to_be_visible(timeout=30_000)
     expect(page.get_by_text("No connection.")).to_be_hidden()

@@ -55,7 +55,7 @@ class JobRequest(BaseModel):
     """Names of image libraries; none takes the starter."""
     images: Annotated[int, Field(ge=0, le=MAX_IMAGES)] | Literal["auto"] = "auto"
     language: Annotated[str | None, Field(max_length=35)] = None
-    """Language code, e.g. "en"; none takes the brief's."""
+    """Language code, e.g. "en"; none takes the brief's, or what a draft's front matter says or its text is in."""
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
     sources: Annotated[list[Material], Field(max_length=20)] = []
     references: Annotated[list[ImageId], Field(max_length=10)] = []
@@ -105,8 +105,8 @@ def start_of(request: JobRequest) -> Start:
     shared = ("images", "seed", "review", "generate", "max_generated")
     about: dict[str, Any] = {name: getattr(request, name) for name in shared}
     if request.draft is not None:
-        if request.language or request.sources or request.references:
-            raise BadInput("A draft is left as it is: language, sources and references go with a brief.")
-        return draft_state(request.draft, **about)
+        if request.sources or request.references:
+            raise BadInput("A draft is left as it is: sources and references go with a brief.")
+        return draft_state(request.draft, language=request.language, **about)
     sources = [Source(name=s.name, text=s.text) for s in request.sources]
     return {"brief": make_brief(request.brief or "", language=request.language, sources=sources, **about)}

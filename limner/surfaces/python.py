@@ -27,6 +27,9 @@ from limner.workflows.context import build_context, models_for
 from limner.workflows.inputs import MAX_GENERATED, Images, Start, draft_state, make_brief, with_references
 from limner.workflows.run import Asks, run
 
+FOLDER = "draft_folder"
+"""Key of `made_with` for the folder that a draft was read from; no export and no reader of article.json keeps it."""
+
 
 def compose(
     brief: str | Brief,
@@ -82,6 +85,7 @@ def illustrate(
     library: Any = None,
     model: BaseChatModel | None = None,
     images: Images = "auto",
+    language: str | None = None,
     seed: int = 0,
     settings: Settings | None = None,
     max_tokens: int | None = None,
@@ -93,13 +97,18 @@ def illustrate(
 ) -> Article:
     """Add images to a finished text and leave the text as it is, character for character.
 
-    draft: Markdown or plain text; a `Path` is read as a file. The other arguments and errors are those of `compose`.
+    draft: Markdown or plain text; a `Path` is read as a file. language: a BCP 47 code; None takes the front matter's or
+    finds it. The other arguments and errors are those of `compose`.
     """
     settings, models = (settings or Settings()).allowing(generate), models_for(model, None)
     context = build_context(settings, library=library, models=models, max_tokens=max_tokens)
-    about: dict[str, Any] = {"images": images, "seed": seed, "review": review}
+    about: dict[str, Any] = {"images": images, "language": language, "seed": seed, "review": review}
     start = draft_state(draft, **about, generate=generate, max_generated=max_generated)
-    return _run_asking(context, start, on_event, answer)
+    article = _run_asking(context, start, on_event, answer)
+    if not isinstance(draft, Path):
+        return article
+    folder = {FOLDER: str(draft.absolute().parent)}  # for `export`, which leaves it out of what it writes
+    return article.model_copy(update={"made_with": {**article.made_with, **folder}})
 
 
 def build_graph(
@@ -170,6 +179,7 @@ def export(
     folder: str | Path,
     *,
     formats: Sequence[str] = ("md", "html", "json"),
+    beside: str | Path | None = None,
     image_side: int = 1600,
     keep_metadata: bool = False,
     settings: Settings | None = None,
@@ -177,16 +187,26 @@ def export(
     """Write an article and its images into a new folder and return the files; nothing half-written is left behind.
 
     formats: of "md", "html", "json"; "docx", "epub" and "pdf" with limner[export]; and those of plug-ins.
-    image_side: px of the longer side that images within a page or a document have at most.
+    beside: folder of the draft, whose own images are shown and copied along; None takes that of the file `illustrate`
+    was given. image_side: px of the longer side that images within a page or a document have at most.
     keep_metadata: leave in the image files what they say beyond the picture (place, camera, faces, preview).
     Raises ExportFailed, NotInstalled, LibraryError where an image has vanished since, BadInput, PluginFailed.
     """
-    from limner.tools.export import write_article
+    from limner.tools.export import own_images, write_article
 
     settings = settings or Settings()
     names = sorted({i.library for i in article.illustrations if i.library})
     context = build_context(settings, library=names)
-    written = write_article(article, Path(folder), context.image, formats, side=image_side, keep_metadata=keep_metadata)
+    drafts = beside or article.made_with.get(FOLDER)
+    written = write_article(
+        article,
+        Path(folder),
+        context.image,
+        formats,
+        beside=own_images(article, Path(drafts)) if drafts else None,
+        side=image_side,
+        keep_metadata=keep_metadata,
+    )
     return list(written.files.values())
 
 

@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from limner.document import (
     POINTS,
+    Article,
     Brief,
     Point,
     Reference,
@@ -17,6 +18,7 @@ from limner.document import (
     read_markdown,
 )
 from limner.errors import BadInput
+from limner.markdown import front_matter
 from limner.text import printable
 from limner.workflows.context import Context, open_library
 
@@ -128,26 +130,46 @@ def draft_state(
     draft: str | Path,
     *,
     images: Images = "auto",
+    language: str | None = None,
     seed: int = 0,
     review: Sequence[str] = (),
     generate: str = "",
     max_generated: int = MAX_GENERATED,
 ) -> Start:
-    """The state that `illustrate` starts from. Raises BadInput for a draft without a paragraph."""
+    """The state that `illustrate` starts from. Raises BadInput for a draft without a paragraph.
+
+    language: a BCP 47 code; None takes the front matter's, else what the text is found to be in, else "und".
+    """
     text = read_text(draft) if isinstance(draft, Path) else draft
     named = f"Illustrate {draft.name if isinstance(draft, Path) else 'the text'}."
     points = read_points(review, [p for p in POINTS if p != "outline"])  # its text is there already
     about: dict[str, Any] = {"images": images, "seed": seed, "review": points}
     brief = make_brief(named, **about, generate=generate, max_generated=max_generated)
-    article = read_markdown(text)
+    article = read_markdown(text, language=_language(language) or "")
     if not article.paragraphs:
         raise BadInput("The draft has no paragraph that an image could stand after. Give a text with paragraphs.")
-    from limner.agents.dialects.instruct import is_chinese
-
     title = article.title or (draft.stem if isinstance(draft, Path) else "")
-    language = "zh" if is_chinese(text[:5000]) else "en"
-    article = article.model_copy(update={"title": title, "language": language, "made_with": {"draft": True}})
-    return {"brief": brief, "article": article}
+    made_with = {"draft": True, "language": "given"}
+    article = article.model_copy(update={"title": title, "made_with": made_with})
+    return {"brief": brief, "article": article if language or _says_language(text) else _in_its_language(article)}
+
+
+def _says_language(text: str) -> bool:
+    return bool(front_matter.read(text).language)
+
+
+def _in_its_language(article: Article) -> Article:
+    """The article with the language that its text is found to be in, and a note where none is."""
+    from limner.tools.language import UNKNOWN, language_of
+
+    code, confidence = language_of([b.plain for b in article.body])
+    made_with = {**article.made_with, "language": {"found": code, "confidence": confidence}}
+    found = article.model_copy(update={"language": code, "made_with": made_with})
+    if code != UNKNOWN:
+        return found
+    return found.noted(
+        "The language of the draft is unknown. Say it with --language, or with lang: in its front matter."
+    )
 
 
 def with_references(brief: Brief, files: Sequence[str | Path], context: Context) -> Brief:

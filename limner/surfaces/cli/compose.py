@@ -115,6 +115,9 @@ def illustrate(
     library: Library = None,
     images: ImageCount = "auto",
     out: Out = None,
+    language: Annotated[
+        str | None, typer.Option(metavar="xx", help="Language code; default: what the draft says or is found to be in.")
+    ] = None,
     seed: Seed = 0,
     model: Model = None,
     model_url: ModelUrl = None,
@@ -134,6 +137,7 @@ def illustrate(
     options = job_options(library, out, model, model_url, to, max_tokens, image_side, keep_metadata)
     options["generate"] = generate
     about: dict[str, Any] = {"images": image_count(images), "seed": seed, "review": review_points(review)}
+    about["language"] = language
     start = inputs.draft_state(draft, **about, generate=generate, max_generated=max_generated)
     options["draft"] = str(draft.absolute().parent)
     if plan:

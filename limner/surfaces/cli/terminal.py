@@ -105,6 +105,9 @@ def summary(article: Article, meter: Meter) -> list[str]:
     """The article and its cost, a line each."""
     words = sum(count_words(p.plain) for p in article.paragraphs)
     lines = [f"{article.title}: {len(article.paragraphs)} paragraphs, {words} words, {images(article)}."]
+    found = article.made_with.get("language")
+    if isinstance(found, dict) and found.get("confidence"):
+        lines.append(f"Language: {article.language}, found with a confidence of {found['confidence']:.2f}.")
     if meter.roles:
         parts = [
             f"{role} {u.prompt}+{u.completion} in {u.calls} call{'s' * (u.calls != 1)}"

@@ -12,6 +12,7 @@ import io
 import posixpath
 import re
 import subprocess
+import unicodedata
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -217,8 +218,13 @@ def _read(reader: Callable[[Path], Iterator[_Picture]], path: Path) -> list[_Pic
 def _compare(article: Article, path: Path, found: list[_Picture]) -> None:
     wanted, placed = figures(article), [picture for picture in found if not picture.own]
     compare(path, "images", [alt_of(i) for i in wanted], [line(picture.alt) for picture in placed])
-    captions = ["".join((line(i.caption) + attribution(i)).split()) for i in wanted]
-    compare(path, "captions", captions, ["".join(picture.caption.split()) for picture in placed])
+    captions = [_seen(line(i.caption) + attribution(i)) for i in wanted]
+    compare(path, "captions", captions, [_seen(picture.caption) for picture in placed])
+
+
+def _seen(text: str) -> str:
+    """The characters of a text that show something: pandoc drops or moves some of the others, and spaces."""
+    return "".join(c for c in unicodedata.normalize("NFC", text) if unicodedata.category(c) != "Cf" and not c.isspace())
 
 
 _W = "{http://schemas.openxmlformats.org/wordprocessingml/2006/main}"

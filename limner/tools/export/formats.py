@@ -68,7 +68,8 @@ def write_article(
     pictures = Pictures(article, parts, own.shown, side=side, keep_metadata=keep_metadata)
     files = file_names(article, pictures)
     shown = tuple(filed(i, files[i.image_id], parts) for i in article.illustrations)
-    article = article.model_copy(update={"illustrations": shown}).noted(*own.notes)
+    made_with = {key: value for key, value in article.made_with.items() if key != "draft_folder"}
+    article = article.model_copy(update={"illustrations": shown, "made_with": made_with}).noted(*own.notes)
     if any(f.own for f in chosen.values()):
         article = article.noted(*notes_on(article))
     linked = any(f.linked for f in chosen.values())

@@ -46,7 +46,8 @@ def read_json(path: Path) -> Article:
             f"{path} is not a whole article: {line(where)}: {line(first['msg'])}. Compose or export it again."
         ) from e
     _refuse_tangled(article, path)
-    return article
+    made_with = {key: value for key, value in article.made_with.items() if key != "draft_folder"}
+    return article.model_copy(update={"made_with": made_with})
 
 
 def _refuse_tangled(article: Article, path: Path) -> None:

@@ -17,7 +17,8 @@ from test_documents import bare, words_of
 from test_export import Page, harmless, illustrated, one_picture, picture
 
 from limner.document import Article, Paragraph, Verbatim, read_markdown
-from limner.tools.export import own_images, to_html, write_article
+from limner.errors import ExportFailed
+from limner.tools.export import FORMATS, own_images, to_html, write_article
 from limner.tools.export.formulas import in_typst, mathml
 from limner.tools.export.text import notes_on
 
@@ -306,3 +307,27 @@ def test_a_text_reads_in_linear_time() -> None:
         article = Article(title="x", body=(Paragraph(id="b1", text="First."), Verbatim(id="b2", text=source[8:])))
         assert notes_on(article) is not None
     assert read_markdown("x").source == "x"
+
+
+# --- the check of credits --------------------------------------------------------------------------------------------
+
+CREDITS = [
+    "छायाचित्र: कृष्ण श्री क्षत्रिय",
+    "soft\u00adhyphen zero\u200bwidth",
+    "المصور أحمد ١٢",
+    "ช่างภาพ: สมชาย",
+    "ﬁrst oﬃce",
+]
+
+
+@pytest.mark.parametrize("credit", CREDITS)
+def test_a_right_credit_is_never_refused_and_a_wrong_one_is(
+    tmp_path: Path, credit: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    article = draft("para\n", credit=credit)
+    assert set(write_article(article, tmp_path / "a", one_picture, ALL).files) == set(ALL)
+    other = draft("para\n", credit="Somebody")
+    whole = FORMATS["pdf"]
+    monkeypatch.setitem(FORMATS, "pdf", whole._replace(write=lambda _, pictures: whole.write(other, pictures)))
+    with pytest.raises(ExportFailed, match="credits"):
+        write_article(article, tmp_path / "b", one_picture, ("pdf",))

@@ -76,6 +76,7 @@ def calm(
     with new_place(told.parent / "home", library, book, model, marks) as place:
         job, _ = place.submit()
         assert nursery.work(job.id, place.given, passed=str(told)) == WORKED
+        assert place.state(job.id) == "done", place.ledger.events(job.id)[-1]
         evidence = place.evidence(job.id)
         place.undisturbed = Undisturbed.taken(evidence)
         assert place.undisturbed.text == article(place.undisturbed.mark)

@@ -12,6 +12,7 @@ from __future__ import annotations
 import html
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property, lru_cache
+from itertools import pairwise
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -230,6 +231,8 @@ class Article(Value):
     """As the front matter names the author; several are joined by ", "."""
     date: str = ""
     """As the front matter says; ISO 8601 where it has a date."""
+    shows: tuple[str, ...] = ()
+    """Ids of the images that a draft's own text shows, whole or their first eight characters; not placed again."""
     lead: str = ""
     """What stands before the first block: front matter, link definitions, blank lines."""
     body: tuple[Block, ...] = ()
@@ -253,6 +256,12 @@ class Article(Value):
     def paragraphs(self) -> tuple[Paragraph, ...]:
         """The blocks that an image may stand after, in reading order."""
         return tuple(b for b in self.body if isinstance(b, Paragraph))
+
+    @property
+    def before_figures(self) -> frozenset[str]:
+        """Ids of the paragraphs that an image of the draft's own follows: there is no room for another."""
+        pairs = pairwise(self.body)
+        return frozenset(a.id for a, b in pairs if isinstance(b, Verbatim) and blocks.is_figure(b.text))
 
     @cached_property
     def _numbers(self) -> dict[str, int]:

@@ -36,8 +36,6 @@ class Cut(NamedTuple):
     """After its last character that is not white space."""
     level: int = 0
     """Of a heading, 1 to 6."""
-    figure: bool = False
-    """Whether it is an image, with or without a caption, and nothing else."""
 
 
 class _Part(NamedTuple):
@@ -55,7 +53,7 @@ class _Part(NamedTuple):
 
 def cut(source: str, start: int = 0) -> list[Cut]:
     """The blocks of a draft from character `start` on, in order."""
-    return [block for block, _ in _cut(source, start)]
+    return list(_cut(source, start))
 
 
 def running_text(source: str) -> str:
@@ -73,12 +71,17 @@ def running_text(source: str) -> str:
     return "".join(d.ASIDE.sub("", line.removeprefix(_mark(line))) for line in shown)
 
 
+def is_figure(text: str) -> bool:
+    """Whether a block is an image, with or without a caption, and nothing else."""
+    return _is_figure(_LINE.findall(text) or [""])
+
+
 def _mark(line: str) -> str:
     found = d.DEFINITION.match(line)
     return found[0] if found else ""
 
 
-def _cut(source: str, start: int) -> Iterator[tuple[Cut, _Part]]:
+def _cut(source: str, start: int) -> Iterator[Cut]:
     lines = Lines(_LINE.findall(source, start))
     parts, prose = _read(lines)
     counted = list(accumulate(prose, initial=0))
@@ -90,8 +93,7 @@ def _cut(source: str, start: int) -> Iterator[tuple[Cut, _Part]]:
             kind = "heading"
         elif counted[part.last] > counted[part.first] and part.closes != _OPEN:
             kind = "paragraph"
-        figure = kind == "verbatim" and _is_figure(lines.lines[part.first : part.last])
-        yield Cut(kind, begin, end, part.level, figure), part
+        yield Cut(kind, begin, end, part.level)
 
 
 def _read(lines: Lines) -> tuple[list[_Part], list[bool]]:

@@ -16,6 +16,8 @@ from limner.workflows.context import Context
 
 FROM_TEXT = "The spotter's answer could not be read twice; places were proposed from the text alone."
 
+NOTHING_TO_ADD = "No image was added: what fits is in the draft already. Add pictures to the library, or text."
+
 
 class Spotted(NamedTuple):
     """Where images belong."""
@@ -55,15 +57,18 @@ def spot(context: Context, article: Article, brief: Brief, wish: str = "") -> Sp
         spots, note = context.spot(article, brief, wish), ""
     except UnreadableReply:
         spots, note = context.spot_from_text(article), FROM_TEXT
-    taken = {i.after for i in article.illustrations}
+    taken = {i.after for i in article.illustrations} | article.before_figures
     return Spotted([s for s in spots if s.after not in taken], note)
 
 
 def retrieve(context: Context, article: Article, spots: Sequence[Spot], brief: Brief) -> dict[str, list[Candidate]]:
     """Candidates by spot id, best first, without the images that the article has already."""
-    used = {i.image_id for i in article.illustrations}
+    used = {i.image_id for i in article.illustrations} | {*article.shows}
     found = context.retrieve(spots, brief)
-    return {spot_id: [c for c in candidates if c.image_id not in used] for spot_id, candidates in found.items()}
+    return {
+        spot_id: [c for c in candidates if not used & {c.image_id, c.image_id[:8]}]
+        for spot_id, candidates in found.items()
+    }
 
 
 def select(
@@ -132,5 +137,7 @@ def arrange(context: Context, article: Article, selections: Sequence[Selection],
         fallbacks = (f"Spot {s.spot.id}: {s.fallback}" for s in selections if s.fallback)
         made = made.noted(*context.notes("selector"), *fallbacks)
     made = made.noted(shortfall(selections, wanted, kept))
+    if article.shows and not new and wanted == "auto":
+        made = made.noted(NOTHING_TO_ADD)
     made_with = {**made.made_with, **context.provenance(brief)}
     return Arranged(made.model_copy(update={"made_with": made_with}), new, kept, wanted)

@@ -172,6 +172,9 @@ def check_markdown(article: Article, path: Path) -> None:
         compare(path, "texts", [source], [without_figures(text, article, linked_files(article))])
     files = {i.file for i in article.illustrations}
     found = [figure for figure in markdown_figures(text) if figure[0] in files]
+    for own in markdown_figures(article.source) if article.made_with.get("draft") else ():
+        if own in found:  # a draft that limner wrote before may show a file of the same name
+            found.remove(own)
     wanted = figures(article)
     compare(path, "images", [i.file for i in wanted], [file for file, _, _ in found])
     compare(path, "alternative texts", [alt_of(i) for i in wanted], [alt for _, alt, _ in found])

@@ -84,9 +84,11 @@ def show(name: str, without: str = "") -> list[str]:
     lines += [f"folder: {printable_path(f)}" for f in json.loads(library.meta("folders") or "[]")]
     if words := library.own_words():
         lines.append(f"written here: words of {len(words)} images, which win over the folder's")
-    lines += [
-        f"{r.id[:12]}  {r.width}x{r.height}  {printable_path(r.path)}  {one_line(r.caption)[:80]}" for r in records
-    ]
+    for r in records:
+        details = f"  ({one_line(r.details)[:80]})" if r.details else ""
+        lines.append(
+            f"{r.id[:12]}  {r.width}x{r.height}  {printable_path(r.path)}  {one_line(r.caption)[:80]}{details}"
+        )
     return lines
 
 
@@ -170,7 +172,8 @@ def _open(context: Context, name: str) -> Library:
 def _told(report: Report) -> list[str]:
     counts = {n: getattr(report, n) for n in ("added", "known", "renamed", "changed", "vanished")}
     lines = [", ".join(f"{count} {what}" for what, count in counts.items() if count) or "nothing new"]
-    for what, rows in (("unreadable", report.unreadable), ("caption unreadable", report.problems)):
+    kinds = ("unreadable", report.unreadable), ("caption unreadable", report.problems), ("skipped", report.skipped)
+    for what, rows in kinds:
         lines += [f"{what}: {printable_path(path)}: {reason}" for path, reason in rows[:MANY]]
         if len(rows) > MANY:
             lines.append(f"{what}: {len(rows) - MANY} more")

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
-from xml.etree import ElementTree
 
+from limner.tools.images.charset import decode
 from limner.tools.images.opening import DAMAGED, MAX_PIXELS, open_picture
 from limner.tools.images.svg import is_svg, svg_words
+from limner.tools.images.xmp import read_xmp
 
 if TYPE_CHECKING:
     from PIL import Image, ImageFile
@@ -17,24 +18,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Described:
-    """What is known of a picture in words; "" where nothing is."""
+    """What is known of a picture in words; "" for what is not."""
 
     caption: str = ""
     alt: str = ""
     credit: str = ""
     licence: str = ""
+    details: str = ""
+    """Headline, keywords, persons, places and date: searched as words, and shown."""
 
 
-_NS = {
-    "dc": "http://purl.org/dc/elements/1.1/",
-    "rdf": "http://www.w3.org/1999/02/22-rdf-syntax-ns#",
-    "iptc": "http://iptc.org/std/Iptc4xmpCore/1.0/xmlns/",
-    "photoshop": "http://ns.adobe.com/photoshop/1.0/",
-    "rights": "http://ns.adobe.com/xap/1.0/rights/",
-    "cc": "http://creativecommons.org/ns#",
-    "ext": "http://iptc.org/std/Iptc4xmpExt/2008-02-29/",
-}
-_XMP_BYTES = 1_000_000
 # What cameras and programs write into the description by themselves; it says nothing of the picture.
 _BY_MACHINE = re.compile(
     r"\s*(?:olympus digital camera|sony dsc|samsung camera pictures|minolta digital camera|konica minolta.*|dcim.*|"
@@ -45,7 +38,7 @@ _BY_MACHINE = re.compile(
 
 
 def metadata(data: bytes, *, max_pixels: int = MAX_PIXELS) -> Described:
-    """Description, alternative text, credit and rights that the file carries: XMP first, then IPTC, then EXIF.
+    """Description, alternative text, credit, rights and details that the file carries: XMP first, then IPTC, then EXIF.
 
     An SVG has its <title> and <desc>. Parts of the metadata that cannot be read are treated as absent, since the
     picture is still good. Raises ImageUnreadable where `read_picture` would for the header.
@@ -53,27 +46,46 @@ def metadata(data: bytes, *, max_pixels: int = MAX_PIXELS) -> Described:
     if is_svg(data):
         title, description = svg_words(data)
         return Described(caption=title or description, alt=description if title else "")
-    said = said_in(data, max_pixels=max_pixels)
+    return described(said_in(data, max_pixels=max_pixels))
+
+
+def described(said: Mapping[str, str]) -> Described:
+    """What properties (`said_in`) mean: the caption is the description, else the headline, else the title."""
 
     def first(*keys: str) -> str:
         return next((said[key] for key in keys if said.get(key)), "")
 
+    caption = first("description", "headline", "title")
+    details = [said.get(key, "") for key in ("headline", "title", "keywords", "persons", "place", "city", "state")]
+    details += [said.get("country", ""), _day(said.get("date", ""))]
     return Described(
-        caption=first("description", "title"),
+        caption=caption,
         alt=first("alt"),
         credit=first("credit", "creator"),
         licence=first("terms", "licence", "statement", "rights"),
+        details="; ".join(dict.fromkeys(text for text in details if text and text != caption)),
     )
+
+
+def _day(date: str) -> str:
+    """A date of XMP, IPTC or EXIF as YYYY-MM-DD, as far as it goes; "" for none."""
+    found = re.match(r"(\d{4})(?:[-:]?(\d\d))?(?:[-:]?(\d\d))?", date)
+    parts = [part for part in (found.groups() if found else ()) if part and part.strip("0")]
+    return "-".join(parts) if found and found[1].strip("0") else ""
 
 
 def said_in(data: bytes, *, max_pixels: int = MAX_PIXELS) -> dict[str, str]:
     """What a raster image says in each property of its own: XMP first, then IPTC, then EXIF, then a PNG's texts.
 
-    Of description, title, alt, credit, creator, terms, licence, statement, rights, source_type those that it has.
+    Of the keys of `xmp.PROPERTIES` those that it has.
     """
     picture = open_picture(data, max_pixels)
     packet = picture.info.get("xmp") or picture.info.get("XML:com.adobe.xmp") or _gif_packet(data)
-    sources = [_xmp(packet), _iptc(picture), _exif(picture), _png_texts(picture)]
+    return merged([read_xmp(packet), _iptc(picture), _exif(picture), _png_texts(picture)])
+
+
+def merged(sources: Sequence[Mapping[str, str]]) -> dict[str, str]:
+    """Property by property the first that is there, without what a machine wrote by itself."""
     keys = dict.fromkeys(key for source in sources for key in source)
     found = {key: next((v.strip() for s in sources if (v := s.get(key, "")).strip()), "") for key in keys}
     # Without a description of a person's, the title is one; of a machine's, neither is.
@@ -101,70 +113,86 @@ def _gif_packet(data: bytes) -> bytes:
     return found[1] if found else b""
 
 
-def _xmp(packet: bytes | str) -> dict[str, str]:
-    text = packet.decode("utf-8", "replace") if isinstance(packet, bytes) else str(packet)
-    # Strict on purpose: XMP has no use for a DOCTYPE, and without one there are no entities to expand.
-    if not text.strip("\x00 \n") or len(text) > _XMP_BYTES or "<!DOCTYPE" in text or "<!ENTITY" in text:
-        return {}
-    try:
-        root = ElementTree.fromstring(text.strip("\x00 \n\ufeff"))
-    except (ElementTree.ParseError, ValueError):
-        return {}
-    wanted = {
-        "description": ("dc", "description"),
-        "title": ("dc", "title"),
-        "alt": ("iptc", "AltTextAccessibility"),
-        "credit": ("photoshop", "Credit"),
-        "creator": ("dc", "creator"),
-        "terms": ("rights", "UsageTerms"),
-        "licence": ("cc", "license"),
-        "statement": ("rights", "WebStatement"),
-        "rights": ("dc", "rights"),
-        "source_type": ("ext", "DigitalSourceType"),
-    }
-    return {key: _xmp_value(root, f"{{{_NS[prefix]}}}{name}") for key, (prefix, name) in wanted.items()}
-
-
-def _xmp_value(root: ElementTree.Element, name: str) -> str:
-    """A property written as an attribute, as text, or as alternatives (the x-default one) or a list (joined)."""
-    for node in root.iter():
-        if node.get(name):
-            return node.get(name, "")
-        if node.tag != name:
-            continue
-        items = [i for i in node.iter(f"{{{_NS['rdf']}}}li") if (i.text or "").strip()]
-        if not items:
-            return (node.text or "").strip() or node.get(f"{{{_NS['rdf']}}}resource", "")
-        if node.find("rdf:Alt", _NS) is None:
-            return ", ".join((i.text or "").strip() for i in items)
-        language = "{http://www.w3.org/XML/1998/namespace}lang"
-        return min(items, key=lambda i: i.get(language) != "x-default").text or ""
-    return ""
+_IPTC = {
+    "description": 120, "headline": 105, "title": 5, "credit": 110, "creator": 80, "rights": 116, "keywords": 25,
+    "place": 92, "city": 90, "state": 95, "country": 101, "date": 55,
+}  # fmt: skip
+_UTF8 = b"\x1b%G"  # how an IPTC block declares it
 
 
 def _iptc(picture: ImageFile.ImageFile) -> dict[str, str]:
+    """IPTC's properties, in the charset that the block declares, else in the one that all of them together show."""
     from PIL import IptcImagePlugin
 
     try:
         fields = IptcImagePlugin.getiptcinfo(picture) or {}
     except DAMAGED:
         return {}
-    codes = {"description": 120, "title": 105, "credit": 110, "creator": 80, "rights": 116}
-    return {key: _decoded(fields.get((2, code), b"")) for key, code in codes.items()}
+    found = {key: _values(fields.get((2, code))) for key, code in _IPTC.items()}
+    whole = b"\n".join(value for values in found.values() for value in values)
+    text = whole.decode("utf-8", "replace") if _UTF8 in _values(fields.get((1, 90))) else decode(whole)
+    lines = iter((text or "").split("\n"))
+    if text is None or text.count("\n") != whole.count(b"\n"):
+        return {}
+    return {key: ", ".join(_lines(values, lines)) for key, values in found.items()}
+
+
+def _values(field: Any) -> list[bytes]:
+    """A field's values; line breaks within one become spaces."""
+    values = field if isinstance(field, list) else [field]
+    return [b" ".join(v.split()).strip(b"\x00 ") for v in values if isinstance(v, bytes) and v.strip(b"\x00 ")]
+
+
+def _lines(values: list[bytes], lines: Iterator[str]) -> Iterator[str]:
+    return (next(lines) for _ in values)
 
 
 def _exif(picture: Image.Image) -> dict[str, str]:
-    from PIL.ExifTags import Base
+    """EXIF's properties, and those that Windows' Explorer writes (XP...), which are UTF-16."""
+    from PIL.ExifTags import IFD, Base
 
     try:
         tags: Mapping[int, Any] = picture.getexif()
-        names = {"description": Base.ImageDescription, "creator": Base.Artist, "rights": Base.Copyright}
-        found = {key: _decoded(tags.get(tag, "")) for key, tag in names.items()}
-        title = tags.get(Base.XPTitle, b"")
-        found["title"] = bytes(title).decode("utf-16-le", "ignore").rstrip("\x00") if title else ""
+        more: Mapping[int, Any] = picture.getexif().get_ifd(IFD.Exif)
+        windows = {tag: _utf_16(tags.get(tag)) for tag in _XP.values()}
+        comment = _comment(more.get(Base.UserComment))
+        found = {
+            "description": _decoded(tags.get(Base.ImageDescription, "")),
+            "creator": _decoded(tags.get(Base.Artist, "")),
+            "rights": _decoded(tags.get(Base.Copyright, "")),
+            "date": _decoded(more.get(Base.DateTimeOriginal, "")),
+        }
     except DAMAGED:
         return {}
-    return found
+    own = {key: windows[tag] for key, tag in _XP.items()}
+    spoken = "" if _BY_MACHINE.fullmatch(found["description"]) else found["description"]
+    return {
+        **found,
+        "description": spoken or own["comment"] or own["subject"] or comment or found["description"],
+        "title": own["title"],
+        "headline": own["subject"] if own["comment"] else "",
+        "creator": found["creator"] or own["author"],
+        "keywords": ", ".join(part.strip() for part in own["keywords"].split(";") if part.strip()),
+    }
+
+
+_XP = {"title": 0x9C9B, "comment": 0x9C9C, "author": 0x9C9D, "keywords": 0x9C9E, "subject": 0x9C9F}
+
+
+def _utf_16(value: Any) -> str:
+    raw = bytes(value) if isinstance(value, (bytes, bytearray, tuple, list)) else b""
+    return raw.decode("utf-16-le", "ignore").partition("\x00")[0].strip()
+
+
+def _comment(value: Any) -> str:
+    """EXIF's UserComment: eight bytes that name the encoding, then the text."""
+    if not isinstance(value, bytes):
+        return ""
+    name, text = value[:8], value[8:]
+    if name.startswith(b"UNICODE"):
+        order = "utf-16-be" if text[:1] == b"\0" else "utf-16-le"
+        return text.decode(order, "ignore").strip("\ufeff\x00 ")
+    return (decode(text.strip(b"\x00 ")) or "").strip() if name[:5] in (b"ASCII", b"\0\0\0\0\0", b"JIS\0\0") else ""
 
 
 def _png_texts(picture: Image.Image) -> dict[str, str]:
@@ -178,7 +206,7 @@ def _texts(info: Mapping[Any, Any]) -> Iterator[tuple[str, str]]:
 
 
 def _decoded(value: Any) -> str:
-    """Text of a tag: UTF-8 where it is, else Latin-1. Pillow hands EXIF's over as if all were Latin-1."""
+    """Text of an EXIF tag, which Pillow hands over as if it were Latin-1; "" where its encoding is not plain."""
     if isinstance(value, (list, tuple)):
         return ", ".join(_decoded(v) for v in value)
     raw = value.encode("latin-1", "ignore") if isinstance(value, str) else value
@@ -186,7 +214,4 @@ def _decoded(value: Any) -> str:
         return ""
     if isinstance(value, str) and len(raw) < len(value):  # it had more than Latin-1 already: nothing to repair
         return value.strip("\x00 ")
-    try:
-        return raw.decode("utf-8").strip("\x00 ")
-    except UnicodeDecodeError:
-        return raw.decode("latin-1").strip("\x00 ")
+    return (decode(raw.strip(b"\x00 ")) or "").strip("\x00 ")

@@ -52,6 +52,8 @@ class Report:
     vanished: int = 0
     written: int = 0
     """Images with a caption written in the library that takes precedence over a different one in the folder."""
+    skipped: list[tuple[str, str]] = field(default_factory=list)
+    """System folders and scaled copies that are left out on purpose, path and reason."""
     unreadable: list[tuple[str, str]] = field(default_factory=list)
     """Path and reason; the reason ends with what to do."""
     problems: list[tuple[str, str]] = field(default_factory=list)
@@ -162,7 +164,7 @@ class Sync:
     def __init__(self, library: Library, source: Source, progress: Progress) -> None:
         self.library, self.source, self.progress = library, source, progress
         self.scan = source.scan()
-        self.report = Report(unreadable=list(self.scan.refused))
+        self.report = Report(unreadable=list(self.scan.refused), skipped=list(self.scan.skipped))
         with library.transaction() as records:
             rows = [File(*row) for row in records.execute(f"SELECT {FILE} FROM file")]
             self.images = {row[0] for row in records.execute("SELECT id FROM image")}
@@ -318,7 +320,8 @@ class Sync:
         self.report.changed += sum(r.id in fresh for r in new)
         self.report.known -= sum(r.id in fresh for r in new)
         for batch in batches(new, self.source.batch):
-            self.library.put([r for r in map(self.as_shown, batch) if r.text != self.as_shown(old[r.id]).text], {})
+            shown = map(self.as_shown, batch)
+            self.library.put([r for r in shown if r.words != self.as_shown(old[r.id]).words], {})
             with self.library.transaction() as records:
                 records.executemany(UPDATE_IMAGE, [words_row(r) for r in batch])
 

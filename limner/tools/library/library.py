@@ -45,6 +45,7 @@ from limner.tools.library.records import (
     Record,
     as_record,
     by_id,
+    complete,
     counts,
     files_named,
     meta,
@@ -115,7 +116,7 @@ class Library:
                 f"{library._rebuild}."
             )
         with library.transaction() as records:
-            records.executescript(captions.SCHEMA)  # libraries made before captions were kept lack these tables
+            complete(records)
         return library
 
     @classmethod
@@ -378,7 +379,7 @@ class Library:
             clips = dict(zip(shown, self.encoders.clip.encode_images(list(shown.values())), strict=True))
         with self.vectors() as store:
             store.upsert(
-                (r.id, Vectors(c, self.encoders.words.document(r.text), clips.get(r.id)))
+                (r.id, Vectors(c, self.encoders.words.document(r.words), clips.get(r.id)))
                 for r, c in zip(records, captions, strict=True)
             )
 

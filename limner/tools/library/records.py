@@ -19,24 +19,24 @@ SCHEMA = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE image (id TEXT PRIMARY KEY, suffix TEXT NOT NULL, width INTEGER NOT NULL, height INTEGER NOT NULL,
   caption TEXT NOT NULL, alt TEXT NOT NULL, credit TEXT NOT NULL, licence TEXT NOT NULL, described INTEGER NOT NULL,
-  embedded TEXT NOT NULL);
+  embedded TEXT NOT NULL, details TEXT NOT NULL DEFAULT '');
 CREATE TABLE file (path TEXT PRIMARY KEY, size INTEGER NOT NULL, changed INTEGER NOT NULL, image TEXT, problem TEXT);
 CREATE INDEX file_image ON file (image);
 """
 FILE = "path, size, changed, image, problem"
-WORDS = "caption, alt, credit, licence, described"
+WORDS = "caption, alt, credit, licence, described, details"
 _HEAD = (
     "SELECT i.id AS id, coalesce((SELECT min(path) FROM file WHERE image = i.id), '') AS path, suffix, width, height"
 )
 AS_IN_FOLDER = f"{_HEAD}, {WORDS}, '' AS own FROM image i"
 """Without the captions written in the library."""
 SELECT = f"""{_HEAD}, {", ".join(f"coalesce(w.{n}, i.{n}) AS {n}" for n in captions.FIELDS)},
-  (i.described OR w.caption IS NOT NULL) AS described,
+  (i.described OR w.caption IS NOT NULL) AS described, i.details,
   {" || ".join(f"iif(w.{n} IS NULL, '', '{n} ')" for n in captions.FIELDS)} AS own
   FROM image i LEFT JOIN written w ON w.image = i.id"""
 INSERT_IMAGE = f"""INSERT OR REPLACE INTO image (id, suffix, width, height, {WORDS}, embedded)
-  VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
-UPDATE_IMAGE = "UPDATE image SET caption = ?, alt = ?, credit = ?, licence = ?, described = ? WHERE id = ?"
+  VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
+UPDATE_IMAGE = "UPDATE image SET caption = ?, alt = ?, credit = ?, licence = ?, described = ?, details = ? WHERE id = ?"
 
 
 @dataclass(frozen=True)
@@ -60,6 +60,14 @@ class Record:
     """False when the caption is only the file's name made readable."""
     written: tuple[str, ...] = ()
     """The fields that a person wrote in the library; they take precedence over the folder's."""
+
+    details: str = ""
+    """Headline, keywords, persons, places and date, as the files have them."""
+
+    @property
+    def words(self) -> str:
+        """The text whose words are searched: `text` and the details."""
+        return f"{self.text} {self.details}" if self.details else self.text
 
     @property
     def text(self) -> str:
@@ -89,9 +97,16 @@ class File:
     """Why it could not be read."""
 
 
+def complete(records: sqlite3.Connection) -> None:
+    """Add the tables and columns that a library made by an older limner lacks."""
+    records.executescript(captions.SCHEMA)
+    if "details" not in {row[1] for row in records.execute("PRAGMA table_info(image)")}:
+        records.execute("ALTER TABLE image ADD COLUMN details TEXT NOT NULL DEFAULT ''")
+
+
 def as_record(row: tuple[Any, ...]) -> Record:
     """From a row of SELECT or AS_IN_FOLDER."""
-    return Record(*row[:9], described=bool(row[9]), written=tuple(row[10].split()))
+    return Record(*row[:9], described=bool(row[9]), details=row[10], written=tuple(row[11].split()))
 
 
 def by_id(records: sqlite3.Connection, ids: Iterable[str], select: str = SELECT) -> dict[str, Record]:
@@ -134,13 +149,13 @@ def files_named(records: sqlite3.Connection, ref: str) -> set[str]:
 def image_row(record: Record, embedded: Described) -> tuple[Any, ...]:
     """Values for INSERT_IMAGE. embedded: the file's own metadata."""
     r = record
-    words = (r.caption, r.alt, r.credit, r.licence, r.described)
+    words = (r.caption, r.alt, r.credit, r.licence, r.described, r.details)
     return (r.id, r.suffix, r.width, r.height, *words, json.dumps(asdict(embedded)))
 
 
 def words_row(r: Record) -> tuple[Any, ...]:
     """Values for UPDATE_IMAGE."""
-    return (r.caption, r.alt, r.credit, r.licence, r.described, r.id)
+    return (r.caption, r.alt, r.credit, r.licence, r.described, r.details, r.id)
 
 
 def meta(records: sqlite3.Connection, key: str) -> str:

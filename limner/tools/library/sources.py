@@ -14,7 +14,7 @@ from limner.text import printable_path
 from limner.tools.images import images
 from limner.tools.images.images import Described, Inspected
 from limner.tools.library import folder
-from limner.tools.library.folder import Scan
+from limner.tools.library.scanned import Scan
 
 
 class Source(Protocol):
@@ -65,6 +65,7 @@ class Folders:
             whole.files |= part.files
             whole.rows |= part.rows
             whole.sidecars |= part.sidecars
+            whole.skipped += part.skipped
             whole.refused += part.refused
             whole.problems += part.problems
         return whole

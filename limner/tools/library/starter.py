@@ -20,7 +20,7 @@ from limner.errors import EncoderMismatch, NotInstalled
 from limner.tools.encoders import Encoders
 from limner.tools.images.images import SVG_SIDE, Described, Inspected, for_clip
 from limner.tools.library import Connect, Library, Progress, remove, sync, written_in
-from limner.tools.library.folder import Scan, Stamp
+from limner.tools.library.scanned import Scan, Stamp
 from limner.tools.store import PATIENCE
 
 NAME = "starter"

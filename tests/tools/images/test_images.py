@@ -303,16 +303,40 @@ def test_what_a_camera_wrote_is_no_caption() -> None:
     assert metadata(saved(picture(), "JPEG", exif=exif)).caption == ""
 
 
-def test_iptc_is_read() -> None:
+@pytest.mark.parametrize("encoding", ["utf-8", "cp1252", "declared"])
+def test_iptc_is_read(encoding: str) -> None:
     def field(code: int, text: str) -> bytes:
-        return struct.pack(">BBBH", 0x1C, 2, code, len(text.encode())) + text.encode()
+        raw = text.encode("utf-8" if encoding == "declared" else encoding)
+        return struct.pack(">BBBH", 0x1C, 2, code, len(raw)) + raw
 
-    block = field(120, "Ernte im Abendlicht") + field(110, "Grüne Felder") + field(116, "frei")
+    block = b"\x1c\x01\x5a\0\x03\x1b%G" if encoding == "declared" else b""
+    block += field(120, "Ernte im „Abendlicht“") + field(110, "Grüne Felder") + field(116, "frei")
+    block += field(25, "Weizen") + field(25, "Mähdrescher") + field(90, "Köln") + field(55, "19120503")
     resource = b"8BIM" + struct.pack(">HHI", 0x0404, 0, len(block)) + block + b"\0" * (len(block) % 2)
     segment = b"Photoshop 3.0\0" + resource
     data = saved(picture(), "JPEG")
     data = data[:2] + b"\xff\xed" + struct.pack(">H", len(segment) + 2) + segment + data[2:]
-    assert metadata(data) == Described("Ernte im Abendlicht", "", "Grüne Felder", "frei")
+    details = "Weizen, Mähdrescher; Köln; 1912-05-03"
+    assert metadata(data) == Described("Ernte im „Abendlicht“", "", "Grüne Felder", "frei", details)
+
+
+def test_what_windows_explorer_writes_is_read() -> None:
+    exif = Image.Exif()
+    for tag, text in {0x9C9C: "A crane – Kran", 0x9C9F: "Harbour", 0x9C9E: "nets;boats", 0x9C9D: "Ana"}.items():
+        exif[tag] = f"{text}\0".encode("utf-16-le")
+    found = metadata(saved(picture(), "JPEG", exif=exif))
+    assert found == Described("A crane – Kran", "", "Ana", "", "Harbour; nets, boats")
+
+
+def test_a_headline_and_persons_in_xmp_are_read() -> None:
+    said = XMP.replace('photoshop:Credit="Ada / Wetlands"', 'photoshop:Headline="Birds" photoshop:Country="Portugal"')
+    said = said.replace(
+        "</rdf:Description>",
+        """<Iptc4xmpExt:PersonInImage
+        xmlns:Iptc4xmpExt="http://iptc.org/std/Iptc4xmpExt/2008-02-29/"><rdf:Bag><rdf:li>Ada</rdf:li></rdf:Bag>
+        </Iptc4xmpExt:PersonInImage></rdf:Description>""",
+    )
+    assert metadata(saved(picture(), "JPEG", xmp=said.encode())).details == "Birds; Ada; Portugal"
 
 
 def test_png_texts_are_read() -> None:

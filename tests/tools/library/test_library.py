@@ -554,6 +554,17 @@ def test_what_a_person_writes_is_found_and_wins_over_the_folder(library: Library
     assert add(library, [folder]).written == 1  # the credit, where the folder has none
 
 
+def test_details_are_searched_as_words(library: Library, folder: Path) -> None:
+    words = {"caption": CAPTIONS["heron.jpg"], "keywords": ["Ria Formosa", "wader"], "city": "Faro"}
+    (folder / "heron.json").write_text(json.dumps(words))
+    report = add(library, [folder])
+    assert report.changed == 1
+    assert named(library, "heron.jpg").details == "Ria Formosa, wader; Faro"
+    found = library.search(["Faro wader"], 4)[0]
+    assert found[0].caption == CAPTIONS["heron.jpg"]
+    assert found[0].scores["words"] > 0
+
+
 def test_only_the_image_whose_words_changed_is_encoded_and_only_once(library: Library) -> None:
     counting = Counting()
     hearing = Library.open(library.home, "birds", Encoders(counting, Words()))
@@ -674,7 +685,7 @@ def test_words_are_written_while_the_library_is_and_searched_by_afterwards(libra
 
 def test_a_library_of_before_keeps_what_people_write(library: Library, folder: Path) -> None:
     with sqlite3.connect(library.path / "records.sqlite") as records:
-        records.executescript("DROP TABLE written; DROP TABLE stale")
+        records.executescript("DROP TABLE written; DROP TABLE stale; ALTER TABLE image DROP COLUMN details")
     records.close()
     assert module.written_in(library.home, "birds") == {}
     older = Library.open(library.home, "birds", ENCODERS)

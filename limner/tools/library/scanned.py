@@ -1,0 +1,85 @@
+"""What a walk through a folder finds: image files, and the words beside them."""
+
+from __future__ import annotations
+
+import os
+import stat
+import unicodedata
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from limner.text import printable_path
+from limner.tools.images.charset import decode
+from limner.tools.images.metadata import Described
+
+Problems = list[tuple[str, str]]
+"""Printable path and reason; the reason ends with what to do."""
+
+
+class Stamp(NamedTuple):
+    """A file's size in bytes and time of change in ns: while both stay, it is not read again."""
+
+    size: int
+    changed: int
+
+
+@dataclass
+class Scan:
+    """What a walk found."""
+
+    files: dict[str, Stamp] = field(default_factory=dict)
+    """Absolute path of each image file, in order of the paths."""
+    refused: Problems = field(default_factory=list)
+    """What looks like an image and is not to be opened."""
+    skipped: Problems = field(default_factory=list)
+    """Folders and scaled copies that are left out on purpose."""
+    problems: Problems = field(default_factory=list)
+    """Captions that could not be read; the image itself may be good."""
+    rows: dict[str, Described] = field(default_factory=dict)
+    """What tables say, by absolute path of the image."""
+    sidecars: dict[str, list[str]] = field(default_factory=dict)
+    """Absolute paths of all .txt, .json and .xmp files, by `folded`."""
+
+    def sidecar(self, path: str) -> str | None:
+        """The sidecar of this path: the very one, else the one that differs in case or in Unicode's form alone."""
+        there = self.sidecars.get(folded(path), ())
+        return path if path in there else there[0] if len(there) == 1 else None
+
+
+def folded(path: str) -> str:
+    """A path without what file systems and programs do not agree on: case, and composed or decomposed letters."""
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", path).casefold())
+
+
+def read_text(path: str, most: int, problems: Problems) -> str | None:
+    """The text of a file, in whatever encoding; None, with the reason in `problems`, where that is not plain."""
+    data = read_bytes(path, most, problems)
+    if data is None:
+        return None
+    text = decode(data)
+    if text is None:
+        problems.append((printable_path(path), "in an encoding that is not plain: save it as UTF-8"))
+    return text
+
+
+def read_bytes(path: str, most: int, problems: Problems) -> bytes | None:
+    """A regular file of at most `most` bytes; None, with the reason in `problems`, for another."""
+    try:
+        if not stat.S_ISREG(os.stat(path).st_mode):
+            raise OSError("not a regular file")
+        with open(path, "rb") as file:
+            data = file.read(most + 1)
+    except OSError as error:
+        problems.append((printable_path(path), f"{error.strerror or error}: check that it may be read"))
+        return None
+    if len(data) > most:
+        problems.append((printable_path(path), f"more than {most // 1_000_000} MB: shorten it"))
+        return None
+    return data
+
+
+def counted(path: str, items: Iterable[str], what: str, advice: str) -> Problems:
+    """One line for many of a kind: how many, and the first of them."""
+    found = list(items)
+    return [(printable_path(path), f"{len(found)} {what}, the first {found[0]}: {advice}")] if found else []

@@ -8,7 +8,17 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.text import Text
 
 from limner.text import count_words, printable
 
@@ -24,6 +34,14 @@ STEPS = {
     "arrange": "Arranging them",
     "generate": "Generating images",
 }
+
+
+class _Rate(ProgressColumn):
+    """How many a minute, once two batches are done."""
+
+    def render(self, task: Task) -> Text:
+        """As "54/min"."""
+        return Text(f"{60 * task.speed:.0f}/min" if task.speed else "")
 
 
 class Terminal:
@@ -65,22 +83,23 @@ class Terminal:
     @contextmanager
     def counting(self, what: str) -> Iterator[Callable[[int, int], None]]:
         """A progress bar for something counted: call it with (done, of). Shown once there is something to wait for."""
-        with self._bars() as bars:
+        with self._bars(_Rate(), TextColumn("left"), TimeRemainingColumn()) as bars:
             task: list[int] = []
 
             def count(done: int, of: int) -> None:
-                if not task:
-                    task.append(bars.add_task(what, total=of))
+                if not task:  # what was done before is no part of the rate
+                    task.append(bars.add_task(what, total=of, completed=done))
                 bars.update(task[0], completed=done, total=of)  # type: ignore[arg-type]
 
             yield count
 
-    def _bars(self) -> Progress:
+    def _bars(self, *more: ProgressColumn) -> Progress:
         return Progress(
             TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=24),
             MofNCompleteColumn(),
             TimeElapsedColumn(),
+            *more,
             console=self.console,
             disable=self.quiet,
         )

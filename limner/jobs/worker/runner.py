@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import errno
 import logging
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -38,6 +37,7 @@ from limner.jobs.owners import Owner
 from limner.jobs.request import read_request, start_of
 from limner.jobs.worker.keeper import Keeper, Stopping, TookTooLong, too_long
 from limner.settings import Settings
+from limner.workflows.compose import build_graph, last_events
 from limner.workflows.context import STARTER, Context, build_context
 from limner.workflows.inputs import Start
 from limner.workflows.review.questions import is_question
@@ -74,8 +74,6 @@ class Runner:
     overrun: Callable[[], None] = lambda: None
     """Called when a job came to no end in its time: its thread goes on, for nothing."""
     _bases: dict[tuple[str, ...], Context] = field(default_factory=dict)
-    _graphs: list[tuple[_Standing, Any]] = field(default_factory=list)
-    """Compiled and not in use just now: compiling takes 25 ms of processor time."""
 
     def work(self, job: str) -> bool:
         """Take a job and work on it until it ends, parks or is taken away; whether it was there to be taken."""
@@ -170,14 +168,12 @@ class Runner:
 
     def _run_graph(self, lease: Lease, keeper: Keeper, saver: BaseCheckpointSaver) -> Article:
         context = self._context(lease, keeper)
-        with self._graph(context, saver) as graph:
-            return self._through(graph, context, lease, keeper, saver)
+        graph = (self.graph or build_graph)(context, saver)
+        return self._through(graph, context, lease, keeper, saver)
 
     def _through(
         self, graph: Any, context: Context, lease: Lease, keeper: Keeper, saver: BaseCheckpointSaver
     ) -> Article:
-        from limner.workflows.compose import last_events
-
         state = graph.get_state({"configurable": {"thread_id": lease.job}})
         start: Any = self._start(lease, context) if state.created_at is None else None
         if start is None:
@@ -202,26 +198,6 @@ class Runner:
             start["brief"] = with_uploads(start["brief"], request.references, context.libraries[0])
         return start
 
-    @contextmanager
-    def _graph(self, context: Context, saver: BaseCheckpointSaver) -> Iterator[Any]:
-        """The graph over a job's context, for this job alone while it is in use."""
-        if self.graph:
-            yield self.graph(context, saver)
-            return
-        standing, graph = self._graphs.pop() if self._graphs else self._compiled()
-        standing.context, graph.checkpointer = context, saver
-        try:
-            yield graph
-        finally:
-            standing.context = graph.checkpointer = None
-            self._graphs.append((standing, graph))
-
-    def _compiled(self) -> tuple[_Standing, Any]:
-        from limner.workflows.compose import build_graph
-
-        standing: Any = _Standing()
-        return standing, build_graph(standing)
-
     def _context(self, lease: Lease, keeper: Keeper) -> Context:
         """The parts for one job: libraries and speakers as before, counting and remembering anew."""
         request = read_request(lease.request)
@@ -238,15 +214,6 @@ class Runner:
         budgets = [b for b in (request.max_tokens, _today(self.ledger, lease)) if b is not None]
         meter = Meter(budget=min(budgets, default=None), roles=self.ledger.usage(lease.job))
         return base.derived(meter=meter, memory=keeper, enter=keeper.enter)
-
-
-class _Standing:
-    """The context of whatever job is at work. The graph is compiled over it once."""
-
-    context: Context | None = None
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.context, name)
 
 
 def _fits(answer: Any, asked: Sequence[Interrupt]) -> bool:

@@ -217,6 +217,8 @@ def _scaled(data: bytes, name: str, side: int, portable: bool) -> bytes:
     """
     from PIL import ImageOps
 
+    from limner.tools.images.colour import to_rgb
+
     with opened(data, name) as image:
         plain = image.format in ("JPEG", "MPO", "PNG") and image.mode in ("1", "L", "LA", "P", "RGB", "RGBA")
         plain = plain and image.getexif().get(_ORIENTATION, 1) == 1
@@ -224,13 +226,12 @@ def _scaled(data: bytes, name: str, side: int, portable: bool) -> bytes:
             return data
         if max(image.size) <= side and len(data) <= EMBED_BYTES and (plain or not portable):
             return data
-        profile = image.info.get("icc_profile") if image.mode in ("RGB", "RGBA", "P") else None
         photograph = image.format in ("JPEG", "MPO")
         share = side / max(image.size)
         # A JPEG decodes straight to a half, a quarter or an eighth, as long as that is not below the size asked for.
         image.draft("RGB", (math.ceil(image.width * share), math.ceil(image.height * share)))
-        small = ImageOps.exif_transpose(image)
-        small = small.convert("RGBA" if small.has_transparency_data else "RGB")
+        small = to_rgb(ImageOps.exif_transpose(image), keep_profile=True)
+        profile = small.info.get("icc_profile")
         small.thumbnail((side, side))
         made = _encoded(small, photograph, portable, profile)
     return made if portable and not plain else min(data, made, key=len)

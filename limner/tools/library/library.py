@@ -111,9 +111,9 @@ class Library:
             raise LibraryError(f"The library {name} was made by another version of limner: {library._rebuild}.")
         made, have = json.loads(library.meta("encoders")), encoders.names
         if made != have:
+            was, now = " + ".join(made.values()), " + ".join(have.values())
             raise EncoderMismatch(
-                f"The library {name} was made with {_named(made)}, but the encoders now are {_named(have)}: "
-                f"{library._rebuild}."
+                f"The library {name} was made with {was}, but the encoders now are {now}: {library._rebuild}."
             )
         with library.transaction() as records:
             complete(records)
@@ -395,7 +395,3 @@ class Library:
         """Lock the library against other writers. Raises LibraryBusy after `patience` seconds."""
         with locked(self.home, self.name, self.patience):
             yield
-
-
-def _named(names: Mapping[str, str]) -> str:
-    return " + ".join(names.values())

@@ -20,6 +20,8 @@ from markdown_it.rules_core import StateCore
 from markdown_it.rules_inline import StateInline
 from markdown_it.token import Token
 
+from limner.markdown.parser import with_linear_labels
+
 KINDS = {
     "abstract", "attention", "bug", "caution", "check", "danger", "error", "example", "failure", "faq", "hint",
     "important", "info", "note", "question", "quote", "seealso", "success", "summary", "tip", "todo", "warning",
@@ -60,7 +62,7 @@ def page_parser(html: bool) -> MarkdownIt:
     if not html:
         for kind in ("html_block", "html_inline", "image"):
             parser.add_render_rule(kind, _as_text)
-    return parser
+    return with_linear_labels(parser)
 
 
 # --- fenced divs, callouts, directives -------------------------------------------------------------------------------

@@ -19,6 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from limner.markdown import blocks, front_matter
 from limner.markdown.parser import with_linear_labels
+from limner.notes import Note
 
 if TYPE_CHECKING:
     from markdown_it import MarkdownIt
@@ -214,9 +215,9 @@ class Selection(Value):
     """Image id that arrange kept at this spot, None where it kept none."""
     instead_of: str | None = None
     """Where a person chose (`by`): the image id that would have been placed, None where there was none."""
-    why: str = ""
+    why: Note = Note("")
     """Why the choice was or was not placed; one line."""
-    fallback: str = ""
+    fallback: Note = Note("")
     """What was done instead of what should have been, and why; one line, empty where nothing was."""
 
 
@@ -241,7 +242,7 @@ class Article(Value):
     selections: tuple[Selection, ...] = ()
     locked: tuple[str, ...] = ()
     """Ids of blocks and illustrations that nothing may change."""
-    notes: tuple[str, ...] = ()
+    notes: tuple[Note, ...] = ()
     """What a reader of the result should know: every fallback, one line each."""
     made_with: dict[str, Any] = {}
     """Models per role, tokens per role, seed, library, version."""
@@ -299,7 +300,7 @@ class Article(Value):
 
     def noted(self, *notes: str) -> Article:
         """A new Article with these notes added, each once."""
-        new = tuple(n for n in dict.fromkeys(notes) if n and n not in self.notes)
+        new = tuple(Note.read(n) for n in dict.fromkeys(notes) if n and n not in self.notes)
         return self.model_copy(update={"notes": self.notes + new})
 
 

@@ -29,63 +29,109 @@ LimnerError                 anything a user can put right; the shell prints one 
 
 from __future__ import annotations
 
+from typing import Any
+
+from limner.notes import Note
+
 
 class LimnerError(Exception):
-    """Base of all errors that a user can put right. `str(error)` is one line and ends with the next step."""
+    """Base of all errors that a user can put right. `str(error)` is one line and ends with the next step.
+
+    Programs read `code` and `params`: those of the message where it is a `Note`, else the code of the class.
+    """
 
     exit_code = 2
+    code = "error"
+    """Of a class, the kind of error; of an error, the code of its message if that has one."""
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(message)
+        said = message if isinstance(message, Note) else Note(message)
+        self.note = said if said.code else Note(said, type(self).code)
+        self.code = self.note.code
+
+    @property
+    def params(self) -> dict[str, Any]:
+        """What the message is about, by name."""
+        return self.note.params
 
 
 class BadInput(LimnerError):
     """A brief, a draft, an option or a file that cannot be used as it is."""
 
+    code = "bad-input"
+
 
 class EditRefused(BadInput):
     """A change to an article that cannot be made as it is: something is locked, not there, or would be left over."""
+
+    code = "edit-refused"
 
 
 class NotInstalled(LimnerError):
     """An optional part is missing; the message names the command that installs it."""
 
+    code = "not-installed"
+
 
 class PluginFailed(LimnerError):
     """A part that another package brings cannot be loaded, or failed at its work; the message names the package."""
+
+    code = "plugin-failed"
 
 
 class LibraryError(LimnerError):
     """Something about an image library."""
 
+    code = "library-error"
+
 
 class LibraryMissing(LibraryError):
     """No library of that name, or no such folder."""
+
+    code = "library-missing"
 
 
 class LibraryEmpty(LibraryError):
     """The library holds no image that could illustrate anything."""
 
+    code = "library-empty"
+
 
 class LibraryBusy(LibraryError):
     """Another process is writing the library."""
+
+    code = "library-busy"
 
 
 class LibraryUnreachable(LibraryError):
     """The Qdrant server that holds the library's vectors does not answer."""
 
+    code = "library-unreachable"
+
 
 class EncoderMismatch(LibraryError):
     """The library was made by other encoders than the ones at hand; their vectors cannot be compared."""
+
+    code = "encoder-mismatch"
 
 
 class ImageUnreadable(LimnerError):
     """One file is not an image that can be shown."""
 
+    code = "image-unreadable"
+
 
 class ModelError(LimnerError):
     """The model server did not give a completion."""
 
+    code = "model-error"
+
 
 class ModelUnreachable(ModelError):
     """Nothing answers at the model server's address."""
+
+    code = "model-unreachable"
 
 
 class ModelRefused(ModelError):
@@ -93,6 +139,8 @@ class ModelRefused(ModelError):
 
     status: the HTTP status, None without one. answer: the server's own answer in a few words, without advice.
     """
+
+    code = "model-refused"
 
     def __init__(self, message: str, status: int | None = None, answer: str = "") -> None:
         super().__init__(message)
@@ -102,32 +150,45 @@ class ModelRefused(ModelError):
 class UnreadableReply(LimnerError):
     """A completion that is not what was asked for. The message is written for the model: it is sent back once."""
 
+    code = "unreadable-reply"
+
 
 class BudgetReached(LimnerError):
     """The next model call would go over the token budget; everything before it is kept."""
+
+    code = "budget-reached"
 
 
 class JobError(LimnerError):
     """Something about a job."""
 
+    code = "job-error"
+
 
 class JobUnknown(JobError):
     """There is no job of that name, or it is another owner's: nobody can tell which."""
 
+    code = "job-unknown"
+
 
 class JobConflict(JobError):
     """The job is in a state that does not allow what was asked."""
+
+    code = "job-conflict"
 
 
 class VersionConflict(JobConflict):
     """The article is not at the version that a change was made for.
 
     `head` is the version that it is at, `changed` what became different since, `conflicts` what of that the change
-    would touch; each a list of JSON objects {"block", "kind", "who", "what"}.
+    would touch; each a list of JSON objects {"block", "kind", "who", "what",
+    "code", "params"}, the last two as of a note.
     """
 
+    code = "version-conflict"
+
     def __init__(
-        self, message: str, head: int, changed: list[dict[str, str]], conflicts: list[dict[str, str]] | None = None
+        self, message: str, head: int, changed: list[dict[str, Any]], conflicts: list[dict[str, Any]] | None = None
     ) -> None:
         super().__init__(message)
         self.head, self.changed, self.conflicts = head, changed, conflicts or []
@@ -135,6 +196,8 @@ class VersionConflict(JobConflict):
 
 class LimitReached(JobError):
     """The owner's limit is reached. `retry_after` is in seconds."""
+
+    code = "limit-reached"
 
     def __init__(self, message: str, retry_after: int = 60) -> None:
         super().__init__(message)
@@ -144,10 +207,16 @@ class LimitReached(JobError):
 class LedgerError(JobError):
     """The database that says what is true about jobs cannot be used."""
 
+    code = "ledger-error"
+
 
 class NotAllowed(LimnerError):
     """No token, an unknown one, or something that belongs to somebody else."""
 
+    code = "not-allowed"
+
 
 class ExportFailed(LimnerError):
     """The article could not be written, or was not whole when reopened."""
+
+    code = "export-failed"

@@ -14,11 +14,13 @@ import pytest
 import limner
 
 ROOT = Path(limner.__file__).parent
-LOW = {"document", "errors", "markdown", "text", "settings", "version", "observe"}
+LOW = {"document", "errors", "markdown", "notes", "text", "settings", "version", "observe"}
 ALLOWED = {
-    "document": {"errors", "markdown", "text"},
+    "document": {"errors", "markdown", "notes", "text"},
     "markdown": {"errors", "markdown", "text"},
-    "errors": set(),
+    "errors": {"notes"},
+    "notes": {"catalogue"},
+    "catalogue": set(),
     "text": set(),
     "version": set(),
     "settings": {"document", "errors"},

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from limner.errors import BudgetReached
+from limner.notes import note
 
 if TYPE_CHECKING:
     pass
@@ -46,10 +47,8 @@ class Meter:
     def allow(self, prompt: int, completion: int) -> None:
         """Raises BudgetReached if a call of this size could go over the budget."""
         if self.budget is not None and self.total + prompt + completion > self.budget:
-            raise BudgetReached(
-                f"The token budget of {self.budget} allows no further call: {self.total} are spent and the next needs "
-                f"up to {prompt + completion}. Give a larger --max-tokens to go on."
-            )
+            needed = prompt + completion
+            raise BudgetReached(note("token-budget", budget=self.budget, spent=self.total, needed=needed))
 
     def count(self, role: str, prompt: int, completion: int, cached: int = 0, estimated: bool = False) -> None:
         """Add one call's tokens."""

@@ -15,6 +15,7 @@ from limner.agents.speaker import Speaker
 from limner.agents.spotter import window_of
 from limner.document import Article, Candidate, Selection, Spot
 from limner.errors import ModelRefused, UnreadableReply
+from limner.notes import Note, note
 
 SHOWN = 4  # candidates a model is shown: the paper's selector chooses among four (section 3.3, letters A to D)
 # Images already chosen that are shown as pixels; later ones go as captions. Servers bound the count, and keeping the
@@ -44,7 +45,7 @@ def select(
     """
     look = _Look(article, spot, list(candidates[:SHOWN]), chosen, speaker, pixels, seed)
     picks: list[tuple[str | None, bool]] = []
-    by, confidence, fallback = ("captions" if pixels is None else "pixels"), DISAGREED, ""
+    by, confidence, fallback = ("captions" if pixels is None else "pixels"), DISAGREED, Note("")
     choice = None
     try:
         picks.append(look())
@@ -53,15 +54,15 @@ def select(
         choice, confidence = _settle(picks, look.best)
     except UnreadableReply:
         if picks:
-            choice, fallback = picks[0][0], "The selector's second answer could not be read; its first one counts."
+            choice, fallback = picks[0][0], note("choice-once")
         else:
-            by, fallback = "similarity", "The selector's answer could not be read twice; similarity decides."
+            by, fallback = "similarity", note("choice-unread")
     except ModelRefused as refused:
         if pixels is None or refused.status not in (400, 413, 422):
             raise
         # Servers bound the number or the size of images in a prompt (vLLM: --limit-mm-per-prompt): read captions then.
         reading = select(article, spot, candidates, chosen, speaker, None, seed)
-        return reading.model_copy(update={"fallback": f"Judged by captions: {refused}"})
+        return reading.model_copy(update={"fallback": note("by-captions", line=refused.note)})
     return Selection(
         spot=spot,
         candidates=tuple(candidates),

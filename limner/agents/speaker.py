@@ -22,6 +22,7 @@ from langchain_core.runnables import RunnableConfig
 from limner.agents.meter import Meter, Usage
 from limner.agents.prompts import estimate_tokens, safe_message, text_tokens, whole_characters
 from limner.errors import ModelRefused, ModelUnreachable, UnreadableReply
+from limner.notes import note
 
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
@@ -314,14 +315,8 @@ class Speaker:
                 f"{self._server} did not answer in time. Check that it is not overloaded, or raise LIMNER_TIMEOUT."
             )
         if reason in ("ReadError", "WriteError", "CloseError", "RemoteProtocolError"):
-            return ModelUnreachable(
-                f"The connection to {self.where or 'the model server'} broke while it was answering ({reason}). Check "
-                "the server, then run the command again."
-            )
-        return ModelUnreachable(
-            f"Nothing answers at {self.where or 'the model server'}. Start the server or check --model-url / "
-            "LIMNER_MODEL_URL; `limner doctor` tries it."
-        )
+            return ModelUnreachable(note("broke", url=self.where or "the model server", reason=reason))
+        return ModelUnreachable(note("no-answer", url=self.where or "the model server"))
 
 
 def call_digest(name: str, messages: Sequence[BaseMessage], options: dict[str, Any], stop: Sequence[str] | None) -> str:

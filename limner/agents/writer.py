@@ -9,6 +9,7 @@ from limner.agents.dialects import outline as outlines
 from limner.agents.speaker import Speaker, sent_back
 from limner.document import Article, Brief
 from limner.errors import UnreadableReply
+from limner.notes import note
 
 MAX_TOKENS = 4096  # about 2 500 English words; an article, not a book
 
@@ -31,7 +32,7 @@ def write(
         article = _read_again(reply, brief, speaker.name)
     whole = instruct.whole_sentences(article)
     if whole is not article:
-        whole = whole.noted("The writer's answer broke off; its unfinished end was left out.")
+        whole = whole.noted(note("broke-off"))
     return whole
 
 

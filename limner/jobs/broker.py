@@ -25,6 +25,8 @@ START = 15  # seconds; it takes 0.1
 class BrokerFailed(LimnerError):
     """The bundled broker did not start."""
 
+    code = "broker-failed"
+
 
 class Valkey:
     """A broker for this home. Start it in the main thread: it ends with the thread that started it."""

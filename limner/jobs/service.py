@@ -17,6 +17,7 @@ from limner.jobs.queue import Bell, Ringer, make_app
 from limner.jobs.request import JobRequest
 from limner.jobs.retention import shrink, tidy
 from limner.jobs.webhook import check_url, read_hosts, signing_key
+from limner.notes import note
 from limner.observe import new_trace
 from limner.settings import Settings
 
@@ -77,9 +78,7 @@ class Jobs:
             check_there(self.settings.home, owner, references)
         for name in dict.fromkeys(r.generate for r in requests if r.generate):
             if not self.settings.allows(name):
-                raise BadInput(
-                    f"There is no generator {name[:64]!r} for jobs here. LIMNER_GENERATORS names those there are."
-                )
+                raise BadInput(note("no-generator", name=name[:64]))
         inside = read_hosts(self.settings.webhook_hosts)
         for request in requests:
             if request.webhook:
@@ -97,7 +96,7 @@ class Jobs:
         from limner.tools.library import libraries
 
         if name != "starter" and not (owner.may_use(name) and name in libraries(self.settings.home)):
-            raise LibraryMissing(f"There is no library {name[:64]!r} for you. `limner library list` shows them.")
+            raise LibraryMissing(note("no-library", name=name[:64]))
 
     def retry(self, job: str, owner: str | None = None) -> Job:
         """Put a job back that failed, was set aside, cancelled or parked. Raises JobUnknown, JobConflict."""

@@ -17,6 +17,7 @@ from limner.jobs.history.versions import Versions
 from limner.jobs.ledger import Ledger
 from limner.jobs.ledger.schema import jobs, versions
 from limner.jobs.owners import Owner
+from limner.notes import Note, note
 from limner.text import one_line
 from limner.tools.images.images import displayable, metadata, read_picture
 from limner.tools.library import Folders, Library, Record, add, image_identity, libraries, sync
@@ -33,12 +34,12 @@ def keep(context: Context, owner: Owner, data: bytes, name: str, caption: str) -
     """
     settings = context.settings
     if not data:
-        raise BadInput("The file is empty. Send an image.")
+        raise BadInput(note("file-empty"))
     try:
         read_picture(data, max_pixels=settings.max_pixels)
         suffix = displayable(data, max_pixels=settings.max_pixels)[1]
     except ImageUnreadable as error:
-        raise ImageUnreadable(f"The file cannot be used: {error}.") from error
+        raise ImageUnreadable(note("file-unusable", line=error.note)) from error
     folder = _folder(settings.home, owner)
     folder.mkdir(parents=True, exist_ok=True)
     image_id = image_identity(data)
@@ -71,7 +72,7 @@ def drop(context: Context, ledger: Ledger, owner: Owner, image_id: str) -> bool:
     if library is None or not (files or library.has(image_id)):
         return False
     if reason := _use(ledger, owner, image_id):
-        raise JobConflict(f"The image is in use: {reason}")
+        raise JobConflict(note("in-use", line=reason))
     for path in files:
         path.unlink(missing_ok=True)
     # A kill before this leaves a record without a file, which the same call, or the next upload, takes away.
@@ -79,8 +80,8 @@ def drop(context: Context, ledger: Ledger, owner: Owner, image_id: str) -> bool:
     return True
 
 
-def _use(ledger: Ledger, owner: Owner, image_id: str) -> str:
-    """What of somebody's has an image, and what to do about it; "" for nothing."""
+def _use(ledger: Ledger, owner: Owner, image_id: str) -> Note | None:
+    """What shows an image of this owner's, and what to do about it; None if nothing does."""
     mentions = f"%{image_id}%"
     edited = exists().where(versions.c.job == jobs.c.id, cast(versions.c.edits, Text).like(mentions))
     columns = (jobs.c.id, jobs.c.title, jobs.c.state, jobs.c.request, jobs.c.article, jobs.c.version)
@@ -100,13 +101,13 @@ def _use(ledger: Ledger, owner: Owner, image_id: str) -> str:
         if row.state != "done":
             asked = row.request or {}
             if image_id in (asked.get("references") or []) or owner.own_library in (asked.get("library") or []):
-                return f"job {row.id} ({title}) is not done and may take it. Wait for it, or delete it."
+                return note("use-making", job=row.id, title=title)
             continue
         if any(i.image_id == image_id for i in Article.model_validate(row.article).illustrations):
-            return f'"{title}" (job {row.id}) shows it. Take it out there first, or delete that article.'
+            return note("use-shown", job=row.id, title=title)
         if row.version and (number := Versions(ledger).holding(row.id, image_id)):
-            return f'version {number} of "{title}" (job {row.id}) shows it. Delete that article first.'
-    return ""
+            return note("use-version", job=row.id, title=title, n=number)
+    return None
 
 
 def check_there(home: Path, owner: Owner, image_ids: Sequence[str]) -> None:

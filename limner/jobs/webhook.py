@@ -50,6 +50,8 @@ _SECRET = "whsec_"
 class WebhookFailed(LimnerError):
     """The receiver was not told. `final`: trying again would not help."""
 
+    code = "webhook-failed"
+
     def __init__(self, message: str, *, final: bool = False) -> None:
         super().__init__(message)
         self.final = final

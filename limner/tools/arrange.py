@@ -18,6 +18,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from limner.document import Article, Candidate, Selection
+from limner.notes import Note, note
 from limner.tools.encoders import words
 
 MEANING = 0.3
@@ -152,7 +153,7 @@ def arrange(
     images: int | Literal["auto"],
     *,
     prefer: frozenset[str] = frozenset(),
-) -> tuple[dict[str, Candidate], dict[str, str]]:
+) -> tuple[dict[str, Candidate], dict[str, Note]]:
     """The image of each spot that gets one, and one line per spot on why it did or did not; both by spot id.
 
     images: exactly so many, fewer only if fewer can be placed (`shortfall` says so); "auto" takes what stands out, at
@@ -172,16 +173,13 @@ def arrange(
     return kept, {o.spot.id: _why(o, f, kept, options, least) for o, f in zip(options, fits, strict=True)}
 
 
-def shortfall(options: Sequence[Selection], images: int | Literal["auto"], kept: Mapping[str, Candidate]) -> str:
+def shortfall(options: Sequence[Selection], images: int | Literal["auto"], kept: Mapping[str, Candidate]) -> Note:
     """Why fewer images than asked for were placed, as a note for the article; "" when none are missing."""
     if images == "auto" or len(kept) >= images:
-        return ""
+        return Note("")
     places = len({o.spot.after for o in options if not _refused(o)})
     found = len({c.image_id for o in options for c in o.candidates})
-    return (
-        f"{len(kept)} of {images} images were placed: there are {places} paragraphs that can carry one and {found} "
-        "images that were found for them. Ask for fewer images, or add to the text or the library."
-    )
+    return note("too-few-images", placed=len(kept), wanted=images, places=places, found=found)
 
 
 def unfit(options: Sequence[Selection]) -> frozenset[str]:
@@ -231,26 +229,23 @@ def _why(
     kept: Mapping[str, Candidate],
     options: Sequence[Selection],
     least: float,
-) -> str:
+) -> Note:
     """One line on why a spot has the image it has, or none."""
     image, spot = kept.get(option.spot.id), option.spot
     if image:
-        score = f"relevance {fit[image.image_id]:.2f}"
-        if option.by == "similarity":
-            return f"Kept: {score}, part of the best set."
-        if image.image_id == option.choice:
-            return f"Kept as chosen: {score}."
-        return f"Kept in place of the choice, which serves better elsewhere or not at all: {score}."
+        kept_as = "chosen" if image.image_id == option.choice else "instead"
+        how = "best" if option.by == "similarity" else kept_as
+        return note(f"kept-{how}", n=round(fit[image.image_id], 2))
     if _refused(option):
-        return "Empty: nothing fits here, said whoever chose."
+        return note("empty-nothing")
     if not option.candidates:
-        return "Empty: no candidates were found."
+        return note("empty-none")
     if any(o.spot.after == spot.after and o.spot.id in kept for o in options):
-        return "Empty: another spot has the image after this paragraph."
+        return note("empty-another")
     best = max(fit.values())
     if best < least:
-        return f"Empty: the best candidate's relevance is {best:.2f}, {least:.2f} is needed."
-    return f"Empty: other places gain more (best relevance here {best:.2f})."
+        return note("empty-least", n=round(best, 2), least=round(least, 2))
+    return note("empty-gain", n=round(best, 2))
 
 
 # --- the best set ----------------------------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ from pathlib import PurePath
 
 from limner.document import Article, Candidate, Selection, Spot
 from limner.errors import BadInput, LibraryEmpty, LibraryError
+from limner.notes import Note, note
 from limner.text import one_line, printable_path
 from limner.tools.library import Library
 from limner.tools.retrieve import merge, retrieve
@@ -22,7 +23,7 @@ class Found:
     candidate: Candidate
     chosen: bool
     """Whether the article has it."""
-    why: str
+    why: Note
     """What the record says of it, "" where it says nothing."""
     file: str
     """The name of its file, "" where it is not known any more."""
@@ -69,7 +70,7 @@ def candidates(article: Article, wanted: Wanted, libraries: Sequence[Library]) -
 
 def _by_image(article: Article, image: str) -> Selection | None:
     if all(i.id != image for i in article.illustrations):
-        raise BadInput(f"There is no image {image[:40]!r} in the article. Show it again: it may have been removed.")
+        raise BadInput(note("no-image", id=image[:40]))
     return next((s for s in article.selections if f"f-{s.spot.id}" == image), None)
 
 
@@ -83,7 +84,7 @@ def _by_spot(article: Article, spot: str) -> Selection:
 def _searched(libraries: Sequence[Library], caption: str, k: int) -> list[Candidate]:
     query = one_line(caption)
     if not query:
-        raise BadInput("The caption is empty. Say what the image should show.")
+        raise BadInput(note("search-empty"))
     return retrieve(libraries, [Spot(id="s", after="", caption=query, search=query)], k)["s"]
 
 
@@ -97,11 +98,11 @@ def _alike(libraries: Sequence[Library], wanted: Wanted) -> list[Candidate]:
 
 
 def _shown(
-    article: Article, found: Sequence[Candidate], libraries: Sequence[Library], why: dict[str, str]
+    article: Article, found: Sequence[Candidate], libraries: Sequence[Library], why: dict[str, Note]
 ) -> list[Found]:
     there = {i.image_id for i in article.illustrations}
     named = {library.name: library for library in libraries}
-    return [Found(c, c.image_id in there, why.get(c.image_id, ""), _file(named.get(c.library), c)) for c in found]
+    return [Found(c, c.image_id in there, why.get(c.image_id, Note("")), _file(named.get(c.library), c)) for c in found]
 
 
 def _file(library: Library | None, candidate: Candidate) -> str:
@@ -118,7 +119,7 @@ def usable(names: Sequence[str], open_: Callable[[str], Library]) -> list[Librar
         try:
             library = open_(name)
             if not len(library):
-                raise LibraryEmpty(f"The library {name} has no images: `limner library add {name} FOLDER`.")
+                raise LibraryEmpty(note("library-without-images", name=name))
         except LibraryError as error:
             refused = error
         else:

@@ -52,6 +52,8 @@ class Wanted:
 class TimedOut(PluginFailed):
     """The generator did not answer in time."""
 
+    code = "timed-out"
+
 
 @dataclass(frozen=True)
 class Generator:

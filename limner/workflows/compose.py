@@ -21,6 +21,7 @@ from langgraph.graph.state import CompiledStateGraph
 
 from limner.document import POINTS, Article, Point
 from limner.errors import BadInput, UnreadableReply
+from limner.notes import Note, note
 from limner.workflows import steps
 from limner.workflows.context import Context
 from limner.workflows.review import edges
@@ -32,7 +33,6 @@ Update = dict[str, Any]  # the keys of ComposeState that a node replaces
 
 # A turn of the graph per spot; LangGraph's default of 25 turns would end an article of 25 spots.
 TURNS = 2000
-NO_OUTLINE = "The writer's model makes no outline: the review of it was passed over."
 
 
 class Nodes:
@@ -56,17 +56,17 @@ class Nodes:
             send(Event(kind="text", step="write", text=text))
 
         article = context.write(context.outlined(brief, outline) if outline else brief, emit)
-        stopped = next((n for n in article.notes if n.startswith("The token budget")), "")
-        note = NO_OUTLINE if "outline" in brief.review and outline == "" and not context.outlines() else ""
-        return {"article": article.noted(note), "stopped": stopped}
+        stopped = next((n for n in article.notes if n.code == "token-budget"), "")
+        skipped = "outline" in brief.review and outline == "" and not context.outlines()
+        return {"article": article.noted(note("no-outline")) if skipped else article, "stopped": stopped}
 
     def spot(self, state: ComposeState) -> Update:
         """Where images belong."""
         article, brief = state["article"], state["brief"]
-        spots, note = steps.spot(self.context, article, brief, state.get("wanted", ""))
+        spots, fallback = steps.spot(self.context, article, brief, state.get("wanted", ""))
         if brief.images != 0 and article.paragraphs:
-            _send("spot", len(spots), len(spots), note)
-        return {"spots": spots, "article": article.noted(note), **({"wanted": ""} if state.get("wanted") else {})}
+            _send("spot", len(spots), len(spots), fallback)
+        return {"spots": spots, "article": article.noted(fallback), **({"wanted": ""} if state.get("wanted") else {})}
 
     def retrieve(self, state: ComposeState) -> Update:
         """Candidates for all spots."""
@@ -115,7 +115,7 @@ class Nodes:
             proposal = propose(self.context, article, Instruct(text=state.get("wanted", "")), state["brief"])
             said, article = proposal.says, points.applied(self.context, article, proposal.edits)
         except (BadInput, UnreadableReply) as e:
-            said = f"Nothing was changed: {e}"
+            said = note("nothing-changed", line=e.note)
         if "limner" in article.made_with:  # arrange has written the bill already
             made_with = {**article.made_with, **self.context.provenance(state["brief"])}
             article = article.model_copy(update={"made_with": made_with})
@@ -246,12 +246,16 @@ def last_events(state: dict[str, Any]) -> list[Event]:
         return [Event(kind="step", step="retrieve", done=len(found), of=len(spots))]
     if state["brief"].images == 0 or not article.paragraphs:
         return []
-    note = [Event(kind="note", step="spot", text=steps.FROM_TEXT)] if steps.FROM_TEXT in article.notes else []
-    return [Event(kind="step", step="spot", done=len(spots), of=len(spots)), *note]
+    notes = [_noted("spot", n) for n in article.notes if n.code == "spots-from-text"]
+    return [Event(kind="step", step="spot", done=len(spots), of=len(spots)), *notes]
 
 
-def _send(step: str, done: int, of: int, note: str = "") -> None:
+def _noted(step: str, said: Note) -> Event:
+    return Event(kind="note", step=step, text=str(said), **said.coded)
+
+
+def _send(step: str, done: int, of: int, fallback: Note | None = None) -> None:
     send = get_stream_writer()
     send(Event(kind="step", step=step, done=done, of=of))
-    if note:
-        send(Event(kind="note", step=step, text=note))
+    if fallback:
+        send(_noted(step, fallback))

@@ -20,6 +20,7 @@ from limner.agents.meter import Meter, Usage
 from limner.agents.speaker import Memory, Role, Speaker
 from limner.document import Article, Brief, Candidate, Selection, Spot
 from limner.errors import BadInput, LibraryError, LimnerError, PluginFailed
+from limner.notes import Note, note
 from limner.settings import Settings
 from limner.version import __version__
 from limner.workflows.models import _chat_model, connect, speaker_for
@@ -167,7 +168,7 @@ class Context:
         try:
             by = self._generator(brief.generate)
         except LimnerError as e:
-            return article.noted(f"No image was generated: {e}"), False
+            return article.noted(note("not-generated", line=e.note)), False
         spot = next(s.spot for s in article.selections if s.spot.id == spot_id)
         wanted = generate.Wanted(spot.caption, spot.search, article.language, brief.seed)
         digest = hashlib.sha256(repr((str(by.plugin), spot_id, wanted)).encode("utf-8", "replace")).hexdigest()
@@ -179,14 +180,14 @@ class Context:
             try:
                 image_id = self.generated.put(by(wanted, seconds, check, self.settings.max_pixels))
             except PluginFailed as e:
-                return article.noted(f"Spot {spot_id} stays empty: {e}"), not isinstance(e, generate.TimedOut)
+                return article.noted(note("spot-empty", id=spot_id, line=e.note)), not isinstance(e, generate.TimedOut)
             finally:  # a try that failed may have been paid for, too
                 self.meter.count("generator", 0, 0)
                 if self.memory:
                     self.memory.keep("generator", digest, image_id or None, Usage(calls=1))
         if any(i.image_id == image_id for i in article.illustrations):
             again = plugins.failed(by.plugin, "it gave an image that the article has already", "making an image")
-            return article.noted(f"Spot {spot_id} stays empty: {again}"), True
+            return article.noted(note("spot-empty", id=spot_id, line=again.note)), True
         size = size_of(self.generated.image(image_id), max_pixels=self.settings.max_pixels)
         return generate.generated(article, spot_id, image_id, size, by), True
 
@@ -260,23 +261,17 @@ class Context:
             return self.settings.vision
         return self._vision(role)[0]
 
-    def notes(self, role: Role) -> list[str]:
+    def notes(self, role: Role) -> list[Note]:
         """What a reader should know about how this role worked, one line each."""
         name = self.speaker(role).name or "the model"
         dialect = self.dialect(role)
         if not dialect.judges:
             if role == "selector":
-                return [
-                    f"{name} is too small to judge images: they were chosen by the similarity of their captions to the "
-                    "text. Set LIMNER_MODEL_URL (or --model-url) to a vision-language model to have them looked at."
-                ]
+                return [note("selector-small", model=name)]
             return []
         if role == "selector" and dialect.sees is not True and not self.sees("selector"):
             reason = self._vision("selector")[1] if self.settings.vision is None else "LIMNER_VISION is off"
-            return [
-                f"{name} does not see images ({reason}): they were chosen by their captions. Set LIMNER_SELECTOR_MODEL "
-                "to a vision-language model to have them looked at."
-            ]
+            return [note("selector-sees-nothing", model=name, reason=reason)]
         return []
 
     def speaker(self, role: Role) -> Speaker:

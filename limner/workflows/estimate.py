@@ -11,6 +11,7 @@ from limner.agents.dialects import instruct
 from limner.agents.meter import Meter
 from limner.agents.prompts import IMAGE_TOKENS, estimate_tokens, text_tokens
 from limner.document import Article, Brief, Paragraph
+from limner.notes import Note, note
 
 if TYPE_CHECKING:
     from limner.agents.speaker import Role
@@ -33,7 +34,7 @@ class Step(NamedTuple):
     """Prompts and completions, about."""
     parts: int
     """Places that it is done for, one after the other."""
-    line: str
+    line: Note
 
 
 def plan(start: Start, settings: Settings, libraries: Sequence[str]) -> list[str]:
@@ -60,28 +61,29 @@ def steps(start: Start, settings: Settings, libraries: Sequence[str]) -> list[St
         small[role] = not context.dialect_of(name).judges
     if article is None:
         calls, tokens = _writing(brief, small["writer"])
-        line = f"about {calls} call{'s' * (calls > 1)} to {_name(context, 'writer')}, {tokens} tokens"
+        code = "plan-write" if calls > 1 else "plan-write-one"
+        line = note(code, n=calls, model=_name(context, "writer"), tokens=tokens)
         found.append(Step("write", calls, tokens, 1, line))
         article = _imagined(brief)
     text = round(text_tokens(instruct.numbered(article)))
     spots = spotter.how_many(article, brief.images)
     found.append(_spotting(context, article, spots, text, small["spotter"]))
-    where = ", ".join(libraries) or "the starter library"
-    found.append(Step("retrieve", 0, 0, 1, f"one query for all places, in {where}"))
+    where = note("plan-retrieve", names=list(libraries)) if libraries else note("plan-retrieve-starter")
+    found.append(Step("retrieve", 0, 0, 1, where))
     if small["selector"]:
-        found.append(Step("select", 0, 0, spots, "by similarity, no call"))
+        found.append(Step("select", 0, 0, spots, note("plan-similar")))
     else:
         looks = ceil(spots * 1.25)  # a second look where the model is not sure; seldom more than one in four
         window = min(text, spotter.WINDOW_TOKENS)
         images = selector.SHOWN + min(spots, selector.SEEN_BEFORE) // 2
         tokens = looks * (window + 200 + images * IMAGE_TOKENS)
-        line = f"about {looks} calls to {_name(context, 'selector')}, {images} images in each, {tokens} tokens"
+        line = note("plan-look", n=looks, model=_name(context, "selector"), images=images, tokens=tokens)
         found.append(Step("select", looks, tokens, spots, line))
-    wanted = "as many as fit" if brief.images == "auto" else str(brief.images)
-    found.append(Step("arrange", 0, 0, 1, f"images in the article: {wanted}"))
+    wanted = note("plan-fit") if brief.images == "auto" else note("plan-images", n=brief.images)
+    found.append(Step("arrange", 0, 0, 1, wanted))
     if brief.generate and brief.images != 0:
         most = min(spots, brief.max_generated)
-        line = f"by {brief.generate}: up to {most} images for places where nothing fits, labelled as generated"
+        line = note("plan-generate", generator=brief.generate, n=most)
         found.append(Step("generate", 0, 0, most, line))
     return found
 
@@ -95,19 +97,19 @@ def _writing(brief: Brief, small: bool) -> tuple[int, int]:
 
 def _spotting(context: Context, article: Article, spots: int, text: int, small: bool) -> Step:
     if small:
-        return Step("spot", 0, 0, 1, "from the text, no call")
+        return Step("spot", 0, 0, 1, note("plan-text"))
     calls = len(spotter.windows(article))
     tokens = text + spots * spotter.TOKENS_PER_SPOT
     name = _name(context, "spotter")
-    line = f"{calls} call{'s' * (calls > 1)} to {name}, up to {spots} places, about {tokens} tokens"
+    line = note("plan-spot" if calls > 1 else "plan-spot-one", n=calls, model=name, spots=spots, tokens=tokens)
     return Step("spot", calls, tokens, 1, line)
 
 
 def _name(context: Context, role: Role) -> str:
     settings = context.settings
     if context.embedded(role):
-        return "the embedded SmolLM2-135M"
-    return getattr(settings, f"{role}_model") or settings.model or "the server's first model"
+        return note("model-embedded")
+    return getattr(settings, f"{role}_model") or settings.model or note("model-first")
 
 
 def _imagined(brief: Brief) -> Article:

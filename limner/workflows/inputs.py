@@ -19,6 +19,7 @@ from limner.document import (
 )
 from limner.errors import BadInput
 from limner.markdown import front_matter
+from limner.notes import note
 from limner.text import printable
 from limner.workflows.context import Context, open_library
 
@@ -52,7 +53,7 @@ def make_brief(
     """A checked Brief. Raises BadInput with one line for an empty or oversized one, or a count out of range."""
     text = printable(text).strip()
     if not any(c.isalnum() for c in text):
-        raise BadInput('The brief is empty. Say what the article is about: limner compose "How bees make honey".')
+        raise BadInput(note("brief-empty"))
     if len(text) > MAX_BRIEF:
         raise BadInput(
             f"The brief has {len(text):,} characters, more than {MAX_BRIEF:,}. Give long material with --source."
@@ -81,7 +82,7 @@ def make_brief(
 def read_points(points: Sequence[str], known: Sequence[Point] = POINTS) -> tuple[Point, ...]:
     """Review points in the order in which they come. Raises BadInput for one that is not there."""
     if unknown := [p for p in points if p not in known]:
-        raise BadInput(f"There is no review of {str(unknown[0])[:40]!r} here. Choose of: {', '.join(known)}.")
+        raise BadInput(note("no-review-point", point=str(unknown[0])[:40], points=list(known)))
     return tuple(p for p in known if p in points)
 
 
@@ -147,7 +148,7 @@ def draft_state(
     brief = make_brief(named, **about, generate=generate, max_generated=max_generated)
     article = read_markdown(text, language=_language(language) or "")
     if not article.paragraphs:
-        raise BadInput("The draft has no paragraph that an image could stand after. Give a text with paragraphs.")
+        raise BadInput(note("no-paragraph"))
     title = article.title or (draft.stem if isinstance(draft, Path) else "")
     made_with = {"draft": True, "language": "given"}
     article = article.model_copy(update={"title": title, "made_with": made_with})
@@ -171,9 +172,7 @@ def _in_its_language(article: Article) -> Article:
     found = article.model_copy(update={"language": code, "made_with": made_with})
     if code != UNKNOWN:
         return found
-    return found.noted(
-        "The language of the draft is unknown. Say it with --language, or with lang: in its front matter."
-    )
+    return found.noted(note("language-unknown"))
 
 
 def with_references(brief: Brief, files: Sequence[str | Path], context: Context) -> Brief:

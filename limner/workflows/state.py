@@ -8,6 +8,7 @@ from pydantic import TypeAdapter
 from typing_extensions import TypedDict  # pydantic describes typing's only from Python 3.12 on
 
 from limner.document import Article, Brief, Candidate, Selection, Spot
+from limner.notes import Note
 
 
 class ComposeState(TypedDict):
@@ -35,7 +36,7 @@ class ComposeState(TypedDict):
     """What a person said instead of accepting; "" or missing where nothing is left to do."""
     reviewing: str
     """The review point that `wanted` was said at."""
-    said: str
+    said: Note
     """What came of it, for the next question; one line."""
 
 
@@ -74,5 +75,8 @@ class Event(TypedDict, total=False):
     step advances, "note" for a fallback."""
     step: str
     text: str
+    code: str
+    """Of a note, as in `limner.notes.Coded`."""
+    params: dict[str, Any]
     done: int
     of: int

@@ -11,19 +11,16 @@ from typing import Any, Literal, NamedTuple
 
 from limner.document import Article, Brief, Candidate, Illustration, Selection, Spot
 from limner.errors import UnreadableReply
+from limner.notes import Note, note
 from limner.tools.illustrate import illustrated
 from limner.workflows.context import Context
-
-FROM_TEXT = "The spotter's answer could not be read twice; places were proposed from the text alone."
-
-NOTHING_TO_ADD = "No image was added: what fits is in the draft already. Add pictures to the library, or text."
 
 
 class Spotted(NamedTuple):
     """Where images belong."""
 
     spots: list[Spot]
-    note: str
+    note: Note
     """Why the text alone proposed them; "" where the spotter did."""
 
 
@@ -52,13 +49,13 @@ def spot(context: Context, article: Article, brief: Brief, wish: str = "") -> Sp
     wish: what a person wants of the places, for a model that takes instructions.
     """
     if brief.images == 0 or not article.paragraphs:
-        return Spotted([], "")
+        return Spotted([], Note(""))
     try:
-        spots, note = context.spot(article, brief, wish), ""
+        spots, fallback = context.spot(article, brief, wish), Note("")
     except UnreadableReply:
-        spots, note = context.spot_from_text(article), FROM_TEXT
+        spots, fallback = context.spot_from_text(article), note("spots-from-text")
     taken = {i.after for i in article.illustrations} | article.before_figures
-    return Spotted([s for s in spots if s.after not in taken], note)
+    return Spotted([s for s in spots if s.after not in taken], fallback)
 
 
 def retrieve(context: Context, article: Article, spots: Sequence[Spot], brief: Brief) -> dict[str, list[Candidate]]:
@@ -134,10 +131,10 @@ def arrange(context: Context, article: Article, selections: Sequence[Selection],
     new = made.illustrations
     made = made.illustrated([*before, *new]) if before else made
     if made.selections:
-        fallbacks = (f"Spot {s.spot.id}: {s.fallback}" for s in selections if s.fallback)
+        fallbacks = (note("spot", id=s.spot.id, line=s.fallback) for s in selections if s.fallback)
         made = made.noted(*context.notes("selector"), *fallbacks)
     made = made.noted(shortfall(selections, wanted, kept))
     if article.shows and not new and wanted == "auto":
-        made = made.noted(NOTHING_TO_ADD)
+        made = made.noted(note("nothing-to-add"))
     made_with = {**made.made_with, **context.provenance(brief)}
     return Arranged(made.model_copy(update={"made_with": made_with}), new, kept, wanted)

@@ -20,6 +20,7 @@ from limner.errors import BadInput, JobConflict, JobUnknown
 from limner.jobs.checkpoints.checkpoints import checkpointer
 from limner.jobs.ledger import Job, Ledger
 from limner.jobs.progress import event_line, progress
+from limner.notes import Note
 from limner.workflows.review import questions
 
 LOUD = [command("rewrite", block=2, text="louder")]
@@ -267,7 +268,7 @@ def test_a_finished_text_is_reviewed_where_it_has_points(house: House) -> None:
         assert question["point"] == point
         house.ledger.answer(job.id, said(question, "accept"))
     assert finished(house, job).source == ARTICLE
-    with pytest.raises(BadInput, match="no review of 'outline' here"):
+    with pytest.raises(BadInput, match="Unknown review point 'outline'"):
         house.submit(brief=None, draft=ARTICLE, review=["outline"])
 
 
@@ -345,7 +346,7 @@ def test_on_every_database_one_of_many_answers_is_taken(ledger: Ledger) -> None:
     [job] = submitted(ledger, "Bees")
     lease = ledger.take(job.id, "w")
     assert lease
-    question = questions.question("outline", questions.outline_args(OUTLINE), "The outline.")
+    question = questions.question("outline", questions.outline_args(OUTLINE), Note("The outline."))
     ledger.wait(lease, [{"id": "i1", "value": question}])
     answer = said(question, "edit", {"outline": "# Honey\n- 蜂蜜 \N{HONEY POT}"})
 

@@ -75,6 +75,7 @@ def test_an_edit_is_a_version_and_an_event_and_what_exports_read(revisions: Revi
     job = finished(ledger)
     assert revisions.show(job).version.model_dump(exclude={"at"}) == {
         "number": 1, "parent": None, "who": "limner", "by": "model", "what": "Composed",
+        "code": "composed", "params": {},
     }  # fmt: skip
     assert revisions.show(job).version.at == ledger.job(job).finished
     assert write(revisions, job, 1, "b2", "Bees *drink* nectar.") == 2
@@ -175,7 +176,8 @@ def test_who_saves_on_an_old_version_is_told_what_changed(revisions: Revisions, 
     with pytest.raises(VersionConflict, match="at version 2, not 1: ann changed paragraph b2") as raised:
         write(revisions, job, 1, "b3", "Ben's.", "ben")
     assert (raised.value.head, raised.value.changed) == (
-        2, [{"block": "b2", "kind": "paragraph", "who": "ann", "what": "Edited a block"}],
+        2, [{"block": "b2", "kind": "paragraph", "who": "ann", "what": "Edited a block", "code": "did-set-text",
+             "params": {}}],
     )  # fmt: skip
     assert text(revisions, job) == SOURCE.replace("Bees gather nectar.", "Ann's.")
     for change in (revisions.undo, revisions.redo):
@@ -253,7 +255,14 @@ def test_what_was_undone_meanwhile_is_told_as_well(revisions: Revisions, ledger:
     with pytest.raises(VersionConflict) as raised:
         write(revisions, job, 2, "b2", "Ben's.", "ben")
     assert raised.value.changed == [
-        {"block": "b2", "kind": "paragraph", "who": "limner", "what": "Went back to: Composed"}
+        {
+            "block": "b2",
+            "kind": "paragraph",
+            "who": "limner",
+            "what": "Went back to: Composed",
+            "code": "went-back",
+            "params": {"line": {"code": "composed", "params": {}, "text": "Composed"}},
+        }
     ]
 
 

@@ -168,7 +168,7 @@ def test_as_many_as_asked_for_or_as_many_as_can_be() -> None:
         kept, _ = arrange(text, given, asked)
         assert len(kept) == placed
         assert bool(shortfall(given, asked, kept)) == (placed < asked)
-    assert shortfall(given, 50, arrange(text, given, 50)[0]).startswith("2 of 50 images were placed: there are 3 ")
+    assert shortfall(given, 50, arrange(text, given, 50)[0]).startswith("2 of 50 images were placed: 3 paragraphs ")
     assert shortfall(given, "auto", {}) == ""
 
 
@@ -208,8 +208,8 @@ def test_nothing_fits_is_an_answer(by: str) -> None:
     given[0] = given[0].model_copy(update={"choice": None, "by": by})
     kept, why = arrange(text, given, 2)
     assert captions(kept) == {"s2": CLUSTER}
-    assert why["s1"] == "Empty: nothing fits here, said whoever chose."
-    assert "there are 1 paragraphs that can carry one" in shortfall(given, 2, kept)
+    assert why["s1"].code == "empty-nothing"
+    assert shortfall(given, 2, kept).params == {"placed": 1, "wanted": 2, "places": 1, "found": 2}
 
 
 @pytest.mark.parametrize("images", [1, "auto"])

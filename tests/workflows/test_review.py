@@ -20,6 +20,7 @@ import limner
 from limner.agents.dialects import commands, outline, revise
 from limner.document import POINTS, Article, Brief, Candidate, Illustration, Selection, Spot, read_markdown
 from limner.errors import BadInput, JobConflict, UnreadableReply
+from limner.notes import Note
 from limner.settings import Settings
 from limner.tools.editing.apply import edited
 from limner.tools.editing.typed import edits_for_blocks, edits_for_text
@@ -49,7 +50,7 @@ SHOWN: dict[str, questions.Json] = {
     "images": questions.images_args(ARTICLE_),
     "final": questions.final_args(ARTICLE_),
 }
-ASKED = {point: questions.question(point, args, "About it.") for point, args in SHOWN.items()}
+ASKED = {point: questions.question(point, args, Note("About it.")) for point, args in SHOWN.items()}
 
 
 def edit(point: str, args: Any) -> dict[str, Any]:
@@ -100,7 +101,7 @@ def test_what_was_shown_and_sent_back_unchanged_is_an_edit_of_nothing(point: str
 
 
 def test_the_same_question_of_another_day_has_another_version() -> None:
-    versions = {questions.question("draft", SHOWN["draft"], "", answered=(n, 0))["version"] for n in range(5)}
+    versions = {questions.question("draft", SHOWN["draft"], Note(""), answered=(n, 0))["version"] for n in range(5)}
     assert len(versions) == 5
 
 
@@ -227,7 +228,7 @@ def test_review_points_from_python_want_somebody_who_answers(bees: Path) -> None
         settings = Settings(model_url=server.url, model="scripted-7b", retries=0, timeout=20)
         with pytest.raises(BadInput, match="Give `answer`"):
             limner.compose("Bees", library="bees", settings=settings, review=["draft"])
-        with pytest.raises(BadInput, match="no review of 'cover'"):
+        with pytest.raises(BadInput, match="Unknown review point 'cover'"):
             limner.compose("Bees", library="bees", settings=settings, review=["cover"])  # type: ignore[list-item]
         asked: list[str] = []
 

@@ -10,6 +10,7 @@ import pytest
 from scripted import ARTICLE, ScriptedServer, article_answers, asking
 
 from limner.document import Article, Brief, read_markdown
+from limner.notes import note
 from limner.settings import Settings
 from limner.surfaces.toolbox.desk import Work
 from limner.surfaces.toolbox.tools import Toolbox
@@ -20,7 +21,6 @@ from limner.workflows.compose import build_graph
 from limner.workflows.context import Context, build_context
 from limner.workflows.inputs import make_brief, with_references
 from limner.workflows.revise.graph import propose
-from limner.workflows.steps import FROM_TEXT
 from limner.workflows.tenants import Tenant
 
 Way = Callable[[Context, Brief, Article], tuple[Article, str]]
@@ -59,7 +59,7 @@ def test_places_that_the_text_alone_proposed_are_noted_as_such(bees: Path, way: 
     with ScriptedServer(lambda body: "No idea." if asking(body) == "spotter" else usual(body)) as server:
         context = build_context(settings_for(server), library="bees")
         made, said = way(context, make_brief("Honey", images=2), read_markdown(ARTICLE))
-    assert FROM_TEXT in said
+    assert str(note("spots-from-text")) in said
     assert len(made.illustrations) == 2
 
 

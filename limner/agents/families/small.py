@@ -18,6 +18,7 @@ from limner.agents.dialects.small import Plan, Section
 from limner.agents.speaker import Speaker
 from limner.document import Article, Brief, read_markdown
 from limner.errors import BudgetReached, UnreadableReply
+from limner.notes import note
 
 Similarity = Callable[[Sequence[str], Sequence[str]], np.ndarray]
 
@@ -26,7 +27,6 @@ BEST_OF = 1  # usable sentences to choose from: two take twice the time for litt
 NEAR = 0.85  # cosine above which two sentences say the same
 FAR = 0.15  # cosine to the subject below which a sentence has drifted from it; unrelated texts lie near 0.03
 CLEAR = 0.05  # lead in cosine of one kind of article over the next; below it the plan that suits anything is taken
-CHECK = "check its facts before you use them, or set LIMNER_MODEL_URL to a larger model."
 
 # llama.cpp's samplers. A low temperature keeps a 135M model to what it knows; DRY and the repeat penalty keep it from
 # going round in circles at that temperature.
@@ -91,7 +91,7 @@ class _Writing:
         self.markdown = ""
 
     def article(self) -> Article:
-        notes = [f"Written by {self.speaker.name or 'a small model'}, which writes fluently and errs often: {CHECK}"]
+        notes = [note("small-writer", model=self.speaker.name or "a small model")]
         plan = self.plan()
         self.add(f"# {escaped(plan.title)}")
         early = ""
@@ -101,17 +101,17 @@ class _Writing:
         except BudgetReached as reached:
             if not self.said:
                 raise
-            early = f"The article ends early: {reached}"
+            early = note("ends-early", line=reached.note)
         if not self.said:
             raise UnreadableReply(
                 "The model wrote no usable sentence. Reword the brief, or set LIMNER_MODEL_URL to a larger model."
             )
         self.add("\n")
         if plan.left_out:
-            notes.append(f"Only the first {len(plan.notes)} sentences of the brief and sources were considered.")
+            notes.append(note("brief-cut", n=len(plan.notes)))
         missing = [s.heading for s in plan.sections if s.heading and f"## {escaped(s.heading)}\n" not in self.markdown]
         if missing and not early:
-            notes.append(f"Nothing usable was written for: {', '.join(missing)}.")
+            notes.append(note("sections-missing", headings=missing))
         return read_markdown(self.markdown, title=plan.title).noted(*notes, early)
 
     def add(self, text: str) -> None:

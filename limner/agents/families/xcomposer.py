@@ -21,6 +21,7 @@ from limner.agents.speaker import Speaker
 from limner.agents.spotter import how_many, windows
 from limner.document import Article, Brief, Candidate, Paragraph, Selection, Spot
 from limner.errors import ModelRefused, UnreadableReply
+from limner.notes import note
 
 T = TypeVar("T")
 
@@ -60,9 +61,9 @@ def _left_out(brief: Brief, model: str, dialect: Any) -> list[str]:
     notes, language = [], language_of(brief)
     if brief.sources and not dialect.READS_SOURCES:
         names = ", ".join(source.name for source in brief.sources)
-        notes.append(f"{model} writes from a title alone; it has not read {names}.")
+        notes.append(note("writer-title-only", model=model, names=names))
     if language and not language.lower().startswith(("en", "zh")):
-        notes.append(f"{model} was trained on Chinese and English; it was not told to write in '{language}'.")
+        notes.append(note("writer-language", model=model, language=language))
     return notes
 
 
@@ -157,18 +158,18 @@ def select(
         choice = order[_put(speaker, question, read, seed)].image_id
         record = {"by": "pixels", "choice": choice, "confidence": SURE}
     except UnreadableReply:
-        record["fallback"] = "The selector's answer could not be read twice; similarity decides."
+        record["fallback"] = note("choice-unread")
     except ModelRefused as refused:
         if refused.status not in (400, 413, 422):
             raise
-        record["fallback"] = f"Similarity decides, the selector was not heard: {refused}"
+        record["fallback"] = note("selector-refused", line=refused.note)
     shown = (tuple(c.image_id for c in order),) * max(len(answers), 1)
     return Selection(spot=spot, candidates=tuple(candidates), shown=shown, answers=tuple(answers), **record)
 
 
 def unseen(spot: Spot, candidates: Sequence[Candidate]) -> Selection:
     """The record where the selector's server takes no images: these models choose by looking, or not at all."""
-    why = "The selector's server takes no images; similarity decides."
+    why = note("selector-blind")
     return Selection(spot=spot, candidates=tuple(candidates), by="similarity", fallback=why)
 
 

@@ -8,6 +8,7 @@ from limner.jobs.libraries import Open, names_for, with_uploads
 from limner.jobs.owners import Owner
 from limner.jobs.request import read_request, start_of
 from limner.jobs.service import Jobs
+from limner.notes import note
 from limner.tools.candidates import usable
 from limner.tools.editing.commands import Proposal, Wish
 from limner.tools.library import Library
@@ -39,7 +40,7 @@ def propose_for_job(
     spender = jobs.ledger.job(job).owner
     left = jobs.ledger.left_today(spender)
     if left is not None and left <= 0:
-        raise LimitReached(f"{spender} has spent today's tokens. Ask again after midnight UTC.", RETRY_AFTER)
+        raise LimitReached(note("spent-today", who=spender), RETRY_AFTER)
     libraries = _opened(names_for(jobs, job, article, owner), open_)
     budget = min((b for b in (left, max_tokens) if b is not None), default=None)
     meter = SharedMeter(budget=budget, whole=context.meter)

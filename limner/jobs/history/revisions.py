@@ -7,11 +7,13 @@ different since; or, where asked to merge, made all the same if nothing that it 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from limner.document import Article
 from limner.errors import BadInput, JobConflict, JobUnknown, VersionConflict
 from limner.jobs.history.versions import By, Head, Moved, Version, Versions
 from limner.jobs.ledger import Ledger
+from limner.notes import Note, coded, note
 from limner.tools.editing.apply import ImageOf, edited, touched
 from limner.tools.editing.commands import Edit, MergeBlocks, SetTitle
 from limner.tools.editing.compare import Comparison, compare
@@ -69,7 +71,7 @@ class Revisions:
 
         Raises JobUnknown, JobConflict, VersionConflict, EditRefused, what `image_of` raises.
         """
-        line = " ".join(what.split()) or describe(edits)
+        line = Note(" ".join(what.split())) if what.strip() else describe(edits)
         for _ in range(ATTEMPTS):
             if key and self.versions.made(job, key):
                 return self.show(job, owner)
@@ -84,34 +86,34 @@ class Revisions:
                 )
             except Moved:
                 continue
-        raise JobConflict(f"Job {job} is changed by others without a pause. Try again in a moment.")
+        raise JobConflict(note("changed-by-others", job=job))
 
     def undo(self, job: str, version: int, who: str, *, owner: str | None = None) -> Head:
         """Go back to the version that this one was made from. Raises as `edit`, JobConflict at the first."""
         head = self.fitting(job, version, owner)
         if head.version.parent is None:
-            raise JobConflict(f"Job {job} is at its first version: there is nothing to undo.")
-        return self._go(job, head, head.version.parent, who, f"Undid: {head.version.what}", owner)
+            raise JobConflict(note("nothing-to-undo", job=job))
+        return self._go(job, head, head.version.parent, who, note("undid", line=head.version.done), owner)
 
     def redo(self, job: str, version: int, who: str, *, owner: str | None = None) -> Head:
         """Go forward again, the way that was last undone. Raises as `edit`, JobConflict where there is none."""
         head = self.fitting(job, version, owner)
         if head.redo is None:
-            raise JobConflict(f"Job {job} is at the end of its line: there is nothing to redo.")
-        what = self.versions.one(job, head.redo, owner)[0].what
-        return self._go(job, head, head.redo, who, f"Redid: {what}", owner)
+            raise JobConflict(note("nothing-to-redo", job=job))
+        what = self.versions.one(job, head.redo, owner)[0].done
+        return self._go(job, head, head.redo, who, note("redid", line=what), owner)
 
     def go(self, job: str, version: int, to: int, who: str, *, owner: str | None = None) -> Head:
         """Go to any version; what is changed from there on is a branch. Raises as `edit`, BadInput."""
         head = self.fitting(job, version, owner)
-        return self._go(job, head, to, who, f"Went to version {to}", owner)
+        return self._go(job, head, to, who, note("went-to", n=to), owner)
 
     def _go(self, job: str, head: Head, to: int, who: str, what: str, owner: str | None) -> Head:
         try:
             self.versions.go(job, head.version.number, to, who, what)
         except Moved:
             self.fitting(job, head.version.number, owner)
-            raise JobConflict(f"Job {job} was changed and changed back this very moment. Try again.") from None
+            raise JobConflict(note("changed-back", job=job)) from None
         return self.show(job, owner)
 
     # -- other people's changes
@@ -158,7 +160,7 @@ class Revisions:
                 [],
             ) from None
 
-    def _changed(self, job: str, version: int, head: int, comparison: Comparison) -> list[dict[str, str]]:
+    def _changed(self, job: str, version: int, head: int, comparison: Comparison) -> list[dict[str, Any]]:
         """What is different, and who made it so last, on the way between two versions."""
         here, there = self.versions.line(job, head), self.versions.line(job, version)
         shared = {v.number for v in here} & {v.number for v in there}
@@ -175,13 +177,8 @@ class Revisions:
         rows = []
         for one, kind in comparison.different.items():
             step = credit.get(one, unknown)
-            undone = one not in credit
-            rows.append({
-                "block": one,
-                "kind": kind,
-                "who": step.who,
-                "what": f"Went back to: {step.what}" if undone else step.what,
-            })  # fmt: skip
+            what = step.done if one in credit else note("went-back", line=step.done)
+            rows.append({"block": one, "kind": kind, "who": step.who, "what": str(what), **coded(what)})
         return rows
 
 
@@ -207,7 +204,7 @@ def _conflicts(then: Article, now: Article, comparison: Comparison, edits: Seque
     return found
 
 
-def _said(changed: Sequence[dict[str, str]]) -> str:
+def _said(changed: Sequence[dict[str, Any]]) -> str:
     """Who did what, shortly."""
     if not changed:
         return "it was changed meanwhile"
@@ -221,32 +218,18 @@ def _said(changed: Sequence[dict[str, str]]) -> str:
 
 # --- words for the history -------------------------------------------------------------------------------------------
 
-_DONE = {
-    "set_title": "Changed the title",
-    "set_language": "Changed the language",
-    "set_text": "Edited a block",
-    "insert_text": "Inserted text",
-    "delete_block": "Deleted a block",
-    "move_block": "Moved a block",
-    "merge_blocks": "Joined two blocks",
-    "split_block": "Split a block",
-    "place_image": "Placed an image",
-    "swap_image": "Swapped an image",
-    "move_image": "Moved an image",
-    "remove_image": "Removed an image",
-    "describe_image": "Described an image",
-    "crop_image": "Cropped an image",
-    "lock": "Locked",
-    "unlock": "Unlocked",
-}
-ACCEPTED = "Accepted as it is"
 
-
-def describe(edits: Sequence[Edit]) -> str:
+def describe(edits: Sequence[Edit]) -> Note:
     """What edits do, in one line."""
     if not edits:
-        return ACCEPTED
+        return note("accepted")
     counts: dict[str, int] = {}
     for edit in edits:
         counts[edit.do] = counts.get(edit.do, 0) + 1
-    return ", ".join(_DONE[do] if n == 1 else f"{_DONE[do]} ({n} times)" for do, n in counts.items())[:300]
+    done = [_done(do, n) for do, n in counts.items()]
+    return done[0] if len(done) == 1 else note("edits", done=done)
+
+
+def _done(do: str, times: int) -> Note:
+    once = note(f"did-{do.replace('_', '-')}")
+    return once if times == 1 else note("times", line=once, n=times)

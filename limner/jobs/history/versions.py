@@ -27,6 +27,7 @@ from limner.errors import BadInput, JobConflict, LimitReached
 from limner.jobs.ledger import Ledger, News
 from limner.jobs.ledger.database import Encoded
 from limner.jobs.ledger.schema import jobs, now, versions
+from limner.notes import Note, coded, note, with_code
 
 By = Literal["model", "person"]
 KEPT = 16  # articles remembered; of 60 blocks and 20 images one takes about a third of a megabyte
@@ -50,7 +51,16 @@ class Version(BaseModel):
     """Whether a person changed it, or a model was told to."""
     what: str
     """What was done, in one line."""
+    code: str = ""
+    """What was done, for programs; "" where a person or a model said it."""
+    params: dict[str, Any] = {}
+    """What `what` is about, by name."""
     at: float
+
+    @property
+    def done(self) -> Note:
+        """`what` with its code."""
+        return with_code(self.what, {"code": self.code, "params": self.params})
 
 
 class Head(BaseModel):
@@ -68,7 +78,7 @@ class Moved(Exception):
     """The head is another one by now than the one a change was made for."""
 
 
-_ABOUT = [versions.c[name] for name in Version.model_fields]
+_ABOUT = [versions.c[name] for name in ("number", "parent", "who", "by", "what", "what_note", "at")]
 
 
 class Versions:
@@ -206,7 +216,7 @@ class Versions:
                 made = self._insert(c, job, number, parent, encoded, edits, who, by, what, began=began, key=key)
             here = (versions.c.job == job, versions.c.number == parent)
             c.execute(update(versions).where(*here).values(forward=number))
-            told = {"title": article.title, "who": who, "by": by, "what": what}
+            told = {"title": article.title, "who": who, "by": by, "what": str(what), **coded(what)}
             self._point(c, job, number, encoded, told)
         return Head(version=made, article=self._remember(job, number, article), redo=None)
 
@@ -230,7 +240,7 @@ class Versions:
             # Who goes to a version stops there: typing on begins another step, and one that was folded is one again.
             c.execute(update(versions).where(*here).values(folded=None, began=None))
             article = _unpacked(c.execute(select(versions.c.article).where(*here)).scalar_one())
-            told = {"title": article.title, "who": who, "by": "person", "what": what}
+            told = {"title": article.title, "who": who, "by": "person", "what": str(what), **coded(what)}
             self._point(c, job, to, _encoded(article), told)
 
     def _begin(self, job: str, owner: str | None) -> None:
@@ -244,7 +254,7 @@ class Versions:
                 hint = "Its draft is changed by answering it." if row.state == "waiting" else "Wait until it is done."
                 raise JobConflict(f"Job {job} is {state}: there is nothing to revise yet. {hint}")
             article = Article.model_validate(row.article)
-            what = "Illustrated" if article.made_with.get("draft") else "Composed"
+            what = note("illustrated" if article.made_with.get("draft") else "composed")
             self._insert(c, job, 1, None, _encoded(article), [], "limner", "model", what, at=row.finished)
             c.execute(update(jobs).where(jobs.c.id == job).values(version=1))
 
@@ -291,6 +301,7 @@ class Versions:
         row = {"job": job, "number": number, "parent": parent, "edits": list(edits), "by": by, "began": began}
         row |= {"key": key}
         said = {"who": who[:100], "what": what[:300], "article": _packed(article)}
+        said["what_note"] = coded(what) if isinstance(what, Note) and what.code else None
         added = insert(versions).values(**row, **said, at=now() if at is None else at)
         return _version(c.execute(added.returning(*_ABOUT)).one())
 
@@ -312,11 +323,12 @@ def _joined(before: Sequence[Any], edits: Sequence[Any]) -> list[Any]:
 
 def no_version(job: str, number: int) -> BadInput:
     """The refusal of a number that no version has."""
-    return BadInput(f"Job {job} has no version {number}. `limner revise versions {job}` shows those there are.")
+    return BadInput(note("no-version", job=job, n=number))
 
 
 def _version(row: Row[Any]) -> Version:
-    return Version.model_validate(row, from_attributes=True)
+    kept = {name: value for name, value in row._mapping.items() if name in Version.model_fields}
+    return Version.model_validate({**kept, **(row.what_note or {})})
 
 
 def _encoded(article: Article) -> Encoded:

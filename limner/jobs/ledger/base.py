@@ -13,6 +13,7 @@ from limner.errors import JobUnknown
 from limner.jobs.ledger.database import Database
 from limner.jobs.ledger.schema import calls, events, jobs, now, owners, tallies
 from limner.jobs.ledger.values import DAY, Job, Lease, LeaseLost, News, State
+from limner.notes import Note, coded, note
 
 LOSSES = 10
 """Attempts in a row that may break off with no fault of the job to be seen. In a storm of a fault every 1.5 s one of
@@ -38,7 +39,7 @@ class Base:
     def _job(self, c: Connection, job: str, owner: str | None) -> Job:
         found = self._shown(c, owned(select(*SHOWN).where(jobs.c.id == job), owner))
         if not found:
-            raise JobUnknown(f"There is no job {job[:80]!r}. `limner jobs list` shows those there are.")
+            raise JobUnknown(note("no-job", job=job[:80]))
         return found[0]
 
     def _shown(self, c: Connection, query: Select[Any]) -> list[Job]:
@@ -51,7 +52,7 @@ class Base:
     def _lock_owned(self, c: Connection, job: str, owner: str | None) -> Row[Any]:
         found = self._locked(c, jobs.c.id == job if owner is None else and_(jobs.c.id == job, jobs.c.owner == owner))
         if found is None:
-            raise JobUnknown(f"There is no job {job[:80]!r}. `limner jobs list` shows those there are.")
+            raise JobUnknown(note("no-job", job=job[:80]))
         return found
 
     def _limits(self, c: Connection, owner: str) -> Row[Any] | None:
@@ -132,6 +133,16 @@ BUCKETS = (0.1, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1800, 3600)
 def held(lease: Lease) -> Any:
     """The condition under which the holder of a lease may write."""
     return and_(jobs.c.id == lease.job, jobs.c.attempt == lease.attempt, jobs.c.state == "running")
+
+
+def failure(why: str) -> dict[str, Any]:
+    """What changes of a job where something is wrong with it; "" where nothing is any more."""
+    return {"error": str(why), "error_note": coded(why) if isinstance(why, Note) and why.code else None}
+
+
+def reason(why: str) -> dict[str, Any]:
+    """The same as the data of an event."""
+    return {"why": str(why), **(coded(why) if isinstance(why, Note) and why.code else {})}
 
 
 def ending(state: State) -> dict[str, Any]:

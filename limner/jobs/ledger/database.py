@@ -21,7 +21,7 @@ from sqlalchemy.pool import NullPool
 from limner.errors import BadInput, LedgerError, NotInstalled
 from limner.settings import Settings
 
-HEAD = "0005"
+HEAD = "0006"
 """The schema this version of limner works with: the newest file in migrations/versions."""
 log = logging.getLogger("limner.database")
 

@@ -8,9 +8,10 @@ from typing import Any
 from sqlalchemy import and_, func, select, update
 
 from limner.document import Article
-from limner.jobs.ledger.base import MIDNIGHT, NO_LEASE, Base, ending, timed
+from limner.jobs.ledger.base import MIDNIGHT, NO_LEASE, Base, ending, failure, reason, timed
 from limner.jobs.ledger.schema import jobs, now
 from limner.jobs.ledger.values import Lease, News
+from limner.notes import note
 
 
 class Leases(Base):
@@ -34,11 +35,10 @@ class Leases(Base):
                     return None
             budget = self._budget(c, mine.owner, limits)
             if budget is not None and budget <= 0:
-                reason = f"{mine.owner} has spent today's {limits.tokens_a_day} tokens. It goes on at midnight UTC."  # type: ignore[union-attr]
-                c.execute(
-                    update(jobs).where(jobs.c.id == job).values(state="parked", not_before=MIDNIGHT, error=reason)
-                )
-                self._log(c, job, mine.attempt, [News("parked", data={"why": reason})])
+                why = note("spent-waits", who=mine.owner, tokens=limits.tokens_a_day)  # type: ignore[union-attr]
+                parked = {"state": "parked", "not_before": MIDNIGHT, **failure(why)}
+                c.execute(update(jobs).where(jobs.c.id == job).values(**parked))
+                self._log(c, job, mine.attempt, [News("parked", data=reason(why))])
                 return None
             attempt = mine.attempt + 1
             c.execute(
@@ -50,8 +50,8 @@ class Leases(Base):
                     worker=worker,
                     lease_until=now() + self.lease_seconds,
                     started=func.coalesce(jobs.c.started, now()),
-                    error="",
                     not_before=None,
+                    **failure(""),
                 )
             )
             self._log(c, job, attempt, [News("started", data={"attempt": attempt})])
@@ -91,8 +91,8 @@ class Leases(Base):
     def fail(self, lease: Lease, why: str) -> None:
         """The job cannot succeed as it is. Raises LeaseLost."""
         with self.database.write() as c:
-            self._update_mine(c, lease, error=why, **ending("failed"))
-            self._log(c, lease.job, lease.attempt, [News("failed", data={"why": why})])
+            self._update_mine(c, lease, **failure(why), **ending("failed"))
+            self._log(c, lease.job, lease.attempt, [News("failed", data=reason(why))])
             self._count_end(c, lease.job, "failed")
 
     def park(self, lease: Lease, why: str, max_tries: int | None) -> bool:
@@ -103,20 +103,20 @@ class Leases(Base):
         """
         with self.database.write() as c:
             if max_tries is None:
-                self._update_mine(c, lease, state="parked", error=why, not_before=MIDNIGHT, **NO_LEASE)
-                self._log(c, lease.job, lease.attempt, [News("parked", data={"why": why})])
+                self._update_mine(c, lease, state="parked", **failure(why), not_before=MIDNIGHT, **NO_LEASE)
+                self._log(c, lease.job, lease.attempt, [News("parked", data=reason(why))])
                 return True
             self._update_mine(c, lease, tries=jobs.c.tries + 1)
             tries = c.execute(select(jobs.c.tries).where(jobs.c.id == lease.job)).scalar_one()
             if tries >= max_tries:
-                why = f"{why} (tried {tries} times; then: limner jobs retry {lease.job})"
-                self._update_mine(c, lease, error=why, **ending("failed"))
-                self._log(c, lease.job, lease.attempt, [News("failed", data={"why": why})])
+                why = note("tried", line=why, n=tries, job=lease.job)
+                self._update_mine(c, lease, **failure(why), **ending("failed"))
+                self._log(c, lease.job, lease.attempt, [News("failed", data=reason(why))])
                 self._count_end(c, lease.job, "failed")
                 return False
             wait = min(300, 5 * 2 ** (tries - 1))
-            self._update_mine(c, lease, state="parked", error=why, not_before=now() + wait, **NO_LEASE)
-            self._log(c, lease.job, lease.attempt, [News("parked", data={"why": why, "seconds": wait})])
+            self._update_mine(c, lease, state="parked", **failure(why), not_before=now() + wait, **NO_LEASE)
+            self._log(c, lease.job, lease.attempt, [News("parked", data={**reason(why), "seconds": wait})])
             self._count(c, ("retries", {}, 1))
             return True
 

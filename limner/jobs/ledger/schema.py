@@ -93,6 +93,7 @@ jobs = Table(
     Column("of", Integer, nullable=False, default=0),
     Column("spent", BigInteger, nullable=False, default=0),  # tokens
     Column("error", Text, nullable=False, default=""),
+    Column("error_note", Json),  # its code and parameters; null where it has none
     Column("last_seq", Integer, nullable=False, default=0),
     Column("last_event", Double, nullable=False),
     Column("created", Double, nullable=False),
@@ -145,6 +146,7 @@ versions = Table(
     Column("who", String(100), nullable=False),
     Column("by", String(8), nullable=False),  # model, person
     Column("what", String(300), nullable=False),
+    Column("what_note", Json),  # its code and parameters; null for words of a person or a model
     Column("at", Double, nullable=False),
     Column("key", String(64)),  # that the change was sent under; sent again, it is made once
     Index("versions_by_key", "job", "key"),

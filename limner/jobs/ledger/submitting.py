@@ -10,9 +10,10 @@ from sqlalchemy import Connection, Row, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from limner.errors import JobConflict, LimitReached
-from limner.jobs.ledger.base import SHOWN, Base, ending, say
+from limner.jobs.ledger.base import SHOWN, Base, ending, failure, say
 from limner.jobs.ledger.schema import calls, events, jobs, now
 from limner.jobs.ledger.values import ENDED, Job, News, Order
+from limner.notes import note
 
 
 class Submitting(Base):
@@ -110,7 +111,7 @@ class Submitting(Base):
                     + hint.get(found.state, "Wait for it, or cancel it first.")
                 )
             fresh: dict[str, Any] = {"crashes": 0, "losses": 0, "tries": 0}
-            fresh |= {"error": "", "finished": None, "not_before": None}
+            fresh |= {**failure(""), "finished": None, "not_before": None}
             if found.webhook:
                 fresh |= {"webhook_state": None, "webhook_tries": 0, "webhook_next": None, "webhook_error": ""}
             c.execute(update(jobs).where(jobs.c.id == job).values(state="queued", rung=now(), **fresh))
@@ -127,10 +128,7 @@ class Submitting(Base):
         with self.database.write() as c:
             found = self._lock_owned(c, job, owner)
             if found.state != "waiting":
-                raise JobConflict(
-                    f"Job {job} is {say(found.state)} and asks nothing: it was answered already, or never asked. "
-                    "Show it to see how it goes on."
-                )
+                raise JobConflict(note("asks-nothing", job=job, state=say(found.state)))
             value = check_all(found.question, value)
             given = {"answer": {"value": value}, "question": None, "rung": now()}
             c.execute(update(jobs).where(jobs.c.id == job).values(state="queued", **given))

@@ -8,9 +8,10 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, and_, func, or_, select, update
 
-from limner.jobs.ledger.base import NO_LEASE, Base, ending
+from limner.jobs.ledger.base import NO_LEASE, Base, ending, failure, reason
 from limner.jobs.ledger.schema import jobs, now, owners
 from limner.jobs.ledger.values import Death, Lease, News, Queue, Swept, route
+from limner.notes import note
 
 
 class Sweeping(Base):
@@ -35,17 +36,19 @@ class Sweeping(Base):
             if row.worker in deaths:
                 death = deaths[row.worker]
                 guilty = death.own and company[row.worker] == 1
-                self._take_away(row.id, row.attempt, f"its worker {death.how}", swept, dead=True, guilty=guilty)
+                self._take_away(
+                    row.id, row.attempt, note("worker-ended", how=death.how), swept, dead=True, guilty=guilty
+                )
             elif row.worker and gone(row.worker):
-                self._take_away(row.id, row.attempt, "its worker died", swept, dead=True)
+                self._take_away(row.id, row.attempt, note("worker-died"), swept, dead=True)
             elif (row.id, row.attempt) in late:
-                self._take_away(row.id, row.attempt, "its worker was not heard of", swept)
+                self._take_away(row.id, row.attempt, note("worker-silent"), swept)
         for job in due_ids:
             with self.database.write() as c:
                 here = and_(jobs.c.id == job, jobs.c.state == "parked", jobs.c.not_before <= now())
                 found = self._locked(c, here)
                 if found is not None:
-                    c.execute(update(jobs).where(jobs.c.id == job).values(state="queued", rung=None, error=""))
+                    c.execute(update(jobs).where(jobs.c.id == job).values(state="queued", rung=None, **failure("")))
                     self._log(c, job, found.attempt, [News("due")])
                     swept.due.append(job)
         return swept
@@ -60,8 +63,8 @@ class Sweeping(Base):
             found = self._locked(c, here)
             if found is None:
                 return
-            step = f" at {found.step}" if found.step else ""
-            aside = self._put_back_or_aside(c, job, f"{why}{step}", found, guilty=guilty)
+            why = note("at-step", line=why, step=found.step) if found.step else why
+            aside = self._put_back_or_aside(c, job, why, found, guilty=guilty)
             (swept.set_aside if aside else swept.put_back).append(job)
 
     def _put_back_or_aside(
@@ -74,13 +77,13 @@ class Sweeping(Base):
         if crashes < self.max_crashes and losses < self.max_losses:
             back = {"state": "queued", "crashes": crashes, "losses": losses, "rung": None, **NO_LEASE}
             c.execute(update(jobs).where(jobs.c.id == job).values(**back))
-            self._log(c, job, found.attempt, [News("lapsed", data={"why": why})])
+            self._log(c, job, found.attempt, [News("lapsed", data=reason(why))])
             return False
         times = crashes if crashes >= self.max_crashes else losses
-        error = f"Set aside: {times} times in a row, {why}. See its log; then: limner jobs retry {job}"
+        error = note("set-aside", n=times, line=why, job=job)
         counts = {"crashes": crashes, "losses": losses}
-        c.execute(update(jobs).where(jobs.c.id == job).values(error=error, **counts, **ending("set_aside")))
-        self._log(c, job, found.attempt, [News("set_aside", data={"why": error})])
+        c.execute(update(jobs).where(jobs.c.id == job).values(**failure(error), **counts, **ending("set_aside")))
+        self._log(c, job, found.attempt, [News("set_aside", data=reason(error))])
         self._count_end(c, job, "set_aside")
         return True
 

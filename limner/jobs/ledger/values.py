@@ -11,6 +11,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict
 
 from limner.errors import BadInput, LimnerError
+from limner.notes import Coded, Note, with_code
 
 State = Literal["queued", "running", "parked", "waiting", "done", "failed", "cancelled", "set_aside"]
 Queue = Literal["interactive", "batch"]
@@ -29,6 +30,8 @@ def route(queue: Queue, begun: bool) -> str:
 class LeaseLost(LimnerError):
     """The job belongs to another attempt by now, or ended. Whoever gets this stops working on it."""
 
+    code = "lease-lost"
+
 
 @dataclass(frozen=True)
 class Death:
@@ -36,7 +39,7 @@ class Death:
 
     worker: str
     """Its name in the ledger."""
-    how: str
+    how: Note
     """To be read after "its worker"."""
     own: bool
     """Whether something done in the process ended it."""
@@ -62,6 +65,8 @@ class Job(BaseModel):
     """Tokens, prompts and completions."""
     error: str
     """Why it failed, is parked or was set aside: one line that ends with what to do."""
+    error_note: Coded | None = None
+    """Code and parameters of `error`."""
     attempt: int
     """How many times work on it was begun."""
     crashes: int
@@ -78,6 +83,11 @@ class Job(BaseModel):
     webhook_error: str
     now: float
     """When this was read."""
+
+    @property
+    def why(self) -> Note:
+        """`error` with its code."""
+        return with_code(self.error, self.error_note)
 
     @property
     def ended(self) -> bool:
@@ -176,5 +186,5 @@ def digest(value: Any) -> str:
 def check_queue(name: str) -> Queue:
     """A queue's name. Raises BadInput."""
     if name not in QUEUES:
-        raise BadInput(f"There is no queue {name[:40]!r}. Choose interactive or batch.")
+        raise BadInput(f"Unknown queue {name[:40]!r}. Choose interactive or batch.")
     return name

@@ -11,6 +11,7 @@ import signal
 from pathlib import Path
 
 from limner.jobs.ledger.values import Death
+from limner.notes import note
 
 OWN = {signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGFPE, signal.SIGILL, signal.SIGSYS, signal.SIGTRAP}
 """Signals that a process has of what it did itself."""
@@ -25,15 +26,16 @@ def death(worker: str, code: int | None, *, no_memory: bool = False, hung: bool 
     """What an exit code says. code: as of multiprocessing, a signal negative. no_memory: whether the kernel killed
     processes for want of memory just then. hung: whether it was killed because nothing moved in it."""
     if hung:
-        return Death(worker, "hung and was killed", True)
+        return Death(worker, note("process-hung"), True)
     if code is not None and code < 0:
         name = _signal(-code)
         if -code == signal.SIGKILL and no_memory:
-            return Death(worker, "was killed for want of memory", True)
-        return Death(worker, f"died of {name}" if -code in OWN else f"was killed by {name}", -code in OWN)
+            return Death(worker, note("process-memory"), True)
+        own = -code in OWN
+        return Death(worker, note("process-died" if own else "process-killed", signal=name), own)
     if code in (0, RETIRED, GAVE_UP):
-        return Death(worker, "ended", False)
-    return Death(worker, f"ended with exit code {code}", True)
+        return Death(worker, note("process-ended"), False)
+    return Death(worker, note("process-exit", n=code), True)
 
 
 def killed_for_memory() -> int:

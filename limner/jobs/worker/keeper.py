@@ -19,6 +19,7 @@ from limner.errors import (
 )
 from limner.jobs import crash
 from limner.jobs.ledger import Lease, LeaseLost, Ledger, News
+from limner.notes import Note, note
 from limner.workflows.state import Event
 
 log = logging.getLogger("limner.job")
@@ -91,7 +92,7 @@ class Keeper:
         if known is None and self.lease.budget is not None:
             left = self._patiently(lambda: self.ledger.left_today(self.lease.owner))
             if left is not None and left <= 0:  # spent by another job of the same owner meanwhile
-                raise BudgetReached("It goes on at midnight UTC.")
+                raise BudgetReached(note("at-midnight"))
         self._asked = time.monotonic()
         return known
 
@@ -171,7 +172,8 @@ class Keeper:
             elif kind == "again":  # by a person's answer, of which `done` is the number
                 self._news.append(News("again", step, {"text": text}, once=f"again:{event.get('done', 0)}"))
             else:
-                self._news.append(News(kind, step, {"text": text}, once=f"{kind}:{step}:{text}"[:120]))
+                said = {name: event.get(name) for name in ("code", "params") if name in event}
+                self._news.append(News(kind, step, {"text": text, **said}, once=f"{kind}:{step}:{text}"[:120]))
 
     def catch_up(self, said: Sequence[Event]) -> None:
         """Tell what a step said whose process died before it was told: `said`, of the last step that is kept."""
@@ -298,6 +300,6 @@ class _Text:
         return News("again", "write", {"text": self._said})
 
 
-def too_long(seconds: float) -> str:
+def too_long(seconds: float) -> Note:
     """Why a job failed that took longer than it may."""
-    return f"It took longer than {seconds:.0f} s. Raise LIMNER_JOB_SECONDS, then retry it."
+    return note("too-long", n=round(seconds))

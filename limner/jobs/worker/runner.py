@@ -36,6 +36,7 @@ from limner.jobs.libraries import with_uploads
 from limner.jobs.owners import Owner
 from limner.jobs.request import read_request, start_of
 from limner.jobs.worker.keeper import Keeper, Stopping, TookTooLong, too_long
+from limner.notes import Note, note
 from limner.settings import Settings
 from limner.workflows.compose import build_graph, last_events
 from limner.workflows.context import STARTER, Context, build_context
@@ -126,21 +127,21 @@ class Runner:
             self.ledger.put_back(lease)
         except UnreadableReply as e:
             self.ledger.forget_answers(lease, keeper.step)  # the same answer would be as unreadable next time
-            self._park(lease, f"The model's answer could not be read: {_line(e)}")
+            self._park(lease, note("reply-unreadable", line=_line(e)))
         except LimnerError as e:
             if isinstance(e, ModelError):
                 self._bases.clear()  # the server may be another by the next time
             if passing(e):
                 self._park(lease, _line(e))
             elif isinstance(e, BudgetReached) and lease.budget is not None:
-                self.ledger.park(lease, f"{lease.owner} has spent today's tokens. {_line(e)}", None)
+                self.ledger.park(lease, note("spent-stops", who=lease.owner, line=_line(e)), None)
             else:
                 self.ledger.fail(lease, _line(e))
         except OSError as e:
             if e.errno not in NO_ROOM:
                 self._unforeseen(lease, e)
             else:
-                self._park(lease, f"The disk is full ({e.filename or e.strerror}). Free some room.")
+                self._park(lease, note("disk-full", path=str(e.filename or e.strerror)))
         except TookTooLong:
             self.ledger.fail(lease, too_long(self.settings.job_seconds))
         except Exception as e:  # noqa: BLE001  # told in the ledger and the log, whatever it is
@@ -153,7 +154,7 @@ class Runner:
     def _unforeseen(self, lease: Lease, error: Exception) -> None:
         """A fault of ours, or of a library: as if the worker had died of it. It is in the log with its traceback."""
         log.exception("failed in a way nobody foresaw")
-        self.ledger.crashed(lease, f"{type(error).__name__}: {_line(error)}")
+        self.ledger.crashed(lease, note("unforeseen", kind=type(error).__name__, line=_line(error)))
 
     def _run(self, lease: Lease, keeper: Keeper) -> Article:
         """Run the graph to its end, through outages of the ledger that are shorter than the lease."""
@@ -239,5 +240,7 @@ def passing(error: LimnerError) -> bool:
     return isinstance(error, ModelUnreachable | LibraryBusy | LibraryUnreachable | LedgerError)
 
 
-def _line(error: BaseException) -> str:
-    return " ".join(str(error).split())[:500]
+def _line(error: BaseException) -> Note:
+    """What went wrong on one line of at most 500 characters, with its code where it has one."""
+    line = " ".join(str(error).split())[:500]
+    return Note(line, error.note.code, error.note.params) if isinstance(error, LimnerError) else Note(line)

@@ -24,6 +24,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from limner.errors import LimnerError
 from limner.jobs.owners import Owner, Owners
+from limner.notes import note
 from limner.surfaces.http.openai.errors import as_openai
 from limner.surfaces.http.problems import of_error, problem
 
@@ -211,5 +212,4 @@ def _replayed(body: bytes, receive: Receive) -> Receive:
 
 
 def _too_large() -> Response:
-    line = f"The body is larger than the {MAX_BODY:,} bytes that one request may have. Send less at a time."
-    return problem(413, "too-large", line)
+    return problem(413, "too-large", note("too-large", n=MAX_BODY))

@@ -9,6 +9,7 @@ from limner.document import Article
 from limner.errors import LibraryMissing
 from limner.jobs.owners import Owner
 from limner.jobs.service import Jobs
+from limner.notes import note
 from limner.settings import Settings
 from limner.surfaces.http.problems import Missing
 from limner.tools.images.images import thumbnail
@@ -52,7 +53,7 @@ class Shelf:
     def thumbnail(self, library: Library, image_id: str, side: int) -> bytes:
         """A WebP of an image. Raises Missing, LibraryError when its file is gone, ImageUnreadable."""
         if not library.has(image_id):
-            raise Missing(f"The library {library.name} has no image {image_id[:64]}. Search it again.")
+            raise Missing(note("library-image", name=library.name, id=image_id[:64]))
         return thumbnail(library.image(image_id), fitting(side), max_pixels=self.settings.max_pixels)
 
     def _open(self, name: str) -> Library:

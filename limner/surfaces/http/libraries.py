@@ -12,6 +12,7 @@ from pydantic import ConfigDict, Field
 from limner.document import Candidate
 from limner.errors import BadInput, LimnerError
 from limner.jobs.uploads import drop, keep, own
+from limner.notes import note
 from limner.surfaces.http.deps import Asker, Has
 from limner.surfaces.http.guard import MAX_BODY
 from limner.surfaces.http.problems import Forbidden, Missing, documented
@@ -51,7 +52,7 @@ class LibraryView(View):
     """An image library."""
 
     model_config = ConfigDict(
-        json_schema_extra={"examples": [{"name": "garden", "images": 412, "problem": "", "encoders": ["MiniLM"]}]}
+        json_schema_extra={"examples": [{"name": "garden", "images": 412, "problem": "", "code": "", "params": {}}]}
     )
 
     name: str
@@ -59,10 +60,14 @@ class LibraryView(View):
     """How many it holds; null where it cannot be opened."""
     problem: str
     """Why it cannot be opened, and what to do; "" where it can."""
+    code: str
+    """The same for programs."""
+    params: dict[str, Any]
+    """What `problem` is about, by name."""
 
 
 class LibraryWhole(LibraryView):
-    """A library, and what was it made of."""
+    """A library, and what it was made of."""
 
     described: int
     """Images with a caption of their own; the others go by their file's name."""
@@ -137,9 +142,11 @@ def list_libraries(has: Has, asker: Asker) -> LibraryList:
     views = []
     for name in has.shelf.names(asker):
         try:
-            views.append(LibraryView(name=name, images=len(has.shelf.open(name, asker)), problem=""))
+            views.append(
+                LibraryView(name=name, images=len(has.shelf.open(name, asker)), problem="", code="", params={})
+            )
         except LimnerError as e:  # one that cannot be opened must not hide the others
-            views.append(LibraryView(name=name, images=None, problem=str(e)))
+            views.append(LibraryView(name=name, images=None, problem=str(e), **e.note.coded))
     return LibraryList(libraries=views)
 
 
@@ -152,6 +159,8 @@ def show_library(has: Has, asker: Asker, name: Name) -> LibraryWhole:
         name=name,
         images=images,
         problem="",
+        code="",
+        params={},
         described=described,
         licensed=licensed,
         encoders=_encoders(library),
@@ -189,7 +198,7 @@ def write_words(has: Has, asker: Asker, name: Name, image_id: ImageId, request: 
     go by them at once; articles that have the image keep the words they have."""
     library = has.shelf.open(name, asker)
     if not asker.may_describe(name):
-        raise Forbidden(f"The captions of {name} are everybody's. Ask whoever runs this installation to change them.")
+        raise Forbidden(note("captions-shared", name=name))
     _record(library, image_id)
     return _image(name, library.write({image_id: request.model_dump(include=request.model_fields_set)})[0])
 
@@ -234,7 +243,7 @@ def image_response(data: bytes, suffix: str) -> Response:
 
 def _record(library: Library, image_id: str) -> Record:
     if not library.has(image_id):
-        raise Missing(f"The library {library.name} has no image {image_id}. Search it again.")
+        raise Missing(note("library-image", name=library.name, id=image_id))
     return library.record(image_id)
 
 

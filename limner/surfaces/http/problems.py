@@ -27,6 +27,7 @@ from limner.errors import (
     UnreadableReply,
     VersionConflict,
 )
+from limner.notes import coded
 
 TYPE = "application/problem+json"
 AGAIN = 5  # seconds after which to ask again where something is out of order for the moment
@@ -35,9 +36,13 @@ AGAIN = 5  # seconds after which to ask again where something is out of order fo
 class Missing(LimnerError):
     """There is nothing at this address, or it is another owner's: nobody can tell which."""
 
+    code = "missing"
+
 
 class Forbidden(LimnerError):
-    """It is there to be seen, and not the asker's to change."""
+    """The asker may read it and may not change it."""
+
+    code = "forbidden"
 
 
 class Problem(BaseModel):
@@ -51,7 +56,9 @@ class Problem(BaseModel):
                     "type": "urn:limner:problem:job-conflict",
                     "title": "Conflict",
                     "status": 409,
-                    "detail": "Job bees-1a2b is running: there is nothing to retry. Wait for it, or cancel it first.",
+                    "detail": "Job bees-1a2b is at its first version: there is nothing to undo.",
+                    "code": "nothing-to-undo",
+                    "params": {"job": "bees-1a2b"},
                 }
             ]
         },
@@ -65,6 +72,10 @@ class Problem(BaseModel):
     """The HTTP status."""
     detail: str
     """One line for people: what is wrong, and what to do next."""
+    code: str
+    """What is wrong, for programs; finer than `type`. A client with sentences of its own finds them by this."""
+    params: dict[str, Any]
+    """What `detail` is about, by name: text, numbers, and sentences {"code", "params", "text"}."""
 
 
 _STATUSES: tuple[tuple[type[LimnerError], int], ...] = (  # the first that fits
@@ -112,12 +123,17 @@ def problem(
     headers: Mapping[str, str] | None = None,
     more: Mapping[str, Any] | None = None,
 ) -> Response:
-    """An answer. kind: last part of its `type`, e.g. "job-conflict". detail becomes one line. more: for programs."""
+    """An answer. kind: last part of its `type`, e.g. "job-conflict". detail becomes one line; where it is a `Note`, its
+    code and parameters go with it. more: further members, for programs.
+    """
+    said = coded(detail)
     made = Problem(
         type=f"urn:limner:problem:{kind}",
         title=HTTPStatus(status).phrase,
         status=status,
         detail=" ".join(detail.encode("utf-8", "replace").decode().split()),
+        code=said["code"] or kind,
+        params=said["params"],
     )
     return JSONResponse({**made.model_dump(), **(more or {})}, status, headers, media_type=TYPE)
 
@@ -135,7 +151,7 @@ def of_error(error: LimnerError) -> Response:
     more = {}
     if isinstance(error, VersionConflict):
         more = {"head": error.head, "changed": error.changed, "conflicts": error.conflicts}
-    return problem(status, _kebab(type(error).__name__), str(error), headers, more)
+    return problem(status, type(error).code, error.note, headers, more)
 
 
 def install(app: FastAPI) -> None:
@@ -156,7 +172,7 @@ def install(app: FastAPI) -> None:
             404: f"There is nothing at {request.url.path[:200]!r}. /openapi.json lists what there is.",
             405: f"{request.url.path[:200]!r} does not take {request.method[:20]}. /openapi.json lists what it takes.",
         }
-        kind = _kebab(HTTPStatus(error.status_code).phrase.title().replace(" ", ""))
+        kind = HTTPStatus(error.status_code).phrase.lower().replace(" ", "-")
         return problem(error.status_code, kind, words.get(error.status_code, str(error.detail)), error.headers)
 
     @app.exception_handler(DataError)
@@ -181,7 +197,3 @@ def _invalid_line(request: Request, errors: Sequence[Any]) -> str:
     said = str(first["msg"]).removeprefix("Value error, ").rstrip(".")
     more = f" ({len(errors) - 1} more like this)" if len(errors) > 1 else ""
     return f"{name or where}: {said}{more}. /openapi.json describes what is expected."
-
-
-def _kebab(name: str) -> str:
-    return "".join(f"-{c.lower()}" if c.isupper() else c for c in name).strip("-")

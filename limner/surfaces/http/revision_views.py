@@ -88,6 +88,10 @@ class Revision(Preview):
     """Who made this version."""
     what: str
     """What was done, in one line."""
+    code: str
+    """The same for programs; "" where a person or a model said it."""
+    params: dict[str, Any]
+    """What `what` is about, by name."""
     at: float
     """When, in seconds since 1970."""
 
@@ -195,6 +199,10 @@ class CandidateView(View):
     """Whether the article has it now."""
     why: str
     """Why it was or was not taken, where that was recorded."""
+    code: str
+    """The same for programs; "" where nothing was recorded."""
+    params: dict[str, Any]
+    """What `why` is about, by name."""
     file: str
     """The name of its file."""
 
@@ -231,6 +239,10 @@ class StepPlan(View):
     """By the mean of the jobs before; null where nothing is known."""
     line: str
     """The same as a line for people."""
+    code: str
+    """The name of the sentence in `line`, for programs."""
+    params: dict[str, Any]
+    """What `line` is about, by name."""
 
 
 class Plan(View):
@@ -258,6 +270,8 @@ def revision(job: str, head: Head, *, at: tuple[Version, Article] | None = None)
         can_redo=head.redo is not None,
         who=version.who,
         what=version.what,
+        code=version.code,
+        params=version.params,
         at=version.at,
         **_preview(job, article, {i.image_id for i in head.article.illustrations}),
     )

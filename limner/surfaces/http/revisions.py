@@ -206,7 +206,8 @@ def plan_job(has: Has, asker: Asker, request: JobRequest) -> Plan:
             calls=step.calls,
             tokens=step.tokens,
             seconds=round(known[step.name] * step.parts, 1) if step.name in known else None,
-            line=step.line,
+            line=str(step.line),
+            **step.line.coded,
         )
         for step in steps(start_of(request), has.settings, request.library)
     ]
@@ -235,4 +236,6 @@ def image_of(has: Parts, asker: Owner) -> ImageOf:
 def _candidate(found: Found) -> CandidateView:
     fields = found.candidate.model_dump(include=set(CandidateView.model_fields))
     thumbnail = in_library(found.candidate.library, found.candidate.image_id, side=THUMBNAIL)
-    return CandidateView(**fields, thumbnail=thumbnail, chosen=found.chosen, why=found.why, file=found.file)
+    return CandidateView(
+        **fields, thumbnail=thumbnail, chosen=found.chosen, file=found.file, why=str(found.why), **found.why.coded
+    )

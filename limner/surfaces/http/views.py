@@ -67,6 +67,8 @@ class JobView(View):
                     "ended": False,
                     "spent": 6120,
                     "error": "",
+                    "code": "",
+                    "params": {},
                     "attempt": 1,
                     "crashes": 0,
                     "tries": 0,
@@ -114,6 +116,10 @@ class JobView(View):
     """Tokens, prompts and completions."""
     error: str
     """Why it failed, is parked or was set aside: one line that ends with what to do."""
+    code: str
+    """What is wrong, for programs: the name of the sentence in `error`; "" for none."""
+    params: dict[str, Any]
+    """What `error` is about, by name."""
     attempt: int
     """How many times work on it was begun."""
     crashes: int
@@ -228,7 +234,8 @@ def links(job: str, done: bool) -> Links:
 def shown(job: Job, settings: Settings, means: Mapping[str, float]) -> dict[str, Any]:
     """The fields of a JobView. means: seconds of each step, see `progress.means`."""
     return {
-        **job.model_dump(exclude={"now"}),
+        **job.model_dump(exclude={"now", "error_note"}),
+        **job.why.coded,
         "ended": job.ended,
         "elapsed": round(max(0.0, job.elapsed), 3),
         "stuck": job.stuck(settings.stuck),

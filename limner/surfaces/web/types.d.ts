@@ -50,6 +50,12 @@ export type Options<P extends keyof paths, M extends Method> = Filled<Parameters
 
 /** The body of an answer that refuses (RFC 9457), with what only some of them carry. */
 export type Problem = Partial<Schemas["Problem"]> & { head?: number; changed?: Changed[]; conflicts?: Changed[] };
+/** What carries a sentence of the server's: its code and parameters, for the catalogues. */
+export interface Coded {
+  code?: unknown;
+  params?: unknown;
+}
+
 /** What somebody else changed. */
 export interface Changed {
   block: string;
@@ -118,7 +124,7 @@ export interface ReviewArgs {
   images: ReviewImage[];
 }
 
-export interface ReviewImage {
+export interface ReviewImage extends Coded {
   id: string;
   spot: string;
   caption: string;
@@ -132,7 +138,7 @@ export interface ReviewImage {
   candidates: { image_id: string; library: string; caption: string }[];
 }
 
-export interface Question {
+export interface Question extends Coded {
   point: string;
   version: string;
   description?: string;

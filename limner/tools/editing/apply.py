@@ -18,6 +18,7 @@ from typing import Any, Protocol, get_args
 
 from limner.document import Article, Heading, Illustration, Paragraph, Selection, Verbatim, read_markdown
 from limner.errors import EditRefused
+from limner.notes import note
 from limner.text import one_line
 from limner.tools.editing import commands as e
 from limner.tools.editing.blocks import LINE_END, AnyBlock, changed, check_size, newline_of, replaced, with_body
@@ -62,7 +63,7 @@ def edited(article: Article, edits: Sequence[e.Edit], image_of: ImageOf) -> Arti
         except EditRefused as error:
             if len(edits) == 1:
                 raise
-            raise EditRefused(f"Edit {number} of {len(edits)} ({edit.do}): {error}") from error
+            raise EditRefused(note("edit-of", n=number, of=len(edits), do=edit.do, line=error.note)) from error
         article = after
     return article
 
@@ -73,7 +74,7 @@ def edited(article: Article, edits: Sequence[e.Edit], image_of: ImageOf) -> Arti
 def _set_title(article: Article, edit: e.SetTitle, _: ImageOf) -> Article:
     title = one_line(edit.title)
     if not title:
-        raise EditRefused("The title is empty. Give it a word at least.")
+        raise EditRefused(note("title-empty"))
     heading = _title_heading(article)
     if heading is not None:
         _refuse_locked(article, heading.id)
@@ -130,7 +131,7 @@ def _move_block(article: Article, edit: e.MoveBlock, _: ImageOf) -> Article:
 def _merge_blocks(article: Article, edit: e.MergeBlocks, _: ImageOf) -> Article:
     at, first = _block(article, edit.block)
     if at + 1 == len(article.body):
-        raise EditRefused("Nothing follows this block that it could be joined with. Name the one before it.")
+        raise EditRefused(note("nothing-follows"))
     second = article.body[at + 1]
     _refuse_locked(article, first.id)
     _refuse_locked(article, second.id)
@@ -148,7 +149,7 @@ def _split_block(article: Article, edit: e.SplitBlock, _: ImageOf) -> Article:
         raise EditRefused(f"The block has {len(block.text)} characters; cut it before the last of them.")
     halves = block.text[: edit.at].rstrip(), block.text[edit.at :].lstrip()
     if not all(halves):
-        raise EditRefused("One part of the block would be empty. Cut it within the text.")
+        raise EditRefused(note("part-empty"))
     new = _fragment(article, edit, halves[0], block.model_copy(update={"gap": newline_of(article) * 2}))
     rest = _fragment(article, edit, halves[1], block, taken=[b.id for b in new])
     (other,) = _new_ids(article, edit, 1, taken=[b.id for b in (*new, *rest)])
@@ -273,7 +274,7 @@ def _block(article: Article, block_id: str) -> tuple[int, AnyBlock]:
     for n, block in enumerate(article.body):
         if block.id == block_id:
             return n, block
-    raise EditRefused(f"There is no block {block_id[:40]!r} in the article. Show it again: it may have been deleted.")
+    raise EditRefused(note("no-block", id=block_id[:40]))
 
 
 def _paragraph(article: Article, block_id: str) -> Paragraph:
@@ -287,7 +288,7 @@ def _image(article: Article, image: str) -> Illustration:
     for found in article.illustrations:
         if found.id == image:
             return found
-    raise EditRefused(f"There is no image {image[:40]!r} in the article. Show it again: it may have been removed.")
+    raise EditRefused(note("no-image", id=image[:40]))
 
 
 def _refuse_locked(article: Article, one: str, what: str = "") -> None:
@@ -297,7 +298,7 @@ def _refuse_locked(article: Article, one: str, what: str = "") -> None:
 
 def _refuse_twice(article: Article, image_id: str) -> None:
     if any(i.image_id == image_id for i in article.illustrations):
-        raise EditRefused("That image is in the article already. Move it, or take it out there first.")
+        raise EditRefused(note("image-there"))
 
 
 def _check_locks(before: Article, after: Article, edit: e.Edit) -> None:
@@ -308,10 +309,10 @@ def _check_locks(before: Article, after: Article, edit: e.Edit) -> None:
     images = {i.id: i for i in after.illustrations}
     for block in before.body:
         if block.id in before.locked and blocks.get(block.id) != (block.kind, block.text):
-            raise EditRefused(f"The block {block.id[:40]} is locked. Unlock it first.")
+            raise EditRefused(note("block-locked", id=block.id[:40]))
     for image in before.illustrations:
         if image.id in before.locked and images.get(image.id) != image:
-            raise EditRefused(f"The image {image.id[:40]} is locked where it stands. Unlock it first.")
+            raise EditRefused(note("image-locked", id=image.id[:40]))
 
 
 # --- new text --------------------------------------------------------------------------------------------------------
@@ -331,7 +332,7 @@ def _fragment(
     # The blank line before it: `---` at the very beginning would be taken for front matter.
     cut = read_markdown(newline + text)
     if not cut.body:
-        raise EditRefused("There is no text that would show. Write some, or delete the block.")
+        raise EditRefused(note("no-text"))
     body = list(cut.body)
     if definitions := cut.lead.strip():
         body[0] = body[0].model_copy(update={"gap": f"{newline * 2}{definitions}{newline * 2}"})

@@ -17,6 +17,7 @@ from pathlib import Path
 from uuid import uuid4
 
 from limner.errors import BadInput
+from limner.notes import note
 from limner.text import one_line
 from limner.tools.library.folder import CAPTION_LENGTH, CREDIT_LENGTH
 
@@ -40,10 +41,10 @@ def checked(words: Words) -> dict[str, str | None]:
     for name, text in words.items():
         made[name] = text = None if text is None else one_line(text)
         if name == "caption" and text == "":
-            raise BadInput("The caption is empty. Say what the image shows, or give it up for what the folder says.")
+            raise BadInput(note("caption-empty"))
         if text is not None and len(text) > LENGTHS[name]:
             most = LENGTHS[name]
-            raise BadInput(f"{name}: it has {len(text):,} characters, more than {most:,}. Shorten it.")
+            raise BadInput(note("words-long", field=name, n=len(text), most=most))
     return made
 
 

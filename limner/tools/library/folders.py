@@ -14,6 +14,7 @@ from pathlib import Path
 from uuid import uuid4
 
 from limner.errors import BadInput, LibraryBusy, LibraryMissing
+from limner.notes import note
 from limner.text import printable_path
 from limner.tools.library import captions
 from limner.tools.library.records import RECORDS, meta
@@ -68,7 +69,7 @@ def locked(home: Path, name: str, patience: float) -> Iterator[None]:
     try:
         lock.acquire()
     except Timeout as error:
-        raise LibraryBusy(f"Another limner is writing the library {name}: try again when it is done.") from error
+        raise LibraryBusy(note("library-being-written", name=name)) from error
     try:
         yield
     finally:

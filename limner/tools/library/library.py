@@ -22,6 +22,7 @@ from limner.errors import (
     LibraryEmpty,
     LibraryError,
 )
+from limner.notes import note
 from limner.text import printable_path
 from limner.tools.encoders import Encoders, unit_mean
 from limner.tools.images.images import for_clip
@@ -221,7 +222,7 @@ class Library:
     def nearest(self, queries: Sequence[Vectors], k: int) -> list[list[Candidate]]:
         """As `search`, by vectors, for example those of `example`."""
         if not len(self):
-            raise LibraryEmpty(f"The library {self.name} has no images: `limner library add {self.name} FOLDER`.")
+            raise LibraryEmpty(note("library-without-images", name=self.name))
         self.freshen(0)  # encode what an interrupted run left unencoded
         with self.vectors() as store:
             answers = store.search(queries, k)

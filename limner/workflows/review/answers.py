@@ -13,6 +13,7 @@ from typing import Any, Literal, get_args
 from pydantic import ValidationError
 
 from limner.errors import BadInput, JobConflict
+from limner.notes import note
 from limner.text import printable
 from limner.tools.editing.commands import MAX_EDITS, MAX_TEXT
 from limner.workflows.inputs import MAX_IMAGES
@@ -51,10 +52,7 @@ def check(asked: Mapping[str, Any], given: Any, *, strict: bool = True) -> Json:
     if version is None and strict:
         raise BadInput('version: it is missing. Repeat the "version" of the question that you answer.')
     if version is not None and version != asked["version"]:
-        raise JobConflict(
-            "This answers an earlier version: the question has changed since you read it. Read the job's question "
-            "again and answer that."
-        )
+        raise JobConflict(note("earlier-version"))
     if kind not in allowed:
         raise BadInput(f"type: {kind!r} cannot be followed here, the model takes no instructions. Edit it instead.")
     args = given.get("args")
@@ -206,7 +204,7 @@ def _images(shown: Json, given: Json) -> Json:
         _only(given, ("edits", "images"))
         return {"edits": _edits(shown, given["edits"])}
     _only(given, ("images",))
-    names = ("spot", "after", "caption", "chosen", "generated", "why", "candidates")
+    names = ("spot", "after", "caption", "chosen", "generated", "why", "code", "params", "candidates")
     listed = _rows(given.get("images"), "images", names, 2 * MAX_IMAGES)
     rows: dict[str, Mapping[str, Any]] = {str(row.get("spot")): row for row in listed}
     before = {row["spot"]: row for row in shown["images"]}

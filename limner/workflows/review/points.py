@@ -16,6 +16,7 @@ from langgraph.types import interrupt
 from limner import document
 from limner.document import Article, Candidate, Illustration, Point, Selection, Spot
 from limner.errors import JobConflict, LimnerError
+from limner.notes import note
 from limner.tools.editing.apply import edited
 from limner.tools.editing.commands import MAX_EDITS, DescribeImage, Edit, MoveImage, RemoveImage, SetTitle
 from limner.tools.editing.typed import edits_for_blocks, edits_for_text
@@ -27,14 +28,6 @@ if TYPE_CHECKING:
     from limner.workflows.context import Context
 
 Update = dict[str, Any]
-BY_PERSON = "Chosen by a person."
-_ABOUT: dict[Point, str] = {
-    "outline": "What the article shall cover. It is written once you answer.",
-    "draft": "The text. Places for images are looked for once you answer.",
-    "spots": "Where images shall stand and what they shall show. The library is searched once you answer.",
-    "images": "The image at each place, and what else was found for it.",
-    "final": "The article as it would be.",
-}
 
 
 def reviewed(point: Point, context: Context, state: ComposeState) -> Update:
@@ -45,7 +38,7 @@ def reviewed(point: Point, context: Context, state: ComposeState) -> Update:
         asked = questions.question(
             point,
             _shown(point, state),
-            _ABOUT[point],
+            note(f"review-{point}"),
             answered=(answered, refused_before),
             respond=_follows(point, context),
             said=said,
@@ -55,7 +48,7 @@ def reviewed(point: Point, context: Context, state: ComposeState) -> Update:
             answer = answers.check(asked, given, strict=False)
             changed = _changed(point, context, state, answer)
         except LimnerError as refused:  # nothing is lost: it is asked again, with the reason
-            said = f"The answer could not be taken: {refused}"
+            said = note("not-taken", line=refused.note)
             continue
         wanted = answer["args"] if answer["type"] == "response" else ""
         return {**changed, "answered": answered + 1, "wanted": wanted, "reviewing": point, "said": ""}
@@ -157,12 +150,12 @@ def chosen(context: Context, article: Article, rows: Sequence[questions.Json]) -
             candidate = next(c for c in selection.candidates if c.image_id == image)
             figures[document.figure_id(spot.id)] = _figure(article, selection, candidate)
         before = selection.instead_of if selection.by == "person" else selection.placed
-        by: Update = {"by": "person", "choice": image, "placed": image, "why": BY_PERSON, "confidence": 1.0}
+        by: Update = {"by": "person", "choice": image, "placed": image, "why": note("by-person"), "confidence": 1.0}
         by["instead_of"] = before
         record.append(selection.model_copy(update=by))
     twice = [i.image_id for i in figures.values()]
     if len(set(twice)) < len(twice):
-        raise JobConflict("The same image would stand at two places. Choose another for one of them.")
+        raise JobConflict(note("image-twice"))
     return article.model_copy(update={"selections": tuple(record)}).illustrated(figures.values())
 
 

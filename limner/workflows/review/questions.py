@@ -10,6 +10,7 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from limner.document import POINTS, Article, Spot, figure_id
+from limner.notes import Note, note
 from limner.tools.editing.commands import Edit
 
 EXCERPT = 300  # characters of a paragraph that tell a reader which one it is
@@ -27,11 +28,11 @@ Json = dict[str, Any]
 def question(
     point: str,
     args: Json,
-    about: str,
+    about: Note,
     *,
     answered: Sequence[int] = (0,),
     respond: bool = True,
-    said: str = "",
+    said: Note | str = "",
     action: str = "",
 ) -> Json:
     """What is shown to a person. args: what is reviewed, as JSON. respond: whether a model can follow a free answer.
@@ -39,10 +40,12 @@ def question(
     answered: how many answers were taken before and how many were not, so that no version comes twice. said: what came
     of the last one.
     """
+    description = note("asked-again", said=said, about=about) if said else about
     return {
         "action_request": {"action": action or f"review_{point}", "args": args},
         "config": {"allow_ignore": True, "allow_respond": respond, "allow_edit": True, "allow_accept": True},
-        "description": f"{said} {about}".strip(),
+        "description": str(description),
+        **description.coded,
         "version": digest([point, args, list(answered)]),
         "point": point,
     }
@@ -102,7 +105,7 @@ def images_args(article: Article) -> Json:
         rows.append({"spot": spot.id, "after": spot.after, "caption": spot.caption, "chosen": chosen})
         if figure_id(spot.id) in made:
             rows[-1]["generated"] = chosen
-        rows[-1] |= {"why": selection.why, "candidates": found}
+        rows[-1] |= {"why": str(selection.why), **selection.why.coded, "candidates": found}
     return {"images": rows}
 
 

@@ -20,6 +20,7 @@ from typing_extensions import TypedDict  # pydantic describes typing's only from
 
 from limner.document import Article, Brief
 from limner.errors import BadInput, LimnerError
+from limner.notes import Note, note
 from limner.tools.editing.apply import edited
 from limner.tools.editing.commands import Proposal, Wish
 from limner.workflows.context import Context
@@ -90,7 +91,7 @@ def build_revise_graph(context: Context, checkpointer: BaseCheckpointSaver | Non
     def wait(state: ReviseState) -> dict[str, Any]:
         proposal, answered = state["proposal"], state.get("answered", 0)
         args = {"edits": proposal["edits"], "says": proposal["says"]}
-        about, said = f"{len(proposal['edits'])} changes are proposed.", ""
+        about, said = note("review-edits", n=len(proposal["edits"])), Note("")
         for refused_before in count():
             respond = context.follows("writer")
             asked = questions.question(
@@ -107,7 +108,7 @@ def build_revise_graph(context: Context, checkpointer: BaseCheckpointSaver | Non
                 answer = answers.check(asked, given, strict=False)
                 return {"answered": answered + 1, **taken(state, answer)}
             except LimnerError as refused:
-                said = f"The answer could not be taken: {refused}"
+                said = note("not-taken", line=refused.note)
         raise AssertionError("unreachable")
 
     def taken(state: ReviseState, answer: dict[str, Any]) -> dict[str, Any]:

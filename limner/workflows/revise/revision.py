@@ -250,7 +250,7 @@ class Revision:
         same = {(i.after, i.image_id) for i in made.new} & {(i.after, i.image_id) for i in loose}
         edits: list[Edit] = [e.RemoveImage(image=i.id) for i in loose if (i.after, i.image_id) not in same]
         edits += [_place(i, records.get(i.id)) for i in made.new if (i.after, i.image_id) not in same]
-        says = [note, *made.article.notes[len(article.notes) :]]
+        says: list[str] = [note, *made.article.notes[len(article.notes) :]]
         if not made.new:
             says.append("No image of the library fits anywhere else.")
         return edits, [line for line in says if line]

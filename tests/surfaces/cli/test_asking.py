@@ -126,7 +126,7 @@ def test_without_a_terminal_the_job_is_kept_and_says_how_to_go_on(
         assert "The draft waits for your review" in said.err
         assert len(server.requests) == calls, "nothing is paid for twice"
     assert shell("compose", "Bees", "--review", "cover").err.count("\n") == 1
-    assert "no review of 'cover' here" in shell("compose", "Bees", "--review", "cover").err
+    assert "Unknown review point 'cover'" in shell("compose", "Bees", "--review", "cover").err
 
 
 # --- jobs ------------------------------------------------------------------------------------------------------------

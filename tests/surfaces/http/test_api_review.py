@@ -11,9 +11,10 @@ from scripted import ARTICLE
 
 from limner.document import read_markdown
 from limner.jobs.service import Jobs
+from limner.notes import Note
 from limner.workflows.review import questions
 
-QUESTION = questions.question("draft", questions.text_args(read_markdown(ARTICLE)), "The text.")
+QUESTION = questions.question("draft", questions.text_args(read_markdown(ARTICLE)), Note("The text."))
 VERSION = QUESTION["version"]
 
 

@@ -149,6 +149,7 @@ def test_the_last_edit_of_another_tab_is_told_and_can_be_merged(client: TestClie
     assert second.json()["type"] == "urn:limner:problem:version-conflict"
     assert second.json()["head"] == 2
     changed = [{"block": "b2", "kind": "paragraph", "who": "local", "what": "Edited a block"}]
+    changed[0] |= {"code": "did-set-text", "params": {}}
     assert second.json()["changed"] == changed
     merged = edit(client, job, 1, {"do": "set_text", "block": "b3", "text": "Second tab."}, merge=True)
     assert [b["text"] for b in merged.json()["blocks"] if b["type"] == "text"] == [
@@ -194,6 +195,7 @@ def test_tabs_learn_of_an_edit(app: FastAPI, client: TestClient, job: str) -> No
         until(lambda: seen[-1]["kind"] == "edited", "the edit")
         assert seen[-1]["data"] == {
             "version": 2, "title": "Honey", "who": "local", "by": "person", "what": "Edited a block",
+            "code": "did-set-text", "params": {},
         }  # fmt: skip
         httpx.delete(f"{url}/v1/jobs/{job}", timeout=60).raise_for_status()
         thread.join(60)

@@ -23,6 +23,7 @@ import limner
 from limner.jobs.checkpoints import checkpoints
 from limner.jobs.service import Jobs
 from limner.jobs.worker.runner import Runner
+from limner.notes import Note
 from limner.surfaces.http.app import create_app
 
 PAGE = (Path(__file__).parents[3] / "docs" / "review.md").read_text(encoding="utf-8")
@@ -75,7 +76,7 @@ def test_the_shape_of_a_question_is_as_it_says() -> None:
     from limner.workflows.review import questions
 
     [shown] = [json.loads(block) for block in blocks("json")]
-    made = questions.question("draft", questions.text_args(read_markdown("# A\n\nB.\n")), "The text.")
+    made = questions.question("draft", questions.text_args(read_markdown("# A\n\nB.\n")), Note("The text."))
     assert made.keys() == shown.keys()
     assert made["config"] == shown["config"]
     assert made["action_request"].keys() == shown["action_request"].keys()

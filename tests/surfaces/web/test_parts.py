@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import gzip
 import re
 from pathlib import Path
@@ -71,48 +70,6 @@ def test_every_word_that_is_asked_for_is_there_and_used() -> None:
     quoted = set(re.findall(r'"([\w-]+)"', script))
     assert {w for w in known - asked - quoted if not w.startswith(tuple(begun))} == set()
     assert [b for b in begun if not any(w.startswith(b) for w in known)] == []
-
-
-SAID = re.compile(r"^(said-[\w-]+) = (.*)$", re.MULTILINE)
-
-
-def said(code: str) -> dict[str, str]:
-    """The server's lines in a language."""
-    return dict(SAID.findall((WEB / "locales" / f"said.{code}.ftl").read_text(encoding="utf-8")))
-
-
-def variables(text: str) -> set[str]:
-    return set(re.findall(r"\{ \$(\w+) \}", text))
-
-
-def spoken() -> list[re.Pattern[str]]:
-    """What matches the lines in limner's source: its texts, whatever stands in their gaps."""
-    found = set()
-    for path in WEB.parents[1].rglob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.Constant) and isinstance(node.value, str):
-                found.add(re.escape(node.value))
-            elif isinstance(node, ast.JoinedStr):
-                parts = [re.escape(v.value) if isinstance(v, ast.Constant) else ".*" for v in node.values]
-                if sum(len(part) for part in parts if part != ".*") >= 8:
-                    found.add("".join(parts))
-    return [re.compile(one) for one in found]
-
-
-def test_the_lines_that_are_translated_are_those_that_the_server_says() -> None:
-    """Whoever words a line of limner's otherwise changes said.*.ftl with it."""
-    patterns = spoken()
-    for name, text in said("en").items():
-        line = re.sub(r"\{ \$\w+ \}", "7", text.removeprefix('{ "" }'))
-        assert any(one.fullmatch(line) for one in patterns), f"{name}: nothing in limner says {line!r}"
-
-
-def test_every_line_of_the_server_is_there_in_every_language() -> None:
-    english, chinese = said("en"), said("zh")
-    assert set(english) == set(chinese)
-    for name, text in chinese.items():
-        assert variables(text) <= variables(english[name]), name
-        assert len(variables(english[name])) == len(re.findall(r"\{ \$", english[name])), f"{name}: a name twice"
 
 
 def test_the_policy_of_the_page(home: Path) -> None:

@@ -97,14 +97,14 @@ export function Candidates({ desk, first, choose, chosen, like, box, offered, of
     event.preventDefault();
     if (like) setWanted({ like: like.image_id, but: but.trim() });
   };
-  const why = found?.find((one) => one.image_id === chosen)?.why;
+  const taken = found?.find((one) => one.image_id === chosen);
   return html`
-    ${why && html`<p class="why-line"><span class="label">${t("why")}</span> <bdi>${server(why)}</bdi></p>`}
+    ${taken?.why && html`<p class="why-line"><span class="label">${t("why")}</span> <bdi>${server(taken.why, taken)}</bdi></p>`}
     ${problem && html`<${Notice} problem text=${problem} />`}
     ${!found ? html`<${Busy} />` : found.length === 0 ? !problem && html`<p class="quietly">${t("found-none")}</p>` : html`
       <ol class="candidates">${found.slice(0, all || found.length < FIRST + 3 ? found.length : FIRST).map((one) => html`
         <li key=${`${one.library}/${one.image_id}`} class=${one.image_id === chosen ? "chosen" : one.chosen ? "used" : ""}>
-          <button type="button" disabled=${off || used(one, chosen)} aria-pressed=${one.image_id === chosen} title=${server(one.why) || one.caption} onClick=${() => choose(one)}>
+          <button type="button" disabled=${off || used(one, chosen)} aria-pressed=${one.image_id === chosen} title=${server(one.why, one) || one.caption} onClick=${() => choose(one)}>
             <span class="frame"><${Picture} src=${one.thumbnail} alt="" /></span>
             <span class="score">${used(one, chosen) ? t("used") : html`<span class="sr">${t("score")} </span>${score(one)}`}</span>
             <span class="caption" dir="auto">${one.caption}</span>

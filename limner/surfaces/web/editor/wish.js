@@ -2,7 +2,7 @@
 import { html, useEffect, useLayoutEffect, useRef, useState } from "../lib/html.js";
 import { isAbort } from "../lib/api.js";
 import { useKept } from "../lib/kept.js";
-import { number, server, t } from "../lib/i18n.js";
+import { number, t } from "../lib/i18n.js";
 /** @import { Block, InputOf, Proposal, Preview, Ref, Revision, Wish } from "../types.js" */
 /** @import { Desk } from "./desk.js" */
 import { Busy, Difference, Grown, Modal, Notice, Picture, lineOf, say } from "../lib/ui.js";
@@ -115,7 +115,7 @@ export function ProposalDialog({ desk, wish, onClose, again, applied }) {
       <button type="button" onClick=${onClose}>${t("discard")}</button>
       <button type="button" class="primary" disabled=${!can} onClick=${apply}>${t("apply")}</button>`}>
       ${problem ? html`<${Notice} problem text=${problem} />` : !found ? html`<${Busy} text=${t("proposal-busy")} />` : html`
-        ${found.says && html`<p class="says" dir="auto">${server(found.says)}</p>`}
+        ${found.says && html`<p class="says" dir="auto">${found.says}</p>`}
         ${desk.confirmed && html`<${Changes} before=${desk.confirmed} after=${found.preview} />`}
         ${found.spent > 0 && html`<p class="quietly">${t("tokens", { n: number(found.spent) })}</p>`}`}
     </${Modal}>`;

@@ -1,14 +1,12 @@
 /** Words of the studio, by Project Fluent: one .ftl file per language, English where a language lacks a message. */
 import { FluentBundle, FluentResource } from "../vendor/fluent/index.js";
-/** @typedef {NonNullable<FluentResource["body"][number]["value"]>} Pattern */
+/** @import { Coded } from "../types.js" */
 
 /** @type {Record<string, string>} */
 export const LANGUAGES = { en: "English", zh: "中文" };
 const KEY = "limner-language";
 /** @type {FluentBundle[]} */
 const bundles = [];
-/** @type {[string, RegExp][]} */
-const said = []; // [name of a message, what the server's English lines of it look like]
 
 /** The language asked for, kept, or the browser's; one that we have. */
 function chosen() {
@@ -27,7 +25,7 @@ export function setLanguage(code) {
 /** Load the words; to be awaited before anything is shown. */
 export async function loadWords() {
   const wanted = language === "en" ? ["en"] : [language, "en"];
-  const files = language === "en" ? wanted : [...wanted, `said.${language}`, "said.en"];
+  const files = language === "en" ? wanted : [...wanted, `notes.${language}`];
   const texts = await Promise.all(files.map(async (name) => {
     const answer = await fetch(new URL(`../locales/${name}.ftl`, import.meta.url));
     if (!answer.ok) throw new Error(`The words of ${name} are not there (${answer.status}). Load the page again.`);
@@ -40,10 +38,7 @@ export async function loadWords() {
     return made;
   };
   for (const [n, code] of wanted.entries()) bundles.push(bundle(code, texts[n]));
-  if (language !== "en") {
-    bundles[0].addResource(new FluentResource(texts[2]));
-    for (const { id, value } of new FluentResource(texts[3]).body) if (value) said.push([id, pattern(value)]);
-  }
+  for (const text of texts.slice(wanted.length)) bundles[0]?.addResource(new FluentResource(text));
   document.documentElement.lang = language === "zh" ? "zh-Hans" : "en";
 }
 
@@ -59,29 +54,22 @@ export function t(id, args) {
   return id;
 }
 
-/** What matches the lines that a Fluent pattern makes, its variables named. @param {Pattern} value */
-function pattern(value) {
-  /** @param {string} text */
-  const plain = (text) => text.replace(/[.*+?^${}()|[\]\\]/g, "\\$&");
-  const parts = typeof value === "string" ? [value] : value;
-  const matched = parts.map((part) => (typeof part === "string" ? plain(part) : part.type === "var" ? `(?<${part.name}>.+?)` : part.type === "str" ? plain(part.value) : ""));
-  return new RegExp(`^${matched.join("")}$`, "s");
+/**
+ * A sentence of the server's in the chosen language, by its code; as it came where it has none, or none that is known.
+ * about: what carries its `code` and `params`: a problem, a job, an event, a version.
+ * @param {string} line @param {Coded} [about] @returns {string}
+ */
+export function server(line, about) {
+  const id = `note-${about?.code}`;
+  if (!about?.code || !known(id)) return line;
+  return t(id, Object.fromEntries(Object.entries(about.params ?? {}).map(([name, value]) => [name, shown(value)])));
 }
 
-/**
- * A line of the server's in the chosen language; as it came where it is English, or not known in said.*.ftl.
- * @param {string} line @returns {string}
- */
-export function server(line) {
-  if (!said.length || !line) return line;
-  for (const [id, known] of said) {
-    const args = line.match(known)?.groups;
-    if (!args && !known.test(line)) continue;
-    return t(id, Object.fromEntries(Object.entries(args || {}).map(([name, value]) => [name, name === "line" ? server(value) : value])));
-  }
-  const parts = line.split(", ");
-  const made = parts.length > 1 ? parts.map(server) : [];
-  return made.length && made.every((part, n) => part !== parts[n]) ? made.join("，") : line;
+/** A parameter as Fluent takes it: sentences and lists of them as text. @param {unknown} value @returns {string | number} */
+function shown(value) {
+  if (Array.isArray(value)) return value.map(shown).join(t("list-comma"));
+  if (value && typeof value === "object" && "text" in value) return server(String(value.text), /** @type {Coded} */ (value));
+  return typeof value === "number" ? value : String(value ?? "");
 }
 
 /** Whether there is such a message. @param {string} id */

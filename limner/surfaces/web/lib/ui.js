@@ -119,7 +119,7 @@ export const Busy = ({ text }) => html`<p class="busy" role="status"><span class
 /** The line to show for an error. @param {unknown} error */
 export function lineOf(error) {
   if (error instanceof Refused && error.status === 0) return t("offline-line");
-  return server(error instanceof Error ? error.message : String(error));
+  return server(error instanceof Error ? error.message : String(error), error instanceof Refused ? error.problem : undefined);
 }
 
 /** What can be done about something that is told. @typedef {{name: string, run: () => unknown}} Action */

@@ -345,3 +345,4 @@ held-mine = Use mine
 held-both = Keep both
 held-theirs = Discard my change
 held-dropped = Your change is discarded.
+list-comma = { ", " }

@@ -327,3 +327,4 @@ held-mine = 用我的
 held-both = 两个都留
 held-theirs = 放弃我的修改
 held-dropped = 已放弃你的修改。
+list-comma = 、

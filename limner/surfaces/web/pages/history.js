@@ -91,7 +91,7 @@ export function History({ job }) {
         <ol class="versions">${[...list.versions].reverse().map((one) => html`
           <li key=${one.number} class=${one.number === list.head ? "head" : ""} style=${`--column:${indent.get(one.number)}`} aria-current=${one.number === list.head ? "true" : undefined}>
             <button type="button" class="quiet" aria-pressed=${pair?.[1] === one.number && pair?.[0] === (one.parent ?? one.number)} onClick=${() => setPair([one.parent ?? one.number, one.number])}>
-              <span class="number">${one.number}</span><span class="what" dir="auto">${server(one.what)}</span>
+              <span class="number">${one.number}</span><span class="what" dir="auto">${server(one.what, one)}</span>
               <span class="who">${one.by === "model" ? t("by-model") : one.who} · ${moment(one.at)}</span></button>
             ${one.number === list.head ? html`<span class="state">${t("head")}</span>` : html`<button type="button" aria-label=${t("go-to", { n: one.number })} onClick=${() => back(one.number)}>${t("go-back")}</button>`}
           </li>`)}</ol>

@@ -42,7 +42,7 @@ function Ended({ job, changed }) {
     <p class="crumbs"><a href=${link()}>${t("nav-jobs")}</a></p>
     <h1 dir="auto">${job.title}</h1>
     <p><span class=${`state ${job.state}`}>${stateName(job)}</span></p>
-    ${job.error && html`<${Notice} problem=${job.state !== "cancelled"} text=${server(job.error)} />`}
+    ${job.error && html`<${Notice} problem=${job.state !== "cancelled"} text=${server(job.error, job)} />`}
     <p class="actions"><button type="button" class="primary" onClick=${retry}>${t("retry")}</button></p>
   </div>`;
 }

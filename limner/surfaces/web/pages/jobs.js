@@ -71,7 +71,7 @@ function Row({ job, act, forget }) {
       <span class=${`state ${job.stuck ? "failed" : job.state}`}>${stateName(job)}</span>
       <div class="about">
         ${["running", "queued", "parked"].includes(job.state) && job.started ? html`<${Progress} job=${job} />` : html`<span>${moment(job.finished || job.created)}</span>`}
-        ${job.error && html`<span class="why">${server(job.error)}</span>`}
+        ${job.error && html`<span class="why">${server(job.error, job)}</span>`}
       </div>
       <div class="actions">
         ${job.state === "waiting" && html`<a class="button primary" href=${link("job", job.id)}>${t("answer")}</a>`}

@@ -31,7 +31,7 @@ function Libraries() {
       : html`<ul class="jobs">${found.map((one) => html`<li class="job" key=${one.name}>
           <a class="title" dir="auto" href=${link("libraries", one.name)}>${one.name.startsWith("own.") ? t("own-library") : one.name}</a>
           <span class="state">${one.images === null ? "" : t("images-count", { n: one.images })}</span>
-          ${one.problem && html`<div class="about"><span class="why">${server(one.problem)}</span></div>`}</li>`)}</ul>`}
+          ${one.problem && html`<div class="about"><span class="why">${server(one.problem, one)}</span></div>`}</li>`)}</ul>`}
   </div>`;
 }
 

@@ -22,8 +22,8 @@ export function heard(now, event) {
   if (event.kind === "text") return { ...next, text: now.text + text, step: event.step || now.step };
   if (event.kind === "again") return { ...next, text };
   if (event.kind === "step") return { ...next, step: event.step, steps: { ...now.steps, [event.step]: event.data } };
-  if (event.kind === "note") return { ...next, notes: [...now.notes, server(text)] };
-  if (NOTES.has(event.kind)) return { ...next, notes: [...now.notes, `${t(`event-${event.kind.replace("_", "-")}`)} ${server(String(event.data.why ?? ""))}`.trim()] };
+  if (event.kind === "note") return { ...next, notes: [...now.notes, server(text, event.data)] };
+  if (NOTES.has(event.kind)) return { ...next, notes: [...now.notes, `${t(`event-${event.kind.replace("_", "-")}`)} ${server(String(event.data.why ?? ""), event.data)}`.trim()] };
   return next;
 }
 

@@ -55,7 +55,7 @@ function Plan({ plan, problem }) {
   if (plan.left_today !== null) facts.push([t("plan-left"), number(plan.left_today)]);
   return html`
     <dl class="facts">${facts.map(([name, value]) => html`<div><dt>${name}</dt><dd>${value}</dd></div>`)}</dl>
-    <dl class="plan">${plan.steps.map((step) => html`<div><dt>${known(`step-${step.name}`) ? t(`step-${step.name}`) : step.name}</dt><dd>${server(step.line)}</dd></div>`)}</dl>`;
+    <dl class="plan">${plan.steps.map((step) => html`<div><dt>${known(`step-${step.name}`) ? t(`step-${step.name}`) : step.name}</dt><dd>${server(step.line, step)}</dd></div>`)}</dl>`;
 }
 
 /** @param {{form: Form, set: Setter}} props */
@@ -160,7 +160,7 @@ export function NewPage() {
       ${form.kind === "brief" && html`<${Materials} form=${form} set=${set} /><${References} form=${form} set=${set} fail=${setProblem} />`}
       <fieldset><legend>${t("new-libraries")}</legend>
         <div class="choices">${libraries.map((one) => html`<label key=${one.name}><input type="checkbox" disabled=${one.problem !== ""} checked=${form.library.includes(one.name)} onChange=${() => set({ library: flipped(form.library, one.name) })} />
-          <span dir="auto">${one.name}</span> <small>${server(one.problem) || t("images-count", { n: one.images ?? 0 })}</small></label>`)}</div>
+          <span dir="auto">${one.name}</span> <small>${server(one.problem, one) || t("images-count", { n: one.images ?? 0 })}</small></label>`)}</div>
         <small>${t("new-libraries-hint")}</small>
       </fieldset>
       <div class="row">

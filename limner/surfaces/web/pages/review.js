@@ -56,7 +56,7 @@ function Images({ args, set }) {
   const choose = (n, chosen) => set({ images: args.images.map((row, i) => (i === n ? { ...row, chosen } : row)) });
   return html`${args.images.map((row, n) => html`<fieldset class="choice" key=${row.spot}>
     <legend dir="auto">${row.caption}</legend>
-    ${row.why && html`<p class="why-line" dir="auto">${server(row.why)}</p>`}
+    ${row.why && html`<p class="why-line" dir="auto">${server(row.why, row)}</p>`}
     <div class="candidates">
       <label class=${row.chosen === null ? "chosen" : ""}><input type="radio" name=${`spot-${row.spot}`} checked=${row.chosen === null} onChange=${() => choose(n, null)} /><span class="frame none">${t("no-image")}</span></label>
       ${row.generated && html`<label class=${row.chosen === row.generated ? "chosen" : ""}><input type="radio" name=${`spot-${row.spot}`} checked=${row.chosen === row.generated} onChange=${() => choose(n, row.generated ?? null)} /><span class="frame none">${t("generated")}</span></label>`}
@@ -144,7 +144,7 @@ export function Review({ job, changed }) {
       <p class="crumbs"><a href=${link()}>${t("nav-jobs")}</a></p>
       <p class="label">${ours ? t(`review-${ours.point}`) : t("state-waiting")}</p>
       <h1 dir="auto">${job.title}</h1>
-      ${ours?.description && html`<p class="says" dir="auto">${server(ours.description)}</p>`}
+      ${ours?.description && html`<p class="says" dir="auto">${server(ours.description, ours)}</p>`}
       ${Form && args ? html`<${Form} args=${args} set=${(/** @type {Partial<ReviewArgs>} */ change) => setArgs({ ...args, ...change })} />` : html`<${Foreign} args=${asked} />`}
       ${problem && html`<${Notice} problem text=${problem} />`}
       <div class="answer">

@@ -24,6 +24,7 @@ from servers import until
 import limner
 from limner.document import markdown, read_markdown
 from limner.jobs.service import Jobs
+from limner.notes import Note
 from limner.surfaces.http.app import create_app
 from limner.surfaces.http.openai.conversation import ASKS, MARK, ImagePart, ImageUrl, Message, TextPart, meant
 from limner.surfaces.http.openai.review import article_of, reply
@@ -324,7 +325,7 @@ def test_words_of_others_are_no_markdown_in_a_question() -> None:
         }
     ]
     args = {"images": [{"spot": "s1", "after": "b1", "caption": evil, "chosen": None, "why": "", "candidates": rows}]}
-    shown = to_markdown(article_of(questions.question("images", args, "")), {})
+    shown = to_markdown(article_of(questions.question("images", args, Note(""))), {})
     assert markdown().render(shown).count("href=") == markdown().render(shown).count("<img") == 0
     draft = questions.question("draft", questions.text_args(read_markdown(f"# Honey\n\n{evil}\n")), "")
     assert "<img" not in markdown().render(to_markdown(article_of(draft), {}))
@@ -559,7 +560,7 @@ def test_review_points_are_named_in_the_message() -> None:
     assert (found.what, found.text, found.review) == ("compose", "How bees make honey", ("draft", "images"))
     with pytest.raises(limner.LimnerError, match=r"/review wants points and a brief: .*outline, draft"):
         meant([said("user", "/review draft")])
-    with pytest.raises(limner.LimnerError, match="no review of 'middle'"):
+    with pytest.raises(limner.LimnerError, match="Unknown review point 'middle'"):
         meant([said("user", "/review middle Honey")])
 
 

@@ -1,0 +1,195 @@
+"""The English sentence of each code: the one place where they are worded.
+
+Values are Python format strings over the parameters of `limner.notes.note`. The studio's other languages have a message
+for each of them (`surfaces/web/locales/notes.*.ftl`); a code, once released, keeps its meaning and its parameters.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+HISTORY = {
+    "composed": "Composed",
+    "illustrated": "Illustrated",
+    "did-set-title": "Changed the title",
+    "did-set-language": "Changed the language",
+    "did-set-text": "Edited a block",
+    "did-insert-text": "Inserted text",
+    "did-delete-block": "Deleted a block",
+    "did-move-block": "Moved a block",
+    "did-merge-blocks": "Joined two blocks",
+    "did-split-block": "Split a block",
+    "did-place-image": "Placed an image",
+    "did-swap-image": "Swapped an image",
+    "did-move-image": "Moved an image",
+    "did-remove-image": "Removed an image",
+    "did-describe-image": "Described an image",
+    "did-crop-image": "Cropped an image",
+    "did-lock": "Locked",
+    "did-unlock": "Unlocked",
+    "times": "{line} ({n} times)",
+    "edits": "{done}",
+    "accepted": "Accepted as it is",
+    "undid": "Undid: {line}",
+    "redid": "Redid: {line}",
+    "went-to": "Went to version {n}",
+    "went-back": "Went back to: {line}",
+}
+"""What was done to an article."""
+
+CHANGES = {
+    "nothing-to-undo": "Job {job} is at its first version: there is nothing to undo.",
+    "nothing-to-redo": "Job {job} is at the end of its line: there is nothing to redo.",
+    "changed-by-others": "Job {job} is changed by others without a pause. Try again in a moment.",
+    "changed-back": "Job {job} was changed and changed back this very moment. Try again.",
+    "no-version": "Job {job} has no version {n}. `limner revise versions {job}` lists its versions.",
+    "edit-of": "Edit {n} of {of} ({do}): {line}",
+    "no-block": "There is no block {id!r} in the article. Show it again: it may have been deleted.",
+    "no-image": "There is no image {id!r} in the article. Show it again: it may have been removed.",
+    "title-empty": "The title is empty. Give it at least one word.",
+    "nothing-follows": "No block follows this one to join it with. Name the block before it.",
+    "part-empty": "One part of the block would be empty. Cut it within the text.",
+    "image-there": "That image is in the article already. Move it, or remove it there first.",
+    "no-text": "There is no text that would show. Write some, or delete the block.",
+    "block-locked": "The block {id} is locked. Unlock it first.",
+    "image-locked": "The image {id} is locked where it stands. Unlock it first.",
+}
+"""Why a change to an article was refused."""
+
+CHOICES = {
+    "by-person": "Chosen by a person.",
+    "kept-best": "Kept: relevance {n:.2f}, part of the best set.",
+    "kept-chosen": "Kept as chosen: relevance {n:.2f}.",
+    "kept-instead": "Kept in place of the choice, which fits better elsewhere or not at all: relevance {n:.2f}.",
+    "empty-nothing": "Empty: the selector, or a person, found that nothing fits here.",
+    "empty-none": "Empty: no candidates were found.",
+    "empty-another": "Empty: another spot has the image after this paragraph.",
+    "empty-least": "Empty: the best candidate's relevance is {n:.2f}, {least:.2f} is needed.",
+    "empty-gain": "Empty: other places gain more (best relevance here {n:.2f}).",
+    "choice-unread": "The selector's answer could not be read twice; similarity decides.",
+    "choice-once": "The selector's second answer could not be read; its first one counts.",
+    "by-captions": "Judged by captions: {line}",
+    "selector-refused": "Similarity decides, because the selector's server refused: {line}",
+    "selector-blind": "The selector's server takes no images; similarity decides.",
+}
+"""Why a spot has the image that it has, or none."""
+
+FALLBACKS = {
+    "no-outline": "The writer's model makes no outline: its review was skipped.",
+    "spots-from-text": "The spotter's answer could not be read twice; places were proposed from the text alone.",
+    "spot": "Spot {id}: {line}",
+    "broke-off": "The writer's answer broke off; its unfinished end was left out.",
+    "small-writer": "Written by {model}, which writes fluently and errs often: check its facts before you use "
+    "them, or set LIMNER_MODEL_URL to a larger model.",
+    "language-unknown": "The language of the draft is unknown. Say it with --language, or with lang: in its "
+    "front matter.",
+    "ends-early": "The article ends early: {line}",
+    "brief-cut": "Only the first {n} sentences of the brief and sources were considered.",
+    "sections-missing": "Nothing usable was written for: {headings}.",
+    "writer-title-only": "{model} writes from a title alone; it has not read {names}.",
+    "writer-language": "{model} was trained on Chinese and English; it was not told to write in {language!r}.",
+    "selector-small": "{model} is too small to judge images: they were chosen by the similarity of their captions to "
+    "the text. Set LIMNER_MODEL_URL (or --model-url) to a vision-language model to have them looked at.",
+    "selector-sees-nothing": "{model} does not see images ({reason}): they were chosen by their captions. Set "
+    "LIMNER_SELECTOR_MODEL to a vision-language model to have them looked at.",
+    "too-few-images": "{placed} of {wanted} images were placed: {places} paragraphs can carry one, and {found} images "
+    "were found for them. Ask for fewer images, or add to the text or the library.",
+    "nothing-to-add": "No image was added: what fits is in the draft already. Add pictures to the library, or text.",
+    "not-generated": "No image was generated: {line}",
+    "spot-empty": "Spot {id} stays empty: {line}",
+    "nothing-changed": "Nothing was changed: {line}",
+    "token-budget": "The token budget of {budget} allows no further call: {spent} are spent and the next needs up to "
+    "{needed}. Give a larger --max-tokens to go on.",
+}
+"""What was done instead of what should have been; most of them notes of an article."""
+
+REVIEW = {
+    "review-outline": "What the article will cover. It is written once you answer.",
+    "review-draft": "The text. Places for images are chosen once you answer.",
+    "review-spots": "Where images will stand and what they will show. The library is searched once you answer.",
+    "review-images": "The image at each place, and what else was found for it.",
+    "review-final": "The article as it would be.",
+    "review-edits": "{n} changes are proposed.",
+    "asked-again": "{said} {about}",
+    "not-taken": "The answer could not be taken: {line}",
+    "earlier-version": "This answers an earlier version: the question has changed since you read it. Read the job's "
+    "question again and answer that.",
+    "asks-nothing": "Job {job} is {state} and asks nothing: it was answered already, or never asked. Show it to see "
+    "how it goes on.",
+    "image-twice": "The same image would stand at two places. Choose another for one of them.",
+}
+"""What a person is asked, and why an answer was refused."""
+
+JOBS = {
+    "worker-ended": "its worker {how}",
+    "process-hung": "hung and was killed",
+    "process-memory": "was killed for want of memory",
+    "process-died": "died of {signal}",
+    "process-killed": "was killed by {signal}",
+    "process-exit": "ended with exit code {n}",
+    "process-ended": "ended",
+    "worker-died": "its worker died",
+    "worker-silent": "its worker was not heard of",
+    "at-step": "{line} at {step}",
+    "set-aside": "Set aside: {n} times in a row, {line}. See its log; then: limner jobs retry {job}",
+    "tried": "{line} (tried {n} times; then: limner jobs retry {job})",
+    "no-answer": "Nothing answers at {url}. Start the server or check --model-url / LIMNER_MODEL_URL; `limner doctor` "
+    "tries it.",
+    "broke": "The connection to {url} broke while it was answering ({reason}). Check the server, then run the command "
+    "again.",
+    "reply-unreadable": "The model's answer could not be read: {line}",
+    "too-long": "It took longer than {n:.0f} s. Raise LIMNER_JOB_SECONDS, then retry it.",
+    "spent-waits": "{who} has spent today's {tokens} tokens. It goes on at midnight UTC.",
+    "spent-stops": "{who} has spent today's tokens. {line}",
+    "at-midnight": "It goes on at midnight UTC.",
+    "unforeseen": "{kind}: {line}",
+    "spent-today": "{who} has spent today's tokens. Ask again after midnight UTC.",
+    "disk-full": "The disk is full ({path}). Free some room.",
+}
+"""Why a job failed, waits or was set aside."""
+
+REQUESTS = {
+    "brief-empty": 'The brief is empty. Say what the article is about: limner compose "How bees make honey".',
+    "no-paragraph": "The draft has no paragraph that an image could stand after. Give a text with paragraphs.",
+    "no-job": "There is no job {job!r}. `limner jobs list` lists your jobs.",
+    "no-library": "There is no library {name!r} for you. `limner library list` lists yours.",
+    "no-review-point": "Unknown review point {point!r}. Choose one of {points}.",
+    "no-generator": "The generator {name!r} is not enabled for jobs. See LIMNER_GENERATORS.",
+    "library-without-images": "The library {name} has no images: `limner library add {name} FOLDER`.",
+    "library-being-written": "Another limner is writing the library {name}: try again when it is done.",
+    "library-image": "The library {name} has no image {id}. Search it again.",
+    "caption-empty": "The caption is empty. Say what the image shows, or restore the folder's caption.",
+    "words-long": "{field}: it has {n:,} characters, more than {most:,}. Shorten it.",
+    "captions-shared": "Everybody uses the captions of {name}. Ask whoever runs this installation to change them.",
+    "search-empty": "The caption is empty. Say what the image should show.",
+    "file-empty": "The file is empty. Send an image.",
+    "file-unusable": "The file cannot be used: {line}.",
+    "in-use": "The image is in use: {line}",
+    "use-shown": '"{title}" (job {job}) shows it. Remove it there first, or delete that article.',
+    "use-version": 'version {n} of "{title}" (job {job}) shows it. Delete that article first.',
+    "use-making": "job {job} ({title}) is not done and may take it. Wait for it, or delete it.",
+    "too-large": "The body is larger than the {n:,} bytes that one request may have. Send less at a time.",
+}
+"""Why a request was refused."""
+
+PLAN = {
+    "plan-write": "about {n} calls to {model}, {tokens} tokens",
+    "plan-write-one": "about {n} call to {model}, {tokens} tokens",
+    "plan-spot": "{n} calls to {model}, up to {spots} places, about {tokens} tokens",
+    "plan-spot-one": "{n} call to {model}, up to {spots} places, about {tokens} tokens",
+    "plan-text": "from the text, no call",
+    "plan-retrieve": "one query for all places, in {names}",
+    "plan-retrieve-starter": "one query for all places, in the starter library",
+    "plan-similar": "by similarity, no call",
+    "plan-look": "about {n} calls to {model}, {images} images in each, {tokens} tokens",
+    "plan-fit": "images in the article: as many as fit",
+    "plan-images": "images in the article: {n}",
+    "plan-generate": "by {generator}: up to {n} images for places where nothing fits, labelled as generated",
+    "model-embedded": "the embedded SmolLM2-135M",
+    "model-first": "the server's first model",
+}
+"""What a step of a job would take."""
+
+ENGLISH: Mapping[str, str] = {
+    **HISTORY, **CHANGES, **CHOICES, **FALLBACKS, **REVIEW, **JOBS, **REQUESTS, **PLAN,
+}  # fmt: skip

@@ -1,0 +1,157 @@
+### 服务器的句子，按代码给出；英文在 limner/catalogue.py。没有在此的代码显示服务器的原文。
+
+# 历史
+note-composed = 写成
+note-illustrated = 配图完成
+note-did-set-title = 改标题
+note-did-set-language = 改语言
+note-did-set-text = 改一段
+note-did-insert-text = 插入文字
+note-did-delete-block = 删除一段
+note-did-move-block = 移动一段
+note-did-merge-blocks = 合并两段
+note-did-split-block = 拆分一段
+note-did-place-image = 放入图片
+note-did-swap-image = 换图
+note-did-move-image = 移动图片
+note-did-remove-image = 移除图片
+note-did-describe-image = 改图片文字
+note-did-crop-image = 裁剪图片
+note-did-lock = 锁定
+note-did-unlock = 解锁
+note-times = { $line }（{ $n } 次）
+note-edits = { $done }
+note-accepted = 原样接受
+note-undid = 撤销：{ $line }
+note-redid = 重做：{ $line }
+note-went-to = 回到版本 { $n }
+note-went-back = 退回：{ $line }
+
+# 被拒绝的修改
+note-nothing-to-undo = 已是第一版，没有可撤销的。
+note-nothing-to-redo = 已是最后一步，没有可重做的。
+note-changed-by-others = 别人正在不停地修改。请稍候再试。
+note-changed-back = 刚刚被改动又改回。请再试。
+note-no-version = 没有版本 { $n }。
+note-edit-of = 第 { $n } 项修改（共 { $of } 项，{ $do }）：{ $line }
+note-no-block = 文章里没有这一段，可能已被删除。请重新打开。
+note-no-image = 文章里没有这张图片，可能已被移除。请重新打开。
+note-title-empty = 标题是空的，至少写一个词。
+note-nothing-follows = 后面没有可合并的段落。
+note-part-empty = 有一部分会是空的。请在文字中间拆分。
+note-image-there = 这张图片已在文章中。请移动它，或先移除。
+note-no-text = 没有可显示的文字。请写一些，或删除这一段。
+note-block-locked = 这一段已锁定。请先解锁。
+note-image-locked = 这张图片已锁定。请先解锁。
+
+# 为何选图
+note-by-person = 由人选定。
+note-kept-best = 保留：相关度 { $n }，属于最佳组合。
+note-kept-chosen = 按选择保留：相关度 { $n }。
+note-kept-instead = 代替原选择保留；原选择在别处更合适或根本不合适：相关度 { $n }。
+note-empty-nothing = 空缺：选图者认为没有合适的。
+note-empty-none = 空缺：没有找到候选图。
+note-empty-another = 空缺：这一段之后已有图片。
+note-empty-least = 空缺：最佳候选的相关度为 { $n }，需要 { $least }。
+note-empty-gain = 空缺：别处更值得（此处最高相关度 { $n }）。
+note-choice-unread = 选图的回答两次无法读取；由相似度决定。
+note-choice-once = 选图的第二次回答无法读取；以第一次为准。
+note-by-captions = 根据图注判断：{ $line }
+note-selector-refused = 选图的服务器拒绝了，由相似度决定：{ $line }
+note-selector-blind = 选图的服务器不接受图片；由相似度决定。
+
+# 代替的做法
+note-no-outline = 写作模型不做提纲：提纲审阅已略过。
+note-spots-from-text = 选位的回答两次无法读取；位置仅由正文得出。
+note-spot = 位置 { $id }：{ $line }
+note-broke-off = 写作的回答中断；未完的结尾已去掉。
+note-small-writer = 由 { $model } 写成，它文笔流畅但常出错：使用前请核对事实，或把 LIMNER_MODEL_URL 设为更大的模型。
+note-language-unknown = 不知道草稿的语言。请用 --language 或正文开头的 lang: 说明。
+note-ends-early = 文章提前结束：{ $line }
+note-brief-cut = 只采用了要求和材料的前 { $n } 句。
+note-sections-missing = 这些部分没有写出可用的内容：{ $headings }。
+note-writer-title-only = { $model } 只按标题写作；它没有读 { $names }。
+note-writer-language = { $model } 用中文和英文训练；没有要求它用 { $language } 写。
+note-selector-small = { $model } 太小，无法判断图片：按图注与正文的相似度选图。要让模型看图，请把 LIMNER_MODEL_URL 设为视觉语言模型。
+note-selector-sees-nothing = { $model } 看不到图片（{ $reason }）：按图注选图。要让模型看图，请把 LIMNER_SELECTOR_MODEL 设为视觉语言模型。
+note-too-few-images = 放入了 { $wanted } 张图片中的 { $placed } 张：可配图的段落有 { $places } 段，找到的图片有 { $found } 张。请减少图片，或补充正文或图库。
+note-nothing-to-add = 没有添加图片：合适的已在草稿中。请向图库添加图片，或补充正文。
+note-not-generated = 没有生成图片：{ $line }
+note-spot-empty = 位置 { $id } 空缺：{ $line }
+note-nothing-changed = 没有修改：{ $line }
+note-token-budget = 词元预算 { $budget } 不够再调用：已用 { $spent } 个，下一次最多需要 { $needed } 个。请提高上限后继续。
+
+# 审阅
+note-review-outline = 文章将涵盖的内容。你回答后开始写。
+note-review-draft = 正文。你回答后开始找配图位置。
+note-review-spots = 图片放在哪里、表现什么。你回答后开始搜索图库。
+note-review-images = 每处的图片，以及找到的其他图片。
+note-review-final = 文章将是这样。
+note-review-edits = 建议 { $n } 处修改。
+note-asked-again = { $said } { $about }
+note-not-taken = 无法采用这个回答：{ $line }
+note-earlier-version = 这是对旧问题的回答：问题已有变化。请重新阅读后再答。
+note-asks-nothing = 现在没有要回答的：已经回答过了。
+note-image-twice = 同一张图片会出现在两处。请为其中一处另选。
+
+# 进行中
+note-worker-ended = 它的工作进程{ $how }
+note-worker-died = 它的工作进程中断
+note-worker-silent = 它的工作进程失去联系
+note-process-hung = 停止响应，已被结束
+note-process-memory = 因内存不足被结束
+note-process-died = 因 { $signal } 中断
+note-process-killed = 被 { $signal } 结束
+note-process-exit = 以退出码 { $n } 结束
+note-process-ended = 已结束
+note-at-step = { $line }（{ $step } 步骤）
+note-set-aside = 已搁置：连续 { $n } 次，{ $line }。请查看日志，然后继续。
+note-tried = { $line }（已试 { $n } 次）
+note-no-answer = { $url } 没有回应。请启动模型服务器，或检查 LIMNER_MODEL_URL。
+note-broke = 与 { $url } 的连接在回答途中断开（{ $reason }）。请检查服务器。
+note-reply-unreadable = 模型的回答无法读取：{ $line }
+note-too-long = 用时超过 { $n } 秒。请提高 LIMNER_JOB_SECONDS 后继续。
+note-spent-waits = 今天的 { $tokens } 个词元已用完。UTC 零点后继续。
+note-spent-stops = 今天的词元已用完。{ $line }
+note-spent-today = 今天的词元已用完。请在 UTC 零点后再试。
+note-at-midnight = UTC 零点后继续。
+note-disk-full = 磁盘已满（{ $path }）。请腾出空间。
+note-unforeseen = { $kind }：{ $line }
+
+# 被拒绝的请求
+note-brief-empty = 内容是空的。请说明文章写什么。
+note-no-paragraph = 草稿里没有可以配图的段落。
+note-no-job = 没有这篇文章。
+note-no-library = 没有图库 { $name }。
+note-no-review-point = 没有审阅点 { $point }。请从这些中选：{ $points }。
+note-no-generator = 这里没有启用生成器 { $name }。请看 LIMNER_GENERATORS。
+note-library-without-images = 图库 { $name } 里没有图片。
+note-library-being-written = 图库 { $name } 正在被写入，请稍后再试。
+note-library-image = 图库 { $name } 里没有这张图片。请重新搜索。
+note-caption-empty = 图注是空的。请写图片表现什么，或改回文件夹里的。
+note-words-long = 太长：{ $n } 个字符，最多 { $most } 个。
+note-captions-shared = { $name } 的图注是大家共用的，请联系管理员修改。
+note-search-empty = 图注是空的。请说明图片应表现什么。
+note-file-empty = 文件是空的。
+note-file-unusable = 无法使用这个文件：{ $line }。
+note-in-use = 图片在使用中：{ $line }
+note-use-shown = “{ $title }”用到了它。请先在那里移除，或删除那篇文章。
+note-use-version = “{ $title }”的版本 { $n } 用到了它。请先删除那篇文章。
+note-use-making = “{ $title }”还没写完，可能会用到它。请等待，或删除它。
+note-too-large = 超过一次请求的上限 { $n } 字节。
+
+# 预计
+note-plan-look = 约 { $n } 次调用 { $model }，每次 { $images } 张图片，{ $tokens } 个词元
+note-plan-write-one = 约 { $n } 次调用 { $model }，{ $tokens } 个词元
+note-plan-write = 约 { $n } 次调用 { $model }，{ $tokens } 个词元
+note-plan-spot-one = { $n } 次调用 { $model }，最多 { $spots } 处，约 { $tokens } 个词元
+note-plan-spot = { $n } 次调用 { $model }，最多 { $spots } 处，约 { $tokens } 个词元
+note-plan-retrieve-starter = 一次查询全部位置，在入门图库中
+note-plan-retrieve = 一次查询全部位置，在 { $names } 中
+note-plan-similar = 按相似度，不调用模型
+note-plan-text = 由正文得出，不调用模型
+note-plan-fit = 文章中的图片：合适的都要
+note-plan-images = 文章中的图片：{ $n }
+note-plan-generate = 由 { $generator } 生成：没有合适图片的位置最多 { $n } 张，标明为生成
+note-model-embedded = 内置的 SmolLM2-135M
+note-model-first = 服务器上的第一个模型

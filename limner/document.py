@@ -1,4 +1,4 @@
-"""The one document that flows through limner: a Brief becomes an Article, illustrated at some of its Spots.
+"""The one document that flows through limner: a Brief becomes an Article, illustrated at its Spots.
 
 All values are frozen; an edit returns a new Article. They hold text, numbers and ids only, so every state of a
 composition is small, printable and fit for a checkpoint. An image travels as its id, a hash of its bytes.

@@ -1,4 +1,4 @@
-"""What can go wrong, as a tree. Every message says what is wrong and what to do next.
+"""The tree of errors; every message says what is wrong and what to do next.
 
 LimnerError                 anything a user can put right; the shell prints one line and exits with 2
 ├── BadInput                a brief, a draft, an option or a file that cannot be used as it is

@@ -1,4 +1,4 @@
-"""Seeing inside: log lines that say which job they are about and hold no secret, and a trace per job.
+"""Observe limner: log lines that name their job and hold no secret, and one trace per job.
 
 Logs go to one stream, those of Celery, kombu and uvicorn the same way. Traces go over OTLP/HTTP to
 OTEL_EXPORTER_OTLP_ENDPOINT, if `limner[otel]` is installed; otherwise nothing of OpenTelemetry is imported and every

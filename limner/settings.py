@@ -1,4 +1,4 @@
-"""Settings: every LIMNER_* variable in one place. Nothing else in limner reads the environment."""
+"""Every LIMNER_* variable in one place; nothing else in limner reads the environment."""
 
 from __future__ import annotations
 

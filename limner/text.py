@@ -1,4 +1,4 @@
-"""Text from outside: made printable, put on one line, shortened, quoted."""
+"""Clean text from outside: printable, on one line, shortened; and count its words."""
 
 from __future__ import annotations
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -142,3 +144,9 @@ def test_the_walks_of_contributing_name_files_that_exist() -> None:
         assert file.exists() or file.with_suffix(".py").exists() or "/" not in path, path
         if name:
             assert name.rpartition(".")[2] in file.read_text(encoding="utf-8"), f"{path}: {name}"
+
+
+def test_the_drawn_trees_are_the_tree() -> None:
+    done = subprocess.run([sys.executable, ROOT / "docs" / "tree.py", "--check"], capture_output=True, text=True)
+    assert done.stdout == ""
+    assert done.returncode == 0, done.stderr

@@ -1,4 +1,4 @@
-"""Talk about an article: what a person means by their last message, as one move.
+"""Read a person's message about an article as one move.
 
 The model chooses the move and nothing else. Briefs and wishes are the person's own words, never the model's; results go
 to the person, never back to the model. So whatever stands in a caption or a text can at worst make it choose another

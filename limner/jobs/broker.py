@@ -1,4 +1,4 @@
-"""The broker that comes along: Valkey, a free Redis, as a child process on a Unix socket.
+"""The bundled broker: Valkey, a free Redis, as a child process on a Unix socket.
 
 It keeps nothing on disk. What was in it when it dies is rung for again from the ledger.
 """

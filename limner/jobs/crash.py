@@ -1,4 +1,4 @@
-"""Named points at which a process can be told to kill itself, so that tests can stop it exactly there.
+"""Named points at which a process kills itself on demand, so that tests can stop it exactly there.
 
 `LIMNER_CRASH_AT=finish:before` kills it, as `kill -9` would, when it passes that point; `select:before:3` the third
 time. Points are passed in pairs around what must not be torn: `with around("put"): ...`.

@@ -1,4 +1,4 @@
-"""Who may use this installation, with what token, within which limits."""
+"""Owners of jobs: their tokens, libraries and limits."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Progress that people believe: where a job stands, how long it took, how long it may still take."""
+"""A job's progress: where it stands, how long it took, how long it may still take."""
 
 from __future__ import annotations
 

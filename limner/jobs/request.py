@@ -1,4 +1,4 @@
-"""What a job is asked to do: one shape for HTTP, Python and the shell."""
+"""The request of a job: one shape for HTTP, Python and the shell."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is thrown away by itself: the working papers of jobs that ended long ago. Articles and their versions stay.
+"""Delete the working data of jobs that ended long ago; articles and their versions stay.
 
 Working papers are the checkpoints, which a job goes on from, the answers of models, which it does not ask for again,
 and the events of its course. A job that failed can be retried without them: it then begins from the beginning. What was

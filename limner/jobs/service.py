@@ -1,4 +1,4 @@
-"""Jobs as callers see them: submit, watch, cancel, retry, delete. HTTP, the shell and Python go through this."""
+"""Jobs for callers: submit, watch, cancel, retry, delete, the same for HTTP, the shell and Python."""
 
 from __future__ import annotations
 

@@ -1,5 +1,4 @@
-"""Images that people upload: checked, kept in a library that is their owner's alone, and deleted when no article has
-them."""
+"""Images that people upload: checked, kept in a library of their owner, deleted once no article shows them."""
 
 from __future__ import annotations
 

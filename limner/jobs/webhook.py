@@ -1,4 +1,4 @@
-"""Telling somebody that a job has ended: a signed POST that cannot be turned against the network limner runs in.
+"""Tell a receiver that a job has ended: a signed POST that cannot reach limner's own network.
 
 The message is that of Standard Webhooks (https://www.standardwebhooks.com): `webhook-id`, `webhook-timestamp` and
 `webhook-signature`, "v1," and the base64 of HMAC-SHA256 over "ID.TIMESTAMP.BODY". The key is the secret as it stands,

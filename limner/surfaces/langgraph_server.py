@@ -1,4 +1,4 @@
-"""Graphs for a LangGraph server, as `langgraph.json` names them: JSON in, JSON out, parts from the settings.
+"""Graphs for a LangGraph server, as `langgraph.json` names them: JSON in and out, parts from the settings.
 
 The server brings checkpoints, threads and streams of its own; nothing is started before the first run.
 """

@@ -1,4 +1,4 @@
-"""limner as an MCP server: the skills as tools, articles and images as resources, progress and cancelling.
+"""limner as an MCP server: its tools, articles and images as resources, progress, cancelling.
 
 Over stdio it serves one person on this machine. Over HTTP it stands behind the same `Guard` as limner's API (Host,
 Origin, token, size), and each request works for the owner of its token.

@@ -1,4 +1,4 @@
-"""Other images for a place in an article: those of the record, those of a new search, those like another."""
+"""Other images for a place: from the record, from a new search, or like another image."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Articles and images as a model reads them: short, numbered, and what came from files in quotes.
+"""Articles and images as a model reads them: short, numbered, with words from files in quotes.
 
 Captions, file names and texts are other people's words. They reach a model as JSON strings on one line each, without
 control characters, cut to a length, and never where limner's own sentences stand.

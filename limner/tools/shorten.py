@@ -1,4 +1,4 @@
-"""A shorter paragraph without a language model: its least telling sentences are left out, the others stay."""
+"""Shorten a paragraph without a language model: leave out its least telling sentences."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Spotting with no language model: every paragraph is a spot, and says in its own words what an image should show.
+"""Spot without a language model: every paragraph is a spot, and its own words are the query.
 
 For models too small to judge. Which of the spots get an image is left to `arrange`, which sees what the library has
 for each of them: over 70 textbook sections the place of a paragraph, its length, words such as "shows" and its

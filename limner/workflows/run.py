@@ -1,4 +1,4 @@
-"""Run a composition from Python: the functions behind `import limner` and behind the shell."""
+"""Run the compose graph: events, checkpoints, questions to a person."""
 
 from __future__ import annotations
 

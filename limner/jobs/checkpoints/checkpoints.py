@@ -1,4 +1,4 @@
-"""LangGraph's own checkpointers with one thing added: a write is refused once the job's lease is another's.
+"""LangGraph's checkpointers, which refuse a write once another worker holds the job's lease.
 
 The check stands in the transaction of the write itself. Checked any earlier, a worker that was paused in between would
 overwrite what its successor did.

@@ -1,4 +1,4 @@
-"""The fenced checkpointer on Postgres; a module of its own because psycopg comes with an extra."""
+"""The fenced checkpointer on Postgres, a separate module because psycopg comes with an extra."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How often the selector agreed with people, on one's own articles (the paper's Table 10 asks it of a test set).
+"""How often people agree with the selector on their own articles (the paper's Table 10 measures it on a test set).
 
 Counted are the images that the selector placed, in articles that a person changed, accepted or was asked about at the
 images: each was kept, swapped for another, or taken out. What nobody has looked at says nothing and is left out.

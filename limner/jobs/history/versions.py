@@ -1,4 +1,4 @@
-"""The history of a job's article: every version that ever was, as a tree, and which of them it is at.
+"""The history of a job's article: every version, as a tree, and the current one.
 
     1 ── 2 ── 3          what a person does makes a version out of the one that the article is at, the head
          └─── 4 ── 5     undo goes to the version it was made from, redo back; nothing is ever taken away

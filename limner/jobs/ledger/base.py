@@ -1,4 +1,4 @@
-"""What all parts of the ledger do within a transaction: lock a row, add events, count."""
+"""Shared parts of the ledger's transactions: lock a row, add events, count."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Calls of models: what was answered, so that nobody asks again, and what was spent."""
+"""Model calls: remember the answers, so that nobody asks again, and what they cost."""
 
 from __future__ import annotations
 

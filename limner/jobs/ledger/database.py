@@ -1,4 +1,4 @@
-"""Reaching the ledger's database: a SQLite file by default, Postgres by DATABASE_URL; its schema brought up to date."""
+"""Reach the ledger's database, a SQLite file or Postgres by DATABASE_URL, and migrate its schema."""
 
 from __future__ import annotations
 

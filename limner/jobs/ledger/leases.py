@@ -1,4 +1,4 @@
-"""What the worker that holds a job's lease writes. All of it is refused once the lease is another's."""
+"""The writes of a worker that holds a job's lease; the ledger refuses them once another worker holds it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What can be seen of jobs, their events and the workers."""
+"""Read jobs, their events and the workers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The tables of the job ledger, on SQLite and on Postgres, and the clock that all of them go by."""
+"""The tables of the job ledger, on SQLite and on Postgres, and the clock that all of them use."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What people do with jobs: submit, cancel, retry, answer, delete."""
+"""Write people's requests about jobs: submit, cancel, retry, answer, delete."""
 
 from __future__ import annotations
 

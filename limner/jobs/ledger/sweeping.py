@@ -1,4 +1,4 @@
-"""What keeps jobs from being forgotten, and from taking workers down for ever."""
+"""Put lost jobs back, and set those aside that crash their workers."""
 
 from __future__ import annotations
 

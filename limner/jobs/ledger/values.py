@@ -1,4 +1,4 @@
-"""What the ledger takes and gives: jobs, events, leases, orders."""
+"""The values of the ledger: jobs, events, leases, orders."""
 
 from __future__ import annotations
 

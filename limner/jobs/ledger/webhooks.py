@@ -1,4 +1,4 @@
-"""Who is to be told of finished jobs."""
+"""Webhooks that are due."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`python -m limner.jobs.worker.alive`: whether this machine's worker lives; for the health check of a container.
+"""Check that this machine's worker lives, for a container's health check: `python -m limner.jobs.worker.alive`.
 
 It asks the ledger whether the worker's sweeper was heard of, not Celery: a worker may answer pings and take no jobs,
 and without a broker it is as well as it can be.

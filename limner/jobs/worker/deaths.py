@@ -1,4 +1,4 @@
-"""How a process ended, and whether that was its own doing.
+"""How a process ended, and whether its own job caused it.
 
 A process that crashed by itself speaks against the job it worked on. One that was killed from outside (an operator, a
 deployment, a machine that went away) speaks against nobody, though it may have been for the job's sake: what kills for

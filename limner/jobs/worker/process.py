@@ -1,4 +1,4 @@
-"""Who a process is, so that a process beside it can tell that it died."""
+"""The identity of a process, so that a neighbour can tell that it died."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Work on one job: take the lease, run the graph from where it stopped, say in the ledger what came of it.
+"""Work on one job: take the lease, run the graph from where it stopped, record the result in the ledger.
 
 Everything the graph does reaches the ledger through a `Keeper`, which holds the lease: it tells of the progress,
 remembers each answer of a model, reports every few seconds that it is alive, and ends the work once the lease is lost.

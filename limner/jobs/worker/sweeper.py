@@ -1,4 +1,4 @@
-"""What keeps jobs from being forgotten: orphans are put back, the bell is rung again where nobody heard it.
+"""The sweeper: put orphaned jobs back, and ring again where nobody heard the bell.
 
 One runs in every worker, as a process of its own. They need not know of each other: each change is one transaction
 that checks that it is still due.

@@ -1,4 +1,4 @@
-"""The worker: some processes that work on several jobs each, and a sweeper beside them.
+"""The worker: processes that work on jobs, and a sweeper beside them.
 
 A job has a process of its own, unless `processes` says otherwise: a job waits for its model most of the time, so many
 at once may share a few processes as threads, which takes less memory and, after faults, longer to recover.

@@ -1,4 +1,4 @@
-"""The shell: the same calls as from Python, the same errors as one line and an exit code.
+"""The `limner` command: the calls of the Python API, with one-line errors and exit codes.
 
 Exit codes: 0 done, 2 something the user can correct (one line says what), 130 stopped with Ctrl-C.
 """

@@ -1,4 +1,4 @@
-"""The shell's commands about jobs: up, api, worker, jobs …, token …"""
+"""limner up, api, worker, jobs, token."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The shell's library commands: each does its work and returns the lines to print."""
+"""The work behind `limner library`: each function returns the lines to print."""
 
 from __future__ import annotations
 

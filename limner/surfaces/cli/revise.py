@@ -1,4 +1,4 @@
-"""The shell's commands about finished articles: revise …, stats …"""
+"""limner revise and limner stats: change finished articles, and count people's decisions."""
 
 from __future__ import annotations
 

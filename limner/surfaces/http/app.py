@@ -1,4 +1,4 @@
-"""The application: which parts there are, which routes, and what describes them."""
+"""Build the FastAPI application: its parts, routes and description."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Routes: what came of a job, in each format, and its images."""
+"""Routes: the article of a job, in each format, and its images."""
 
 from __future__ import annotations
 

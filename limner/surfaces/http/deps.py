@@ -1,4 +1,4 @@
-"""What endpoints are handed: the parts of the installation, and who asks."""
+"""Dependencies of the endpoints: the parts of the installation, and the owner who asks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Routes: what happens to a job, as a stream and as a page."""
+"""Routes: the events of a job, as a stream and in pages."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every request passes before it is routed: whom it is addressed to, who sends it, how large it is.
+"""Check every request before routing: host, origin, token, size.
 
 Notable choices:
 

@@ -1,4 +1,4 @@
-"""Those who watch jobs: one look at the ledger for all of them, one read of what is new for all watchers of a job.
+"""Watch jobs for many clients: one look at the ledger for all, one read of new events per job.
 
 The ledger is the truth and tells nobody; so once every tenth of a second, while anybody watches, one query asks for the
 last event's number of every watched job. Where it rose, the job's watchers wake, the first reads the new events and

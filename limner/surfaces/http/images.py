@@ -1,4 +1,4 @@
-"""Libraries and the images of articles, opened for those who may see them."""
+"""Open libraries and the images of articles for owners who may see them."""
 
 from __future__ import annotations
 

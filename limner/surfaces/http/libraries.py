@@ -1,4 +1,4 @@
-"""Routes: libraries, searching them, what their images are called; images of one's own."""
+"""Routes: libraries, their search and captions, and a person's own images."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What answers about revising look like, and how an article becomes one."""
+"""Response models about revising, and how an article becomes one."""
 
 from __future__ import annotations
 

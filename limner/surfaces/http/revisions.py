@@ -1,4 +1,4 @@
-"""Routes: revising finished articles; edits, history, other images, wishes."""
+"""Routes: revise finished articles; edits, history, other images, wishes."""
 
 from __future__ import annotations
 

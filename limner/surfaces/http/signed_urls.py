@@ -1,4 +1,4 @@
-"""Addresses of images that a page may show without a token: signed, for one image of one job, for a time.
+"""Signed addresses of images that a page may show without a token: one image of one job, for a time.
 
 A chat client shows Markdown in a browser, which sends no token for an image. The signature says that limner gave this
 address to somebody who might see the image. Deleting the job, or the installation's key, ends all of its addresses.

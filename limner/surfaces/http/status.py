@@ -1,4 +1,4 @@
-"""Routes: whether the service lives, what it has counted, who asks."""
+"""Routes: health, metrics, and the caller's own account."""
 
 from __future__ import annotations
 

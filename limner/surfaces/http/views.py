@@ -1,4 +1,4 @@
-"""What answers look like: the models that the OpenAPI description shows."""
+"""Response models of the HTTP API, as its OpenAPI description shows them."""
 
 from __future__ import annotations
 

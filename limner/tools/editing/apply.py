@@ -1,4 +1,4 @@
-"""Applying edits: an Article and commands in, the Article after them out. Nothing is asked, fetched or kept.
+"""Apply edits: an Article and commands in, the changed Article out, with no model and no files.
 
 Notable choices:
 

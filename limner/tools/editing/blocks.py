@@ -1,4 +1,4 @@
-"""Putting blocks of text side by side: what stays is not touched, what is new gets the blank lines it needs.
+"""Put blocks of text side by side: what stays is untouched, and new text gets the blank lines it needs.
 
 Link definitions that stand between blocks are never lost, and images find a paragraph to stand after.
 """

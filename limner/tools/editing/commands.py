@@ -1,4 +1,4 @@
-"""What a person may change about an article, each change a typed command.
+"""The edits that a person may make, each a typed command.
 
 Commands are small JSON values: the studio, the shell, HTTP, chatbots and a model that was told what to do all speak
 them. What a model is asked for (`Wish`) becomes such commands first, so that everything that happens to an article can

@@ -1,4 +1,4 @@
-"""What differs between two versions of an article: blocks, words, images."""
+"""Compare two versions of an article: blocks, words, images."""
 
 from __future__ import annotations
 

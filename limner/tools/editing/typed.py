@@ -1,4 +1,4 @@
-"""The edits that turn an article into what somebody typed over it: ids, images and locks stay where the text does."""
+"""Turn a retyped article into edits: ids, images and locks stay where the text does."""
 
 from __future__ import annotations
 

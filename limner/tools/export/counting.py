@@ -1,4 +1,4 @@
-"""Read again and counted: what the checks of all formats share."""
+"""Reopen an export and count its parts, for the checks of all formats."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Words from outside, made fit for where they go: one line, marks escaped, credits as a reader expects them."""
+"""Captions and credits made fit for their place: one line, marks escaped, credits as readers expect them."""
 
 from __future__ import annotations
 

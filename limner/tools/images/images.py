@@ -1,4 +1,4 @@
-"""Picture files, which are never trusted: opened within bounds, checked whole, described, made small for a prompt.
+"""Picture files, never trusted: opened within bounds, checked whole, described, scaled for a prompt.
 
 All of it happens in the processes of `sandbox`. There a file's header is looked at before anything is decoded, only
 known formats are tried, every mode becomes RGB by one rule (`colour`), and an SVG is drawn from a copy that holds no

@@ -1,4 +1,4 @@
-"""An image file as others may have it: the same pixels, and no metadata but what says what it shows and whose it is.
+"""An image file fit for publication: the same pixels, and only the metadata that says what it shows and whose it is.
 
 A photograph's file tells more than its picture: where it was taken, with which camera, whose faces are in it, what it
 looked like before it was cropped (the embedded preview). Everything is left out but what a list allows: the compressed

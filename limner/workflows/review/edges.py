@@ -1,4 +1,4 @@
-"""What the compose graph does next, where a person may have a say: its edges around the review points.
+"""The edges of the compose graph around its review points.
 
 Apart from the points themselves (reviewing.py), which know what an edit is: a graph is built without.
 """

@@ -1,4 +1,4 @@
-"""The review points as nodes of the compose graph: each waits for a person, and nothing else happens in it.
+"""The review points as nodes of the compose graph: each waits for a person and does nothing else.
 
 LangGraph runs a node that waited from its beginning again. These ask no model, and tell nothing before the answer is
 there, so running them twice costs nothing and doubles nothing. What an answer asks of a model is done by the node

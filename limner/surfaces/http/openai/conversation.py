@@ -1,4 +1,4 @@
-"""What a chat client means: a new article, an answer, a change to the one that the conversation has, or a chore.
+"""Read a chat client's message: a new article, an answer, a change to the current article, or a chore.
 
 A client sends the whole conversation each time and nothing else. Which article it is about, and which question
 was asked last, stands in the answers that limner gave: a comment at their end, which Markdown does not show. It is a

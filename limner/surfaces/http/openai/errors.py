@@ -1,4 +1,4 @@
-"""Errors as clients of the OpenAI API read them."""
+"""Errors in the form of the OpenAI API."""
 
 from __future__ import annotations
 

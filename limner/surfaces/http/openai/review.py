@@ -1,4 +1,4 @@
-"""A review point in a chat: the question as Markdown, and what a person types as its answer.
+"""A review point in a chat: the question as Markdown, and the answer that a person types.
 
 Words are an answer as good as any: "yes" accepts, anything else says what shall be otherwise. `/edit` and `/answer`
 carry what words cannot.

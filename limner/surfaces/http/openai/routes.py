@@ -1,4 +1,4 @@
-"""Routes: limner as a model of the OpenAI API, so that chat clients talk to it as they do to any other.
+"""Routes: limner as a model of the OpenAI API, so that any chat client can talk to it.
 
 A first message is a brief; the answer is the article as Markdown, its progress the model's "reasoning". What is said
 after that changes the article. Each article is a job like others: with an owner, within limits, and it goes on when the

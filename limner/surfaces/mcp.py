@@ -22,8 +22,8 @@ import anyio.to_thread
 
 from limner.document import Article, Candidate
 from limner.errors import BadInput, ImageUnreadable, LibraryError, LimnerError, NotInstalled
-from limner.surfaces.toolbox.descriptions import Skill, filled, mistaken, skills
-from limner.surfaces.toolbox.tools import Told, Toolbox, Tools
+from limner.surfaces.toolbox.descriptions import Description, descriptions, filled, mistaken
+from limner.surfaces.toolbox.tools import Toolbox, ToolResult, Tools
 from limner.tools.listing import plainly
 from limner.version import __version__
 from limner.workflows.review import answers, questions
@@ -68,35 +68,35 @@ class Cancelled(Exception):
 
 def build_server(toolbox: Toolbox, tenant: TenantOf = lambda _request: Tenant()) -> Server[Any]:
     """The MCP server over a toolbox; run it with any transport of the SDK."""
-    offered = {skill.name: skill for skill in skills(jobs=toolbox.jobs is not None)}
+    offered = {tool.name: tool for tool in descriptions(jobs=toolbox.jobs is not None)}
 
     async def list_tools(ctx: Any, params: Any) -> types.ListToolsResult:
-        return types.ListToolsResult(tools=[_described(skill) for skill in offered.values()])
+        return types.ListToolsResult(tools=[_described(tool) for tool in offered.values()])
 
     async def call_tool(
         ctx: Any, params: types.CallToolRequestParams
     ) -> types.CallToolResult | types.InputRequiredResult:
-        skill = offered.get(params.name)
-        if skill is None:
+        tool = offered.get(params.name)
+        if tool is None:
             return _mistake(f"There is no tool {params.name[:64]!r}. The tools are: {', '.join(offered)}.")
         who = tenant(ctx.request)
 
-        async def call(skill: Skill, arguments: dict[str, Any] | None) -> types.CallToolResult:
+        async def call(tool: Description, arguments: dict[str, Any] | None) -> types.CallToolResult:
             try:
-                given = filled(skill, arguments)
+                given = filled(tool, arguments)
             except ValidationError as e:
-                return _mistake(mistaken(e, skill.name))
-            return await _called(ctx, lambda p: _done(toolbox.tools(who, p.on_event, p.check), skill, given))
+                return _mistake(mistaken(e, tool.name))
+            return await _called(ctx, lambda p: _done(toolbox.tools(who, p.on_event, p.check), tool, given))
 
         waits = {k: v for k, v in (params.arguments or {}).items() if k == "wait_seconds"}
         if params.request_state is None:
-            result = await call(skill, params.arguments)
+            result = await call(tool, params.arguments)
         else:  # the same call once more, with what the user said: the composition is there and goes on
             said = _said(params)
             if isinstance(said, types.CallToolResult):
                 return said
             result = await call(offered["answer_review"], said | waits)
-        while skill.name in _ASKING and (question := _question(result)) is not None and _asks_users(ctx):
+        while tool.name in _ASKING and (question := _question(result)) is not None and _asks_users(ctx):
             if ctx.session.protocol_version >= _BY_RESULT:
                 return types.InputRequiredResult(
                     input_requests={"answer": types.ElicitRequest(params=_form(*question))},
@@ -140,17 +140,17 @@ def build_server(toolbox: Toolbox, tenant: TenantOf = lambda _request: Tenant())
 # --- tools ---------------------------------------------------------------------------------------------------------
 
 
-def _described(skill: Skill) -> types.Tool:
+def _described(tool: Description) -> types.Tool:
     return types.Tool(
-        name=skill.name,
-        description=skill.says,
-        input_schema=skill.takes.model_json_schema(),
-        annotations=types.ToolAnnotations(read_only_hint=skill.reads, destructive_hint=False, open_world_hint=False),
+        name=tool.name,
+        description=tool.text,
+        input_schema=tool.takes.model_json_schema(),
+        annotations=types.ToolAnnotations(read_only_hint=tool.reads, destructive_hint=False, open_world_hint=False),
     )
 
 
 async def _called(ctx: Any, work: Callable[[_Progress], types.CallToolResult]) -> types.CallToolResult:
-    """Work in a thread, with its progress told and its end when the client cancels."""
+    """Work in a thread, report its progress, and end it when the client cancels."""
     gone = threading.Event()
     progress = _Progress(ctx, gone)
 
@@ -176,7 +176,7 @@ class _Progress:
 
     def __init__(self, ctx: Any, gone: threading.Event) -> None:
         self.ctx, self.gone = ctx, gone
-        self.told, self.characters, self.last = 0, 0, float("-inf")
+        self.sent, self.characters, self.last = 0, 0, float("-inf")
 
     def check(self) -> None:
         """Raises Cancelled once nobody waits."""
@@ -198,21 +198,23 @@ class _Progress:
             message = f"{_DOING.get(event.get('step', ''), event.get('step', ''))}{of}"
         else:
             message = event.get("text", "")
-        self.told += 1
+        self.sent += 1
         try:
-            anyio.from_thread.run(self.ctx.session.report_progress, float(self.told), None, message)
+            anyio.from_thread.run(self.ctx.session.report_progress, float(self.sent), None, message)
         except (RuntimeError, anyio.ClosedResourceError, anyio.BrokenResourceError) as e:
-            raise Cancelled from e  # nobody is there to be told
+            raise Cancelled from e  # nobody listens any more
 
 
-def _done(tools: Tools, skill: Skill, given: dict[str, Any]) -> types.CallToolResult:
-    told = skill.does(tools, **given)
-    content: list[Any] = [types.TextContent(type="text", text=told.says)]
-    content += _pictures(tools, told, given)
-    if told.article and not _is_question(told):  # there is nothing to read yet
-        uri = f"limner://articles/{quote(told.article, safe='')}/article.md"
-        content.append(types.ResourceLink(type="resource_link", name=told.article, uri=uri, mime_type="text/markdown"))
-    return types.CallToolResult(content=content, structured_content=_structured(told))
+def _done(tools: Tools, tool: Description, given: dict[str, Any]) -> types.CallToolResult:
+    result = tool.does(tools, **given)
+    content: list[Any] = [types.TextContent(type="text", text=result.text)]
+    content += _pictures(tools, result, given)
+    if result.article and not _is_question(result):  # there is nothing to read yet
+        uri = f"limner://articles/{quote(result.article, safe='')}/article.md"
+        content.append(
+            types.ResourceLink(type="resource_link", name=result.article, uri=uri, mime_type="text/markdown")
+        )
+    return types.CallToolResult(content=content, structured_content=_structured(result))
 
 
 # --- asking the user, where the client can -------------------------------------------------------------------------
@@ -241,8 +243,8 @@ def _form(article: str, question: dict[str, Any]) -> types.ElicitRequestFormPara
     choices = {"accept": "Go on with it"}
     properties: dict[str, Any] = {}
     if question["config"]["allow_respond"]:
-        choices["response"] = "Do it otherwise, as I say below"
-        properties["say"] = {"type": "string", "title": "What shall be otherwise?", "maxLength": answers.MAX_SAID}
+        choices["response"] = "Change it as I say below"
+        properties["say"] = {"type": "string", "title": "What should change?", "maxLength": answers.MAX_SAID}
     choice = {"type": "string", "title": "Answer", "enum": [*choices], "enumNames": [*choices.values()]}
     properties = {"answer": {**choice, "default": "accept"}, **properties}
     shown = "\n".join([question["description"], "", *plainly(question)])
@@ -281,19 +283,19 @@ def _said(params: types.CallToolRequestParams) -> dict[str, Any] | types.CallToo
     return said
 
 
-def _pictures(tools: Tools, told: Told, given: dict[str, Any]) -> list[types.ImageContent]:
+def _pictures(tools: Tools, result: ToolResult, given: dict[str, Any]) -> list[types.ImageContent]:
     """The pictures of what was found or made, small."""
     from limner.tools.images.images import thumbnail
 
-    value: Any = told.value
+    value: Any = result.value
     if isinstance(value, Article):
         if given.get("start", 1) > 1:
             return []
         holder, ids = tools.scope.holding(value), [i.image_id for i in value.illustrations]
     elif isinstance(value, list) and value and isinstance(value[0], Candidate):
         holder, ids = tools.context, [c.image_id for c in value]
-    elif _is_question(told):  # those that would stand in the article
-        rows = told.value["action_request"]["args"].get("images", [])
+    elif _is_question(result):  # those that would stand in the article
+        rows = result.value["action_request"]["args"].get("images", [])
         holder, ids = tools.context, [i for row in rows if (i := row.get("chosen") or row.get("image_id"))]
     else:
         return []
@@ -307,25 +309,25 @@ def _pictures(tools: Tools, told: Told, given: dict[str, Any]) -> list[types.Ima
     return made
 
 
-def _is_question(told: Told) -> bool:
-    return questions.is_question(told.value)
+def _is_question(result: ToolResult) -> bool:
+    return questions.is_question(result.value)
 
 
-def _structured(told: Told) -> dict[str, Any] | None:
-    if _is_question(told):
-        return {"article": told.article, "question": told.value}
-    if isinstance(told.value, Article):
-        article = told.value
+def _structured(result: ToolResult) -> dict[str, Any] | None:
+    if _is_question(result):
+        return {"article": result.article, "question": result.value}
+    if isinstance(result.value, Article):
+        article = result.value
         return {
-            "article": told.article,
+            "article": result.article,
             "title": article.title,
             "language": article.language,
             "images": [i.model_dump(mode="json", exclude={"file"}) for i in article.illustrations],
             "notes": list(article.notes),
         }
-    if isinstance(told.value, list) and told.value and isinstance(told.value[0], Candidate):
-        return {"images": [c.model_dump(mode="json") for c in told.value]}
-    return {"article": told.article} if told.article else None
+    if isinstance(result.value, list) and result.value and isinstance(result.value[0], Candidate):
+        return {"images": [c.model_dump(mode="json") for c in result.value]}
+    return {"article": result.article} if result.article else None
 
 
 def _mistake(line: str) -> types.CallToolResult:

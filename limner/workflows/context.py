@@ -73,7 +73,7 @@ class Context:
     def outline(self, brief: Brief, before: str = "", wish: str = "") -> str:
         """What the writer means to write, for a person to change; "" from a writer that makes no outline.
 
-        before, wish: an earlier outline, and what shall be otherwise.
+        before, wish: an earlier outline, and what to change in it.
         """
         return self.dialect("writer").outline(brief, self.speaker("writer"), before, wish, self.similarity)
 

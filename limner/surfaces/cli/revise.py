@@ -108,7 +108,7 @@ def candidates(
     spot: Annotated[str, typer.Option(help="A spot of the record.")] = "",
     caption: Annotated[str, typer.Option(help="Search anew: what the image should show.")] = "",
     like: Annotated[str, typer.Option(metavar="IMAGE_ID", help="Images that resemble this one.")] = "",
-    but: Annotated[str, typer.Option(help="With --like: what shall be otherwise.")] = "",
+    but: Annotated[str, typer.Option(help="With --like: what should differ.")] = "",
     library: Annotated[list[str] | None, typer.Option("--library", "-l", metavar="NAME")] = None,
     limit: Annotated[int, typer.Option("-n", min=1, max=100)] = 12,
     as_json: AsJson = False,

@@ -1,4 +1,4 @@
-"""What a model is told about each tool: name, purpose, arguments. The one table behind LangChain tools and MCP."""
+"""The tools as a model sees them: name, purpose, arguments; one table for LangChain tools and MCP."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from typing import Annotated, Any, Literal, NamedTuple
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from limner.document import Point
-from limner.surfaces.toolbox.tools import LONGEST_WAIT, Told, Tools
+from limner.surfaces.toolbox.tools import LONGEST_WAIT, ToolResult, Tools
 from limner.workflows.inputs import MAX_BRIEF, MAX_IMAGES
 from limner.workflows.review.answers import Kind
 
 Images = Annotated[
     Annotated[int, Field(ge=0, le=MAX_IMAGES)] | Literal["auto"],
-    Field(description='How many pictures the article shall have, or "auto" for as many as fit.'),
+    Field(description='How many pictures the article should have, or "auto" for as many as fit.'),
 ]
 ArticleId = Annotated[str, Field(max_length=80, description="Id of the article, as another tool gave it.")]
 Language = Annotated[
@@ -30,7 +30,7 @@ BriefText = Annotated[
 
 
 class Arguments(BaseModel):
-    """Arguments of a tool; those that are not known are refused."""
+    """Arguments of a tool; unknown ones are refused."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -65,14 +65,14 @@ class AnswerArguments(Arguments):
         Kind,
         Field(
             description="accept, or ignore: it goes on as it is. edit: it goes on as changed in args. response: it is "
-            "done otherwise, as args says, and asked about again."
+            "done again as args says, and asked about again."
         ),
     ]
     version: Annotated[str, Field(max_length=80, description="The version of the question, as it was shown.")]
     args: Annotated[
         str | dict[str, Any] | None,
         Field(
-            description='With response: what shall be otherwise, in the user\'s words. With edit: {"action": …, '
+            description='With response: what to change, in the user\'s words. With edit: {"action": …, '
             '"args": …} as the question says. Leave it out otherwise.'
         ),
     ] = None
@@ -135,23 +135,23 @@ class SearchArguments(Arguments):
     count: Annotated[int, Field(ge=1, le=24, description="How many images to list.")] = 6
 
 
-class Skill(NamedTuple):
-    """A tool, before it is LangChain's or MCP's."""
+class Description(NamedTuple):
+    """A tool, whatever it is offered through."""
 
     name: str
-    says: str
+    text: str
     takes: type[Arguments]
-    does: Callable[..., Told]
+    does: Callable[..., ToolResult]
     """Called with `Tools` and the arguments by name."""
     reads: bool
     """Whether it changes nothing."""
 
 
-def skills(*, jobs: bool) -> list[Skill]:
+def descriptions(*, jobs: bool) -> list[Description]:
     """All tools. jobs: composing takes place elsewhere and is waited for."""
     later = " It comes back at once with an id; get_article shows how far it is." if jobs else ""
     return [
-        Skill(
+        Description(
             "compose_article",
             "Write a new article and illustrate it with pictures of the user's image library. Use it once the topic "
             "is clear; do not use it to change an article that is there." + later,
@@ -159,7 +159,7 @@ def skills(*, jobs: bool) -> list[Skill]:
             Tools.compose,
             False,
         ),
-        Skill(
+        Description(
             "revise_article",
             "Change an article that is there: rewrite, shorten, move or translate text, swap, move or remove pictures. "
             "Parts that are locked stay as they are.",
@@ -167,7 +167,7 @@ def skills(*, jobs: bool) -> list[Skill]:
             Tools.revise,
             False,
         ),
-        Skill(
+        Description(
             "answer_review",
             "Answer the question of an article that waits for a review. The answer is the user's: show them what is "
             "asked, and pass on what they say. An article asks only where compose_article was given review." + later,
@@ -175,28 +175,28 @@ def skills(*, jobs: bool) -> list[Skill]:
             Tools.answer,
             False,
         ),
-        Skill(
+        Description(
             "get_article",
             "Show an article block by block with the ids of its paragraphs and the numbers of its pictures.",
             GetLater if jobs else GetArguments,
             Tools.get,
             True,
         ),
-        Skill(
+        Description(
             "export_article",
             "Save an article as a file for the user. Where it goes is set by the program.",
             ExportArguments,
             Tools.export,
             False,
         ),
-        Skill(
+        Description(
             "search_images",
             "Find pictures in the image library by what they show. It finds no picture elsewhere and makes none.",
             SearchArguments,
             Tools.search,
             True,
         ),
-        Skill(
+        Description(
             "write",
             "First of four single steps, for those who want to look at each: write the text of an article without "
             "pictures. compose_article does all four at once.",
@@ -204,21 +204,21 @@ def skills(*, jobs: bool) -> list[Skill]:
             Tools.write,
             False,
         ),
-        Skill(
+        Description(
             "spot",
             "Second step: find the paragraphs after which a picture belongs, and what each picture should show.",
             SpotArguments,
             Tools.spot,
             False,
         ),
-        Skill(
+        Description(
             "retrieve",
             "Third step: find candidates in the image library for every place that spot found.",
             StepArguments,
             Tools.retrieve,
             False,
         ),
-        Skill(
+        Description(
             "select",
             "Fourth step: choose one of the candidates, or none, for every place, and put them into the article.",
             StepArguments,
@@ -241,6 +241,6 @@ def mistaken(error: ValidationError, name: str) -> str:
     return f"{name} was not called: {'; '.join(dict.fromkeys(lines))}. Correct the arguments and call it again."
 
 
-def filled(skill: Skill, given: dict[str, Any] | None) -> dict[str, Any]:
+def filled(tool: Description, given: dict[str, Any] | None) -> dict[str, Any]:
     """The arguments, checked. Raises ValidationError."""
-    return dict(skill.takes.model_validate(given or {}))
+    return dict(tool.takes.model_validate(given or {}))

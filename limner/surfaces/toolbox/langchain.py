@@ -1,4 +1,4 @@
-"""The skills as LangChain tools: for `create_agent`, `ToolNode`, and `bind_tools`."""
+"""The toolbox as LangChain tools: for `create_agent`, `ToolNode`, and `bind_tools`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from langchain_core.tools import BaseTool, StructuredTool, ToolException
 from pydantic import ValidationError
 
 from limner.errors import LimnerError
-from limner.surfaces.toolbox.descriptions import Skill, mistaken, skills
+from limner.surfaces.toolbox.descriptions import Description, descriptions, mistaken
 from limner.surfaces.toolbox.tools import Toolbox
 from limner.workflows.context import build_context, models_for
 from limner.workflows.tenants import TenantOf, tenant_of
@@ -46,29 +46,29 @@ def toolbox(
     if context is None:
         context = build_context(settings, library=library, models=models_for(model, selector_model))
     shared = Toolbox(context, jobs, Path(folder) if folder else None)
-    made = [_tool(skill, shared, tenant) for skill in skills(jobs=jobs is not None)]
+    made = [_tool(tool, shared, tenant) for tool in descriptions(jobs=jobs is not None)]
     unknown = set(only) - {tool.name for tool in made}
     if unknown:
         raise ValueError(f"no tool is called {', '.join(sorted(unknown))}: {', '.join(tool.name for tool in made)}")
     return [tool for tool in made if not only or tool.name in only]
 
 
-def _tool(skill: Skill, shared: Toolbox, tenant: TenantOf) -> BaseTool:
+def _tool(tool: Description, shared: Toolbox, tenant: TenantOf) -> BaseTool:
     def call(config: RunnableConfig, **given: Any) -> tuple[str, Any]:
         try:
-            told = skill.does(shared.tools(tenant(config.get("configurable") or {})), **given)
-            return told.says, {"article": told.article} if told.value is None else told.value
+            result = tool.does(shared.tools(tenant(config.get("configurable") or {})), **given)
+            return result.text, {"article": result.article} if result.value is None else result.value
         except LimnerError as e:  # what a person could put right, a model can
             raise ToolException(str(e)) from e
 
     def invalid(error: ValidationError | Any) -> str:
-        return mistaken(error, skill.name)
+        return mistaken(error, tool.name)
 
     return StructuredTool.from_function(
         call,
-        name=skill.name,
-        description=skill.says,
-        args_schema=skill.takes,
+        name=tool.name,
+        description=tool.text,
+        args_schema=tool.takes,
         response_format="content_and_artifact",
         handle_tool_error=True,
         handle_validation_error=invalid,

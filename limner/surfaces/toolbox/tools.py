@@ -36,10 +36,10 @@ if TYPE_CHECKING:
 LONGEST_WAIT = 60  # seconds that a model may wait for a job in one call: its own callers have timeouts too
 
 
-class Told(NamedTuple):
-    """What came of it."""
+class ToolResult(NamedTuple):
+    """The result of a tool."""
 
-    says: str
+    text: str
     """For the model."""
     value: Any
     """For the program: an Article, Candidates, paths …"""
@@ -116,7 +116,7 @@ class Tools:
         language: str | None = None,
         review: Sequence[Point] = (),
         wait_seconds: int = 0,
-    ) -> Told:
+    ) -> ToolResult:
         """Write and illustrate; with jobs, submit it and come back at once with its id.
 
         review: points at which it stops; what it asks is the value then, and `answer` goes on.
@@ -133,7 +133,7 @@ class Tools:
         work = Work(brief=made, article=article, selections=article.selections, what="composed")
         return self._made(self.desk.begin(work))
 
-    def answer(self, article: str, type: str, version: str, args: Any = None, wait_seconds: int = 0) -> Told:
+    def answer(self, article: str, type: str, version: str, args: Any = None, wait_seconds: int = 0) -> ToolResult:
         """Answer what an article asks, once, and go on to the next question or the end.
 
         Raises JobConflict for an answer that comes late or twice; BadInput for one that does not fit the question.
@@ -144,13 +144,13 @@ class Tools:
             if wait_seconds:
                 return self.get(article, wait_seconds=wait_seconds)
             says = f"The answer is taken and article {article} goes on. get_article shows how far it is."
-            return Told(says, None, article)
+            return ToolResult(says, None, article)
         if not self.desk.waits(article):
             self.desk.latest(article)  # Raises JobUnknown where there is none at all.
             raise JobConflict(f"The article {article} asks nothing: it was answered already. get_article shows it.")
         return self._composed(article, given)
 
-    def _composed(self, name: str, given: Mapping[str, Any]) -> Told:
+    def _composed(self, name: str, given: Mapping[str, Any]) -> ToolResult:
         """A composition that stops to ask, from its beginning or from an answer to its next question or its end."""
         from langgraph.types import Command
 
@@ -182,10 +182,12 @@ class Tools:
             saver.delete_thread(name)
         return self._made(made)
 
-    def _asked(self, name: str, question: dict[str, Any]) -> Told:
-        return Told(asked(name, question), question, name)
+    def _asked(self, name: str, question: dict[str, Any]) -> ToolResult:
+        return ToolResult(asked(name, question), question, name)
 
-    def _submit(self, brief: str, images: Images, language: str | None, points: tuple[Point, ...], wait: int) -> Told:
+    def _submit(
+        self, brief: str, images: Images, language: str | None, points: tuple[Point, ...], wait: int
+    ) -> ToolResult:
         from limner.jobs.request import JobRequest
 
         assert self.toolbox.jobs
@@ -205,10 +207,10 @@ class Tools:
             f"Accepted as article {job.id}; it is being written and this takes a while. Tell the user that it is on "
             f"its way. get_article with article={job.id} shows how far it is, and the article once it is done."
         )
-        return Told(says, None, job.id)
+        return ToolResult(says, None, job.id)
 
-    def revise(self, article: str, instruction: str) -> Told:
-        """Change an article as it is told; locked parts stay."""
+    def revise(self, article: str, instruction: str) -> ToolResult:
+        """Change an article as an instruction says; locked parts stay."""
         from limner.tools.editing.commands import Instruct
 
         if self.toolbox.jobs is not None and self._is_job(article):
@@ -220,12 +222,12 @@ class Tools:
         old = version.work.article
         proposal = propose(self.scope.holding(old), old, Instruct(text=read_words(instruction)), version.work.brief)
         if not proposal.edits:
-            return Told(f"Nothing was changed. {quoted(proposal.says, 500)}", old, article)
+            return ToolResult(f"Nothing was changed. {quoted(proposal.says, 500)}", old, article)
         new = edited(old, proposal.edits, self.scope.record_of(old))
         after = self.desk.go_on(version, article=new, what=instruction[:200])
         return self._made(after, f"Changed: {quoted(proposal.says, 500)}\n")
 
-    def _revise_job(self, job: str, instruction: str) -> Told:
+    def _revise_job(self, job: str, instruction: str) -> ToolResult:
         from limner.jobs.history.proposing import propose_for_job
         from limner.jobs.history.revisions import Revisions
         from limner.jobs.libraries import record_of
@@ -244,13 +246,15 @@ class Tools:
         wish = Instruct(text=read_words(instruction))
         proposal = propose_for_job(jobs, job, head.article, wish, self.context, opening, owner=asks)
         if not proposal.edits:
-            return Told(f"Nothing was changed. {quoted(proposal.says, 500)}", head.article, job)
+            return ToolResult(f"Nothing was changed. {quoted(proposal.says, 500)}", head.article, job)
         records, what = record_of(opening), instruction[:200]
         number = head.version.number
         after = revisions.edit(job, proposal.edits, number, name, records, owner=name, what=what, by="model")
-        return Told(f"Changed: {quoted(proposal.says, 500)}\n{self._shown(job, after.article)}", after.article, job)
+        return ToolResult(
+            f"Changed: {quoted(proposal.says, 500)}\n{self._shown(job, after.article)}", after.article, job
+        )
 
-    def get(self, article: str, start: int = 1, wait_seconds: int = 0) -> Told:
+    def get(self, article: str, start: int = 1, wait_seconds: int = 0) -> ToolResult:
         """An article block by block; of one that is not done, how far it is, or what it asks."""
         if self.toolbox.jobs is not None and self._is_job(article):
             job = self._waited(article, min(wait_seconds, LONGEST_WAIT))
@@ -260,20 +264,22 @@ class Tools:
                 from limner.jobs.progress import progress
 
                 line = progress(job, self.context.settings.stuck)
-                return Told(f"Article {job.id} is {job.state.replace('_', ' ')}: {quoted(line, 500)}", None, job.id)
+                return ToolResult(
+                    f"Article {job.id} is {job.state.replace('_', ' ')}: {quoted(line, 500)}", None, job.id
+                )
             found = self.toolbox.jobs.article(article, self.tenant.owner)
-            return Told(self._shown(article, found, start), found, article)
+            return ToolResult(self._shown(article, found, start), found, article)
         if self.desk.waits(article):
             with self.desk.waiting() as saver:
                 state = build_graph(self.context, saver).get_state({"configurable": {"thread_id": article}})
             if state.interrupts:
                 return self._asked(article, state.interrupts[0].value)
             says = f"Article {article} goes on after an answer. If nothing comes of it, answer again: it is taken up."
-            return Told(says, None, article)
+            return ToolResult(says, None, article)
         version = self.desk.latest(article)
-        return Told(self._shown(version.name, version.work.article, start), version.work.article, version.name)
+        return ToolResult(self._shown(version.name, version.work.article, start), version.work.article, version.name)
 
-    def export(self, article: str, format: str = "html") -> Told:
+    def export(self, article: str, format: str = "html") -> ToolResult:
         """Write an article's files into the export folder."""
         from limner.tools.export import fresh_folder, write_article
 
@@ -284,18 +290,18 @@ class Tools:
         holder = self.scope.holding(found)
         written = write_article(found, fresh_folder(parent, found.title), holder.image, (format,))
         paths = [str(path) for path in written.files.values()]
-        return Told(f"Article {kept} is written to {', '.join(map(quoted, paths))}.", paths, kept)
+        return ToolResult(f"Article {kept} is written to {', '.join(map(quoted, paths))}.", paths, kept)
 
     # -- the four steps
 
-    def write(self, brief: str, language: str | None = None) -> Told:
+    def write(self, brief: str, language: str | None = None) -> ToolResult:
         """The text alone."""
         made = make_brief(brief, language=language)
         article = self.context.write(made, self._telling("write"))
         version = self.desk.begin(Work(brief=made, article=article, what="written"))
         return self._made(version)
 
-    def spot(self, article: str, images: Images = "auto") -> Told:
+    def spot(self, article: str, images: Images = "auto") -> ToolResult:
         """Where images belong, and what each should show."""
         version = self.desk.latest(article)
         brief = version.work.brief.model_copy(update={"images": images})
@@ -306,9 +312,9 @@ class Tools:
         self.desk.go_on(version, **changes, what="spotted")
         lines = [f"{s.id} after [{s.after}]: {quoted(s.caption)}" for s in spots]
         head = [f"{len(spots)} places for images in article {article}. retrieve comes next."]
-        return Told("\n".join([*head, *_notes([note]), *lines, QUOTED]), spots, article)
+        return ToolResult("\n".join([*head, *_notes([note]), *lines, QUOTED]), spots, article)
 
-    def retrieve(self, article: str, shown: int = 3) -> Told:
+    def retrieve(self, article: str, shown: int = 3) -> ToolResult:
         """Candidates of the library for every spot."""
         version = self.desk.latest(article)
         work = version.work
@@ -321,9 +327,11 @@ class Tools:
         for spot in spots:
             lines.append(f"{spot.id}: {quoted(spot.search)}")
             lines += [f"  {line}" for line in found(got.get(spot.id, ())[:shown])]
-        return Told("\n".join([f"Candidates for article {article}. select comes next.", *lines, QUOTED]), got, article)
+        return ToolResult(
+            "\n".join([f"Candidates for article {article}. select comes next.", *lines, QUOTED]), got, article
+        )
 
-    def select(self, article: str) -> Told:
+    def select(self, article: str) -> ToolResult:
         """One image or none for every spot, and the best set of them in the article."""
         version = self.desk.latest(article)
         work = version.work
@@ -339,10 +347,10 @@ class Tools:
 
     # -- images
 
-    def search(self, query: str, count: int = 6) -> Told:
+    def search(self, query: str, count: int = 6) -> ToolResult:
         """Images that show what a line says."""
         got = self.scope.search(query, count)
-        return Told("\n".join([f"{len(got)} images, best first:", *found(got), QUOTED]), got)
+        return ToolResult("\n".join([f"{len(got)} images, best first:", *found(got), QUOTED]), got)
 
     # -- inside
 
@@ -373,8 +381,8 @@ class Tools:
                 return job
             time.sleep(0.2)
 
-    def _made(self, version: Version, before: str = "") -> Told:
-        return Told(before + self._shown(version.name, version.work.article), version.work.article, version.name)
+    def _made(self, version: Version, before: str = "") -> ToolResult:
+        return ToolResult(before + self._shown(version.name, version.work.article), version.work.article, version.name)
 
     def _shown(self, name: str, article: Article, start: int = 1) -> str:
         shown = [f"Article {name}: {outline(article)}.", numbered(article, start), *_notes(article.notes), QUOTED]

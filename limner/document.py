@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from markdown_it import MarkdownIt
     from markdown_it.token import Token
 
-FORMAT = 1  # of article.json; raised when an older limner could not read it
+FORMAT = 2  # of article.json; raised when an older limner cannot read it: 2 has codes in notes, author and date
 
 
 class Value(BaseModel):
@@ -64,7 +64,7 @@ class Brief(Value):
     text: str
     """A title, keywords, an outline or long free text."""
     images: int | Literal["auto"] = "auto"
-    """How many images the article shall have; "auto" takes as many as fit."""
+    """How many images the article should have; "auto" takes as many as fit."""
     language: str | None = None
     """Language of the article as a BCP 47 code ("en", "zh"); None follows the brief."""
     seed: int = 0

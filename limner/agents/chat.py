@@ -300,7 +300,7 @@ def read_command(text: str, article: Article | None, *, may_ask: bool, follows: 
         return _command(name[1:].lower(), rest, article)
     if article is None:
         if vague(text) and may_ask:
-            return Ask(question="What shall the article be about? A line is enough.")
+            return Ask(question="What is the article about? A line is enough.")
         return Compose()
     spoken = re.fullmatch(
         r"(?i)(remove|delete|drop|swap|replace|change|lock|unlock)\s+(?:the\s+)?(?:(\w+)\s+)?(?:picture|image)\s*(\d+)?\W*",

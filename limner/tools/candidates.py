@@ -42,7 +42,7 @@ class Wanted:
     like: str = ""
     """Id of an image that they should resemble."""
     but: str = ""
-    """With `like`: what shall be otherwise."""
+    """With `like`: the difference you want."""
     limit: int = 24
 
 
@@ -55,7 +55,7 @@ def candidates(article: Article, wanted: Wanted, libraries: Sequence[Library]) -
     if len(asked) != 1:
         raise BadInput("Ask by one of: image (an id of the article), spot, caption, like (an image id).")
     if wanted.but and not wanted.like:
-        raise BadInput("`but` says what shall be otherwise than in the image that `like` names. Give that one.")
+        raise BadInput("`but` describes a difference from an image. Name that image in `like`.")
     if wanted.caption:
         return _shown(article, _searched(libraries, wanted.caption, wanted.limit), libraries, {})
     if wanted.like:

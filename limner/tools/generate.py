@@ -143,7 +143,7 @@ def lacking(
 ) -> list[str]:
     """Ids of the spots that an image may be made for, those that want one most first.
 
-    kept: ids of spots that have an image. images: how many the article shall have, as for arrange. unfit: ids of spots
+    kept: ids of spots that have an image. images: how many the article should have, as for arrange. unfit: ids of spots
     where nothing fits; under "auto" only they count, for the others lost their image to better places.
     """
     from math import ceil

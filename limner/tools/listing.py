@@ -122,7 +122,7 @@ _SHOWN: dict[str, Callable[[Mapping[str, Any]], list[str]]] = {
 _CHANGES = {
     "outline": '{"outline": "the outline, changed"}',
     "draft": '{"edits": [{"do": "set_text", "block": "an id", "text": "the new text"}]}',
-    "spots": '{"spots": [{"id": "an id", "caption": "what it shall show"}]}; spots that are left out are dropped',
+    "spots": '{"spots": [{"id": "an id", "caption": "what it should show"}]}; spots that are left out are dropped',
     "images": '{"images": [{"spot": "an id", "chosen": "an image id, or null for none"}]}',
     "final": '{"edits": [{"do": "set_text", "block": "an id", "text": "the new text"}]}',
 }

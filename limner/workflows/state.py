@@ -29,7 +29,7 @@ class ComposeState(TypedDict):
     stopped: str
     """Why the graph ended early, "" or missing otherwise."""
     outline: str
-    """What the article shall cover, as Markdown headings and lists; only where a person reviews it."""
+    """The outline, as Markdown headings and lists; only where a person reviews it."""
     answered: int
     """How many answers of a person were taken."""
     wanted: str

@@ -50,7 +50,7 @@ def revising_answers(
         what, prompt = task(body), last_text(body)
         if what == "outline":
             return OUTLINE + (
-                "\n\n## As wished\n- " + prompt[-80:].split(":")[-1] if "wants it otherwise" in prompt else ""
+                "\n\n## As wished\n- " + prompt[-80:].split(":")[-1] if "asks for this change" in prompt else ""
             )
         if what == "commands":
             made = commands(prompt.rpartition("The editor wishes: ")[2]) if callable(commands) else commands

@@ -393,7 +393,7 @@ WRONG = {
     "unknown type": (lambda q: {"type": "approve", "version": q["version"]}, "'approve' is not an answer"),
     "no version": (lambda _: {"type": "accept"}, "version: it is missing"),
     "unknown field": (lambda q: {**said(q, "accept"), "force": True}, "unknown field 'force'"),
-    "empty response": (lambda q: said(q, "response", "  "), "carries what shall be otherwise"),
+    "empty response": (lambda q: said(q, "response", "  "), "needs the change you want"),
     "response of another kind": (lambda q: said(q, "response", {"a": 1}), "as text"),
     "long response": (lambda q: said(q, "response", "x" * 10_001), "more than 10,000"),
     "edit without args": (lambda q: {"type": "edit", "version": q["version"]}, 'an "edit" carries'),

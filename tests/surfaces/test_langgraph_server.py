@@ -170,7 +170,7 @@ def test_a_conversation_goes_on_in_its_thread(url: str, client: Any) -> None:
     chat = RemoteGraph("chat", sync_client=client)
     config = thread(url)
     asked = chat.invoke({"messages": [{"role": "user", "content": "An article, please"}]}, config)
-    assert asked["messages"][-1]["content"].startswith("What shall the article be about?")
+    assert asked["messages"][-1]["content"].startswith("What is the article about?")
     made = chat.invoke({"messages": [{"role": "user", "content": "How bees make honey"}]}, config)
     assert made["article"]["title"] == "How Bees Make Honey"
     locked = chat.invoke({"messages": [{"role": "user", "content": "/lock b2"}]}, config)

@@ -159,7 +159,7 @@ def test_by_commands_alone_an_article_is_made_and_changed(bees: Path) -> None:
             library="bees", model=model_of(server), tools=False, checkpointer=InMemorySaver()
         )
         talk = Talk(graph)
-        assert talk.say("Write me an article, please") == "What shall the article be about? A line is enough."
+        assert talk.say("Write me an article, please") == "What is the article about? A line is enough."
         assert "picture 2" in talk.say("How bees make honey")
         made = talk.article
         assert [body for body in server.requests if "An article, please" in last_text(body)] == []

@@ -140,7 +140,7 @@ def find_candidates(
     spot: Annotated[Id, Query(description="A spot of the record: what was found for it.")] = "",
     caption: Annotated[Words, Query(description="Search anew: what the image should show.")] = "",
     like: Annotated[Id, Query(description="An image id: images that resemble it.")] = "",
-    but: Annotated[Words, Query(description="With `like`: what shall be otherwise.")] = "",
+    but: Annotated[Words, Query(description="With `like`: the difference you want.")] = "",
     library: Annotated[
         list[Annotated[str, Query(max_length=64, pattern=NO_CONTROL)]] | None,
         Query(max_length=20, description="Where to search; none takes the job's libraries and your own uploads."),

@@ -131,7 +131,7 @@ class RemoveImage(Value):
 
 
 class DescribeImage(Value):
-    """Say it otherwise. None leaves a field as it is."""
+    """Change an image's words. None leaves a field as it is."""
 
     do: Literal["describe_image"] = "describe_image"
     image: Id

@@ -30,7 +30,7 @@ CREATE TABLE IF NOT EXISTS stale (image TEXT PRIMARY KEY, mark TEXT NOT NULL);
 """
 
 Words = Mapping[str, str | None]
-"""Fields of an image and what they shall say; None is what the folder says. A field that is not named stays."""
+"""Fields of an image and their new words; None restores the folder's. Fields that are not named stay."""
 
 
 def checked(words: Words) -> dict[str, str | None]:

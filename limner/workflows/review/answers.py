@@ -48,7 +48,7 @@ def check(asked: Mapping[str, Any], given: Any, *, strict: bool = True) -> Json:
     kind, version = given.get("type"), given.get("version")
     allowed = [k for k in KINDS if asked["config"][f"allow_{'respond' if k == 'response' else k}"]]
     if kind not in KINDS:
-        raise BadInput(f"type: {str(kind)[:40]!r} is not an answer. Choose of: {', '.join(allowed)}.")
+        raise BadInput(f"type: {str(kind)[:40]!r} is not an answer. Choose one of: {', '.join(allowed)}.")
     if version is None and strict:
         raise BadInput('version: it is missing. Repeat the "version" of the question that you answer.')
     if version is not None and version != asked["version"]:
@@ -80,7 +80,7 @@ def _decided(decisions: Any) -> Any:
 
 
 def check_all(questions: Any, given: Any) -> Any:
-    """The answer as the graph shall get it, to what a waiting job asks: [{"id", "value"}]. Raises as `check`.
+    """The answer for the graph, to the question of a waiting job: [{"id", "value"}]. Raises as `check`.
 
     Questions that are not ours take any answer.
     """
@@ -94,7 +94,7 @@ def check_all(questions: Any, given: Any) -> Any:
 def _said(args: Any) -> str:
     text = printable(args).strip() if isinstance(args, str) else ""
     if not text:
-        raise BadInput('args: a "response" carries what shall be otherwise, as text. Say it in args.')
+        raise BadInput('args: a "response" needs the change you want, as text in args.')
     if len(text) > MAX_SAID:
         raise BadInput(f"args: the instruction has {len(text):,} characters, more than {MAX_SAID:,}. Shorten it.")
     return text
@@ -199,7 +199,7 @@ def _spots(shown: Json, given: Json) -> Json:
 
 
 def _images(shown: Json, given: Json) -> Json:
-    """What shall stand at each spot; one that is not named stays as it is."""
+    """The image for each spot; spots that are not named keep theirs."""
     if "edits" in given:
         _only(given, ("edits", "images"))
         return {"edits": _edits(shown, given["edits"])}
@@ -211,7 +211,7 @@ def _images(shown: Json, given: Json) -> Json:
     made, taken = [], {}
     for spot in rows:
         if spot not in before:
-            raise BadInput(f"images: there is no spot {spot[:40]!r}. Choose of: {', '.join(before)}.")
+            raise BadInput(f"images: unknown spot {spot[:40]!r}. Choose one of: {', '.join(before)}.")
     for spot, old in before.items():
         chosen = rows[spot].get("chosen", old["chosen"]) if spot in rows else old["chosen"]
         known = {old["chosen"], None, *(c["image_id"] for c in old["candidates"])}

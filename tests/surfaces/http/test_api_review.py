@@ -43,7 +43,7 @@ def test_a_waiting_job_shows_its_question_and_takes_one_answer(client: TestClien
     [
         ({"type": "accept", "version": "0" * 16}, 409, "earlier version"),
         ({"type": "accept"}, 422, "version: it is missing"),
-        ({"type": "approve", "version": VERSION}, 422, "Choose of: accept, edit, response, ignore"),
+        ({"type": "approve", "version": VERSION}, 422, "Choose one of: accept, edit, response, ignore"),
         ("yes", 422, "not an object"),
         (None, 422, "not an object"),
         ({"type": "edit", "args": {"args": {"text": ""}}, "version": VERSION}, 422, "text: it is empty"),

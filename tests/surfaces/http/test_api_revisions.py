@@ -307,7 +307,7 @@ def test_candidates_by_caption_by_example_and_by_record(client: TestClient, job:
     [
         ("", "Ask by one of"),
         ("caption=a&image=i0", "Ask by one of"),
-        ("caption=a&but=b", "`but` says what shall be otherwise"),
+        ("caption=a&but=b", "`but` describes a difference"),
         ("image=i9", "no image 'i9'"),
         ("spot=s9", "no spot 's9'"),
         ("like=ffff", "None of the libraries has the image"),

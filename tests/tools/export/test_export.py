@@ -22,7 +22,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 from pypdf import PdfReader
 
-from limner.document import Article, Candidate, Illustration, Selection, Spot, markdown, read_markdown
+from limner.document import FORMAT, Article, Candidate, Illustration, Selection, Spot, markdown, read_markdown
 from limner.errors import BadInput, ExportFailed, ImageUnreadable
 from limner.tools import export
 from limner.tools.export import (
@@ -564,7 +564,7 @@ def test_json_round_trip_keeps_everything(tmp_path):
     path = tmp_path / "article.json"
     path.write_text(to_json(article), encoding="utf-8")
     assert read_json(path) == article
-    assert json.loads(path.read_text())["format"] == 1
+    assert json.loads(path.read_text())["format"] == FORMAT
 
 
 def changed(**changes) -> str:
@@ -585,7 +585,7 @@ def figure(**changes) -> dict:
         ("\xff", "is not JSON"),
         ("[]", "not an article"),
         ('{"format": true, "article": {}}', "not an article"),
-        ('{"format": 2, "article": {}}', "Update limner"),
+        ('{"format": 3, "article": {}}', "Update limner"),
         ('{"format": 1, "article": {}}', "title: Field required"),
         ('{"format": 1, "article": []}', "not a whole article"),
         (changed(extra=1), "not a whole article"),

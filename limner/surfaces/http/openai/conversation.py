@@ -97,7 +97,7 @@ class Meant(NamedTuple):
     key: str = ""
     """A digest of the conversation: the same conversation sent again is the same request."""
     review: tuple[Point, ...] = ()
-    """Where a new article shall stop, as `/review` says."""
+    """Review points of a new article, as `/review` names them."""
     asks: str = ""
     """Of an answer, the version of the question that it answers."""
 

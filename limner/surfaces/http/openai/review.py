@@ -1,6 +1,6 @@
 """A review point in a chat: the question as Markdown, and the answer that a person types.
 
-Words are an answer as good as any: "yes" accepts, anything else says what shall be otherwise. `/edit` and `/answer`
+Words can answer: "yes" accepts, anything else asks for a change. `/edit` and `/answer`
 carry what words cannot.
 """
 
@@ -42,7 +42,7 @@ def reply(text: str, question: Mapping[str, Any]) -> Json:
         return {"version": version, **_json(rest)}
     if command in ("", "/answer"):
         return {"type": "response", "args": rest, "version": version}
-    raise BadInput(f"{command[:40]} is no answer. Send {', '.join(COMMANDS)}, or say what shall be otherwise.")
+    raise BadInput(f"{command[:40]} is no answer. Send {', '.join(COMMANDS)}, or say what to change.")
 
 
 def cut(text: str) -> tuple[str, str]:
@@ -114,7 +114,7 @@ def how(question: Mapping[str, Any]) -> str:
     """What a person may say, as one line of Markdown."""
     whole = any(name in question["action_request"]["args"] for name in ("outline", "text"))
     edit = "`/edit` and the whole text" if whole else "`/edit {…}` as docs/review.md says"
-    respond = ", or say what shall be otherwise" if question["config"]["allow_respond"] else ""
+    respond = ", or say what to change" if question["config"]["allow_respond"] else ""
     return f"Say `/accept` to go on{respond}. To change it yourself: {edit}."
 
 

@@ -82,7 +82,7 @@ class Wishes(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     images: Annotated[int, Field(ge=0, le=100)] | Literal["auto"] = "auto"
-    """How many images a new article shall have."""
+    """How many images a new article should have."""
     language: Annotated[str | None, Field(max_length=35)] = None
     links: Literal["signed", "token", "data"] = "signed"
     """Addresses of images: signed ones that any page may show for 30 days, plain ones that want the token, or the

@@ -1,4 +1,4 @@
-/** A new article: what it is about or the text it shall illustrate, and what that will cost, before anything begins. */
+/** A new article: what it is about or the text to illustrate, and what that will cost, before anything begins. */
 import { html, useEffect, useRef, useState } from "../lib/html.js";
 import { ask, get, key, post } from "../lib/api.js";
 /** @import { InputOf, OwnImage, Schemas } from "../types.js" */

@@ -60,6 +60,7 @@ PRELOADED = (  # what its processes would else import one by one, each for itsel
     "celery.worker.strategy", "kombu.pidbox", "kombu.transport.redis", "filelock", "highspy", "httpcore2",
     "langchain_core.messages.block_translators.langchain_v0", "langchain_core.tracers.run_collector",
     "langchain_core.tracers.stdout", "langchain_openai.chat_models.base", "langgraph.graph", "markdown_it",
+    "mdit_py_plugins.deflist", "mdit_py_plugins.footnote",
     "openai.resources.chat.completions.completions", "opentelemetry.sdk.metrics", "opentelemetry.sdk.trace",
     "PIL.BmpImagePlugin", "PIL.GifImagePlugin", "PIL.ImageOps", "PIL.JpegImagePlugin", "PIL.PngImagePlugin",
     "PIL.PpmImagePlugin", "qdrant_edge", "truststore", "limner.tools.arrange", "limner.tools.generate",

@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from limner.document import POINTS, Article, Spot, figure_id
-from limner.notes import Note, note
+from limner.notes import Note, coded, note
 from limner.tools.editing.commands import Edit
 
 EXCERPT = 300  # characters of a paragraph that tell a reader which one it is
@@ -28,7 +28,7 @@ Json = dict[str, Any]
 def question(
     point: str,
     args: Json,
-    about: Note,
+    about: Note | str,
     *,
     answered: Sequence[int] = (0,),
     respond: bool = True,
@@ -45,7 +45,7 @@ def question(
         "action_request": {"action": action or f"review_{point}", "args": args},
         "config": {"allow_ignore": True, "allow_respond": respond, "allow_edit": True, "allow_accept": True},
         "description": str(description),
-        **description.coded,
+        **coded(description),
         "version": digest([point, args, list(answered)]),
         "point": point,
     }

@@ -190,7 +190,7 @@ def test_an_image_file_that_is_gone_says_so(client: TestClient, done: str, libra
 
 def test_libraries_are_listed_and_shown(client: TestClient, library: Library) -> None:
     assert client.get("/v1/libraries").json() == {
-        "libraries": [{"name": "bees", "images": len(CAPTIONS), "problem": ""}]
+        "libraries": [{"name": "bees", "images": len(CAPTIONS), "problem": "", "code": "", "params": {}}]
     }
     shown = client.get("/v1/libraries/bees").json()
     assert (shown["images"], shown["described"], shown["licensed"]) == (len(CAPTIONS),) * 3

@@ -43,7 +43,7 @@ def test_candidates_stand_first_in_an_image_s_margin(
     assert box(first.locator(".frame"))["bottom"] <= 800
     assert box(first)["bottom"] <= box(margin.get_by_label("Caption", exact=True))["y"]
     for score in page.locator(".candidates .score").all():
-        assert re.search(r"\d\.\d\d$|^in the article$", score.inner_text())
+        assert re.search(r"\d\.\d\d$|^already used$", score.inner_text())
     image = box(studio.block(studio.images()[0]).locator("img"))
     if width > 1024:  # beside the image
         assert box(margin)["x"] >= image["right"]

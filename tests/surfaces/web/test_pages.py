@@ -165,7 +165,7 @@ def test_a_token_is_asked_for_and_images_come_with_it(
             assert found(page) == []
             page.get_by_label("Token").fill("a-long-enough-secret-token")
             page.get_by_role("button", name="Continue").click()
-            expect(page.get_by_text("No article yet.")).to_be_visible()
+            expect(page.get_by_text("No articles yet.")).to_be_visible()
             page.get_by_role("link", name="New article").first.click()
             page.get_by_label("What’s the article about?").fill("Honey")
             page.get_by_label("bees").check()

@@ -265,7 +265,7 @@ compare-from = 从版本
 compare-to = 到版本
 back-to-article = 回到文章
 go-back = 恢复此版
-go-to = 恢复版本 { $n }
+go-to = 恢复此版（版本 { $n }）
 head = 当前
 by-model = 模型
 

@@ -193,14 +193,14 @@ def test_smollm2_writes_an_article(smollm2: Speaker) -> None:
     article, shown = written(OUTLINE, smollm2)
     assert shown == article.source
     assert len(article.paragraphs) == 3
-    sentences = [s for p in article.paragraphs for s in sentences.sentences(p.plain)]
-    assert len(sentences) >= 9
-    assert len(set(sentences)) == len(sentences)
+    found = [s for p in article.paragraphs for s in sentences.sentences(p.plain)]
+    assert len(found) >= 9
+    assert len(set(found)) == len(found)
     assert all(p.plain.endswith(".") for p in article.paragraphs)
     assert all(small.looks_english(p.plain) for p in article.paragraphs)
-    said = sentences.words(" ".join(sentences))
+    said = sentences.words(" ".join(found))
     assert {"bees", "bee", "honey"} & set(said)
-    assert not any(c.isdigit() for s in sentences for c in s)
+    assert not any(c.isdigit() for s in found for c in s)
 
 
 def test_smollm2_writes_the_same_again(smollm2: Speaker) -> None:

@@ -140,7 +140,7 @@ def test_an_image_that_an_article_has_is_not_deleted(client: TestClient, jobs: J
     head = client.post(f"/v1/jobs/{job}/edits", json={"version": 1, "edits": [place]}).json()
     shown = next(b["id"] for b in head["blocks"] if b.get("image_id") == image["image_id"])
     refused = client.delete(f"/v1/images/{image['image_id']}")
-    assert (refused.status_code, "Take it out there" in refused.json()["detail"]) == (409, True), refused.text
+    assert (refused.status_code, "Remove it there first" in refused.json()["detail"]) == (409, True), refused.text
     remove = {"do": "remove_image", "image": shown}
     client.post(f"/v1/jobs/{job}/edits", json={"version": 2, "edits": [remove]})
     refused = client.delete(f"/v1/images/{image['image_id']}")  # undo would bring it back

@@ -16,7 +16,7 @@ from playwright.sync_api import Browser, BrowserContext, Error, Page, Route, exp
 from servers import until
 from studio import Studio, Up, watched
 
-KILLS = int(os.environ.get("STUDIO_KILLS", "20"))
+KILLS = int(os.environ.get("STUDIO_KILLS", "8"))
 """How often a tab is killed; 200 for a long look."""
 
 

@@ -384,7 +384,7 @@ def tracing(url: str) -> bool:
 ATTEMPT = """
 import sys
 from limner.settings import Settings
-from limner.workflows import observe
+from limner import observe
 trace, attempt = sys.argv[1] or None, int(sys.argv[2])
 assert observe.set_up_tracing(Settings())
 with observe.job_span(trace, "honey-1", attempt):
@@ -458,7 +458,7 @@ def test_spans_survive_a_fork() -> None:
     code = """
 import os
 from limner.settings import Settings
-from limner.workflows import observe
+from limner import observe
 assert observe.set_up_tracing(Settings())
 with observe.job_span(None, "before", 1):
     pass
@@ -520,7 +520,7 @@ def test_without_an_endpoint_nothing_is_imported() -> None:
     code = """
 import sys
 from limner.settings import Settings
-from limner.workflows import observe
+from limner import observe
 assert not observe.set_up_tracing(Settings())
 assert observe.new_trace() is None
 with observe.job_span(None, "honey", 1), observe.step_span("write"), observe.call_span("writer") as tokens:

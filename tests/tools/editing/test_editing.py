@@ -223,7 +223,7 @@ REFUSED = [
     ({"do": "set_title", "title": "\u202e \n"}, "title is empty"),
     ({"do": "move_block", "block": "b2", "after": "b2"}, "after itself"),
     ({"do": "move_block", "block": "b2", "after": "i1"}, "no block 'i1'"),
-    ({"do": "merge_blocks", "block": "b7"}, "Nothing follows"),
+    ({"do": "merge_blocks", "block": "b7"}, "No block follows"),
     ({"do": "split_block", "block": "b2", "at": 500}, "has 19 characters"),
     ({"do": "place_image", "after": "b4", "image_id": PICTURES[2], "library": "bees"}, "is a heading"),
     ({"do": "place_image", "after": "b2", "image_id": PICTURES[1], "library": "bees"}, "in the article already"),

@@ -21,7 +21,7 @@ from langgraph.graph.state import CompiledStateGraph
 
 from limner.document import POINTS, Article, Point
 from limner.errors import BadInput, UnreadableReply
-from limner.notes import Note, note
+from limner.notes import Note, coded, note
 from limner.workflows import steps
 from limner.workflows.context import Context
 from limner.workflows.review import edges
@@ -251,7 +251,7 @@ def last_events(state: dict[str, Any]) -> list[Event]:
 
 
 def _noted(step: str, said: Note) -> Event:
-    return Event(kind="note", step=step, text=str(said), **said.coded)
+    return Event(kind="note", step=step, text=str(said), **coded(said))
 
 
 def _send(step: str, done: int, of: int, fallback: Note | None = None) -> None:

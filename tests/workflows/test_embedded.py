@@ -195,7 +195,7 @@ import sys
 from importlib.machinery import PathFinder
 find = PathFinder.find_spec
 PathFinder.find_spec = lambda name, *a, **k: None if name == {absent!r} else find(name, *a, **k)
-from limner.workflows.embedded import EmbeddedServer
+from limner.workflows.embedded.server import EmbeddedServer
 EmbeddedServer()
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)

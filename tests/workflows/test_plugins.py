@@ -243,7 +243,8 @@ def test_a_part_of_no_use_is_told_in_one_line(
             said = shell(*compose, "--generate", name)
             assert said.code == 0, said
             notes = json.loads(Path("out/article.json").read_text(encoding="utf-8"))["article"]["notes"]
-            (note,) = (n for n in notes if n.startswith("No image was generated: "))
+            said = [n if isinstance(n, str) else n["text"] for n in notes]
+            (note,) = (n for n in said if n.startswith("No image was generated: "))
             assert [w for w in words if w not in note] == [], note
         elif kind == "exporter":
             refused(shell(*compose, "--to", f"md,{name}"), *words)

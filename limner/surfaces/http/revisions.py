@@ -12,6 +12,7 @@ from limner.jobs.owners import Owner
 from limner.jobs.progress import means
 from limner.jobs.request import JobRequest, start_of
 from limner.jobs.uploads import keep
+from limner.notes import coded
 from limner.surfaces.http.deps import Asker, Has, Parts
 from limner.surfaces.http.guard import MAX_BODY
 from limner.surfaces.http.problems import documented
@@ -207,7 +208,7 @@ def plan_job(has: Has, asker: Asker, request: JobRequest) -> Plan:
             tokens=step.tokens,
             seconds=round(known[step.name] * step.parts, 1) if step.name in known else None,
             line=str(step.line),
-            **step.line.coded,
+            **coded(step.line),
         )
         for step in steps(start_of(request), has.settings, request.library)
     ]
@@ -237,5 +238,5 @@ def _candidate(found: Found) -> CandidateView:
     fields = found.candidate.model_dump(include=set(CandidateView.model_fields))
     thumbnail = in_library(found.candidate.library, found.candidate.image_id, side=THUMBNAIL)
     return CandidateView(
-        **fields, thumbnail=thumbnail, chosen=found.chosen, file=found.file, why=str(found.why), **found.why.coded
+        **fields, thumbnail=thumbnail, chosen=found.chosen, file=found.file, why=str(found.why), **coded(found.why)
     )

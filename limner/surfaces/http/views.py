@@ -17,6 +17,7 @@ from limner.errors import BadInput
 from limner.jobs.ledger import Event, Job, Queue, State
 from limner.jobs.progress import progress, remaining
 from limner.jobs.request import JobRequest
+from limner.notes import coded
 from limner.settings import Settings
 
 NO_CONTROL = r"^[^\x00-\x1f\x7f]*$"
@@ -235,7 +236,7 @@ def shown(job: Job, settings: Settings, means: Mapping[str, float]) -> dict[str,
     """The fields of a JobView. means: seconds of each step, see `progress.means`."""
     return {
         **job.model_dump(exclude={"now", "error_note"}),
-        **job.why.coded,
+        **coded(job.why),
         "ended": job.ended,
         "elapsed": round(max(0.0, job.elapsed), 3),
         "stuck": job.stuck(settings.stuck),

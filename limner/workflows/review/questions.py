@@ -105,7 +105,7 @@ def images_args(article: Article) -> Json:
         rows.append({"spot": spot.id, "after": spot.after, "caption": spot.caption, "chosen": chosen})
         if figure_id(spot.id) in made:
             rows[-1]["generated"] = chosen
-        rows[-1] |= {"why": str(selection.why), **selection.why.coded, "candidates": found}
+        rows[-1] |= {"why": str(selection.why), **coded(selection.why), "candidates": found}
     return {"images": rows}
 
 

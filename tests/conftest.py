@@ -121,8 +121,10 @@ def bees(indexed: tuple[Path, Path], home: Path) -> Path:
 
 
 @pytest.fixture
-def shell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Shell:
+def shell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Iterator[Shell]:
     """Run `limner ARGS` in this process, in an empty folder."""
+    from runners_logging import runners_logging
+
     (tmp_path / "work").mkdir()
     monkeypatch.chdir(tmp_path / "work")
 
@@ -137,7 +139,8 @@ def shell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.Capture
         out, err = capfd.readouterr()
         return Said(int(ended.value.code or 0), out, err)
 
-    return run
+    with runners_logging():
+        yield run
 
 
 @pytest.fixture(scope="session")

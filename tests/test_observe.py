@@ -17,6 +17,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
+from runners_logging import runners_logging
 from servers import free_port, until
 
 from limner import observe
@@ -26,25 +27,8 @@ from limner.settings import Settings
 
 @pytest.fixture(autouse=True)
 def _logging_as_it_was() -> Iterator[None]:
-    """What `set_up_logging` takes over belongs to the tests' runner."""
-    from celery.signals import setup_logging
-
-    root = logging.getLogger()
-    handlers, level, receivers = root.handlers[:], root.level, list(setup_logging.receivers or [])
-    names = (*observe._FOREIGN, *observe._CHATTY)
-    loggers = {n: (logging.getLogger(n).handlers[:], logging.getLogger(n).level) for n in names}
-    hooks, show = (sys.excepthook, threading.excepthook), warnings.showwarning
-    yield
-    logging.captureWarnings(False)
-    warnings.showwarning = show
-    root.handlers[:], (sys.excepthook, threading.excepthook) = handlers, hooks
-    root.setLevel(level)
-    setup_logging.receivers = receivers
-    for name, (there, its_level) in loggers.items():
-        logging.getLogger(name).handlers[:] = there
-        logging.getLogger(name).setLevel(its_level)
-    observe.close_tracing()
-    observe._endpoint = ""
+    with runners_logging():
+        yield
 
 
 def lines(stream: io.StringIO) -> list[dict[str, Any]]:

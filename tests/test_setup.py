@@ -40,6 +40,12 @@ case "$*" in
   *) printf '<%s>' "$0" "$@" ;;
 esac
 """
+BUNDLED = """
+import ensurepip, pathlib, sysconfig
+folders = [pathlib.Path(ensurepip.__file__).parent / "_bundled"]
+folders += map(pathlib.Path, filter(None, [sysconfig.get_config_var("WHEEL_PKG_DIR")]))  # Debian and Fedora
+print(next(wheel for folder in folders for wheel in folder.glob("pip-*")))
+"""
 NO_PIP = 'case "$*" in "-m pip "*) echo "No module named pip" >&2; exit 1 ;; esac\n'
 NO_VENV = 'case "$*" in "-m venv "*) echo "ensurepip is not available" >&2; exit 1 ;; esac\n'
 MANAGED = """case "$*" in "-m pip "*" --target "*) ;; "-m pip "*)
@@ -118,8 +124,7 @@ class Quiet(SimpleHTTPRequestHandler):
 @contextmanager
 def index_of_pip(folder: Path, digest: str | None = None) -> Iterator[str]:
     """A package index on the loopback that has the pip which this Python bundles."""
-    code = "import ensurepip, pathlib; print(*(pathlib.Path(ensurepip.__file__).parent / '_bundled').glob('pip-*'))"
-    bundled = subprocess.run([PYTHON, "-c", code], capture_output=True, text=True, check=True).stdout.strip()
+    bundled = subprocess.run([PYTHON, "-c", BUNDLED], capture_output=True, text=True, check=True).stdout.strip()
     page = folder / "simple" / "pip"
     page.mkdir(parents=True)
     (folder / "files").mkdir()

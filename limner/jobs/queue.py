@@ -150,8 +150,9 @@ class Ringer:
 
     def _start(self) -> None:
         with self._lock:
-            if self._thread is None or self._pid != os.getpid():
-                self._pid, self._pending = os.getpid(), queue.Queue(PENDING)
+            if self._pid != os.getpid():
+                self._pid, self._pending, self._thread = os.getpid(), queue.Queue(PENDING), None
+            if self._thread is None or not self._thread.is_alive():  # it ends by an error that nobody foresaw
                 self._thread = threading.Thread(target=self._run, name="limner-ringer", daemon=True)
                 self._thread.start()
 

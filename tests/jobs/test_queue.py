@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import signal
 import sys
-from collections.abc import Iterator
+import threading
+from collections.abc import Iterable, Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -46,3 +47,22 @@ def test_nobody_who_submits_waits_for_a_broker_that_hangs(home: Path, broker: Br
         assert jobs.bell.depth("interactive") is None, "and the broker counts as gone"
         broker.process.send_signal(signal.SIGCONT)
         until(lambda: broker.waiting() > 1, "it is rung for again")
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_an_error_that_nobody_foresaw_silences_the_bell_once(home: Path, broker: Broker) -> None:
+    """Its thread ended, and no later submission was rung for by this process."""
+    with closing(Jobs(settings(home, broker))) as jobs:
+        ring, failed = jobs.bell.ring_all, []
+
+        def fail(wanted: Iterable[tuple[str, str]]) -> int:
+            jobs.bell.ring_all = ring
+            failed.append(list(wanted))
+            raise RuntimeError("nobody foresaw this")
+
+        jobs.bell.ring_all = fail
+        jobs.submit([JobRequest(brief="Honey")])
+        until(lambda: failed, "the first ring to fail")
+        until(lambda: not any(t.name == "limner-ringer" for t in threading.enumerate()), "its thread to end")
+        jobs.submit([JobRequest(brief="Salt")])
+        until(lambda: broker.waiting() == 1, "the bell to ring")

@@ -115,7 +115,7 @@ def test_agent_inbox_sends_a_list_of_one_without_a_version_and_the_graph_takes_i
     [
         ([{"spot": "s1", "chosen": "9" * 64}], "is no candidate"),
         ([{"spot": "s2", "chosen": "1" * 64}], "have the same image"),
-        ([{"spot": "s9", "chosen": None}], "no spot 's9'"),
+        ([{"spot": "s9", "chosen": None}], "unknown spot 's9'"),
     ],
 )
 def test_images_that_cannot_be_chosen(rows: Any, why: str) -> None:
@@ -291,7 +291,7 @@ def test_a_question_has_the_shape_of_langchains_middleware_where_that_is_wanted(
         ([], "not a list of one"),
         ("approve", "not a list of one"),
         ([{"type": "approve"}, {"type": "approve"}], "not a list of one"),
-        ([{"type": "reject"}], 'a "response" carries'),
+        ([{"type": "reject"}], 'a "response" needs the change'),
         ([{"type": "edit"}], "none of approve"),
         (
             [{"type": "edit", "edited_action": {"name": "review_draft", "args": {"blocks": "[{"}}}],

@@ -254,7 +254,7 @@ def test_an_answer_that_comes_late_or_twice_or_fits_nothing_is_refused_with_a_li
     assert "there is no block" in refused(
         answering(question, name, "edit", {"args": {"edits": [{"do": "set_text", "block": "b99", "text": "Honey."}]}})
     )
-    assert 'a "response" carries' in refused(answering(question, name, "response"))
+    assert 'a "response" needs the change' in refused(answering(question, name, "response"))
     assert "type: Input should be" in refused(answering(question, name, "perhaps"))
     final = asked(tools, answering(question, name))
     assert final.artifact["point"] == "final"

@@ -242,10 +242,16 @@ def killed(browser: Browser, page: Page) -> None:
     crashed: list[Page] = []
     page.on("crash", lambda dead: crashed.append(dead))
     session = browser.new_browser_cdp_session()
-    processes = session.send("SystemInfo.getProcessInfo")["processInfo"]
-    for process in processes:
-        if process["type"] == "renderer":
-            os.kill(process["id"], signal.SIGKILL)
+
+    def renderers() -> set[int]:
+        processes = session.send("SystemInfo.getProcessInfo")["processInfo"]
+        return {process["id"] for process in processes if process["type"] == "renderer"}
+
+    dead = renderers()
+    for process in dead:
+        os.kill(process, signal.SIGKILL)
+    # Chromium keeps a renderer in reserve. A page that it gives to a dead one, before it has noticed, never opens.
+    until(lambda: not dead & renderers(), "the browser to notice that its renderers are dead")
     with contextlib.suppress(Error):  # the page is gone: what is asked of it fails
         until(lambda: page.evaluate("0") or crashed, "the tab to crash")
     session.detach()

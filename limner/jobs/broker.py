@@ -1,6 +1,6 @@
 """The bundled broker: Valkey, a free Redis, as a child process on a Unix socket.
 
-It keeps nothing on disk. What was in it when it dies is rung for again from the ledger.
+It stores nothing on disk. If it dies, sweepers send its messages again from the ledger.
 """
 
 from __future__ import annotations
@@ -29,10 +29,11 @@ class BrokerFailed(LimnerError):
 
 
 class Valkey:
-    """A broker for this home. Start it in the main thread: it ends with the thread that started it."""
+    """The broker of one home. Start it in the main thread, because it ends with the thread that started it."""
 
     def __init__(self, settings: Settings) -> None:
-        """Raises NotInstalled, JobConflict when another `limner up` serves this home, BrokerFailed."""
+        """Start the broker. Raises NotInstalled, BrokerFailed, and JobConflict if another `limner up` serves this
+        home."""
         self.program = _program()
         self.socket = socket_path(settings)
         _private(self.socket.parent)
@@ -49,7 +50,7 @@ class Valkey:
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             stdin=subprocess.DEVNULL,
-            start_new_session=True,  # the terminal's Ctrl-C is not for it
+            start_new_session=True,  # the terminal's Ctrl-C must not reach it
             preexec_fn=_die_with_parent,
         )
         end = time.monotonic() + START
@@ -68,7 +69,7 @@ class Valkey:
         return self._process.pid
 
     def keep(self) -> bool:
-        """Start it again if it died; whether that was needed."""
+        """Restart the broker if it died. Returns whether it had."""
         if self._process.poll() is None:
             return False
         self.socket.unlink(missing_ok=True)
@@ -98,7 +99,7 @@ def _program() -> Path:
 
 
 def _private(folder: Path) -> None:
-    """A folder that only this user may enter: who can reach the socket can submit jobs."""
+    """A folder that only this user may enter, because whoever reaches the socket can submit jobs."""
     folder.mkdir(mode=0o700, exist_ok=True)
     found = folder.stat()
     if found.st_uid != os.getuid() or folder.is_symlink():
@@ -118,6 +119,7 @@ def _answers(path: Path) -> bool:
 
 
 def _die_with_parent() -> None:
-    """Linux: SIGTERM for the child when its parent's thread ends, however it ends (prctl(2), PR_SET_PDEATHSIG)."""
+    """On Linux, have the child get SIGTERM when its parent's thread ends for any reason (prctl(2),
+    PR_SET_PDEATHSIG)."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(1, signal.SIGTERM)

@@ -1,7 +1,7 @@
 """Named points at which a process kills itself on demand, so that tests can stop it exactly there.
 
-`LIMNER_CRASH_AT=finish:before` kills it, as `kill -9` would, when it passes that point; `select:before:3` the third
-time. Points are passed in pairs around what must not be torn: `with around("put"): ...`.
+`LIMNER_CRASH_AT=finish:before` kills the process like `kill -9` when it reaches that point; `select:before:3` when it
+reaches it for the third time. Points come in pairs around an operation that must be atomic: `with around("put"): ...`.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ _at = ""
 
 
 def arm(point: str) -> None:
-    """Set the point, "" for none (`Settings.crash_at`)."""
+    """Set the crash point, "" for none (`Settings.crash_at`)."""
     global _at
     _at = point
 
 
 def passing(point: str) -> None:
-    """Die here if this is the point and the time."""
+    """Kill the process if this is the crash point and its count is reached."""
     if not _at:
         return
     _passed[point] += 1
@@ -35,7 +35,7 @@ def passing(point: str) -> None:
 
 @contextmanager
 def around(name: str) -> Iterator[None]:
-    """The points NAME:before and NAME:after."""
+    """Pass the points NAME:before and NAME:after around the body."""
     passing(f"{name}:before")
     yield
     passing(f"{name}:after")

@@ -19,9 +19,9 @@ Open = Callable[[str], Library]
 
 
 def names_for(jobs: Jobs, job: str, article: Article, owner: Owner | None = None) -> list[str]:
-    """Names of the libraries that exist and that images of a job may come from.
+    """Names of the existing libraries that a job's images may come from.
 
-    owner: who asks; None takes the job's owner. Raises JobUnknown.
+    owner: who asks; None means the job's owner. Raises JobUnknown.
     """
     owner = owner or jobs.owners.get(jobs.ledger.job(job).owner)
     named = jobs.ledger.request(job).get("library") or [STARTER]
@@ -32,12 +32,12 @@ def names_for(jobs: Jobs, job: str, article: Article, owner: Owner | None = None
 
 
 def opener(context: Context) -> Open:
-    """Opens libraries of this installation with a context's encoders and connection."""
+    """A function that opens this installation's libraries with a context's encoders and connection."""
     return lambda name: Library.open(context.settings.home, name, context.encoders, connect=context.connect)
 
 
 def record_of(open_: Open) -> ImageOf:
-    """Looks up an image by (library, image id); each library is opened once."""
+    """A function that looks up an image by (library, image id) and opens each library once."""
     opened: dict[str, Library] = {}
 
     def record(name: str, image_id: str) -> Record:
@@ -49,7 +49,7 @@ def record_of(open_: Open) -> ImageOf:
 
 
 def with_uploads(brief: Brief, image_ids: Sequence[str], library: Library) -> Brief:
-    """The brief with images that its owner uploaded as references. Raises LibraryError for one that is gone."""
+    """The brief with its owner's uploads as reference images. Raises LibraryError for a deleted one."""
     records = [library.record(image_id) for image_id in dict.fromkeys(image_ids)]
     references = tuple(Reference(image_id=r.id, caption=r.caption, library=library.name) for r in records)
     return brief.model_copy(update={"references": references})

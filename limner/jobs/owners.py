@@ -17,13 +17,13 @@ from limner.jobs.ledger.schema import now, owners, tokens
 from limner.settings import Settings
 
 LOCAL = "local"
-"""The owner of everything where no token is set, and of LIMNER_TOKEN."""
-_OWN = "own."  # begins the names of libraries that hold what one owner uploaded
+"""The owner of everything if no token is set, and of LIMNER_TOKEN."""
+_OWN = "own."  # prefix of libraries with one owner's uploads
 
 
 @dataclass(frozen=True)
 class Owner:
-    """Who asks. libraries: names of those that may be used besides the starter, None for all."""
+    """The caller. libraries: names that it may use besides the starter, None for all."""
 
     name: str
     libraries: tuple[str, ...] | None = None
@@ -31,22 +31,22 @@ class Owner:
     jobs_a_minute: int | None = None
     tokens_a_day: int | None = None
     person: str = ""
-    """The label of the token that was given: who of those that share the owner's name."""
+    """The label of the token: tells apart people who share an owner."""
 
     @property
     def own_library(self) -> str:
-        """Where the images are kept that they upload; nobody else may use it."""
+        """The library of the owner's uploads; nobody else may use it."""
         words = re.sub(r"[^\w-]+", "-", self.name)[:40]
         return f"{_OWN}{words}-{hashlib.sha256(self.name.encode()).hexdigest()[:8]}"
 
     def may_use(self, library: str) -> bool:
-        """Whether a library is theirs to search; another's looks like one that is not there."""
+        """Whether the owner may search a library; another owner's looks as if it did not exist."""
         if library.startswith(_OWN):
             return library == self.own_library
         return self.libraries is None or library == "starter" or library in self.libraries
 
     def may_describe(self, library: str) -> bool:
-        """Whether captions of a library are theirs to write: of those given to them, not of the starter of all."""
+        """Whether the owner may write a library's captions: those of its own libraries, not of the shared starter."""
         return self.may_use(library) and (self.libraries is None or library != "starter")
 
 
@@ -57,14 +57,15 @@ class Owners:
         self.database, self._token = database, settings.token.get_secret_value()
 
     def closed(self) -> bool:
-        """Whether requests need a token: one is set, or there are owners; removing their tokens opens nothing."""
+        """Whether requests need a token: if one is set or any owner exists. Removing an owner's tokens opens
+        nothing."""
         if self._token:
             return True
         with self.database.read() as c:
             return c.execute(select(owners.c.name).where(owners.c.name != LOCAL).limit(1)).first() is not None
 
     def whose(self, token: str | None) -> Owner:
-        """The owner of a bearer token; where none is set, the local one. Raises NotAllowed."""
+        """The owner of a bearer token; the local owner if no tokens exist. Raises NotAllowed."""
         if not self.closed():
             return self.get(LOCAL)
         if token and self._token and hmac.compare_digest(token.encode(), self._token.encode()):
@@ -77,7 +78,7 @@ class Owners:
         return replace(self.get(found.owner), person=found.label)
 
     def get(self, name: str) -> Owner:
-        """An owner; one that was never added has no limits and no libraries but, if local, all."""
+        """An owner by name. An unknown one has no limits and no libraries, except `local`, which has all."""
         with self.database.read() as c:
             row = c.execute(select(owners).where(owners.c.name == name)).first()
         if row is None:
@@ -86,7 +87,7 @@ class Owners:
         return Owner(name, libraries, row.jobs_at_a_time, row.jobs_a_minute, row.tokens_a_day)
 
     def add_token(self, name: str, label: str = "", libraries: Sequence[str] | None = ()) -> str:
-        """A new token for an owner, who is made if need be with these libraries. It is told here and never again."""
+        """A new token for an owner, who is created with these libraries if new. Only this call returns the token."""
         if not re.fullmatch(r"[\w.@-]{1,64}", name):
             raise BadInput(f"{name[:70]!r} cannot be an owner's name. Use up to 64 letters, digits, and . _ @ -")
         token = f"limner_{secrets.token_urlsafe(32)}"
@@ -107,7 +108,8 @@ class Owners:
         jobs_a_minute: int | None = None,
         tokens_a_day: int | None = None,
     ) -> Owner:
-        """Set what an owner may; what is None stays as it is, 0 lifts a limit. Raises BadInput for an unknown owner."""
+        """Set an owner's limits and libraries; None keeps a value, 0 removes a limit. Raises BadInput for an unknown
+        owner."""
         given = {"jobs_at_a_time": jobs_at_a_time, "jobs_a_minute": jobs_a_minute, "tokens_a_day": tokens_a_day}
         values: dict[str, object] = {k: v or None for k, v in given.items() if v is not None}
         if all_libraries or libraries is not None:
@@ -115,7 +117,7 @@ class Owners:
         with self.database.write() as c:
             there = c.execute(select(owners.c.name).where(owners.c.name == name)).first()
             if there is None and name != LOCAL:
-                raise BadInput(f"There is no owner {name[:70]!r}. `limner token list` shows those there are.")
+                raise BadInput(f"Unknown owner {name[:70]!r}. `limner token list` shows all owners.")
             if there is None:
                 c.execute(insert(owners).values(name=name, libraries=None, created=now()))
             if values:
@@ -123,14 +125,14 @@ class Owners:
         return self.get(name)
 
     def list(self) -> list[tuple[Owner, int]]:
-        """All owners that were added, with their number of tokens."""
+        """All added owners, with their number of tokens."""
         query = select(owners.c.name, func.count(tokens.c.digest)).outerjoin(tokens).group_by(owners.c.name)
         with self.database.read() as c:
             rows = list(c.execute(query.order_by(owners.c.name)))
         return [(self.get(row[0]), row[1]) for row in rows]
 
     def remove_tokens(self, name: str) -> int:
-        """Make an owner's tokens useless; returns how many there were. Their jobs stay."""
+        """Revoke an owner's tokens; returns how many. The jobs stay."""
         with self.database.write() as c:
             return c.execute(delete(tokens).where(tokens.c.owner == name)).rowcount
 

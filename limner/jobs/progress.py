@@ -1,4 +1,4 @@
-"""A job's progress: where it stands, how long it took, how long it may still take."""
+"""A job's progress: its step, the time so far, and an estimate of the time left."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ _AFTER = {
     "revise": "",
     "generate": "",
 }
-"""What comes after the steps that are not of every job, "" for nothing that takes long."""
+"""The step that follows each optional step; "" if none that takes long follows."""
 
 
 def progress(job: Job, stuck: float) -> str:
-    """One line: the step, what is done of it, the time; for what does not move, why.
+    """One line: the step, its finished parts, the time; for a job that does not move, the reason.
 
-    stuck: seconds without an event after which a running job is said to be stuck.
+    stuck: seconds without an event after which a running job counts as stuck.
     """
     if job.state == "running":
         of = f" {job.done} of {job.of}" if job.of else ""
@@ -51,14 +51,14 @@ def progress(job: Job, stuck: float) -> str:
 
 
 def _about(question: Any) -> str:
-    """What a waiting job asks, in a few words."""
+    """The question of a waiting job, in a few words."""
     value = question[0].get("value") if isinstance(question, list) and question else None
     point = value.get("point") if isinstance(value, dict) else None
     return f"for a review of the {point}" if isinstance(point, str) else "a person"
 
 
 def means(ledger: Ledger) -> dict[str, float]:
-    """Mean seconds of each step over all jobs so far; of "select" for one spot."""
+    """Mean seconds of each step over all jobs so far; "select" counts per spot."""
     sums: dict[str, float] = {}
     counts: dict[str, float] = {}
     for name, labels, value in ledger.tallies():
@@ -70,7 +70,7 @@ def means(ledger: Ledger) -> dict[str, float]:
 
 
 def remaining(job: Job, means: dict[str, float]) -> float | None:
-    """Seconds a running job may still take, by what others took; None where nothing is known or it does not run."""
+    """Estimated seconds left for a running job, from the means of others; None without data or if it does not run."""
     if job.state != "running" or any(step not in means for step in STEPS):
         return None
     step = _AFTER.get(job.step, job.step)
@@ -86,12 +86,12 @@ def remaining(job: Job, means: dict[str, float]) -> float | None:
         elif n == at:
             done = job.done if step == "select" else 0
             left += means[step] * max(0, parts - done)
-    begun = job.now - job.last_event  # the part at work has had this long already
+    begun = job.now - job.last_event  # time already spent on the current part
     return max(0.0, left - begun)
 
 
 def describe(job: Job, ledger: Ledger, stuck: float) -> list[str]:
-    """What `limner jobs show` says."""
+    """The lines of `limner jobs show`."""
     lines = [job.id, f"  {job.title}", f"  {job.state.replace('_', ' ')}: {progress(job, stuck)}"]
     left = remaining(job, means(ledger))
     if left is not None:

@@ -25,13 +25,13 @@ class Material(BaseModel):
 
 
 class Webhook(BaseModel):
-    """Who is told when the job has ended, by a signed POST (https://www.standardwebhooks.com)."""
+    """The receiver of a signed POST when the job has ended (https://www.standardwebhooks.com)."""
 
     model_config = ConfigDict(extra="forbid")
 
     url: Annotated[str, Field(max_length=2000, pattern=r"^https?://[^\s]+$")]
     secret: Annotated[str, Field(min_length=16, max_length=200)]
-    """Signs the message, so that the receiver knows who sent it; never shown again."""
+    """Key that signs the message, so that the receiver knows the sender; never shown again."""
 
 
 class JobRequest(BaseModel):
@@ -50,26 +50,27 @@ class JobRequest(BaseModel):
     brief: Annotated[str | None, Field(max_length=MAX_BRIEF)] = None
     """A title, keywords, an outline or long text. This or `draft`."""
     draft: Annotated[str | None, Field(max_length=4 * MAX_BRIEF)] = None
-    """A finished text, Markdown or plain; it is illustrated and otherwise left as it is."""
+    """A finished text, Markdown or plain; limner adds images and leaves the text as it is."""
     library: Annotated[list[Name], Field(max_length=20)] = []
-    """Names of image libraries; none takes the starter."""
+    """Names of image libraries; empty uses the starter."""
     images: Annotated[int, Field(ge=0, le=MAX_IMAGES)] | Literal["auto"] = "auto"
     language: Annotated[str | None, Field(max_length=35)] = None
-    """Language code, e.g. "en"; none takes the brief's, or what a draft's front matter says or its text is in."""
+    """Language code, e.g. "en"; null takes the brief's language, or a draft's from its front matter or its text."""
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
     sources: Annotated[list[Material], Field(max_length=20)] = []
     references: Annotated[list[ImageId], Field(max_length=10)] = []
-    """Ids of images that POST /v1/images took: the article should use them, and a writer that sees looks at them."""
+    """Ids of images uploaded with POST /v1/images; the article should use them, and a writer that sees looks at
+    them."""
     review: Annotated[list[Point], Field(max_length=10)] = []
-    """Where the job waits for a person: its `question` is then answered with POST …/answer. A draft has no outline
+    """Points at which the job waits for a person, who answers its `question` with POST …/answer. A draft has no outline
     to review."""
     generate: Annotated[str, Field(max_length=100)] = ""
-    """Name of a generator of this installation (LIMNER_GENERATORS): it makes an image, labelled as such, where nothing
-    fits. Empty makes none."""
+    """Name of an allowed image generator (LIMNER_GENERATORS), which makes a labelled image where nothing fits. Empty
+    generates none."""
     max_generated: Annotated[int, Field(ge=0, le=MAX_IMAGES)] = MAX_GENERATED
-    """How many images may be made."""
+    """Limit of generated images."""
     max_tokens: Annotated[int | None, Field(ge=1)] = None
-    """Prompts and completions together."""
+    """Limit of the job's tokens, prompts and completions together."""
     queue: Queue = "interactive"
     """Jobs of "batch" wait until no interactive one does."""
     webhook: Webhook | None = None
@@ -81,7 +82,7 @@ class JobRequest(BaseModel):
         return self
 
     def order(self, *, idempotency_key: str | None = None, trace: str | None = None) -> Order:
-        """The same, checked, as the ledger takes it. Raises BadInput for an empty brief or a draft of nothing."""
+        """The request, checked, as an order for the ledger. Raises BadInput for an empty brief or draft."""
         start = start_of(self)
         title = start["article"].title if self.draft is not None else start["brief"].text
         first_line = " ".join((title or "Illustrated draft").split("\n", 1)[0].split())

@@ -1,8 +1,7 @@
 """Delete the working data of jobs that ended long ago; articles and their versions stay.
 
-Working papers are the checkpoints, which a job goes on from, the answers of models, which it does not ask for again,
-and the events of its course. A job that failed can be retried without them: it then begins from the beginning. What was
-spent, the request, why it ended and its end among the events stay, a few hundred bytes a job.
+Working data are a job's checkpoints, model answers and events. Without them a failed job that is retried starts from
+the beginning. The cost, the request, the reason of the end and the final event stay: a few hundred bytes per job.
 """
 
 from __future__ import annotations
@@ -16,26 +15,26 @@ from limner.jobs.ledger import DAY, ENDED
 from limner.jobs.ledger.database import Database
 from limner.jobs.ledger.schema import calls, events, jobs, now
 
-AT_ONCE = 100  # jobs of one transaction: it holds up the workers for some milliseconds
-WORTH = 0.25  # share of a SQLite file that must be free for it to be written anew
+AT_ONCE = 100  # jobs per transaction, which blocks the workers for some milliseconds
+WORTH = 0.25  # share of free space from which a SQLite file is rewritten
 
 
 def tidy(database: Database, days: float) -> int:
-    """Throw away the working papers of jobs that ended more than so many days ago; of how many there were any.
+    """Delete the working data of jobs that ended more than `days` days ago. Returns how many jobs had any.
 
     Raises LedgerError.
     """
     tidied = 0
     while ids := _tidy_some(database, days * DAY):
         tidied += len(ids)
-    with database.write() as c:  # what jobs that were deleted have spent counts for their owner's day alone
+    with database.write() as c:  # tokens of deleted jobs matter only for their owner's day
         gone = calls.c.job.not_in(select(jobs.c.id))
         c.execute(delete(calls).where(calls.c.at < now() - 2 * DAY, gone))
     return tidied
 
 
 def _tidy_some(database: Database, seconds: float) -> list[str]:
-    """The oldest of them, in one transaction: a job is retried before it or after it."""
+    """Delete the data of the oldest jobs in one transaction, so that a retry comes before or after it."""
     ended = and_(jobs.c.state.in_(ENDED), jobs.c.finished < now() - seconds)
     more = exists().where(events.c.job == jobs.c.id, events.c.seq < _end_of(jobs.c.id))
     oldest = select(jobs.c.id).where(ended, more).order_by(jobs.c.finished).limit(AT_ONCE)
@@ -49,16 +48,16 @@ def _tidy_some(database: Database, seconds: float) -> list[str]:
 
 
 def _end_of(job: Any) -> Any:
-    """The number of the event with which a job ended; those after it are of later edits."""
+    """The number of the event that ended a job; later events are edits."""
     ends = events.alias("ends")
     return select(func.max(ends.c.seq)).where(ends.c.job == job, ends.c.kind.in_(ENDED)).scalar_subquery()
 
 
 def shrink(database: Database) -> int:
-    """Give the room that is free within a SQLite file back to the disk, if it is worth it; how many bytes.
+    """Return a SQLite file's free space to the disk if there is enough of it. Returns the bytes.
 
-    The file is written anew, which for a moment takes as much room again, and holds up all who want to write. On
-    Postgres, whose autovacuum keeps it fit for use, 0. Raises LedgerError.
+    The rewrite briefly needs the same space again and blocks all writers. On Postgres, which has autovacuum, returns 0.
+    Raises LedgerError.
     """
     if not database.sqlite:
         return 0

@@ -21,14 +21,14 @@ from limner.notes import note
 from limner.observe import new_trace
 from limner.settings import Settings
 
-MAX_BATCH = 1000  # jobs of one submission; a transaction much longer than this holds up the workers
+MAX_BATCH = 1000  # jobs per submission; a longer transaction would block the workers
 
 
 class Jobs:
-    """The jobs of one installation. Safe to use from threads and after a fork; close it when done."""
+    """The jobs of one installation. Safe to use from threads and after a fork; close it after use."""
 
     def __init__(self, settings: Settings | None = None, *, bell: Bell | None = None) -> None:
-        """settings: None reads the environment. Brings the database's schema up to date.
+        """Open the ledger and migrate its schema. settings: None reads the environment.
 
         Raises LedgerError, BadInput, NotInstalled.
         """
@@ -42,12 +42,12 @@ class Jobs:
 
     @cached_property
     def bell(self) -> Bell:
-        """How workers are told."""
+        """Notifies workers of jobs."""
         return Bell(make_app(self.settings))
 
     @cached_property
     def ringer(self) -> Ringer:
-        """Rings the bell without making a caller wait."""
+        """Notifies workers without blocking the caller."""
         return Ringer(self.bell)
 
     def submit(
@@ -59,11 +59,11 @@ class Jobs:
         batch: bool = False,
         trace: str | None = None,
     ) -> list[tuple[Job, bool]]:
-        """Accept jobs, all of them or none, and ring for them: (job, whether it is new) in the order of `requests`.
+        """Submit jobs, all or none, and notify the workers: (job, whether it is new) in the order of `requests`.
 
-        keys: an idempotency key for each; the same key gives the same job. batch: they get a batch's name in common.
-        trace: the caller's W3C traceparent, which the jobs' traces then belong to.
-        Raises BadInput, LibraryMissing, LimitReached, JobConflict, LedgerError.
+        keys: an idempotency key for each; the same key returns the same job. batch: whether they share a batch name.
+        trace: the caller's W3C traceparent, to which the jobs' traces belong. Raises BadInput, LibraryMissing,
+        LimitReached, JobConflict, LedgerError.
         """
         owner = owner or self.owners.get(LOCAL)
         if len(requests) > MAX_BATCH:
@@ -92,14 +92,14 @@ class Jobs:
         return made
 
     def check_library(self, name: str, owner: Owner) -> None:
-        """Raises LibraryMissing for a library that is not there or not the owner's; nobody can tell which."""
+        """Raises LibraryMissing alike for a library that does not exist and for another owner's."""
         from limner.tools.library import libraries
 
         if name != "starter" and not (owner.may_use(name) and name in libraries(self.settings.home)):
             raise LibraryMissing(note("no-library", name=name[:64]))
 
     def retry(self, job: str, owner: str | None = None) -> Job:
-        """Put a job back that failed, was set aside, cancelled or parked. Raises JobUnknown, JobConflict."""
+        """Requeue a failed, set aside, cancelled or parked job. Raises JobUnknown, JobConflict."""
         found = self.ledger.retry(job, owner)
         self.ringer.ring_all([(found.id, found.route)])
         return found
@@ -115,12 +115,12 @@ class Jobs:
         return self.ledger.cancel(job, owner)
 
     def delete(self, job: str, owner: str | None = None) -> None:
-        """Forget a job and everything kept for it. Raises JobUnknown."""
+        """Delete a job and everything kept for it. Raises JobUnknown."""
         self.ledger.delete(job, owner)
         checkpoints.forget(self.database, [job])
 
     def prune(self, days: float, owner: str | None = None) -> int:
-        """Delete the jobs that ended more than so many days ago; returns how many there were."""
+        """Delete the jobs that ended more than `days` days ago. Returns how many."""
         pruned = 0
         while old := self.ledger.ended_before(days * 86_400, owner):
             for job in old:
@@ -131,14 +131,14 @@ class Jobs:
         return pruned
 
     def tidy(self, days: float | None = None) -> int:
-        """Throw away the working papers of jobs that ended more than so many days ago (None: LIMNER_KEEP), and give
-        their room back; of how many jobs. Workers do the first by themselves."""
+        """Delete the working data of jobs that ended more than `days` days ago (None: LIMNER_KEEP) and shrink the
+        database. Returns how many jobs had any. Workers delete by themselves, but do not shrink."""
         tidied = tidy(self.database, self.settings.keep if days is None else days)
         shrink(self.database)
         return tidied
 
     def article(self, job: str, owner: str | None = None) -> Article:
-        """The finished article. Raises JobUnknown, JobConflict while there is none."""
+        """The finished article. Raises JobUnknown, and JobConflict before there is one."""
         found = self.ledger.job(job, owner)
         article = self.ledger.article(job)
         if article is None:
@@ -148,12 +148,12 @@ class Jobs:
         return article
 
     def follow(self, job: str, owner: str | None = None, after: int = 0) -> Iterator[Event]:
-        """The job's events from number `after` on, those to come as well, until it has ended. Raises JobUnknown."""
+        """Follow the job's events from number `after` on until it has ended. Raises JobUnknown."""
         import time
 
         self.ledger.job(job, owner)
         while True:
-            found = self.ledger.job(job, owner)  # before the events: all of an ended job are there
+            found = self.ledger.job(job, owner)  # before the events, so that an ended job's events are all read
             for event in self.ledger.events(job, after):
                 yield event
                 after = event.seq
@@ -162,7 +162,7 @@ class Jobs:
             time.sleep(0.1)
 
     def close(self) -> None:
-        """Give connections back."""
+        """Close the connections."""
         self.database.close()
         if "ringer" in self.__dict__:
             self.ringer.close()

@@ -23,13 +23,13 @@ from limner.tools.library import Folders, Library, Record, add, image_identity, 
 from limner.tools.library.folder import readable
 from limner.workflows.context import Context
 
-MOST = 2_000  # images of one owner
+MOST = 2_000  # images per owner
 
 
 def keep(context: Context, owner: Owner, data: bytes, name: str, caption: str) -> tuple[Library, Record]:
-    """An image in the owner's own library. The same image sent again is one image, with the newer caption.
+    """Store an image in the owner's own library. The same image again stays one image, with the newer caption.
 
-    name: of the file, for want of a caption. Raises ImageUnreadable, LimitReached, LibraryError.
+    name: the file's name, used if there is no caption. Raises ImageUnreadable, LimitReached, LibraryError.
     """
     settings = context.settings
     if not data:
@@ -52,12 +52,12 @@ def keep(context: Context, owner: Owner, data: bytes, name: str, caption: str) -
     library = Library.open_or_create(settings.home, owner.own_library, context.encoders, connect=context.connect)
     add(library, [folder], max_pixels=settings.max_pixels)
     if one_line(caption):
-        library.write({image_id: {"caption": None}})  # one that was written before is the older one
+        library.write({image_id: {"caption": None}})  # an existing record is the older one
     return library, library.record(image_id)
 
 
 def own(context: Context, owner: Owner) -> Library | None:
-    """The library of what somebody uploaded, None while that is nothing."""
+    """The library of an owner's uploads, None if there are none."""
     home = context.settings.home
     if owner.own_library not in libraries(home):
         return None
@@ -65,7 +65,7 @@ def own(context: Context, owner: Owner) -> Library | None:
 
 
 def drop(context: Context, ledger: Ledger, owner: Owner, image_id: str) -> bool:
-    """Delete an image that somebody uploaded; False where there is none. Raises JobConflict while an article has it."""
+    """Delete an uploaded image. False if there is none. Raises JobConflict while an article shows it."""
     library = own(context, owner)
     files = _files(context.settings.home, owner, image_id)
     if library is None or not (files or library.has(image_id)):
@@ -74,13 +74,13 @@ def drop(context: Context, ledger: Ledger, owner: Owner, image_id: str) -> bool:
         raise JobConflict(note("in-use", line=reason))
     for path in files:
         path.unlink(missing_ok=True)
-    # A kill before this leaves a record without a file, which the same call, or the next upload, takes away.
+    # A kill before this leaves a record without a file; the same call or the next upload removes it.
     sync(library, Folders([_folder(context.settings.home, owner)], max_pixels=context.settings.max_pixels))
     return True
 
 
 def _use(ledger: Ledger, owner: Owner, image_id: str) -> Note | None:
-    """What shows an image of this owner's, and what to do about it; None if nothing does."""
+    """Which article shows an owner's image, and what to do about it; None if none does."""
     mentions = f"%{image_id}%"
     edited = exists().where(versions.c.job == jobs.c.id, cast(versions.c.edits, Text).like(mentions))
     columns = (jobs.c.id, jobs.c.title, jobs.c.state, jobs.c.request, jobs.c.article, jobs.c.version)
@@ -110,7 +110,7 @@ def _use(ledger: Ledger, owner: Owner, image_id: str) -> Note | None:
 
 
 def check_there(home: Path, owner: Owner, image_ids: Sequence[str]) -> None:
-    """Raises BadInput for an image that this owner has not uploaded; another's looks like one that is not there."""
+    """Raises BadInput alike for an unknown image and for another owner's."""
     for image_id in image_ids:
         if not any(path.suffix != ".json" for path in _files(home, owner, image_id)):
             raise BadInput(f"There is no image {image_id[:64]!r} of yours. Upload it first: POST /v1/images.")
@@ -121,12 +121,12 @@ def _folder(home: Path, owner: Owner) -> Path:
 
 
 def _files(home: Path, owner: Owner, image_id: str) -> list[Path]:
-    """An uploaded image and the words beside it."""
+    """The files of an uploaded image: the image itself and its sidecar."""
     return sorted(_folder(home, owner).glob(f"{image_id}.*"))
 
 
 def _write(path: Path, data: bytes) -> None:
-    """Whole or not at all; readers see the old or the new."""
+    """Write a file atomically: readers see the old or the new one."""
     part = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     part.write_bytes(data)
     part.replace(path)

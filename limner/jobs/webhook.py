@@ -1,12 +1,12 @@
 """Tell a receiver that a job has ended: a signed POST that cannot reach limner's own network.
 
 The message is that of Standard Webhooks (https://www.standardwebhooks.com): `webhook-id`, `webhook-timestamp` and
-`webhook-signature`, "v1," and the base64 of HMAC-SHA256 over "ID.TIMESTAMP.BODY". The key is the secret as it stands,
-in UTF-8, or, of a secret "whsec_…", what its base64 decodes to.
+`webhook-signature`, "v1," and the base64 of HMAC-SHA256 over "ID.TIMESTAMP.BODY". The key is the secret itself in
+UTF-8, or, for a secret "whsec_…", the decoded base64.
 
-Anybody who may submit a job may name an address, so the address is not trusted: it is looked up once, every answer
-must be a public address, and the connection goes to the address that was checked, whatever the name leads to by then.
-Redirects are not followed and no proxy is used. `settings.webhook_hosts` names receivers inside that are meant.
+Anybody who may submit a job may name an address, so limner does not trust it: it resolves the name once, requires every
+answer to be a public address, and connects to a checked address, whatever the name resolves to by then. It follows no
+redirect and uses no proxy. `settings.webhook_hosts` allows internal receivers by name.
 """
 
 from __future__ import annotations
@@ -38,17 +38,17 @@ from limner.settings import Settings
 log = logging.getLogger("limner.webhook")
 
 DELAYS = (10, 60, 300, 1800, 7200, 21_600)
-"""Seconds between one try and the next; after the last one it is given up."""
+"""Seconds between tries; after the last one limner gives up."""
 TIMEOUT = 10  # seconds for connecting, sending and the answer together
-MAX_ANSWER = 64 * 1024  # bytes of the answer that are read, headers included; only its status matters
-AT_ONCE = 10  # receivers told side by side: a slow one does not hold up the others
-HOLD = 180  # seconds for which the jobs taken are ours: two rounds of AT_ONCE, each a slow name server and TIMEOUT
-_AGAIN = (408, 409, 425, 429)  # of the 4xx, those that may be different next time
+MAX_ANSWER = 64 * 1024  # bytes read of the answer, headers included; only its status matters
+AT_ONCE = 10  # concurrent deliveries, so that a slow receiver does not delay the others
+HOLD = 180  # seconds of reservation: two rounds of AT_ONCE, each with a slow name server and TIMEOUT
+_AGAIN = (408, 409, 425, 429)  # 4xx that may succeed next time
 _SECRET = "whsec_"
 
 
 class WebhookFailed(LimnerError):
-    """The receiver was not told. `final`: trying again would not help."""
+    """The delivery failed. `final`: another try would not help."""
 
     code = "webhook-failed"
 
@@ -61,9 +61,9 @@ class WebhookFailed(LimnerError):
 
 
 def send_due(ledger: Ledger, settings: Settings) -> int:
-    """Tell the receivers whose time has come and write down how it went; how many were told.
+    """Deliver the due webhooks and record the outcomes. Returns how many were delivered.
 
-    A receiver that cannot be told is tried again after `DELAYS`, then given up. Raises LedgerError.
+    A failed delivery is tried again after `DELAYS`, then given up. Raises LedgerError.
     """
     due = ledger.due_webhooks(limit=2 * AT_ONCE, hold=HOLD)
     if not due:
@@ -78,7 +78,7 @@ def send_due(ledger: Ledger, settings: Settings) -> int:
                 sent += 1
             elif isinstance(error, WebhookFailed):
                 _put_off(ledger, job, error)
-            else:  # a fault of ours: the others are still told, this one keeps its place in the queue
+            else:  # a fault of limner: deliver the others, and keep this one due
                 log.error("the webhook of %s could not be sent", job.id, exc_info=error)
                 _put_off(ledger, job, WebhookFailed(f"limner could not send it ({type(error).__name__}). See its log."))
     return sent
@@ -95,10 +95,10 @@ def _put_off(ledger: Ledger, job: Job, error: WebhookFailed) -> None:
 def deliver(
     job: Job, webhook: Mapping[str, str], *, allowed_hosts: frozenset[str] = frozenset(), timeout: float = TIMEOUT
 ) -> None:
-    """Tell one receiver that a job has ended.
+    """Deliver one job's webhook.
 
-    webhook: {"url", "secret"}. allowed_hosts: "host" or "host:port", see `read_hosts`. timeout: seconds for all of it
-    but looking the name up. Raises WebhookFailed.
+    webhook: {"url", "secret"}. allowed_hosts: "host" or "host:port", see `read_hosts`. timeout: seconds for everything
+    except resolving the name. Raises WebhookFailed.
     """
     try:
         target, key = _read_url(webhook["url"], allowed_hosts), signing_key(webhook["secret"])
@@ -118,16 +118,16 @@ def deliver(
 
 
 def message(job: Job) -> bytes:
-    """What is posted: {"type": "job.done", "timestamp": ISO 8601, "data": {…}}, JSON in ASCII."""
+    """The body: {"type": "job.done", "timestamp": ISO 8601, "data": {…}}, JSON in ASCII."""
     shown = job.model_dump(include={"id", "title", "state", "error", "spent", "finished", "batch"})
     ended = datetime.fromtimestamp(job.finished or 0, UTC).isoformat(timespec="milliseconds")
     return json.dumps({"type": f"job.{job.state}", "timestamp": ended, "data": shown}).encode()
 
 
 def signed(job: Job, body: bytes, key: bytes) -> dict[str, str]:
-    """The headers of a message. The id is the same at every try, and another when the job was retried and ended anew.
+    """The headers of a message. The id is the same at every try, and new when a retried job ends again.
 
-    The time is the database's when the job was read: receivers refuse a message from a worker whose clock is wrong.
+    The timestamp is the database's, taken when the job was read, because receivers refuse a worker's wrong clock.
     """
     name, moment = f"{job.id}_{round((job.finished or 0) * 1000)}", str(int(job.now))
     digest = hmac.new(key, b".".join((name.encode(), moment.encode(), body)), hashlib.sha256).digest()
@@ -156,7 +156,7 @@ def signing_key(secret: str) -> bytes:
 
 @dataclass(frozen=True)
 class _Target:
-    """A URL taken apart. trusted: an operator named this host, so its addresses are not checked."""
+    """A parsed URL. trusted: an operator allowed this host, so its addresses are not checked."""
 
     tls: bool
     host: str
@@ -166,15 +166,15 @@ class _Target:
 
 
 def check_url(url: str, allowed_hosts: frozenset[str] = frozenset()) -> None:
-    """Refuse what needs no look-up to be refused: other schemes, credentials, internal addresses in any spelling.
+    """Refuse bad URLs without resolving names: other schemes, credentials, internal addresses in any spelling.
 
-    Raises BadInput. What a name leads to is checked when the message is sent.
+    Raises BadInput. The addresses of a name are checked when the message is sent.
     """
     _read_url(url, allowed_hosts)
 
 
 def read_hosts(hosts: str) -> frozenset[str]:
-    """`settings.webhook_hosts`, "HOST, HOST:PORT, [::1]:PORT", as `deliver` takes it."""
+    """Read `settings.webhook_hosts`, "HOST, HOST:PORT, [::1]:PORT", for `deliver`."""
     return frozenset(name for part in hosts.split(",") if (name := part.strip().lower()))
 
 
@@ -204,14 +204,15 @@ def _read_url(url: str, allowed_hosts: frozenset[str]) -> _Target:
 
 
 def _check_literal(host: str) -> None:
-    """Raises BadInput for an internal address, also as 127.1, 2130706433 or 0x7f.1, and for names of this machine."""
+    """Raises BadInput for an internal address, also spelt 127.1, 2130706433 or 0x7f.1, and for names of this
+    machine."""
     if host == "localhost" or host.endswith(".localhost"):
         raise _internal(host)
     try:
         if ":" in host:
             address = ip_address(host)
         elif re.fullmatch(r"[0-9]+|0x[0-9a-f]*", host.rpartition(".")[2]):
-            address = IPv4Address(socket.inet_aton(host))  # as the system's resolver would read it
+            address = IPv4Address(socket.inet_aton(host))  # as the system's resolver reads it
         else:
             return
     except (OSError, ValueError) as e:
@@ -229,16 +230,16 @@ def _internal(host: str) -> BadInput:
 
 _NAT64 = IPv6Network("64:ff9b::/96")
 _ROUTED6 = IPv6Network("2000::/3")
-# Python's is_global follows IANA's registries as they were at its release, and lets exceptions within these blocks
-# through; no receiver of webhooks lives there: protocol assignments with Teredo, documentation, 6to4 relays.
+# Python's is_global follows IANA's registries as of its release and allows exceptions within these blocks. No webhook
+# receiver lives there: protocol assignments with Teredo, documentation, 6to4 relays.
 _NOT_PUBLIC4 = (IPv4Network("192.0.0.0/24"), IPv4Network("192.88.99.0/24"))
 _NOT_PUBLIC6 = (IPv6Network("2001::/23"), IPv6Network("2001:db8::/32"), IPv6Network("3fff::/20"))
 
 
 def is_public(address: IPv4Address | IPv6Address) -> bool:
-    """Whether an address is out on the internet; an IPv6 one that carries an IPv4 one is as public as what it carries.
+    """Whether an address is public. An IPv6 address that embeds an IPv4 address is as public as the latter.
 
-    A network's own NAT64 prefix cannot be told from other addresses; 64:ff9b::/96 is known.
+    A network's own NAT64 prefix cannot be recognised; 64:ff9b::/96 is.
     """
     if isinstance(address, IPv6Address):
         carried = address.ipv4_mapped or address.sixtofour
@@ -251,7 +252,7 @@ def is_public(address: IPv4Address | IPv6Address) -> bool:
 
 
 def _resolve(target: _Target) -> list[tuple[socket.AddressFamily, Any]]:
-    """Where to connect: (family, socket address), all of them checked. Raises WebhookFailed."""
+    """The addresses to connect to, (family, socket address), all checked. Raises WebhookFailed."""
     try:
         found = socket.getaddrinfo(target.host, target.port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as e:
@@ -260,7 +261,7 @@ def _resolve(target: _Target) -> list[tuple[socket.AddressFamily, Any]]:
     if not places:
         raise WebhookFailed(f"{target.host} has no address. Check the name.")
     if not target.trusted and not all(is_public(ip_address(place[0])) for _, place in places):
-        raise WebhookFailed(str(_internal(target.host)), final=True)  # not which one: that is nobody's business
+        raise WebhookFailed(str(_internal(target.host)), final=True)  # without the address
     return places
 
 
@@ -293,7 +294,7 @@ def _post(target: _Target, body: bytes, headers: Mapping[str, str], timeout: flo
 
 
 def _connect(target: _Target, places: list[tuple[socket.AddressFamily, Any]], end: float) -> socket.socket:
-    """A connection to the first address that takes one, TLS included. The certificate is checked against the name."""
+    """Connect to the first address that accepts, with TLS; the certificate must match the name."""
     plain = _reach(places, end)
     try:
         plain.settimeout(_left(end))
@@ -306,7 +307,8 @@ def _connect(target: _Target, places: list[tuple[socket.AddressFamily, Any]], en
 
 
 def _reach(places: list[tuple[socket.AddressFamily, Any]], end: float) -> socket.socket:
-    """The first of these that takes a connection. The time left is shared among those left: one may be silent."""
+    """Connect to the first address that accepts. The remaining addresses share the remaining time, because one may be
+    silent."""
     (family, place), *others = places
     plain = socket.socket(family, socket.SOCK_STREAM)
     try:
@@ -321,8 +323,8 @@ def _reach(places: list[tuple[socket.AddressFamily, Any]], end: float) -> socket
 
 
 def _status(sock: socket.socket, end: float) -> int:
-    """The status of an answer, of which no more is read than fits. A body that breaks off or never ends changes
-    nothing: the receiver has said what it makes of the message."""
+    """The status of an answer, reading at most MAX_ANSWER bytes. A body that breaks off or never ends does not matter,
+    because the status has arrived."""
     with http.client.HTTPResponse(_Bounded(sock, end), method="POST") as response:  # type: ignore[arg-type]
         response.begin()
         try:
@@ -334,13 +336,13 @@ def _status(sock: socket.socket, end: float) -> int:
 
 
 class _Bounded(io.RawIOBase):
-    """What comes over a socket, until a moment and up to MAX_ANSWER bytes: a receiver may drip or never end."""
+    """Read a socket until a deadline and up to MAX_ANSWER bytes, because a receiver may drip or never end."""
 
     def __init__(self, sock: socket.socket, end: float) -> None:
         self._sock, self._end, self._room = sock, end, MAX_ANSWER
 
     def makefile(self, _mode: str) -> io.BufferedReader:
-        """What http.client asks of a socket."""
+        """The one method that http.client calls on a socket."""
         return io.BufferedReader(self)
 
     def readable(self) -> bool:

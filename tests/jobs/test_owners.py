@@ -92,5 +92,5 @@ def test_names_that_cannot_be(owners: Owners, name: str) -> None:
 
 
 def test_an_unknown_owner_has_no_limits_to_set(owners: Owners) -> None:
-    with pytest.raises(BadInput, match="There is no owner 'nobody'"):
+    with pytest.raises(BadInput, match="Unknown owner 'nobody'"):
         owners.limit("nobody", jobs_at_a_time=1)

@@ -1,7 +1,7 @@
 """LangGraph's checkpointers, which refuse a write once another worker holds the job's lease.
 
-The check stands in the transaction of the write itself. Checked any earlier, a worker that was paused in between would
-overwrite what its successor did.
+The check is part of the write's own transaction. After an earlier check a worker could be paused, wake up, and
+overwrite its successor's work.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ _HELD = "SELECT 1 FROM jobs WHERE id = {0} AND attempt = {0} AND state = 'runnin
 
 
 class FencedSqlite(SqliteSaver):
-    """Checkpoints in the same SQLite file as the ledger. `lease` None only reads."""
+    """Checkpoints in the ledger's SQLite file; read-only if `lease` is None."""
 
     lease: Lease | None = None
 
     @contextmanager
     def cursor(self, transaction: bool = True) -> Iterator[sqlite3.Cursor]:
         with super().cursor(transaction) as cursor:
-            if transaction and self.lease:  # the base class asks for a transaction where it writes
+            if transaction and self.lease:  # the base class opens a transaction here to write
                 cursor.execute("BEGIN IMMEDIATE")
                 if cursor.execute(_HELD.format("?"), (self.lease.job, self.lease.attempt)).fetchone() is None:
                     raise _lost(self.lease)
@@ -54,7 +54,7 @@ class FencedSqlite(SqliteSaver):
 
 @contextmanager
 def checkpointer(database: Database, lease: Lease | None = None) -> Iterator[BaseCheckpointSaver]:
-    """Where a job's steps are kept; with a lease it can be written to as long as that holds."""
+    """The checkpointer of a job's steps. It writes only with a lease, and only while that lease holds."""
     reach = _sqlite if database.sqlite else _postgres
     with reach(database, lease) as saver:
         yield saver
@@ -84,7 +84,7 @@ def _postgres(database: Database, lease: Lease | None) -> AbstractContextManager
 
 
 def prepare(database: Database) -> None:
-    """Make the checkpoints' tables, once per start and not in every job."""
+    """Create the checkpoints' tables; call it once per start, not in every job."""
     with checkpointer(database) as saver:
         saver.setup()  # type: ignore[attr-defined]
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 SERDE = JsonPlusSerializer(allowed_msgpack_modules=[Brief, Article, Spot, Candidate, Selection])
-"""Only the types of the graph's state are made again from a checkpoint: its bytes are not trusted with more."""
+"""Restores only the types of the graph's state, because a checkpoint's bytes are not trusted."""
 
 
 def _lost(lease: Lease) -> LeaseLost:
@@ -22,4 +22,4 @@ def _lost(lease: Lease) -> LeaseLost:
 
 
 TABLES = ("checkpoint_writes", "checkpoint_blobs", "writes", "checkpoints")
-"""LangGraph's, on Postgres and on SQLite; each has the job as its `thread_id`."""
+"""LangGraph's tables on Postgres and on SQLite; `thread_id` is the job."""

@@ -20,13 +20,13 @@ _HELD = "SELECT 1 FROM jobs WHERE id = %s AND attempt = %s AND state = 'running'
 
 
 class FencedPostgres(PostgresSaver):
-    """Checkpoints in the ledger's own database, so that the lease can be checked where they are written."""
+    """Checkpoints in the ledger's database, so that the transaction that writes them can check the lease."""
 
     lease: Lease | None = None
 
     @contextmanager
     def _cursor(self, *, pipeline: bool = False) -> Iterator[Any]:
-        if not (pipeline and self.lease):  # the base class asks for a pipeline where it writes
+        if not (pipeline and self.lease):  # the base class opens a pipeline here to write
             with super()._cursor(pipeline=pipeline) as cursor:
                 yield cursor
             return
@@ -46,7 +46,7 @@ class FencedPostgres(PostgresSaver):
 
 @contextmanager
 def fenced(database: Database, lease: Lease | None) -> Iterator[FencedPostgres]:
-    """A checkpointer on a connection of its own."""
+    """A checkpointer with its own connection."""
     url = database.url.replace("postgresql+psycopg://", "postgresql://", 1)
     try:
         connection = psycopg.Connection[dict[str, Any]].connect(

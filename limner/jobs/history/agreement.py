@@ -1,10 +1,10 @@
 """How often people agree with the selector on their own articles (the paper's Table 10 measures it on a test set).
 
-Counted are the images that the selector placed, in articles that a person changed, accepted or was asked about at the
-images: each was kept, swapped for another, or taken out. What nobody has looked at says nothing and is left out.
+The figure counts the images that the selector placed in articles that a person changed, accepted or reviewed at
+`images`: each was kept, swapped or removed. Articles that nobody looked at are left out.
 
-Only what a person chose counts against a pick. Where a model was asked for other images, as for everything anew, its
-new picks take the place of those that people had left alone.
+Only a person's choice counts against a pick. If somebody asks a model for other images, its new picks replace those
+that people had left alone.
 """
 
 from __future__ import annotations
@@ -30,26 +30,26 @@ class Agreement(BaseModel):
     model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
 
     kept: int = 0
-    """Placed by the selector, and left there."""
+    """Placed by the selector and kept."""
     swapped: int = 0
-    """Another image stands there."""
+    """Replaced by another image."""
     swapped_to_candidate: int = 0
-    """Of those: the other one is among the candidates that the selector had."""
+    """Swapped images whose replacement was one of the selector's candidates."""
     removed: int = 0
-    """No image is there any more."""
+    """Removed without a replacement."""
     added: int = 0
-    """Placed by a person where the selector had none; not part of `n`."""
+    """Placed by a person where the selector placed none; not part of `n`."""
 
     @computed_field
     @property
     def n(self) -> int:
-        """Picks that people had a look at."""
+        """Picks that people looked at."""
         return self.kept + self.swapped + self.removed
 
     @computed_field
     @property
     def agreement(self) -> float | None:
-        """The share that was kept, 0 to 1; null without any."""
+        """Share of picks that people kept, 0 to 1; null if `n` is 0."""
         return self.kept / self.n if self.n else None
 
     def __add__(self, other: Agreement) -> Agreement:
@@ -65,20 +65,20 @@ class JobAgreement(Agreement):
 
 
 class Report(BaseModel):
-    """Of all jobs that people had a look at."""
+    """Over all jobs that people looked at."""
 
     model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
 
     total: Agreement
     by: dict[str, Agreement]
-    """By what the choices were made: pixels, captions, similarity; person: what was decided at the images' review;
-    proposal: images of a wish that a model was asked about later, where its record is not kept."""
+    """By the basis of the choice: pixels, captions, similarity; person (decided at the review point `images`); proposal
+    (proposed by a model later, without a record of the choice)."""
     jobs: list[JobAgreement]
     """Newest first."""
 
 
 def report(ledger: Ledger, owner: str | None = None) -> Report:
-    """What people did about the selector's picks. owner: None counts all."""
+    """Count what people did with the selector's picks. owner: None counts all owners."""
     total, by, rows = Agreement(), {}, []
     for job, title, first, last, asked in _looked_at(ledger, owner):
         counts = picks(first, last, asked)
@@ -93,7 +93,7 @@ def report(ledger: Ledger, owner: str | None = None) -> Report:
 
 @dataclass(frozen=True)
 class _Pick:
-    """What the selector, or a model that was asked later, placed; of it the image, what it was chosen by and from."""
+    """An image placed by the selector, or by a model later: the image, the basis of the choice, and the candidates."""
 
     image: str
     by: str
@@ -101,10 +101,10 @@ class _Pick:
 
 
 def picks(first: Article, last: Article, asked: Sequence[tuple[Article, Article]] = ()) -> dict[str, Agreement]:
-    """What became of the picks, by what they were made by; "" for images added.
+    """Outcomes of the picks by their basis; "" for images that people added.
 
-    first: the article as the model left it. last: as it is now. asked: before and after each step on the way that a
-    model proposed, in order.
+    first: the article as the model left it. last: the article now. asked: the articles before and after each step that
+    a model proposed, in order.
     """
     here = {figure: pick for s in first.selections if (pick := _pick(s, _picked(s))) for figure in [f"f-{s.spot.id}"]}
     found: dict[str, Agreement] = {}
@@ -117,7 +117,7 @@ def picks(first: Article, last: Article, asked: Sequence[tuple[Article, Article]
         records = {f"f-{s.spot.id}": s for s in after.selections if s.placed}
         for figure in [f for f in {**old, **new} if old.get(f) != new.get(f)]:
             pick = here.pop(figure, None)
-            if pick is not None and old.get(figure) != pick.image:  # a person had decided before
+            if pick is not None and old.get(figure) != pick.image:  # a person had already decided
                 count(pick, old.get(figure))
             if image := new.get(figure):
                 record = records.get(figure)
@@ -152,7 +152,7 @@ def _fate(pick: _Pick, now: str | None) -> Agreement:
 
 
 def _looked_at(ledger: Ledger, owner: str | None) -> Iterator[tuple[str, str, Article, Article, Steps]]:
-    """(job, title, the article as the model left it, the article now, the steps of a model) of those looked at."""
+    """(job, title, first article, current article, steps of a model) of the articles that people looked at."""
     versions = Versions(ledger)
     query = select(jobs.c.id, jobs.c.title, jobs.c.version).where(jobs.c.state == "done")
     if owner is not None:
@@ -169,7 +169,7 @@ def _looked_at(ledger: Ledger, owner: str | None) -> Iterator[tuple[str, str, Ar
 
 
 def _ends(ledger: Ledger, versions: Versions, job: str, head: int | None) -> tuple[Article, Article, Steps] | None:
-    """The first article, the one now, and what models did in between; None if nobody had a look at it."""
+    """The first article, the current one, and the steps of models between them; None if nobody looked at it."""
     if head is None:
         article = ledger.article(job)
         return (article, article, []) if article is not None and _reviewed(article) else None

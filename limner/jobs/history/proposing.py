@@ -30,12 +30,12 @@ def propose_for_job(
     owner: Owner | None = None,
     max_tokens: int | None = None,
 ) -> Proposal:
-    """The edits that would fulfil a wish about a job's article; nothing is changed yet.
+    """Propose edits that fulfil a wish about a job's article, without applying them.
 
-    context: its models are asked, its libraries are not used. open_: opens the job's. owner: who asks; None takes the
-    job's owner. max_tokens: for this proposal, beside what is left of the day.
+    context: gives the models; its libraries are not used. open_: opens the job's libraries. owner: who asks; None means
+    the job's owner. max_tokens: limit of this proposal, besides the day's remaining tokens.
 
-    Raises LimitReached where the owner has spent the day's tokens; as `revise.graph.propose`.
+    Raises LimitReached if the owner has spent the day's tokens, and what `revise.graph.propose` raises.
     """
     spender = jobs.ledger.job(job).owner
     left = jobs.ledger.left_today(spender)
@@ -53,7 +53,7 @@ def propose_for_job(
 
 
 def _opened(names: list[str], open_: Open) -> list[Library]:
-    """Those that can be searched; a wish about the text needs none."""
+    """The libraries that can be searched; a wish about the text needs none."""
     try:
         return usable(names, open_)
     except LibraryError:
@@ -61,7 +61,7 @@ def _opened(names: list[str], open_: Open) -> list[Library]:
 
 
 def _brief(jobs: Jobs, job: str, libraries: list[Library]) -> Brief:
-    """The job's brief, with the images that were handed in with it as far as they are still there."""
+    """The job's brief, with those of its uploaded reference images that still exist."""
     request = read_request(jobs.ledger.request(job))
     brief: Brief = start_of(request)["brief"]
     own = Owner(jobs.ledger.job(job).owner).own_library

@@ -1,7 +1,7 @@
 """Revising finished articles: edits with a check for other people's, undo and redo, comparing.
 
-A change names the version that it was made for. If the article is at another by now, it is refused with what became
-different since; or, where asked to merge, made all the same if nothing that it touches is among that.
+A change names the version that it was made for. If the article has moved on, the change is refused with the differences
+since; with `merge` it is applied unless it touches one of these differences.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from limner.tools.editing.apply import ImageOf, edited, touched
 from limner.tools.editing.commands import Edit, MergeBlocks, SetTitle
 from limner.tools.editing.compare import Comparison, compare
 
-MOST_STEPS = 200  # that are looked through for who changed what; of more the first are told as one
-ATTEMPTS = 50  # to merge a change into an article that others change all the time
+MOST_STEPS = 200  # versions searched for who changed what; older ones are reported as one
+ATTEMPTS = 50  # attempts to merge into an article that others keep changing
 
 
 class Revisions:
-    """The articles of one installation, as people change them. owner: None sees all."""
+    """Read and change the finished articles of one installation. owner: None sees all."""
 
     def __init__(self, ledger: Ledger) -> None:
         self.versions = Versions(ledger)
@@ -35,7 +35,7 @@ class Revisions:
         return self.versions.head(job, owner)
 
     def history(self, job: str, owner: str | None = None) -> tuple[int, list[Version]]:
-        """(number of the version it is at, all versions). Raises JobUnknown, JobConflict."""
+        """(number of the current version, all versions). Raises JobUnknown, JobConflict."""
         return self.versions.list(job, owner)
 
     def at(self, job: str, number: int, owner: str | None = None) -> tuple[Version, Article]:
@@ -43,7 +43,7 @@ class Revisions:
         return self.versions.one(job, number, owner)
 
     def compare(self, job: str, a: int, b: int, owner: str | None = None) -> Comparison:
-        """What differs between two versions. Raises JobUnknown, JobConflict, BadInput."""
+        """The differences between two versions. Raises JobUnknown, JobConflict, BadInput."""
         return compare(self.at(job, a, owner)[1], self.at(job, b, owner)[1])
 
     # -- changing
@@ -63,13 +63,12 @@ class Revisions:
         typing: bool = False,
         key: str | None = None,
     ) -> Head:
-        """Apply edits that were made for a version of the article. No edits say that it is good as it is.
+        """Apply edits that were made for a version of the article. An empty list accepts the article as it is.
 
-        typing: they save what somebody is still typing in one block; such saves, one after the other, are
-        one step of the history (see `Versions.add`). key: a name of this change; sent again under it, because the
-        answer was lost, the change is not made twice.
+        typing: somebody is still typing in one block; consecutive saves are then one step of the history (see
+        `Versions.add`). key: idempotency key; a change that is sent again under it is made once.
 
-        Raises JobUnknown, JobConflict, VersionConflict, EditRefused, what `image_of` raises.
+        Raises JobUnknown, JobConflict, VersionConflict, EditRefused, and what `image_of` raises.
         """
         line = Note(" ".join(what.split())) if what.strip() else describe(edits)
         for _ in range(ATTEMPTS):
@@ -89,14 +88,15 @@ class Revisions:
         raise JobConflict(note("changed-by-others", job=job))
 
     def undo(self, job: str, version: int, who: str, *, owner: str | None = None) -> Head:
-        """Go back to the version that this one was made from. Raises as `edit`, JobConflict at the first."""
+        """Go back to the version that this one was made from. Raises like `edit`, and JobConflict at the first
+        version."""
         head = self.fitting(job, version, owner)
         if head.version.parent is None:
             raise JobConflict(note("nothing-to-undo", job=job))
         return self._go(job, head, head.version.parent, who, note("undid", line=head.version.done), owner)
 
     def redo(self, job: str, version: int, who: str, *, owner: str | None = None) -> Head:
-        """Go forward again, the way that was last undone. Raises as `edit`, JobConflict where there is none."""
+        """Go forward to the version that was last undone. Raises like `edit`, and JobConflict if there is none."""
         head = self.fitting(job, version, owner)
         if head.redo is None:
             raise JobConflict(note("nothing-to-redo", job=job))
@@ -104,7 +104,7 @@ class Revisions:
         return self._go(job, head, head.redo, who, note("redid", line=what), owner)
 
     def go(self, job: str, version: int, to: int, who: str, *, owner: str | None = None) -> Head:
-        """Go to any version; what is changed from there on is a branch. Raises as `edit`, BadInput."""
+        """Go to any version; changes from there on form a branch. Raises like `edit`, and BadInput."""
         head = self.fitting(job, version, owner)
         return self._go(job, head, to, who, note("went-to", n=to), owner)
 
@@ -119,7 +119,7 @@ class Revisions:
     # -- other people's changes
 
     def fitting(self, job: str, version: int, owner: str | None = None, merging: Sequence[Edit] | None = None) -> Head:
-        """The head, if a change that was made for `version` may be made to it. Raises VersionConflict, BadInput."""
+        """The head, if a change made for `version` may be applied to it. Raises VersionConflict, BadInput."""
         head = self.show(job, owner)
         number = head.version.number
         if number == version:
@@ -147,7 +147,8 @@ class Revisions:
         return head
 
     def _then(self, job: str, version: int, head: int, owner: str | None) -> Article:
-        """The article as somebody saw it. Raises BadInput; VersionConflict where it is too long ago to tell."""
+        """The article at a version that somebody saw. Raises BadInput, and VersionConflict if that version is no longer
+        kept."""
         try:
             return self.at(job, version, owner)[1]
         except BadInput:
@@ -161,7 +162,7 @@ class Revisions:
             ) from None
 
     def _changed(self, job: str, version: int, head: int, comparison: Comparison) -> list[dict[str, Any]]:
-        """What is different, and who made it so last, on the way between two versions."""
+        """The differences between two versions, each with the person who made it last."""
         here, there = self.versions.line(job, head), self.versions.line(job, version)
         shared = {v.number for v in here} & {v.number for v in there}
         steps = [v for v in here if v.number not in shared]
@@ -183,7 +184,7 @@ class Revisions:
 
 
 def _conflicts(then: Article, now: Article, comparison: Comparison, edits: Sequence[Edit]) -> set[str]:
-    """Ids of what the edits touch and somebody else has changed since."""
+    """Ids that the edits touch and somebody else has changed since."""
     different = comparison.different
     there = {b.id for b in now.body} | {i.id for i in now.illustrations}
     order = [b.id for b in then.body]
@@ -197,7 +198,7 @@ def _conflicts(then: Article, now: Article, comparison: Comparison, edits: Seque
         if isinstance(edit, SetTitle):
             named |= {"title"}
         for one in named:
-            # To stand after something it is enough that it is there; words may change where they were moved to.
+            # A place after a block needs only that the block exists; its text may change.
             gone = one in different and one not in there and one != "title"
             if gone or (one in different and one != place and not (one in moved_only and edit.do == "set_text")):
                 found.add(one)
@@ -205,7 +206,7 @@ def _conflicts(then: Article, now: Article, comparison: Comparison, edits: Seque
 
 
 def _said(changed: Sequence[dict[str, Any]]) -> str:
-    """Who did what, shortly."""
+    """Who did what, in a few words."""
     if not changed:
         return "it was changed meanwhile"
     people = list(dict.fromkeys(row["who"] for row in changed))
@@ -220,7 +221,7 @@ def _said(changed: Sequence[dict[str, Any]]) -> str:
 
 
 def describe(edits: Sequence[Edit]) -> Note:
-    """What edits do, in one line."""
+    """Describe edits in one line."""
     if not edits:
         return note("accepted")
     counts: dict[str, int] = {}

@@ -16,19 +16,19 @@ from limner.jobs.ledger.values import DAY, Job, Lease, LeaseLost, News, State
 from limner.notes import Note, coded, note
 
 LOSSES = 10
-"""Attempts in a row that may break off with no fault of the job to be seen. In a storm of a fault every 1.5 s one of
-400 healthy jobs met three within one call. Ten are beyond storms; a job that takes whole machines down ends there."""
+"""Losses in a row, with no visible fault of the job, after which it is set aside. With a fault every 1.5 s, one of 400
+healthy jobs met three within one call. Ten are beyond such storms; a job that takes whole machines down ends there."""
 
 
 class Base:
-    """The ledger's database, and what its parts have in common."""
+    """The ledger's database, and the helpers that its parts share."""
 
     def __init__(self, database: Database, *, lease: float = 30, crashes: int = 3) -> None:
         self.database, self.lease_seconds, self.max_crashes = database, lease, crashes
         self.max_losses = max(LOSSES, crashes)
 
     def lock(self, c: Connection, job: str, owner: str | None = None) -> Row[Any]:
-        """A job's row, nobody else's to change until the transaction ends. Raises JobUnknown."""
+        """A job's row, locked until the transaction ends. Raises JobUnknown."""
         return self._lock_owned(c, job, owner)
 
     def tell(self, c: Connection, job: str, news: News) -> None:
@@ -46,7 +46,7 @@ class Base:
         return [Job.model_validate(row, from_attributes=True) for row in c.execute(query)]
 
     def _locked(self, c: Connection, where: Any) -> Row[Any] | None:
-        """The one job that fits, locked until the transaction ends."""
+        """The one job that the condition selects, locked until the transaction ends."""
         return c.execute(select(jobs).where(where).with_for_update()).first()  # SQLite: BEGIN IMMEDIATE has locked all
 
     def _lock_owned(self, c: Connection, job: str, owner: str | None) -> Row[Any]:
@@ -56,7 +56,7 @@ class Base:
         return found
 
     def _limits(self, c: Connection, owner: str) -> Row[Any] | None:
-        """The owner's row, locked: limits are counted by one transaction at a time."""
+        """The owner's row, locked so that one transaction at a time counts the limits."""
         return c.execute(select(owners).where(owners.c.name == owner).with_for_update()).first()
 
     def _budget(self, c: Connection, owner: str, limits: Row[Any] | None) -> int | None:
@@ -105,7 +105,7 @@ class Base:
         c.execute(insert(events), rows)
 
     def _count(self, c: Connection, *counters: tuple[str, Mapping[str, str], float]) -> None:
-        """Add to the tallies; in one order everywhere, so that two transactions never wait for each other."""
+        """Add to the tallies, always in the same order, so that transactions cannot deadlock."""
         added = (sqlite.insert if self.database.sqlite else postgresql.insert)(tallies)
         more = {"value": tallies.c.value + added.excluded.value}
         rows = sorted((n, json.dumps(ls, sort_keys=True), v) for n, ls, v in counters if v)
@@ -127,16 +127,16 @@ MIDNIGHT = (func.floor(now() / DAY) + 1) * DAY
 NO_LEASE: dict[str, Any] = {"worker": None, "lease_until": None}
 
 BUCKETS = (0.1, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1800, 3600)
-"""Upper bounds, in seconds, of the histogram of how long steps and jobs take."""
+"""Upper bounds, in seconds, of the histogram of the duration of steps and jobs."""
 
 
 def held(lease: Lease) -> Any:
-    """The condition under which the holder of a lease may write."""
+    """The SQL condition under which the holder of a lease may write."""
     return and_(jobs.c.id == lease.job, jobs.c.attempt == lease.attempt, jobs.c.state == "running")
 
 
 def failure(why: str) -> dict[str, Any]:
-    """What changes of a job where something is wrong with it; "" where nothing is any more."""
+    """The job's columns that record an error; "" clears it."""
     return {"error": str(why), "error_note": coded(why) if isinstance(why, Note) and why.code else None}
 
 
@@ -146,7 +146,7 @@ def reason(why: str) -> dict[str, Any]:
 
 
 def ending(state: State) -> dict[str, Any]:
-    """What changes when a job ends, whatever the end."""
+    """The job's columns that change at any end."""
     webhook = case((jobs.c.webhook.is_not(None), "due"), else_=None)
     return {
         "state": state,
@@ -158,7 +158,7 @@ def ending(state: State) -> dict[str, Any]:
 
 
 def owned(query: Select[Any], owner: str | None) -> Select[Any]:
-    """The one place where owners are kept apart in reading."""
+    """Restrict a query to an owner's jobs; every read of one owner's data goes through here."""
     return query if owner is None else query.where(jobs.c.owner == owner)
 
 

@@ -15,7 +15,7 @@ from limner.jobs.ledger.values import DAY, Lease, LeaseLost, digest
 
 
 class Calls(Base):
-    """Answers are a job's, costs are its owner's."""
+    """Stores answers by job and costs by owner."""
 
     def recall(self, lease: Lease, step: str, digest: str) -> str | None:
         """The answer to a call that this job made before at this step."""
@@ -28,10 +28,10 @@ class Calls(Base):
     def keep(
         self, lease: Lease, step: str, role: str, digest: str, answer: str | None, usage: Usage, number: int
     ) -> None:
-        """Remember a call. answer: None if it broke off and was paid for. usage: of this call. number: of the
-        attempt's calls; the same call kept again counts once.
+        """Remember a call. answer: None if the call broke off after it was charged. usage: tokens of this call. number:
+        which call of the attempt this is; the same number counts once.
 
-        What a lapsed attempt paid is counted, what it was answered is not used; then raises LeaseLost.
+        For a lapsed attempt the cost is counted and the answer dropped; then raises LeaseLost.
         """
         once = f"{lease.attempt}:{number}"
         row = {"job": lease.job, "owner": lease.owner, "attempt": lease.attempt, "step": step, "role": role}
@@ -40,7 +40,7 @@ class Calls(Base):
             there = select(calls.c.id).where(calls.c.job == lease.job, calls.c.once == once)
             if c.execute(there).first() is not None:
                 return
-            # A new answer is progress: what kills its worker again after this gets no further, and makes none.
+            # A new answer is progress, so the crash counts start over.
             further = {"crashes": 0, "losses": 0} if answer is not None else {}
             fresh = update(jobs).where(held(lease)).values(spent=jobs.c.spent + usage.total, **further)
             mine = c.execute(fresh).rowcount == 1
@@ -56,7 +56,7 @@ class Calls(Base):
             raise LeaseLost(f"Job {lease.job} is no longer attempt {lease.attempt}'s.")
 
     def paid(self, job: str, step: str, usage: Mapping[str, Usage]) -> None:
-        """Count what was spent on a job while nobody holds a lease on it, by role."""
+        """Count tokens spent on a job without a lease, by role."""
         with self.database.write() as c:
             row = self._lock_owned(c, job, None)
             for role, used in usage.items():
@@ -70,7 +70,8 @@ class Calls(Base):
             c.execute(update(jobs).where(jobs.c.id == job).values(spent=jobs.c.spent + total))
 
     def forget_answers(self, lease: Lease, step: str) -> None:
-        """What was answered at this step was of no use: ask anew next time. Raises LeaseLost."""
+        """Forget the answers of this step, which were unusable, so that the next attempt asks anew. Raises
+        LeaseLost."""
         with self.database.write() as c:
             self._update_mine(c, lease)
             c.execute(update(calls).where(calls.c.job == lease.job, calls.c.step == step).values(answer=None))
@@ -92,6 +93,6 @@ class Calls(Base):
             return int(c.execute(query.where(calls.c.owner == owner, calls.c.at >= MIDNIGHT - DAY)).scalar_one())
 
     def left_today(self, owner: str) -> int | None:
-        """Tokens an owner may still spend today, all their jobs together; None is no limit."""
+        """Tokens that an owner may still spend today over all jobs; None means no limit."""
         with self.database.read() as c:
             return self._budget(c, owner, c.execute(select(owners).where(owners.c.name == owner)).first())

@@ -22,19 +22,19 @@ from limner.errors import BadInput, LedgerError, NotInstalled
 from limner.settings import Settings
 
 HEAD = "0006"
-"""The schema this version of limner works with: the newest file in migrations/versions."""
+"""The schema revision of this version of limner: the newest file in migrations/versions."""
 log = logging.getLogger("limner.database")
 
 START = 60  # seconds that a service waits for its database before it gives up
 BUSY = 30  # seconds to wait for another writer of a SQLite file
-_LOCK = 7205759403792793  # Postgres advisory lock while the schema is brought up to date; any number of our own
+_LOCK = 7205759403792793  # Postgres advisory lock while the schema is brought up to date; an arbitrary number
 
 _POOL: dict[str, Any] = {"pool_size": 20, "max_overflow": 0, "pool_timeout": BUSY}
-"""Connections of one process. Each is made when it is needed first, and kept: making one costs more than its use."""
+"""Connections of one process, opened on first use and kept, because opening one costs more than a query."""
 
 
 def database_url(settings: Settings) -> str:
-    """Where the truth is kept, as SQLAlchemy writes it. Raises BadInput, NotInstalled."""
+    """The database's address for SQLAlchemy. Raises BadInput, NotInstalled."""
     given = settings.database_url.get_secret_value()
     if not given:
         settings.home.mkdir(parents=True, exist_ok=True)
@@ -67,7 +67,7 @@ class Database:
         if self._engine is None or self._owner != os.getpid():
             with self._lock:
                 if self._engine is not None and self._owner != os.getpid():
-                    self._engine.dispose(close=False)  # the parent's connections stay the parent's
+                    self._engine.dispose(close=False)  # never use the parent's connections
                     self._engine = None
                 if self._engine is None:
                     self._engine, self._owner = _engine(self.url), os.getpid()
@@ -75,18 +75,18 @@ class Database:
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
-        """A transaction that nothing else writes into. Raises LedgerError when the database cannot be reached."""
+        """A write transaction, isolated from other writers. Raises LedgerError if the database cannot be reached."""
         with told(), self.engine.begin() as connection:
             yield connection
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
-        """A connection to look with; each statement sees what is committed when it starts."""
+        """A connection for reading; each statement sees everything committed when it starts."""
         with told(), self.engine.connect() as connection:
             yield connection.execution_options(reading=True)
 
     def close(self) -> None:
-        """Give the connections back."""
+        """Close the connections."""
         if self._engine is not None:
             self._engine.dispose(close=self._owner == os.getpid())
             self._engine = None
@@ -106,7 +106,7 @@ def _engine(url: str) -> Engine:
 
 
 class Encoded(str):
-    """What is JSON already: a column of it takes the text as it is."""
+    """Text that is JSON already; a JSON column stores it unchanged."""
 
 
 def _as_json(value: Any) -> str:
@@ -114,21 +114,21 @@ def _as_json(value: Any) -> str:
 
 
 def _prepare_sqlite(connection: Any, _record: Any) -> None:
-    connection.isolation_level = None  # transactions are begun by us, see below
+    connection.isolation_level = None  # limner begins transactions itself, see below
     for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON"):
         connection.execute(f"PRAGMA {pragma}")
 
 
 def _begin_sqlite(connection: Connection) -> None:
-    # IMMEDIATE: wait for the other writer now. A transaction that reads first and writes later would fail instead.
+    # IMMEDIATE waits for the other writer now; a transaction that reads first and writes later would fail instead.
     if not connection.get_execution_options().get("reading"):
         connection.exec_driver_sql("BEGIN IMMEDIATE")
 
 
 def wait_until_there(database: Database, seconds: float = START) -> None:
-    """A service and its Postgres may start in any order, and both again after an outage.
+    """Wait until Postgres answers, so that a service and its database may start in any order.
 
-    Raises LedgerError when the time is over, and at once for what waiting does not change, e.g. a wrong password.
+    Raises LedgerError after START seconds, and at once for errors that waiting cannot solve, e.g. a wrong password.
     """
     end = time.monotonic() + seconds
     while not database.sqlite:
@@ -143,7 +143,7 @@ def wait_until_there(database: Database, seconds: float = START) -> None:
 
 
 def _final(reason: str) -> bool:
-    """Whether Postgres answered and said no, other than for the time being."""
+    """Whether Postgres answered with a permanent refusal."""
     return "FATAL" in reason and not any(
         passing in reason for passing in ("starting up", "shutting down", "recovery mode", "too many", "reserved")
     )
@@ -151,14 +151,14 @@ def _final(reason: str) -> bool:
 
 @contextmanager
 def told() -> Iterator[None]:
-    """Turn what a database driver raises into a LedgerError that says what to do."""
+    """Turn a database driver's error into a LedgerError that says what to do."""
     try:
         yield
     except PoolTimeout as e:
         raise LedgerError("The job database has no connection free. Start fewer workers, or allow it more.") from e
     except DatabaseError as e:
         if isinstance(e, IntegrityError | ProgrammingError | DataError):
-            raise  # these are about what we sent, not about the database
+            raise  # these concern the statement, not the database
         reason = " ".join(str(e.orig).split())[:200]
         if "disk is full" in reason or "No space left" in reason:
             raise LedgerError(f"The job database has no room left ({reason}). Free some disk.") from e
@@ -169,11 +169,11 @@ def told() -> Iterator[None]:
 
 
 def migrate(database: Database) -> None:
-    """Bring the schema up to date, once, whoever comes first. Raises LedgerError for a newer limner's database."""
+    """Migrate the schema, in one process at a time. Raises LedgerError for the database of a newer limner."""
     with database.read() as connection:
         if _revision(connection) == HEAD:
             return
-    engine = create_engine(database.url, poolclass=NullPool)  # Alembic begins and ends its own transactions
+    engine = create_engine(database.url, poolclass=NullPool)  # Alembic manages its own transactions
     try:
         with told(), _alone(database), engine.connect() as connection:
             found = _revision(connection)

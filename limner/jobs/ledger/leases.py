@@ -15,14 +15,13 @@ from limner.notes import note
 
 
 class Leases(Base):
-    """Take a job, tell how it goes, end."""
+    """Take a job's lease, report its progress, and end it."""
 
     def take(self, job: str, worker: str, *, alone: bool = True) -> Lease | None:
-        """The lease on a queued job, or None if it is not there to be taken: somebody has it, it ended, or its owner
-        runs as many as allowed.
+        """Take the lease on a queued job. None if another worker has it, it ended, or its owner is at the limit.
 
-        alone: whether no other job is worked on in that process. A suspect, whose attempt before broke off, is taken
-        only so: what it may do hits no other, and what happens is of its own doing.
+        alone: whether the process runs no other job. A suspect, whose last attempt broke off, is only taken alone, so
+        that it harms no other job and a crash is its own.
         """
         with self.database.write() as c:
             mine = self._locked(c, and_(jobs.c.id == job, jobs.c.state == "queued"))
@@ -60,16 +59,16 @@ class Leases(Base):
             return Lease(job, attempt, worker, mine.owner, mine.queue, mine.request, trace, answer, budget)
 
     def beat(self, lease: Lease) -> None:
-        """Keep the lease. Raises LeaseLost."""
+        """Renew the lease. Raises LeaseLost."""
         self._mine(lease, lease_until=now() + self.lease_seconds)
 
     def append(
         self, lease: Lease, news: Sequence[News], *, finished: tuple[str, float] | None = None, **shown: Any
     ) -> None:
-        """Add events, and set what is shown of the job (step, done, of). Raises LeaseLost.
+        """Add events, and set the job's displayed progress (step, done, of). Raises LeaseLost.
 
-        finished: a step whose outcome is kept by now, and the seconds it took; crashes and waits before it no longer
-        count against the job. Every event needs its mark `once`: a write whose answer was lost is sent again.
+        finished: a step whose result is in a checkpoint, and its seconds; this resets the counts of crashes and tries.
+        Every event needs its mark `once`, because a write whose answer was lost is sent again.
         """
         with self.database.write() as c:
             fresh = {"crashes": 0, "losses": 0, "tries": 0} if finished else {}
@@ -79,7 +78,7 @@ class Leases(Base):
                 self._count(c, *timed(*finished))
 
     def finish(self, lease: Lease, article: Article, finished: tuple[str, float] | None = None) -> None:
-        """The job is done. Raises LeaseLost."""
+        """Record the finished article. Raises LeaseLost."""
         with self.database.write() as c:
             self._update_mine(c, lease, article=article.model_dump(mode="json"), **ending("done"))
             images = len(article.illustrations)
@@ -89,17 +88,17 @@ class Leases(Base):
                 self._count(c, *timed(*finished))
 
     def fail(self, lease: Lease, why: str) -> None:
-        """The job cannot succeed as it is. Raises LeaseLost."""
+        """Record that the job cannot succeed as it is. Raises LeaseLost."""
         with self.database.write() as c:
             self._update_mine(c, lease, **failure(why), **ending("failed"))
             self._log(c, lease.job, lease.attempt, [News("failed", data=reason(why))])
             self._count_end(c, lease.job, "failed")
 
     def park(self, lease: Lease, why: str, max_tries: int | None) -> bool:
-        """Something the job needs is not there: it goes on by itself later, or fails after `max_tries`.
+        """Park a job that lacks something: it resumes by itself later, or fails after `max_tries`.
 
-        Waits 5 s, 10 s, 20 s … 5 minutes; with max_tries None until midnight UTC, when the day's tokens are counted
-        anew. Returns whether it was parked. Raises LeaseLost.
+        The waits are 5 s, 10 s, 20 s … 5 minutes; with max_tries None the job waits until midnight UTC, when a new
+        day's tokens begin. Returns whether it was parked. Raises LeaseLost.
         """
         with self.database.write() as c:
             if max_tries is None:
@@ -121,17 +120,17 @@ class Leases(Base):
             return True
 
     def put_back(self, lease: Lease) -> None:
-        """Work stops in order, e.g. because the worker is shut down: another goes on. Raises LeaseLost."""
+        """Requeue a job that stopped in order, e.g. at the worker's shutdown. Raises LeaseLost."""
         with self.database.write() as c:
             self._update_mine(c, lease, state="queued", rung=now(), **NO_LEASE)
             self._log(c, lease.job, lease.attempt, [News("put_back")])
 
     def wait(self, lease: Lease, question: Any) -> None:
-        """The job needs a person: it holds no lease and no message until `answer`. Raises LeaseLost."""
+        """Let the job wait for a person, without lease or message until `answer`. Raises LeaseLost."""
         with self.database.write() as c:
             self._update_mine(c, lease, state="waiting", question=question, answer=None, **NO_LEASE)
             self._log(c, lease.job, lease.attempt, [News("waiting", data={"question": question})])
 
     def answered(self, lease: Lease) -> None:
-        """The answer has become part of the job's checkpoints and is not needed again. Raises LeaseLost."""
+        """Delete the answer, which the job's checkpoints now contain. Raises LeaseLost."""
         self._mine(lease, answer=None)

@@ -15,15 +15,15 @@ from limner.jobs.ledger.values import DAY, ENDED, Event, Job, Queue, State
 
 
 class Looking(Base):
-    """Reads, none of which needs a lease."""
+    """Reads; none needs a lease."""
 
     def job(self, job: str, owner: str | None = None) -> Job:
-        """One job. owner: None sees all. Raises JobUnknown, also for another owner's."""
+        """One job. owner: None sees all. Raises JobUnknown, also for another owner's job."""
         with self.database.read() as c:
             return self._job(c, job, owner)
 
     def seqs(self, ids: Sequence[str]) -> dict[str, tuple[int, State]]:
-        """Of each job that is there, the number of its last event and its state: a cheap look for what is new."""
+        """The last event's number and the state of each existing job: a cheap check for news."""
         with self.database.read() as c:
             found = c.execute(select(jobs.c.id, jobs.c.last_seq, jobs.c.state).where(jobs.c.id.in_(ids)))
             return {row.id: (row.last_seq, row.state) for row in found}
@@ -35,7 +35,7 @@ class Looking(Base):
             return [Event.model_validate(row, from_attributes=True) for row in c.execute(query)]
 
     def text(self, job: str) -> str:
-        """What was shown of the article while it was written: the text since it was last begun anew."""
+        """The article's text as events have shown it, since the last `again`."""
         query = select(events.c.kind, events.c.data).where(events.c.job == job, events.c.kind.in_(("text", "again")))
         shown = ""
         with self.database.read() as c:
@@ -44,35 +44,35 @@ class Looking(Base):
         return shown
 
     def article(self, job: str) -> Article | None:
-        """The finished article; None while there is none."""
+        """The finished article; None before the job is done."""
         with self.database.read() as c:
             found = c.execute(select(jobs.c.article).where(jobs.c.id == job)).scalar()
         return Article.model_validate(found) if found else None
 
     def owner_of(self, job: str) -> str | None:
-        """Whose it is; None if it is gone."""
+        """The job's owner; None if the job was deleted."""
         with self.database.read() as c:
             return c.execute(select(jobs.c.owner).where(jobs.c.id == job)).scalar()
 
     def request(self, job: str) -> dict[str, Any]:
-        """What was asked for."""
+        """The job's request."""
         with self.database.read() as c:
             return c.execute(select(jobs.c.request).where(jobs.c.id == job)).scalar() or {}
 
     def counts(self) -> list[tuple[str, str, int]]:
-        """(queue, state, jobs) for every pair there is."""
+        """(queue, state, number of jobs) for every pair that occurs."""
         query = select(jobs.c.queue, jobs.c.state, func.count()).group_by(jobs.c.queue, jobs.c.state)
         with self.database.read() as c:
             return [(row[0], row[1], row[2]) for row in c.execute(query)]
 
     def batch_counts(self, batch: str, owner: str | None = None) -> dict[State, int]:
-        """How many jobs of a batch are in each state; empty for a batch that is not there or another owner's."""
+        """Number of a batch's jobs by state; empty for an unknown batch or another owner's."""
         query: Any = select(jobs.c.state, func.count().label("n")).where(jobs.c.batch == batch).group_by(jobs.c.state)
         with self.database.read() as c:
             return {row.state: row.n for row in c.execute(owned(query, owner))}
 
     def saw(self, worker: str) -> None:
-        """A worker is alive."""
+        """Record that a worker is alive."""
         with self.database.write() as c:
             c.execute(delete(workers).where(or_(workers.c.name == worker, workers.c.seen < now() - DAY)))
             c.execute(insert(workers).values(name=worker, seen=now(), info={}))
@@ -105,7 +105,7 @@ class Looking(Base):
         limit: int = 50,
         after: tuple[float, str] | None = None,
     ) -> list[Job]:
-        """Jobs, newest first. after: (created, id) of the last one of the page before."""
+        """Jobs, newest first. after: (created, id) of the last job of the previous page."""
         query = owned(select(*SHOWN), owner).order_by(jobs.c.created.desc(), jobs.c.id.desc()).limit(limit)
         if states:
             query = query.where(jobs.c.state.in_(states))

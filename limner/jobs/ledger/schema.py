@@ -28,8 +28,8 @@ metadata = MetaData()
 Json = JSON(none_as_null=True)  # None is NULL, not the JSON text "null"
 
 
-class now(FunctionElement[float]):  # an SQL function, named as in a query
-    """Seconds since 1970 by the database's clock: workers' clocks may be wrong, and a lease must not care."""
+class now(FunctionElement[float]):  # an SQL function, lower case as in a query
+    """Seconds since 1970 by the database's clock, because leases must not depend on workers' clocks."""
 
     type = Double()
     inherit_cache = True
@@ -49,7 +49,7 @@ owners = Table(
     "owners",
     metadata,
     Column("name", String(64), primary_key=True),
-    Column("libraries", Json),  # names this owner may use besides the starter; null is all
+    Column("libraries", Json),  # names of libraries besides the starter; null is all
     Column("jobs_at_a_time", Integer),  # running at once; null is no limit, here and below
     Column("jobs_a_minute", Integer),  # submitted
     Column("tokens_a_day", BigInteger),
@@ -59,7 +59,7 @@ owners = Table(
 tokens = Table(
     "tokens",
     metadata,
-    Column("digest", String(64), primary_key=True),  # SHA-256 of the token: the ledger cannot give tokens away
+    Column("digest", String(64), primary_key=True),  # SHA-256 of the token, so that the ledger cannot leak tokens
     Column("owner", String(64), ForeignKey("owners.name", ondelete="CASCADE"), nullable=False),
     Column("label", String(100), nullable=False),
     Column("created", Double, nullable=False),
@@ -82,30 +82,30 @@ jobs = Table(
     Column("attempt", Integer, nullable=False, default=0),  # the fencing number: each lease has a higher one
     Column("worker", String(200)),
     Column("lease_until", Double),
-    Column("crashes", Integer, nullable=False, default=0),  # in a row, of its own doing, while it was alone
-    Column("losses", Integer, nullable=False, server_default="0"),  # in a row: that broke off otherwise
-    Column("tries", Integer, nullable=False, default=0),  # times it was parked for something that was not there
+    Column("crashes", Integer, nullable=False, default=0),  # in a row that it caused while alone in its process
+    Column("losses", Integer, nullable=False, server_default="0"),  # in a row that broke off otherwise
+    Column("tries", Integer, nullable=False, default=0),  # times it was parked
     Column("not_before", Double),
     Column("rung", Double),
-    # what people look at
+    # shown to people
     Column("step", String(40), nullable=False, default=""),
     Column("done", Integer, nullable=False, default=0),
     Column("of", Integer, nullable=False, default=0),
     Column("spent", BigInteger, nullable=False, default=0),  # tokens
     Column("error", Text, nullable=False, default=""),
-    Column("error_note", Json),  # its code and parameters; null where it has none
+    Column("error_note", Json),  # its code and parameters, or null
     Column("last_seq", Integer, nullable=False, default=0),
     Column("last_event", Double, nullable=False),
     Column("created", Double, nullable=False),
     Column("started", Double),
     Column("finished", Double),
-    # a person's turn
+    # review
     Column("question", Json),
     Column("answer", Json),
-    # what came of it
+    # result
     Column("article", Json),  # as its newest revision has it
-    Column("version", Integer),  # number of that revision; null until one is asked for
-    # who wants to know
+    Column("version", Integer),  # number of that revision; null before the first request for one
+    # receiver
     Column("webhook", Json),  # {"url", "secret"}
     Column("webhook_state", String(16)),  # due, sent, failed; null without a webhook
     Column("webhook_tries", Integer, nullable=False, default=0),
@@ -128,7 +128,7 @@ events = Table(
     Column("kind", String(16), nullable=False),
     Column("step", String(40), nullable=False, default=""),
     Column("data", Json, nullable=False),
-    Column("once", String(120)),  # a step that runs again says the same thing once
+    Column("once", String(120)),  # a step that runs again does not repeat its events
     UniqueConstraint("job", "once", name="events_once"),
 )
 
@@ -137,18 +137,18 @@ versions = Table(
     metadata,
     Column("job", String(80), ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True),
     Column("number", Integer, primary_key=True),  # 1, 2, 3 … in the order they were made
-    Column("parent", Integer),  # the one that it was made from; null for the first
-    Column("forward", Integer),  # of those made from it the one that redo goes to
-    Column("folded", Integer),  # the version that it went into while its author went on typing; null for the others
-    Column("began", Double),  # when the typing began that a version is of; null for one that is not of typing
+    Column("parent", Integer),  # the version that this one was made from; null for the first
+    Column("forward", Integer),  # the version made from this one that redo goes to
+    Column("folded", Integer),  # the later version of the same typing that absorbed this one, or null
+    Column("began", Double),  # when the typing of this version began, or null
     Column("article", LargeBinary, nullable=False),  # JSON, deflated
     Column("edits", Json, nullable=False),
     Column("who", String(100), nullable=False),
     Column("by", String(8), nullable=False),  # model, person
     Column("what", String(300), nullable=False),
-    Column("what_note", Json),  # its code and parameters; null for words of a person or a model
+    Column("what_note", Json),  # its code and parameters; null for text by a person or a model
     Column("at", Double, nullable=False),
-    Column("key", String(64)),  # that the change was sent under; sent again, it is made once
+    Column("key", String(64)),  # idempotency key of the change
     Index("versions_by_key", "job", "key"),
 )
 
@@ -156,19 +156,19 @@ calls = Table(
     "calls",
     metadata,
     Column("id", Integer, primary_key=True, autoincrement=True),
-    Column("job", String(80), nullable=False),  # may be gone: what was spent today still counts
+    Column("job", String(80), nullable=False),  # may be deleted; its tokens of today still count
     Column("owner", String(64), nullable=False),
     Column("attempt", Integer, nullable=False),
     Column("step", String(40), nullable=False),
     Column("role", String(20), nullable=False),
     Column("digest", String(64), nullable=False),  # of model, messages and options
-    Column("answer", Text),  # null: it broke off and was paid for
+    Column("answer", Text),  # null: broke off after it was charged
     Column("prompt", Integer, nullable=False),
     Column("completion", Integer, nullable=False),
     Column("cached", Integer, nullable=False),
     Column("estimated", Boolean, nullable=False),
     Column("at", Double, nullable=False),
-    Column("once", String(40), nullable=False),  # written again after a broken connection, it counts once
+    Column("once", String(40), nullable=False),  # counts once, even if written again after a broken connection
     UniqueConstraint("job", "once", name="calls_once"),
     Index("calls_by_job", "job", "step", "digest"),
     Index("calls_by_owner", "owner", "at"),
@@ -177,7 +177,7 @@ calls = Table(
 tallies = Table(
     "tallies",
     metadata,
-    Column("name", String(60), primary_key=True),  # of a Prometheus counter, without limner_ and _total
+    Column("name", String(60), primary_key=True),  # a Prometheus counter's name without limner_ and _total
     Column("labels", String(200), primary_key=True),  # JSON object, keys sorted
     Column("value", Double, nullable=False),
 )

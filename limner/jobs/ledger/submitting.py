@@ -17,17 +17,17 @@ from limner.notes import note
 
 
 class Submitting(Base):
-    """Jobs come in, and people change their minds."""
+    """Submit jobs, and cancel, retry, answer or delete them."""
 
     def submit(self, owner: str, orders: Sequence[Order], batch: str | None = None) -> list[tuple[Job, bool]]:
-        """Accept jobs, all or none: (job, whether it is new) for each order. Who submits rings the bell afterwards.
+        """Accept jobs, all or none: (job, whether it is new) for each order. The caller then notifies the workers.
 
-        An idempotency key seen before gives the job made then. Raises JobConflict if it came with another request,
-        LimitReached.
+        A known idempotency key returns its job. Raises LimitReached, and JobConflict if the key came with another
+        request.
         """
         try:
             return self._submit(owner, orders, batch)
-        except IntegrityError:  # the same key at the same time: the other one is there by now
+        except IntegrityError:  # a concurrent submission with this key has committed by now
             return self._submit(owner, orders, batch)
 
     def _submit(self, owner: str, orders: Sequence[Order], batch: str | None) -> list[tuple[Job, bool]]:
@@ -85,8 +85,8 @@ class Submitting(Base):
         return job
 
     def cancel(self, job: str, owner: str | None = None) -> Job:
-        """End a job now; whoever works on it finds its lease gone. Cancelled twice is cancelled. Raises JobUnknown,
-        JobConflict for one that ended otherwise."""
+        """End a job now; its worker loses the lease. Cancelling again changes nothing. Raises JobUnknown, and
+        JobConflict if the job ended otherwise."""
         with self.database.write() as c:
             found = self._lock_owned(c, job, owner)
             if found.state in ENDED and found.state != "cancelled":
@@ -98,7 +98,7 @@ class Submitting(Base):
             return self._job(c, job, None)
 
     def retry(self, job: str, owner: str | None = None) -> Job:
-        """Put a job that failed, was set aside, cancelled or parked back into its queue; it goes on where it stopped.
+        """Requeue a failed, set aside, cancelled or parked job; it continues where it stopped.
 
         Raises JobUnknown, JobConflict.
         """
@@ -119,9 +119,9 @@ class Submitting(Base):
             return self._job(c, job, None)
 
     def answer(self, job: str, value: Any, owner: str | None = None) -> Job:
-        """A person's answer to a waiting job, taken once, and only if it fits what is asked (review/answers.py).
+        """Record a person's answer to a waiting job, once, and only if it fits the question (review/answers.py).
 
-        Raises JobUnknown; BadInput for what is no answer; JobConflict where it asks nothing, or something else by now.
+        Raises JobUnknown, BadInput for an invalid answer, and JobConflict if the job no longer asks this question.
         """
         from limner.workflows.review.answers import check_all
 
@@ -136,9 +136,9 @@ class Submitting(Base):
             return self._job(c, job, None)
 
     def delete(self, job: str, owner: str | None = None) -> None:
-        """Forget a job and all that belongs to it, also while it runs. Raises JobUnknown.
+        """Delete a job and everything that belongs to it, also while it runs. Raises JobUnknown.
 
-        Its checkpoints are the caller's to delete (`checkpoints.forget`).
+        The caller deletes its checkpoints (`checkpoints.forget`).
         """
         with self.database.write() as c:
             self._lock_owned(c, job, owner)

@@ -15,14 +15,14 @@ from limner.notes import note
 
 
 class Sweeping(Base):
-    """Orphans are put back or set aside; for queued jobs somebody has to ring."""
+    """Requeue orphaned jobs or set them aside, and find queued jobs whose worker was not notified."""
 
     def sweep(
         self, gone: Callable[[str], bool] = lambda _worker: False, deaths: Mapping[str, Death] | None = None
     ) -> Swept:
-        """Put jobs back whose lease lapsed or whose worker is `gone`, and those whose time to be parked is over.
+        """Requeue jobs whose lease lapsed, whose worker is `gone`, or whose parking time is over.
 
-        deaths: by the name of the worker, of those of whom it is known how they ended.
+        deaths: how workers ended, by name, as far as known.
         """
         swept, deaths = Swept([], [], []), deaths or {}
         with self.database.read() as c:
@@ -58,7 +58,7 @@ class Sweeping(Base):
     ) -> None:
         with self.database.write() as c:
             here = and_(jobs.c.id == job, jobs.c.attempt == attempt, jobs.c.state == "running")
-            if not dead:  # it may have reported since we looked
+            if not dead:  # it may have renewed its lease since
                 here = and_(here, jobs.c.lease_until < now())
             found = self._locked(c, here)
             if found is None:
@@ -70,7 +70,8 @@ class Sweeping(Base):
     def _put_back_or_aside(
         self, c: Connection, job: str, why: str, found: Row[Any] | None = None, *, guilty: bool
     ) -> bool:
-        """Whether it was set aside: after some crashes in a row that it is to blame for, or many of any kind."""
+        """Requeue a job, or set it aside after `max_crashes` crashes of its own or `max_losses` losses in a row.
+        Returns whether it was set aside."""
         found = found if found is not None else c.execute(select(jobs).where(jobs.c.id == job)).one()
         crashes, losses = found.crashes + guilty, found.losses + (not guilty)
         self._count(c, ("sweeps", {}, 1))
@@ -88,13 +89,13 @@ class Sweeping(Base):
         return True
 
     def crashed(self, lease: Lease, why: str) -> None:
-        """Something nobody foresaw went wrong: as if the worker had died of it. Raises LeaseLost."""
+        """Treat an unexpected error like a crash of the worker. Raises LeaseLost."""
         with self.database.write() as c:
             self._update_mine(c, lease)
             self._put_back_or_aside(c, lease.job, why, guilty=True)
 
     def suspects(self, limit: int) -> list[str]:
-        """Queued jobs whose last attempt broke off, oldest first: to be worked on alone (see `take`)."""
+        """Queued jobs whose last attempt broke off, oldest first; each must run alone (see `take`)."""
         query = select(jobs.c.id).where(jobs.c.state == "queued", jobs.c.crashes + jobs.c.losses > 0)
         with self.database.read() as c:
             return list(c.execute(query.order_by(jobs.c.created, jobs.c.id).limit(limit)).scalars())
@@ -102,9 +103,8 @@ class Sweeping(Base):
     def unheard(
         self, queue: Queue, patience: float, limit: int, *, suspects: bool = True, begun: bool | None = None
     ) -> list[str]:
-        """Queued jobs, oldest first, for which nobody rang within `patience` seconds; those of owners who already run
-        as many as they may are left out. suspects: whether those are rung for. begun: only those that were, or were
-        not, worked on before."""
+        """Queued jobs, oldest first, without a message in the last `patience` seconds, except those of owners at their
+        limit. suspects: whether to include suspects. begun: only jobs that were, or were not, worked on before."""
         running = (
             select(jobs.c.owner, func.count().label("n")).where(jobs.c.state == "running").group_by(jobs.c.owner)
         ).subquery()
@@ -122,14 +122,14 @@ class Sweeping(Base):
             return list(c.execute(query.order_by(jobs.c.created, jobs.c.id).limit(limit)).scalars())
 
     def queued(self, queue: Queue, *, suspects: bool = True, begun: bool | None = None) -> int:
-        """How many jobs wait in a queue. suspects, begun: as of `unheard`."""
+        """Number of jobs that wait in a queue. suspects, begun: as in `unheard`."""
         query = select(func.count()).where(*_queued(queue, suspects, begun))
         with self.database.read() as c:
             return c.execute(query).scalar_one()
 
     def next_of(self, owner: str) -> tuple[str, str] | None:
-        """The owner's oldest queued job and its route, interactive first: rung for when one of theirs ended and they
-        have a limit."""
+        """The owner's oldest queued job and its route, interactive first, to start when another job of a limited owner
+        ends."""
         query = (
             select(jobs.c.id, jobs.c.queue, jobs.c.attempt)
             .join(owners, owners.c.name == jobs.c.owner)
@@ -142,13 +142,13 @@ class Sweeping(Base):
         return (row.id, route(row.queue, row.attempt > 0)) if row else None
 
     def rang(self, ids: Sequence[str]) -> None:
-        """The bell was rung for these."""
+        """Record that a message was sent for these jobs."""
         with self.database.write() as c:
             c.execute(update(jobs).where(jobs.c.id.in_(ids)).values(rung=now()))
 
 
 def _queued(queue: Queue, suspects: bool, begun: bool | None) -> list[ColumnElement[bool]]:
-    """Conditions: it waits in that queue; without suspects if so said; begun, or not, if so said."""
+    """Conditions: queued in `queue`; no suspects unless `suspects`; begun or not as `begun` says, None for both."""
     found: list[ColumnElement[bool]] = [jobs.c.state == "queued", jobs.c.queue == queue]
     if not suspects:
         found.append(jobs.c.crashes + jobs.c.losses == 0)

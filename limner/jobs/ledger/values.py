@@ -22,13 +22,13 @@ DAY = 86_400
 
 
 def route(queue: Queue, begun: bool) -> str:
-    """The broker's queue for jobs of a queue of ours. What was begun has its own, which is served first: a job that
-    broke off, was parked, or has its person's answer does not stand in line a second time."""
+    """The broker's queue for jobs of one of limner's queues. Jobs that already began have their own, served first, so
+    that a job that was interrupted, parked or answered does not queue a second time."""
     return f"{queue}.begun" if begun else queue
 
 
 class LeaseLost(LimnerError):
-    """The job belongs to another attempt by now, or ended. Whoever gets this stops working on it."""
+    """The job ended or belongs to another attempt. Stop working on it."""
 
     code = "lease-lost"
 
@@ -40,13 +40,13 @@ class Death:
     worker: str
     """Its name in the ledger."""
     how: Note
-    """To be read after "its worker"."""
+    """A phrase that follows "its worker"."""
     own: bool
-    """Whether something done in the process ended it."""
+    """Whether the process itself caused its end."""
 
 
 class Job(BaseModel):
-    """What can be seen of a job. Times are seconds since 1970 by the database's clock."""
+    """A job as callers see it. Times are seconds since 1970 by the database's clock."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -59,16 +59,16 @@ class Job(BaseModel):
     step: str
     """The step it is at: write, spot, retrieve, select, arrange."""
     done: int
-    """Parts of that step that are done, e.g. spots; of `of`."""
+    """Finished parts of that step, e.g. spots, out of `of`."""
     of: int
     spent: int
-    """Tokens, prompts and completions."""
+    """Tokens of prompts and completions."""
     error: str
     """Why it failed, is parked or was set aside: one line that ends with what to do."""
     error_note: Coded | None = None
     """Code and parameters of `error`."""
     attempt: int
-    """How many times work on it was begun."""
+    """Number of attempts so far."""
     crashes: int
     tries: int
     created: float
@@ -76,13 +76,13 @@ class Job(BaseModel):
     finished: float | None
     last_event: float
     not_before: float | None
-    """When a parked job goes on."""
+    """When a parked job resumes."""
     question: Any
-    """What a waiting job asks."""
+    """The question of a waiting job."""
     webhook_state: str | None
     webhook_error: str
     now: float
-    """When this was read."""
+    """When the job was read."""
 
     @property
     def why(self) -> Note:
@@ -91,12 +91,12 @@ class Job(BaseModel):
 
     @property
     def ended(self) -> bool:
-        """Whether nothing more will happen by itself."""
+        """Whether the job ended: nothing more happens by itself."""
         return self.state in ENDED
 
     @property
     def route(self) -> str:
-        """The broker's queue in which to ring for it."""
+        """The broker's queue for its message."""
         return route(self.queue, self.attempt > 0)
 
     @property
@@ -105,7 +105,7 @@ class Job(BaseModel):
         return 0.0 if self.started is None else (self.finished or self.now) - self.started
 
     def stuck(self, after: float) -> bool:
-        """Whether it is running and nothing was heard of it for so many seconds."""
+        """Whether the job runs without an event for that many seconds."""
         return self.state == "running" and self.now - self.last_event > after
 
 
@@ -118,8 +118,8 @@ class Event(BaseModel):
     at: float
     attempt: int
     kind: str
-    """queued, started, step, text, again (the text so far is void; what follows replaces it), note, parked, waiting,
-    put_back, lapsed, retried, the ends: done, failed, cancelled, set_aside; and after them edited."""
+    """queued, started, step, text, again (discard the text so far; this event replaces it), note, parked, waiting,
+    put_back, lapsed, retried; an end: done, failed, cancelled, set_aside; after it edited."""
     step: str
     data: dict[str, Any]
 
@@ -132,16 +132,16 @@ class News:
     step: str = ""
     data: Mapping[str, Any] = field(default_factory=dict)
     once: str | None = None
-    """If an event with this mark is there already, this one is not added."""
+    """Mark of the event; an event whose mark exists already is not added."""
 
 
 @dataclass(frozen=True)
 class Order:
-    """What is asked for: a job before it has an id."""
+    """A request to the ledger: a job before it has an id."""
 
     title: str
     request: Mapping[str, Any]
-    """JSON that `runner.start_of` understands."""
+    """The request as JSON, for `request.read_request`."""
     queue: Queue = "interactive"
     webhook: Mapping[str, str] | None = None
     idempotency_key: str | None = None
@@ -149,7 +149,7 @@ class Order:
 
     @property
     def digest(self) -> str:
-        """Of all that makes two submissions the same."""
+        """Digest of everything that makes two submissions the same."""
         return digest([self.title, self.request, self.queue, self.webhook])
 
 
@@ -165,9 +165,9 @@ class Lease:
     request: Mapping[str, Any]
     trace: str | None
     answer: Any
-    """What a person answered to the question the job waited with, {"value": …}, or None."""
+    """The person's answer to the job's question, {"value": …}, or None."""
     budget: int | None
-    """Tokens the owner may still spend today; None is no limit."""
+    """Tokens that the owner may still spend today; None means no limit."""
 
 
 @dataclass(frozen=True)

@@ -10,10 +10,11 @@ from limner.jobs.ledger.values import Job
 
 
 class Webhooks(Base):
-    """Each is one worker's for a while, until it was taken or given up."""
+    """Due webhooks; each belongs to one worker for a while, until it is delivered or given up."""
 
     def due_webhooks(self, limit: int = 20, hold: float = 60) -> list[tuple[Job, dict[str, str]]]:
-        """Finished jobs whose webhook is due, with {"url", "secret"}; they are this caller's for `hold` seconds."""
+        """Finished jobs with a due webhook, each with {"url", "secret"}; reserved for this caller for `hold`
+        seconds."""
         ready = and_(jobs.c.webhook_state == "due", or_(jobs.c.webhook_next.is_(None), jobs.c.webhook_next <= now()))
         with self.database.read() as c:
             if c.execute(select(jobs.c.id).where(ready).limit(1)).first() is None:
@@ -26,14 +27,14 @@ class Webhooks(Base):
             return [(Job.model_validate(row, from_attributes=True), dict(row.webhook)) for row in found]
 
     def webhook_sent(self, job: str) -> None:
-        """The webhook was taken."""
+        """Record that the receiver accepted the webhook."""
         with self.database.write() as c:
             due = and_(jobs.c.id == job, jobs.c.webhook_state == "due")  # not if the job was retried meanwhile
             c.execute(update(jobs).where(due).values(webhook_state="sent", webhook_error=""))
             self._count(c, ("webhooks", {"result": "sent"}, 1))
 
     def webhook_failed(self, job: str, why: str, again_in: float | None) -> None:
-        """The webhook was not taken. again_in: seconds; None gives it up."""
+        """Record that the delivery failed. again_in: seconds until the next try; None gives up."""
         state = "failed" if again_in is None else "due"
         wait = {} if again_in is None else {"webhook_next": now() + again_in}
         fields = {"webhook_state": state, "webhook_error": why[:300], "webhook_tries": jobs.c.webhook_tries + 1}
@@ -43,6 +44,6 @@ class Webhooks(Base):
             self._count(c, ("webhooks", {"result": "failed" if again_in is None else "retried"}, 1))
 
     def webhook_tries(self, job: str) -> int:
-        """How often a job's webhook was tried in vain."""
+        """Number of failed tries of a job's webhook."""
         with self.database.read() as c:
             return c.execute(select(jobs.c.webhook_tries).where(jobs.c.id == job)).scalar() or 0

@@ -1,4 +1,4 @@
-"""How Alembic reaches the ledger: over the connection that `database.migrate` hands it."""
+"""Connect Alembic to the ledger, over the connection that `database.migrate` passes."""
 
 from alembic import context
 

@@ -1,7 +1,7 @@
 """Check that this machine's worker lives, for a container's health check: `python -m limner.jobs.worker.alive`.
 
-It asks the ledger whether the worker's sweeper was heard of, not Celery: a worker may answer pings and take no jobs,
-and without a broker it is as well as it can be.
+It asks the ledger for the last sign of the worker's sweeper, not Celery: a worker may answer pings and take no jobs,
+and a missing broker is no fault of the worker.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from limner.jobs.ledger.schema import now, workers
 from limner.jobs.worker import process
 from limner.settings import Settings
 
-MISSED = 6  # sweeps; a database that was away for one or two is no reason to restart a worker
+MISSED = 6  # sweeps; a database that was away for one or two is no reason to restart the worker
 LEAST = 30.0  # seconds
 
 
 def quiet_for(database: Database) -> float | None:
-    """Seconds since a worker of this machine was heard of; None if none ever was. Raises LedgerError."""
+    """Seconds since the last sign of a worker of this machine; None if there was none. Raises LedgerError."""
     here = process.name().partition("/")[0]
     query = select(now() - workers.c.seen).where(workers.c.name.startswith(f"{here}/", autoescape=True))
     with database.read() as connection:
@@ -30,7 +30,7 @@ def quiet_for(database: Database) -> float | None:
 
 
 def main() -> int:
-    """The exit code: 0 for a worker that was heard of within MISSED sweeps, else 1 and a line that says why."""
+    """Returns the exit code: 0 if a worker gave a sign within MISSED sweeps, else 1 and a line with the reason."""
     try:
         settings = Settings()
         with closing(Database(database_url(settings))) as database:

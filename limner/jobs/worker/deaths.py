@@ -1,8 +1,8 @@
 """How a process ended, and whether its own job caused it.
 
-A process that crashed by itself speaks against the job it worked on. One that was killed from outside (an operator, a
-deployment, a machine that went away) speaks against nobody, though it may have been for the job's sake: what kills for
-want of memory uses SIGKILL as well. The kernel counts the processes it killed so, which tells most of those apart.
+A process that crashed by itself counts against its job. A process killed from outside (by an operator, a deployment, a
+lost machine) does not. The out-of-memory killer also uses SIGKILL, although the job may be the cause; the kernel counts
+the processes it killed, which tells most of these cases apart.
 """
 
 from __future__ import annotations
@@ -14,17 +14,18 @@ from limner.jobs.ledger.values import Death
 from limner.notes import note
 
 OWN = {signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGFPE, signal.SIGILL, signal.SIGSYS, signal.SIGTRAP}
-"""Signals that a process has of what it did itself."""
+"""Signals that a process causes itself."""
 
 RETIRED = 75
-"""Exit code of a process that ended itself because one of its jobs did not end; that one was told of."""
+"""Exit code of a process that ended itself because one of its jobs did not end; that job has failed already."""
 GAVE_UP = 76
-"""Exit code of a process whose Celery ended without being told to; its jobs were put back."""
+"""Exit code of a process whose Celery ended unasked; its jobs were requeued."""
 
 
 def death(worker: str, code: int | None, *, no_memory: bool = False, hung: bool = False) -> Death:
-    """What an exit code says. code: as of multiprocessing, a signal negative. no_memory: whether the kernel killed
-    processes for want of memory just then. hung: whether it was killed because nothing moved in it."""
+    """Interpret an exit code. code: as in multiprocessing, negative for a signal. no_memory: whether the kernel's
+    out-of-memory killer was active just then. hung: whether the worker killed the process because it gave no sign of
+    life."""
     if hung:
         return Death(worker, note("process-hung"), True)
     if code is not None and code < 0:
@@ -39,7 +40,7 @@ def death(worker: str, code: int | None, *, no_memory: bool = False, hung: bool 
 
 
 def killed_for_memory() -> int:
-    """Processes that the kernel has killed for want of memory since the boot; 0 where it does not tell."""
+    """Number of processes that the out-of-memory killer has ended since the boot; 0 if unknown."""
     try:
         lines = Path("/proc/vmstat").read_text().splitlines()
     except OSError:

@@ -25,22 +25,22 @@ from limner.workflows.state import Event
 log = logging.getLogger("limner.job")
 T = TypeVar("T")
 
-FLUSH = 0.25  # seconds that written text is gathered before it becomes an event
+FLUSH = 0.25  # seconds during which written text is collected into one event
 
 
-OVERRUN = 60  # seconds that a job whose time is over has to come to a boundary
+OVERRUN = 60  # seconds for a job whose time is over to reach a boundary
 
 
 class Stopping(Exception):
-    """The worker is told to stop; nothing is lost by stopping here."""
+    """The worker stops; stopping here loses nothing."""
 
 
 class TookTooLong(Exception):
-    """The attempt took longer than it may."""
+    """The attempt exceeded its time."""
 
 
 class Keeper:
-    """Holds a lease while its job is worked on. The `Memory` of the models' speakers and the ear of the graph."""
+    """Holds a job's lease, serves as the `Memory` of the models' speakers, and records the graph's events."""
 
     def __init__(
         self,
@@ -52,9 +52,9 @@ class Keeper:
         overrun: Callable[[], None] = lambda: None,
         until_progress: bool = False,
     ) -> None:
-        """stopping: whether to stop at the next boundary. seconds: that the attempt may take; then the job fails at
-        its next boundary, and where it comes to none, OVERRUN seconds later; then `overrun` is called, for the thread
-        cannot be ended. until_progress: stop once the job got further than any attempt before.
+        """stopping: whether to stop at the next boundary. seconds: time limit of the attempt; then the job fails at its
+        next boundary, or OVERRUN seconds later if it reaches none, and `overrun` is called, because a thread cannot be
+        ended. until_progress: stop once the job got further than any earlier attempt.
         """
         self.ledger, self.lease, self._told_to_stop = ledger, lease, stopping
         self._seconds, self._overrun, self._until_progress = seconds, overrun, until_progress
@@ -80,10 +80,10 @@ class Keeper:
         self._ended.set()
         self._thread.join()
 
-    # -- what speakers ask of a Memory
+    # -- the Memory of the speakers
 
     def recall(self, digest: str) -> str | None:
-        """The answer to a call that was made before. Raises LeaseLost, Stopping."""
+        """The stored answer to a call. Raises LeaseLost, Stopping."""
         self.check()
         self._check_time()
         if self.stopping():
@@ -91,7 +91,7 @@ class Keeper:
         known = self._patiently(lambda: self.ledger.recall(self.lease, self._step, digest))
         if known is None and self.lease.budget is not None:
             left = self._patiently(lambda: self.ledger.left_today(self.lease.owner))
-            if left is not None and left <= 0:  # spent by another job of the same owner meanwhile
+            if left is not None and left <= 0:  # another job of the same owner spent them meanwhile
                 raise BudgetReached(note("at-midnight"))
         self._asked = time.monotonic()
         return known
@@ -112,7 +112,7 @@ class Keeper:
         return self._told_to_stop() or (self._until_progress and self._progressed)
 
     def check(self) -> None:
-        """Raises LeaseLost if the work is for nothing by now."""
+        """Raises LeaseLost once the work is in vain."""
         if self._lost:
             raise self._lost
 
@@ -120,10 +120,10 @@ class Keeper:
         if time.monotonic() - self._started > self._seconds:
             raise TookTooLong
 
-    # -- what the graph tells
+    # -- events of the graph
 
     def enter(self, step: str) -> None:
-        """A step begins, so the one before it is kept. Raises LeaseLost, TookTooLong."""
+        """Record that a step begins, and so that the step before is in a checkpoint. Raises LeaseLost, TookTooLong."""
         self.check()
         self._check_time()
         self._progressed |= bool(self._step)
@@ -147,18 +147,18 @@ class Keeper:
             self._append(news, finished=finished, **shown)
 
     def finished(self) -> tuple[str, float] | None:
-        """The step that is at work, and its seconds so far."""
+        """The current step, and its seconds so far."""
         if not self._step:
             return None
         return self._step.partition("/")[0], time.monotonic() - self._begun
 
     @property
     def step(self) -> str:
-        """The step that is at work, e.g. "select/3"."""
+        """The current step, e.g. "select/3"."""
         return self._step
 
     def on_event(self, event: Event) -> None:
-        """What the graph streams; it is told with the next step, or a moment later."""
+        """Take an event that the graph streams; it is recorded with the next step, or a moment later."""
         kind, step, text = event.get("kind", ""), event.get("step", ""), event.get("text", "")
         with self._lock:
             if kind == "text":
@@ -169,27 +169,27 @@ class Keeper:
                 self._shown = {"step": step, "done": event.get("done", 0), "of": event.get("of", 0)}
                 data = {"done": self._shown["done"], "of": self._shown["of"]}
                 self._news.append(News("step", step, data, once=f"{step}:{data['done']}/{data['of']}"))
-            elif kind == "again":  # by a person's answer, of which `done` is the number
+            elif kind == "again":  # a person's answer; `done` is its number
                 self._news.append(News("again", step, {"text": text}, once=f"again:{event.get('done', 0)}"))
             else:
                 said = {name: event.get(name) for name in ("code", "params") if name in event}
                 self._news.append(News(kind, step, {"text": text, **said}, once=f"{kind}:{step}:{text}"[:120]))
 
     def catch_up(self, said: Sequence[Event]) -> None:
-        """Tell what a step said whose process died before it was told: `said`, of the last step that is kept."""
-        written_only = self.ledger.job(self.lease.job).step == "write"  # else the text was told with the next step
+        """Record the events `said` of the last step in a checkpoint, whose process died before it recorded them."""
+        written_only = self.ledger.job(self.lease.job).step == "write"  # else the next step recorded the text
         for event in said:
             if event.get("kind") != "text" or written_only:
                 self.on_event(event)
 
     def begin_again(self) -> None:
-        """The graph is run once more from its last checkpoint, in this very attempt. Raises LeaseLost."""
+        """Prepare to run the graph again from its last checkpoint within this attempt. Raises LeaseLost."""
         with self._lock:
             self.flush()
             self._text = _Text(self._patiently(lambda: self.ledger.text(self.lease.job)))
 
     def flush(self) -> None:
-        """Tell what waits. Raises LeaseLost."""
+        """Record pending events. Raises LeaseLost."""
         with self._lock:
             self._take_text()
             if self._news:
@@ -198,14 +198,14 @@ class Keeper:
                 self._append(news, **shown)
 
     def _take_text(self) -> None:
-        """The text that was gathered becomes an event."""
+        """Turn the collected text into an event."""
         text, self._text_waits = self._text_waits, ""
         news = self._text.news(text) if text else None
         if news:
             self._news.append(news)
 
     def _append(self, news: list[News], **more: Any) -> None:
-        """Each event gets a mark, so that it is there once, however often its write has to be tried."""
+        """Give each event a mark, so that repeated writes add it once."""
         with self._lock:
             marked = []
             for item in news:
@@ -218,7 +218,7 @@ class Keeper:
     # -- staying alive
 
     def _watch(self) -> None:
-        """Runs in a thread: report three times per lease, and pass on text that waits."""
+        """Renew the lease three times per period and record pending text; runs in a thread."""
         interval = self.ledger.lease_seconds / 3
         due = time.monotonic() + interval
         while not self._ended.wait(min(FLUSH, interval)):
@@ -239,19 +239,19 @@ class Keeper:
                 self._give_up_in_time(e)
 
     def _end_overrun(self) -> None:
-        """The thread that works on it hangs, or waits for something that does not come. Raises LeaseLost."""
-        log.error("job %s came to no boundary %d s after its time; it fails", self.lease.job, OVERRUN)
+        """Fail a job whose thread hangs or waits in vain. Raises LeaseLost."""
+        log.error("job %s reached no boundary within %d s after its time and fails", self.lease.job, OVERRUN)
         self.ledger.fail(self.lease, too_long(self._seconds))
         self._overrun()
         raise LeaseLost(f"Job {self.lease.job} took too long.")
 
     def _give_up_in_time(self, error: LedgerError) -> None:
-        """A lease that cannot be confirmed must be given up before it lapses: from then on another may work."""
+        """Give up a lease that cannot be confirmed before it lapses, because another worker may then take the job."""
         if time.monotonic() - self._confirmed > self.ledger.lease_seconds * 0.9:
             self._lost = LeaseLost(f"The lease on {self.lease.job} could not be confirmed. {error}")
 
     def _patiently(self, write: Callable[[], T]) -> T:
-        """A ledger that is gone for some seconds, e.g. restarted, does not end the work. Raises LeaseLost."""
+        """Retry a write while the ledger is gone for some seconds, e.g. restarts. Raises LeaseLost."""
         while True:
             try:
                 return write()
@@ -262,24 +262,24 @@ class Keeper:
                     raise
 
     def wait_for_ledger(self) -> None:
-        """Until the lease is confirmed again. Raises LeaseLost."""
+        """Wait until the lease is confirmed again. Raises LeaseLost."""
         self._patiently(lambda: self.ledger.beat(self.lease))
         self._confirmed = time.monotonic()
 
 
 class _Text:
-    """What was shown of the text while it was written, and what to show next.
+    """Tracks the text that watchers have seen, and the text to show next.
 
-    A step that runs again says again what it said before. What is the same is not shown twice; at the first difference
-    the text is begun anew, by an event "again" with all of it.
+    A step that runs again repeats its text. Identical text is not shown twice; at the first difference an event "again"
+    with the whole text replaces it.
     """
 
     def __init__(self, shown: str) -> None:
-        self._ahead = shown  # shown by an attempt before, and not yet said by this one
+        self._ahead = shown  # shown by an earlier attempt, not yet written by this one
         self._said = ""
 
     def news(self, text: str) -> News | None:
-        """The event that tells of this text, None if watchers have it."""
+        """The event that shows this text, None if watchers have it already."""
         self._said += text
         if not self._ahead:
             return News("text", "write", {"text": text})
@@ -293,7 +293,7 @@ class _Text:
         return News("again", "write", {"text": self._said})
 
     def end(self) -> News | None:
-        """No more text comes."""
+        """Finish: no more text comes."""
         if not self._ahead:
             return None
         self._ahead = ""
@@ -301,5 +301,5 @@ class _Text:
 
 
 def too_long(seconds: float) -> Note:
-    """Why a job failed that took longer than it may."""
+    """The reason of a job that exceeded its time."""
     return note("too-long", n=round(seconds))

@@ -9,9 +9,9 @@ from pathlib import Path
 
 
 def name(pid: int | None = None, parent: int | None = None) -> str:
-    """A process as the ledger knows it: "HOST/PID/STARTED", unlike any other at any time.
+    """A process's unique name in the ledger, "HOST/PID/STARTED".
 
-    parent: the process that learns how this one ends, named after it: "…/PID/STARTED".
+    parent: the process that learns how this one ends; its "/PID/STARTED" is appended.
     """
     pid = pid or os.getpid()
     own = f"{_here()}/{pid}/{_started(pid)}"
@@ -19,13 +19,13 @@ def name(pid: int | None = None, parent: int | None = None) -> str:
 
 
 def gone(worker: str) -> bool:
-    """Whether this names a process of this machine that is no more; of another machine's nobody here can tell."""
+    """Whether this names a dead process of this machine; False for other machines, whose state is unknown here."""
     here, *numbers = worker.split("/")
     return here == _here() and len(numbers) > 1 and _gone(numbers[0], numbers[1])
 
 
 def unheard(worker: str) -> bool:
-    """Whether it is gone, and with it the one that would learn how it ended."""
+    """Whether the process is gone, and its parent too, which would report how it ended."""
     _here, *numbers = worker.split("/")
     return gone(worker) and (len(numbers) < 4 or _gone(numbers[2], numbers[3]))
 
@@ -36,7 +36,7 @@ def _gone(pid: str, started: str) -> bool:
 
 @cache
 def _here() -> str:
-    """This machine, this boot, this container: a process number means something only within."""
+    """Name of this machine, boot and container, within which process numbers are unique."""
     boot = Path("/proc/sys/kernel/random/boot_id")
     namespace = Path("/proc/self/ns/pid")
     parts = [socket.gethostname().replace("/", "-")]
@@ -48,14 +48,14 @@ def _here() -> str:
 
 
 def _started(pid: int) -> str:
-    """When a process was started, in ticks since the boot; "" if there is none, or only its remains.
+    """A process's start, in ticks since the boot; "" if there is none, or only a zombie.
 
-    "?" where the system does not tell, so that no process of it is ever taken for gone.
+    "?" if the system does not say, so that no such process counts as gone.
     """
     if not Path("/proc/self/stat").is_file():
         return "?"
     try:
-        # The name in brackets may hold anything; what follows it is the state and numbers.
+        # The name in brackets may contain anything; state and numbers follow it.
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:
         return ""

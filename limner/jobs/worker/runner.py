@@ -1,7 +1,7 @@
 """Work on one job: take the lease, run the graph from where it stopped, record the result in the ledger.
 
-Everything the graph does reaches the ledger through a `Keeper`, which holds the lease: it tells of the progress,
-remembers each answer of a model, reports every few seconds that it is alive, and ends the work once the lease is lost.
+A `Keeper` connects the graph to the ledger: it holds the lease, records progress and model answers, renews the lease
+every few seconds, and ends the work once the lease is lost.
 """
 
 from __future__ import annotations
@@ -57,27 +57,27 @@ NO_ROOM = {errno.ENOSPC, errno.EDQUOT}
 
 @dataclass
 class Runner:
-    """Works on jobs, of which each has a thread of its own; what does not change between jobs is kept between them."""
+    """Works on jobs, each in its own thread; keeps the parts that do not change between jobs."""
 
     settings: Settings
     ledger: Ledger
     worker: str
-    """Who this is, in the ledger."""
+    """This worker's name in the ledger."""
     stopping: Callable[[], bool] = lambda: False
     graph: Callable[[Context, BaseCheckpointSaver], Any] | None = None
-    """Another graph than compose, for those who bring their own."""
+    """The caller's own graph instead of compose."""
     encoders: Encoders | None = None
-    """Loaded before the fork, so that processes share them; None loads them here."""
+    """Encoders loaded before the fork, so that processes share them; None loads them here."""
     alone: bool = True
-    """Whether this process works on one job at a time: only then on suspects (`Ledger.take`)."""
+    """Whether this process runs one job at a time; only then may it take suspects (`Ledger.take`)."""
     until_progress: bool = False
-    """Put a job back once it got further than the attempts before it: it is no suspect any more."""
+    """Requeue a job once it got further than earlier attempts, when it is no longer a suspect."""
     overrun: Callable[[], None] = lambda: None
-    """Called when a job came to no end in its time: its thread goes on, for nothing."""
+    """Called when a job did not end in its time; its thread continues in vain."""
     _bases: dict[tuple[str, ...], Context] = field(default_factory=dict)
 
     def work(self, job: str) -> bool:
-        """Take a job and work on it until it ends, parks or is taken away; whether it was there to be taken."""
+        """Take a job and work on it until it ends, is parked, or loses its lease. Returns whether it could be taken."""
         if self.stopping():
             return False
         with crash.around("take"):
@@ -107,7 +107,7 @@ class Runner:
         return True
 
     def _attempt(self, lease: Lease, keeper: Keeper) -> None:
-        """One attempt, and what came of it into the ledger. Raises LeaseLost, LedgerError."""
+        """Run one attempt and record its outcome. Raises LeaseLost, LedgerError."""
         try:
             article = self._run(lease, keeper)
             keeper.flush()
@@ -126,11 +126,11 @@ class Runner:
             keeper.flush()
             self.ledger.put_back(lease)
         except UnreadableReply as e:
-            self.ledger.forget_answers(lease, keeper.step)  # the same answer would be as unreadable next time
+            self.ledger.forget_answers(lease, keeper.step)  # the stored answer would be unreadable next time, too
             self._park(lease, note("reply-unreadable", line=_line(e)))
         except LimnerError as e:
             if isinstance(e, ModelError):
-                self._bases.clear()  # the server may be another by the next time
+                self._bases.clear()  # the server may be a different one next time
             if passing(e):
                 self._park(lease, _line(e))
             elif isinstance(e, BudgetReached) and lease.budget is not None:
@@ -144,7 +144,7 @@ class Runner:
                 self._park(lease, note("disk-full", path=str(e.filename or e.strerror)))
         except TookTooLong:
             self.ledger.fail(lease, too_long(self.settings.job_seconds))
-        except Exception as e:  # noqa: BLE001  # told in the ledger and the log, whatever it is
+        except Exception as e:  # noqa: BLE001  # anything may be raised; the ledger and the log record it
             self._unforeseen(lease, e)
 
     def _park(self, lease: Lease, why: str) -> None:
@@ -152,8 +152,8 @@ class Runner:
             log.warning("parked: %s", why)
 
     def _unforeseen(self, lease: Lease, error: Exception) -> None:
-        """A fault of ours, or of a library: as if the worker had died of it. It is in the log with its traceback."""
-        log.exception("failed in a way nobody foresaw")
+        """Treat a fault of limner or a library like a crash of the worker, and log its traceback."""
+        log.exception("unexpected error")
         self.ledger.crashed(lease, note("unforeseen", kind=type(error).__name__, line=_line(error)))
 
     def _run(self, lease: Lease, keeper: Keeper) -> Article:
@@ -192,22 +192,22 @@ class Runner:
         )
 
     def _start(self, lease: Lease, context: Context) -> Start:
-        """What the graph begins with. Raises BadInput, LibraryError for a reference image that is gone."""
+        """The graph's initial state. Raises BadInput, and LibraryError for a deleted reference image."""
         request = read_request(lease.request)
         start = start_of(request)
-        if request.references:  # then the first library is the owner's own
+        if request.references:  # the first library is then the owner's own
             start["brief"] = with_uploads(start["brief"], request.references, context.libraries[0])
         return start
 
     def _context(self, lease: Lease, keeper: Keeper) -> Context:
-        """The parts for one job: libraries and speakers as before, counting and remembering anew."""
+        """The context for one job: shared libraries and connections, with the job's own meter and memory."""
         request = read_request(lease.request)
         names = tuple(request.library)
         if request.references:
             own = Owner(lease.owner).own_library
-            self._bases.pop(names := (own, *(names or (STARTER,))), None)  # it grows with each upload
+            self._bases.pop(names := (own, *(names or (STARTER,))), None)  # the owner's library grows with each upload
         base = self._bases.get(names)
-        if base is None:  # two threads may build one each; one of them is kept
+        if base is None:  # two threads may each build one; one is kept
             if len(self._bases) > 8:
                 self._bases.clear()
             base = build_context(self.settings, library=list(names) or None, encoders=self.encoders)
@@ -218,10 +218,10 @@ class Runner:
 
 
 def _fits(answer: Any, asked: Sequence[Interrupt]) -> bool:
-    """Whether the graph still asks what was answered.
+    """Whether the graph still asks the question that was answered.
 
-    A process may die after the graph asked its next question and before the ledger heard of it: the answer that the
-    ledger holds is then part of the checkpoints already, and must not be taken for an answer to the new one.
+    A process may die after the graph asked its next question and before it told the ledger. The ledger's answer is then
+    in the checkpoints already and must not be taken as an answer to the new question.
     """
     if not asked or not is_question(asked[0].value):
         return bool(asked)
@@ -229,18 +229,18 @@ def _fits(answer: Any, asked: Sequence[Interrupt]) -> bool:
 
 
 def _today(ledger: Ledger, lease: Lease) -> int | None:
-    """Tokens this job may come to by its owner's limit: what it has spent, and what is left of the day."""
+    """Token limit of this job from its owner's limit: its tokens so far plus the day's remaining ones."""
     return None if lease.budget is None else ledger.job(lease.job).spent + lease.budget
 
 
 def passing(error: LimnerError) -> bool:
-    """Whether it may be gone the next time, with nobody changing anything here."""
+    """Whether an error may go away by itself."""
     if isinstance(error, ModelRefused):
         return error.status is None or error.status in (408, 409, 425, 429) or error.status >= 500
     return isinstance(error, ModelUnreachable | LibraryBusy | LibraryUnreachable | LedgerError)
 
 
 def _line(error: BaseException) -> Note:
-    """What went wrong on one line of at most 500 characters, with its code where it has one."""
+    """The error on one line of at most 500 characters, with its code if it has one."""
     line = " ".join(str(error).split())[:500]
     return Note(line, error.note.code, error.note.params) if isinstance(error, LimnerError) else Note(line)

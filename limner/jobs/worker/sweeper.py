@@ -1,7 +1,7 @@
 """The sweeper: put orphaned jobs back, and ring again where nobody heard the bell.
 
-One runs in every worker, as a process of its own. They need not know of each other: each change is one transaction
-that checks that it is still due.
+One runs in every worker, as a separate process. Sweepers need not know of each other, because each change is one
+transaction that checks that it is still due.
 """
 
 from __future__ import annotations
@@ -26,27 +26,28 @@ from limner.settings import Settings
 
 log = logging.getLogger("limner.sweeper")
 
-TIDY = 3600  # seconds between two looks for working papers to throw away
-AT_ONCE = 500  # jobs rung for in one sweep
+TIDY = 3600  # seconds between two deletions of old working data
+AT_ONCE = 500  # messages per sweep
 
 
 @dataclass
 class Sweeper:
-    """Looks after the jobs of the ledger, for one worker."""
+    """Sweeps the ledger's jobs on behalf of one worker."""
 
     ledger: Ledger
     bell: Bell
     patience: float
-    """Seconds after which a bell that was rung counts as unheard."""
+    """Seconds after which a message counts as lost."""
     worker: Connection
-    """The worker, which tells how its processes end."""
+    """The worker, which reports how its processes end."""
     hand_over: bool
-    """Whether suspects are the worker's to work on alone; else its processes have one job each, and any will do."""
+    """Whether the worker itself starts suspects alone; if False, its processes run one job each and any can take
+    them."""
     deaths: dict[str, Death] = field(default_factory=dict)
-    """Of which the ledger has not heard, by the name of the process."""
+    """Deaths that are not in the ledger yet, by the name of the process."""
 
     def listen(self) -> bool:
-        """Hear what the worker tells; whether a process of it has died."""
+        """Read the worker's reports. Returns whether one of its processes has died."""
         heard = False
         while self.worker.poll():
             death: Death = self.worker.recv()
@@ -55,14 +56,14 @@ class Sweeper:
         return heard
 
     def sweep(self) -> None:
-        """Look once. Raises LedgerError."""
+        """Sweep once. Raises LedgerError."""
         self.ledger.saw(process.name())
         told = dict(self.deaths)
         swept = self.ledger.sweep(process.unheard, told)
         for name in told:
             del self.deaths[name]
         for job in swept.put_back:
-            log.warning("job %s was orphaned and is put back", job)
+            log.warning("job %s was orphaned and is requeued", job)
         for job in swept.set_aside:
             log.error("job %s is set aside", job)
         if self.hand_over and (suspects := self.ledger.suspects(AT_ONCE)):
@@ -70,19 +71,19 @@ class Sweeper:
         self.ring()
 
     def ring(self) -> None:
-        """For queued jobs that nobody was told of, or heard of. Raises LedgerError."""
+        """Send messages for queued jobs that have none, or whose message was lost. Raises LedgerError."""
         suspects = not self.hand_over
         for queue, begun in itertools.product(QUEUES, (True, False)):
             waiting = self.ledger.queued(queue, suspects=suspects, begun=begun)
             depth = self.bell.depth(route(queue, begun)) if waiting else 0
             if depth is None:
                 return  # no broker: next time
-            # As many rings as jobs are enough, however many of them were for jobs that are gone by now.
+            # As many messages as jobs are enough, even if some are for jobs that no longer wait.
             many = min(AT_ONCE, max(0, waiting - depth))
             unheard = self.ledger.unheard(queue, self.patience, many, suspects=suspects, begun=begun)
             rung = self.bell.ring_all((job, route(queue, begun)) for job in unheard)
             if rung:
-                log.info("rang for %d jobs in %s", rung, route(queue, begun))
+                log.info("sent messages for %d jobs in %s", rung, route(queue, begun))
                 self.ledger.rang(unheard[:rung])
 
 
@@ -91,7 +92,7 @@ def run(
 ) -> None:
     """Sweep, and send webhooks, every `settings.sweep` seconds until `ended`; at once when a process has died.
 
-    worker, hand_over: as of `Sweeper`.
+    worker, hand_over: as in `Sweeper`.
     """
     done = threading.Event()
     hooks = threading.Thread(target=_send_webhooks, args=(settings, ledger, done), name="limner-webhooks", daemon=True)
@@ -113,7 +114,7 @@ def run(
 
 
 def _send_webhooks(settings: Settings, ledger: Ledger, done: threading.Event) -> None:
-    """In a thread of its own: a receiver that hangs must not hold up the sweeps."""
+    """Send due webhooks; in its own thread, because a hanging receiver must not delay the sweeps."""
     while not done.wait(1):
         try:
             while send_due(ledger, settings) and not done.is_set():
@@ -123,11 +124,11 @@ def _send_webhooks(settings: Settings, ledger: Ledger, done: threading.Event) ->
 
 
 def _tidy(settings: Settings, ledger: Ledger, done: threading.Event) -> None:
-    """In a thread of its own: much to throw away must not hold up the sweeps."""
+    """Delete old working data; in its own thread, because a long deletion must not delay the sweeps."""
     while not done.wait(TIDY):
         try:
             if tidied := tidy(ledger.database, settings.keep):
-                log.info("threw away the working papers of %d jobs", tidied)
+                log.info("deleted the working data of %d jobs", tidied)
         except LedgerError as e:
             log.warning("%s", e)
 

@@ -1,11 +1,12 @@
 """The worker: processes that work on jobs, and a sweeper beside them.
 
-A job has a process of its own, unless `processes` says otherwise: a job waits for its model most of the time, so many
-at once may share a few processes as threads, which takes less memory and, after faults, longer to recover.
+Each job has its own process by default. A job waits for its model most of the time, so with `processes` many jobs share
+a few processes as threads, which needs less memory but recovers more slowly from faults.
 
-A process that dies takes all its jobs with it, and it shows only that one of them may be to blame. So each of these is
-a suspect until it got further, and is worked on in a process of its own, forked for it. What dies then is to blame. The
-worker is the parent of all, sees how they end (`deaths.py`), and tells its sweeper, which writes it into the ledger.
+A process that dies takes all its jobs with it, and any of them may be the cause. So each becomes a suspect and runs
+alone, in a process forked for it, until it gets further. If that process dies, its job is the cause. The worker is the
+parent of all these processes, sees how they end (`deaths.py`), and reports it to its sweeper, which writes it into the
+ledger.
 """
 
 from __future__ import annotations
@@ -49,12 +50,12 @@ if TYPE_CHECKING:
 log = logging.getLogger("limner.worker")
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
-LOOK = 0.1  # seconds between two looks at how the processes are
+LOOK = 0.1  # seconds between two checks of the processes
 HUNG = 60  # seconds without a sign of life after which a process is killed; its leases lapse before
-RETIRE = 30  # seconds for the other jobs of a process that ends because one of them does not
-BACKOFF = 1  # seconds until a process that died young is started again
-REMEMBERED = 100  # deaths, for a sweeper that is started anew
-PRELOADED = (  # what its processes would else import one by one, each for itself: a test keeps watch
+RETIRE = 30  # seconds for a process's other jobs when it ends because one job does not
+BACKOFF = 1  # seconds until a process that died young is restarted
+REMEMBERED = 100  # deaths remembered for a sweeper that is restarted
+PRELOADED = (  # modules that each process would otherwise import for itself; a test checks the list
     "billiard.pool", "celery.app.amqp", "celery.app.control", "celery.app.log", "celery.app.trace",
     "celery.apps.worker", "celery.worker.autoscale", "celery.worker.consumer.delayed_delivery",
     "celery.worker.strategy", "kombu.pidbox", "kombu.transport.redis", "filelock", "highspy", "httpcore2",
@@ -77,7 +78,7 @@ class Pulse:
         self._seen, self._since = 0.0, 0.0
 
     def beat(self) -> None:
-        """In the process: give a sign every second from now on."""
+        """Give a sign every second from now on; called in the process."""
         threading.Thread(target=self._beat, name="limner-pulse", daemon=True).start()
 
     def _beat(self) -> None:
@@ -86,8 +87,8 @@ class Pulse:
             time.sleep(1)
 
     def look(self, step: float) -> float:
-        """In its parent, every `step` seconds: how many it has seen pass without a sign. A parent that was stopped
-        itself sees none pass."""
+        """Seconds without a sign, as the parent counts them; called in the parent every `step` seconds. A parent that
+        was itself stopped counts none meanwhile."""
         [seen] = struct.unpack("d", self._at[:])
         self._since = self._since + step if seen == self._seen else 0.0
         self._seen = seen
@@ -101,7 +102,7 @@ class Hand:
     process: Any
     name: str
     job: str = ""
-    """The suspect it works on alone; "" for one that listens to the broker."""
+    """The suspect that it runs alone; "" for a process that listens to the broker."""
     jobs: int = 1
     """At once."""
     pulse: Pulse = field(default_factory=Pulse)
@@ -110,10 +111,10 @@ class Hand:
 
 
 class Worker:
-    """One machine's share of the work."""
+    """Works on jobs on one machine."""
 
     def __init__(self, settings: Settings, *, concurrency: int | None = None) -> None:
-        """Waits for the database and brings it up to date. concurrency: jobs at once, None as set.
+        """Wait for the database and migrate it. concurrency: jobs at once; None takes the settings'.
 
         Raises LedgerError, BadInput.
         """
@@ -128,10 +129,10 @@ class Worker:
         self.ledger = Ledger(self.database, lease=settings.lease, crashes=settings.crashes)
         self.app = make_app(settings)
         self.bell = Bell(self.app)
-        self._stop = mmap.mmap(-1, 1)  # one byte that all processes forked from here share
+        self._stop = mmap.mmap(-1, 1)  # one byte, shared by all processes forked from here
         self._retiring = threading.Event()  # of this process alone
         self._hands: list[Hand] = []
-        self._due: list[tuple[float, int]] = []  # processes to be started: when, and for how many jobs
+        self._due: list[tuple[float, int]] = []  # processes to start: when, and for how many jobs
         self._deaths: list[Death] = []
         self._sweeper: Any = None
         self._ear: Connection | None = None
@@ -143,10 +144,10 @@ class Worker:
         self._add_task(self.app)
 
     def stopping(self) -> bool:
-        """Whether the worker was told to stop, or this process is to end: jobs stop at their next boundary."""
+        """Whether the worker or this process stops: jobs then stop at their next boundary."""
         return self._stop[0] != 0 or self._retiring.is_set()
 
-    # -- the parent: it has one thread and no connection, so nothing can be torn by a fork
+    # -- the parent: it has one thread and no connection, so a fork breaks nothing
 
     def run(self) -> int:
         """Work until SIGTERM or Ctrl-C. Returns the exit code."""
@@ -168,29 +169,29 @@ class Worker:
         return 0
 
     def _on_stop(self, _signal: int, _frame: Any) -> None:
-        self._stop[0] = min(2, self._stop[0] + 1)  # told twice, it does not wait for boundaries
+        self._stop[0] = min(2, self._stop[0] + 1)  # after a second signal it does not wait for boundaries
 
     def _load_before_the_fork(self) -> None:
-        """What every process needs costs its memory once, and its seconds."""
+        """Import what every process needs, so that it costs memory and seconds once."""
         from limner.tools.encoders import default_encoders
 
         for name in PRELOADED:
             try:
                 import_module(name)
-            except ImportError as error:  # not installed here, or not in this version: each process would say so itself
+            except ImportError as error:  # not installed, or not in this version: each process reports it itself
                 log.debug("%s is not loaded before the fork: %s", name, error)
         self.encoders = default_encoders(caption=self.settings.encoder, clip_model=self.settings.clip_model, threads=1)
         if callable(load := getattr(self.encoders.caption, "load", None)):
             load()
         gc.collect()
-        gc.freeze()  # a collection in a child would touch, and so copy, every page
+        gc.freeze()  # a garbage collection in a child would touch, and so copy, every page
 
     def _fork(self, target: Callable[..., int], *args: Any, job: str = "", jobs: int = 1) -> None:
         hand = Hand(None, "", job, jobs)
         hand.process = multiprocessing.get_context("fork").Process(
             target=_child, args=(os.getpid(), hand.pulse, target, *args), daemon=False
         )
-        signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)  # until the child has let go of its parent's handlers
+        signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)  # until the child has dropped its parent's handlers
         hand.process.start()
         signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
         hand.name = process.name(hand.process.pid, os.getpid())
@@ -203,7 +204,7 @@ class Worker:
             self._fork(self._listen, due[1], jobs=due[1])
 
     def _look(self) -> None:
-        """After the processes: those that ended are told of and replaced, those that hang are killed."""
+        """Look after the processes: report and replace those that ended, kill those that hang."""
         for hand in list(self._hands):
             code = hand.process.exitcode
             if code is not None:
@@ -229,16 +230,16 @@ class Worker:
 
     def _tell(self, ended: Death) -> None:
         if self._ear is not None:
-            with suppress(OSError):  # it was killed; the next one is told
+            with suppress(OSError):  # the sweeper was killed; the next one gets the report
                 self._ear.send(ended)
 
     def _hear(self) -> None:
-        """Of suspects; each is worked on alone, as many at once as there are cores, or a few."""
+        """Start processes for suspects, each alone; as many at once as there are cores, or a few."""
         if self._ear is None or not self._ear.poll(LOOK):
             return
         try:
             suspects = self._ear.recv()
-        except (EOFError, OSError):  # it was killed, and is started again
+        except (EOFError, OSError):  # the sweeper was killed and will be restarted
             time.sleep(LOOK)
             return
         for job in suspects:
@@ -262,17 +263,17 @@ class Worker:
     # -- the sweeper
 
     def _keep_sweeper(self) -> None:
-        """Start it, or start it again if somebody killed it."""
+        """Start the sweeper, or restart it if somebody killed it."""
         if self._sweeper is not None:
             if self._sweeper.is_alive():
                 return
-            log.warning("the sweeper was gone; it is started again")
+            log.warning("the sweeper was gone and is restarted")
         self._ear, theirs = multiprocessing.Pipe()
         self._sweeper = multiprocessing.get_context("fork").Process(
             target=self._sweep, args=(os.getpid(), theirs), name="limner-sweeper", daemon=True
         )
         self._sweeper.start()
-        theirs.close()  # so that its death ends the pipe
+        theirs.close()  # so that the pipe ends when it dies
         for ended in self._deaths:
             self._tell(ended)
 
@@ -281,17 +282,17 @@ class Worker:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         ended: Callable[[], bool] = lambda: self.stopping() or sweeper.orphaned(parent)  # noqa: E731
         sweeper.run(self.settings, self.ledger, self.bell, ended, worker, max(self.shares) > 1)
-        os._exit(0)  # nothing of the parent's is to be tidied up here
+        os._exit(0)  # skip the parent's clean-up
 
     # -- a process that listens
 
     def _listen(self, jobs: int) -> int:
-        """Work on what the bell rings for until told to stop. Returns an exit code."""
+        """Work on the jobs of the broker's messages until a stop signal. Returns an exit code."""
         worker = self
 
         class Threads(TaskPool):
             def on_stop(self) -> None:
-                worker._retiring.set()  # also where Celery gives up: jobs are put back at their next boundary
+                worker._retiring.set()  # also if Celery gives up: jobs are requeued at their next boundary
                 super().on_stop()
 
         self._runner = self._make_runner(alone=jobs == 1, overrun=self._retire)
@@ -314,19 +315,20 @@ class Worker:
             told = self._told
         finally:
             if not told and not self._stop[0]:
-                log.error("Celery gave up, see above; the process begins anew")
+                log.error("Celery gave up, see above; the process restarts")
         return 0 if told or self._stop[0] else GAVE_UP
 
     _told = False
-    """Whether this process was told to stop, so that Celery ended in order: kombu 5.7 may not survive losing its broker
-    twice in a row."""
+    """Whether this process got a stop signal, so that Celery ended in order. kombu 5.7 may not survive losing its
+    broker twice in a row."""
 
     def _on_retire(self, **_: Any) -> None:
         self._told = True
         self._retiring.set()
 
     def _retire(self) -> None:
-        """A job does not end, and its thread cannot be ended: the others go elsewhere, and the process ends."""
+        """End the process because one of its jobs does not end and its thread cannot be ended; the other jobs continue
+        elsewhere."""
         self._retiring.set()
         threading.Thread(target=self._retire_soon, name="limner-retire").start()
 
@@ -343,7 +345,7 @@ class Worker:
             self.work(job)
 
     def work(self, job: str) -> None:
-        """What a ring of the bell does: work on the job if it is there to be taken, then let the next one know."""
+        """Handle a message: work on the job if it can be taken, then notify the next one."""
         crash.passing("ring:before")
         with self._lock:
             self._at_work += 1
@@ -356,10 +358,10 @@ class Worker:
         finally:
             with self._lock:
                 self._at_work -= 1
-        crash.passing("ring:after")  # what follows is the acknowledgement
+        crash.passing("ring:after")  # Celery acknowledges the message next
 
     def _ring_for_next(self, job: str) -> None:
-        """An owner with a limit has room for one more now."""
+        """Send a message for the next job of a limited owner, who now has room for it."""
         owner = self.ledger.owner_of(job)
         waiting = self.ledger.next_of(owner) if owner else None
         if waiting:
@@ -370,14 +372,14 @@ class Worker:
         return self._runner
 
     def _make_runner(self, **more: Any) -> Runner:
-        """This process's runner: nothing that holds a socket or a thread is inherited over a fork."""
+        """This process's runner, made here because sockets and threads do not survive a fork."""
         name = process.name(parent=os.getppid())
         return Runner(self.settings, self.ledger, name, self.stopping, encoders=self.encoders, **more)
 
     # -- a process for a suspect
 
     def _work_alone(self, job: str) -> int:
-        """Work on one job until it got further, ended, or took this process down. Returns an exit code."""
+        """Work on one suspect until it got further, ended, or crashed this process. Returns an exit code."""
         signal.signal(signal.SIGTERM, lambda *_: self._retiring.set())
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         self._runner = self._make_runner(until_progress=True, overrun=lambda: os._exit(RETIRED))
@@ -392,7 +394,7 @@ class Worker:
 
 
 def _child(parent: int, pulse: Pulse, target: Callable[..., int], *args: Any) -> None:
-    """In a forked process: it ends with its parent, and nothing of the parent's is tidied up here."""
+    """Run in a forked process, which ends with its parent and skips the parent's clean-up."""
     for number in SIGNALS:
         signal.signal(number, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
@@ -406,22 +408,23 @@ def _child(parent: int, pulse: Pulse, target: Callable[..., int], *args: Any) ->
     except SystemExit as e:
         code = e.code if isinstance(e.code, int) else 0
     except BaseException:
-        log.exception("a process of the worker ended by this")
+        log.exception("a worker process ended with this error")
     logging.shutdown()
     os._exit(code)
 
 
 def _on_ready(**_: Any) -> None:
-    """The terminal's Ctrl-C reaches all; the worker says when. Celery has just set its own handler."""
+    """Ignore the terminal's Ctrl-C, which reaches all processes; the worker stops this one. Celery has just set its own
+    handler."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _shares(jobs: int, processes: int) -> list[int]:
-    """Jobs at once of each process, as equal as can be."""
+    """Concurrent jobs of each process, distributed evenly."""
     count = min(jobs, processes)
     return [jobs // count + (n < jobs % count) for n in range(count)]
 
 
 def _fitting(settings: Settings) -> int:
-    """Jobs at once where none are set. They wait for the model most of the time; the embedded one computes here."""
+    """Default number of concurrent jobs. Jobs wait for the model most of the time; the embedded model computes here."""
     return 4 if settings.model_url or settings.writer_url else 1

@@ -1,4 +1,4 @@
-"""Versions that went into the next one, because somebody was still typing."""
+"""Versions that a later one absorbed while somebody was still typing."""
 
 import sqlalchemy as sa
 from alembic import op

@@ -1,4 +1,4 @@
-"""Attempts that broke off, apart from those that a job is to blame for."""
+"""Attempts that broke off, counted apart from crashes that the job caused."""
 
 import sqlalchemy as sa
 from alembic import op

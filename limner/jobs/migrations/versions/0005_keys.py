@@ -1,4 +1,4 @@
-"""The key that a change of an article was sent under."""
+"""The idempotency key of a change to an article."""
 
 import sqlalchemy as sa
 from alembic import op

@@ -1,4 +1,4 @@
-"""What failed and what was done to an article, as codes and parameters beside the text."""
+"""Codes and parameters beside the texts of errors and of the history."""
 
 import sqlalchemy as sa
 from alembic import op

@@ -40,7 +40,7 @@ HISTORY = {
 CHANGES = {
     "nothing-to-undo": "Job {job} is at its first version: there is nothing to undo.",
     "nothing-to-redo": "Job {job} is at the end of its line: there is nothing to redo.",
-    "changed-by-others": "Job {job} is changed by others without a pause. Try again in a moment.",
+    "changed-by-others": "Others keep changing job {job}. Try again in a moment.",
     "changed-back": "Job {job} was changed and changed back this very moment. Try again.",
     "no-version": "Job {job} has no version {n}. `limner revise versions {job}` lists its versions.",
     "edit-of": "Edit {n} of {of} ({do}): {line}",
@@ -81,13 +81,13 @@ FALLBACKS = {
     "broke-off": "The writer's answer broke off; its unfinished end was left out.",
     "small-writer": "Written by {model}, which writes fluently and errs often: check its facts before you use "
     "them, or set LIMNER_MODEL_URL to a larger model.",
-    "language-unknown": "The language of the draft is unknown. Say it with --language, or with lang: in its "
+    "language-unknown": "The language of the draft is unknown. Set it with --language, or with lang: in its "
     "front matter.",
     "ends-early": "The article ends early: {line}",
     "brief-cut": "Only the first {n} sentences of the brief and sources were considered.",
     "sections-missing": "Nothing usable was written for: {headings}.",
     "writer-title-only": "{model} writes from a title alone; it has not read {names}.",
-    "writer-language": "{model} was trained on Chinese and English; it was not told to write in {language!r}.",
+    "writer-language": "{model} was trained on Chinese and English; it was not asked to write in {language!r}.",
     "selector-small": "{model} is too small to judge images: they were chosen by the similarity of their captions to "
     "the text. Set LIMNER_MODEL_URL (or --model-url) to a vision-language model to have them looked at.",
     "selector-sees-nothing": "{model} does not see images ({reason}): they were chosen by their captions. Set "
@@ -123,13 +123,13 @@ REVIEW = {
 JOBS = {
     "worker-ended": "its worker {how}",
     "process-hung": "hung and was killed",
-    "process-memory": "was killed for want of memory",
+    "process-memory": "was killed because memory ran out",
     "process-died": "died of {signal}",
     "process-killed": "was killed by {signal}",
     "process-exit": "ended with exit code {n}",
     "process-ended": "ended",
     "worker-died": "its worker died",
-    "worker-silent": "its worker was not heard of",
+    "worker-silent": "its worker gave no sign of life",
     "at-step": "{line} at {step}",
     "set-aside": "Set aside: {n} times in a row, {line}. See its log; then: limner jobs retry {job}",
     "tried": "{line} (tried {n} times; then: limner jobs retry {job})",

@@ -1,8 +1,8 @@
 """Observe limner: log lines that name their job and hold no secret, and one trace per job.
 
-Logs go to one stream, those of Celery, kombu and uvicorn the same way. Traces go over OTLP/HTTP to
-OTEL_EXPORTER_OTLP_ENDPOINT, if `limner[otel]` is installed; otherwise nothing of OpenTelemetry is imported and every
-span here does nothing. Prompts and articles are never part of a span.
+Logs go to one stream, including those of Celery, kombu and uvicorn. Traces go over OTLP/HTTP to
+OTEL_EXPORTER_OTLP_ENDPOINT, if `limner[otel]` is installed; otherwise limner imports nothing of OpenTelemetry and every
+span does nothing. Prompts and articles are never part of a span.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ log = logging.getLogger("limner.observe")
 # --- secrets --------------------------------------------------------------------------------------------------------
 
 HIDDEN = "***"
-LEAST = 8  # characters; a shorter secret is found by its place only, or logs without the word "limner" would result
+LEAST = 8  # characters; shorter secrets are recognised by context only, else a secret "limner" would blank that word
 
 _KEYWORD = r"(?:api[_-]?key|access[_-]?key|secret|token|passw(?:or)?d|pwd|passphrase|cookie|signature)"
 _SHAPES: tuple[tuple[re.Pattern[str], str], ...] = (
@@ -52,7 +52,7 @@ _SHAPES: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(rf"(?i)({_KEYWORD}[\"']?\s*[=:]\s*b?)(\"[^\"]*\"|'[^']*'|[^\s\"',;&)}}\]]+)"), rf"\1{HIDDEN}"),
     (re.compile(rf"(?i)(--[\w-]*{_KEYWORD}\s+)\S+"), rf"\1{HIDDEN}"),
     (re.compile(r"(?i)([?&]key=)[^\s\"'&]+"), rf"\1{HIDDEN}"),
-    # by their first letters: ours, webhooks, OpenAI and its like, Hugging Face, LangSmith, GitHub, Slack, AWS; JWT
+    # by prefix: limner, webhooks, OpenAI and compatible, Hugging Face, LangSmith, GitHub, Slack, AWS; JWT
     (re.compile(r"\b(?:limner_[\w-]{24,}|whsec_[\w+/=-]+|(?:sk|pk|rk)-[\w-]{8,}|hf_\w{8,}|lsv2_\w+)"), HIDDEN),
     (re.compile(r"\b(?:gh[pousr]_\w{8,}|github_pat_\w+|xox[abeoprs]-[\w-]+|AKIA[0-9A-Z]{12,})"), HIDDEN),
     (re.compile(r"\beyJ[\w-]+\.[\w-]+\.[\w-]*"), HIDDEN),
@@ -60,11 +60,11 @@ _SHAPES: tuple[tuple[re.Pattern[str], str], ...] = (
 
 
 class Redactor:
-    """Takes secrets out of text: those of the settings, and whatever looks like one."""
+    """Removes secrets from text: those of the settings, and anything that looks like one."""
 
     def __init__(self, settings: Settings) -> None:
         known = {form for secret in _secrets(settings) for form in _spellings(secret)}
-        words = sorted((w for w in known if len(w) >= LEAST), key=len, reverse=True)  # the whole before its parts
+        words = sorted((w for w in known if len(w) >= LEAST), key=len, reverse=True)  # whole secrets first
         self._known = re.compile("|".join(map(re.escape, words))) if words else None
 
     def __call__(self, text: str) -> str:
@@ -75,7 +75,7 @@ class Redactor:
         return text
 
     def value(self, value: Any) -> Any:
-        """The same for what a JSON line is made of, however deep; what JSON does not know becomes text first."""
+        """Remove secrets from a JSON value at any depth; other types become text first."""
         if isinstance(value, str):
             return self(value)
         if isinstance(value, Mapping):
@@ -96,13 +96,13 @@ def _secrets(settings: Settings) -> Iterator[str]:
             yield (secret := value.get_secret_value())
             try:
                 password = urlsplit(secret).password or ""
-            except ValueError:  # not an address: then it has no password in it
+            except ValueError:  # not an address, so it contains no password
                 continue
             yield from (password, unquote(password))
 
 
 def _spellings(secret: str) -> Iterator[str]:
-    """A secret as it may stand in a message: as it is, in a URL, in JSON, in a repr."""
+    """The spellings of a secret in messages: plain, in a URL, in JSON, in a repr."""
     yield from (secret, quote(secret, safe=""), json.dumps(secret)[1:-1], repr(secret)[1:-1])
 
 
@@ -127,7 +127,7 @@ _CHATTY = (
 
 @contextmanager
 def about(**fields: Any) -> Iterator[None]:
-    """Every log line within says these: job, attempt, owner, step. What is None is left out."""
+    """Add job, attempt, owner and step to every log line within. None values are left out."""
     there = {**_ABOUT.get(), **{k: v for k, v in fields.items() if v is not None}}
     token = _ABOUT.set(there)
     try:
@@ -137,9 +137,9 @@ def about(**fields: Any) -> Iterator[None]:
 
 
 def set_up_logging(settings: Settings, *, stream: TextIO | None = None) -> None:
-    """Send all logs of this process and of its forks to a stream, None for stderr, as `settings.log` says.
+    """Send all logs of this process and its forks to a stream (None: stderr) in the format of `settings.log`.
 
-    Also what nobody caught, and Python's warnings. For services: it takes over the root logger.
+    This includes uncaught exceptions and Python's warnings. For services only, because it takes over the root logger.
     """
     out = stream or sys.stderr
     text = settings.log == "text" or (not settings.log and out.isatty())
@@ -169,7 +169,7 @@ def _say_what_about(record: logging.LogRecord) -> bool:
 
 
 class _Json(JsonFormatter):
-    """A JSON object a line."""
+    """Formats records as one JSON object per line."""
 
     def __init__(self, redact: Redactor) -> None:
         super().__init__(list(_FIELDS), rename_fields=_FIELDS)
@@ -183,14 +183,15 @@ class _Json(JsonFormatter):
 
 
 class _Text(logging.Formatter):
-    """A line for people. A message of several lines is indented, so that no part of it passes for a line of its own."""
+    """Formats records as lines for people. Further lines of a message are indented, so that none can pass for a
+    record."""
 
     def __init__(self, redact: Redactor) -> None:
         super().__init__()
         self._redact = redact
 
     def format(self, record: logging.LogRecord) -> str:
-        # part by part: what looks like a secret in one must not take the next along
+        # part by part, so that the removal of a secret in one cannot swallow the next
         fields = " ".join(f"{k}={self._redact(str(record.__dict__[k]))}" for k in _ABOUT.get() if k in record.__dict__)
         text = f"{_moment(record)} {record.levelname} {record.name}: {self._redact(record.getMessage())}"
         text += f" [{fields}]" if fields else ""
@@ -225,22 +226,23 @@ def _keep_celery_from_logging() -> None:
         return
     from celery.signals import setup_logging
 
-    setup_logging.connect(_stay, weak=False)  # who listens to this signal has set logging up
+    setup_logging.connect(_stay, weak=False)  # a receiver of this signal tells Celery that logging is set up
 
 
 def _stay(**_: Any) -> None:
-    """Celery asks; the answer is that all is set up."""
+    """Tell Celery that logging is set up."""
 
 
 # --- traces ---------------------------------------------------------------------------------------------------------
 
 _endpoint = ""
-_provider: TracerProvider | None = None  # this process's; its exporting thread does not survive a fork
+_provider: TracerProvider | None = None  # per process, because its exporting thread does not survive a fork
 _lock = threading.Lock()
 
 
 def set_up_tracing(settings: Settings) -> bool:
-    """Whether spans are exported from here on, also from forks. Without this call, or the SDK, they do nothing."""
+    """Start to export spans, also from forks. Returns whether it does; without this call, or the SDK, spans do
+    nothing."""
     global _endpoint
     close_tracing()
     _endpoint = settings.otlp_endpoint.rstrip("/")
@@ -252,7 +254,7 @@ def set_up_tracing(settings: Settings) -> bool:
 
 
 def close_tracing() -> None:
-    """Send what is waiting, and stop. Spans that come later start anew. For the end of a process."""
+    """Send pending spans and stop, at the end of a process. A later span starts the export again."""
     global _provider
     with _lock:
         closing, _provider = _provider, None
@@ -261,9 +263,9 @@ def close_tracing() -> None:
 
 
 def new_trace(parent: str | None = None) -> str | None:
-    """A new job's W3C traceparent, to be kept with it, or None where nothing is traced.
+    """A new job's W3C traceparent, to be stored with it, or None without tracing.
 
-    parent: the caller's traceparent, e.g. a header; one that cannot be read is none.
+    parent: the caller's traceparent, e.g. from a header; an invalid one is ignored.
     """
     from_caller = _read_trace(parent) if _endpoint and parent else None
     with _span("limner.submit", {}, from_caller) as span:
@@ -275,8 +277,8 @@ def new_trace(parent: str | None = None) -> str | None:
 
 @contextmanager
 def job_span(trace: str | None, job: str, attempt: int) -> Iterator[None]:
-    """One attempt at a job. trace: its traceparent; without one the trace follows from the job's id, so that all
-    attempts, in whatever process, are in one trace."""
+    """A span around one attempt at a job. trace: its traceparent; without one the trace id derives from the job's id,
+    so that all attempts, in any process, share a trace."""
     parent = (_read_trace(trace) or _trace_of(job)) if _endpoint else None
     with _span("limner.job", {"limner.job": job, "limner.attempt": attempt}, parent):
         yield
@@ -284,14 +286,14 @@ def job_span(trace: str | None, job: str, attempt: int) -> Iterator[None]:
 
 @contextmanager
 def step_span(name: str) -> Iterator[None]:
-    """A step of a job: "write", "select/3"."""
+    """A span around a step of a job: "write", "select/3"."""
     with _span(f"limner.step {name.partition('/')[0]}", {"limner.step": name}):
         yield
 
 
 @contextmanager
 def call_span(role: str, model: str = "") -> Iterator[Callable[[int, int, int], None]]:
-    """A call of a language model. Yields a function to be told its tokens: (prompt, completion, cached)."""
+    """A span around a model call. Yields a function that takes its tokens: (prompt, completion, cached)."""
     with _span(f"chat {model}".strip(), _call(role, model)) as span:
 
         def tokens(prompt: int, completion: int, cached: int = 0) -> None:
@@ -302,12 +304,12 @@ def call_span(role: str, model: str = "") -> Iterator[Callable[[int, int, int], 
 
 
 def step_done(name: str, seconds: float) -> None:
-    """A step that is over: the same span as `step_span`, for those who learn of it afterwards."""
+    """Record the span of `step_span` after the step has ended."""
     _add(f"limner.step {name.partition('/')[0]}", {"limner.step": name}, seconds)
 
 
 def call_done(role: str, model: str, prompt: int, completion: int, cached: int, seconds: float) -> None:
-    """A call that is over."""
+    """Record the span of `call_span` after the call has ended."""
     _add(f"chat {model}".strip(), _call(role, model) | _tokens(prompt, completion, cached), seconds)
 
 
@@ -331,13 +333,13 @@ def _add(name: str, attributes: Mapping[str, Any], seconds: float) -> None:
 
 @contextmanager
 def _span(name: str, attributes: Mapping[str, Any], parent: Context | None = None) -> Iterator[Span | None]:
-    """A span around what is done within; None, and nothing imported, where nothing is traced."""
+    """A span around the body; None, without any import, if tracing is off."""
     if not _endpoint:
         yield None
         return
     from opentelemetry.trace import StatusCode
 
-    # an exception's message may hold what a model wrote: its kind is told, no more
+    # an exception's message may contain a model's text, so record only its type
     quiet = {"record_exception": False, "set_status_on_exception": False}
     with _tracer().start_as_current_span(name, parent, attributes=attributes, **quiet) as span:
         try:
@@ -392,7 +394,7 @@ def _make_provider(endpoint: str) -> TracerProvider:
 
 
 def _close_with_celery() -> None:
-    """Celery's processes end without `atexit`."""
+    """Flush spans in Celery's processes, which end without `atexit`."""
     signals = sys.modules.get("celery.signals")
     if signals is not None:
         signals.worker_process_shutdown.connect(_on_shutdown, weak=False)

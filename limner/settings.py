@@ -24,7 +24,7 @@ class Settings(BaseSettings):
     model_url: str = ""
     """Base URL of a server with the OpenAI Messages API, e.g. http://gpu:8000/v1; empty starts the embedded model."""
     api_key: SecretStr = SecretStr("")
-    """Key for that server, if it wants one (LIMNER_API_KEY)."""
+    """Key for that server, if it needs one (LIMNER_API_KEY)."""
     writer_model: str = ""
     """Another model for the writer; likewise spotter_model and selector_model. Same server unless *_url is set."""
     writer_url: str = ""
@@ -36,9 +36,9 @@ class Settings(BaseSettings):
     """The dialect that words the tasks: instruct, small, xcomposer, xcomposer2, or a plug-in's; empty follows the
     model's name and size (LIMNER_DIALECT)."""
     vision: bool | None = None
-    """Whether the selector's model sees images; empty tries it with two tiny pictures (LIMNER_VISION)."""
+    """Whether the selector's model sees images; empty tests it with two tiny pictures (LIMNER_VISION)."""
     timeout: float = 120
-    """Seconds without a byte from the model server before a call is given up."""
+    """Seconds without a byte from the model server before limner gives a call up."""
     retries: int = Field(default=4, ge=0)
     """Retries of a call after 408, 409, 429, 5xx or a failed connection; Retry-After is honoured."""
     qdrant_url: str = Field(default="", validation_alias=AliasChoices("LIMNER_QDRANT_URL", "QDRANT_URL", "qdrant_url"))
@@ -51,27 +51,27 @@ class Settings(BaseSettings):
     """Encoder of captions: minilm (also when empty), or a plug-in's name (LIMNER_ENCODER)."""
     clip_model: str = ""
     """open_clip model and weights, "ViT-B-32/laion2b_s34b_b79k" or "ViT-B-32/PATH-TO-WEIGHTS", or the name of a plug-in
-    that encodes pictures; empty is no CLIP."""
+    that encodes images; empty means no CLIP."""
     generators: str = ""
-    """Plug-ins that jobs may have images made by where nothing fits, with commas; none by default. On the shell and
-    from Python whoever runs limner names one."""
+    """Plug-ins, separated by commas, that jobs may use to generate images where nothing fits; none by default. In the
+    shell and in Python the user names one per run."""
     generator_timeout: float = Field(default=120, gt=0)
-    """Seconds that a generator may take for one image; then the place stays empty."""
+    """Time limit in seconds for one generated image; then the place stays empty."""
     max_pixels: int = Field(default=89_000_000, gt=0, le=178_000_000)
     """Images with more pixels than this are refused before they are decoded: 89 million px decode to 360 MB.
 
     Pillow warns above 89.4 million and refuses above 178.9 million by itself."""
     threads: int = Field(default=0, ge=0)
-    """CPU threads for the embedded model and encoders; 0 takes what the machine has."""
+    """CPU threads for the embedded model and encoders; 0 uses all."""
     editor: str = Field(default="vi", validation_alias=AliasChoices("LIMNER_EDITOR", "VISUAL", "EDITOR", "editor"))
     """Editor that the shell opens at a review point (VISUAL, EDITOR)."""
 
     def allowing(self, generator: str) -> Settings:
-        """The same, with one generator more that may be used."""
+        """These settings with one more allowed generator."""
         return self.model_copy(update={"generators": f"{self.generators},{generator}"}) if generator else self
 
     def allows(self, generator: str) -> bool:
-        """Whether a generator may be used."""
+        """Whether a generator is allowed."""
         return generator in [name.strip() for name in self.generators.split(",")]
 
     # -- jobs
@@ -85,42 +85,43 @@ class Settings(BaseSettings):
     )
     """Broker of the workers, redis://…; empty is the bundled Valkey that `limner up` starts (REDIS_URL)."""
     workers: int = Field(default=0, ge=0, le=256)
-    """Jobs that one worker runs at once; 0 takes 4 with a model server, 1 with the embedded model."""
+    """Jobs that one worker runs at once; 0 means 4 with a model server, 1 with the embedded model."""
     processes: int = Field(default=0, ge=0, le=256)
-    """Processes that share these jobs, a thread each; 0 gives each job its own. Fewer take less memory."""
+    """Processes that share these jobs, one thread per job; 0 gives each job its own. Fewer need less memory."""
     lease: float = Field(default=30, ge=1, le=3600)
-    """Seconds after which a worker that is not heard of loses its job; it reports three times in that time."""
+    """Seconds without a sign of life after which a worker loses its job; it gives three signs in that time."""
     sweep: float = Field(default=5, gt=0, le=600)
-    """Seconds between two looks for orphaned and unheard jobs."""
+    """Seconds between two sweeps for orphaned jobs and lost messages."""
     stuck: float = Field(default=300, gt=0)
     """Seconds without an event after which a running job is shown as stuck."""
     job_seconds: float = Field(default=3600, ge=1)
     """Seconds that one attempt at a job may take; then it fails at its next step or call, or a minute later."""
     crashes: int = Field(default=3, ge=1)
-    """Crashes in a row, alone in a process and with no new answer of a model between, after which a job is set
-    aside. Other broken attempts may be ten in a row."""
+    """Crashes in a row, alone in a process and without a new model answer between them, after which a job is set aside.
+    The limit of other broken attempts in a row is ten."""
     keep: float = Field(default=30, ge=0)
-    """Days after a job's end that its checkpoints, its events and the model's answers are kept; its article stays."""
+    """Days for which checkpoints, events and model answers are kept after a job's end; its article stays."""
     tries: int = Field(default=10, ge=1)
-    """Times that a job is parked for a server that does not answer, at growing distances, before it fails."""
+    """Times in a row that a job is parked, at growing intervals, before it fails."""
     crash_at: str = ""
-    """For tests: the point at which this process kills itself, "NAME" or "NAME:N" for the N-th time it is passed."""
+    """For tests: the point at which this process kills itself, "NAME", or "NAME:N" at the N-th time."""
 
     # -- HTTP
 
     host: str = "127.0.0.1"
-    """Address that the API listens on; other than the loopback it wants a token."""
+    """Address that the API listens on; any other than the loopback needs a token."""
     port: int = Field(default=8642, ge=0, le=65535)
     token: SecretStr = SecretStr("")
-    """The API's bearer token; more, with owners of their own, are made by `limner token add` (LIMNER_TOKEN)."""
+    """The API's bearer token for the owner `local`; `limner token add` makes tokens for others (LIMNER_TOKEN)."""
     hosts: str = ""
-    """Names besides localhost that requests may be addressed to, with commas: "articles.example.org"."""
+    """Names besides localhost that the API answers to, separated by commas: "articles.example.org"."""
     webhook_hosts: str = ""
-    """Hosts on internal addresses that webhooks may reach all the same, with commas; none by default."""
+    """Hosts on internal addresses that webhooks may reach, separated by commas; none by default."""
     log: Literal["", "text", "json"] = ""
     """Format of the services' logs; empty is text on a terminal and JSON elsewhere."""
     otlp_endpoint: str = Field(
         default="",
         validation_alias=AliasChoices("LIMNER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT", "otlp_endpoint"),
     )
-    """Receiver of traces by OTLP/HTTP, e.g. http://collector:4318; empty is no traces (OTEL_EXPORTER_OTLP_ENDPOINT)."""
+    """Receiver of traces over OTLP/HTTP, e.g. http://collector:4318; empty means no traces
+    (OTEL_EXPORTER_OTLP_ENDPOINT)."""

@@ -78,7 +78,7 @@ def _by_spot(article: Article, spot: str) -> Selection:
     for selection in article.selections:
         if selection.spot.id == spot:
             return selection
-    raise BadInput(f"There is no spot {spot[:40]!r} in the record of the article. Its JSON lists those there are.")
+    raise BadInput(f"Unknown spot {spot[:40]!r}. The article's JSON lists its spots.")
 
 
 def _searched(libraries: Sequence[Library], caption: str, k: int) -> list[Candidate]:

@@ -30,14 +30,14 @@ app = typer.Typer(
 def main() -> None:
     """Entry point: run a command; an error that a user can correct becomes one line and an exit code."""
     if not sys.warnoptions:
-        warnings.simplefilter("ignore")  # libraries warn of what our own line says better
+        warnings.simplefilter("ignore")  # limner's own line says it better than a library's warning
     try:
         sys.exit(app(standalone_mode=False))
     except LimnerError as e:
         _fail(str(e), e.exit_code)
     except (KeyboardInterrupt, typer.Abort):
         _fail("Stopped.", 130)
-    except BrokenPipeError:  # the reader of our output left, e.g. `| head`
+    except BrokenPipeError:  # the reader of the output left, e.g. `| head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(141)
     except OSError as e:

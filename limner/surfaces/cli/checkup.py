@@ -20,7 +20,7 @@ NEEDED = 500_000_000  # bytes: a library of some ten thousand images and its wri
 
 @dataclass(frozen=True)
 class Check:
-    """One part: whether it works, and what was seen or what to do."""
+    """The result for one part: whether it works, and a finding or what to do."""
 
     part: str
     ok: bool
@@ -31,7 +31,7 @@ class Check:
 
 
 def checkup(settings: Settings) -> Iterator[Check]:
-    """Each part in turn, as it is tried."""
+    """Check each part and yield its result."""
     yield Check("limner", True, f"{__version__}, home {settings.home}")
     context = Context(settings, [])
     model = _tried("model", lambda: _model(context))
@@ -110,7 +110,7 @@ def _libraries(context: Context) -> Iterator[Check]:
 
 
 def _plugins() -> Iterator[Check]:
-    """Each plug-in that is installed, loaded to see whether it could be used."""
+    """Load each installed plug-in to see whether it works."""
     from limner.tools import plugins
 
     for plugin in [p for kind in plugins.KINDS for p in plugins.installed(kind)]:

@@ -205,7 +205,7 @@ def _go_on(job: str, given: dict[str, Any], quiet: bool) -> None:
 
 @contextmanager
 def _context(settings: Settings, options: dict[str, Any], quiet: bool) -> Iterator[tuple[Context, Terminal]]:
-    """The wired parts, and the terminal; the embedded model loads while the rest is imported."""
+    """The context and the terminal; the embedded model loads while the rest is imported."""
     from limner.agents.meter import Meter
     from limner.surfaces.cli.terminal import Terminal
     from limner.workflows.context import Context
@@ -225,7 +225,7 @@ def _context(settings: Settings, options: dict[str, Any], quiet: bool) -> Iterat
 
 
 def _run(context: Context, terminal: Terminal, job: str, start: Start | None, options: dict[str, Any]) -> None:
-    """Run a job to its end and write the article; whatever stops it, say how to go on."""
+    """Run a job to its end and write the article; if anything stops it, say how to resume."""
     from limner.workflows import run
 
     if context.embedded("writer") and not terminal.quiet and not (start and "article" in start):
@@ -235,7 +235,7 @@ def _run(context: Context, terminal: Terminal, job: str, start: Start | None, op
             style="dim",
         )
     again = f"limner compose --resume {job}"
-    if not terminal.quiet:  # before anything can kill it
+    if not terminal.quiet:  # printed before anything can stop the run
         terminal.say(f"If this stops, resume it with: {again}", style="dim")
     with run.checkpoints(context.settings.home) as saver:
         try:
@@ -256,7 +256,7 @@ def _run(context: Context, terminal: Terminal, job: str, start: Start | None, op
 
 
 def _through_reviews(context: Context, terminal: Terminal, saver: Any, job: str, start: Start | None) -> Article:
-    """Run to the end; at a review point, whoever sits at the terminal is asked."""
+    """Run to the end; at a review point, ask the person at the terminal."""
     from langgraph.types import Command
 
     from limner.workflows import run
@@ -273,10 +273,10 @@ def _through_reviews(context: Context, terminal: Terminal, saver: Any, job: str,
 
 @contextmanager
 def _leaving_at_once(terminal: Terminal, line: str) -> Iterator[None]:
-    """Ctrl-C ends the program here and now.
+    """Make Ctrl-C end the program at once.
 
-    LangGraph would first wait for the call that is under way, and a model may take minutes. Nothing is lost by leaving:
-    each finished step is in the checkpoint before the next begins, and nothing else is open for writing.
+    LangGraph would first wait for the current model call, which may take minutes. Leaving loses nothing, because each
+    finished step is in the checkpoint before the next begins, and nothing else is open for writing.
     """
 
     def leave(_signal: int, _frame: object) -> None:

@@ -46,7 +46,7 @@ def library_search(
 
 @library_app.command("list")
 def library_list() -> None:
-    """The libraries there are."""
+    """List the libraries."""
     from limner.surfaces.cli.library_reports import listing
 
     for line in listing():
@@ -60,7 +60,7 @@ def library_show(
         str, typer.Option(metavar="FIELD", help="Only images that lack it: caption, alt, credit, licence.")
     ] = "",
 ) -> None:
-    """What a library holds: folders, images, captions, encoders."""
+    """Show a library: folders, images, captions, encoders."""
     from limner.surfaces.cli.library_reports import show
 
     for line in show(name, without):
@@ -71,18 +71,18 @@ def library_show(
 def library_edit(
     name: Annotated[str, typer.Argument(metavar="NAME")],
     image: Annotated[
-        str | None, typer.Argument(metavar="IMAGE", help="Its id, the beginning of it, or its file's name.")
+        str | None, typer.Argument(metavar="IMAGE", help="Its id, a prefix of it, or its file's name.")
     ] = None,
     caption: Annotated[str | None, typer.Option(help="What it shows.")] = None,
     alt: Annotated[str | None, typer.Option(help="Alternative text.")] = None,
     credit: Annotated[str | None, typer.Option(help="Who made it.")] = None,
     licence: Annotated[str | None, typer.Option(help="Its licence.")] = None,
-    reset: Annotated[bool, typer.Option("--reset", help="What the folder says counts again.")] = False,
+    reset: Annotated[bool, typer.Option("--reset", help="Return to the folder's values.")] = False,
     given: Annotated[
-        Path | None, typer.Option("--from", metavar="FILE.jsonl", help="Many at once, as `library captions` writes.")
+        Path | None, typer.Option("--from", metavar="FILE.jsonl", help="Many at once, from `library captions`.")
     ] = None,
 ) -> None:
-    """Write captions, credits and licences. They win over the folder's, also when that is read again."""
+    """Write captions, credits and licences. They override the folder's, also when it is read again."""
     from limner.surfaces.cli import library_reports
 
     words = {"caption": caption, "alt": alt, "credit": credit, "licence": licence}
@@ -95,7 +95,7 @@ def library_captions(
     name: Annotated[str, typer.Argument(metavar="NAME")],
     out: Annotated[Path, typer.Argument(metavar="FILE.jsonl")],
 ) -> None:
-    """Save what people wrote in a library, for `limner library edit NAME --from FILE.jsonl`."""
+    """Save the captions that people wrote, for `limner library edit NAME --from FILE.jsonl`."""
     from limner.surfaces.cli.library_reports import save_captions
 
     print(save_captions(name, out))
@@ -104,9 +104,9 @@ def library_captions(
 @library_app.command("remove")
 def library_remove(
     name: Annotated[str, typer.Argument(metavar="NAME")],
-    captions_too: Annotated[bool, typer.Option("--captions-too", help="Also what people wrote in it.")] = False,
+    captions_too: Annotated[bool, typer.Option("--captions-too", help="Also delete captions of people.")] = False,
 ) -> None:
-    """Forget a library. The image files themselves are left alone."""
+    """Remove a library. The image files stay."""
     from limner.surfaces.cli.library_reports import remove
 
     print(remove(name, captions_too=captions_too))

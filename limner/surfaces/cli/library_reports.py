@@ -13,11 +13,11 @@ from limner.tools import library as libraries
 from limner.tools.library import Library, Report, captions
 from limner.workflows.context import Context
 
-MANY = 20  # unreadable files named one by one; the rest are counted
+MANY = 20  # unreadable files to name; the rest are counted
 
 
 def add(name: str, folders: Sequence[Path], on_progress: Callable[[int, int], None] | None = None) -> list[str]:
-    """Index folders into a library, made if it is not there."""
+    """Index folders into a library, creating it if needed."""
     context = _context()
     library, report = libraries.index(
         context.settings.home,
@@ -32,7 +32,7 @@ def add(name: str, folders: Sequence[Path], on_progress: Callable[[int, int], No
 
 
 def search(name: str, query: str, k: int, out: Path | None) -> list[str]:
-    """The k best images for a query, as lines and as a contact sheet."""
+    """Search a library: the k best images as lines and as a contact sheet."""
     from limner.tools.export import contact_sheet
     from limner.tools.images.images import thumbnail
 
@@ -47,7 +47,7 @@ def search(name: str, query: str, k: int, out: Path | None) -> list[str]:
         try:
             data = library.image(candidate.image_id)
             rows.append((candidate, thumbnail(data, max_pixels=context.settings.max_pixels)))
-        except (LibraryError, ImageUnreadable) as e:  # one file that has gone must not hide the others
+        except (LibraryError, ImageUnreadable) as e:  # a missing file must not hide the others
             gone.append(str(e))
     sheet = out or Path(f"{name}-search.html")
     sheet.write_text(contact_sheet(query, rows), encoding="utf-8")
@@ -56,7 +56,7 @@ def search(name: str, query: str, k: int, out: Path | None) -> list[str]:
 
 
 def listing() -> list[str]:
-    """Every library, a line each."""
+    """All libraries, one line each."""
     context = _context()
     names = libraries.libraries(context.settings.home)
     if not names:
@@ -67,12 +67,12 @@ def listing() -> list[str]:
 def _size(context: Context, name: str) -> str:
     try:
         return f"{len(_open(context, name)):>7} images"
-    except LibraryError as e:  # one library that cannot be opened must not hide the others
+    except LibraryError as e:  # a library that cannot be opened must not hide the others
         return str(e)
 
 
 def show(name: str, without: str = "") -> list[str]:
-    """What a library holds; without: only the images that lack this of their words."""
+    """Describe a library. without: list only images without this field."""
     context = _context()
     library = _open(context, name)
     records = library.page(without=without, limit=-1)[0]
@@ -93,7 +93,7 @@ def show(name: str, without: str = "") -> list[str]:
 
 
 def edit(name: str, image: str | None, words: captions.Words, reset: bool, given: Path | None) -> list[str]:
-    """Write words for one image, or for those of a file; a line per image."""
+    """Write captions, credits and licences for one image, or for those of a file; one line per image."""
     if (image is None) == (given is None):
         raise BadInput(f'Name one image: limner library edit {name} IMAGE --caption "…", or give --from FILE.jsonl.')
     if given is not None and (words or reset):
@@ -136,7 +136,7 @@ def _read_captions(library: Library, file: Path) -> dict[str, captions.Words]:
 
 
 def save_captions(name: str, out: Path) -> str:
-    """Write what people wrote in a library as JSON lines; the library need not be one that can be opened."""
+    """Save the captions that people wrote in a library as JSON lines, even if the library cannot be opened."""
     settings = Settings()
     words = libraries.written_in(settings.home, name)
     rows = (json.dumps({"id": image, **fields}, ensure_ascii=False) + "\n" for image, fields in words.items())
@@ -148,7 +148,7 @@ def save_captions(name: str, out: Path) -> str:
 
 
 def remove(name: str, *, captions_too: bool = False) -> str:
-    """Forget a library; the image files are left alone. Raises BadInput where people wrote in it, until it may go."""
+    """Remove a library; the image files stay. Raises BadInput if people wrote captions in it, unless `captions_too`."""
     context = _context()
     words = libraries.written_in(context.settings.home, name)
     if words and not captions_too:

@@ -1,4 +1,4 @@
-"""The options that several commands share, and how each is read."""
+"""Options that several commands share, and their parsers."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ ImageSide = Annotated[
 KeepMetadata = Annotated[
     bool, typer.Option("--keep-metadata", help="Leave place, camera, faces and previews in exported images.")
 ]
-SIDE = 1600  # px, as `tools.export.SIDE`, which is not imported for a help text
+SIDE = 1600  # px, equal to `tools.export.SIDE`, which is too slow to import for a help text
 
 
 def job_options(
@@ -58,9 +58,9 @@ def job_options(
     image_side: int,
     keep_metadata: bool,
 ) -> dict[str, Any]:
-    """The options that a resumed job needs again, as JSON."""
+    """The options that a resumed job needs, as JSON."""
     read_formats(to)
-    # A folder is remembered by its whole path, so that the job can go on from another directory.
+    # Store a folder's whole path, so that the job can be resumed from another directory.
     refs = [str(Path(ref).resolve()) if Path(ref).is_dir() else ref for ref in library or []]
     return {
         "libraries": refs,

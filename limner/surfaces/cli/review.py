@@ -27,7 +27,7 @@ NOBODY = "The {point} waits for your review, and there is no terminal to ask on.
 
 
 Edit = Callable[[str, str], str | None]
-"""(text, suffix of its file) -> the text changed, None if it was not."""
+"""(text, suffix of its file) -> the changed text, or None if unchanged."""
 
 
 def ask(question: Json, terminal: Terminal, edit: Edit) -> Json:
@@ -69,7 +69,7 @@ def _answer(question: Json, typed: str, edit: Edit) -> Json | None:
 
 
 def edited(question: Json, edit: Edit) -> Json | None:
-    """The answer of a person who edited the reviewed content, None if nothing changed."""
+    """The answer with the person's edited content, None if nothing changed."""
     args = question["action_request"]["args"]
     if "outline" in args or "text" in args:
         name = "outline" if "outline" in args else "text"
@@ -105,8 +105,8 @@ def question_of(job: Job) -> Json:
 
 
 def answer_from(question: Json, file: Path | None, say: str | None) -> Json:
-    """The answer that a command's options give. A file as `limner jobs answer JOB` printed it names the version that it
-    answers; one of Markdown, or of `args` alone, answers what is asked now. Raises BadInput."""
+    """The answer from a command's options. A file printed by `limner jobs answer JOB` names the version that it
+    answers; a file of Markdown, or of `args` alone, answers the current question. Raises BadInput."""
     version = question["version"]
     if say is not None:
         return {"type": "response", "args": say, "version": version}
@@ -126,7 +126,7 @@ def answer_from(question: Json, file: Path | None, say: str | None) -> Json:
 
 
 def lines(question: Json) -> list[str]:
-    """A question as lines to read."""
+    """A question as lines of text."""
     args = question["action_request"]["args"]
     shown: list[str] = []
     if "outline" in args:

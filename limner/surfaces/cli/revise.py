@@ -27,9 +27,9 @@ revise_app = typer.Typer(
 stats_app = typer.Typer(name="stats", help="Figures about one's own articles.", no_args_is_help=True)
 
 AsJson = Annotated[bool, typer.Option("--json", help="As JSON.")]
-Merge = Annotated[bool, typer.Option("--merge", help="Also where others changed something else meanwhile.")]
+Merge = Annotated[bool, typer.Option("--merge", help="Apply even if others changed something else meanwhile.")]
 Number = Annotated[int, typer.Argument(min=1, metavar="N")]
-MAX_INPUT = 20_000_000  # bytes of edits that are read
+MAX_INPUT = 20_000_000  # bytes of edits to read
 
 
 def register(app: typer.Typer) -> None:
@@ -44,10 +44,10 @@ def register(app: typer.Typer) -> None:
 @revise_app.command("show")
 def show(
     job: JobId,
-    version: Annotated[int | None, typer.Option(min=1, metavar="N", help="As it was at a version.")] = None,
+    version: Annotated[int | None, typer.Option(min=1, metavar="N", help="Show this version.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """The article with the ids that edits name: a line per block, * where it is locked."""
+    """Show the article with the ids that edits name: one line per block, * if locked."""
     with open_jobs() as jobs:
         revisions = _revisions(jobs)
         head = revisions.show(job)
@@ -62,7 +62,7 @@ def show(
 
 @revise_app.command("versions")
 def versions(job: JobId, as_json: AsJson = False) -> None:
-    """Who did what, and which version it is at."""
+    """Show who changed what, and the current version."""
     with open_jobs() as jobs:
         at, history = _revisions(jobs).history(job)
         if as_json:
@@ -80,7 +80,7 @@ def versions(job: JobId, as_json: AsJson = False) -> None:
 
 @revise_app.command("compare")
 def compare(job: JobId, a: Number, b: Number, as_json: AsJson = False) -> None:
-    """What became of version A in version B: [-words that went-] and {+words that came+}."""
+    """Compare version A with version B: [-removed words-] and {+added words+}."""
     with open_jobs() as jobs:
         found = _revisions(jobs).compare(job, a, b)
         if as_json:
@@ -104,16 +104,16 @@ def compare(job: JobId, a: Number, b: Number, as_json: AsJson = False) -> None:
 @revise_app.command("candidates")
 def candidates(
     job: JobId,
-    image: Annotated[str, typer.Option(help="An image of the article: what else was found for its place.")] = "",
+    image: Annotated[str, typer.Option(help="An image of the article, to list candidates for its place.")] = "",
     spot: Annotated[str, typer.Option(help="A spot of the record.")] = "",
-    caption: Annotated[str, typer.Option(help="Search anew: what the image should show.")] = "",
+    caption: Annotated[str, typer.Option(help="A new search: what the image should show.")] = "",
     like: Annotated[str, typer.Option(metavar="IMAGE_ID", help="Images that resemble this one.")] = "",
     but: Annotated[str, typer.Option(help="With --like: what should differ.")] = "",
     library: Annotated[list[str] | None, typer.Option("--library", "-l", metavar="NAME")] = None,
     limit: Annotated[int, typer.Option("-n", min=1, max=100)] = 12,
     as_json: AsJson = False,
 ) -> None:
-    """Other images for a place, best first; * where the article has it."""
+    """List candidates for a place, best first; * if the article shows it."""
     from limner.tools.candidates import Wanted
     from limner.tools.candidates import candidates as find
 
@@ -154,12 +154,12 @@ def edit(
     lock: Annotated[Pairs, typer.Option("--lock", metavar="ID")] = None,
     unlock: Annotated[Pairs, typer.Option("--unlock", metavar="ID")] = None,
     version: Annotated[
-        int | None, typer.Option(min=1, metavar="N", help="That they are made for; default: now.")
+        int | None, typer.Option(min=1, metavar="N", help="Version that they are for; default: the current one.")
     ] = None,
     merge: Merge = False,
-    what: Annotated[str, typer.Option(help="What is done, for the history.")] = "",
+    what: Annotated[str, typer.Option(help="Description for the history.")] = "",
 ) -> None:
-    """Change the article: edits from a file, or by options, all of them or none. `limner revise show` has the ids."""
+    """Change the article by edits from a file or by options, all or none. `limner revise show` lists the ids."""
     commands: list[Any] = [{"do": "unlock", "ids": unlock}] if unlock else []
     commands += _read(file) if file else []
     commands += [{"do": "set_title", "title": title}] if title is not None else []
@@ -192,7 +192,7 @@ def edit(
 
 @revise_app.command("accept")
 def accept(job: JobId) -> None:
-    """Say that the article is good as it is: it counts in `limner stats agreement`."""
+    """Accept the article as it is; this counts in `limner stats agreement`."""
     with open_jobs() as jobs:
         revisions = _revisions(jobs)
         _say(revisions.edit(job, [], revisions.show(job).version.number, _who(), _image_of(jobs)))
@@ -202,10 +202,10 @@ def accept(job: JobId) -> None:
 def ask(
     job: JobId,
     wish: Annotated[list[str], typer.Argument(metavar="WISH", help='In words, or as JSON {"wish": …}.')],
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Apply what is proposed.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Apply the proposed edits.")] = False,
     max_tokens: Annotated[int | None, typer.Option("--max-tokens", min=1)] = None,
 ) -> None:
-    """Let the model say which edits would fulfil a wish. They are shown; --yes applies them."""
+    """Ask the model for edits that fulfil a wish, and show them; --yes applies them."""
     from limner.jobs.history.proposing import propose_for_job
     from limner.jobs.libraries import opener
     from limner.workflows.context import Context
@@ -249,7 +249,7 @@ def redo(job: JobId) -> None:
 
 @revise_app.command("go")
 def go(job: JobId, number: Number) -> None:
-    """Go to any version; what is changed from there on is a branch."""
+    """Go to any version; changes from there on form a branch."""
     with open_jobs() as jobs:
         revisions = _revisions(jobs)
         _say(revisions.go(job, revisions.show(job).version.number, number, _who()))
@@ -260,7 +260,7 @@ def go(job: JobId, number: Number) -> None:
 
 @stats_app.command("agreement")
 def agreement(owner: Owner = None, as_json: AsJson = False) -> None:
-    """How often people left the selector's images as they were, in the articles that they changed or accepted."""
+    """Count how often people kept the selector's images in the articles that they changed or accepted."""
     from limner.jobs.history.agreement import Agreement, report
 
     def line(name: str, counts: Agreement) -> str:
@@ -294,7 +294,7 @@ def _revisions(jobs: Jobs) -> Revisions:
 
 
 def _who() -> str:
-    """Who is at the shell."""
+    """The name of the shell's user."""
     import getpass
 
     from limner.jobs.owners import LOCAL
@@ -328,7 +328,7 @@ def _say(head: Head) -> None:
 
 
 def _clean(text: str) -> str:
-    """Text from outside as one line that a terminal shows as it is."""
+    """Text from outside as one line without control characters."""
     from limner.text import one_line
 
     return one_line(text)
@@ -346,7 +346,7 @@ def _json(text: str, what: str) -> Any:
 
 
 def _read(file: str) -> list[Any]:
-    """Edits from a file: a list of them, or {"edits": [...]} as a proposal has them."""
+    """Read edits from a file: a list, or {"edits": [...]} as in a proposal."""
     if file == "-":
         data = sys.stdin.buffer.read(MAX_INPUT)
     else:
@@ -391,7 +391,7 @@ def _images(given: Pairs, option: str) -> list[tuple[str, str, str]]:
 
 
 def _image_of(jobs: Jobs) -> ImageOf:
-    """Looks up images in the libraries of this installation."""
+    """A function that looks up images in the libraries of this installation."""
     from limner.jobs.libraries import opener, record_of
     from limner.workflows.context import Context
 
@@ -399,7 +399,7 @@ def _image_of(jobs: Jobs) -> ImageOf:
 
 
 def _libraries(jobs: Jobs, job: str, article: Article, names: Sequence[str] | None) -> list[Library]:
-    """The named libraries, else all that the job may use; of them those that can be searched."""
+    """The named libraries, or else all that the job may use, as far as they can be searched."""
     from limner.jobs.libraries import names_for, opener
     from limner.tools.candidates import usable
     from limner.workflows.context import Context

@@ -37,7 +37,7 @@ STEPS = {
 
 
 class _Rate(ProgressColumn):
-    """How many a minute, once two batches are done."""
+    """The rate per minute, once two batches are done."""
 
     def render(self, task: Task) -> Text:
         """As "54/min"."""
@@ -68,7 +68,7 @@ class Terminal:
             self._step(event)
 
     def say(self, text: str, style: str = "") -> None:
-        """One line about what happens; text from outside is shown as it is, never as markup."""
+        """Print one line of progress; text from outside is never read as markup."""
         self._end_text()
         self.console.print(printable(text), style=style, markup=False)
 
@@ -82,12 +82,12 @@ class Terminal:
 
     @contextmanager
     def counting(self, what: str) -> Iterator[Callable[[int, int], None]]:
-        """A progress bar for something counted: call it with (done, of). Shown once there is something to wait for."""
+        """A progress bar for a count: call it with (done, of). It appears once there is something to wait for."""
         with self._bars(_Rate(), TextColumn("left"), TimeRemainingColumn()) as bars:
             task: list[int] = []
 
             def count(done: int, of: int) -> None:
-                if not task:  # what was done before is no part of the rate
+                if not task:  # earlier work does not count in the rate
                     task.append(bars.add_task(what, total=of, completed=done))
                 bars.update(task[0], completed=done, total=of)  # type: ignore[arg-type]
 
@@ -121,7 +121,7 @@ class Terminal:
 
 
 def summary(article: Article, meter: Meter) -> list[str]:
-    """The article and its cost, a line each."""
+    """Print the article and its cost, one line each."""
     words = sum(count_words(p.plain) for p in article.paragraphs)
     lines = [f"{article.title}: {len(article.paragraphs)} paragraphs, {words} words, {images(article)}."]
     found = article.made_with.get("language")
@@ -138,7 +138,7 @@ def summary(article: Article, meter: Meter) -> list[str]:
 
 
 def images(article: Article) -> str:
-    """How many images the article has, in words."""
+    """The number of images, in words."""
     count = len(article.illustrations)
     made = sum(1 for i in article.illustrations if i.digital_source_type)
     said = "no image" if not count else f"{count} image{'s' * (count != 1)}"

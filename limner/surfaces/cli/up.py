@@ -22,11 +22,11 @@ from limner.settings import Settings
 
 log = logging.getLogger("limner.up")
 
-GRACE = 30  # seconds for a worker to stop at the next boundary of its jobs
+GRACE = 30  # seconds for a worker to stop at its jobs' next boundary
 
 
 def up(settings: Settings, say: Callable[[str], None]) -> None:
-    """Run everything until SIGTERM or Ctrl-C. Raises LimnerError for what keeps it from starting."""
+    """Run everything until SIGTERM or Ctrl-C. Raises LimnerError if it cannot start."""
     with ExitStack() as parts:
         wait_until_there(Database(database_url(settings)))
         jobs = parts.enter_context(contextlib.closing(Jobs(settings)))
@@ -49,7 +49,7 @@ def up(settings: Settings, say: Callable[[str], None]) -> None:
 
 
 def api(settings: Settings, say: Callable[[str], None]) -> None:
-    """Run the API alone until SIGTERM or Ctrl-C. Raises LimnerError for what keeps it from starting."""
+    """Run the API alone until SIGTERM or Ctrl-C. Raises LimnerError if it cannot start."""
     with ExitStack() as parts:
         wait_until_there(Database(database_url(settings)))
         jobs = parts.enter_context(contextlib.closing(Jobs(settings)))
@@ -74,14 +74,14 @@ class WorkerProcess:
         )
 
     def keep(self) -> bool:
-        """Start it again if it died; whether that was needed."""
+        """Restart the worker if it died. Returns whether it had."""
         if self._process.poll() is None:
             return False
         self._process = self._start()
         return True
 
     def close(self) -> None:
-        """Stop it, in order if it can be done in time."""
+        """Stop the worker, in order if time allows."""
         if self._process.poll() is None:
             self._process.terminate()
             try:
@@ -93,14 +93,14 @@ class WorkerProcess:
 
 @contextmanager
 def _listening(settings: Settings, jobs: Jobs) -> Iterator[socket.socket]:
-    """The API's socket. Raises BadInput for a port that is taken, or an open address without a token."""
+    """The API's socket. Raises BadInput for a port in use, and for an open address without a token."""
     if not _loopback(settings.host) and not jobs.owners.closed():
         raise BadInput(
             f"The API does not listen on {settings.host} without a token: anybody could use it. Set LIMNER_TOKEN, or "
             "make one with `limner token add NAME`."
         )
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
-    # Named as TCP, or asyncio leaves Nagle's algorithm on and each answer waits 40 ms for an acknowledgement.
+    # Created as TCP explicitly; else asyncio leaves Nagle's algorithm on and each answer waits 40 ms.
     with socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP) as s:
         s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -115,7 +115,7 @@ def _listening(settings: Settings, jobs: Jobs) -> Iterator[socket.socket]:
 
 @contextmanager
 def _serving(settings: Settings, jobs: Jobs, listening: socket.socket) -> Iterator[None]:
-    """uvicorn in a thread, so that signals are the main thread's and stop everything in order."""
+    """Run uvicorn in a thread, so that the main thread gets the signals and stops everything in order."""
     from limner.surfaces.http.app import create_app
     from limner.surfaces.http.server import Server
 
@@ -130,7 +130,7 @@ def _serving(settings: Settings, jobs: Jobs, listening: socket.socket) -> Iterat
 
 
 def _signals() -> threading.Event:
-    """Set by SIGTERM and Ctrl-C."""
+    """An event that SIGTERM and Ctrl-C set."""
     ended = threading.Event()
 
     def end(_signal: int, _frame: Any) -> None:

@@ -1,6 +1,6 @@
 """HTTP over jobs and libraries: `create_app` gives the FastAPI application.
 
-What every request passes first is in `guard.py` (host, origin, token, size); what it asks for is in `jobs.py`,
-`events.py`, `articles.py`, `libraries.py` and `status.py`; errors become answers in `problems.py` alone. Endpoints are
-plain functions in threads; only the event streams are asynchronous.
+Every request first passes `guard.py` (host, origin, token, size). The routes are in `jobs.py`, `event_streams.py`,
+`articles.py`, `revisions.py`, `libraries.py` and `status.py`; only `problems.py` turns errors into answers. Endpoints
+are plain functions in threads, except for the asynchronous event streams.
 """

@@ -28,20 +28,20 @@ PAGE_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; connect-src 'self'; "
     "form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
 )
-"""What the studio may do: run and style itself with files of ours, show images, ask this API. Nothing inline."""
+"""The studio may load limner's own scripts and styles, show images and call this API; nothing inline."""
 ABOUT = """Illustrated articles as jobs: submit a brief, watch it, get the article.
 
-Where tokens are set, every request but `/health` and the page needs `Authorization: Bearer TOKEN`, and sees what
-belongs to the token's owner alone. Errors are `application/problem+json` (RFC 9457); their `detail` is one line that
-says what to do next.
+Once tokens exist, every request except `/health` and the page needs `Authorization: Bearer TOKEN` and sees only the
+data of the token's owner. Errors are `application/problem+json` (RFC 9457); their `detail` is one line that says what
+to do next.
 """
 
 
 def create_app(settings: Settings, jobs: Jobs | None = None) -> FastAPI:
-    """The HTTP API and the page over one installation.
+    """Build the HTTP API and the studio of one installation.
 
-    jobs: its jobs, closed by whoever made them; None opens them here and closes them with the application. Raises
-    LedgerError, BadInput, NotInstalled.
+    jobs: the installation's jobs, which the caller closes; None opens them here and closes them with the application.
+    Raises LedgerError, BadInput, NotInstalled.
     """
     made = jobs or Jobs(settings)
     hub = Hub(made.ledger)
@@ -58,7 +58,7 @@ def create_app(settings: Settings, jobs: Jobs | None = None) -> FastAPI:
         version=__version__,
         description=ABOUT,
         lifespan=lifespan,
-        docs_url=None,  # its page would load scripts from elsewhere
+        docs_url=None,  # FastAPI's own page would load scripts from elsewhere
         redoc_url=None,
         dependencies=[Depends(HTTPBearer(auto_error=False, description="`limner token add NAME` makes one."))],
     )
@@ -73,10 +73,10 @@ def create_app(settings: Settings, jobs: Jobs | None = None) -> FastAPI:
 
 
 class _Static(StaticFiles):
-    """The studio's files: kept by browsers, and asked for again with each visit whether they are still the same."""
+    """The studio's files, which browsers cache and revalidate at each visit."""
 
     def file_response(self, *args: Any, **options: Any) -> Response:
-        """As Starlette's."""
+        """Like Starlette's."""
         response = super().file_response(*args, **options)
         response.headers["Cache-Control"] = "no-cache"
         return response
@@ -92,7 +92,7 @@ def _serve_page(app: FastAPI) -> None:
 
 
 def _describe(app: FastAPI) -> None:
-    """The OpenAPI description: with Problem in it, and without a token where none is needed."""
+    """The OpenAPI description, with the schema of problems, and without a token on open routes."""
     generate = app.openapi
 
     def openapi() -> dict[str, Any]:

@@ -26,10 +26,11 @@ from limner.tools.images.images import thumbnail
 
 routes = APIRouter(prefix="/v1", tags=["articles"])
 
-ZIP = ("md", "html", "json")  # what `zip` holds, with the image files
-CHUNK = 256_000  # bytes of a file read at once
+ZIP = ("md", "html", "json")  # in the zip, with the image files
+CHUNK = 256_000  # bytes per read
 PAGE_POLICY = (
-    # What the page itself says with the hash of its one style holds as well; sandbox: no script, whatever is in it.
+    # The page's own policy, with the hash of its one style, applies too; sandbox allows no script, whatever the page
+    # contains.
     "default-src 'none'; img-src data:; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; "
     "frame-ancestors 'none'; sandbox"
 )
@@ -65,7 +66,7 @@ def get_article(
         ),
     ] = "json",
 ) -> Response:
-    """The finished article; 409 with the reason while there is none."""
+    """Get the finished article; 409 with the reason before there is one."""
     formats = ZIP if format == "zip" else (format,)
     media = "application/zip" if format == "zip" else _known(format).media
     article = has.jobs.article(job, asker.name)
@@ -104,7 +105,7 @@ def get_article_image(
     image_id: ImageId,
     side: Annotated[int | None, Query(ge=1, le=4096, description="px; none is the file as the export has it.")] = None,
 ) -> Response:
-    """An image of the finished article: the file, or a WebP with at most about `side` px on its longer side."""
+    """Get an image of the finished article: the file, or a WebP of about `side` px on its longer side."""
     article = has.jobs.article(job, asker.name)
     if image_id not in {i.image_id for i in article.illustrations}:
         raise Missing(f"The article of job {job!r} has no image {image_id}. Its JSON lists those it has.")
@@ -117,9 +118,9 @@ def get_article_image(
 
 
 def _written(has: Parts, article: Article, formats: Sequence[str], *, zipped: bool) -> IO[bytes]:
-    """One file with the export, already without a name: it is gone once it is closed."""
+    """The export as one open file without a name, which disappears when it is closed."""
     images = has.shelf.images_of(article).image
-    file = tempfile.TemporaryFile()  # noqa: SIM115  # closed by who sends it
+    file = tempfile.TemporaryFile()  # noqa: SIM115  # the sender closes it
     try:
         with tempfile.TemporaryDirectory(prefix="limner-") as parent:
             written = write_article(article, Path(parent) / slug(article.title), images, formats)

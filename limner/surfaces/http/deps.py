@@ -19,11 +19,11 @@ from limner.surfaces.http.guard import owner_of
 from limner.surfaces.http.hub import Hub
 from limner.surfaces.http.images import Shelf
 
-FRESH = 5  # seconds that an answer of the broker is good for: whoever asks for /health must not keep it busy
+FRESH = 5  # seconds for which the broker's answer is cached, so that /health cannot keep it busy
 
 
 class Broker:
-    """Whether the broker answers, asked every now and then."""
+    """Checks at intervals whether the broker answers."""
 
     def __init__(self, bell: Bell) -> None:
         self.bell = bell
@@ -31,7 +31,7 @@ class Broker:
         self._asked, self._there = float("-inf"), False
 
     def there(self) -> bool:
-        """Whether it answered lately."""
+        """Whether the broker answered at the last check."""
         with self._lock:
             if time.monotonic() - self._asked > FRESH:
                 self._there = self.bell.depth("interactive") is not None
@@ -41,23 +41,23 @@ class Broker:
 
 @dataclass
 class Parts:
-    """Made once per application, in `app.create_app`."""
+    """The parts that endpoints share, made once per application in `app.create_app`."""
 
     settings: Settings
     jobs: Jobs
     hub: Hub
-    """Those who watch jobs."""
+    """Watchers of jobs."""
     shelf: Shelf
     """Libraries and the images of articles."""
     broker: Broker
 
     @cached_property
     def revisions(self) -> Revisions:
-        """Finished articles, as people change them."""
+        """Reads and changes finished articles."""
         return Revisions(self.jobs.ledger)
 
 
-# Asynchronous, because otherwise each would cost a change of threads.
+# Asynchronous, because a plain function would run in another thread.
 
 
 async def _parts(request: Request) -> Parts:

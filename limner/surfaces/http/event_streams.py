@@ -34,10 +34,10 @@ After = Annotated[int, Query(ge=0, le=BIGGEST, description="Only events with a h
 
 
 class Stream(StreamingResponse):
-    """A streaming response that closes its generator, however it ends."""
+    """A streaming response that always closes its generator."""
 
     async def stream_response(self, send: Send) -> None:
-        """As Starlette's."""
+        """Like Starlette's."""
         async with aclosing(self.body_iterator):  # type: ignore[type-var]  # only made of generators
             await super().stream_response(send)
 
@@ -56,8 +56,8 @@ async def watch(
         int | None, Header(ge=0, le=BIGGEST, description="As browsers send it when they come back; before `after`.")
     ] = None,
 ) -> Response:
-    """All events from the first one on, then those to come until the job has ended. Whoever was cut off sends the id
-    of the last event it saw, and misses none. With `stay` it ends only when the job is deleted."""
+    """Stream a job's events from the first one until the job has ended. After a disconnect, send the id of the last
+    event you saw to continue there. With `stay` the stream ends only when the job is deleted."""
 
     def look() -> bool:
         has.jobs.ledger.job(job, asker.name)
@@ -67,7 +67,7 @@ async def watch(
     if await anyio.to_thread.run_sync(look):
         return Response(status_code=204)  # tells an EventSource not to come back
     seen = after if last_event_id is None else last_event_id
-    headers = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}  # nginx would gather it
+    headers = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}  # nginx would buffer it
     return Stream(has.hub.events(job, seen, follow, stay), media_type="text/event-stream", headers=headers)
 
 
@@ -77,9 +77,9 @@ def list_events(
     asker: Asker,
     job: JobId,
     after: After = 0,
-    limit: Annotated[int, Query(ge=1, le=1000, description="Events on a page.")] = 1000,
+    limit: Annotated[int, Query(ge=1, le=1000, description="Events per page.")] = 1000,
 ) -> EventPage:
-    """The same events, a page at a time."""
-    found = has.jobs.ledger.job(job, asker.name)  # before the events: all of an ended job are there
+    """Get the same events in pages."""
+    found = has.jobs.ledger.job(job, asker.name)  # before the events, so that an ended job's events are all read
     events = has.jobs.ledger.events(job, after, limit)
     return EventPage(events=[EventView.of(e) for e in events], ended=found.ended and len(events) < limit)

@@ -2,11 +2,11 @@
 
 Notable choices:
 
-- A web page that a person has open can send requests to the loopback, with a name that it made resolve there (DNS
-  rebinding) or from its own origin. So Host must be a name that this installation is known by, and Origin, which
-  browsers send with everything that changes something, must be the same. Checked for all addresses alike.
-- The token is checked here and not at the routes, so that no route can be added without it.
-- A body is gathered here, up to its limit, whether or not it says its length, and only from those who may send one.
+- A web page that a person has open can send requests to the loopback, by a name that it made resolve there (DNS
+  rebinding) or from its own origin. So Host must be a known name of this installation, and Origin, which browsers send
+  with every changing request, must match it. This applies to all addresses.
+- The token is checked here and not at the routes, so that no route can lack the check.
+- The body is read here, up to its limit, whether or not its length is declared, and only from callers who may send one.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ from limner.surfaces.http.problems import of_error, problem
 
 log = logging.getLogger("limner.api")
 
-MAX_BODY = 8_000_000  # bytes; a thousand briefs of a page or two, or twenty sources as long as they may be
-DRAINED = 4 * MAX_BODY  # bytes of a body too large that are read and dropped, so that its sender reads the answer
+MAX_BODY = 8_000_000  # bytes; a thousand briefs of a page or two, or twenty sources of the maximal length
+DRAINED = 4 * MAX_BODY  # bytes of an oversized body to read and drop, so that its sender reads the answer
 LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
 _DEFAULTS = {
     "content-security-policy": "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'; "
@@ -41,14 +41,14 @@ _DEFAULTS = {
     "cross-origin-resource-policy": "same-origin",
     "cache-control": "no-store",
 }
-"""Headers of every answer that does not set them itself."""
+"""Default headers of every answer."""
 
 
 class Guard:
-    """ASGI middleware. `request.state.owner` is the `Owner` behind it, on every route that is not open."""
+    """ASGI middleware that sets `request.state.owner` to the request's `Owner` on every route that is not open."""
 
     def __init__(self, app: ASGIApp, *, owners: Owners, hosts: str = "") -> None:
-        """hosts: names besides the loopback's, with commas; a name without a port stands for all its ports."""
+        """hosts: names besides the loopback's, separated by commas; a name without a port allows all ports."""
         self.app, self.owners = app, owners
         self.hosts = frozenset([*LOOPBACK, *(h for h in (h.strip().lower() for h in hosts.split(",")) if h)])
         self._limiter: anyio.CapacityLimiter | None = None
@@ -76,14 +76,14 @@ class Guard:
         except ClientDisconnect:
             return
         except Exception:
-            log.exception("%s %s failed in a way nobody foresaw", scope["method"], scope["path"])
-            if started:  # half an answer must not look like a whole one
+            log.exception("unexpected error in %s %s", scope["method"], scope["path"])
+            if started:  # half an answer must not look complete
                 raise
-            line = "limner has a fault here; its log has the details. Try again, or report it."
+            line = "Internal error; limner's log has the details. Try again, or report it."
             await problem(500, "unforeseen", line)(scope, receive, send_safely)
 
     async def _check(self, scope: Scope, receive: Receive) -> tuple[Response | None, Receive]:
-        """(the answer to a request that is refused, from where to read it on)."""
+        """(the refusal or None, the receiver from which to read the request)."""
         headers = Headers(scope=scope)
         refusal = self._refuse_address(headers) or _refuse_encoding(headers)
         if refusal is None and not is_open(scope["path"]):
@@ -95,16 +95,16 @@ class Guard:
             return None, _replayed(body, receive)
         return refusal, receive
 
-    # -- whom it is addressed to
+    # -- host and origin
 
     def _refuse_address(self, headers: Headers) -> Response | None:
         host = _one(headers.getlist("host"))
         if host is None or not self._answers_to(host):
-            line = f"This installation is not called {(host or '')[:100]!r}. Add the name to LIMNER_HOSTS if it is."
+            line = f"This installation does not answer to {(host or '')[:100]!r}. LIMNER_HOSTS can allow the name."
             return problem(403, "foreign-host", line)
         origins = headers.getlist("origin")
         if origins and not self._is_ours(_one(origins) or "", host):
-            line = f"Pages of {origins[0][:100]!r} may not use this installation. Add their host to LIMNER_HOSTS if so."
+            line = f"Pages of {origins[0][:100]!r} may not use this installation. LIMNER_HOSTS can allow their host."
             return problem(403, "foreign-origin", line)
         return None
 
@@ -116,7 +116,7 @@ class Guard:
         scheme, _, netloc = origin.partition("://")
         split = _split(netloc)
         if scheme not in ("http", "https") or split is None:
-            return False  # "null" too: a sandboxed page, a file
+            return False  # also "null", from a sandboxed page or a file
         port = split[1] or ("443" if scheme == "https" else "80")
         ours, our_port = _split(host) or ("", "")
         if split[0] == ours and port in (our_port or "80", our_port or "443"):
@@ -124,12 +124,12 @@ class Guard:
         named = self.hosts.difference(LOOPBACK)  # another port of the loopback is another program
         return split[0] in named or f"{split[0]}:{port}" in named
 
-    # -- who sends it
+    # -- token
 
     async def _refuse_stranger(self, scope: Scope, headers: Headers) -> Response | None:
         scheme, _, token = (_one(headers.getlist("authorization")) or "").partition(" ")
         given = token.strip() if scheme.lower() == "bearer" else None
-        self._limiter = self._limiter or anyio.CapacityLimiter(8)  # busy endpoints must not keep others from the door
+        self._limiter = self._limiter or anyio.CapacityLimiter(8)  # own threads: endpoints must not delay it
         try:
             owner = await anyio.to_thread.run_sync(self.owners.whose, given, limiter=self._limiter)
         except LimnerError as e:
@@ -139,23 +139,24 @@ class Guard:
 
 
 def owner_of(scope: Scope) -> Owner:
-    """Whom the guard let in."""
+    """The owner that the guard found."""
     return scope["state"]["owner"]
 
 
 def is_open(path: str) -> bool:
-    """Whether a path needs no token: the page, which holds nothing, whether the service lives, signed addresses."""
+    """Whether a path needs no token: the studio's page, which contains no data, the health check, and signed
+    addresses."""
     return path in ("/", "/health") or path.startswith(("/static/", "/v1/shared/"))
 
 
 def _one(values: Iterable[str]) -> str | None:
-    """The only value; of two, a proxy and we might each believe another."""
+    """The only value, else None: of two values a proxy and limner might each trust a different one."""
     found = list(values)
     return found[0] if len(found) == 1 else None
 
 
 def _split(netloc: str) -> tuple[str, str] | None:
-    """(host in lower case, port or ""), None for what is not HOST or HOST:PORT."""
+    """(host in lower case, port or ""), None for anything but HOST or HOST:PORT."""
     try:
         parts = urlsplit(f"//{netloc}")
         host, port = parts.hostname, parts.port
@@ -172,7 +173,7 @@ def _split(netloc: str) -> tuple[str, str] | None:
 def _refuse_encoding(headers: Headers) -> Response | None:
     if headers.get("content-encoding", "identity").strip().lower() in ("", "identity"):
         return None
-    return problem(415, "compressed", "Compressed bodies are not taken. Send it without Content-Encoding.")
+    return problem(415, "compressed", "Compressed bodies are not accepted. Send it without Content-Encoding.")
 
 
 def _has_body(headers: Headers) -> bool:
@@ -180,16 +181,17 @@ def _has_body(headers: Headers) -> bool:
 
 
 async def _gather(headers: Headers, receive: Receive) -> bytes | None:
-    """The body, None if it is too large. Of that some more is read: a sender that still sends does not read."""
+    """The body, None if it is too large. Then some more is read, because a client that is still sending does not read
+    the answer."""
     length = headers.get("content-length", "0")
     declared = int(length) if length.isdigit() else 0
     if declared > DRAINED or (declared > MAX_BODY and "expect" in headers):
-        return None  # who asks before sending has sent nothing yet
+        return None  # a client that waits for 100-continue has sent nothing yet
     body, size = bytearray(), 0
     while True:
         message = await receive()
         if message["type"] == "http.disconnect":
-            raise ClientDisconnect  # half a request is none
+            raise ClientDisconnect  # an incomplete request is dropped
         part = message.get("body", b"")
         size += len(part)
         if size <= MAX_BODY:

@@ -1,9 +1,8 @@
 """Watch jobs for many clients: one look at the ledger for all, one read of new events per job.
 
-The ledger is the truth and tells nobody; so once every tenth of a second, while anybody watches, one query asks for the
-last event's number of every watched job. Where it rose, the job's watchers wake, the first reads the new events and
-the others find them read. A watcher that comes late or reads slowly reads pages of its own, one at a time: it holds up
-nobody and keeps no more than a page.
+The ledger notifies nobody. So while anybody watches, one query every tenth of a second asks for the last event's number
+of every watched job. If it rose, the job's watchers wake: the first reads the new events, the others use what it read.
+A watcher that is late or slow reads pages of its own, one at a time; it delays nobody and keeps one page at most.
 """
 
 from __future__ import annotations
@@ -24,29 +23,29 @@ from limner.jobs.ledger import ENDED, Event, Ledger
 log = logging.getLogger("limner.api")
 T = TypeVar("T")
 
-LOOK = 0.1  # seconds between two looks; people do not notice less
+LOOK = 0.1  # seconds between two queries; people do not notice less
 AGAIN = 1.0  # seconds to wait while the ledger cannot be used
-PING = 15  # seconds of silence after which a comment is sent: proxies close what is silent for 30 or 60
-PAGE = 100  # events read at once
-KEPT = 64_000  # bytes of the newest events of a watched job that are kept for its watchers
+PING = 15  # seconds of silence before a comment; proxies close a stream that is silent for 30 or 60
+PAGE = 100  # events per read
+KEPT = 64_000  # bytes of a watched job's newest events to keep for its watchers
 
 
 class Ready(NamedTuple):
-    """An event as it goes over the wire."""
+    """An event in its serialised form."""
 
     seq: int
     wire: bytes
 
 
 class Feed:
-    """What is known of one watched job. Lives in the event loop, and as long as somebody watches."""
+    """The state of one watched job. It belongs to the event loop and exists while somebody watches."""
 
     def __init__(self) -> None:
         self.watchers = 0
         self.seq = 0
         """Number of its last event."""
         self.over = False
-        """Whether it ended or is gone: after `seq` nothing comes by itself."""
+        """Whether the job ended or was deleted: nothing follows `seq` by itself."""
         self.gone = False
         """Whether it was deleted."""
         self.changed = asyncio.Event()
@@ -55,18 +54,18 @@ class Feed:
         self.size = 0
 
     def tell(self, seq: int, over: bool, gone: bool = False) -> None:
-        """Wake the watchers if this is news. What was seen before it does not count: numbers only rise."""
+        """Wake the watchers if this is news. Older observations do not count, because numbers only rise."""
         if seq >= self.seq and (seq, over, gone) != (self.seq, self.over, self.gone):
             self.seq, self.over, self.gone = seq, over, gone
             self.wake()
 
     def wake(self) -> None:
-        """Wake all who wait; those who wait from now on wait for the next time."""
+        """Wake all current waiters; later ones wait for the next time."""
         self.changed.set()
         self.changed = asyncio.Event()
 
     def keep(self, page: list[Ready]) -> None:
-        """Remember events, if they are newer than those remembered."""
+        """Remember events that are newer than the remembered ones."""
         if page and self.newest and page[0].seq > self.newest[-1].seq + 1:
             self.newest.clear()
             self.size = 0
@@ -78,7 +77,7 @@ class Feed:
             self.size -= len(self.newest.popleft().wire)
 
     def kept(self, after: int) -> list[Ready]:
-        """The events after a number, as far as they are known without a gap."""
+        """The known events after a number, up to the first gap."""
         if not self.newest or not self.newest[0].seq <= after + 1 <= self.newest[-1].seq:
             return []
         return [ready for ready in self.newest if ready.seq > after]
@@ -96,11 +95,11 @@ class Hub:
 
     @property
     def watchers(self) -> int:
-        """How many streams are open."""
+        """Number of open streams."""
         return sum(feed.watchers for feed in self._feeds.values())
 
     def close(self) -> None:
-        """End all streams after what they are sending. To be called in the event loop."""
+        """End all streams after their current event. Call it in the event loop."""
         self.closing = True
         for feed in self._feeds.values():
             feed.wake()
@@ -109,17 +108,17 @@ class Hub:
             self._poller = None
 
     async def events(self, job: str, after: int, follow: bool, stay: bool = False) -> AsyncIterator[bytes]:
-        """Server-sent events of a job with a number above `after`; with `follow` those to come as well, until it ends.
+        """Stream a job's events with a number above `after`; with `follow` also later ones, until the job ends.
 
-        stay: after the end as well, when people revise the article, until the job is deleted.
-        The ledger may be gone for a while: they go on where they were once it is back.
+        stay: continue after the end, while people revise the article, until the job is deleted. If the ledger is away
+        for a while, the stream continues where it was.
         """
         yield b"retry: 1000\n\n"
         with self._watching(job) as feed:
             while not (self.closing or await self._look([job])):
                 await asyncio.sleep(AGAIN)
             while not self.closing:
-                changed = feed.changed  # before looking: what comes meanwhile wakes us
+                changed = feed.changed  # before reading: an event that arrives meanwhile then wakes this watcher
                 if after < feed.seq:
                     page = await self._page(job, feed, after)
                     if page is None:
@@ -145,8 +144,8 @@ class Hub:
             return page
 
     async def _thread(self, read: Callable[[], T]) -> T | None:
-        """What the ledger says, None while it cannot be asked."""
-        # Threads of our own: slow requests must not keep the streams from theirs.
+        """The ledger's answer, None while it cannot be reached."""
+        # Own threads: slow requests must not delay the streams.
         self._threads = self._threads or anyio.CapacityLimiter(4)
         try:
             return await anyio.to_thread.run_sync(read, limiter=self._threads)
@@ -170,12 +169,12 @@ class Hub:
                 del self._feeds[job]
 
     async def _poll(self) -> None:
-        """Runs while anybody watches."""
+        """Query for news while anybody watches."""
         while self._feeds and not self.closing:
             try:
                 heard = await self._look(list(self._feeds))
-            except Exception:  # whatever it is, those who watch must not wait for ever
-                log.exception("looking for news failed in a way nobody foresaw")
+            except Exception:  # watchers must not wait for ever, whatever was raised
+                log.exception("unexpected error while reading new events")
                 heard = False
             await asyncio.sleep(LOOK if heard else AGAIN)
 
@@ -186,7 +185,7 @@ class Hub:
         for job in ids:
             feed = self._feeds.get(job)
             if feed is not None:
-                seq, state = found.get(job, (feed.seq, "cancelled"))  # a job that is gone has told all it will
+                seq, state = found.get(job, (feed.seq, "cancelled"))  # a deleted job has no more events
                 feed.tell(seq, state in ENDED, job not in found)
         return True
 

@@ -16,11 +16,11 @@ from limner.tools.images.images import thumbnail
 from limner.tools.library import Library, libraries
 from limner.workflows.context import STARTER, Context
 
-SIDES = (64, 128, 256, 512, 1024)  # px; few sizes, so that caches meet the same one again
+SIDES = (64, 128, 256, 512, 1024)  # px; few sizes, so that caches can reuse them
 
 
 class Shelf:
-    """Everything about images that routes need. Safe to use from threads."""
+    """Libraries and images for the routes. Safe to use from threads."""
 
     def __init__(self, settings: Settings, jobs: Jobs) -> None:
         self.settings, self.jobs = settings, jobs
@@ -29,7 +29,7 @@ class Shelf:
 
     @property
     def context(self) -> Context:
-        """Encoders and the way to the vectors, made when they are first needed."""
+        """A context with encoders and the vector store, made on first use."""
         with self._lock:
             if self._context is None:
                 self._context = Context(self.settings, [])
@@ -37,27 +37,28 @@ class Shelf:
             return self._context
 
     def names(self, owner: Owner) -> list[str]:
-        """Libraries that are there and the owner's to search."""
+        """Names of the existing libraries that the owner may search."""
         return [name for name in libraries(self.settings.home) if owner.may_use(name)]
 
     def open(self, name: str, owner: Owner) -> Library:
-        """A library. Raises LibraryMissing for one that is not there or not the owner's; EncoderMismatch."""
+        """Open a library. Raises EncoderMismatch, and LibraryMissing alike for an unknown library and another
+        owner's."""
         self.jobs.check_library(name, owner)
         return self._open(name)
 
     def images_of(self, article: Article) -> Context:
-        """A context that finds the images of an article. Raises LibraryMissing if a library is gone."""
+        """A context that finds an article's images. Raises LibraryMissing if a library was removed."""
         names = sorted({i.library for i in article.illustrations if i.library})
         return self.context.derived(libraries=[self._open(name) for name in names])
 
     def thumbnail(self, library: Library, image_id: str, side: int) -> bytes:
-        """A WebP of an image. Raises Missing, LibraryError when its file is gone, ImageUnreadable."""
+        """A WebP of an image. Raises Missing, ImageUnreadable, and LibraryError if its file is gone."""
         if not library.has(image_id):
             raise Missing(note("library-image", name=library.name, id=image_id[:64]))
         return thumbnail(library.image(image_id), fitting(side), max_pixels=self.settings.max_pixels)
 
     def _open(self, name: str) -> Library:
-        if name not in libraries(self.settings.home):  # asked here: `open` would name other owners' libraries
+        if name not in libraries(self.settings.home):  # the error of `open` would name other owners' libraries
             hint = "The first job that uses it makes it." if name == STARTER else "It was removed; put it back."
             raise LibraryMissing(f"The library {name[:64]!r} is not there. {hint}")
         context = self.context
@@ -65,5 +66,5 @@ class Shelf:
 
 
 def fitting(side: int, sides: Sequence[int] = SIDES) -> int:
-    """The smallest of the sizes that are made that is not below the one asked for; the largest for more."""
+    """The smallest available size that is at least `side`; the largest for more."""
     return next((s for s in sides if s >= side), sides[-1])

@@ -43,13 +43,13 @@ Trace = Annotated[
     str | None,
     Header(
         alias="traceparent",
-        description="The caller's W3C trace context; the job's trace then belongs to it.",
+        description="The caller's W3C trace context, to which the job's trace then belongs.",
         max_length=200,
         examples=["00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"],
     ),
 ]
-Limit = Annotated[int, Query(ge=1, le=200, description="Jobs on a page.")]
-Cursor = Annotated[str | None, Query(alias="cursor", max_length=300, description="`next` of the page before.")]
+Limit = Annotated[int, Query(ge=1, le=200, description="Jobs per page.")]
+Cursor = Annotated[str | None, Query(alias="cursor", max_length=300, description="`next` of the previous page.")]
 BatchId = Annotated[str, Path(max_length=80, pattern=NO_CONTROL, description="Id of a batch.")]
 
 
@@ -75,7 +75,7 @@ def submit(
     idempotency_key: Key = None,
     trace: Trace = None,
 ) -> JobView:
-    """An article for a brief, or images for a draft. Answers at once; its `links` say where to watch it."""
+    """Submit a brief to compose or a draft to illustrate. Answers at once; `links` name the addresses to watch it."""
     ((job, new),) = has.jobs.submit([request], asker, keys=[idempotency_key], trace=trace)
     made = _view(has, job)
     response.status_code = 201 if new else 200
@@ -92,7 +92,7 @@ def submit_batch(
     idempotency_key: Key = None,
     trace: Trace = None,
 ) -> Batch:
-    """At most 1000 jobs, taken all or none. The key stands for so many jobs in this order."""
+    """Submit up to 1000 jobs, all or none. The idempotency key covers these jobs in this order."""
     count = len(request.jobs)
     keys = [idempotency_key and f"{idempotency_key}#{n}/{count}" for n in range(count)]
     made = has.jobs.submit(request.jobs, asker, keys=keys, batch=True, trace=trace)
@@ -104,7 +104,7 @@ def submit_batch(
 
 @routes.get("/batches/{batch}", summary="Show a batch", responses=documented(404))
 def show_batch(has: Has, asker: Asker, batch: BatchId, limit: Limit = 50, after: Cursor = None) -> Batch:
-    """How far its jobs are, and a page of them."""
+    """Get the progress of a batch, and a page of its jobs."""
     states = has.jobs.ledger.batch_counts(batch, asker.name)
     if not states:
         raise Missing(f"There is no batch {batch!r}. Jobs that were submitted together name theirs.")
@@ -126,14 +126,14 @@ def list_jobs(
     limit: Limit = 50,
     after: Cursor = None,
 ) -> JobPage:
-    """Your jobs, newest first. What is submitted while you turn pages is on none of the later ones."""
+    """List your jobs, newest first. Jobs submitted while you page appear on none of the later pages."""
     found, more = _page(has, asker, limit, after, states=state or (), queue=queue, batch=batch, search=search)
     return JobPage(jobs=found, next=more)
 
 
 @routes.get("/jobs/{job}", summary="Show a job", responses=documented(404))
 def show_job(has: Has, asker: Asker, job: JobId) -> JobWhole:
-    """A job, with what was asked for."""
+    """Get a job and its request."""
     found = has.jobs.ledger.job(job, asker.name)
     request = has.jobs.ledger.request(job)
     if not request:
@@ -143,26 +143,26 @@ def show_job(has: Has, asker: Asker, job: JobId) -> JobWhole:
 
 @routes.post("/jobs/{job}/cancel", summary="Cancel a job", responses=documented(404, 409))
 def cancel_job(has: Has, asker: Asker, job: JobId) -> JobView:
-    """Ends it now; what works on it stops at its next step. Cancelled twice is cancelled; 409 if it ended
+    """End a job now; its worker stops at the next step. Cancelling again changes nothing; 409 if the job ended
     otherwise."""
     return _view(has, has.jobs.cancel(job, asker.name))
 
 
 @routes.post("/jobs/{job}/retry", summary="Retry a job", responses=documented(404, 409))
 def retry_job(has: Has, asker: Asker, job: JobId) -> JobView:
-    """Puts a job that failed, was set aside, cancelled or parked back; it goes on at its last finished step."""
+    """Requeue a failed, set aside, cancelled or parked job; it continues from its last finished step."""
     return _view(has, has.jobs.retry(job, asker.name))
 
 
 @routes.post("/jobs/{job}/answer", summary="Answer a job", responses=documented(404, 409))
 def answer_job(has: Has, asker: Asker, job: JobId, given: Answer) -> JobView:
-    """Answers the question of a waiting job, once."""
+    """Answer the question of a waiting job, once."""
     return _view(has, has.jobs.answer(job, given.value, asker.name))
 
 
 @routes.delete("/jobs/{job}", summary="Delete a job", status_code=204, responses=documented(404))
 def delete_job(has: Has, asker: Asker, job: JobId) -> None:
-    """Forgets the job and everything kept for it, also while it runs. What it cost stays counted."""
+    """Delete a job and everything kept for it, also while it runs. Its cost stays counted."""
     has.jobs.delete(job, asker.name)
 
 
@@ -172,7 +172,7 @@ def _view(has: Parts, job: Job) -> JobView:
 
 
 def _page(has: Parts, asker: Owner, limit: int, after: str | None, **only: Any) -> tuple[list[JobView], str | None]:
-    """(jobs of a page, cursor of the next)."""
+    """(jobs of a page, cursor of the next page)."""
     ledger = has.jobs.ledger
     found = ledger.list(asker.name, limit=limit + 1, after=read_cursor(after), **only)
     known = means(ledger) if any(job.state == "running" for job in found) else {}

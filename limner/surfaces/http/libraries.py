@@ -38,7 +38,7 @@ ImageId = Annotated[
 BINARY = {"schema": {"type": "string", "format": "binary"}}
 IMAGE: dict[int | str, dict[str, Any]] = {
     200: {
-        "description": "The image. An id names these bytes for ever, so it may be cached.",
+        "description": "The image. It may be cached, because an id always names the same bytes.",
         "content": {f"image/{kind}": BINARY for kind in ("webp", "jpeg", "png", "gif", "avif")},
     }
 }
@@ -57,29 +57,29 @@ class LibraryView(View):
 
     name: str
     images: int | None
-    """How many it holds; null where it cannot be opened."""
+    """Number of images; null if the library cannot be opened."""
     problem: str
-    """Why it cannot be opened, and what to do; "" where it can."""
+    """Why it cannot be opened, and what to do; "" if it can."""
     code: str
-    """The same for programs."""
+    """Code of `problem`, for programs."""
     params: dict[str, Any]
-    """What `problem` is about, by name."""
+    """Parameters of `problem`, by name."""
 
 
 class LibraryWhole(LibraryView):
-    """A library, and what it was made of."""
+    """A library with its folders and encoders."""
 
     described: int
-    """Images with a caption of their own; the others go by their file's name."""
+    """Images with a caption of their own; the others use their file's name."""
     licensed: int
-    """Images whose licence is known."""
+    """Images with a known licence."""
     encoders: list[str]
     editable: bool
-    """Whether its captions are yours to write."""
+    """Whether you may write its captions."""
 
 
 class LibraryImage(View):
-    """An image of a library, and what is said of it."""
+    """An image of a library, with its caption, credit and licence."""
 
     image_id: str
     library: str
@@ -91,27 +91,28 @@ class LibraryImage(View):
     """px."""
     height: int
     described: bool
-    """False when the caption is only the file's name made readable."""
+    """False if the caption is only the file's name made readable."""
     written: list[WordsName]
-    """What of it a person wrote here. That wins over what stands beside the file and in it."""
+    """Fields that a person wrote in limner. They override the values beside the file and in it."""
     file: str
-    """The name of its file."""
+    """Name of its file."""
     thumbnail: str
 
 
 class LibraryPage(View):
-    """Some of a library's images."""
+    """A page of a library's images."""
 
     images: list[LibraryImage]
-    """By the place of their files."""
+    """Ordered by the path of their files."""
     total: int
-    """How many there are in all."""
+    """Number of images in total."""
     next: str | None
-    """`after` of the next page; null at the end."""
+    """`after` for the next page; null at the end."""
 
 
 class WordsRequest(View):
-    """Words for an image. What is left out stays; null gives up what was written here, for what the folder says."""
+    """Caption, alternative text, credit and licence of an image. Omitted fields stay; null restores the folder's
+    value."""
 
     model_config = ConfigDict(
         extra="forbid",
@@ -125,7 +126,7 @@ class WordsRequest(View):
 
 
 class LibraryList(View):
-    """The libraries there are for you."""
+    """The libraries that you may use."""
 
     libraries: list[LibraryView]
 
@@ -138,21 +139,21 @@ class Found(View):
 
 @routes.get("/libraries", summary="List libraries", responses=documented())
 def list_libraries(has: Has, asker: Asker) -> LibraryList:
-    """Those that you may use. The starter library is among them once the first job has made it."""
+    """List the libraries that you may use. The starter library appears once the first job has made it."""
     views = []
     for name in has.shelf.names(asker):
         try:
             views.append(
                 LibraryView(name=name, images=len(has.shelf.open(name, asker)), problem="", code="", params={})
             )
-        except LimnerError as e:  # one that cannot be opened must not hide the others
+        except LimnerError as e:  # a library that cannot be opened must not hide the others
             views.append(LibraryView(name=name, images=None, problem=str(e), **e.note.coded))
     return LibraryList(libraries=views)
 
 
 @routes.get("/libraries/{name}", summary="Show a library", responses=documented(404))
 def show_library(has: Has, asker: Asker, name: Name) -> LibraryWhole:
-    """What a library holds."""
+    """Get a library's contents and encoders."""
     library = has.shelf.open(name, asker)
     images, described, licensed = library.counts()
     return LibraryWhole(
@@ -177,7 +178,7 @@ def list_images(
     after: Annotated[str, Query(pattern=r"^([0-9a-f]{32})?$", description="The `next` of the page before.")] = "",
     limit: Annotated[int, Query(ge=1, le=200, description="How many images.")] = 60,
 ) -> LibraryPage:
-    """Images by the place of their files. `without=caption`: those that go by their file's name."""
+    """List images by the path of their files. `without=caption` lists those that use their file's name."""
     library = has.shelf.open(name, asker)
     if after and not library.has(after):
         raise Missing(f"The library {name} has no image {after} any more. Begin again, without `after`.")
@@ -188,14 +189,14 @@ def list_images(
 
 @routes.get("/libraries/{name}/images/{image_id}/words", summary="Show an image's words", responses=documented(404))
 def show_words(has: Has, asker: Asker, name: Name, image_id: ImageId) -> LibraryImage:
-    """What is said of an image of a library."""
+    """Get an image's caption, alternative text, credit and licence."""
     return _image(name, _record(has.shelf.open(name, asker), image_id))
 
 
 @routes.patch("/libraries/{name}/images/{image_id}/words", summary="Write an image's words", responses=documented(404))
 def write_words(has: Has, asker: Asker, name: Name, image_id: ImageId, request: WordsRequest) -> LibraryImage:
-    """Captions, credits and licences that a person writes win over the folder's, also when that is read again. Searches
-    go by them at once; articles that have the image keep the words they have."""
+    """Write caption, alternative text, credit or licence. They override the folder's, also when limner reads the folder
+    again. Search uses them at once; articles that show the image keep their text."""
     library = has.shelf.open(name, asker)
     if not asker.may_describe(name):
         raise Forbidden(note("captions-shared", name=name))
@@ -211,7 +212,7 @@ def search_library(
     q: Annotated[str, Query(max_length=2000, description="What the image should show.", examples=["harvest at dusk"])],
     k: Annotated[int, Query(ge=1, le=100, description="How many images.")] = 12,
 ) -> Found:
-    """The k images that fit best."""
+    """Get the k images that fit best."""
     query = printable(q).strip()
     if not query:
         raise BadInput("The query is empty. Say what the image should show: ?q=harvest at dusk")
@@ -231,12 +232,12 @@ def get_thumbnail(
     image_id: ImageId,
     side: Annotated[int, Query(ge=1, le=4096, description="px; one of 64, 128, 256, 512, 1024 is made.")] = 256,
 ) -> Response:
-    """A WebP of an image of the library, without metadata."""
+    """Get a WebP of an image, without metadata."""
     return image_response(has.shelf.thumbnail(has.shelf.open(name, asker), image_id, side), ".webp")
 
 
 def image_response(data: bytes, suffix: str) -> Response:
-    """An image that may be cached by who asked for it."""
+    """An image that the requester may cache."""
     headers = {"Cache-Control": "private, max-age=31536000, immutable", "Content-Disposition": "inline"}
     return Response(data, media_type=_MEDIA[suffix], headers=headers)
 
@@ -269,7 +270,7 @@ def hand_in_image(
     file: Annotated[UploadFile, File(description="JPEG, PNG, WebP, GIF, AVIF, SVG, TIFF or BMP.")],
     caption: Annotated[str, Form(max_length=500, description="What it shows; none takes the file's own words.")] = "",
 ) -> OwnImage:
-    """Keeps an image of yours, where nobody else may use it; a job's `references` take its id."""
+    """Upload an image that nobody else may use; a job's `references` take its id."""
     library, record = keep(has.shelf.context, asker, file.file.read(MAX_BODY), file.filename or "", caption)
     facts = {name: getattr(record, name) for name in ("caption", "alt", "credit", "licence", "width", "height")}
     where = in_library(library.name, record.id, side=THUMBNAIL)
@@ -283,7 +284,7 @@ def list_own_images(
     after: Annotated[str, Query(pattern=r"^([0-9a-f]{32})?$", description="The `next` of the page before.")] = "",
     limit: Annotated[int, Query(ge=1, le=200, description="How many images.")] = 60,
 ) -> LibraryPage:
-    """The images that you handed in; nobody else sees them."""
+    """List the images that you uploaded; nobody else sees them."""
     library = own(has.shelf.context, asker)
     if library is None:
         return LibraryPage(images=[], total=0, next=None)
@@ -292,7 +293,7 @@ def list_own_images(
 
 @routes.delete("/images/{image_id}", summary="Delete your image", status_code=204, responses=documented(404, 409))
 def delete_own_image(has: Has, asker: Asker, image_id: ImageId) -> Response:
-    """Deletes an image that you handed in; 409 while an article, or a version of one, shows it."""
+    """Delete an uploaded image; 409 while an article or one of its versions shows it."""
     if not drop(has.shelf.context, has.jobs.ledger, asker, image_id):
-        raise Missing(f"There is no image {image_id} of yours. GET /v1/images lists those there are.")
+        raise Missing(f"You have no image {image_id}. GET /v1/images lists your images.")
     return Response(status_code=204)

@@ -1,7 +1,7 @@
 """The ledger's counters as Prometheus reads them.
 
-They are counted in the database, in the transaction that makes them true, so they survive restarts and any API process
-can tell all of them.
+Each count is part of the database transaction that it counts, so counters survive restarts and any API process can
+serve all of them.
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ MEDIA = "text/plain; version=0.0.4; charset=utf-8"
 HELP = {
     "jobs_submitted": "Jobs accepted.",
     "jobs_ended": "Jobs that ended, by their end.",
-    "attempts": "Times that work on a job was begun.",
-    "retries": "Times that a job was parked for something that was not there.",
-    "sweeps": "Jobs taken back from a worker that died or was not heard of.",
-    "model_calls": "Calls of models that were paid for.",
-    "model_tokens": "Tokens of models; cached ones are among the prompts.",
-    "webhooks": "Webhooks tried, by result.",
+    "attempts": "Attempts at jobs.",
+    "retries": "Times that a job was parked.",
+    "sweeps": "Jobs taken back from a worker that died or fell silent.",
+    "model_calls": "Model calls that were charged.",
+    "model_tokens": "Tokens of models; prompts include cached ones.",
+    "webhooks": "Webhook deliveries, by result.",
 }
 WORKERS_SEEN = 60  # seconds
 
 
 def exposition(ledger: Ledger, watchers: int) -> bytes:
-    """The text that is scraped. Raises LedgerError."""
+    """The text for the scraper. Raises LedgerError."""
     registry = CollectorRegistry()
     registry.register(_Given([*_counters(ledger.tallies()), *_gauges(ledger, watchers)]))
     return generate_latest(registry)
@@ -62,11 +62,11 @@ def _histogram(buckets: Iterable[tuple[dict[str, str], float]], sums: Iterable[t
     for labels, value in buckets:
         counted[labels["step"]] = {**counted[labels["step"]], labels["le"]: value}
     family = HistogramMetricFamily(
-        "limner_step_seconds", "Seconds of each step; of select, of one spot; of job, of all.", labels=["step"]
+        "limner_step_seconds", "Seconds of each step: select per spot, job in total.", labels=["step"]
     )
     for labels, total in sums:
         rising, below = [], 0.0
-        for bound in [*map(str, BUCKETS), "+Inf"]:  # the ledger counts each bucket by itself
+        for bound in [*map(str, BUCKETS), "+Inf"]:  # the ledger counts each bucket separately
             below += counted[labels["step"]].get(bound, 0.0)
             rising.append((bound, below))
         family.add_metric([labels["step"]], rising, total)
@@ -74,9 +74,9 @@ def _histogram(buckets: Iterable[tuple[dict[str, str], float]], sums: Iterable[t
 
 
 def _gauges(ledger: Ledger, watchers: int) -> Iterable[Metric]:
-    jobs = GaugeMetricFamily("limner_jobs", "Jobs by queue and state; queued is the depth.", labels=["queue", "state"])
+    jobs = GaugeMetricFamily("limner_jobs", "Jobs by queue and state.", labels=["queue", "state"])
     for queue, state, count in ledger.counts():
         jobs.add_metric([queue, state], count)
     yield jobs
-    yield GaugeMetricFamily("limner_workers", "Workers heard of in a minute.", len(ledger.workers(WORKERS_SEEN)))
+    yield GaugeMetricFamily("limner_workers", "Workers seen within a minute.", len(ledger.workers(WORKERS_SEEN)))
     yield GaugeMetricFamily("limner_watchers", "Event streams open in this process.", watchers)

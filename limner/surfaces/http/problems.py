@@ -30,23 +30,23 @@ from limner.errors import (
 from limner.notes import coded
 
 TYPE = "application/problem+json"
-AGAIN = 5  # seconds after which to ask again where something is out of order for the moment
+AGAIN = 5  # seconds until a retry after a temporary fault
 
 
 class Missing(LimnerError):
-    """There is nothing at this address, or it is another owner's: nobody can tell which."""
+    """Nothing exists at this address, or it is another owner's; both look the same."""
 
     code = "missing"
 
 
 class Forbidden(LimnerError):
-    """The asker may read it and may not change it."""
+    """The owner may read it but not change it."""
 
     code = "forbidden"
 
 
 class Problem(BaseModel):
-    """What went wrong (RFC 9457)."""
+    """A problem (RFC 9457)."""
 
     model_config = ConfigDict(
         use_attribute_docstrings=True,
@@ -73,12 +73,12 @@ class Problem(BaseModel):
     detail: str
     """One line for people: what is wrong, and what to do next."""
     code: str
-    """What is wrong, for programs; finer than `type`. A client with sentences of its own finds them by this."""
+    """Code of the sentence in `detail`, for programs; finer than `type`. Clients use it to find their own wording."""
     params: dict[str, Any]
-    """What `detail` is about, by name: text, numbers, and sentences {"code", "params", "text"}."""
+    """Parameters of `detail`, by name: text, numbers, and sentences {"code", "params", "text"}."""
 
 
-_STATUSES: tuple[tuple[type[LimnerError], int], ...] = (  # the first that fits
+_STATUSES: tuple[tuple[type[LimnerError], int], ...] = (  # the first match counts
     (JobUnknown, 404),
     (LibraryMissing, 404),
     (Missing, 404),
@@ -96,21 +96,21 @@ _STATUSES: tuple[tuple[type[LimnerError], int], ...] = (  # the first that fits
 _SAID: dict[int, str] = {
     400: "The body cannot be read.",
     401: "A token is needed, or this one is unknown.",
-    403: "The Host or Origin header is not one that this installation answers to; or it is not yours to change.",
-    404: "There is nothing of that name, or it is another owner's.",
-    405: "This address does not take that method.",
-    409: "The state it is in does not allow this.",
+    403: "Host or Origin is not allowed, or you may not change this.",
+    404: "Unknown, or another owner's.",
+    405: "Method not allowed.",
+    409: "The current state does not allow this.",
     413: "The body is too large.",
-    415: "Compressed bodies are not taken.",
-    422: "The request cannot be used as it is.",
+    415: "Compressed bodies are not accepted.",
+    422: "The request is invalid.",
     429: "A limit of the owner is reached; Retry-After says when to try again.",
-    500: "A fault of limner's; its log has the details.",
-    503: "The database, the model, or a part that this needs, cannot be used now.",
+    500: "An internal error; limner's log has the details.",
+    503: "The database, the model or another part is unavailable.",
 }
 
 
 def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """For `responses=`: these problems, and those that every route can answer with."""
+    """For `responses=`: these problems, and those of every route."""
     content = {TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
     every = {400, 401, 403, 413, 415, 422, 500, 503, *statuses}
     return {status: {"description": _SAID[status], "content": content} for status in sorted(every)}
@@ -123,8 +123,8 @@ def problem(
     headers: Mapping[str, str] | None = None,
     more: Mapping[str, Any] | None = None,
 ) -> Response:
-    """An answer. kind: last part of its `type`, e.g. "job-conflict". detail becomes one line; where it is a `Note`, its
-    code and parameters go with it. more: further members, for programs.
+    """A problem as an answer. kind: last part of its `type`, e.g. "job-conflict". detail: becomes one line; a `Note`
+    adds its code and parameters. more: further members, for programs.
     """
     said = coded(detail)
     made = Problem(
@@ -139,7 +139,7 @@ def problem(
 
 
 def of_error(error: LimnerError) -> Response:
-    """The answer to an error of limner's."""
+    """The answer to one of limner's errors."""
     status = next(status for kind, status in _STATUSES if isinstance(error, kind))
     headers = {}
     if isinstance(error, LimitReached):
@@ -155,7 +155,7 @@ def of_error(error: LimnerError) -> Response:
 
 
 def install(app: FastAPI) -> None:
-    """The one place where exceptions of endpoints become answers. What nobody foresaw is the guard's."""
+    """Turn exceptions of endpoints into answers, only here; the guard handles unexpected ones."""
 
     @app.exception_handler(LimnerError)
     def _limner(_request: Request, error: LimnerError) -> Response:
@@ -169,24 +169,24 @@ def install(app: FastAPI) -> None:
     def _http(request: Request, error: HTTPException) -> Response:
         words = {
             400: "The body cannot be read as JSON in UTF-8. Check it, and send Content-Type: application/json.",
-            404: f"There is nothing at {request.url.path[:200]!r}. /openapi.json lists what there is.",
-            405: f"{request.url.path[:200]!r} does not take {request.method[:20]}. /openapi.json lists what it takes.",
+            404: f"Nothing exists at {request.url.path[:200]!r}. /openapi.json lists all addresses.",
+            405: f"{request.url.path[:200]!r} does not accept {request.method[:20]}. /openapi.json lists its methods.",
         }
         kind = HTTPStatus(error.status_code).phrase.lower().replace(" ", "-")
         return problem(error.status_code, kind, words.get(error.status_code, str(error.detail)), error.headers)
 
     @app.exception_handler(DataError)
     def _unstorable(_request: Request, _error: DataError) -> Response:
-        line = "The database takes no text with NUL characters and no number like NaN. Take them out."
+        line = "The database cannot store NUL characters or numbers like NaN. Remove them."
         return problem(422, "bad-input", line)
 
     @app.exception_handler(RecursionError)
     def _too_deep(_request: Request, _error: RecursionError) -> Response:
-        return problem(422, "bad-input", "The JSON is nested too deeply. Send something flatter.")
+        return problem(422, "bad-input", "The JSON is nested too deeply. Send a flatter one.")
 
 
 def _invalid_line(request: Request, errors: Sequence[Any]) -> str:
-    """The first thing that is wrong, with the name of its field; what was sent is not repeated."""
+    """The first invalid field, by name, without repeating the input."""
     first = errors[0]
     where = first["loc"][0] if first["loc"] else ""
     name = ".".join(str(part) for part in first["loc"][1:])

@@ -1,4 +1,4 @@
-"""Response models about revising, and how an article becomes one."""
+"""Response models of revising, and functions that make them from articles."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ class TextBlock(View):
     kind: Literal["heading", "paragraph", "verbatim"]
     """Images stand after paragraphs only."""
     level: int | None
-    """1 to 6; null for what is no heading."""
+    """1 to 6; null unless a heading."""
     text: str
-    """Markdown, as it stands in the article."""
+    """Markdown, as in the article."""
     html: str
-    """The same, safe to show."""
+    """The same as sanitised HTML."""
     locked: bool
 
 
@@ -44,7 +44,7 @@ class ImageBlock(View):
     type: Literal["image"] = "image"
     id: str
     after: str
-    """Id of the paragraph that it stands after."""
+    """Id of the paragraph before it."""
     image_id: str
     library: str
     caption: str
@@ -52,13 +52,13 @@ class ImageBlock(View):
     credit: str
     licence: str
     width: int
-    """px, of the file."""
+    """px of the file."""
     height: int
     crop: tuple[float, float, float, float] | None
-    """Left, top, width and height of what is shown, as fractions of the image; null shows all of it."""
+    """Left, top, width and height of the shown part, as fractions of the image; null shows all of it."""
     locked: bool
     src: str
-    """Where the image is, at most about 1024 px wide and high; all of it, also where it is cropped."""
+    """Address of the whole image, uncropped, at most about 1024 px wide and high."""
     thumbnail: str
     """The same at 256 px."""
 
@@ -75,23 +75,23 @@ class Preview(View):
 
 
 class Revision(Preview):
-    """An article as it is, or was, at a version."""
+    """An article at a version."""
 
     job: str
     version: int
-    """The version that is shown; a change names it."""
+    """The shown version; a change names it."""
     head: int
-    """The version that the article is at."""
+    """The article's current version."""
     can_undo: bool
     can_redo: bool
     who: str
     """Who made this version."""
     what: str
-    """What was done, in one line."""
+    """The change, in one line."""
     code: str
-    """The same for programs; "" where a person or a model said it."""
+    """Code of `what`, for programs; "" if a person or a model worded it."""
     params: dict[str, Any]
-    """What `what` is about, by name."""
+    """Parameters of `what`, by name."""
     at: float
     """When, in seconds since 1970."""
 
@@ -100,12 +100,12 @@ class VersionList(View):
     """The history of an article, as a tree."""
 
     head: int
-    """The version that it is at."""
+    """The current version."""
     versions: list[Version]
     """Oldest first."""
 
 
-# --- what is asked for ---------------------------------------------------------------------------------------------
+# --- requests ---------------------------------------------------------------------------------------------
 
 At = Annotated[int, Field(ge=1, le=2**31 - 1)]
 
@@ -124,22 +124,22 @@ class EditsRequest(View):
     )
 
     version: At
-    """The version that they were made for."""
+    """The version that the edits were made for."""
     edits: Annotated[list[Edit], Field(max_length=MAX_EDITS)]
-    """Applied in order, all of them or none; none at all says that the article is good as it is."""
+    """Applied in order, all or none; an empty list accepts the article as it is."""
     merge: bool = False
-    """Apply them to a newer version, if nothing that they touch was changed since."""
+    """Apply them to a newer version if nothing that they touch has changed since."""
     what: Annotated[str | None, Field(max_length=300)] = None
-    """What is done, for the history; none words it by the edits."""
+    """Description for the history; null derives it from the edits."""
     typing: bool = False
-    """They save what is still being typed in one block: such saves of one person within five minutes, with nothing
-    between them, are one step of the history."""
+    """Somebody is still typing in one block. Such saves by one person within five minutes, with nothing between them,
+    are one step of the history."""
     by: By = "person"
-    """model: they are the edits of a proposal, for the history."""
+    """"model" marks the edits of a proposal in the history."""
 
 
 class At_(View):
-    """The version that was seen."""
+    """The version that the caller saw."""
 
     model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"version": 2}]})
 
@@ -169,12 +169,12 @@ class ProposalRequest(At_):
 
 
 class ProposalView(View):
-    """What a model would do about a wish. Nothing is changed: POST …/edits with these edits does it."""
+    """A model's proposal for a wish. It changes nothing; send its edits to POST …/edits."""
 
     version: int
     edits: list[Edit]
     says: str
-    """What was understood, and what could not be done."""
+    """What the model understood, and what it could not do."""
     spent: int
     """Tokens."""
     preview: Preview
@@ -182,12 +182,12 @@ class ProposalView(View):
 
 
 class CandidateView(View):
-    """An image that could stand at a place."""
+    """A candidate for a place."""
 
     image_id: str
     library: str
     score: float
-    """Higher fits better; comparable within this answer."""
+    """Higher is better; comparable within this answer."""
     caption: str
     alt: str
     credit: str
@@ -196,25 +196,25 @@ class CandidateView(View):
     height: int
     thumbnail: str
     chosen: bool
-    """Whether the article has it now."""
+    """Whether the article shows it now."""
     why: str
-    """Why it was or was not taken, where that was recorded."""
+    """Why it was or was not chosen, if recorded."""
     code: str
-    """The same for programs; "" where nothing was recorded."""
+    """Code of `why`, for programs; "" if nothing was recorded."""
     params: dict[str, Any]
-    """What `why` is about, by name."""
+    """Parameters of `why`, by name."""
     file: str
     """The name of its file."""
 
 
 class CandidateList(View):
-    """Images, best first."""
+    """Candidates, best first."""
 
     candidates: list[CandidateView]
 
 
 class OwnImage(View):
-    """An image that was uploaded; `place_image` and `swap_image` take its ids."""
+    """An uploaded image; `place_image` and `swap_image` take its ids."""
 
     image_id: str
     library: str
@@ -228,39 +228,39 @@ class OwnImage(View):
 
 
 class StepPlan(View):
-    """What a step would take."""
+    """The estimate of one step."""
 
     name: str
     calls: int
-    """Of a model, about."""
+    """Model calls, estimated."""
     tokens: int
-    """Prompts and completions, about."""
+    """Tokens of prompts and completions, estimated."""
     seconds: float | None
-    """By the mean of the jobs before; null where nothing is known."""
+    """Mean of earlier jobs; null without data."""
     line: str
     """The same as a line for people."""
     code: str
-    """The name of the sentence in `line`, for programs."""
+    """Code of `line`, for programs."""
     params: dict[str, Any]
-    """What `line` is about, by name."""
+    """Parameters of `line`, by name."""
 
 
 class Plan(View):
-    """What a job would take, before it is submitted."""
+    """The estimate of a job before it is submitted."""
 
     steps: list[StepPlan]
     tokens: int
     seconds: float | None
-    """Null where the time of a step is not known."""
+    """Null if the time of a step is unknown."""
     left_today: int | None
-    """Tokens that you may still spend today; null is no limit."""
+    """Tokens that you may still spend today; null means no limit."""
 
 
 # --- from an article -----------------------------------------------------------------------------------------------
 
 
 def revision(job: str, head: Head, *, at: tuple[Version, Article] | None = None) -> Revision:
-    """An article as it is; at: as it was at another version."""
+    """The response for an article; at: another version than the current one."""
     version, article = at or (head.version, head.article)
     return Revision(
         job=job,
@@ -278,7 +278,7 @@ def revision(job: str, head: Head, *, at: tuple[Version, Article] | None = None)
 
 
 def preview(job: str, article: Article, head: Article) -> Preview:
-    """An article as it would be. head: as it is."""
+    """The response for an article after proposed edits. head: the current article."""
     return Preview(**_preview(job, article, {i.image_id for i in head.illustrations}))
 
 
@@ -307,7 +307,7 @@ def _image(job: str, i: Illustration, locked: bool, in_head: bool) -> ImageBlock
 
 
 def in_library(library: str, image_id: str, **query: int) -> str:
-    """Where an image of a library is."""
+    """Address of a library's image."""
     base = f"/v1/libraries/{quote(library, safe='')}/images/{quote(image_id, safe='')}"
     return f"{base}?{urlencode(query)}" if query else base
 
@@ -322,7 +322,7 @@ _CLASSES = {name: {"left", "right", "center"} for name in ("td", "th")}
 
 
 def _references(source: str) -> str:
-    """The link definitions of a text as JSON, "" for none; looked for only where there can be some."""
+    """The link definitions of a text as JSON, "" for none; parses only texts that may have some."""
     if not _DEFINITION.search(source):
         return ""
     env: dict[str, Any] = {}
@@ -332,7 +332,7 @@ def _references(source: str) -> str:
 
 @lru_cache(maxsize=8192)
 def _safe(text: str, references: str) -> str:
-    """A block as HTML. What renders it lets nothing through that runs; a sanitiser looks at it once more."""
+    """A block as HTML. The renderer passes no active content, and a sanitiser checks the result again."""
     env = {"references": json.loads(references)} if references else {}
     return nh3.clean(
         block_html(text, env),

@@ -57,15 +57,14 @@ Number = Annotated[int, Path(ge=1, le=BIGGEST, description="Number of a version.
 
 @routes.get("/jobs/{job}/revision", summary="Show the article", responses=documented(404, 409))
 def show_revision(has: Has, asker: Asker, job: JobId) -> Revision:
-    """The finished article as blocks with their ids, which edits name; 409 with the reason while there is none."""
+    """Get the finished article as blocks with the ids that edits name; 409 with the reason before there is one."""
     return revision(job, has.revisions.show(job, asker.name))
 
 
 @routes.post("/jobs/{job}/edits", summary="Change the article", responses=documented(404, 409))
 def edit_article(has: Has, asker: Asker, job: JobId, request: EditsRequest, idempotency_key: Key = None) -> Revision:
-    """Applies edits and answers with the article after them. Where it is at another version than theirs: 409, with
-    `head`, `changed` and, if they were to be merged and could not, `conflicts`. Sent again under the same
-    Idempotency-Key, they are applied once."""
+    """Apply edits, and get the article after them. If the article is at another version than theirs: 409, with `head`,
+    `changed`, and `conflicts` if a requested merge failed. With the same Idempotency-Key they are applied once."""
     head = has.revisions.edit(
         job,
         request.edits,
@@ -84,32 +83,32 @@ def edit_article(has: Has, asker: Asker, job: JobId, request: EditsRequest, idem
 
 @routes.post("/jobs/{job}/undo", summary="Undo", responses=documented(404, 409))
 def undo(has: Has, asker: Asker, job: JobId, request: At_) -> Revision:
-    """Goes back to the version that this one was made from; 409 at the first."""
+    """Go back to the version that this one was made from; 409 at the first."""
     return revision(job, has.revisions.undo(job, request.version, who(asker), owner=asker.name))
 
 
 @routes.post("/jobs/{job}/redo", summary="Redo", responses=documented(404, 409))
 def redo(has: Has, asker: Asker, job: JobId, request: At_) -> Revision:
-    """Goes forward again, the way that was undone last; 409 where there is none."""
+    """Go forward to the version undone last; 409 if there is none."""
     return revision(job, has.revisions.redo(job, request.version, who(asker), owner=asker.name))
 
 
 @routes.post("/jobs/{job}/go", summary="Go to a version", responses=documented(404, 409))
 def go(has: Has, asker: Asker, job: JobId, request: GoRequest) -> Revision:
-    """Makes any version the one that the article is at. What is changed from there on is a branch of its own."""
+    """Make any version the current one. Changes from there on form a branch."""
     return revision(job, has.revisions.go(job, request.version, request.to, who(asker), owner=asker.name))
 
 
 @routes.get("/jobs/{job}/versions", summary="List versions", responses=documented(404, 409))
 def list_versions(has: Has, asker: Asker, job: JobId) -> VersionList:
-    """The history: who did what, when, out of which version."""
+    """Get the history: who changed what, when, from which version."""
     at, versions = has.revisions.history(job, asker.name)
     return VersionList(head=at, versions=versions)
 
 
 @routes.get("/jobs/{job}/versions/{number}", summary="Show a version", responses=documented(404, 409))
 def show_version(has: Has, asker: Asker, job: JobId, number: Number) -> Revision:
-    """The article as it was then."""
+    """Get the article at a version."""
     head = has.revisions.show(job, asker.name)
     return revision(job, head, at=has.revisions.at(job, number, asker.name))
 
@@ -122,7 +121,7 @@ def compare_versions(
     a: Annotated[int, Query(ge=1, le=BIGGEST, description="Number of the first version.")],
     b: Annotated[int, Query(ge=1, le=BIGGEST, description="Number of the second.")],
 ) -> Comparison:
-    """What became of each block and image of the first in the second, word by word."""
+    """Compare each block and image of two versions, word by word."""
     return has.revisions.compare(job, a, b, asker.name)
 
 
@@ -148,7 +147,7 @@ def find_candidates(
     ] = None,
     limit: Annotated[int, Query(ge=1, le=MOST, description="How many images.")] = 24,
 ) -> CandidateList:
-    """Images that could stand at a place, best first. Ask by one of image, spot, caption and like."""
+    """Find candidates for a place, best first. Give one of image, spot, caption and like."""
     article = has.revisions.show(job, asker.name).article
     libraries = usable(library or names_for(has.jobs, job, article, asker), lambda name: has.shelf.open(name, asker))
     wanted = Wanted(image=image, spot=spot, caption=caption, like=like, but=but, limit=limit)
@@ -163,7 +162,7 @@ def upload_image(
     file: Annotated[UploadFile, File(description="JPEG, PNG, WebP, GIF, AVIF, SVG, TIFF or BMP.")],
     caption: Annotated[str, Form(max_length=500, description="What it shows; none takes the file's own words.")] = "",
 ) -> OwnImage:
-    """Keeps an image of yours, where nobody else may use it. It is placed by an edit, `place_image` or `swap_image`."""
+    """Upload an image that nobody else may use. Place it with an edit, `place_image` or `swap_image`."""
     has.revisions.show(job, asker.name)
     data = file.file.read(MAX_BODY)
     library, record = keep(has.shelf.context, asker, data, file.filename or "", caption)
@@ -180,7 +179,7 @@ def upload_image(
 
 @routes.post("/jobs/{job}/proposals", summary="Ask for a change", responses=documented(404, 409, 429))
 def propose_edits(has: Has, asker: Asker, job: JobId, request: ProposalRequest) -> ProposalView:
-    """Asks the model which edits would fulfil a wish, and shows the article after them. Nothing is changed."""
+    """Ask the model for edits that fulfil a wish, and get the article after them. This changes nothing."""
     head = has.revisions.fitting(job, request.version, owner=asker.name)
     opening = lambda name: has.shelf.open(name, asker)  # noqa: E731
     context = has.shelf.context
@@ -197,7 +196,7 @@ def propose_edits(has: Has, asker: Asker, job: JobId, request: ProposalRequest) 
 
 @routes.post("/plan", summary="Estimate a job", responses=documented(404))
 def plan_job(has: Has, asker: Asker, request: JobRequest) -> Plan:
-    """What a job would take, before it is submitted: calls, tokens, and time by the jobs before. Asks no model."""
+    """Estimate a job before you submit it: calls, tokens, and time from earlier jobs. Asks no model."""
     for name in request.library:
         has.jobs.check_library(name, asker)
     known = means(has.jobs.ledger)
@@ -221,16 +220,16 @@ def plan_job(has: Has, asker: Asker, request: JobRequest) -> Plan:
     )
 
 
-# --- who asks, and what they may use -------------------------------------------------------------------------------
+# --- the caller, and its libraries -------------------------------------------------------------------------------
 
 
 def who(asker: Owner) -> str:
-    """The name under which somebody's changes are kept: the label of the token, or the owner's name."""
+    """The name recorded for the caller's changes: the label of the token, or the owner's name."""
     return asker.person or asker.name
 
 
 def image_of(has: Parts, asker: Owner) -> ImageOf:
-    """What the libraries know that somebody may use; each is opened once."""
+    """A function that looks up images in the caller's libraries and opens each once."""
     return record_of(lambda name: has.shelf.open(name, asker))
 
 

@@ -28,14 +28,14 @@ from limner.tools.images.images import thumbnail
 
 routes = APIRouter(prefix="/v1/shared", tags=["chat"])
 
-DAYS = 30  # that an address holds: conversations are read again
+DAYS = 30  # seconds of validity; people read conversations again
 SIDE = 1024  # px of the longer side
 LibraryName = Annotated[str, Path(max_length=64, pattern=NO_CONTROL, description="Name of the image's library.")]
 
 
 def address(home: FilePath, job: str, image: Illustration, base: str = "") -> str:
-    """The address of an image of a job's article. base: scheme and host before it."""
-    expires = int(time.time()) // 86_400 * 86_400 + DAYS * 86_400  # the same for a day, so that caches meet it again
+    """The signed address of an image of a job's article. base: its scheme and host."""
+    expires = int(time.time()) // 86_400 * 86_400 + DAYS * 86_400  # constant for a day, so that caches can reuse it
     signature = _signature(home, job, image.library, image.image_id, expires)
     path = f"{quote(job, safe='')}/{quote(image.library, safe='')}/{image.image_id}"
     return f"{base}/v1/shared/{path}?expires={expires}&signature={signature}"
@@ -55,15 +55,15 @@ def get_shared_image(
     expires: Annotated[int, Query(ge=0, le=BIGGEST, description="Seconds since 1970.")],
     signature: Annotated[str, Query(max_length=64, pattern=r"^[0-9a-f]*$")],
 ) -> Response:
-    """Needs no token: the signature in the address stands for it. 401 once it has expired."""
+    """Get an image without a token, by the signature in its address. 401 once it has expired."""
     right = _signature(has.settings.home, job, library, image_id, expires)
     if not hmac.compare_digest(right, signature) or expires < time.time():
         raise NotAllowed("This address is not valid, or not any more. Ask for the article again: it has new ones.")
-    owner = has.jobs.owners.get(has.jobs.ledger.job(job).owner)  # a job that was deleted shows nothing
-    # Limner gave the address to somebody who might use the library then.
+    owner = has.jobs.owners.get(has.jobs.ledger.job(job).owner)  # a deleted job shows nothing
+    # limner gave the address to somebody who might use the library at that time.
     data = has.shelf.open(library, replace(owner, libraries=None)).image(image_id)
     made = image_response(thumbnail(data, SIDE, max_pixels=has.settings.max_pixels), ".webp")
-    made.headers["Cross-Origin-Resource-Policy"] = "cross-origin"  # chat pages have an origin of their own
+    made.headers["Cross-Origin-Resource-Policy"] = "cross-origin"  # chat pages have another origin
     return made
 
 
@@ -73,7 +73,7 @@ def _signature(home: FilePath, *parts: object) -> str:
 
 
 def _key(home: FilePath) -> bytes:
-    """The installation's key, made when it is first needed."""
+    """The installation's key, made on first use."""
     path = home / "keys" / "shared-images"
     try:
         return path.read_bytes()
@@ -83,7 +83,7 @@ def _key(home: FilePath) -> bytes:
         with open(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
             file.write(secrets.token_bytes(32))
         try:
-            os.link(part, path)  # the first one counts, whoever else starts at the same time
+            os.link(part, path)  # if several processes start at once, the first key counts
         except FileExistsError:
             pass
         finally:

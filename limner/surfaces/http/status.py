@@ -16,11 +16,11 @@ from limner.version import __version__
 
 routes = APIRouter(tags=["status"])
 
-ALIVE = 3  # sweeps that a worker may miss before it no longer counts
+ALIVE = 3  # sweeps that a counted worker may miss
 
 
 class Health(View):
-    """Whether the parts of the service are there."""
+    """Whether the parts of the service work."""
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -29,17 +29,17 @@ class Health(View):
     )
 
     status: str
-    """ok, or degraded: jobs are accepted and kept, and start once broker and workers are there."""
+    """ok, or degraded: jobs are accepted and stored, and start once broker and workers run."""
     version: str
     database: str
     broker: str
-    """ok or unreachable; workers then look for jobs by themselves every LIMNER_SWEEP seconds."""
+    """ok or unreachable; workers then check for jobs every LIMNER_SWEEP seconds."""
     workers: int
-    """How many were heard of lately."""
+    """Number of workers that gave a sign recently."""
 
 
 class Me(View):
-    """Who asks, and within which limits; null is no limit."""
+    """The caller and its limits; null means no limit."""
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -59,9 +59,9 @@ class Me(View):
 
     owner: str
     who: str
-    """The name under which your changes of an article are kept."""
+    """The name recorded for your changes of an article."""
     libraries: list[str] | None
-    """Names that may be used besides the starter; null is all."""
+    """Names of libraries that you may use besides the starter; null means all."""
     jobs_at_a_time: int | None
     jobs_a_minute: int | None
     tokens_a_day: int | None
@@ -85,7 +85,7 @@ def health(has: Has) -> Health:
 
 @routes.get("/v1/me", summary="Who you are here", responses=documented())
 def me(has: Has, asker: Asker) -> Me:
-    """Your name, your limits and what of them is used."""
+    """Get your name, your limits and their use."""
     libraries = None if asker.libraries is None else list(asker.libraries)
     return Me(
         owner=asker.name,
@@ -108,7 +108,7 @@ def me(has: Has, asker: Asker) -> Me:
     },
 )
 def get_metrics(has: Has, asker: Asker) -> Response:
-    """What all processes together have counted, of all owners; so where there are tokens, it takes LIMNER_TOKEN's."""
+    """Get the counters of all processes and all owners. Once tokens exist, this needs the token of LIMNER_TOKEN."""
     if asker.name != LOCAL:
         raise NotAllowed("Metrics tell of all owners: ask with the token that LIMNER_TOKEN holds.")
     return Response(metrics.exposition(has.jobs.ledger, has.hub.watchers), media_type=metrics.MEDIA)

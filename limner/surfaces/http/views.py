@@ -30,19 +30,19 @@ EXAMPLE_ID = "how-bees-make-honey-3f9a1c02de"
 
 
 class View(BaseModel):
-    """An answer. Attribute docstrings are its description."""
+    """Base of all responses. Attribute docstrings become descriptions in OpenAPI."""
 
     model_config = ConfigDict(use_attribute_docstrings=True)
 
 
 class Links(View):
-    """Where to go on."""
+    """Addresses of a job's resources."""
 
     self: str
     events: str
     """Server-sent events, from the first one on."""
     article: str | None
-    """The article as JSON; null while there is none. ?format=md, html, zip for other formats."""
+    """The article as JSON; null before there is one. ?format=md, html, zip … for other formats."""
 
 
 class JobView(View):
@@ -95,46 +95,46 @@ class JobView(View):
     owner: str
     title: str
     state: State
-    """done, failed, cancelled and set_aside are ends; parked goes on by itself; waiting needs an answer."""
+    """done, failed, cancelled and set_aside are final; parked resumes by itself; waiting needs an answer."""
     queue: Queue
     batch: str | None
     step: str
     """write, spot, retrieve, select, arrange; "" before the first."""
     done: int
-    """Parts of the step that are done, e.g. spots with an image chosen; of `of`."""
+    """Finished parts of the step, e.g. spots with a chosen image, out of `of`."""
     of: int
     progress: str
     """The same as a line for people."""
     elapsed: float
-    """Seconds since work on it began; 0 before."""
+    """Seconds since its start; 0 before."""
     remaining: float | None
-    """Seconds that it may still take, by the mean of the steps of other jobs; null where nothing is known."""
+    """Estimated seconds left, from the means of other jobs' steps; null without data."""
     stuck: bool
-    """Whether it runs and nothing was heard of it for LIMNER_STUCK seconds."""
+    """Whether it runs without an event for LIMNER_STUCK seconds."""
     ended: bool
-    """Whether nothing more will happen by itself."""
+    """Whether the job ended: nothing more happens by itself."""
     spent: int
-    """Tokens, prompts and completions."""
+    """Tokens of prompts and completions."""
     error: str
     """Why it failed, is parked or was set aside: one line that ends with what to do."""
     code: str
-    """What is wrong, for programs: the name of the sentence in `error`; "" for none."""
+    """Code of `error`, for programs; "" without an error."""
     params: dict[str, Any]
-    """What `error` is about, by name."""
+    """Parameters of `error`, by name."""
     attempt: int
-    """How many times work on it was begun."""
+    """Number of attempts so far."""
     crashes: int
-    """Attempts in a row that took their worker down."""
+    """Attempts in a row that crashed their process."""
     tries: int
-    """Times it was parked for something that was not there."""
+    """Times in a row that it was parked."""
     created: float
     started: float | None
     finished: float | None
     last_event: float
     not_before: float | None
-    """When a parked job goes on."""
+    """When a parked job resumes."""
     question: Any
-    """What a waiting job asks; POST …/answer answers it."""
+    """The question of a waiting job; POST …/answer answers it."""
     webhook_state: str | None
     """due, sent or failed; null without a webhook or before the end."""
     webhook_error: str
@@ -142,10 +142,10 @@ class JobView(View):
 
 
 class JobWhole(JobView):
-    """A job, and what was asked for."""
+    """A job and its request."""
 
     request: JobRequest
-    """As it was sent, without its webhook."""
+    """The request as submitted, without its webhook."""
 
 
 class JobPage(View):
@@ -161,10 +161,10 @@ class Batch(View):
 
     id: str
     states: dict[State, int]
-    """How many are in which state; states that none is in are left out."""
+    """Number of jobs by state; states without jobs are left out."""
     total: int
     ended: int
-    """How many of them will not change any more by themselves."""
+    """Number of jobs that ended."""
     jobs: list[JobView]
     """A page of them, newest first."""
     next: str | None
@@ -180,7 +180,7 @@ class BatchRequest(View):
     )
 
     jobs: Annotated[list[JobRequest], Field(min_length=1, max_length=1000)]
-    """All of them are taken, or none."""
+    """All are accepted, or none."""
 
 
 class Answer(View):
@@ -193,7 +193,7 @@ class Answer(View):
 
     value: Any
     """At a review point {"type": "accept", "edit", "response" or "ignore", "args", "version": that of the question}:
-    docs/review.md. For a graph of your own, whatever its question asks for."""
+    docs/review.md. For your own graph, whatever its question asks for."""
 
 
 class EventView(View):
@@ -205,8 +205,8 @@ class EventView(View):
     """Seconds since 1970."""
     attempt: int
     kind: str
-    """queued, started, step, text, again (the text so far is void; what follows replaces it), note, parked, due,
-    waiting, answered, put_back, lapsed, retried, the ends: done, failed, cancelled, set_aside; after them edited."""
+    """queued, started, step, text, again (discard the text so far; this event replaces it), note, parked, due, waiting,
+    answered, put_back, lapsed, retried; an end: done, failed, cancelled, set_aside; after it edited."""
     step: str
     data: dict[str, Any]
     """text: {"text": a piece}; step: {"done", "of"}; failed, parked, set_aside: {"why"}; done: {"title", "images"};
@@ -223,7 +223,7 @@ class EventPage(View):
 
     events: list[EventView]
     ended: bool
-    """Whether no more will come by themselves."""
+    """Whether no more events come by themselves."""
 
 
 def links(job: str, done: bool) -> Links:
@@ -250,12 +250,12 @@ def shown(job: Job, settings: Settings, means: Mapping[str, float]) -> dict[str,
 
 
 def cursor(job: Job) -> str:
-    """Where the page after this job begins, for programs to hand back and not to read."""
+    """An opaque cursor for the page after this job."""
     return base64.urlsafe_b64encode(json.dumps([job.created, job.id]).encode()).decode().rstrip("=")
 
 
 def read_cursor(text: str | None) -> tuple[float, str] | None:
-    """What `cursor` wrote. Raises BadInput."""
+    """Read a cursor that `cursor` wrote. Raises BadInput."""
     if text is None:
         return None
     try:

@@ -309,7 +309,7 @@ def test_candidates_by_caption_by_example_and_by_record(client: TestClient, job:
         ("caption=a&image=i0", "Ask by one of"),
         ("caption=a&but=b", "`but` describes a difference"),
         ("image=i9", "no image 'i9'"),
-        ("spot=s9", "no spot 's9'"),
+        ("spot=s9", "Unknown spot 's9'"),
         ("like=ffff", "None of the libraries has the image"),
         ("caption=%20", "The caption is empty"),
     ],

@@ -29,12 +29,12 @@ from limner.model_server.protocol import (
 from limner.model_server.service import VERSION, Service
 
 MAX_BODY = 3 * MAX_BYTES  # bytes of a request: a few pictures, in base64
-MAX_BODIES = 16 * MAX_BODY  # of all requests in the house
-KEEP_ALIVE = 75  # seconds a connection may idle: far beyond the 5 s for which httpx, and so openai, goes on using one
+MAX_BODIES = 16 * MAX_BODY  # bytes of all requests together
+KEEP_ALIVE = 75  # seconds a connection may idle: far more than the 5 s for which httpx, and so openai, reuses one
 
 
 def build_app(service: Service) -> FastAPI:
-    """The application; its engine works from startup to shutdown."""
+    """Build the application; its engine runs from startup to shutdown."""
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
@@ -55,8 +55,8 @@ def build_app(service: Service) -> FastAPI:
 
 
 def server_config(service: Service) -> uvicorn.Config:
-    """How uvicorn serves it. The client is to end an idle connection first: where both ends stop after the same time
-    (uvicorn's own is 5 s), a request can meet a connection that is just being closed, and fails."""
+    """uvicorn's configuration. Clients must close idle connections first: if both ends stop after the same time (5 s by
+    default in uvicorn), a request can fail on a connection that is just closing."""
     return uvicorn.Config(
         build_app(service), log_level="warning", timeout_keep_alive=KEEP_ALIVE, timeout_graceful_shutdown=10
     )
@@ -153,7 +153,7 @@ async def _refused(_request: Request, error: Exception) -> Response:
 
 
 async def _invalid(_request: Request, error: Exception) -> Response:
-    """The first thing that is wrong with a body, in one line: where, and what."""
+    """The first fault of a body, in one line with its field."""
     assert isinstance(error, RequestValidationError)
     first = error.errors()[0]
     where = ".".join(str(part) for part in first["loc"] if part != "body")
@@ -169,7 +169,7 @@ async def _invalid(_request: Request, error: Exception) -> Response:
 
 
 async def _http(_request: Request, error: Exception) -> Response:
-    """No such route, another method, a body that could not be parsed."""
+    """Answer unknown routes, other methods and bodies that cannot be parsed."""
     assert isinstance(error, HTTPException)
     if error.status_code == 400:
         return JSONResponse(Refused(f"{error.detail}.").body, 422)
@@ -178,9 +178,9 @@ async def _http(_request: Request, error: Exception) -> Response:
 
 
 class _Bounded:
-    """Refuses bodies over MAX_BODY with 413, also those that do not say their length.
+    """Refuses bodies over MAX_BODY with 413, also those without a declared length.
 
-    Bodies of all requests together are bounded as well: over MAX_BODIES there is 429 before any more is read.
+    The bodies of all requests together are limited, too: over MAX_BODIES it answers 429 before it reads more.
     """
 
     def __init__(self, app: ASGIApp) -> None:

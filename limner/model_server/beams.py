@@ -1,7 +1,7 @@
-"""Beam search as the published code decodes, over any engine that tells the likeliest next tokens of a sequence.
+"""Beam search like the published code's, over any engine that lists a sequence's likeliest next tokens.
 
-Published are transformers 4.33's beams from embeddings: the ids begin with an invented BOS, so scores are divided by
-the length of BOS and what was generated, without the token that ends an answer; penalties change logprobs. See
+The published code uses transformers 4.33's beam search from embeddings. The ids begin with an invented BOS, so scores
+are divided by the number of generated tokens plus BOS, without the end token; penalties change logprobs. See
 xcomposer/decoding.py, which makes transformers' own search do the same.
 """
 
@@ -12,12 +12,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 FIRST_LISTED = 64
-"""Tokens to list for each beam at first: ten candidates, and as many as a penalty may have put behind others."""
+"""Tokens to list per beam at first: ten candidates, plus as many as a penalty may have moved down."""
 
 
 @dataclass(frozen=True)
 class Listed:
-    """The likeliest next tokens of one sequence, with their logprobs, best first. Tokens not listed are no likelier."""
+    """The likeliest next tokens of one sequence, with their logprobs, best first. Unlisted tokens are not likelier."""
 
     tokens: Sequence[int]
     logprobs: Sequence[float]
@@ -27,25 +27,26 @@ class Listed:
 
 @dataclass(frozen=True)
 class Beam:
-    """A sequence in the making."""
+    """A partial answer."""
 
     ids: tuple[int, ...] = ()
-    """Generated so far."""
+    """Ids generated so far."""
     score: float = 0.0
     """Sum of logprobs, after penalties."""
     told: tuple[Any, ...] = ()
-    """Whatever the caller wants to remember of each token."""
+    """The caller's own record of each token."""
 
 
 @dataclass
 class BeamSearch:
-    """One search: list the next tokens of every beam in `running`, give them to `step`, until it has `ended`."""
+    """One search: the caller lists the next tokens of every beam in `running` and passes them to `step` until it has
+    `ended`."""
 
     num_beams: int
     max_new_tokens: int
     end_ids: frozenset[int]
     shown: frozenset[int]
-    """Ids that the repetition penalty sees beside the generated ones."""
+    """Ids that the repetition penalty sees besides the generated ones."""
     repetition_penalty: float = 1.0
     length_penalty: float = 1.0
     running: list[Beam] = field(default_factory=lambda: [Beam()])
@@ -59,16 +60,17 @@ class BeamSearch:
         known = sorted((score for score, *_ in self._candidates(listed)), reverse=True)
         wanted = 2 * self.num_beams
         bar = known[wanted - 1] if len(known) >= wanted else float("-inf")
-        hidden = [  # the most that an unlisted token could come to
+        hidden = [  # upper bound of an unlisted token's score
             beam.score + one.logprobs[-1] * min(self.repetition_penalty, 1.0)
             for beam, one in zip(self.running, listed, strict=True)
         ]
         return [n for n, one in enumerate(listed) if not one.whole and hidden[n] > bar]
 
     def step(self, listed: Sequence[Listed], told: Any = None) -> None:
-        """Go on with the best candidates, and finish those among them that end.
+        """Continue with the best candidates, and finish those that end.
 
-        listed: of each running beam, none lacking. told: (beam, place in its list) to what is remembered of a token.
+        listed: the list of each running beam, none of them in `lacking`. told: (beam, position in its list) -> the
+        record of a token.
         """
         best = sorted(self._candidates(listed), key=lambda found: -found[0])[: 2 * self.num_beams]
         kept: list[Beam] = []
@@ -96,7 +98,7 @@ class BeamSearch:
         return self.finished[0][1]
 
     def _candidates(self, listed: Sequence[Listed]) -> list[tuple[float, int, int]]:
-        """Score, number of the beam and place in its list, of every token that is listed and possible."""
+        """Score, beam number and position in its list, for every listed and possible token."""
         found = []
         for n, (beam, one) in enumerate(zip(self.running, listed, strict=True)):
             seen = self.shown.union(beam.ids)
@@ -108,13 +110,13 @@ class BeamSearch:
         return found
 
     def _finish(self, beam: Beam, length: int) -> None:
-        """length: of BOS and the generated ids without the one that ends."""
+        """length: number of generated ids plus BOS, without the end token."""
         self.finished.append((beam.score / length**self.length_penalty, beam))
         self.finished.sort(key=lambda found: -found[0])
         del self.finished[self.num_beams :]
 
     def _settled(self, best: float) -> bool:
-        """Whether no running beam can become better than those that are finished."""
+        """Whether no running beam can become better than the finished ones."""
         if len(self.finished) < self.num_beams:
             return False
         return best / (self.length + 1) ** self.length_penalty <= self.finished[-1][0]

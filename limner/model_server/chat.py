@@ -1,4 +1,4 @@
-"""`/v1/chat/completions`, as OpenAI's clients and TGI's expect it."""
+"""`/v1/chat/completions`, for clients of OpenAI and TGI."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ from limner.model_server.text import Stops
 async def chat_completions(service: Service, request: Request, body: ChatRequest) -> Response:
     """The answer, or its stream.
 
-    Raises Refused, also for a stream: what is wrong with a request is known before the first token, and clients can
-    tell a status but not an event from a server that broke down. (TGI sends an event.)
+    Raises Refused, also for a stream, because a request's faults are known before the first token, and clients cannot
+    tell an error event from a broken server. (TGI sends an event.)
     """
     answer = await service.answer(request, lambda: _prepare(service, body))
     if body.stream:
@@ -46,7 +46,7 @@ async def chat_completions(service: Service, request: Request, body: ChatRequest
 
 
 class _Stream(StreamingResponse):
-    """Chunks as server-sent events. The answer is closed even if nobody reads a single one."""
+    """Chunks as server-sent events. The answer is closed even if nobody reads any."""
 
     def __init__(self, service: Service, body: ChatRequest, answer: Answer) -> None:
         self.answer = answer
@@ -75,7 +75,7 @@ async def _chunks(service: Service, body: ChatRequest, answer: Answer) -> AsyncG
     try:
         async for event in answer:
             if isinstance(event, Token):
-                # What may be the beginning of a stop sequence is held back, and so is a mark that ends the answer.
+                # Hold back text that may begin a stop sequence, and a token that ends the answer.
                 text = "" if event.special else stops.feed(event.text)[0]
                 sent += len(text)
                 if text or body.logprobs:
@@ -106,7 +106,7 @@ def _frame(service: Service, kind: str) -> dict[str, Any]:
 
 
 def _reason(finished: Finished) -> str:
-    """OpenAI's two words for how an answer ends."""
+    """OpenAI's finish reason, "stop" or "length"."""
     return "length" if finished.reason == "length" else "stop"
 
 

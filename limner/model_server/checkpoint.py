@@ -1,6 +1,7 @@
-"""Reading published shards and writing converted ones, a tensor at a time.
+"""Read published shards and write converted ones, one tensor at a time.
 
-What is read is untrusted: pickles are opened with `weights_only=True` alone, names in an index never leave the folder.
+Published files are untrusted: pickles are opened only with `weights_only=True`, and names in an index cannot leave the
+folder.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from limner.model_server.errors import ConversionError
 _INDEXES = ("model.safetensors.index.json", "pytorch_model.bin.index.json")
 _SINGLES = ("model.safetensors", "pytorch_model.bin")
 _SHARD = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*\.(?:safetensors|bin)")
-# What torch's restricted unpickler, written in Python, raises over bytes that are no whole pickle.
+# Exceptions of torch's restricted unpickler, written in Python, for damaged pickles.
 _DAMAGED = (
     RuntimeError,
     EOFError,
@@ -77,22 +78,22 @@ class Checkpoint:
         self.close()
 
     def close(self) -> None:
-        """Let go of the open shard."""
+        """Close the open shard."""
         if self._open is not None:
             self._open[1].close()
         self._open = None
 
     def read(self, key: str) -> Tensor:
-        """One tensor; it outlives the shard that it came from."""
+        """One tensor; it stays valid after its shard is closed."""
         return self._shard(self._where[key]).read(key)
 
     def order(self, key: str) -> int:
-        """Position of the shard that holds a key: reading in this order opens few shards twice."""
+        """Position of a key's shard; reading in this order opens few shards twice."""
         return self.files.index(self._where[key])
 
     def _shard(self, file: str) -> _Safetensors | _Pickle:
         if self._open is None or self._open[0] != file:
-            self.close()  # first: two published shards at once would take 10 GB
+            self.close()  # close first: two published shards at once would take 10 GB
             kind = _Safetensors if file.endswith(".safetensors") else _Pickle
             self._open = file, kind(self.folder / file)
         return self._open[1]
@@ -119,7 +120,8 @@ class _Safetensors:
 
 
 class _Pickle:
-    """A `.bin` shard: mapped, so that only what is read comes into memory; files of before 2020 are loaded whole."""
+    """A `.bin` shard, memory-mapped so that only the tensors in use are loaded; files from before 2020 are loaded
+    whole."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -152,12 +154,12 @@ def _load(path: Path) -> Any:
     with path.open("rb") as file:
         zipped = file.read(4) == b"PK\x03\x04"
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # about pickle protocols; what cannot be read raises
+        warnings.simplefilter("ignore", UserWarning)  # about pickle protocols; unreadable files raise
         return torch.load(path, map_location="cpu", weights_only=True, mmap=True if zipped else None)
 
 
 def _find(folder: Path) -> tuple[list[str], dict[str, str]]:
-    """File names of the shards, and what the index, if any, promises: key -> file."""
+    """File names of the shards, and the index's mapping from key to file, if there is an index."""
     for name in _INDEXES:
         if (folder / name).is_file():
             weight_map = read_json(folder / name).get("weight_map")
@@ -195,7 +197,7 @@ def read_json(path: Path) -> dict[str, Any]:
 class ShardWriter:
     """Writes tensors to safetensors shards of at most `limit` bytes (one larger tensor gets a shard of its own).
 
-    Shards carry provisional names until `finish`, which alone knows how many there are.
+    Shards have provisional names until `finish`, when their number is known.
     """
 
     def __init__(self, folder: Path, limit: int) -> None:
@@ -210,7 +212,7 @@ class ShardWriter:
         size = tensor.numel() * tensor.element_size()
         if self._pending and self._bytes + size > self.limit:
             self._flush()
-        # A view into a mapped file would be written together with what it is a view of.
+        # A view into a mapped file would be written together with its base.
         self._pending[name] = tensor.clone(memory_format=torch.contiguous_format)
         self._bytes += size
         self.total_bytes += size
@@ -221,7 +223,7 @@ class ShardWriter:
         self._pending, self._bytes = {}, 0
 
     def finish(self) -> None:
-        """Write what is left, give the shards their names, and write the index if there are several."""
+        """Write the rest, rename the shards, and write the index if there are several."""
         if self._pending:
             self._flush()
         count, weight_map = len(self._shards), {}
@@ -236,7 +238,7 @@ class ShardWriter:
 
 
 def remove_shards(folder: Path) -> None:
-    """Take away what an interrupted ShardWriter left."""
+    """Remove the remains of an interrupted ShardWriter."""
     for file in [*folder.glob("shard-*"), *folder.glob("model*.safetensors"), *folder.glob("model*.index.json")]:
         with suppress(FileNotFoundError):
             file.unlink()

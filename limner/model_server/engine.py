@@ -1,7 +1,7 @@
-"""The seam between the front and what computes: an engine answers prompts, as many at once as it can.
+"""The interface between the HTTP front and an engine, which answers as many prompts at once as it can.
 
-No HTTP and no tensors here. transformers_engine.py is the plain engine, one answer at a time; an engine that batches is
-the same to the front.
+There is no HTTP and no tensor here. transformers_engine.py is the plain engine, with one answer at a time; the front
+treats an engine that batches alike.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ class Token:
 
     id: int
     text: str
-    """The text that it adds to the answer: "" for a part of a character; for a special token, its own spelling."""
+    """The text that it adds to the answer: "" for a part of a character; a special token's own spelling."""
     logprob: float | None
-    """Natural logarithm of the model's own probability; None for a prompt's first token, for image places, and where
-    nobody asked (Sampling.top_n).
+    """Natural logarithm of the model's own probability; None for a prompt's first token, for image places, and if not
+    requested (Sampling.top_n).
     """
     special: bool
     top: tuple[Token, ...] = ()
-    """The likeliest tokens at its place, best first; their text is their own."""
+    """The likeliest tokens at its position, best first, each with its own text."""
 
 
 @dataclass(frozen=True)
@@ -40,19 +40,19 @@ class Finished:
 
     reason: Reason
     text: str
-    """The whole answer, before the stop sequence if one was found."""
+    """The whole answer, up to the stop sequence if one was found."""
     stop: str
     """The stop sequence that was found, or ""."""
     generated: int
-    """Tokens, the one that ended it included."""
+    """Number of tokens, including the one that ended it."""
     prefill: tuple[Token, ...] = ()
     cached: int = 0
-    """Tokens of the prompt that were not computed, because an earlier prompt began with them."""
+    """Prompt tokens that came from the cache, because an earlier prompt began with them."""
 
 
 @dataclass
 class Job:
-    """One answer that is wanted. The engine sets `started`."""
+    """A requested answer. The engine sets `started`."""
 
     prompt: Prompt
     sampling: Sampling
@@ -63,11 +63,11 @@ class Job:
 
 
 class Engine(Protocol):
-    """One model on one machine. Everything here is called on the event loop's thread."""
+    """One model on one machine. Call every method on the event loop's thread."""
 
     @property
     def name(self) -> str:
-        """As `--engine` takes it."""
+        """Its name for `--engine`."""
         ...
 
     @property
@@ -87,39 +87,40 @@ class Engine(Protocol):
 
     @property
     def max_total_tokens(self) -> int | None:
-        """Of prompt and answer, where it has a limit of its own."""
+        """Limit of the tokens of prompt and answer, None without a limit of its own."""
         ...
 
     @property
     def decoding(self) -> dict[str, str]:
-        """Which engine does what: greedy, sampling, typical_p, grammar, beams, beams_with_images, each with its name.
+        """The supported decoding methods, greedy, sampling, typical_p, grammar, beams, beams_with_images, each with the
+        engine's name for it.
 
-        What is missing here is refused.
+        Missing ones are refused.
         """
         ...
 
     @property
     def healthy(self) -> bool:
-        """Whether it can answer now. While it cannot, requests get 503 and `/health` is red."""
+        """Whether it can answer now. While it cannot, requests get 503 and `/health` fails."""
         ...
 
     @property
     def running(self) -> int:
-        """Answers that are being made; others wait in the engine's queue."""
+        """Number of running answers; others wait in the engine's queue."""
         ...
 
     async def start(self) -> None:
-        """Begin to work. Called once."""
+        """Start. Called once."""
         ...
 
     async def close(self) -> None:
-        """End: answers at work are broken off, nothing else is begun."""
+        """Stop: break off running answers and start no others."""
         ...
 
     def answer(self, job: Job) -> AsyncGenerator[Token | Finished, None]:
-        """Tokens as they come, then Finished; in its turn, first come, first served.
+        """Yield tokens as they come, then Finished; first come, first served.
 
-        Closing the generator, or cancelling the task that waits in it, ends the work: nobody wants it any more. Raises
-        Refused (500 or 503) where the engine died or is closed; any other exception is this one answer's failure.
+        Closing the generator, or cancelling the task that waits in it, stops the work. Raises Refused (500 or 503) if
+        the engine died or is closed; any other exception is the failure of this answer only.
         """
         ...

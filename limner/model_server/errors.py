@@ -50,7 +50,7 @@ class ServingError(ModelServerError):
 
 
 class Refused(ModelServerError):
-    """A request that is answered with an error. `status` is the HTTP status, by default the error type's."""
+    """A refused request. `status` is the HTTP status, by default the error type's."""
 
     def __init__(self, message: str, error_type: ErrorType = "validation", status: int | None = None) -> None:
         super().__init__(message)
@@ -72,5 +72,5 @@ def one_line(text: str, limit: int = 300) -> str:
 
 
 def reason(error: BaseException, limit: int = 300) -> str:
-    """An error's own text for use in a message, or its type where it has none."""
+    """An error's text for use in a message, or its type if it has none."""
     return one_line(str(error), limit) or type(error).__name__

@@ -1,4 +1,4 @@
-"""TGI's own routes: `/generate`, `/generate_stream` and `/`, which is either."""
+"""TGI's own routes: `/generate`, `/generate_stream`, and `/` for either."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ async def generate(service: Service, request: Request, body: GenerateRequest, *,
 
 
 def generate_stream(service: Service, request: Request, body: GenerateRequest) -> Response:
-    """Server-sent events, one per token. Errors come as an event too, under status 200: that is TGI's way."""
+    """Server-sent events, one per token. Errors are events, too, under status 200, as in TGI."""
     headers = {"x-compute-type": service.engine.device, **HEADERS}
     return StreamingResponse(
         kept_alive(_events(service, request, body)), media_type="text/event-stream", headers=headers
@@ -55,7 +55,7 @@ async def _events(service: Service, request: Request, body: GenerateRequest) -> 
 
 
 async def _lines(answer: Answer, body: GenerateRequest) -> AsyncIterator[str]:
-    """Every token's event; the last token's waits for the end, whose text and details it carries."""
+    """Yield every token's event; the last one waits for the end, because it carries the whole text and the details."""
     index, last = 0, None
     async for event in answer:
         if isinstance(event, Token):

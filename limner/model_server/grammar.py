@@ -1,8 +1,8 @@
-"""Answers that must match a JSON schema or a regular expression, by llguidance.
+"""Constrain answers to a JSON schema or a regular expression, with llguidance.
 
-llguidance, of the libraries that mask logits (xgrammar, outlines-core), because it needs neither a GPU nor triton,
-computes masks as it goes instead of an automaton in advance, and refuses by name what it does not enforce (`not`,
-`uniqueItems`, look-around) where others let it pass. It fetches no `$ref`.
+Why llguidance and not another library that masks logits (xgrammar, outlines-core): it needs neither a GPU nor triton,
+computes masks step by step instead of an automaton in advance, and refuses by name whatever it cannot enforce (`not`,
+`uniqueItems`, look-around), which others ignore. It fetches no `$ref`.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from transformers import LogitsProcessor
 
 from limner.model_server.errors import Refused, one_line
 
-# Compact but for a space behind commas and colons, as models write JSON: free white space lets an answer run on.
+# Compact except for a space after commas and colons, as models write JSON; free white space lets answers run on.
 _STYLE = {"whitespace_flexible": False, "item_separator": ", ", "key_separator": ": "}
 
 
 @dataclass(frozen=True)
 class Grammar:
-    """A constraint that compiles, for one tokenizer."""
+    """A compiled constraint for one tokenizer."""
 
     text: str
     tokenizer: Any
@@ -32,7 +32,7 @@ class Grammar:
     """The schema or expression itself, for engines with a grammar of their own."""
 
     def processor(self, prompt_length: int) -> GrammarProcessor:
-        """A fresh one for one answer."""
+        """A new matcher for one answer."""
         return GrammarProcessor(self, prompt_length)
 
 
@@ -45,7 +45,8 @@ class Grammars:
         self._tokenizer = llguidance.hf.from_tokenizer(tokenizer, n_vocab=len(tokenizer), eos_token=end_ids)
 
     def compile(self, kind: Literal["json", "regex"], value: Any) -> Grammar:
-        """value: a JSON schema or an expression. Raises Refused, naming the reason, for one that cannot be held to."""
+        """Compile a constraint. value: a JSON schema or an expression. Raises Refused, with the reason, if it cannot be
+        enforced."""
         from llguidance import LLMatcher
 
         try:
@@ -62,7 +63,8 @@ class Grammars:
 
 
 class GrammarProcessor(LogitsProcessor):
-    """Sets to minus infinity what would leave the grammar. For one sequence, called once per token in order."""
+    """Sets tokens that would leave the grammar to minus infinity. For one sequence; call it once per token, in
+    order."""
 
     def __init__(self, grammar: Grammar, prompt_length: int) -> None:
         from llguidance import LLMatcher
@@ -73,7 +75,7 @@ class GrammarProcessor(LogitsProcessor):
     def __call__(self, input_ids: LongTensor, scores: Tensor) -> Tensor:  # type: ignore[override]
         """input_ids: (1, T) with the tokens chosen so far; scores: (1, V). Returns (1, V).
 
-        Raises RuntimeError where the grammar has outgrown llguidance's limits.
+        Raises RuntimeError if the grammar exceeds llguidance's limits.
         """
         for token in input_ids[0, self._seen :].tolist():
             self._matcher.consume_token(token)

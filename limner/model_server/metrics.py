@@ -9,7 +9,7 @@ _TOKENS = (1, 4, 16, 64, 128, 256, 512, 1024, 2048, 4096, 8192, 16384, 32768)
 
 
 class Metrics:
-    """One server's figures, in a registry of their own."""
+    """One server's figures, in their own registry."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
@@ -30,5 +30,5 @@ class Metrics:
         self.generated = histogram("tgi_request_generated_tokens", "Tokens of answers", _TOKENS)
 
     def text(self) -> bytes:
-        """As Prometheus reads it."""
+        """The figures in Prometheus' text format."""
         return generate_latest(self.registry)

@@ -1,4 +1,4 @@
-"""Pictures from outside: data URLs, bounded before they are decoded, one decoded at a time."""
+"""Images from clients: data URLs, limited before they are decoded, and decoded one at a time."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from PIL import Image
 from limner.model_server.errors import Refused, reason
 
 MAX_BYTES = 20_000_000  # of one file
-MAX_PIXELS = 50_000_000  # decoded this is 150 MB; the models look at 224 or 490 px
+MAX_PIXELS = 50_000_000  # 150 MB decoded; the models see 224 or 490 px
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP")
 
 DATA_URL = re.compile(r"data:image/[A-Za-z0-9.+-]{1,40};base64,(?P<data>[A-Za-z0-9+/=_-]*)", re.ASCII)
 MARKDOWN = re.compile(rf"!\[[^\]\n]{{0,1000}}\]\((?P<url>{DATA_URL.pattern})\)", re.ASCII)
-"""A Markdown image whose address is a data URL: the only image that is looked for in text."""
+"""A Markdown image whose address is a data URL; no other image in text is recognised."""
 
 _ONE_AT_A_TIME = threading.Lock()
 
 
 def open_picture(url: str) -> Image.Image:
-    """The picture of a data URL, RGB. Raises Refused for every other address, and for what is not a fit picture.
+    """The image of a data URL, as RGB. Raises Refused for any other address and for an unusable image.
 
-    Nothing is ever fetched: a server that opens addresses out of requests is a way into the network it stands in.
+    The server never fetches an address, because requests could otherwise reach into its network.
     """
     data = _data(url)
     with _ONE_AT_A_TIME:
@@ -66,6 +66,6 @@ def _decode(data: bytes) -> Image.Image:
 
 
 def _address(url: str) -> str:
-    """An address as it may stand in a message: short, and without what data it carries."""
+    """An address for a message: short and without its data."""
     shown = "".join(c if c.isprintable() else " " for c in url[:60])
     return repr(shown.split(",")[0] if shown.startswith("data:") else shown)

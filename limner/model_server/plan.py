@@ -1,8 +1,8 @@
-"""Estimate what fits on which GPUs from a checkpoint's configuration alone: weights, cache, articles at once.
+"""Estimate from a checkpoint's configuration what fits on which GPUs: weights, cache, concurrent articles.
 
-Arithmetic, not measurement. vLLM leaves a tenth of a GPU's memory to the driver and others (its gpu_memory_utilization
-is 0.9), and a composition makes its calls one after the other, so that an article needs the cache of one prompt and
-answer at a time.
+This is arithmetic, not measurement. vLLM leaves a tenth of a GPU's memory to the driver and others
+(gpu_memory_utilization is 0.9). A composition makes its calls in sequence, so an article needs the cache of one prompt
+and answer at a time.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from limner.model_server.errors import ServingError
 from limner.model_server.transformers_engine import read_config
 from limner.model_server.xcomposer import XComposer2Config, XComposerConfig
 
-USABLE = 0.9  # of a GPU's memory, as vLLM takes it
-ARTICLE_TOKENS = 4096  # v2 was trained on so many positions; v1 has 2048
-PUBLISHED: dict[str, tuple[Any, int | None, int | None]] = {  # configuration, its vocabulary and image side
+USABLE = 0.9  # share of a GPU's memory that vLLM takes
+ARTICLE_TOKENS = 4096  # v2's trained positions; v1 has 2048
+PUBLISHED: dict[str, tuple[Any, int | None, int | None]] = {  # configuration, vocabulary size and image side
     "internlm-xcomposer-7b": (XComposerConfig, None, None),
     "internlm-xcomposer-vl-7b": (XComposerConfig, 103170, None),
     "internlm-xcomposer2-7b": (XComposer2Config, None, None),
@@ -29,11 +29,11 @@ PUBLISHED: dict[str, tuple[Any, int | None, int | None]] = {  # configuration, i
 }
 
 STEP = 2**30
-"""Bytes that a step over 2 048 tokens needs beside weights and cache: an estimate, for the longest prompt alone."""
+"""Bytes that a step over 2 048 tokens needs besides weights and cache: an estimate for the longest prompt alone."""
 BLOCK = 16
-"""Tokens of a block of the cache on a GPU."""
+"""Tokens per cache block on a GPU."""
 
-# Bytes of a parameter of the decoder's linear layers, and of all others, partial LoRA among them.
+# Bytes per parameter of the decoder's linear layers, and of all others, including partial LoRA.
 PRECISIONS = {"float32": (4, 4), "bfloat16": (2, 2), "fp8": (1, 2)}
 _UNITS = {"": 1, "GB": 10**9, "GIB": 2**30, "MB": 10**6, "MIB": 2**20}
 
@@ -43,13 +43,13 @@ class Sizes:
     """Parameter counts and dimensions of one model."""
 
     linear: int
-    """In the decoder's layers; split over GPUs."""
+    """Parameters of the decoder's linear layers; split over GPUs."""
     branches: int
     """The part of `linear` in partial LoRA, which vLLM does not quantise."""
     tables: int
     """The decoder's embeddings and head; split over GPUs."""
     whole: int
-    """Everything else, the vision part above all: on every GPU."""
+    """Everything else, mainly the vision part; whole on every GPU."""
     layers: int
     key_value_heads: int
     heads: int
@@ -69,11 +69,11 @@ class Fit:
     precision: str
     weights: int
     cache: int
-    """Bytes left for keys and values; negative where not even the weights fit."""
+    """Bytes left for keys and values; negative if the weights do not fit."""
     articles: int
-    """Articles that can be composed at once."""
+    """Number of concurrent articles."""
     longest: int
-    """For --max-total-tokens: tokens of one prompt and its answer; 0 where not even the weights fit."""
+    """For --max-total-tokens: tokens of one prompt and its answer; 0 if the weights do not fit."""
 
 
 def published(name: str) -> Any:
@@ -86,7 +86,7 @@ def published(name: str) -> Any:
 
 
 def sizes(config: Any) -> Sizes:
-    """From a configuration, by building the model without memory."""
+    """The size of a configuration, by building the model without allocating memory."""
     with torch.device("meta"):
         model = AutoModelForImageTextToText.from_config(config)
     linear = branches = tables = whole = 0
@@ -113,14 +113,14 @@ def sizes(config: Any) -> Sizes:
 
 
 def cache_per_token(model: Sizes, gpus: int, width: int = 2) -> int:
-    """Bytes on each GPU for one token's keys and values, of `width` bytes each; a head is never split."""
+    """Bytes on each GPU for one token's keys and values of `width` bytes each; heads are never split."""
     return 2 * model.layers * max(model.key_value_heads // gpus, 1) * model.head_size * width
 
 
 def fits(model: Sizes, gpus: int, memory: int, tokens: int) -> list[Fit]:
-    """For each precision. memory: bytes of one GPU. tokens: of one article's longest prompt and answer.
+    """The fit of each precision. memory: bytes of one GPU. tokens: those of an article's longest prompt and answer.
 
-    Raises ServingError where the heads cannot be split over so many GPUs.
+    Raises ServingError if the heads cannot be split over that many GPUs.
     """
     if model.heads % gpus or (model.key_value_heads % gpus and gpus % model.key_value_heads):
         good = [n for n in (1, 2, 4, 8, 16, 32) if model.heads % n == 0]
@@ -137,7 +137,7 @@ def fits(model: Sizes, gpus: int, memory: int, tokens: int) -> list[Fit]:
 
 
 def report(name: str, gpus: int, memory: str, articles: int, tokens: int | None = None) -> list[str]:
-    """Lines for a person. name: a converted folder, or a published model's name. Raises ServingError."""
+    """The report as lines. name: a converted folder, or a published model's name. Raises ServingError."""
     key = name.rstrip("/").rsplit("/", 1)[-1]
     config = published(key) if key in PUBLISHED and not Path(name).is_dir() else read_config(Path(name))
     model, each = sizes(config), read_memory(memory)

@@ -1,4 +1,4 @@
-"""From what a client sends to what the model reads: token ids with places for images, and the images' pixels."""
+"""Turn a client's request into the model's input: token ids with places for images, and the images' pixels."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from limner.model_server.xcomposer.splicing import expand_placeholders
 
 @dataclass(frozen=True)
 class Prompt:
-    """A prompt as the model reads it."""
+    """A prompt in the model's input form."""
 
     ids: tuple[int, ...]
-    """Every image's placeholder repeated once per row of the image."""
+    """Token ids, with each image's placeholder repeated once per row of the image."""
     pixels: tuple[np.ndarray, ...] = ()
     """(3, side, side) float32 per image, in reading order."""
 
@@ -33,10 +33,10 @@ class Prompt:
 
 
 class Prompts:
-    """Renders, tokenises and counts for one checkpoint. Safe to use from several threads."""
+    """Renders and tokenises prompts for one checkpoint, and counts their tokens. Safe to use from several threads."""
 
     def __init__(self, folder: Path, max_positions: int) -> None:
-        """max_positions: of prompt and answer together.
+        """max_positions: limit of prompt and answer together.
 
         Raises ServingError for a folder without a processor.
         """
@@ -54,9 +54,9 @@ class Prompts:
     # -- from requests
 
     def of_text(self, inputs: str, truncate: int | None = None) -> Prompt:
-        """A prompt already written out, as TGI's `/generate` takes it: marks count, Markdown images by data URL too.
+        """A finished prompt for TGI's `/generate`, with special tokens, and Markdown images with data URLs.
 
-        truncate: how many tokens to keep, the last ones; refused where that would cut images.
+        truncate: number of last tokens to keep; refused if that would cut images.
         """
         urls = [found["url"] for found in MARKDOWN.finditer(inputs)]
         text = MARKDOWN.sub(lambda _: IMAGE_TOKEN, inputs)
@@ -69,9 +69,10 @@ class Prompts:
         return prompt
 
     def of_messages(self, messages: list[Message], how: ChatTemplateKwargs | None = None) -> Prompt:
-        """A conversation in the model's own form; an assistant's last message is left open to be gone on with.
+        """A conversation in the model's own form; an assistant's last message stays open, so that the model continues
+        it.
 
-        Marks that stand in a message are text, so that nobody can play another role; with `how.raw` they are marks.
+        Special tokens in a message are plain text, so that nobody can play another role, unless `how.raw`.
         """
         text, urls = self._render(messages, how or ChatTemplateKwargs())
         return self._with_pictures(self._tokenizing.ids(text, self.max_positions, bos=False), urls)
@@ -79,12 +80,12 @@ class Prompts:
     def templated(
         self, messages: list[Message], how: ChatTemplateKwargs | None = None
     ) -> tuple[str, list[dict[str, Any]]]:
-        """The conversation as text, and its tokens as `tokens` gives them."""
+        """The conversation as text, and its tokens as from `tokens`."""
         text, _ = self._render(messages, how or ChatTemplateKwargs())
         return text.replace(BOUNDARY, ""), self.tokens(text, add_special_tokens=False)
 
     def tokens(self, text: str, *, add_special_tokens: bool = True) -> list[dict[str, Any]]:
-        """Token ids with their text and place: start and stop count characters."""
+        """Token ids with their text and position; start and stop count characters."""
         rows = self._tokenizing.rows(text, self.max_positions, bos=add_special_tokens)
         text = text.replace(BOUNDARY, "")
         return [{"id": i, "text": text[start:stop], "start": start, "stop": stop} for i, start, stop in rows]
@@ -92,9 +93,9 @@ class Prompts:
     # -- how
 
     def _render(self, messages: list[Message], how: ChatTemplateKwargs) -> tuple[str, list[str]]:
-        """The conversation as text, cut where it is tokenised apart, and the addresses of its images."""
+        """The conversation as text, with boundaries where it is tokenised apart, and the addresses of its images."""
         length = sum(len(text) for message in messages for text in message.texts)
-        if length > self.max_positions * self._tokenizing.longest:  # before any work is done with it
+        if length > self.max_positions * self._tokenizing.longest:  # refused before any work
             raise too_long(-(-length // self._tokenizing.longest), self.max_positions, exact=False)
         chat, urls = _conversation(messages, self._worded(how))
         goes_on = chat[-1]["role"] == "assistant"
@@ -108,7 +109,7 @@ class Prompts:
         return text, urls
 
     def _worded(self, how: ChatTemplateKwargs) -> Callable[[str, str], tuple[str, str, str]]:
-        """A function from role and text of a message to what goes before it, the text itself, and what goes after."""
+        """A function from a message's role and text to its prefix, the text, and its suffix."""
 
         def worded(role: str, text: str) -> tuple[str, str, str]:
             if how.raw:
@@ -124,7 +125,7 @@ class Prompts:
             expanded = expand_placeholders(ids, image, rows, len(urls))
         except ValueError as error:
             raise Refused(f"invalid image: {reason(error)}") from None
-        if len(expanded) >= self.max_positions:  # before any picture is decoded
+        if len(expanded) >= self.max_positions:  # refused before any image is decoded
             raise too_long(len(expanded), self.max_positions)
         return Prompt(tuple(expanded), tuple(self._pixels(url) for url in urls))
 
@@ -136,7 +137,7 @@ class Prompts:
 def _conversation(
     messages: list[Message], worded: Callable[[str, str], tuple[str, str, str]]
 ) -> tuple[list[dict[str, Any]], list[str]]:
-    """Messages as the template reads them, and the addresses of their images in reading order."""
+    """Messages in the template's form, and the addresses of their images in reading order."""
     chat, urls = [], []
     for message in messages:
         if message.tool_calls or message.role == "tool":

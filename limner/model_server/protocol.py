@@ -1,7 +1,7 @@
 """The bodies of requests, as pydantic models: TGI's HTTP API and OpenAI's chat completions as TGI takes them.
 
-Unknown fields are refused, so that a misspelt one is noticed; explicit nulls count as left out, because clients send
-them. What TGI does not have, and this server adds, is marked "Extra:" and listed by `/info`.
+Unknown fields are refused, so that a misspelt one is noticed; explicit nulls count as omitted, because clients send
+them. Fields that this server adds to TGI's are marked "Extra:" and listed by `/info`.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ SEED = 2**64 - 1
 
 
 def _whole_characters(text: str) -> str:
-    """Raises ValueError for half a surrogate pair, which JSON can spell and no encoding can write."""
+    """Raises ValueError for a lone surrogate, which JSON can spell but no encoding can write."""
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -30,10 +30,10 @@ def _whole_characters(text: str) -> str:
 
 Text = Annotated[str, AfterValidator(_whole_characters)]
 Probability = Annotated[float, Field(ge=1e-6, le=1)]
-"""Ranges end where float32 on a device still tells numbers apart."""
+"""Limits within which float32 still distinguishes values."""
 Temperature = Annotated[float, Field(ge=1e-5, le=1000)]
 Penalising = Annotated[float, Field(ge=0.01, le=100)]
-"""A factor; 1 is no penalty."""
+"""A factor; 1 means no penalty."""
 TopK = Annotated[int, Field(ge=0, le=2**31 - 1)]
 Stop = Annotated[list[Annotated[Text, Field(min_length=1, max_length=1000)]], Field(max_length=MAX_STOP_SEQUENCES)]
 Penalty = Annotated[float, Field(ge=-2, le=2)]
@@ -41,7 +41,7 @@ Seed = Annotated[int, Field(ge=0, le=SEED)]
 
 
 class Body(BaseModel):
-    """A JSON object with these fields and no other; numbers are finite."""
+    """Base of request bodies: no unknown fields, finite numbers."""
 
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
@@ -50,7 +50,7 @@ class Body(BaseModel):
 
 
 class Constraint(Body):
-    """A format that an answer must have, in any of the spellings that clients use.
+    """A format that an answer must have, in any client's spelling.
 
     TGI: {"type": "json" | "json_object" | "regex", "value": ...}, {"type": "json_schema", "value": {"schema": ...}}.
     OpenAI: {"type": "json_schema", "json_schema": {"name", "schema", "strict"}}, {"type": "json_object"},
@@ -69,7 +69,7 @@ class Constraint(Body):
         return self
 
     def wanted(self) -> tuple[Literal["json", "regex"], Any] | None:
-        """("regex", expression), ("json", schema) or None for free text. Raises Refused where there is no schema."""
+        """("regex", expression), ("json", schema), or None for free text. Raises Refused without a schema."""
         if self.type == "text":
             return None
         if self.type == "regex":
@@ -95,7 +95,7 @@ class Constraint(Body):
 
 
 class GenerateParameters(Body):
-    """TGI's parameters. Where sampling is neither asked for nor implied by another parameter, decoding is greedy."""
+    """TGI's parameters. Decoding is greedy unless sampling is requested or implied by another parameter."""
 
     adapter_id: str | None = None
     best_of: int | None = Field(default=None, gt=0)
@@ -117,13 +117,13 @@ class GenerateParameters(Body):
     typical_p: Probability | None = None
     watermark: bool | None = False
     num_beams: int | None = Field(default=None, ge=1, le=MAX_BEAMS)
-    """Extra: beam search with so many beams, without sampling."""
+    """Extra: number of beams of a beam search without sampling."""
     length_penalty: float | None = Field(default=None, ge=-10, le=10)
-    """Extra: beams' scores are divided by their length to this power."""
+    """Extra: beam scores are divided by their length to this power."""
 
     @property
     def samples(self) -> bool:
-        """Whether the next token is drawn, as TGI decides it."""
+        """Whether tokens are sampled, by TGI's rule."""
         narrowed = (self.temperature or 1) != 1 or self.top_k or (self.top_p or 1) < 1 or (self.typical_p or 1) < 1
         return bool(self.do_sample or narrowed)
 
@@ -147,7 +147,7 @@ class CompatGenerateRequest(GenerateRequest):
 
 
 class TokenizeRequest(Body):
-    """`/tokenize`; parameters are taken and not looked at, as by TGI."""
+    """`/tokenize`; parameters are accepted and ignored, as by TGI."""
 
     inputs: Text
     add_special_tokens: bool | None = True
@@ -183,7 +183,7 @@ Part = Annotated[TextPart | ImagePart, Field(discriminator="type")]
 
 
 class Message(Body):
-    """One message; an assistant's last one is gone on with."""
+    """One message; the model continues an assistant's last one."""
 
     role: Literal["system", "developer", "user", "assistant", "tool"]
     content: Text | list[Part] | None = None
@@ -194,7 +194,7 @@ class Message(Body):
 
     @property
     def texts(self) -> list[str]:
-        """Its text, part by part."""
+        """The texts of its parts."""
         if isinstance(self.content, str):
             return [self.content]
         return [part.text for part in self.content or [] if isinstance(part, TextPart)]
@@ -205,7 +205,7 @@ class StreamOptions(Body):
 
 
 class ChatRequest(Body):
-    """`/v1/chat/completions`. Without a temperature an answer is drawn at temperature 1; 0 is greedy."""
+    """`/v1/chat/completions`. Without a temperature answers are sampled at temperature 1; 0 is greedy."""
 
     messages: list[Message] = Field(min_length=1)
     model: str | None = None
@@ -227,7 +227,7 @@ class ChatRequest(Body):
     tools: list[Any] | None = None
     top_logprobs: int | None = Field(default=None, ge=0, le=MAX_TOP_TOKENS)
     top_p: Probability | None = None
-    # OpenAI's, which change nothing in an answer.
+    # OpenAI's fields that do not change an answer.
     user: str | None = None
     metadata: dict[str, Any] | None = None
     store: bool | None = None
@@ -253,12 +253,12 @@ class ChatRequest(Body):
 
 
 class ChatTemplateKwargs(Body):
-    """How a conversation becomes a prompt."""
+    """Options for turning a conversation into a prompt."""
 
     raw: bool = False
-    """The messages are a prompt already written out, marks and all."""
+    """The messages are a finished prompt with special tokens."""
     joined: bool = False
-    """v1's questions are tokenised in one with the mark behind them, as its composition did, not apart as its chat."""
+    """Tokenise v1's questions together with the mark behind them, as in its composition, not apart as in its chat."""
 
 
 ChatRequest.model_rebuild()

@@ -1,4 +1,4 @@
-"""From chosen token ids to the tokens and the end that clients see; the same for every engine."""
+"""Turn chosen token ids into the tokens and the end that clients see, for every engine."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from limner.model_server.text import Detokenizer, Stops
 
 
 class Reply:
-    """One answer in the making: `add` what was chosen until `ended`, then `finished`."""
+    """A growing answer: `add` the chosen tokens until `ended`, then call `finished`."""
 
     def __init__(self, vocabulary: Vocabulary, sampling: Sampling) -> None:
         self._vocabulary = vocabulary
@@ -21,11 +21,11 @@ class Reply:
 
     @property
     def ended(self) -> bool:
-        """Whether the last token was the last."""
+        """Whether the answer is complete."""
         return self._reason is not None
 
     def add(self, chosen: Chosen) -> Token:
-        """The token with the text that it adds."""
+        """Add a chosen token; returns it with the text that it adds."""
         self._count += 1
         ends = chosen.id in self._vocabulary.end_ids
         piece = "" if ends else self._pieces.add(chosen.id)
@@ -42,7 +42,7 @@ class Reply:
         return self._vocabulary.token(chosen, piece)
 
     def finished(self, prefill: tuple[Token, ...] = (), cached: int = 0) -> Finished:
-        """The end; also of an answer that the engine ended for a reason of its own."""
+        """The end of the answer, also if the engine ended it for another reason."""
         if not self._stop:
             sure, self._stop = self._stops.feed(self._pieces.rest())
             self._text += sure if self._stop else sure + self._stops.rest()
@@ -51,23 +51,23 @@ class Reply:
 
 
 class Vocabulary:
-    """A checkpoint's tokens as clients see them."""
+    """Converts a checkpoint's token ids to the tokens that clients see."""
 
     def __init__(self, tokenizer: Any, end_ids: list[int], image_token_id: int) -> None:
         self.tokenizer = tokenizer
         self.end_ids = end_ids
         self.size = image_token_id + 1
-        """With the placeholder, the first id beyond the checkpoint's."""
+        """Number of ids, including the placeholder, the first id beyond the checkpoint's."""
         self.special_ids = {*tokenizer.all_special_ids, *end_ids, image_token_id}
 
     def token(self, chosen: Chosen, text: str) -> Token:
-        """text: what it adds to the answer."""
+        """text: the text that it adds to the answer."""
         top = tuple(self.alone(i, logprob) for i, logprob in chosen.top)
         special = chosen.id in self.special_ids
         return Token(chosen.id, self._own_text(chosen.id) if special else text, chosen.logprob, special, top)
 
     def alone(self, token_id: int, logprob: float | None) -> Token:
-        """A token with its own text: one of a prompt, or one that was likely and not chosen."""
+        """A token with its own text, for prompts and for likely tokens that were not chosen."""
         return Token(token_id, self._own_text(token_id), logprob, token_id in self.special_ids)
 
     def _own_text(self, token_id: int) -> str:

@@ -1,4 +1,4 @@
-"""From logits (1, V) to the next token: penalties, grammar, narrowing, and a draw that a seed repeats."""
+"""Choose the next token from logits (1, V): penalties, grammar, truncation, and a draw that a seed makes repeatable."""
 
 from __future__ import annotations
 
@@ -36,15 +36,16 @@ class Sampling:
     typical_p: float = 1.0
     repetition_penalty: float = 1.0
     frequency_penalty: float = 0.0
-    """Taken off a token's logit for each time that it was generated."""
+    """Subtracted from a token's logit for each of its occurrences in the answer."""
     presence_penalty: float = 0.0
-    """Taken off once where it was generated at all."""
+    """Subtracted once from the logit of a token that occurs in the answer."""
     seed: int = 0
     num_beams: int = 1
     length_penalty: float = 1.0
     stop: tuple[str, ...] = ()
     top_n: int | None = None
-    """Likeliest tokens to report with each token and its logprob. None reports neither, and spares computing them."""
+    """Number of likeliest tokens to report with each token and its logprob. None reports neither and computes
+    neither."""
     prompt_logprobs: bool = False
     """Report the prompt's tokens too."""
     grammar: Grammar | None = None
@@ -65,26 +66,26 @@ class CountPenalties(LogitsProcessor):
 
 @dataclass(frozen=True)
 class Chosen:
-    """A token, and what the model itself thought of it: logprobs are of its own distribution, before any rule here."""
+    """A chosen token with logprobs of the model's own distribution, before any rule of this module."""
 
     id: int
     logprob: float | None = None
-    """None where the engine was not asked for it."""
+    """None if not requested."""
     top: tuple[tuple[int, float], ...] = ()
-    """(id, logprob) of the likeliest, best first."""
+    """(id, logprob) of the likeliest tokens, best first."""
 
 
 class Chooser:
     """Chooses the tokens of one answer, in order."""
 
     def __init__(self, sampling: Sampling, prompt_length: int, model: Any) -> None:
-        """model: for what its rules of decoding are, see xcomposer/decoding.py."""
+        """model: defines its rules of decoding, see xcomposer/decoding.py."""
         self.sampling = sampling
         self._generator = torch.Generator(device=model.device).manual_seed(sampling.seed % 2**63)
         self._processors = processors(sampling, prompt_length, model)
 
     def __call__(self, ids: Tensor, logits: Tensor) -> Chosen:
-        """ids: (1, T), the prompt and what was chosen; logits: (1, V), float32.
+        """ids: (1, T), the prompt and the chosen tokens; logits: (1, V), float32.
 
         Raises RuntimeError for logits that are no numbers.
         """
@@ -113,7 +114,8 @@ def reported(token: int, logits: Tensor, top_n: int | None) -> Chosen:
 
 
 def processors(sampling: Sampling, prompt_length: int, model: Any) -> LogitsProcessorList:
-    """The rules of one answer, in transformers' order. Rules that look at the prompt see what the reference saw."""
+    """The rules of one answer, in transformers' order. Rules that use the prompt see the same ids as in the published
+    code."""
     s, rules = sampling, LogitsProcessorList()
     if s.repetition_penalty != 1:
         rules.append(RepetitionPenaltyLogitsProcessor(s.repetition_penalty))

@@ -1,4 +1,4 @@
-"""An engine made of a model that answers one prompt at a time: a thread, and a queue in front of it."""
+"""Make an engine from a model that answers one prompt at a time: a thread with a queue in front of it."""
 
 from __future__ import annotations
 
@@ -36,11 +36,11 @@ class Answerer(Protocol):
     def decoding(self) -> dict[str, str]: ...
 
     def run(self, prompt: Prompt, sampling: Sampling, cancelled: Callable[[], bool]) -> Iterator[Token | Finished]:
-        """Tokens, then Finished, or nothing more once `cancelled` says so. Blocks."""
+        """Yield tokens, then Finished, or stop once `cancelled` returns true. Blocks."""
         ...
 
     def check(self) -> None:
-        """Raises whatever keeps the model from computing."""
+        """Compute one step. Raises the error that prevents it."""
         ...
 
 
@@ -54,16 +54,16 @@ class _Turn:
     cancelled: threading.Event = field(default_factory=threading.Event)
 
     def tell(self, event: Token | Finished | Exception | None) -> None:
-        """None is the end. A loop that is closed has nobody left to listen."""
+        """Pass an item to the event loop; None is the end. Ignored if the loop is closed."""
         with suppress(RuntimeError):
             self.loop.call_soon_threadsafe(self.events.put_nowait, event)
 
 
 class OneAtATime:
-    """An Engine: first come, first served, and whoever goes away is not worked for.
+    """An Engine that serves jobs in order and drops those whose client has left.
 
-    An answer that fails is followed by a check of the model. Where that fails too, on a device in error, say, nothing
-    is answered from then on: `healthy` is false until the server is started again.
+    After a failed answer it checks the model. If the check fails, too, e.g. because of a device error, it answers
+    nothing any more, and `healthy` is false until the server restarts.
     """
 
     def __init__(self, answerer: Answerer) -> None:
@@ -96,7 +96,7 @@ class OneAtATime:
 
     @property
     def max_total_tokens(self) -> None:
-        """None: a cache grows with its answer."""
+        """None: the cache grows with the answer."""
         return None
 
     @property
@@ -129,7 +129,7 @@ class OneAtATime:
                     try:
                         raise event
                     finally:
-                        del event  # or error, frame and turn would keep each other
+                        del event  # breaks the reference cycle of error, frame and turn
                 yield event
         finally:
             turn.cancelled.set()

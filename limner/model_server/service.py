@@ -1,4 +1,4 @@
-"""The service behind all routes: one engine, a bounded queue, answers that end when their client leaves, metrics."""
+"""The service behind all routes: one engine, a bounded queue, metrics; an answer stops when its client leaves."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Service:
     """One served model."""
 
     def __init__(self, engine: Engine, prompts: Prompts, model_id: str, max_concurrent: int = 128) -> None:
-        """max_concurrent: requests in the house at once, those that wait included; more are refused."""
+        """max_concurrent: limit of concurrent requests, waiting ones included; more are refused."""
         self.engine = engine
         self.prompts = prompts
         self.model_id = model_id
@@ -56,15 +56,15 @@ class Service:
 
     @property
     def max_total_tokens(self) -> int:
-        """Of prompt and answer together."""
+        """Limit of the tokens of prompt and answer together."""
         return self.prompts.max_positions
 
-    # -- what was asked for
+    # -- requests
 
     def generate_sampling(self, asked: GenerateParameters, prompt: Prompt, *, tells_tokens: bool) -> Sampling:
-        """Raises Refused for what this server does not do, and for more tokens than there is room.
+        """The sampling of a request. Raises Refused for unsupported options and for more tokens than fit.
 
-        tells_tokens: whether the client sees single tokens, with their logprobs.
+        tells_tokens: whether the client gets single tokens with their logprobs.
         """
         if asked.best_of not in (None, 1):
             raise Refused(f"`best_of` must be > 0 and <= 1. Given: {asked.best_of}. Ask again instead.")
@@ -94,7 +94,7 @@ class Service:
         )
 
     def chat_sampling(self, asked: ChatRequest, prompt: Prompt) -> Sampling:
-        """As generate_sampling. Beams do not sample unless a temperature says so, which is refused."""
+        """Like `generate_sampling`, for chats. Beams do not sample; a temperature with beams is refused."""
         if asked.tools:
             raise Refused("Tool error: this model calls no tools. Leave `tools` out.", "tool_error")
         if asked.n not in (None, 1):
@@ -153,16 +153,16 @@ class Service:
         if (grammar and grammar.wanted()) or penalty:
             raise Refused("`num_beams` > 1 goes with no grammar and no frequency or presence penalty: leave one out.")
 
-    # -- the answer
+    # -- answers
 
     @property
     def waiting(self) -> int:
-        """Requests that wait for the engine."""
+        """Number of requests that wait for the engine."""
         return max(self.admitted - self.engine.running, 0)
 
     @contextlib.contextmanager
     def place(self) -> Iterator[None]:
-        """A place in the house, on the event loop's thread. Raises Refused (429) at once where all are taken."""
+        """Take one of the places; call it on the event loop's thread. Raises Refused (429) at once if all are taken."""
         if self.admitted >= self.max_concurrent:
             raise Refused("Model is overloaded", "overloaded")
         self.admitted += 1
@@ -172,9 +172,9 @@ class Service:
             self.admitted -= 1
 
     async def answer(self, request: Request, prepare: Callable[[], tuple[Prompt, Sampling]]) -> Answer:
-        """Take a place, make the prompt ready in a thread, and put the engine to work. Close the answer, always.
+        """Take a place, prepare the prompt in a thread, and start the engine's work. Always close the answer.
 
-        Raises Refused, counted, where there is no place or the request cannot be served.
+        Raises Refused, which is counted, if there is no place or the request cannot be served.
         """
         begun = time.perf_counter()
         self.metrics.requests.inc()
@@ -192,7 +192,7 @@ class Service:
 
 @dataclass
 class Answer:
-    """One answer on its way to one client: iterate over it, then close it."""
+    """A running answer for one client: iterate over it, then close it."""
 
     service: Service
     job: Job
@@ -206,7 +206,7 @@ class Answer:
         self._tasks = (asyncio.create_task(self._until_finished()), asyncio.create_task(self._until_gone()))
 
     async def __aiter__(self) -> AsyncIterator[Token | Finished]:
-        """Tokens, then Finished. Raises Refused where the engine failed or the client has gone."""
+        """Yield tokens, then Finished. Raises Refused if the engine failed or the client has left."""
         while not isinstance(event := await self._events.get(), Refused):
             if isinstance(event, Finished):
                 self.finished = event
@@ -217,10 +217,10 @@ class Answer:
         try:
             raise event
         finally:
-            del event  # an error knows the frame that raised it, which must not know the error: see `close`
+            del event  # break the cycle between an error and the frame that raised it: see `close`
 
     async def whole(self) -> tuple[list[Token], Finished]:
-        """All of it at once."""
+        """The whole answer at once."""
         tokens: list[Token] = []
         async for event in self:
             if isinstance(event, Finished):
@@ -229,7 +229,7 @@ class Answer:
         raise AssertionError("unreachable")
 
     def close(self) -> None:
-        """Give the place back; work that is still going on is for nobody. Safe to call again."""
+        """Free the place and stop the remaining work. Safe to call again."""
         for task in self._tasks:
             task.cancel()
         # A cancelled task knows where it was, and through that this answer. Were the answer to go on knowing the task,
@@ -241,7 +241,7 @@ class Answer:
             self._count(finished)
 
     async def _until_finished(self) -> None:
-        """Pass on what the engine tells, and end in Finished or Refused."""
+        """Pass on the engine's items, and end with Finished or Refused."""
         try:
             async with contextlib.aclosing(self.service.engine.answer(self.job)) as events:
                 async for event in events:
@@ -299,7 +299,7 @@ def build_service(
 ) -> Service:
     """Load a converted checkpoint. Raises ServingError.
 
-    max_total_tokens: by default the model's positions, or as many as the engine has room for.
+    max_total_tokens: by default the model's positions, or as many as fit.
     """
     if engine not in ENGINES:
         raise ServingError(f"There is no engine {engine!r}: use --engine {' or '.join(ENGINES)}.")

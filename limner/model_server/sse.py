@@ -9,16 +9,16 @@ from contextlib import suppress
 from typing import Any
 
 HEADERS = {"x-accel-buffering": "no", "cache-control": "no-cache"}
-QUIET = 15  # seconds after which a comment is sent, as by TGI: beams say nothing until they are done
+QUIET = 15  # seconds of silence before a comment, as in TGI: beams send nothing until they end
 
 
 def sse(data: dict[str, Any] | str) -> str:
-    """One event. The space behind the colon matters: some clients cut the line at its sixth character."""
+    """One event. The space after the colon matters, because some clients cut the line at its sixth character."""
     return f"data: {data if isinstance(data, str) else json.dumps(data, ensure_ascii=False)}\n\n"
 
 
 async def kept_alive(lines: AsyncGenerator[str, None], quiet: float = QUIET) -> AsyncIterator[str]:
-    """The lines, with comments where nothing came for `quiet` seconds, so that no client or proxy gives up."""
+    """Yield the lines, and a comment after each `quiet` seconds of silence, so that no client or proxy gives up."""
     pending: asyncio.Future[str] | None = None
     try:
         while True:

@@ -1,4 +1,4 @@
-"""Text to token ids, bounded: nobody waits behind another's prompt, and a prompt that cannot fit is refused early."""
+"""Tokenise text within limits: prompts do not block each other, and one that cannot fit is refused early."""
 
 from __future__ import annotations
 
@@ -9,39 +9,40 @@ from typing import Any
 from limner.model_server.errors import Refused
 
 BOUNDARY = "\ufdd0"
-"""Where text is cut before it is tokenised, although it is one string: a noncharacter, in no vocabulary."""
+"""Marks a place where text is cut before it is tokenised: a noncharacter that no vocabulary contains."""
 BLOCK = 8192
-"""Characters that are tokenised between two looks at how many tokens there are."""
+"""Characters to tokenise between two checks of the number of tokens."""
 SLACK = 8
-"""Tokens by which blocks on their own may come to more than the same text in one."""
+"""Number of extra tokens that a text may get when it is tokenised in blocks."""
 
 
 class Tokenizing:
     """One checkpoint's tokenizer. Safe to use from several threads at once, without a lock.
 
-    It goes to the `tokenizers` library directly: transformers' wrapper sets switches on it for each call, and holds
-    Python's lock while it works.
+    It calls the `tokenizers` library directly, because transformers' wrapper changes its settings at each call and
+    holds Python's lock meanwhile.
     """
 
     def __init__(self, tokenizer: Any, chat_template: str) -> None:
-        """tokenizer: transformers' fast one. chat_template: its marks are text in what people write."""
+        """tokenizer: transformers' fast one. chat_template: its special tokens count as plain text in messages."""
         self._backend = tokenizer.backend_tokenizer
         self.longest = max(map(len, tokenizer.get_vocab()))
-        """Characters of the longest token."""
+        """Length of the longest token in characters."""
         added = tokenizer.added_tokens_decoder.values()
         marks = {t.content for t in added if t.special or t.content in chat_template}
         marks = {mark for mark in marks if not mark.isspace()}
         self._marks = re.compile("|".join(map(re.escape, sorted(marks, key=len, reverse=True))) or r"(?!)")
 
     def plain(self, text: str) -> str:
-        """Text without marks: each is cut behind its first character, so that it is tokenised as text."""
+        """Text in which special tokens are cut after their first character, so that they are tokenised as plain
+        text."""
         text = text.replace(BOUNDARY, "\N{REPLACEMENT CHARACTER}")
         return self._marks.sub(lambda found: found[0][0] + BOUNDARY + found[0][1:], text)
 
     def ids(self, text: str, limit: int, *, bos: bool) -> list[int]:
-        """Token ids; boundaries cut and leave nothing. bos: whether BOS is put in front.
+        """Token ids of a text that is cut at boundaries. bos: whether to put BOS in front.
 
-        Raises Refused for a text of `limit` tokens or more, before it is tokenised whole.
+        Raises Refused for a text of `limit` tokens or more, before it is tokenised completely.
         """
         return [row[0] for row in self.rows(text, limit, bos=bos)]
 
@@ -52,7 +53,7 @@ class Tokenizing:
         rows = zip(encoded.ids, encoded.offsets, strict=True)
         if not cuts:
             return [(i, start, stop) for i, (start, stop) in rows]
-        # A boundary is three tokens, its bytes, each with its offsets.
+        # A boundary becomes three tokens, its bytes, each with its own offsets.
         return [
             (i, start - bisect_left(cuts, start), stop - bisect_left(cuts, stop))
             for i, (start, stop) in rows
@@ -72,7 +73,8 @@ class Tokenizing:
                 raise too_long(count, limit, exact=False)
 
     def last(self, text: str, count: int) -> list[int]:
-        """The last `count` tokens of a text, BOS in front where it is reached; no more is read than that needs."""
+        """The last `count` tokens of a text, with BOS in front if they include the start; reads no more text than
+        needed."""
         size = 16 * count + BLOCK
         while True:
             whole = size >= len(text)
@@ -82,11 +84,12 @@ class Tokenizing:
             size *= 2
 
     def _encoded(self, text: str, bos: bool) -> Any:
-        [encoded] = self._backend.encode_batch([text], add_special_tokens=bos)  # `encode` would hold Python's lock
+        [encoded] = self._backend.encode_batch([text], add_special_tokens=bos)  # .encode holds Python's lock
         return encoded
 
 
 def too_long(given: int, limit: int, *, exact: bool = True) -> Refused:
-    """The error of a prompt that leaves no room for an answer, with both lengths. exact: or `given` is the least."""
+    """The error of a prompt that leaves no room for an answer, with both lengths. exact: False if `given` is a lower
+    bound."""
     more = "Shorten the prompt" if exact else "There may be more of them; shorten the prompt"
     return Refused(f"`inputs` must have less than {limit} tokens. Given: {given}. {more}.")

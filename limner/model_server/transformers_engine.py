@@ -1,6 +1,6 @@
 """The transformers engine: prefill, then a token at a time over the KV cache. No HTTP, one answer at a time.
 
-It is the plain one, for any machine: nothing is batched and no prefix is kept from one answer to the next.
+It is the plain engine, for any machine: it batches nothing and keeps no prefix between answers.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ DECODING = ("greedy", "sampling", "typical_p", "grammar", "beams", "beams_with_i
 
 
 class Transformers:
-    """One model on one device, asked from one thread at a time. See scheduler.OneAtATime for the engine made of it."""
+    """One model on one device; call it from one thread at a time. scheduler.OneAtATime makes an engine of it."""
 
     name = "transformers"
 
@@ -51,13 +51,13 @@ class Transformers:
 
     @property
     def decoding(self) -> dict[str, str]:
-        """Everything is done here."""
+        """This engine supports every decoding method."""
         return dict.fromkeys(DECODING, self.name)
 
     def run(self, prompt: Prompt, sampling: Sampling, cancelled: Callable[[], bool]) -> Iterator[Token | Finished]:
-        """Each token as it is decoded, then Finished; with beams all of them at the end.
+        """Yield each token as it is decoded, then Finished; with beams all tokens at the end.
 
-        cancelled: asked before each step; when it says so, nothing more comes. Raises RuntimeError, MemoryError.
+        cancelled: checked before each step; once true, nothing more comes. Raises RuntimeError, MemoryError.
         """
         with torch.inference_mode():
             steps = (self._beams if sampling.num_beams > 1 else self._steps)(prompt, sampling, cancelled)
@@ -71,7 +71,7 @@ class Transformers:
                 yield reply.finished(prefill)
 
     def check(self) -> None:
-        """Compute one step. Raises whatever keeps the model from it."""
+        """Compute one step. Raises the error that prevents it."""
         with torch.inference_mode():
             logits = self.model(input_ids=torch.tensor([[self.model.config.bos_token_id]], device=self.model.device))
             logits.logits.sum().item()  # waits for the device
@@ -96,7 +96,7 @@ class Transformers:
             inputs = {"input_ids": newest}
 
     def _beams(self, prompt: Prompt, sampling: Sampling, cancelled: Callable[[], bool]) -> Iterator[Chosen]:
-        """The best beam. Its tokens' logprobs come from one more pass: beam search keeps sums only."""
+        """The best beam. Its tokens' logprobs come from one more pass, because beam search keeps only sums."""
         ids = torch.tensor([prompt.ids], device=self.model.device)
         generated = self._best_beam(ids, prompt, sampling, cancelled)
         if cancelled() or not generated:
@@ -132,7 +132,7 @@ class Transformers:
         return {"input_ids": ids, "pixel_values": images}
 
     def _prefill(self, prompt: Prompt) -> tuple[Token, ...]:
-        """The prompt's tokens; each one's logprob is what the tokens before it made of it."""
+        """The prompt's tokens, each with its logprob given the tokens before it."""
         image = self.model.config.image_token_id
         logits = self._logits(torch.tensor([prompt.ids], device=self.model.device), prompt.pixels)
         rows = zip(prompt.ids[1:], logits[:-1], strict=True)
@@ -141,7 +141,7 @@ class Transformers:
 
 
 class _Cancelled(StoppingCriteria):
-    """Ends a search that nobody waits for."""
+    """Stops a search whose client has left."""
 
     def __init__(self, cancelled: Callable[[], bool]) -> None:
         self._cancelled = cancelled
@@ -153,7 +153,7 @@ class _Cancelled(StoppingCriteria):
 def build(
     folder: Path, tokenizer: Any, *, max_total_tokens: int | None, dtype: str, device: str, gpus: int = 1
 ) -> OneAtATime:
-    """The engine of a converted checkpoint; it needs no limit of its own. Raises ServingError."""
+    """Build the engine of a converted checkpoint, without a limit of its own. Raises ServingError."""
     if gpus > 1:
         raise ServingError("The transformers engine computes on one GPU: use --engine vllm, or leave --gpus out.")
     return OneAtATime(Transformers(load(folder, dtype=dtype, device=device), tokenizer))
@@ -162,8 +162,8 @@ def build(
 def load(folder: Path, *, dtype: str = "auto", device: str = "auto") -> Any:
     """The model of a converted checkpoint, in evaluation mode.
 
-    dtype: as from_pretrained takes it; "auto" is float32 on a CPU, which has no fast float16, else the checkpoint's.
-    Raises ServingError for a folder that holds no converted XComposer.
+    dtype: as for from_pretrained; "auto" is float32 on a CPU, which has no fast float16, else the checkpoint's. Raises
+    ServingError for a folder without a converted XComposer.
     """
     where = device if device != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
     try:
@@ -178,7 +178,7 @@ def load(folder: Path, *, dtype: str = "auto", device: str = "auto") -> Any:
 
 
 def read_config(folder: Path) -> Any:
-    """The configuration of a converted checkpoint. Raises ServingError for a folder that holds no XComposer."""
+    """The configuration of a converted checkpoint. Raises ServingError for a folder without an XComposer."""
     if not (folder / "config.json").is_file():
         raise ServingError(f"No checkpoint in {folder}: make one with `limner-model-server convert SRC {folder}`.")
     try:

@@ -1,7 +1,7 @@
-"""XComposer v1 and v2 as models of vLLM: continuous batching, paged and prefix-cached attention, tensor parallelism.
+"""XComposer v1 and v2 as vLLM models: continuous batching, paged and prefix-cached attention, tensor parallelism.
 
-vLLM finds `register` by the entry point `vllm.general_plugins`, so `vllm serve FOLDER` and `vllm.LLM(FOLDER)` load what
-`limner-model-server convert` wrote. Nothing here is imported unless vLLM is there.
+vLLM finds `register` by the entry point `vllm.general_plugins`, so `vllm serve FOLDER` and `vllm.LLM(FOLDER)` load the
+output of `limner-model-server convert`. Nothing here is imported without vLLM.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ _MODELS = {"XComposerForConditionalGeneration": "modeling_v1", "XComposer2ForCon
 
 
 def register() -> None:
-    """Tell vLLM and transformers' Auto classes about both models. vLLM calls it in each of its processes."""
+    """Register both models with vLLM and transformers' Auto classes. vLLM calls it in each of its processes."""
     from vllm import ModelRegistry
 
     import limner.model_server.xcomposer  # noqa: F401 - registers configurations and processors

@@ -1,11 +1,12 @@
-"""Attention that an answer whose numbers overflowed cannot spoil for others.
+"""Attention in which an answer that overflowed cannot spoil other answers.
 
-vLLM keeps keys and values in blocks, and a block goes from one answer to the next as it is. The end of a block that is
-not yet written is left out by probabilities of zero, and zero times NaN is NaN: one answer whose values were none would
-make others so, for as long as its blocks go round. Seen here with the kernel for CPUs; for a GPU's (FlashAttention 3,
-FlashInfer) github.com/vllm-project/vllm/pull/35219 says the same, and mends it for hybrid models. None was tried here.
-So no value is kept that is none. Its key says so instead: where keys are left out it is before any sum, and whoever has
-the same beginning and reads the same block is still told the truth.
+vLLM keeps keys and values in blocks and passes a block from one answer to the next without clearing it. Kernels mask
+the unwritten end of a block with probabilities of zero, but zero times NaN is NaN: one answer with NaN values would
+spoil others for as long as its blocks circulate. Observed with the kernel for CPUs;
+github.com/vllm-project/vllm/pull/35219 reports the same for GPU kernels (FlashAttention 3, FlashInfer), which were not
+tried here, and mends it for hybrid models. So this layer never stores a NaN value and stores a NaN key instead: masked
+keys are dropped before any sum, while an answer that shares the prefix, and so reads the same block, still sees the
+failure.
 """
 
 from __future__ import annotations
@@ -18,14 +19,14 @@ from vllm.model_executor.models.llama import LlamaAttention, LlamaDecoderLayer
 
 
 def kept(k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
-    """k, v: (tokens, heads * D), as they go into the cache: where a token's v is not finite, v is 0 and k is NaN."""
+    """k, v: (tokens, heads * D) for the cache: if a token's v is not finite, v becomes 0 and k NaN."""
     finite = v.isfinite().all(dim=-1, keepdim=True)
     nan, zero = (torch.full((), number, dtype=v.dtype, device=v.device) for number in (float("nan"), 0.0))
     return torch.where(finite, k, nan), torch.where(finite, v, zero)
 
 
 class Attention(LlamaAttention):
-    """LLaMA's, with what it keeps looked at."""
+    """LLaMA's attention, which checks the values that it stores."""
 
     def forward(self, positions: Tensor, hidden_states: Tensor) -> Tensor:
         """positions: (tokens,); hidden_states: (tokens, D)."""

@@ -1,9 +1,9 @@
-"""The vllm engine: many answers at once, over vLLM's AsyncLLM, whose model works in a process of its own.
+"""The vllm engine: many answers at once, over vLLM's AsyncLLM, whose model runs in a separate process.
 
-Beams are vLLM's requests, too: search.py. A process that dies takes its answers with it and is started again.
+Beams are vLLM requests, too: search.py. If the process dies, its answers fail and it is restarted.
 
 LIMNER_VLLM, a JSON object, sets vLLM's own engine arguments, e.g. {"gpu_memory_utilization": 0.8}. On a CPU the
-variable VLLM_CPU_KVCACHE_SPACE says how many GiB the cache of keys and values may take.
+variable VLLM_CPU_KVCACHE_SPACE limits the cache of keys and values, in GiB.
 """
 
 from __future__ import annotations
@@ -34,26 +34,26 @@ PLUGIN = "limner_xcomposer"
 MAX_AT_ONCE = 64
 """Answers in one batch, unless LIMNER_VLLM says otherwise."""
 ON_A_CPU = {
-    # What a step needed goes back when it is done: malloc would come to keep every tensor under 32 MiB that a step ever
-    # needed. Huge pages make up for most of what it costs to ask for that memory anew. Source: the GNU C Library's
-    # manual, "Memory Allocation Tunables".
+    # Return a step's memory when it ends; malloc would keep every tensor under 32 MiB that any step ever needed. Huge
+    # pages recover most of the cost of allocating it again. Source: the GNU C Library's manual, "Memory Allocation
+    # Tunables".
     "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1:glibc.malloc.mmap_threshold=4194304",
-    # oneDNN makes a program for each shape and keeps 1 024 of them, some 270 MB; every layer keeps its last 32 besides.
+    # oneDNN compiles a program per shape and keeps 1 024 of them, some 270 MB; every layer also keeps its last 32.
     "ONEDNN_PRIMITIVE_CACHE_CAPACITY": "64",
 }
-"""For vLLM's processes, so that their memory comes to rest; what the environment says itself stands. What they save and
-cost is in bench/model_server.md.
+"""Variables for vLLM's processes that keep their memory from growing; the environment's own values win. Savings and
+costs are in bench/model_server.md.
 """
 WATCH_SECONDS = 0.5
-"""Between two looks at whether the process is alive."""
+"""Seconds between two checks of the process."""
 RETRY_SECONDS = (1.0, 5.0, 30.0)
-"""Before each further try to start it again; the last one repeats."""
+"""Seconds before each further try to restart it; the last one repeats."""
 
 
 def build(
     folder: Path, tokenizer: Any, *, max_total_tokens: int | None, dtype: str, device: str, gpus: int = 1
 ) -> VLLM:
-    """The engine of a converted checkpoint, its process started. Raises ServingError."""
+    """Build the engine of a converted checkpoint and start its process. Raises ServingError."""
     engine = VLLM(folder, tokenizer, engine_arguments(folder, max_total_tokens, dtype, device, gpus))
     try:
         engine.load()
@@ -67,7 +67,7 @@ def engine_arguments(
 ) -> dict[str, Any]:
     """vLLM's engine arguments for a checkpoint. max_total_tokens: None for as many as fit beside the weights.
 
-    Raises ServingError for a machine or a setting that cannot do.
+    Raises ServingError for an unsuitable machine or setting.
     """
     here = prepared(device)
     from limner.model_server.vllm_plugin.rules import PROCESSORS
@@ -80,10 +80,10 @@ def engine_arguments(
         "max_model_len": max_total_tokens or -1,  # -1 lets vLLM measure what fits
         "tensor_parallel_size": gpus,
         "max_num_seqs": MAX_AT_ONCE,
-        "max_logprobs": -1,  # beams may have to see them all; the front bounds what clients ask for
+        "max_logprobs": -1,  # beams may need all of them; the front limits what clients may request
         "limit_mm_per_prompt": {"image": max(longest // config.rows_per_image, 1)},
-        # Pictures come as pixels that are ready. vLLM would keep 4 GiB of them to prepare none twice; the features that
-        # it computes from them, and prefixes, it keeps by their hashes in any case.
+        # Images arrive as prepared pixels. vLLM would cache 4 GiB of them; it caches their features and prefixes by
+        # hash in any case.
         "mm_processor_cache_gb": 0,
         "enforce_eager": here == "cpu",
         "enable_prefix_caching": True,
@@ -94,9 +94,9 @@ def engine_arguments(
 
 
 def prepared(device: str) -> str:
-    """Set vLLM's variables for this machine; returns the type of device that vLLM computes on.
+    """Set vLLM's variables for this machine; returns vLLM's type of device.
 
-    Raises ServingError where vLLM or limner's plug-in is missing, and where vLLM computes on another device.
+    Raises ServingError if vLLM or limner's plug-in is missing, or vLLM uses another device.
     """
     if not metadata.entry_points(group="vllm.general_plugins", name=PLUGIN):
         raise ServingError("vLLM cannot find limner's models: install limner (pip install -e .) beside vLLM.")
@@ -128,7 +128,7 @@ def _own_arguments() -> dict[str, Any]:
 
 
 class VLLM:
-    """An Engine: continuous batching, prefixes kept from one answer to the next."""
+    """An Engine with continuous batching and a prefix cache."""
 
     name = "vllm"
 
@@ -158,7 +158,7 @@ class VLLM:
 
         self._llm = AsyncLLM.from_engine_args(AsyncEngineArgs(**self._arguments))
 
-    # -- what it is
+    # -- properties
 
     @property
     def device(self) -> str:
@@ -172,7 +172,7 @@ class VLLM:
 
     @property
     def vllm_config(self) -> Any:
-        """vLLM's configuration, made of its arguments."""
+        """vLLM's configuration, from its arguments."""
         return self._llm.vllm_config
 
     @property
@@ -191,7 +191,7 @@ class VLLM:
     def running(self) -> int:
         return self._running
 
-    # -- its life
+    # -- start and end
 
     async def start(self) -> None:
         self._watcher = asyncio.create_task(self._watch())
@@ -201,12 +201,12 @@ class VLLM:
         if self._watcher:
             self._watcher.cancel()
             await asyncio.gather(self._watcher, return_exceptions=True)
-        if self._llm.output_handler:  # or it reports the end of the process as a failure
+        if self._llm.output_handler:  # else it reports the end of the process as a failure
             self._llm.output_handler.cancel()
         await asyncio.to_thread(self._llm.shutdown)
 
     async def _watch(self) -> None:
-        """Start the process again whenever it has died."""
+        """Restart the process whenever it has died."""
         while True:
             await asyncio.sleep(WATCH_SECONDS)
             if self._llm.errored:
@@ -243,7 +243,7 @@ class VLLM:
                 self._running -= 1
 
     async def _generate(self, prompt: dict[str, Any], params: Any) -> AsyncGenerator[Any, None]:
-        """vLLM's outputs for one request. Raises Refused where its process died or it refuses the request."""
+        """vLLM's outputs for one request. Raises Refused if its process died or it refuses the request."""
         from vllm.exceptions import VLLMClientError
         from vllm.v1.engine.exceptions import EngineDeadError
 
@@ -261,7 +261,7 @@ class VLLM:
             raise Refused(reason(error)) from None
 
     async def _told(self, job: Job) -> AsyncGenerator[Token | Finished, None]:
-        """Yield vLLM's output as tokens; stop, and stop the work, at the first token that ends the answer."""
+        """Yield vLLM's output as tokens; at the first token that ends the answer, stop and end the work."""
         reply, prefill, cached = Reply(self._vocabulary, job.sampling), (), 0
         outputs = self._generate(self._requests.prompt(job.prompt), self._requests.params(job))
         async with contextlib.aclosing(outputs):

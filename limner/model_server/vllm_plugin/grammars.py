@@ -1,7 +1,7 @@
 """Answers that must match a grammar, inside vLLM.
 
-vLLM's structured outputs end an answer with `</s>` only, and report logprobs of what the grammar left; both models end
-a turn with a token of their own. Here llguidance gets all of a checkpoint's end ids, as in the transformers engine.
+vLLM's structured outputs end an answer only with `</s>` and report logprobs after masking; both models end a turn with
+a token of their own. Here llguidance gets all of a checkpoint's end ids, as in the transformers engine.
 """
 
 from __future__ import annotations
@@ -20,28 +20,28 @@ GRAMMAR = "grammar"
 
 
 class Matching:
-    """One answer on its way through a grammar."""
+    """The progress of one answer through a grammar."""
 
     def __init__(self, tokenizer: Any, text: str, end: int, generated: list[int] | None) -> None:
-        """end: the first id beyond the vocabulary. generated: the answer's ids, which grow; None from V2."""
+        """end: the first id beyond the vocabulary. generated: the growing list of the answer's ids; None from V2."""
         from llguidance import LLMatcher
 
         self.generated, self.consumed = generated, 0
         self._end, self._matcher, self._left = end, LLMatcher(tokenizer, text), False
 
     def follow(self, tokens: list[int]) -> None:
-        """Go on by the tokens that were chosen since."""
+        """Advance by the tokens chosen since."""
         self.consumed += len(tokens)
         for token in tokens:
-            # The placeholder is drawn where logits are not finite, and fails the answer: see modeling.py.
+            # The placeholder is drawn if logits are not finite, and fails the answer: see modeling.py.
             self._left = self._left or token >= self._end
             if not self._left:
                 self._matcher.consume_token(token)
 
     def bits(self, words: int) -> np.ndarray:
-        """Which ids may follow, a bit each: (words,) int32. Everything may where the answer has failed.
+        """Allowed next ids, one bit each: (words,) int32. All are allowed once the answer has failed.
 
-        Where the answer outgrows llguidance's limits only its end may: an error here would end everybody's answers.
+        If the answer exceeds llguidance's limits, only its end is allowed, because an error here would end all answers.
         """
         found = np.zeros(words, np.int32)
         if self._left:
@@ -52,7 +52,7 @@ class Matching:
 
 
 class GrammarRule(Rule):
-    """The grammar of every request that has one."""
+    """Applies the grammar of every request that has one."""
 
     def __init__(self, vllm_config: Any, *place: Any) -> None:
         super().__init__(vllm_config, *place)
@@ -82,13 +82,13 @@ class GrammarRule(Rule):
         return None if text is None else Matching(self._tokenizer, text, self.config.image_token_id, generated)
 
     def apply_listed(self, logits: Tensor, rows: list[int], states: list[Matching]) -> None:
-        """Follow each answer's list, then mask all rows at once."""
+        """Advance each answer by its list, then mask all rows at once."""
         for state in states:
             state.follow((state.generated or [])[state.consumed :])
         self._mask(logits, np.array(rows), states)
 
     def apply_slotted(self, logits: Tensor, rows: np.ndarray, slots: np.ndarray, context: LogitsContext) -> None:
-        """Waits for the device once, for the newest token of every row; a grammar is followed on the host."""
+        """Fetch the newest token of every row from the device, once, because grammars run on the host; then mask."""
         assert self.slots is not None
         states: list[Matching] = [self.states[slot] for slot in slots.tolist()]
         prompts = self.slots.prompt_len.np[slots]
@@ -97,13 +97,14 @@ class GrammarRule(Rule):
         for state, slot, begin, count, token in zip(states, slots, prompts, counts, newest, strict=True):
             if count == state.consumed + 1:
                 state.follow([token])
-            elif count > state.consumed:  # put off for want of room, and read again
+            elif count > state.consumed:  # preempted for lack of memory, and read again
                 ids = self.slots.all_token_ids.gpu[int(slot), int(begin) + state.consumed : int(begin + count)]
                 state.follow(ids.tolist())
         self._mask(logits, rows, states)
 
     def _mask(self, logits: Tensor, rows: np.ndarray, states: list[Matching]) -> None:
-        """Minus infinity for what would leave a row's grammar; rows whose logits are not finite stay as they are."""
+        """Set tokens that would leave a row's grammar to minus infinity; rows without finite logits stay as they
+        are."""
         width = logits.shape[1]
         bits = on_device(np.stack([state.bits(-(-width // 32)) for state in states]), logits.device)
         shifts = torch.arange(32, device=logits.device, dtype=torch.int32)

@@ -1,4 +1,4 @@
-"""The common part of both models in vLLM: every rank holds the vision part; the decoder is vLLM's parallel layers."""
+"""The common part of both models in vLLM: every rank holds the vision part; the decoder uses vLLM's parallel layers."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from limner.model_server.xcomposer.processing import IMAGE_TOKEN
 
 
 class ImageTextForVLLM(nn.Module, SupportsMultiModal):
-    """Images become rows, rows take the place of token embeddings, a decoder reads on.
+    """Turns images into rows, puts the rows in place of token embeddings, and runs the decoder.
 
-    Subclasses build `language_model` and say how images become rows. The vision part is transformers' own, whole on
+    Subclasses build `language_model` and turn images into rows. The vision part is transformers' own, whole on
     every tensor-parallel rank: it is an eighth of v1's weights and a twentieth of v2's, and runs once per image.
     """
 
@@ -39,14 +39,14 @@ class ImageTextForVLLM(nn.Module, SupportsMultiModal):
 
     @classmethod
     def get_placeholder_str(cls, modality: str, i: int) -> str | None:
-        """The text that stands in a prompt where an image goes."""
+        """The text in a prompt that marks an image's place."""
         if modality.startswith("image"):
             return IMAGE_TOKEN
         raise ValueError(f"XComposer reads images and text, no {modality}.")
 
     def __init__(self, vllm_config: VllmConfig) -> None:
         super().__init__()
-        seeds.mend()  # here, since models are built where they compute
+        seeds.mend()  # here, because models are built on the device that computes
         self.config: Any = vllm_config.model_config.hf_config
         self.configure_mm_token_handling(self.config.text_config.vocab_size, [self.config.image_token_id])
 
@@ -63,7 +63,7 @@ class ImageTextForVLLM(nn.Module, SupportsMultiModal):
 
     @property
     def dtype(self) -> torch.dtype:
-        """Of the vision part."""
+        """The vision part's dtype."""
         return next(getattr(self, self.tower).parameters()).dtype
 
     def embed_input_ids(  # type: ignore[override]
@@ -71,7 +71,7 @@ class ImageTextForVLLM(nn.Module, SupportsMultiModal):
     ) -> Tensor:
         """input_ids: (tokens,). Returns (tokens, D_text).
 
-        A placeholder lies outside the table, also one that a client wrote without an image: none is looked up.
+        Placeholders lie outside the table, also one that a client wrote without an image, so none is looked up.
         """
         known = input_ids.masked_fill(input_ids >= self.config.text_config.vocab_size, 0)
         return super().embed_input_ids(known, multimodal_embeddings, is_multimodal=is_multimodal)  # type: ignore[misc]
@@ -90,10 +90,11 @@ class ImageTextForVLLM(nn.Module, SupportsMultiModal):
         return self.language_model.model(input_ids, positions, intermediate_tensors, inputs_embeds=inputs_embeds)
 
     def compute_logits(self, hidden_states: Tensor) -> Tensor | None:
-        """hidden_states: (n, D_text). Returns (n, V + 1): the placeholder, id V, is impossible. See vocabulary.py.
+        """hidden_states: (n, D_text). Returns (n, V + 1), with minus infinity for the placeholder, id V. See
+        vocabulary.py.
 
-        Where logits are no numbers, as when float16 overflows, nothing but the placeholder is possible: vLLM would draw
-        some token from them and go on; so the engine learns of it by that id, and no device is waited for.
+        If logits are not finite, e.g. because float16 overflowed, only the placeholder is possible. vLLM would
+        otherwise draw some token and continue; that id tells the engine of the failure without waiting for the device.
         """
         logits = self.language_model.compute_logits(hidden_states)
         if logits is None:
@@ -104,11 +105,11 @@ class ImageTextForVLLM(nn.Module, SupportsMultiModal):
         return logits
 
     def load_weights(self, weights: Iterable[tuple[str, Tensor]]) -> set[str]:
-        """From the names of the converted checkpoint."""
+        """Load weights by the names of the converted checkpoint."""
         return AutoWeightsLoader(self).load_weights(weights, mapper=self.hf_to_vllm_mapper)
 
     def get_mm_mapping(self) -> MultiModelKeys:
-        """Which module belongs to which part."""
+        """Map the modules to the model's parts."""
         return MultiModelKeys.from_string_field(
             language_model="language_model", connector=self.connector, tower_model=self.tower
         )

@@ -27,15 +27,15 @@ from limner.model_server.vllm_plugin.processing import (
 class XComposer2TextModel(LlamaModel):
     """The decoder without its head.
 
-    CUDA graphs replay the addresses that they captured, so no tensor made anew in a step may enter here. The image mask
-    is therefore computed inside, from `input_ids`, which vLLM keeps in one place.
+    CUDA graphs replay captured addresses, so no tensor created within a step may enter here. The image mask is
+    therefore computed inside, from `input_ids`, whose address vLLM keeps.
     """
 
     def __init__(self, *, vllm_config: VllmConfig, prefix: str = "", layer_type: Any = PartialLoRADecoderLayer) -> None:
         super().__init__(vllm_config=vllm_config, prefix=prefix, layer_type=layer_type)
         self.image_token_id = -1
-        """Set by the whole model, whose configuration has it."""
-        # Asking costs time in every step on a CPU. A GPU would have to wait for the answer, and its graphs cannot ask.
+        """Set by the whole model from its configuration."""
+        # On a CPU, this check costs time in every step; a GPU would have to wait for it, and its graphs cannot check.
         self._asks_for_images = bool(vllm_config.model_config.enforce_eager) and current_platform.is_cpu()
 
     def forward(  # type: ignore[override]
@@ -45,7 +45,7 @@ class XComposer2TextModel(LlamaModel):
         intermediate_tensors: IntermediateTensors | None,
         inputs_embeds: Tensor | None = None,
     ) -> Any:
-        """All (tokens, ...). Partial LoRA acts where input_ids holds the placeholder."""
+        """All (tokens, ...). Partial LoRA applies where input_ids holds the placeholder."""
         mask: Tensor | None = input_ids == self.image_token_id
         if self._asks_for_images and not mask.any():
             mask = None
@@ -68,9 +68,9 @@ class XComposer2TextForCausalLM(LlamaForCausalLM):
 class XComposer2ForConditionalGeneration(ImageTextForVLLM):
     """The modules of xcomposer/modeling_v2.py under the same names; only the decoder is vLLM's.
 
-    Where partial LoRA acts is read off the token ids: a prompt keeps the placeholder's id at every image row, no chunk
-    of it can lose that, and no token that is generated can have it, for it lies outside the vocabulary. The model
-    cannot be split over a pipeline, because model runner V2 hands token ids to the first rank only.
+    Token ids tell where partial LoRA applies: a prompt has the placeholder's id at every image row, in any chunk, and
+    no generated token can have it, because it lies outside the vocabulary. The model does not support pipeline
+    parallelism, because model runner V2 passes token ids to the first rank only.
     """
 
     requires_raw_input_tokens = True

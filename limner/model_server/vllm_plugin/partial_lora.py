@@ -1,9 +1,9 @@
 """LLaMA's layers of vLLM with a low-rank branch that only image positions take (PLoRA, arXiv 2401.16420, section 3.2).
 
-The branch sees zeros at text positions, so what it adds there is exactly zero. It is computed for every position: the
-shapes then depend on nothing but the batch, as torch.compile and CUDA graphs need; an eighth of the layer's own work.
-Where neither is at work a mask of None leaves it out of a batch that has no image.
-Its sharding follows the layer beside it: where that one splits its output, so does B; where its input, so does A.
+The branch sees zeros at text positions, so it adds exactly zero there. It is computed for every position, so that
+shapes depend only on the batch, as torch.compile and CUDA graphs need; it costs an eighth of the layer's own work.
+Without either, a mask of None skips it for a batch without images. Its sharding follows the layer beside it: if that
+layer splits its output, so does B; if its input, so does A.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Branch(nn.Module):
         self.scaling = scaling
 
     def forward(self, out: Tensor, x: Tensor, image_mask: Tensor | None) -> Tensor:
-        """out: (tokens, D_out or its shard), what the layer beside it made of x: (tokens, D_in or its shard)."""
+        """out: (tokens, D_out or its shard), the adjacent layer's output for x: (tokens, D_in or its shard)."""
         if image_mask is None:
             return out
         seen = torch.where(image_mask.unsqueeze(-1), x, torch.zeros((), dtype=x.dtype, device=x.device))
@@ -91,7 +91,7 @@ class PartialLoRAMLP(LlamaMLP):
 
 
 class PartialLoRADecoderLayer(LlamaDecoderLayer):
-    """LLaMA's layer, handing the image mask on."""
+    """LLaMA's layer, which passes the image mask on."""
 
     def __init__(self, vllm_config: Any, prefix: str = "", config: Any = None) -> None:
         super().__init__(vllm_config, prefix, config, attn_layer_type=PartialLoRAAttention)
@@ -113,12 +113,12 @@ class PartialLoRADecoderLayer(LlamaDecoderLayer):
 
 
 def _column_branch(d_in: int, d_out: int, rank: int, scaling: float, prefix: str) -> Branch:
-    """Beside a layer that splits its output over the ranks."""
+    """The branch beside a layer that splits its output over the ranks."""
     a = ReplicatedLinear(d_in, rank, bias=False, prefix=f"{prefix}.A")
     return Branch(a, ColumnParallelLinear(rank, d_out, bias=False, prefix=f"{prefix}.B"), scaling)
 
 
 def _row_branch(d_in: int, d_out: int, rank: int, scaling: float, prefix: str) -> Branch:
-    """Beside a layer that splits its input over the ranks."""
+    """The branch beside a layer that splits its input over the ranks."""
     a = RowParallelLinear(d_in, rank, bias=False, prefix=f"{prefix}.A")
     return Branch(a, ReplicatedLinear(rank, d_out, bias=False, prefix=f"{prefix}.B"), scaling)

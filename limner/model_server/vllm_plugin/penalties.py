@@ -4,7 +4,7 @@ vLLM's own repetition penalty also sees the prompt. Both models decode from embe
 generated ids; XComposer2 shows it the prompts of calls without images. See xcomposer/decoding.py. The other two are
 here because they follow the repetition penalty, and vLLM's runners disagree on whether its own come first.
 
-A step costs one gather and one scatter over the ids that were seen, not over the vocabulary, for all rows together.
+A step costs one gather and one scatter over the seen ids, not over the vocabulary, for all rows together.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from vllm.v1.worker.gpu.sample.logits_processor import LogitsContext
 from limner.model_server.vllm_plugin.rules import Rule, on_device
 
 REPETITION = "repetition_penalty"
-"""Key in `SamplingParams.extra_args`: the factor, over 0; 1 is no penalty."""
+"""Key in `SamplingParams.extra_args`: the factor, above 0; 1 means no penalty."""
 FREQUENCY = "frequency_penalty"
 PRESENCE = "presence_penalty"
 SHOWS_PROMPT = "penalises_prompt"
@@ -30,7 +30,7 @@ SHOWS_PROMPT = "penalises_prompt"
 
 @dataclass
 class Asked:
-    """One request's penalties, and under V1 the ids that they were applied to."""
+    """One request's penalties, and under V1 the ids that they apply to."""
 
     repetition: float
     frequency: float
@@ -40,10 +40,10 @@ class Asked:
 
 
 class Seen:
-    """Which ids an answer has seen and how often each was generated, kept from step to step."""
+    """Counts the ids that an answer has seen and generated, from step to step."""
 
     def __init__(self, shown: list[int], generated: list[int]) -> None:
-        """shown: seen before the first step. generated: grows with the answer."""
+        """shown: ids seen before the first step. generated: grows with the answer."""
         self._generated, self._read, self._size = generated, 0, 0
         self._ids, self._counts = np.empty(256, np.int64), np.zeros(256, np.float32)
         self._places: dict[int, int] = {}
@@ -62,7 +62,7 @@ class Seen:
         return place
 
     def up_to_now(self) -> tuple[np.ndarray, np.ndarray]:
-        """Ids, each once, and how often each was generated: int64 and float32, both (n,)."""
+        """The distinct ids and their numbers of occurrences in the answer: int64 and float32, both (n,)."""
         for token in islice(self._generated, self._read, None):
             self._counts[self._place(token)] += 1
         self._read = len(self._generated)
@@ -70,7 +70,7 @@ class Seen:
 
 
 class PublishedPenalties(Rule):
-    """The three penalties of every request that has one."""
+    """Applies the three penalties of every request that has one."""
 
     @classmethod
     def validate_params(cls, sampling_params: Any) -> None:
@@ -112,7 +112,7 @@ class PublishedPenalties(Rule):
         flat[places] = changed
 
     def apply_slotted(self, logits: Tensor, rows: np.ndarray, slots: np.ndarray, context: LogitsContext) -> None:
-        """A rectangle of ids, a row each, as long as the longest; what is beyond a row's ids repeats one of its own."""
+        """Ids padded to a rectangle, one row per list; padding repeats one of the row's own ids."""
         assert self.slots is not None
         asked = [self.states[slot] for slot in slots.tolist()]
         prompts = self.slots.prompt_len.np[slots].astype(np.int64)
@@ -135,14 +135,14 @@ class PublishedPenalties(Rule):
 
 
 def penalised(logits: Tensor, factor: Tensor) -> Tensor:
-    """Divided by the factor where positive, multiplied where negative. Both broadcast; factor float32."""
+    """Logits divided by the factor if positive, multiplied if negative. Both broadcast; factor is float32."""
     return torch.where(logits < 0, logits * factor, logits / factor)
 
 
 def _take_counts(logits: Tensor, row: Tensor, ids: Tensor, frequency: Tensor, presence: Tensor) -> None:
-    """Off each generated id: `frequency` for each time, `presence` once.
+    """Subtract from each generated id's logit `frequency` per occurrence and `presence` once.
 
-    logits: (n, V), changed in place; ids: (m, L), -1 where there is none; row, frequency, presence: (m, 1).
+    logits: (n, V), changed in place; ids: (m, L), padded with -1; row, frequency, presence: (m, 1).
     """
     ordered = ids.sort(dim=1).values
     first = torch.ones_like(ordered, dtype=torch.bool)

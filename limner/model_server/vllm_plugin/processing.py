@@ -19,14 +19,14 @@ from limner.model_server.xcomposer.processing import IMAGE_TOKEN
 
 
 class XComposerProcessingInfo(BaseProcessingInfo):
-    """Answers vLLM's questions before it sees a prompt; the same for both models."""
+    """Tells vLLM about image inputs before it sees a prompt; the same for both models."""
 
     def get_supported_mm_limits(self) -> Mapping[str, int | None]:
-        """As many images as the context holds."""
+        """No limit of images besides the context."""
         return {"image": None}
 
     def get_mm_max_tokens_per_item(self, seq_len: int, mm_counts: Mapping[str, int]) -> Mapping[str, int]:
-        """Every image takes the same number of positions."""
+        """The number of positions, the same for every image."""
         return {"image": self.get_hf_config().rows_per_image}  # type: ignore[attr-defined]
 
 
@@ -45,10 +45,11 @@ class XComposerDummyInputs(BaseDummyInputsBuilder[XComposerProcessingInfo]):
 
 
 class XComposerMultiModalProcessor(BaseMultiModalProcessor[XComposerProcessingInfo]):
-    """Pictures are PIL images, uint8 arrays (H, W, 3), or pixels that are ready: float32 arrays (3, side, side)."""
+    """Accepts PIL images, uint8 arrays (H, W, 3), and prepared pixels: float32 arrays (3, side, side)."""
 
     def _call_hf_processor(self, hf_data: Mapping[str, Any], hf_kwargs: Mapping[str, Any]) -> BatchFeature:
-        """The checkpoint's image processor for pictures that are not pixels yet. Raises ValueError for other things."""
+        """Apply the checkpoint's image processor to images that are not pixels yet. Raises ValueError for other
+        types."""
         side = self.info.get_hf_config().vision_config.image_size
         prepare = self.info.get_hf_processor().image_processor  # type: ignore[attr-defined]
         pixels = []

@@ -1,4 +1,4 @@
-"""From a job to what vLLM is asked, and from what vLLM tells to tokens."""
+"""Turn a job into vLLM requests, and vLLM's outputs into tokens."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from limner.model_server.sampling import NOT_FINITE, Chosen
 
 
 class Requests:
-    """Words the requests for one checkpoint."""
+    """Builds the requests for one checkpoint."""
 
     def __init__(self, config: Any, vocabulary: Vocabulary, end_ids: list[int]) -> None:
         """config: of the checkpoint."""
@@ -26,7 +26,7 @@ class Requests:
         return self._shows_text_only_prompts and not prompt.pixels
 
     def prompt(self, prompt: Prompt) -> dict[str, Any]:
-        """As vLLM's renderer takes it: one placeholder per image, which it repeats itself, and the pixels."""
+        """The prompt for vLLM's renderer: one placeholder per image, which the renderer repeats, and the pixels."""
         if not prompt.pixels:
             return {"prompt_token_ids": list(prompt.ids)}
         ids, n = [], 0
@@ -36,7 +36,7 @@ class Requests:
         return {"prompt_token_ids": ids, "multi_modal_data": {"image": list(prompt.pixels)}}
 
     def params(self, job: Job, **other: Any) -> Any:
-        """vLLM's parameters of a job that is answered in one request. other: in place of the job's own."""
+        """vLLM's parameters for a job of one request. other: sampling to use instead of the job's own."""
         from vllm import SamplingParams
         from vllm.sampling_params import RequestOutputKind
 
@@ -56,7 +56,7 @@ class Requests:
         return SamplingParams(**drawn, **asked | other)
 
     def listing(self, job: Job, count: int, *, first: bool) -> Any:
-        """Parameters that ask for the `count` likeliest tokens after a prompt, -1 for all, and for nothing else."""
+        """Parameters that request only the `count` likeliest tokens after a prompt, -1 for all."""
         plain = replace(job, sampling=replace(job.sampling, do_sample=False, grammar=None, repetition_penalty=1.0))
         prefill = 0 if first and job.sampling.prompt_logprobs else None
         return self.params(plain, max_tokens=1, logprobs=count, prompt_logprobs=prefill)
@@ -83,13 +83,13 @@ class Requests:
         return tuple(self._vocabulary.alone(i, logprob) for i, logprob in zip(prompt.ids, known, strict=True))
 
     def check(self, token: int) -> None:
-        """Raises RuntimeError for the placeholder, which is chosen where logits are not finite and nowhere else."""
+        """Raises RuntimeError for the placeholder, which is chosen only if logits are not finite."""
         if token == self.image:
             raise RuntimeError(NOT_FINITE)
 
 
 def chosen(token: int, place: Any, top_n: int) -> Chosen:
-    """place: vLLM's logprobs by id, of the chosen token and of the likeliest; None where it was not asked."""
+    """place: vLLM's logprobs by id, of the chosen token and of the likeliest; None if not requested."""
     if place is None:
         return Chosen(token)
     likeliest = sorted((found.rank, i, found.logprob) for i, found in place.items())

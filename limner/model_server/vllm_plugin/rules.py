@@ -1,9 +1,9 @@
 """The base of limner's own rules of decoding: one class serves both of vLLM's model runners.
 
-vLLM takes model runner V2 where Triton is installed, V1 elsewhere, and only decides after the engine's arguments are
-made. Each runner refuses processors of the other's interface, so a rule here implements both:
+vLLM uses model runner V2 if Triton is installed, else V1, and decides only after the engine's arguments are set. Each
+runner refuses processors of the other's interface, so a rule here implements both:
 
-- V1 (`update_state`, `apply(logits)`) hands over the ids of prompt and answer as lists on the host;
+- V1 (`update_state`, `apply(logits)`) passes the ids of prompt and answer as lists on the host;
 - V2 (`add_request`, `apply(logits, context)`) keeps all ids on the device, in a row per slot.
 
 Source: vllm/v1/sample/logits_processor/interface.py, vllm/v1/worker/gpu/sample/logits_processor/interface.py.
@@ -30,7 +30,7 @@ PROCESSORS = [
 
 
 class Rule(LogitsProcessorV1, LogitsProcessorV2):
-    """A rule for those requests whose `SamplingParams.extra_args` ask for it.
+    """A rule for the requests whose `SamplingParams.extra_args` contain its key.
 
     Subclasses make a state for such a request and change the logits of all of them at once.
     """
@@ -38,18 +38,18 @@ class Rule(LogitsProcessorV1, LogitsProcessorV2):
     def __init__(self, vllm_config: Any, *place: Any) -> None:
         """place: device and whether memory is pinned, from V1; a LogitsProcRequestState, from V2.
 
-        Raises ValueError for speculative decoding: its drafts are in none of the ids that a rule is shown.
+        Raises ValueError for speculative decoding, because a rule never sees the ids of its drafts.
         """
         if vllm_config.speculative_config:
             raise ValueError("limner's rules do not know speculative decoding: leave speculative_config out.")
         self.config: Any = vllm_config.model_config.hf_config
         self.slots: LogitsProcRequestState | None = place[0] if len(place) == 1 else None
         self.states: dict[int, Any] = {}
-        """By row of the batch (V1) or by slot (V2)."""
+        """States by row of the batch (V1) or by slot (V2)."""
 
     @abstractmethod
     def state(self, params: Any, prompt: list[int] | None, generated: list[int] | None) -> Any | None:
-        """Make the rule's state for a request; None where the request does not ask for the rule.
+        """Make the rule's state for a request; None if the request does not use the rule.
 
         prompt, generated: the request's ids, from V1; `generated` grows with the answer. None from V2.
         """
@@ -79,17 +79,17 @@ class Rule(LogitsProcessorV1, LogitsProcessorV2):
     # -- V1
 
     def is_argmax_invariant(self) -> bool:
-        """False: these rules change what greedy decoding takes."""
+        """False: these rules change the choices of greedy decoding."""
         return False
 
     def update_state(self, batch_update: Any) -> None:
-        """Rows were added, removed or moved."""
+        """Update the states after rows were added, removed or moved."""
         process_dict_updates(self.states, batch_update, self.state)
 
     # -- V2
 
     def add_request(self, req_idx: int, sampling_params: Any) -> bool:
-        """A request has come to a slot. Returns whether the rule has work with it."""
+        """Add the state of a request in a slot. Returns whether the rule applies to it."""
         self.states.pop(req_idx, None)
         state = self.state(sampling_params, None, None)
         if state is not None:
@@ -98,6 +98,6 @@ class Rule(LogitsProcessorV1, LogitsProcessorV2):
 
 
 def on_device(values: Any, device: torch.device) -> Tensor:
-    """A small array from the host, without waiting for the device."""
+    """Copy a small array to the device without waiting for it."""
     tensor = torch.as_tensor(np.asarray(values))
     return tensor if device.type == "cpu" else tensor.pin_memory().to(device, non_blocking=True)

@@ -1,7 +1,7 @@
-"""Beam search over vLLM: each step asks for the next tokens of every beam, as prompts that the cache knows.
+"""Beam search over vLLM: each step requests the next tokens of every beam, with cached prompts.
 
-So beams are computed where the model is, in one batch with everybody else's answers. A step computes what the cache
-does not hold in whole blocks, at most one block's tokens for each beam.
+So beams share a batch with all other answers. A step computes only tokens outside whole cached blocks, at most one
+block per beam.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from limner.model_server.sampling import Chosen
 from limner.model_server.vllm_plugin.requests import Requests
 
 Generate = Callable[[dict[str, Any], Any], AsyncGenerator[Any, None]]
-"""One request to vLLM: prompt and parameters to its outputs."""
+"""One request to vLLM: (prompt, parameters) -> its outputs."""
 
 
 class Beams:
@@ -53,14 +53,14 @@ class Beams:
         yield reply.finished(self._prefill, self._cached)
 
     async def _listed(self, search: BeamSearch, counts: list[int]) -> list[Listed]:
-        """So many of each beam's next tokens; nothing where that is 0."""
+        """The requested number of each beam's next tokens; nothing for 0."""
         try:
             async with asyncio.TaskGroup() as group:
                 tasks = [
                     group.create_task(self._next(beam.ids, count)) if count else None
                     for beam, count in zip(search.running, counts, strict=True)
                 ]
-        except ExceptionGroup as several:  # the requests of one step fail of the same
+        except ExceptionGroup as several:  # the requests of one step fail for the same reason
             raise several.exceptions[0] from None
         return [task.result() if task else Listed((), ()) for task in tasks]
 
@@ -81,7 +81,7 @@ class Beams:
         raise RuntimeError("vLLM ended a request without a token")
 
     def _told(self, listed: Listed, place: int) -> Chosen:
-        """A token as it is reported, with the model's own logprobs."""
+        """A token for the client, with the model's own logprobs."""
         count = self._job.sampling.top_n or 0
         top = tuple(zip(listed.tokens[:count], listed.logprobs[:count], strict=True))
         return Chosen(listed.tokens[place], listed.logprobs[place], top)

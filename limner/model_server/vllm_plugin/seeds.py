@@ -1,9 +1,9 @@
-"""Seeded answers on a CPU, where vLLM 0.32 dies of the first whose prompt is read in pieces.
+"""Seeded answers on a CPU, where vLLM 0.32 dies at the first whose prompt is read in chunks.
 
-After each piece vLLM draws a token, throws it away, and sets the request's generator back by one draw, by its offset.
-Generators of a CPU have none, so `set_offset` raises, and the engine ends with all the answers that it was at. One long
-prompt beside others is enough. Here such a generator begins again at its seed instead, which is the same as long as
-nothing was drawn that counted: only an answer that was put off for want of room and read again draws otherwise then.
+After each chunk vLLM draws a token, discards it, and moves the request's generator back by one draw, by its offset. CPU
+generators have no offset, so `set_offset` raises and ends the engine with all its answers. One long prompt beside
+others is enough. Here such a generator restarts at its seed instead, which is the same as long as no draw counted. Only
+an answer that was preempted for lack of memory and read again then draws differently.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import numpy as np
 
 
 def mend() -> None:
-    """In a process that computes on a CPU; elsewhere nothing. May be called again."""
+    """Install the fix in a process that computes on a CPU; elsewhere do nothing. Safe to call again."""
     from vllm.platforms import current_platform
 
     if not current_platform.is_cpu():

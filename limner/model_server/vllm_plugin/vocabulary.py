@@ -1,8 +1,8 @@
-"""One more id than the checkpoint has: the placeholder's.
+"""Extend the vocabulary that vLLM sees by one id, the placeholder's.
 
 A placeholder's id is the first beyond the vocabulary. vLLM gathers the logprob of each of a prompt's ids and would end
-its engine at that one; so vLLM gets a vocabulary with room for it, and its logit is minus infinity. All others
-are, and it is not, where the model's logits are no numbers.
+its engine at that one. So its vocabulary has room for the placeholder, with a logit of minus infinity. If the model's
+logits are not finite, it is the other way round: only the placeholder is possible.
 """
 
 from __future__ import annotations
@@ -21,6 +21,6 @@ class WithPlaceholder(ModelArchConfigConvertorBase):
 
 
 def register(model_types: tuple[str, ...]) -> None:
-    """Let vLLM read these models' configurations so."""
+    """Register this reader of the models' configurations with vLLM."""
     for model_type in model_types:
         MODEL_ARCH_CONFIG_CONVERTORS[model_type] = WithPlaceholder

@@ -1,7 +1,7 @@
 """InternLM-XComposer (arXiv 2309.15112) and InternLM-XComposer2 (arXiv 2401.16420) as transformers models.
 
 Importing this package registers both with the Auto classes, so that `AutoModelForImageTextToText.from_pretrained` and
-`AutoProcessor.from_pretrained` load what `limner-model-server convert` wrote. No code is loaded from a checkpoint.
+`AutoProcessor.from_pretrained` load the output of `limner-model-server convert`. No code is loaded from a checkpoint.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ __all__ = [
 
 
 def register() -> None:
-    """Tell transformers' Auto classes about both models. Safe to call again."""
+    """Register both models with transformers' Auto classes. Safe to call again."""
     models = (
         (XComposerConfig, XComposerModel, XComposerForConditionalGeneration),
         (XComposer2Config, XComposer2Model, XComposer2ForConditionalGeneration),
@@ -49,7 +49,7 @@ def register() -> None:
         AutoConfig.register(config.model_type, config, exist_ok=True)
         AutoModel.register(config, base, exist_ok=True)
         AutoModelForImageTextToText.register(config, whole, exist_ok=True)
-        AutoModelForCausalLM.register(config, whole, exist_ok=True)  # text alone works too
+        AutoModelForCausalLM.register(config, whole, exist_ok=True)  # text works without images, too
         AutoImageProcessor.register(config, image_processor_classes={"pil": XComposerImageProcessor}, exist_ok=True)
         AutoProcessor.register(config, XComposerProcessor, exist_ok=True)
     AutoConfig.register(XComposer2TextConfig.model_type, XComposer2TextConfig, exist_ok=True)

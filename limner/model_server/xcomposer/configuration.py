@@ -49,11 +49,11 @@ _V2_VISION = {
 
 
 Parts = dict[str, tuple[type[PreTrainedConfig], dict[str, Any]]]
-"""Sub-configurations by name: their class, and their fields where a configuration says nothing of them."""
+"""Sub-configurations by name: their class, and default fields."""
 
 
 def declared(parts: Parts) -> dict[str, Any]:
-    """Parts as transformers wants a class to declare them."""
+    """Sub-configurations in the form that transformers expects of a class."""
     if SubConfigSpec is None:
         return {name: kind for name, (kind, _) in parts.items()}
     return {name: SubConfigSpec(config_class=kind, init_kwargs=fields) for name, (kind, fields) in parts.items()}
@@ -78,9 +78,9 @@ _V1_PARTS: Parts = {
 class XComposerConfig(PreTrainedConfig):
     """InternLM-XComposer v1: BLIP-2's vision tower and Q-Former in front of LLaMA with attention biases.
 
-    num_query_tokens: rows that the perceive sampler makes of one image; two flag rows surround them.
+    num_query_tokens: rows per image from the perceive sampler; two flag rows surround them.
     vision_norm_eps: of the LayerNorm behind the tower, which differs from the tower's own.
-    image_token_id: stands in `input_ids` where an image row goes. The default is the first id beyond the vocabulary,
+    image_token_id: marks an image row's place in `input_ids`. The default is the first id beyond the vocabulary,
     which no logit can produce and no text contains.
     """
 

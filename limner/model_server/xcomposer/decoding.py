@@ -1,9 +1,9 @@
 """Decoding as published, on top of GenerationMixin.
 
-The reference decodes from embeddings with the transformers of 2023, which then knows one invented BOS and no prompt
-ids. Two things follow that change what is generated: a repetition penalty sees BOS and the generated ids, never the
-prompt (v2 calls without any image pass ids and do show it), and beam scores are divided by the length of BOS and
-what was generated, without the token that ends an answer.
+The published code decodes from embeddings with the transformers of 2023, which sees one invented BOS and no prompt ids.
+This changes the output in two ways: a repetition penalty sees BOS and the generated ids, but not the prompt (v2 calls
+without an image pass ids and do show it), and beam scores are divided by the number of generated tokens plus BOS,
+without the end token.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from transformers import GenerationMixin, LogitsProcessorList
 
 
 class PromptAsPublished(LogitsProcessorList):
-    """Logits processors that see BOS in place of every prompt id that the reference would not have shown them.
+    """Logits processors that see BOS in place of every prompt id that the published code would hide.
 
-    The length of what they see is unchanged, so rules that count positions still count right.
+    The length stays the same, so rules that count positions stay correct.
     """
 
     def __init__(
@@ -68,7 +68,7 @@ class PublishedGenerationMixin(GenerationMixin):
         bos = generation_config.bos_token_id if generation_config.bos_token_id is not None else 1
         pad = generation_config.pad_token_id if generation_config.pad_token_id is not None else 2
         if isinstance(encoder_input_ids, Tensor) and not encoder_input_ids.is_floating_point():
-            # Placeholders lie beyond the logits; a processor that looks them up would run out of range.
+            # Placeholders lie beyond the logits; looking them up would be out of range.
             encoder_input_ids = encoder_input_ids.masked_fill(encoder_input_ids == image_id, bos)
         build: Any = super()._get_logits_processor  # pyright: ignore[reportAttributeAccessIssue]
         processors = build(generation_config, input_ids_seq_length, encoder_input_ids, **kwargs)
@@ -87,8 +87,8 @@ class PublishedGenerationMixin(GenerationMixin):
     def _update_finished_beams(  # type: ignore[override]
         self, *, decoder_prompt_len: int, next_token_hits_stopping_criteria: Tensor, **kwargs: Any
     ) -> Any:
-        # All candidates hit only the limit of length, and BOS makes them one longer. Those that end alone are one
-        # longer by BOS and one shorter by the token that ends them.
+        # Candidates at the length limit are one longer because of BOS. Those that end by themselves are one longer by
+        # BOS and one shorter by their end token.
         at_the_limit = bool(next_token_hits_stopping_criteria.all())
         return super()._update_finished_beams(
             decoder_prompt_len=decoder_prompt_len - at_the_limit,

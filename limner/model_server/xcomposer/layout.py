@@ -1,6 +1,6 @@
 """The layout of a converted checkpoint: which published tensors each tensor needs, and how they combine.
 
-A layout is data plus pure functions. It knows no files; `convert.py` reads, checks and writes.
+A layout is data plus pure functions, without files; `convert.py` reads, checks and writes.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ Build = Callable[..., Tensor]
 class Target:
     """One tensor of the converted checkpoint.
 
-    sources: published key -> shape, in the order in which `build` takes their tensors. `build` is None for a copy.
+    sources: published key -> shape, in the order of `build`'s arguments. `build` is None for a copy.
     """
 
     name: str
@@ -38,15 +38,15 @@ class Layout:
 
     targets: tuple[Target, ...]
     unused: Mapping[str, Shape] = field(default_factory=dict)
-    """Published keys that nothing reads, and that may be missing."""
+    """Unused published keys, which may be missing."""
 
     @property
     def sources(self) -> dict[str, Shape]:
-        """Every published key that is needed, with its shape."""
+        """Every needed published key, with its shape."""
         return {key: shape for target in self.targets for key, shape in target.sources.items()}
 
     def text_only(self) -> Layout:
-        """The language model alone, under the names that a stock LLaMA has; the rest is known but not read."""
+        """Only the language model, under a stock LLaMA's names; the other keys are known but not read."""
         prefix = "model.language_model."
         kept = tuple(
             replace(t, name=t.name.replace(prefix, "model."))
@@ -59,7 +59,7 @@ class Layout:
 
 
 class Builder:
-    """Collects targets; the methods are the few ways in which published tensors become converted ones."""
+    """Collects targets; each method is one way to make a converted tensor from published ones."""
 
     def __init__(self) -> None:
         self.targets: list[Target] = []
@@ -78,7 +78,7 @@ class Builder:
         self.targets.append(Target(name, shape, sources, build))
 
     def constant(self, name: str, value: Tensor) -> None:
-        """A tensor that no published one determines."""
+        """A tensor without a published source."""
         self.targets.append(Target(name, tuple(value.shape), {}, lambda: value))
 
     def merged(self, name: str, key: str, d_out: int, d_in: int, rank: int, scaling: float) -> None:

@@ -1,4 +1,4 @@
-"""InternLM-XComposer v1: the published keys and what becomes of them."""
+"""InternLM-XComposer v1: how published keys map to converted ones."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _QFORMER = {
 
 
 def config(published: dict[str, Any]) -> XComposerConfig:
-    """The configuration that belongs to a published config.json. Raises KeyError naming a field that is missing."""
+    """The configuration of a published config.json. Raises KeyError naming a missing field."""
     given_vision, given_qformer = published.get("vision_config", {}), published.get("qformer_config", {})
     vision = {key: given_vision.get(key, default) for key, default in _VISION.items()}
     qformer = {key: given_qformer.get(key, default) for key, default in _QFORMER.items()}
@@ -48,7 +48,7 @@ def config(published: dict[str, Any]) -> XComposerConfig:
         "attention_bias": bool(published.get("kqvo_bias", published.get("bias", True))),
         "bos_token_id": published.get("bos_token_id", 1),
         "eos_token_id": published.get("eos_token_id", 2),
-        # Published as -1, which as a row of a batch is the last one; the tokenizer pads with </s>.
+        # Published as -1, which would index the last row; the tokenizer pads with </s>.
         "pad_token_id": published.get("eos_token_id", 2),
     }
     return XComposerConfig(

@@ -1,4 +1,4 @@
-"""InternLM-XComposer2: the published keys and what becomes of them."""
+"""InternLM-XComposer2: how published keys map to converted ones."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ POSITIONS = f"{_TOWER}.embeddings.position_embedding.weight"
 
 
 def config(published: dict[str, Any], shapes: dict[str, Shape]) -> XComposer2Config:
-    """The configuration that belongs to a published config.json and the shapes found beside it.
+    """The configuration of a published config.json and the shapes of its tensors.
 
     The image size is the config's `img_size`, else it follows from the position table.
-    Raises KeyError naming a field that is missing.
+    Raises KeyError naming a missing field.
     """
     given, plora = published.get("vision_config", {}), published.get("plora", {})
     vision = {key: given.get(key, default) for key, default in _CLIP.items()}
@@ -64,14 +64,14 @@ def config(published: dict[str, Any], shapes: dict[str, Shape]) -> XComposer2Con
 
 
 def layout(config: XComposer2Config, shapes: dict[str, Shape]) -> Layout:
-    """Every tensor of the model. `shapes` tells whether the position table must be resized."""
+    """Every tensor of the model. `shapes` shows whether the position table must be resized."""
     build = Builder()
     _vision(build, config, shapes)
     vision, text = config.vision_config, config.text_config
     build.affine("model.projector.0", "vision_proj.0", text.hidden_size, vision.hidden_size)
     build.affine("model.projector.2", "vision_proj.2", text.hidden_size, text.hidden_size)
     _language(build, config)
-    # -vl-7b lacks this norm, which nothing reads; newer copies may carry a buffer of position numbers.
+    # -vl-7b lacks this unused norm; newer copies may contain a buffer of position numbers.
     width = vision.hidden_size
     unused: dict[str, Shape] = {
         f"{_TOWER}.post_layernorm.weight": (width,),
@@ -86,7 +86,7 @@ def layout(config: XComposer2Config, shapes: dict[str, Shape]) -> Layout:
 def resize_position_table(table: Tensor, side: int) -> Tensor:
     """CLIP's position table for another image size, as published: bicubic, no antialiasing.
 
-    table: (1 + n * n, D), class token first. Returns (1 + side * side, D); the table itself where it fits.
+    table: (1 + n * n, D), class token first. Returns (1 + side * side, D); the table itself if it fits.
     """
     grid = round((table.shape[0] - 1) ** 0.5)
     if grid == side:
@@ -118,7 +118,7 @@ def _vision(build: Builder, config: XComposer2Config, shapes: dict[str, Shape]) 
     )
     rows = shapes.get(POSITIONS, (side * side + 1,))[0]
     if rows < 2 or round((rows - 1) ** 0.5) ** 2 + 1 != rows:
-        rows = side * side + 1  # no square of patches: let the shape check name the key
+        rows = side * side + 1  # not a square of patches: the shape check names the key
     build.derived(
         f"{new}.embeddings.position_embedding.weight",
         (side * side + 1, width),
@@ -134,7 +134,7 @@ def _vision(build: Builder, config: XComposer2Config, shapes: dict[str, Shape]) 
         build.affine(f"{layer}.layer_norm2", f"{block}.layer_norm2", width)
         build.affine(f"{layer}.mlp.fc1", f"{block}.mlp.fc1", inner, width)
         build.affine(f"{layer}.mlp.fc2", f"{block}.mlp.fc2", width, inner)
-    # The stock tower has a final norm that only its unused pooled output sees.
+    # The stock tower has a final norm, used only by its unused pooled output.
     build.constant(f"{new}.post_layernorm.weight", torch.ones(width))
     build.constant(f"{new}.post_layernorm.bias", torch.zeros(width))
 
@@ -163,7 +163,7 @@ def _language(build: Builder, config: XComposer2Config) -> None:
 
 
 def _wqkv(build: Builder, config: XComposer2Config, name: str, key: str) -> None:
-    """q, k and v out of the fused weight; their branch keeps one A, and B's rows are put in the order q, k, v."""
+    """Split q, k and v from the fused weight; their branch keeps one A, with B's rows in the order q, k, v."""
     text = config.text_config
     kv, head, rank = text.num_key_value_heads, text.head_dim, text.plora_rank
     heads = {"q": text.num_attention_heads, "k": kv, "v": kv}

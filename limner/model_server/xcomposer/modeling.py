@@ -1,4 +1,4 @@
-"""The common part of both models: images become rows, rows replace token embeddings, a decoder reads the result."""
+"""The common part of both models: turn images into rows, put them in place of token embeddings, run the decoder."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class ImageTextPreTrainedModel(PreTrainedModel):
 
 
 class ImageTextModel(ImageTextPreTrainedModel):
-    """A vision part and a decoder without its head. Subclasses set `language_model` and say how images become rows."""
+    """A vision part and a decoder without its head. Subclasses set `language_model` and turn images into rows."""
 
     language_model: Any
 
@@ -63,11 +63,11 @@ class ImageTextModel(ImageTextPreTrainedModel):
         """One pass over a prompt or over the newest token.
 
         input_ids: (B, T), image positions hold `config.image_token_id`; pixel_values: (n_images, 3, H, W), the images
-        of the whole batch in reading order; or mm_encoder_outputs: {"image": what get_image_features returned}.
-        With inputs_embeds, (B, T, D), whose image rows are already in place, image_mask, (B, T) bool, says where.
-        past_key_values, cache: keys and values of what was read before, under either of its names.
-        Raises ValueError when places and images do not match, stating both counts; RuntimeError when the decoder left
-        its cache alone, because it would decode wrongly from then on.
+        of the whole batch in reading order; or mm_encoder_outputs: {"image": what get_image_features returned}. With
+        inputs_embeds, (B, T, D), whose image rows are already in place, image_mask, (B, T) bool, marks them.
+        past_key_values, cache: earlier keys and values, under either name. Raises ValueError, stating both counts, if
+        places and images do not match; RuntimeError if the decoder left its cache empty, because later steps would be
+        wrong.
         """
         known = cache if cache is not None else past_key_values
         if (input_ids is None) == (inputs_embeds is None):
@@ -94,12 +94,12 @@ class ImageTextModel(ImageTextPreTrainedModel):
     def _embed(
         self, input_ids: Tensor, images: BaseModelOutputWithPooling | None, known: Cache | None
     ) -> tuple[Tensor, Tensor | None]:
-        """Embeddings (B, T, D) with image rows in place, and their mask, None where there can be no image."""
+        """Embeddings (B, T, D) with image rows in place, and their mask, None if no image is possible."""
         embed = self.get_input_embeddings()
         if images is None and input_ids.shape[1] == 1 and known is not None:
             return embed(input_ids), None  # a decoding step: generated ids only
         mask = input_ids == self.config.image_token_id
-        embeddings = embed(input_ids.masked_fill(mask, 0))  # placeholders lie outside the table
+        embeddings = embed(input_ids.masked_fill(mask, 0))  # placeholders lie outside the embedding table
         if images is not None:
             return splice(embeddings, images.pooler_output, mask), mask  # type: ignore[arg-type]
         if bool(mask.any()):
@@ -108,7 +108,7 @@ class ImageTextModel(ImageTextPreTrainedModel):
 
 
 def _check_filled(cache: Cache | None) -> None:
-    """Raises RuntimeError for a cache that a prompt has left empty: decoding would go wrong from then on."""
+    """Raises RuntimeError if the cache is empty after a prompt, because later steps would be wrong."""
     if cache is not None and cache.get_seq_length() == 0:
         raise RuntimeError(
             "This version of transformers hands the cache to a decoder's layers under another name than "
@@ -147,7 +147,7 @@ class ImageTextForConditionalGeneration(ImageTextPreTrainedModel, PublishedGener
         mm_encoder_outputs: dict[str, BaseModelOutputWithPooling] | None = None,
         **kwargs: Any,
     ) -> CausalLMOutputWithPast:
-        """As ImageTextModel.forward. labels: (B, T), -100 where nothing is to be learnt. Logits are (B, T, V)."""
+        """Like ImageTextModel.forward. labels: (B, T), -100 for positions to ignore. Logits are (B, T, V)."""
         kwargs.pop("return_dict", None)
         outputs = self.model(
             input_ids=input_ids,
@@ -174,7 +174,7 @@ class ImageTextForConditionalGeneration(ImageTextPreTrainedModel, PublishedGener
         )
 
     def prepare_inputs_for_generation(self, *args: Any, image_mask: Tensor | None = None, **kwargs: Any) -> dict:
-        """An explicit image_mask belongs to the prompt's embeddings: later steps hold generated ids only."""
+        """Drop an explicit image_mask after the prompt, because later steps contain only generated ids."""
         inputs = super().prepare_inputs_for_generation(*args, **kwargs)  # pyright: ignore[reportAttributeAccessIssue]
         if inputs.get("inputs_embeds") is not None:
             inputs["image_mask"] = image_mask
@@ -182,6 +182,6 @@ class ImageTextForConditionalGeneration(ImageTextPreTrainedModel, PublishedGener
 
 
 def normal_(parameter: Tensor, std: float) -> None:
-    """Initialise a parameter that is no stock layer's."""
+    """Initialise a parameter that belongs to no stock layer."""
     with torch.no_grad():
         parameter.normal_(0.0, std)

@@ -44,9 +44,9 @@ class XComposerModel(XComposerPreTrainedModel, ImageTextModel):
         self.post_init()
 
     def get_image_features(self, pixel_values: Tensor, **kwargs: Any) -> BaseModelOutputWithPooling:
-        """Rows that stand for each image in the prompt.
+        """The rows that replace each image in the prompt.
 
-        pixel_values: (n, 3, H, W). `last_hidden_state` is (n, 257, D_vision) behind the vision LayerNorm, class token
+        pixel_values: (n, 3, H, W). `last_hidden_state` is (n, 257, D_vision) after the vision LayerNorm, class token
         first; `pooler_output` is (n, 66, D_text): start flag, projected sampler rows, end flag.
         """
         patches = self.vision_tower(pixel_values).last_hidden_state

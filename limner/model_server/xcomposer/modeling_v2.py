@@ -29,7 +29,7 @@ from limner.model_server.xcomposer.partial_lora import PartialLoRA
 
 
 def _branch(config: XComposer2TextConfig, layer: nn.Linear, *others: nn.Linear) -> PartialLoRA:
-    """A branch as wide as a layer, or as several layers that share its A."""
+    """A branch for one layer, or for several that share its A."""
     width = layer.out_features + sum(o.out_features for o in others)
     return PartialLoRA(layer.in_features, width, config.plora_rank, config.plora_scaling)
 
@@ -54,7 +54,7 @@ class XComposer2Attention(LlamaAttention):
     ) -> tuple[Tensor, Tensor | None]:
         """hidden_states: (B, T, D); image_mask: (B, T) bool or None. Returns (B, T, D) and the attention weights.
 
-        past_key_values, cache: the same under its name up to transformers 5.23 and from 5.24 on.
+        past_key_values, cache: the same, named so up to transformers 5.23 and from 5.24 on.
         """
         shape = hidden_states.shape[:-1]
         parts = [self.q_proj(hidden_states), self.k_proj(hidden_states), self.v_proj(hidden_states)]
@@ -93,7 +93,7 @@ class XComposer2MLP(LlamaMLP):
 
 
 class XComposer2DecoderLayer(GradientCheckpointingLayer):
-    """LLaMA's layer, handing the image mask on."""
+    """LLaMA's layer, which passes the image mask on."""
 
     def __init__(self, config: XComposer2TextConfig, layer_idx: int) -> None:
         super().__init__()
@@ -120,7 +120,7 @@ class XComposer2TextModel(LlamaModel):
     }
 
     def __init__(self, config: XComposer2TextConfig) -> None:
-        LlamaPreTrainedModel.__init__(self, config)  # LlamaModel's own would build the stock layers first
+        LlamaPreTrainedModel.__init__(self, config)  # LlamaModel's own __init__ would build the stock layers first
         self.padding_idx = config.pad_token_id
         self.vocab_size = config.vocab_size
         self.embed_tokens = nn.Embedding(config.vocab_size, config.hidden_size, self.padding_idx)
@@ -151,7 +151,7 @@ class XComposer2Model(XComposer2PreTrainedModel, ImageTextModel):
         self.post_init()
 
     def get_image_features(self, pixel_values: Tensor, **kwargs: Any) -> BaseModelOutputWithPooling:
-        """Rows that stand for each image in the prompt.
+        """The rows that replace each image in the prompt.
 
         pixel_values: (n, 3, H, W). `last_hidden_state` is (n, 1 + patches, D_vision), class token first, without
         CLIP's final norm; `pooler_output` is (n, patches, D_text).
@@ -160,7 +160,7 @@ class XComposer2Model(XComposer2PreTrainedModel, ImageTextModel):
         return BaseModelOutputWithPooling(last_hidden_state=hidden, pooler_output=self.projector(hidden[:, 1:]))
 
     def decoder_kwargs(self, image_mask: Tensor | None) -> dict[str, Any]:
-        """Partial LoRA acts where the mask is true."""
+        """Partial LoRA applies where the mask is true."""
         return {} if image_mask is None else {"image_mask": image_mask}
 
 

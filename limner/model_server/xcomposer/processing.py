@@ -1,4 +1,4 @@
-"""Image processor and processor: pictures and a prompt in, tensors for the model out."""
+"""Image processor and processor: from images and a prompt to tensors for the model."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ IMAGE_TOKEN = "<ImageHere>"
 
 
 class XComposerImageProcessor(PilBackend):
-    """PIL images and uint8 arrays, no addresses, to `pixel_values`, (n_images, 3, side, side) float32."""
+    """Converts PIL images and uint8 arrays, but no addresses, to `pixel_values`, (n_images, 3, side, side) float32."""
 
     size = {"height": 224, "width": 224}  # noqa: RUF012
     image_mean = list(MEAN)  # noqa: RUF012
@@ -30,7 +30,7 @@ class XComposerImageProcessor(PilBackend):
     model_input_names = ["pixel_values"]  # noqa: RUF012
 
     def fetch_images(self, image_url_or_urls: Any) -> Any:
-        """Refuse paths and URLs, which the stock class would open: what comes from outside is opened by its reader."""
+        """Refuse paths and URLs, which the stock class would open; callers open untrusted files themselves."""
         images = image_url_or_urls
         for image in images if isinstance(images, (list, tuple)) else [images]:
             if isinstance(image, (list, tuple)):
@@ -40,7 +40,7 @@ class XComposerImageProcessor(PilBackend):
         return images
 
     def process_image(self, image: Any, **kwargs: Any) -> Image.Image:  # type: ignore[override]
-        """Any accepted picture as RGB."""
+        """Any accepted image as RGB."""
         return as_rgb(image)
 
     def _preprocess(self, images: list[Image.Image], **kwargs: Any) -> BatchFeature:  # type: ignore[override]
@@ -52,11 +52,11 @@ class XComposerImageProcessor(PilBackend):
 
 
 class XComposerProcessor(ProcessorMixin):
-    """Prompts and pictures to model inputs; `apply_chat_template` renders messages.
+    """Converts prompts and images to model inputs; `apply_chat_template` renders messages.
 
-    A prompt holds `<ImageHere>` once where each image stands; the pieces around it are tokenised on their own, as
-    published. Images are given flat, in reading order over the whole batch. Prompts are padded on the left.
-    Raises ValueError, stating both counts, when places and images differ.
+    A prompt contains `<ImageHere>` at each image's place; the pieces around it are tokenised separately, as published.
+    Images form a flat list in reading order over the whole batch. Prompts are padded on the left. Raises ValueError,
+    stating both counts, if places and images differ.
     """
 
     def __init__(
@@ -67,7 +67,7 @@ class XComposerProcessor(ProcessorMixin):
         rows_per_image: int = 66,
         **kwargs: Any,
     ) -> None:
-        """rows_per_image: positions that one image takes (`config.rows_per_image`)."""
+        """rows_per_image: positions per image (`config.rows_per_image`)."""
         self.rows_per_image = rows_per_image
         self.image_token = IMAGE_TOKEN
         self.image_token_id = tokenizer.convert_tokens_to_ids(IMAGE_TOKEN)
@@ -78,7 +78,7 @@ class XComposerProcessor(ProcessorMixin):
         return self.image_token * self.rows_per_image
 
     def _process_images(self, images: Any, **kwargs: Any) -> tuple[BatchFeature, list[str]]:
-        # The stock method opens strings before the image processor can refuse them.
+        # The stock method would open strings before the image processor can refuse them.
         flat = make_flat_list_of_images(self.image_processor.fetch_images(images))
         return super()._process_images(flat, **kwargs)
 

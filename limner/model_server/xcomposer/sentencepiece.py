@@ -1,7 +1,7 @@
-"""From a SentencePiece model to a `tokenizers` pipeline, without SentencePiece at run time.
+"""Convert a SentencePiece model to a `tokenizers` pipeline, without SentencePiece at run time.
 
-XComposer's tokenizers are byte-fallback BPE with nothing around it: identity normalisation, no space put in front,
-white space kept. Anything else is refused, because it would tokenise differently from what the model was trained on.
+XComposer's tokenizers are plain byte-fallback BPE: identity normalisation, no space prepended, white space kept.
+Anything else is refused, because it would tokenise differently from the training.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ def _piece(data: bytes) -> Piece:
 def read_pieces(data: bytes) -> list[Piece]:
     """The vocabulary of a SentencePiece model file.
 
-    Raises ValueError saying why for a damaged file, and for one whose text handling is not XComposer's.
+    Raises ValueError, with the reason, for a damaged file and for one with other text handling than XComposer's.
     """
     pieces: list[Piece] = []
     trainer: dict[int, int | bytes] = {}
@@ -114,7 +114,7 @@ def _check(pieces: list[Piece], trainer: dict[int, int | bytes], normalizer: dic
 
 
 def _merges(pieces: list[Piece]) -> list[tuple[str, str]]:
-    """Pairs in the order in which BPE joins them: best score of the joined piece first, then by the pair's ids."""
+    """Pairs in BPE's merge order: best score of the joined piece first, then by the pair's ids."""
     ids = {p.text: n for n, p in enumerate(pieces) if p.kind == _NORMAL}
     ranked = []
     for text, n in ids.items():
@@ -127,7 +127,7 @@ def _merges(pieces: list[Piece]) -> list[tuple[str, str]]:
 
 
 def build_tokenizer(pieces: list[Piece], added: list[str]) -> Tokenizer:
-    """A tokenizer with the same ids. BOS goes in front; `added` get the ids behind the vocabulary, in this order."""
+    """A tokenizer with the same ids. It prepends BOS; `added` get the ids after the vocabulary, in this order."""
     vocabulary = {p.text: n for n, p in enumerate(pieces)}
     unknown = pieces[0].text
     tokenizer = Tokenizer(

@@ -1,4 +1,4 @@
-"""Putting image rows in the place of token embeddings: pure functions, for any engine."""
+"""Put image rows in place of token embeddings: pure functions for any engine."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from torch import Tensor
 
 
 def expand_placeholders(ids: list[int], image_token_id: int, rows_per_image: int, images: int) -> list[int]:
-    """Token ids with every single placeholder repeated once per image row.
+    """Token ids with each placeholder repeated once per image row.
 
     Raises ValueError, stating both counts, unless there are as many placeholders as images.
     """
@@ -20,7 +20,7 @@ def splice(embeddings: Tensor, image_rows: Tensor, image_mask: Tensor) -> Tensor
     """Token embeddings with the rows of all images, in reading order, where the mask is true.
 
     embeddings: (..., D); image_rows: (n_images, rows, D); image_mask: (...) bool. Returns a new tensor like embeddings.
-    Raises ValueError, stating both counts, when the mask has another number of places than there are rows.
+    Raises ValueError, stating both counts, if the mask's number of places differs from the number of rows.
     """
     places, rows = int(image_mask.sum()), image_rows.shape[0] * image_rows.shape[1]
     if places != rows:

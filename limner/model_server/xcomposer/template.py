@@ -1,8 +1,8 @@
-"""Messages to prompts: where the marks go that each model was trained on.
+"""Templates that turn messages into prompts with the special tokens of each model's training.
 
-Both templates put BOS in front, an image where it stands in a message, and leave the last assistant message open when
-asked to continue it. Messages with `raw=true` (a template variable) are joined as they are, behind BOS: for prompts
-already written out, such as v1's choice among candidates, which was trained with marks of its own.
+Both templates prepend BOS, put images at their places in a message, and leave the last assistant message open if asked
+to continue it. With `raw=true` (a template variable) messages are joined unchanged after BOS, for finished prompts such
+as v1's choice among candidates, which was trained with its own marks.
 """
 
 from __future__ import annotations
@@ -29,7 +29,8 @@ _BODY = """\
 {%- if raw is defined and raw -%}{{- body(message.content) -}}
 """
 
-# The model's own `generate` and `chat`; between turns, where those lose their marks, the web demo's end of answer.
+# As in the model's own `generate` and `chat`; between turns, where those lose their marks, with the web demo's end
+# token.
 V1 = (
     _BODY
     + """\

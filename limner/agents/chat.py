@@ -1,8 +1,8 @@
 """Read a person's message about an article as one move.
 
-The model chooses the move and nothing else. Briefs and wishes are the person's own words, never the model's; results go
-to the person, never back to the model. So whatever stands in a caption or a text can at worst make it choose another
-move of this short list, once. Models that cannot call tools are spared the question: `read_command` reads commands.
+The model only chooses the move. Briefs and wishes are the person's own words, never the model's; results go to the
+person, never back to the model. So an injected caption or text can at worst make it choose another move of this short
+list, once. Models that cannot call tools are not asked; `read_command` reads commands instead.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from limner.document import POINTS, Article, Heading, Illustration, Point
 from limner.errors import UnreadableReply
 
-SAID = 12  # messages of the conversation that the model is shown
+SAID = 12  # messages of the conversation in the prompt
 LONGEST = 2_000  # characters of each
 EXCERPT = 80  # characters of a block
 
@@ -130,9 +130,9 @@ _SYSTEM = (
 
 
 def decide(said: Sequence[BaseMessage], article: Article | None, model: BaseChatModel, *, may_ask: bool) -> AnyMove:
-    """The user's last message as a move. may_ask: whether a question may be asked: once for each article.
+    """Read the user's last message as a move. may_ask: whether the model may ask a question, once per article.
 
-    Raises UnreadableReply where the model twice calls something that is not there.
+    Raises UnreadableReply if the model twice calls an unknown tool.
     """
     names = [n for n in _TOOLS if (article is not None or n in ("ask_user", "compose_article", "search_images"))]
     names = [n for n in names if n != "ask_user" or may_ask]
@@ -151,7 +151,7 @@ def decide(said: Sequence[BaseMessage], article: Article | None, model: BaseChat
 
 
 def read_move(answer: AIMessage, names: Sequence[str]) -> AnyMove:
-    """The first call of an answer, or its words. Raises UnreadableReply for a call that cannot be made."""
+    """The first call of an answer, or its text. Raises UnreadableReply for an invalid call."""
     if not answer.tool_calls:
         if answer.invalid_tool_calls:
             raise UnreadableReply("The arguments are not JSON. Call the tool again.")
@@ -159,7 +159,7 @@ def read_move(answer: AIMessage, names: Sequence[str]) -> AnyMove:
         if not text:
             raise UnreadableReply(f"That is empty. Call one of {', '.join(names)}, or answer in words.")
         return Reply(text=harmless(text))
-    call = answer.tool_calls[0]  # one move for each message of a person
+    call = answer.tool_calls[0]  # one move per message
     if call["name"] not in names:
         raise UnreadableReply(f"There is no tool {call['name'][:40]!r} now. Call one of {', '.join(names)}.")
     kind = _TOOLS[call["name"]]
@@ -190,10 +190,10 @@ _YES = re.compile(r"(?i)(?:yes|yes please|yep|ok|okay|sure|do it|please do|ja|ou
 
 
 def doubted(move: AnyMove, text: str, article: Article | None) -> AnyMove:
-    """A model's move as it is, or a question where it would change an article in a way that the user did not name.
+    """The model's move, or a question if it would change the article in a way that the user did not name.
 
-    What stands in the article can talk a model into a move, and the user's words are what it is held against. Other
-    languages than English are asked once more than they had to be.
+    Text in the article can talk a model into a move, so the move is checked against the user's words. Users of other
+    languages than English may get one unneeded question.
     """
     named = _NAMED.get(move.do)
     if article is None or named is None or re.search(named, text, re.IGNORECASE):
@@ -211,7 +211,7 @@ def confirmed(text: str) -> bool:
 
 
 def shortened(said: Sequence[BaseMessage]) -> list[BaseMessage]:
-    """The end of a conversation, beginning with a user's message; each message cut to a length."""
+    """The end of a conversation, starting with a user's message; each message is shortened."""
     kept = [m for m in said if isinstance(m, HumanMessage | AIMessage) and m.text.strip()][-SAID:]
     while kept and not isinstance(kept[0], HumanMessage):
         kept = kept[1:]
@@ -219,18 +219,18 @@ def shortened(said: Sequence[BaseMessage]) -> list[BaseMessage]:
 
 
 def brief_of(said: Sequence[BaseMessage], since: int = 0) -> str:
-    """What the user said about a new article, in their own words: from message `since` on, what is vague left out."""
+    """The user's own words about a new article, from message `since` on, without vague messages."""
     texts = [m.text.strip() for m in said[since:] if isinstance(m, HumanMessage) and m.text.strip()]
     return "\n\n".join([text for text in texts if not (vague(text) or confirmed(text))] or texts)
 
 
 def vague(text: str) -> bool:
-    """Whether a message asks for an article and does not say about what."""
+    """Whether a message asks for an article without a topic."""
     return not any(c.isalnum() for c in _VAGUE.sub("", text))
 
 
 def harmless(text: str) -> str:
-    """A model's words without pictures and links: what it read could make it send words to strangers by an address."""
+    """A model's text without images and links, because injected text could make it leak words in an address."""
     text = re.sub(r"!?\[([^\]]*)\]\([^)]*\)", r"\1", text)
     text = re.sub(r"<[^>\n]{1,500}>", "", text)
     return re.sub(r"(?i)\b(?:https?|ftp|file|data|javascript):\S+", "[address left out]", text)
@@ -243,7 +243,7 @@ def _system(article: Article | None) -> str:
 
 
 def sketch(article: Article) -> str:
-    """The article in few words: a line per block and picture with the numbers that people use."""
+    """The article in short: one line per block and image, with the numbers that people use."""
     lines, pictures = [f"title {_quoted(article.title)}"], 0
     for block in article.blocks():
         lock = " (locked)" if block.id in article.locked else ""
@@ -289,9 +289,9 @@ _VAGUE = re.compile(
 
 
 def read_command(text: str, article: Article | None, *, may_ask: bool, follows: bool) -> AnyMove:
-    """A message as a move, without a model. follows: whether there is one that can follow a free instruction.
+    """Read a message as a move without a model. follows: whether a model can follow free instructions.
 
-    "/remove 2", "remove the second picture" and the like are the same.
+    Spelling variants such as "/remove 2" and "remove the second picture" are equivalent.
     """
     text = text.strip()
     name, _, rest = text.partition(" ")
@@ -340,7 +340,7 @@ def _command(name: str, rest: str, article: Article | None) -> AnyMove:
 
 
 def _number(word: str, article: Article) -> int:
-    """The number of a picture that a word means, 0 for none."""
+    """The image number that a word means, 0 for none."""
     count = len(article.illustrations)
     digits = re.fullmatch(r"(\d{1,3})(?:st|nd|rd|th)?", word.lower())
     number = int(digits[1]) if digits else _ORDINALS.get(word.lower(), 0)

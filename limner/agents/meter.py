@@ -22,7 +22,7 @@ class Usage:
     completion: int = 0
     cached: int = 0
     estimated: bool = False
-    """True if a server did not count and the figures are partly our estimate."""
+    """True if a server did not count and the figures are partly estimates."""
 
     @property
     def total(self) -> int:
@@ -35,7 +35,7 @@ class Meter:
     """Counts tokens per role and keeps the budget. Safe to share between threads."""
 
     budget: int | None = None
-    """Tokens, prompts and completions together, that may be spent; None is no limit."""
+    """Limit of prompt and completion tokens together; None means no limit."""
     roles: dict[str, Usage] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 

@@ -11,14 +11,14 @@ if TYPE_CHECKING:
     pass
 
 
-CHARS_PER_TOKEN = 3.5  # English runs at about 4, code and other scripts at less; used where no server counts for us
+CHARS_PER_TOKEN = 3.5  # English has about 4, code and other scripts less; used if the server does not count
 
 
 IMAGE_TOKENS = 800  # a 512 px image costs 64 (XComposer) to about 1 000 (Qwen2-VL) tokens; for estimates only
 
 
 def safe_text(text: str) -> str:
-    """Text that cannot make a server load an image: TGI fetches every `![](url)` that stands in a message."""
+    """Text that cannot make a server load an image; TGI fetches every `![](url)` in a message."""
     return text.replace("![", "! [")
 
 
@@ -29,7 +29,7 @@ def safe_message(message: BaseMessage) -> BaseMessage:
     parts: list[Any] = []
     for part in message.content:
         if isinstance(part, str):
-            parts.append({"type": "text", "text": safe_text(part)})  # a bare string is no part to OpenAI servers
+            parts.append({"type": "text", "text": safe_text(part)})  # OpenAI servers accept no bare string as a part
         elif part.get("type") == "text":
             parts.append({**part, "text": safe_text(part["text"])})
         elif part.get("type") == "image_url" and part["image_url"]["url"].startswith("data:image/"):
@@ -40,7 +40,7 @@ def safe_message(message: BaseMessage) -> BaseMessage:
 
 
 def estimate_tokens(messages: Sequence[BaseMessage]) -> int:
-    """Rough tokens of a prompt, where no tokenizer of the server's model is at hand."""
+    """Estimated tokens of a prompt, without the model's tokenizer."""
     tokens = 0.0
     for message in messages:
         parts = [message.content] if isinstance(message.content, str) else message.content
@@ -52,11 +52,11 @@ def estimate_tokens(messages: Sequence[BaseMessage]) -> int:
 
 
 def text_tokens(text: str) -> float:
-    """Rough tokens of a text: a CJK character is about one token, others come at CHARS_PER_TOKEN to the token."""
+    """Estimated tokens of a text: one per CJK character, one per CHARS_PER_TOKEN other characters."""
     wide = sum(c >= "\u2e80" for c in text)
     return wide + (len(text) - wide) / CHARS_PER_TOKEN
 
 
 def whole_characters(text: str) -> str:
-    """Text with the halves of surrogate pairs joined, and lone ones replaced: no file or checkpoint takes those."""
+    """Text with surrogate pairs joined and lone surrogates replaced, which no file or checkpoint can store."""
     return text if text.isascii() else text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")

@@ -1,6 +1,6 @@
-"""Ask a model to rewrite parts of an article, or to turn a free instruction into commands. Nothing is changed here.
+"""Ask a model to rewrite parts of an article, or to turn a free instruction into commands. Nothing is applied here.
 
-Each function asks one model one question, so that many can wait side by side.
+Each function asks one model one question, so that many can run in parallel.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from limner.agents.speaker import Speaker
 from limner.agents.spotter import window_of
 from limner.document import Article, Heading, Illustration, Paragraph
 
-FREE, CLOSE = 0.7, 0.2  # temperatures: of new words, and of a translation
+FREE, CLOSE = 0.7, 0.2  # temperatures for new text and for a translation
 
 
 def revise_block(
@@ -27,7 +27,7 @@ def revise_block(
     selection: tuple[int, int] | None = None,
     seed: int = 0,
 ) -> str:
-    """The block's Markdown in other words. selection: only these characters of it.
+    """Rewrite the block's Markdown. selection: only these characters of it.
 
     Raises UnreadableReply, BudgetReached, ModelError.
     """
@@ -124,7 +124,7 @@ def understand(article: Article, wish: str, speaker: Speaker) -> tuple[list[Comm
 
 
 def _window(article: Article, block: Block) -> Sequence[Paragraph] | None:
-    """The paragraphs that are shown around a block; those of a heading are those of the paragraph under it."""
+    """The paragraphs shown around a block; for a heading, those around the paragraph under it."""
     if not article.paragraphs:
         return None
     if isinstance(block, Paragraph):
@@ -138,7 +138,7 @@ def _window(article: Article, block: Block) -> Sequence[Paragraph] | None:
 
 
 def revisable(block: Block) -> str:
-    """Why a model cannot revise a block, "" where it can."""
+    """Why a model cannot revise a block, "" if it can."""
     if not isinstance(block, Heading | Paragraph):
         return "code, tables and HTML are left as they are"
     return "it holds an image of its own, which a model would lose" if revise.has_image(block.text) else ""

@@ -17,14 +17,14 @@ from limner.document import Article, Candidate, Selection, Spot
 from limner.errors import ModelRefused, UnreadableReply
 from limner.notes import Note, note
 
-SHOWN = 4  # candidates a model is shown: the paper's selector chooses among four (section 3.3, letters A to D)
-# Images already chosen that are shown as pixels; later ones go as captions. Servers bound the count, and keeping the
-# first ones keeps the beginning of the prompts the same, so that it is served from the cache.
+SHOWN = 4  # candidates shown to a model; the paper's selector chooses among four (section 3.3, letters A to D)
+# Chosen images shown as pixels; later ones go as captions. Servers limit the count, and keeping the first ones keeps
+# the beginning of the prompts constant, and so cached.
 ANSWER = 300  # tokens: a constrained answer takes ten, one in prose a sentence or two
 SEEN_BEFORE = 6
 
-# The weight of a choice when arrange compares it with others: sure after one look, two looks that agree, two that
-# do not. Only their order matters much; see tools/arrange.py.
+# Weight of a choice in `arrange`: sure after one look, two looks that agree, two that disagree. Mainly their order
+# matters; see tools/arrange.py.
 SURE, AGREED, DISAGREED = 0.9, 1.0, 0.4
 
 
@@ -37,11 +37,11 @@ def select(
     pixels: Callable[[Candidate], str] | None,
     seed: int = 0,
 ) -> Selection:
-    """Ask which of the best candidates fits; a second time in another order when the model is not sure.
+    """Ask which of the best candidates fits; ask again in another order if the model is not sure.
 
-    chosen: what was chosen for earlier spots, in reading order. pixels: gives an image as a data URL, None for a model
-    that reads captions. The order shown is shuffled by `seed`, so that no place in the list is favoured. An answer
-    that cannot be read twice leaves the choice to similarity, and the record says so. Raises BudgetReached, ModelError.
+    chosen: the choices for earlier spots, in reading order. pixels: gives an image as a data URL, None for a model that
+    reads captions. `seed` shuffles the displayed order, so that no position is favoured. After two unreadable answers
+    similarity decides, and the record says so. Raises BudgetReached, ModelError.
     """
     look = _Look(article, spot, list(candidates[:SHOWN]), chosen, speaker, pixels, seed)
     picks: list[tuple[str | None, bool]] = []
@@ -60,7 +60,7 @@ def select(
     except ModelRefused as refused:
         if pixels is None or refused.status not in (400, 413, 422):
             raise
-        # Servers bound the number or the size of images in a prompt (vLLM: --limit-mm-per-prompt): read captions then.
+        # Servers limit the number or size of images in a prompt (vLLM: --limit-mm-per-prompt); then use captions.
         reading = select(article, spot, candidates, chosen, speaker, None, seed)
         return reading.model_copy(update={"fallback": note("by-captions", line=refused.note)})
     return Selection(
@@ -77,7 +77,7 @@ def select(
 
 @dataclass
 class _Look:
-    """One spot's candidates, shown to the model in another order at each call."""
+    """Shows one spot's candidates to the model, in a new order at each call."""
 
     article: Article
     spot: Spot
@@ -90,7 +90,7 @@ class _Look:
     answers: list[str] = field(default_factory=list)
 
     def __call__(self) -> tuple[str | None, bool]:
-        """The image id chosen, None where none fits, and whether the model was sure. Raises UnreadableReply."""
+        """The chosen image id, None if none fits, and whether the model was sure. Raises UnreadableReply."""
         order = self._order()
         self.shown.append(tuple(c.image_id for c in order))
         images = [self.pixels(c) for c in order] if self.pixels else []
@@ -110,7 +110,7 @@ class _Look:
         return instruct.read_choice(reply, count)
 
     def _order(self) -> list[Candidate]:
-        """A shuffle by the seed; the second time every candidate stands at another place."""
+        """A shuffle by the seed; the second one puts every candidate at another position."""
         rng = random.Random(f"{self.seed} {self.spot.id}")
         first = rng.sample(self.best, len(self.best))
         if not self.shown or len(first) < 2:
@@ -120,7 +120,7 @@ class _Look:
 
 
 def _settle(picks: list[tuple[str | None, bool]], best: list[Candidate]) -> tuple[str | None, float]:
-    """One choice from one or two looks. Where two disagree, the one that retrieval ranks higher; none counts last."""
+    """One choice from one or two answers. If two disagree, the one with the higher retrieval rank; none ranks last."""
     if len(picks) == 1:
         return picks[0][0], SURE if picks[0][1] else DISAGREED
     first, second = picks[0][0], picks[1][0]
@@ -149,8 +149,8 @@ def _placed(
 def sees_images(speaker: Speaker) -> tuple[bool, str]:
     """Try the model with two tiny pictures, in both orders; return whether it sees, and the reason if not.
 
-    Some servers accept image parts and drop them without a word, so an accepted request proves nothing: a blind model
-    gives the same answer to both orders.
+    Some servers accept image parts and silently drop them, so an accepted request proves nothing; a blind model gives
+    the same answer in both orders.
     """
     answers = []
     for colours in (("red", "blue"), ("blue", "red")):
@@ -180,8 +180,8 @@ def sees_images(speaker: Speaker) -> tuple[bool, str]:
     return False, f"asked which of two pictures is red it named {_ordinal(answers[0])}, then {_ordinal(answers[1])}"
 
 
-# A missing key, an exhausted quota, an overloaded gateway. All other refusals count: servers without vision answer
-# with 400 (vLLM), 404 (routers), 422 (TGI) or 500 (llama.cpp: "image input is not supported").
+# A missing key, an exhausted quota or an overloaded gateway proves nothing. Other refusals count: servers without
+# vision answer with 400 (vLLM), 404 (routers), 422 (TGI) or 500 (llama.cpp: "image input is not supported").
 _NOT_ABOUT_IMAGES = (401, 403, 408, 429, 502, 503, 504)
 
 _PROBE = {

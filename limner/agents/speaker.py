@@ -1,8 +1,8 @@
-"""Speak to a model: stream words, or ask for something that can be read, counting every token.
+"""Call a model: stream text, or ask for an answer that a reader can parse, and count every token.
 
-A `Speaker` is one role's voice to one LangChain chat model. What it guards, it guards for every prompt there is:
-the token budget, the length of what comes back, and that no text smuggles an image into a prompt (servers such as
-TGI fetch whatever `![](url)` they find in a message).
+A `Speaker` connects one role to one LangChain chat model. For every prompt it enforces the token budget and the length
+of the answer, and prevents text from smuggling an image into the prompt (servers such as TGI fetch any `![](url)` in a
+message).
 """
 
 from __future__ import annotations
@@ -30,26 +30,26 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 Role = Literal["writer", "spotter", "selector", "reviser"]
 
-# Prompts of the roles are no part of a conversation: graphs that stream messages (LangGraph, AG-UI) skip them.
+# Prompts of the roles do not belong to a conversation: graphs that stream messages (LangGraph, AG-UI) skip them.
 _UNHEARD: RunnableConfig = {"tags": ["nostream"], "metadata": {"emit-messages": False}}
 
 
 class Memory(Protocol):
-    """Answers that were paid for already: a step that runs again after a crash does not ask, or pay, again."""
+    """Stores answers, so that a step that runs again after a crash neither asks nor pays again."""
 
     def recall(self, digest: str) -> str | None:
-        """The answer to the very same call if it was made before at this step.
+        """The answer to an identical earlier call at this step, if any.
 
-        Like `check`, it raises what should end the work instead: nothing is lost by ending it between two calls.
+        Like `check`, it raises an exception to end the work, which loses nothing between two calls.
         """
         ...
 
     def keep(self, role: str, digest: str, answer: str | None, usage: Usage) -> None:
-        """Remember a call and what it cost. answer: None if it broke off."""
+        """Store a call and its cost. answer: None if it broke off."""
         ...
 
     def check(self) -> None:
-        """Raises what should end the work in the middle of an answer."""
+        """Raises an exception to end the work in the middle of an answer."""
         ...
 
 
@@ -63,7 +63,7 @@ class _BrokenOff(Exception):
 
 @dataclass
 class Speaker:
-    """One role's voice to one chat model."""
+    """Calls one chat model for one role."""
 
     model: BaseChatModel
     role: Role = "writer"
@@ -75,11 +75,11 @@ class Speaker:
     url: str = ""
     """The server's address, to tell whether two roles share one."""
     llama_cpp: bool = False
-    """The server is llama.cpp and takes its samplers (`extra`) in the request."""
+    """Whether the server is llama.cpp, which takes its samplers (`extra`) in the request."""
     json_schema: bool = False
-    """The model takes OpenAI's `response_format` with a JSON schema; turned off when the server refuses it."""
+    """Whether to send OpenAI's `response_format` with a JSON schema; turned off when the server refuses it."""
     memory: Memory | None = None
-    """Keeps a job's answers from one run of a step to the next."""
+    """Keeps a job's answers between runs of a step."""
 
     def say(
         self,
@@ -95,9 +95,9 @@ class Speaker:
     ) -> str:
         """Stream a completion; `on_text` is called with each piece as it arrives.
 
-        max_tokens: upper bound of the answer, in tokens. extra: llama.cpp request fields, sent to llama.cpp alone.
-        fields: request fields beside OpenAI's, sent to whatever server there is.
-        Raises BudgetReached before a call that could go over the budget, ModelUnreachable, ModelRefused.
+        max_tokens: limit of the answer, in tokens. extra: llama.cpp request fields, sent only to llama.cpp. fields:
+        request fields besides OpenAI's, sent to any server. Raises BudgetReached before a call that could go over the
+        budget, ModelUnreachable, ModelRefused.
         """
         body = {**((extra or {}) if self.llama_cpp else {}), **(fields or {})}
         options = {"temperature": temperature, "seed": seed}
@@ -128,8 +128,8 @@ class Speaker:
             try:
                 return self._stream(messages, stop, options, on_text, digest)
             except _BrokenOff as broken:
-                # The client retries what fails before the first word. An answer that breaks off later is asked for
-                # once more here, unless somebody has read its beginning: shown words cannot be taken back.
+                # The client retries failures before the first word. Ask once more for an answer that breaks off later,
+                # unless its beginning was shown, because shown words cannot be taken back.
                 if not again or on_text is not None:
                     raise broken.reason from broken.reason.__cause__
         raise AssertionError("unreachable")
@@ -148,7 +148,7 @@ class Speaker:
         chunks: list[AIMessageChunk] = []
         answer = None
         try:
-            # Closed as soon as we stop reading, or the server goes on computing for nobody.
+            # Close the stream at once, or the server continues to compute in vain.
             with closing(self._bounded(messages, stop, options, max_tokens)) as stream:
                 for chunk in stream:
                     chunks.append(chunk)
@@ -163,7 +163,7 @@ class Speaker:
                 raise _BrokenOff(e) from e
             raise
         finally:
-            if chunks:  # an answer that broke off was paid for too
+            if chunks:  # a broken-off answer costs tokens, too
                 usage = self._count(chunks, prompt)
                 if self.memory:
                     self.memory.keep(self.role, digest, answer, usage)
@@ -179,10 +179,10 @@ class Speaker:
         seed: int | None = None,
         extra: dict[str, Any] | None = None,
     ) -> T:
-        """Ask for an answer that `read` understands.
+        """Ask for an answer that `read` can parse.
 
-        schema: JSON schema of the answer, used to constrain servers that can. If `read` raises UnreadableReply, its
-        message goes back to the model once; the second UnreadableReply is raised.
+        schema: JSON schema of the answer, to constrain servers that support it. If `read` raises UnreadableReply, its
+        message goes back to the model once; a second UnreadableReply is raised.
         """
         asked = list(messages)
         for attempt in (1, 2):
@@ -208,7 +208,7 @@ class Speaker:
         ):
             models = list(client.models.list().data)
             name = models[0].id if models else None
-            if not isinstance(name, str) or not name:  # the client does not check what it parsed
+            if not isinstance(name, str) or not name:  # the client does not validate its parsed values
                 raise ValueError("its list of models names none")
             return name, getattr(models[0], "owned_by", "") == "llamacpp"
 
@@ -229,22 +229,23 @@ class Speaker:
             return self._say(messages, body, **options)
         form = {"type": "json_schema", "json_schema": {"name": "answer", "schema": schema, "strict": True}}
         try:
-            # In the body, past the client library: it would parse the answer itself, and lose the token counts.
+            # In the body, bypassing the client library, which would parse the answer itself and lose the token counts.
             return self._say(messages, {**body, "response_format": form}, **options)
         except ModelRefused as refused:
             # 400 and 422 are how servers say that they do not know response_format (TGI, older vLLM and LMDeploy).
             if refused.status not in (400, 422):
                 raise
             reply = self._say(messages, body, **options)
-            self.json_schema = False  # it was the schema: an image or a text it cannot take is refused again just now
+            self.json_schema = False  # the schema was the cause, or the retry would have failed, too
             return reply
 
     def _bounded(
         self, messages: Sequence[BaseMessage], stop: list[str] | None, options: dict[str, Any], max_tokens: int
     ) -> Generator[AIMessageChunk, None, None]:
-        """The chunks of an answer. A server that ignores max_tokens must not fill the memory: ModelRefused.
+        """Yield the chunks of an answer. Raises ModelRefused if the server ignores max_tokens, which could fill the
+        memory.
 
-        No token is longer than 32 characters on average, and none comes in more than two chunks.
+        This assumes at most 32 characters per token on average, and at most two chunks per token.
         """
         chunks = characters = 0
         with self._foreign_errors():
@@ -277,14 +278,14 @@ class Speaker:
 
     @contextmanager
     def _foreign_errors(self) -> Iterator[None]:
-        """Turn what the client library raises into ours, with what to do next. Others pass as they are.
+        """Turn the client library's errors into limner's, with what to do next. Others pass unchanged.
 
-        The client's errors are known by their names: a model of another maker does without the client.
+        The client's errors are recognised by name, because other makers' models work without the client.
         """
         try:
             yield
         except (KeyError, TypeError, ValueError, AttributeError, IndexError) as e:
-            # JSON of another shape, or HTML: the client trips over it in one of these ways.
+            # JSON of another shape, or HTML, makes the client fail in one of these ways.
             raise ModelRefused(
                 f"{self._server} answered with something that is not a chat completion ({_one_line(str(e))}). "
                 "Check that --model-url ends in the path of the OpenAI API, usually /v1."
@@ -295,7 +296,7 @@ class Speaker:
             raise ours from e
 
     def _ours(self, e: Any) -> ModelRefused | ModelUnreachable | None:
-        """The error of ours that one of the client's, or of its transport's, comes to; None for any other."""
+        """limner's error for an error of the client or its transport; None for any other."""
         kinds = {kind.__name__ for kind in type(e).__mro__ if kind.__module__.partition(".")[0] == "openai"}
         if "APIStatusError" in kinds:
             answer = f"answered {e.status_code}{_said(e)}"
@@ -305,10 +306,10 @@ class Speaker:
         if "APIError" in kinds:  # an error event inside a stream
             said = _said(e) or f" ({_one_line(str(e))})"
             return ModelRefused(f"{self._server} broke off{said}. Run the command again, or use another model.")
-        return self._unreachable(e) if _transport_error(e) else None  # some versions of the client let these through
+        return self._unreachable(e) if _transport_error(e) else None  # some versions of the client pass these on
 
     def _unreachable(self, error: BaseException) -> ModelUnreachable:
-        """The error for a failed connection: nothing there, too slow, or broken off."""
+        """The error for a failed connection: refused, too slow, or broken off."""
         reason = _transport_error(error)
         if reason in ("ReadTimeout", "WriteTimeout", "PoolTimeout"):
             return ModelUnreachable(
@@ -327,17 +328,17 @@ def call_digest(name: str, messages: Sequence[BaseMessage], options: dict[str, A
 
 
 def sent_back(reply: str, reason: UnreadableReply) -> list[BaseMessage]:
-    """An answer that could not be read, and why, as the next two messages."""
+    """An unreadable answer and the reason, as the next two messages."""
     return [AIMessage(reply or "(nothing)"), HumanMessage(str(reason))]
 
 
-# --- what the client library says ----------------------------------------------------------------------------------
+# --- the client library's errors ----------------------------------------------------------------------------------
 
 
 def _transport_error(error: BaseException) -> str:
-    """Name of the transport's error behind the client's, "" if there is none.
+    """Name of the transport's error that caused the client's, "" if there is none.
 
-    By name, because the client carries its own transport (httpx2 today, httpx before) with classes of the same names.
+    By name, because the client bundles its own transport (httpx2 today, httpx before) with classes of the same names.
     """
     cause: BaseException | None = error
     while cause is not None and not type(cause).__module__.startswith("httpx"):

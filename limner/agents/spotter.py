@@ -1,4 +1,4 @@
-"""The spotter: which paragraphs want an image, and the caption it should match."""
+"""The spotter: choose the paragraphs that need an image, and the caption it should match."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from limner.agents.prompts import text_tokens
 from limner.agents.speaker import Speaker
 from limner.document import Article, Paragraph, Spot
 
-WINDOW_TOKENS = 3000  # of article text in one prompt: fits a context of 8 192 with candidates and four images
+WINDOW_TOKENS = 3000  # tokens of article text in one prompt; fits a context of 8 192 with candidates and four images
 TOKENS_PER_SPOT = 120  # two captions of 200 characters and their JSON
 
 
 def how_many(article: Article, images: int | Literal["auto"]) -> int:
-    """Spots to propose: half as many again as will be kept, so that `arrange` has a choice.
+    """Number of spots to propose: 1.5 times as many as will be kept, so that `arrange` has a choice.
 
-    For "auto" that is one for every two paragraphs, more than any article will keep.
+    For "auto" one for every two paragraphs, more than any article will keep.
     """
     paragraphs = len(article.paragraphs)
     wanted = ceil(paragraphs / 2) if images == "auto" else images
@@ -27,7 +27,7 @@ def how_many(article: Article, images: int | Literal["auto"]) -> int:
 
 
 def windows(article: Article, tokens: int = WINDOW_TOKENS) -> list[Sequence[Paragraph]]:
-    """The article's paragraphs in runs of at most about `tokens` tokens; a short article is one run."""
+    """The article's paragraphs in windows of at most about `tokens` tokens; a short article is one window."""
     paragraphs = article.paragraphs
     cuts, size = [0], 0.0
     for n, paragraph in enumerate(paragraphs):
@@ -40,14 +40,14 @@ def windows(article: Article, tokens: int = WINDOW_TOKENS) -> list[Sequence[Para
 
 
 def window_of(article: Article, paragraph_id: str) -> Sequence[Paragraph]:
-    """The window that a paragraph is in: the same for every question about it, so that its prompt is cached."""
+    """The window of a paragraph: the same for every question about it, so that its prompt is cached."""
     return next(w for w in windows(article) if any(p.id == paragraph_id for p in w))
 
 
 def spot(
     article: Article, speaker: Speaker, images: int | Literal["auto"], seed: int = 0, wish: str = ""
 ) -> list[Spot]:
-    """Spots in reading order, more than will be kept. wish: what a person said of the spots before.
+    """Propose spots in reading order, more than will be kept. wish: a person's remarks on earlier spots.
 
     Raises UnreadableReply if an answer cannot be read twice.
     """

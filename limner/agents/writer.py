@@ -19,8 +19,8 @@ def write(
 ) -> Article:
     """Write the article in one go, streaming its Markdown through `emit`.
 
-    reference_images: data URLs, for a writer that sees. Raises UnreadableReply if two answers hold no paragraph,
-    BudgetReached before a call that would go over the budget, ModelError.
+    reference_images: data URLs, for a writer that sees. Raises UnreadableReply if two answers have no paragraph,
+    BudgetReached before a call that would exceed the budget, ModelError.
     """
     messages = instruct.ask_article(brief, reference_images)
     reply = speaker.say(messages, on_text=emit, max_tokens=MAX_TOKENS, temperature=0.7, seed=brief.seed)
@@ -37,7 +37,7 @@ def write(
 
 
 def outline(brief: Brief, speaker: Speaker, before: str = "", wish: str = "") -> str:
-    """An outline as Markdown headings and lists, for a person to change before the article is written.
+    """Make an outline of Markdown headings and lists, for a person to change before the article is written.
 
     before, wish: an earlier outline, and the change to make. Raises UnreadableReply, BudgetReached, ModelError.
     """
@@ -51,7 +51,7 @@ def outline(brief: Brief, speaker: Speaker, before: str = "", wish: str = "") ->
 
 
 def _read_again(reply: str, brief: Brief, name: str) -> Article:
-    """The second answer; what is raised now is for the user to read, no longer for the model."""
+    """Read the second answer; its error is now for the user, no longer for the model."""
     try:
         return instruct.read_article(reply, brief)
     except UnreadableReply as e:

@@ -31,20 +31,20 @@ Do = Literal[
     "translate_all",
 ]
 MAX_COMMANDS = 40
-COMMAND_TOKENS = 80  # of one command in JSON
+COMMAND_TOKENS = 80  # tokens of one command in JSON
 ANSWER_TOKENS = 1500
-SHOWN_TOKENS = 6000  # of the article; blocks beyond are cut to their beginnings
+SHOWN_TOKENS = 6000  # tokens of the article; later blocks are shortened
 EXCERPT = 160
 
 
 class Command(NamedTuple):
-    """One thing that the model understood to be wanted."""
+    """One command that the model read from an instruction."""
 
     do: Do
     block: str
-    """Id of a block, "" where the command names none."""
+    """Id of a block, "" if the command names none."""
     image: str
-    """Id of an illustration, ""."""
+    """Id of an illustration, or ""."""
     where: Literal["before", "after"]
     text: str
     """Instruction, caption, title, tone or language code."""
@@ -95,7 +95,7 @@ Answer with JSON alone: {"commands": [...], "cannot": "what cannot be done with 
 
 
 def ask_commands(article: Article, wish: str) -> list[BaseMessage]:
-    """What is wished, as commands. Numbers are those of `article.body` and `article.illustrations`, from 1."""
+    """Ask for a wish as commands. Numbers are positions in `article.body` and `article.illustrations`, from 1."""
     zh = article.language.lower().startswith("zh")
     system = _SYSTEM["zh" if zh else "en"]
     says = "编辑的要求：" if zh else "The editor wishes: "
@@ -103,7 +103,7 @@ def ask_commands(article: Article, wish: str) -> list[BaseMessage]:
 
 
 def shown(article: Article) -> str:
-    """The article for such a question: a line per block and image, in reading order, with its number and lock."""
+    """The article for this question: one line per block and image, in reading order, with its number and lock."""
     numbers = {block.id: n for n, block in enumerate(article.body, 1)}
     figures = {image.id: n for n, image in enumerate(article.illustrations, 1)}
     limit = 4000 if text_tokens(article.source) < SHOWN_TOKENS else EXCERPT
@@ -122,10 +122,10 @@ def shown(article: Article) -> str:
 
 
 def read_commands(reply: str, article: Article) -> tuple[list[Command], str]:
-    """(commands, what the model says it cannot do).
+    """(commands, the model's remark on what it cannot do).
 
-    Commands of unknown kinds, or about blocks and images that are not there, are left out and told. Raises
-    UnreadableReply where there is no list of commands, or nothing in it can be read.
+    Commands of unknown kinds, or for unknown blocks and images, are left out and mentioned in the remark. Raises
+    UnreadableReply without a list of commands, or if none of them can be read.
     """
     data = read_json(reply)
     rows = data.get("commands") if isinstance(data, dict) else data
@@ -151,7 +151,7 @@ _TEXT = ("write", "set_title", "add_image", "change_image", "describe_image", "r
 
 
 def _command(row: object, article: Article) -> Command | str:
-    """A command, or what is wrong with it."""
+    """A command, or its fault as text."""
     if not isinstance(row, dict):
         return "A command is an object."
     do: Any = row.get("do")

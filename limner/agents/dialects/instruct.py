@@ -18,20 +18,20 @@ from limner.agents.prompts import whole_characters
 from limner.document import Article, Brief, Candidate, Heading, Paragraph, Spot, read_markdown
 from limner.errors import UnreadableReply
 
-MAX_CAPTION = 200  # characters; longer ones are cut, they are queries and captions, not prose
+MAX_CAPTION = 200  # characters; longer queries and captions are cut
 
 
 # --- languages -----------------------------------------------------------------------------------------------------
 
 
 def is_chinese(text: str) -> bool:
-    """Whether a text is mostly Chinese: more Han characters than Latin words, and no kana (which would be Japanese)."""
+    """Whether a text is mostly Chinese: more Han characters than Latin words, and no kana (as in Japanese)."""
     han = len(re.findall(r"[\u4e00-\u9fff]", text))
     return han > len(re.findall(r"[A-Za-z]+", text)) and not re.search(r"[\u3040-\u30ff]", text)
 
 
 def language_of(brief: Brief) -> str:
-    """The article's language as far as the brief tells it: its own setting, "zh" for Chinese text, else ""."""
+    """The article's language as far as the brief determines it: its setting, "zh" for Chinese text, else ""."""
     return brief.language or ("zh" if is_chinese(brief.text) else "")
 
 
@@ -58,7 +58,7 @@ _WRITER = {
 
 
 def ask_article(brief: Brief, reference_images: Sequence[str] = ()) -> list[BaseMessage]:
-    """The brief as a request for a Markdown article. reference_images: data URLs, for a writer that sees."""
+    """Ask for a Markdown article for the brief. reference_images: data URLs, for a writer that sees."""
     language = language_of(brief)
     zh = _chinese(language)
     parts = [("请根据以下要求写一篇文章：\n" if zh else "Write an article for this brief:\n") + brief.text.strip()]
@@ -88,12 +88,12 @@ _IMAGE = re.compile(r"!\[([^\]\n]*)\](?:\([^)\n]*\)|\[[^\]\n]*\])")
 
 
 def read_article(reply: str, brief: Brief) -> Article:
-    """The reply as an Article. Raises UnreadableReply where there is no paragraph in it."""
+    """Read the reply as an Article. Raises UnreadableReply if it has no paragraph."""
     text = without_thinking(reply).strip()
     text = _PREAMBLE.sub("", text)
     fenced = _FENCE.match(text)
     text = ((fenced.group(1) or fenced.group(2)) if fenced else text).strip()
-    # The prompt forbids images. One on its own line is removed; inside a sentence its words stay.
+    # The prompt forbids images. One on its own line is removed; one in a sentence is replaced by its text.
     text = re.sub(rf"(?m)^[ \t]*{_IMAGE.pattern}[ \t]*(?:\n|\Z)", "", text)
     text = _IMAGE.sub(r"\1", text).strip()
     article = read_markdown(text + "\n", language=language_of(brief) or "en")
@@ -102,14 +102,14 @@ def read_article(reply: str, brief: Brief) -> Article:
     return article
 
 
-_CLOSERS = r"""["'”’)»\]」』*_`]*"""  # what may follow the last full stop: quotes, brackets, Markdown's marks
+_CLOSERS = r"""["'”’)»\]」』*_`]*"""  # may follow the last full stop: quotes, brackets, Markdown's marks
 
 
 def whole_sentences(article: Article) -> Article:
-    """The article without a last paragraph's unfinished sentence: what an answer cut off by its length ends in.
+    """The article without the unfinished sentence at the end of a truncated answer.
 
-    A heading with nothing under it goes as well. A list is left as it is, its items need no full stop, and so is the
-    only paragraph.
+    A heading without text under it is removed, too. A list stays as it is, because its items need no full stop, and so
+    does the only paragraph.
     """
     last = article.body[-1]
     body = article.body
@@ -129,7 +129,7 @@ def _finished(text: str) -> bool:
 # --- the article as context ----------------------------------------------------------------------------------------
 
 
-MAX_PARAGRAPH = 4000  # characters of one paragraph in a prompt; enough to judge what it is about
+MAX_PARAGRAPH = 4000  # characters of one paragraph in a prompt; enough to judge its subject
 MAX_HEADING = 200
 
 
@@ -140,7 +140,7 @@ def _short(text: str, limit: int) -> str:
 
 
 def numbered(article: Article, window: Sequence[Paragraph] | None = None) -> str:
-    """The article with its paragraphs numbered from 1, in brackets; `window` bounds it for long texts."""
+    """The article with its paragraphs numbered from 1, in brackets; `window` limits it for long texts."""
     inside = {p.id for p in (window if window is not None else article.paragraphs)}
     lines, heading = [f"# {_short(article.title, MAX_HEADING)}"], None
     for block in article.body:
@@ -155,7 +155,7 @@ def numbered(article: Article, window: Sequence[Paragraph] | None = None) -> str
 
 
 def context(article: Article, window: Sequence[Paragraph] | None = None) -> str:
-    """The beginning that every question about an article shares, word for word."""
+    """The identical beginning of every question about an article."""
     if _chinese(article.language):
         return f"下面是一篇文章，段落编号写在方括号里。\n\n{numbered(article, window)}\n\n---\n"
     return f"This is an article; its paragraphs are numbered in brackets.\n\n{numbered(article, window)}\n\n---\n"
@@ -175,7 +175,7 @@ def _editor(article: Article) -> SystemMessage:
 
 
 def spots_schema(limit: int, first: int, last: int) -> dict[str, Any]:
-    """JSON schema of a spotter's answer; all strings and arrays are bounded, or constrained servers run on."""
+    """JSON schema of a spotter's answer; all strings and arrays have limits, else constrained servers run on."""
     text = {"type": "string", "minLength": 3, "maxLength": MAX_CAPTION}
     spot = {
         "type": "object",
@@ -195,9 +195,9 @@ def spots_schema(limit: int, first: int, last: int) -> dict[str, Any]:
 def ask_spots(
     article: Article, limit: int, window: Sequence[Paragraph] | None = None, wish: str = ""
 ) -> list[BaseMessage]:
-    """After which paragraphs does an image help, and what should it show? At most `limit` answers.
+    """Ask after which paragraphs an image helps, and what it should show. At most `limit` answers.
 
-    wish: what the person wants of them, e.g. "more of the beekeeper".
+    wish: the person's instruction, e.g. "more of the beekeeper".
     """
     if _chinese(article.language):
         question = (
@@ -220,7 +220,7 @@ def ask_spots(
 
 
 def read_spots(reply: str, article: Article, limit: int, window: Sequence[Paragraph] | None = None) -> list[Spot]:
-    """Spots in reading order, one per paragraph at most. Raises UnreadableReply where none can be read."""
+    """Read spots in reading order, at most one per paragraph. Raises UnreadableReply if none can be read."""
     paragraphs = article.paragraphs
     inside = {p.id for p in (window if window is not None else paragraphs)}
     data = read_json(reply)
@@ -252,7 +252,7 @@ def _caption(value: object) -> str:
 
 
 def _strength(value: object) -> float:
-    """1 to 5, as a number or in words' clothes, to 0.2 to 1."""
+    """Map 1 to 5, as a number or a text, to 0.2 to 1."""
     number = whole_number(value)
     return 0.5 if number is None else min(max(number, 1), 5) / 5
 
@@ -262,7 +262,7 @@ def _strength(value: object) -> float:
 
 @dataclass(frozen=True)
 class Choice:
-    """A selector's answer: index into the candidates as shown, None where none fits."""
+    """A selector's answer: index into the shown candidates, None if none fits."""
 
     index: int | None
     sure: bool
@@ -271,13 +271,13 @@ class Choice:
 
 @dataclass(frozen=True)
 class Placed:
-    """An image chosen earlier in the article, as the selector sees it."""
+    """An image chosen earlier in the article, in the form that the selector sees."""
 
     number: int
-    """Of its paragraph, from 1."""
+    """Number of its paragraph, from 1."""
     caption: str
     image: str = ""
-    """Data URL, empty for a selector that reads captions."""
+    """Data URL; empty for a selector that reads captions."""
 
 
 def choice_schema(candidates: int) -> dict[str, Any]:
@@ -301,10 +301,10 @@ def ask_choice(
     images: Sequence[str] = (),
     window: Sequence[Paragraph] | None = None,
 ) -> list[BaseMessage]:
-    """Which candidate fits this place, seeing the text and the images already chosen?
+    """Ask which candidate fits this place, given the text and the images already chosen.
 
-    images: a data URL per candidate for a model that sees, empty for one that reads captions. The article comes
-    first and the images already chosen follow in order, so that each question repeats the last one's beginning.
+    images: a data URL per candidate for a model that sees, empty for one that reads captions. The article comes first
+    and the chosen images follow in order, so that each question starts like the one before.
     """
     zh = _chinese(article.language)
     number = article.number(spot.after) + 1
@@ -337,7 +337,7 @@ def _question(zh: bool, number: int, spot: Spot, count: int) -> str:
 
 
 def read_choice(reply: str, count: int) -> Choice:
-    """The candidate's number in a JSON answer or a plain sentence. Raises UnreadableReply for "the 7th" of 4."""
+    """Read the candidate's number from JSON or a plain sentence. Raises UnreadableReply for "the 7th" of 4."""
     try:
         data = read_json(reply)
     except UnreadableReply:

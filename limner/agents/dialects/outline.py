@@ -17,7 +17,7 @@ _LINE = re.compile(r"^\s*(#{1,6}\s+\S|[-*+•]\s+\S|\d+[.)]\s+\S)")
 
 
 def ask_outline(brief: Brief, before: str = "", wish: str = "") -> list[BaseMessage]:
-    """The brief as a request for an outline. before: the outline that `wish` asks to change."""
+    """Ask for an outline of the brief. before: the outline that `wish` asks to change."""
     language = language_of(brief)
     if language.lower().startswith("zh"):
         system = (
@@ -42,7 +42,7 @@ def ask_outline(brief: Brief, before: str = "", wish: str = "") -> list[BaseMess
 
 
 def read_outline(reply: str) -> str:
-    """Headings and list items, whatever stands around them. Raises UnreadableReply where there are not two."""
+    """Read headings and list items, ignoring any other text. Raises UnreadableReply for fewer than two."""
     text = without_thinking(reply)
     lines = [line.rstrip() for line in text.splitlines() if _LINE.match(line)]
     if len(lines) < 2:
@@ -65,7 +65,7 @@ def outlined(brief: Brief, outline: str) -> Brief:
 
 
 def outlined_alone(brief: Brief, outline: str) -> Brief:
-    """An outline as the brief, for a writer that takes the brief's lines for its plan; the brief becomes material."""
+    """The outline as the brief, for a writer that plans by the brief's lines; the original brief becomes material."""
     lines = [re.sub(r"^\s*#{2,6}\s+", "- ", line) for line in outline.splitlines() if line.strip()]
     kept = Source(name="brief", text=brief.text)
     sources = brief.sources if len(brief.text.split()) < 12 else (kept, *brief.sources)

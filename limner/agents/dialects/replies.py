@@ -1,4 +1,4 @@
-"""Read values out of a model's reply: JSON anywhere in it, numbers in any dress, thinking left out."""
+"""Read values out of a model's reply: JSON anywhere in it, numbers in any form, thoughts removed."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _WORDS = {"first": 1, "second": 2, "third": 3, "fourth": 4, "fifth": 5, "sixth":
 
 
 def number_in(text: str) -> int | None:
-    """The one candidate that a sentence names, 0 for "none"; None where it names several, or none of a number."""
+    """The one candidate that a sentence names, 0 for "none"; None if it names several, or "none of the 4"."""
     found = re.findall(r"\b(\d{1,3})(?:st|nd|rd|th)?\b", text)
     if re.search(r"\b(?:none|neither)\b|都不", text.lower()):
         return None if found else 0  # "none of the 4", "none but 2": ask again
@@ -35,13 +35,13 @@ def number_in(text: str) -> int | None:
     return _WORDS[words[0]] if not found and len(set(words)) == 1 else None
 
 
-TRIES = 200  # brackets at which JSON may begin; a reply of nothing but brackets must not take minutes
+TRIES = 200  # brackets to try as the start of JSON; a reply of brackets alone must not take minutes
 
 
 def read_json(reply: str) -> Any:
-    """The first JSON object, or array of objects, in a reply, whatever stands around it; else the first array.
+    """The first JSON object, or array of objects, anywhere in a reply; else the first array.
 
-    A spotter speaks of paragraph "[3]" before it answers, so a mere array counts only where there is nothing better.
+    A spotter may mention paragraph "[3]" before it answers, so a plain array counts only if there is nothing better.
     Raises UnreadableReply.
     """
     text, decoder, arrays = without_thinking(reply), json.JSONDecoder(), []
@@ -64,10 +64,10 @@ def read_json(reply: str) -> Any:
 
 
 def without_thinking(reply: str) -> str:
-    """The reply after a reasoning model's thoughts, "" where they were cut off.
+    """The reply after a reasoning model's thoughts, "" if they were cut off.
 
-    Templates of some models put the opening <think> into the prompt, so only the closing one is in the reply; but a
-    reply that begins as an answer (JSON, a heading, a fence) only speaks of it.
+    Some models' templates put the opening <think> into the prompt, so the reply contains only the closing one; a reply
+    that begins like an answer (JSON, a heading, a fence) merely mentions it.
     """
     _, closed, answer = reply.partition("</think>")
     if reply.lstrip().startswith("<think>"):

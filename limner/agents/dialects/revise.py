@@ -1,9 +1,8 @@
 """Revising, in the dialect of instruction-tuned chat models: each `ask_*` beside its `read_*`, in English and Chinese.
 
-What is asked about one paragraph begins with the article, for a server's prefix cache; what is asked about all of them
-(another tone, another language) shows each with what stands around it alone, or the article would be paid for once a
-block. What comes back is Markdown from a stranger: it is cut like any other, its images are dropped, its length is
-bounded.
+A question about one paragraph begins with the article, for the server's prefix cache. Questions about all paragraphs
+(another tone, another language) show each only with its neighbours, or each block would cost the whole article. The
+answer is untrusted Markdown: limner splits it into blocks, drops its images, and limits its length.
 """
 
 from __future__ import annotations
@@ -23,8 +22,8 @@ from limner.errors import UnreadableReply
 Block = Heading | Paragraph | Verbatim
 Task = Literal["rewrite", "expand", "shorten", "anew"]
 
-AROUND = 600  # characters of the neighbouring paragraphs that a block is shown with
-LONGEST, GROWTH = 2000, 6  # an answer may have so many characters, or so many times those of what it replaces
+AROUND = 600  # characters of the neighbouring paragraphs shown with a block
+LONGEST, GROWTH = 2000, 6  # limit of an answer: characters, or multiple of the replaced text
 LINE = 2000  # characters of a caption, an alternative text or a title
 
 _IMAGE = re.compile(r"!\[([^\]\n]*)\](?:\([^)\n]*\)|\[[^\]\n]*\])")
@@ -68,12 +67,12 @@ def _system(article: Article) -> SystemMessage:
 
 
 def has_image(text: str) -> bool:
-    """Whether the Markdown shows an image, which a model does not see and must not lose."""
+    """Whether the Markdown contains an image, which a model does not see and must not lose."""
     return bool(_IMAGE.search(text))
 
 
 def tokens_for(text: str) -> int:
-    """Room for an answer that replaces a text: its growth, and a thinking model's thoughts not included."""
+    """Tokens for an answer that replaces a text, with growth, without a thinking model's thoughts."""
     return min(4096, max(300, round(3 * text_tokens(text)) + 100))
 
 
@@ -88,7 +87,7 @@ def ask_block(
     window: Sequence[Paragraph] | None = None,
     selection: tuple[int, int] | None = None,
 ) -> list[BaseMessage]:
-    """A block, or some characters of it, in other words. window: the paragraphs shown with it."""
+    """Ask for a block, or some characters of it, in other words. window: the paragraphs shown with it."""
     zh = _zh(article)
     wish = _TASKS["zh" if zh else "en"][task] + (f"：{instruction}" if zh and instruction else "")
     wish += f": {instruction}" if instruction and not zh else ""
@@ -111,7 +110,7 @@ def ask_block(
 def ask_paragraph(
     article: Article, before: Block | None, after: Block | None, instruction: str, window: Sequence[Paragraph] | None
 ) -> list[BaseMessage]:
-    """A new paragraph between two blocks."""
+    """Ask for a new paragraph between two blocks."""
     zh = _zh(article)
     parts = [context(article, window) + ("请写一个新的段落。" if zh else "Write one new paragraph for it.")]
     if before is not None:
@@ -123,7 +122,7 @@ def ask_paragraph(
 
 
 def ask_restyled(article: Article, block: Block, before: str, instruction: str) -> list[BaseMessage]:
-    """A block in another tone. before: the text in front of it."""
+    """Ask for a block in another tone. before: the preceding text."""
     zh = _zh(article)
     says = f"请用这样的语气改写下面这一段，意思不变：{instruction}" if zh else ""
     says = says or f"Rewrite the block below in another tone and keep what it says: {instruction}"
@@ -131,7 +130,7 @@ def ask_restyled(article: Article, block: Block, before: str, instruction: str) 
 
 
 def ask_translated(article: Article, block: Block, before: str, language: str) -> list[BaseMessage]:
-    """A block in another language. language: a BCP 47 code."""
+    """Ask for a block in another language. language: a BCP 47 code."""
     says = (
         f"Translate the block below into the language with the code '{language}'. Keep its Markdown: heading marks, "
         "list items, emphasis, code, and the targets of links."
@@ -151,10 +150,10 @@ def _alone(article: Article, block: Block, before: str, says: str) -> list[BaseM
 
 
 def read_block(reply: str, block: Block, *, keep_form: bool = False) -> str:
-    """The Markdown that replaces a block.
+    """Read the Markdown that replaces a block.
 
-    A heading stays one line under its own marks; of an answer for running text the headings are left out, which models
-    like to add. keep_form: as many list items and the same links. Raises UnreadableReply.
+    A heading stays one line with its own marks; headings that models add to running text are dropped. keep_form:
+    require the same number of list items and the same links. Raises UnreadableReply.
     """
     text = _bare(reply, max(LONGEST, GROWTH * len(block.text)))
     if isinstance(block, Heading):
@@ -170,7 +169,7 @@ def read_block(reply: str, block: Block, *, keep_form: bool = False) -> str:
 
 
 def read_paragraphs(text: str, reply_limit: int = 20_000) -> str:
-    """Running text of an answer, without images and headings. Raises UnreadableReply where there is none."""
+    """The running text of an answer, without images and headings. Raises UnreadableReply if there is none."""
     text = _bare(text, reply_limit)
     body = [b for b in read_markdown("\n" + text).body if not isinstance(b, Heading)]
     if not any(isinstance(b, Paragraph) and b.plain for b in body):
@@ -179,7 +178,7 @@ def read_paragraphs(text: str, reply_limit: int = 20_000) -> str:
 
 
 def read_selection(reply: str, old: str) -> str:
-    """The replacement for part of a paragraph: one line that keeps the blanks around the old part."""
+    """Read the replacement for a part of a paragraph: one line, with the white space around the old part."""
     text = _bare(reply, max(LONGEST, GROWTH * len(old)))
     text = " ".join(text.replace("⟦", "").replace("⟧", "").split())
     if not text:
@@ -198,7 +197,7 @@ def _heading(text: str, block: Heading) -> str:
 
 
 def _bare(reply: str, limit: int) -> str:
-    """An answer without what models put around it. Raises UnreadableReply where it is empty or far too long."""
+    """An answer without a fence or remark around it. Raises UnreadableReply if it is empty or far too long."""
     text = _PREAMBLE.sub("", without_thinking(whole_characters(reply)).strip())
     fenced = _FENCE.match(text)
     text = (fenced.group(1) if fenced else text).strip()
@@ -211,7 +210,7 @@ def _bare(reply: str, limit: int) -> str:
     return text
 
 
-# --- what stands under an image, and the title -----------------------------------------------------------------------
+# --- captions and the title -----------------------------------------------------------------------
 
 
 def described_schema() -> dict[str, object]:
@@ -222,7 +221,7 @@ def described_schema() -> dict[str, object]:
 
 
 def ask_described(article: Article, image: Illustration, language: str) -> list[BaseMessage]:
-    """Caption and alternative text of an image in another language."""
+    """Ask for an image's caption and alternative text in another language."""
     text = (
         f"Translate the caption and the alternative text of an image into the language with the code '{language}'. "
         'Answer with JSON alone: {"caption": "…", "alt": "…"}\n\n'
@@ -232,7 +231,7 @@ def ask_described(article: Article, image: Illustration, language: str) -> list[
 
 
 def read_described(reply: str, image: Illustration) -> tuple[str, str]:
-    """(caption, alternative text), one line each; what was empty stays empty."""
+    """Read (caption, alternative text), one line each; empty ones stay empty."""
     data = read_json(reply)
     if not isinstance(data, dict) or not all(isinstance(data.get(k), str) for k in ("caption", "alt")):
         raise UnreadableReply('Answer with JSON of the form {"caption": "…", "alt": "…"} alone.')
@@ -243,7 +242,7 @@ def read_described(reply: str, image: Illustration) -> tuple[str, str]:
 
 
 def ask_title(article: Article, language: str) -> list[BaseMessage]:
-    """The title in another language."""
+    """Ask for the title in another language."""
     text = (
         f"Translate this title into the language with the code '{language}'. Answer with it alone:\n\n{article.title}"
     )

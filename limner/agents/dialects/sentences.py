@@ -20,12 +20,12 @@ _WORD = re.compile(r"[^\W_]+(?:['’-][^\W_]+)*")
 
 
 def words(text: str) -> list[str]:
-    """Words in lower case, a possessive 's taken off."""
+    """Words in lower case, without a possessive 's."""
     return [re.sub(r"['’]s$", "", word.lower()) for word in _WORD.findall(text)]
 
 
 def sentences(text: str) -> list[str]:
-    """Whole sentences: what ends with a full stop, a question or an exclamation mark. The rest is left out."""
+    """Whole sentences, which end with a full stop, a question or an exclamation mark. The rest is dropped."""
     found: list[str] = []
     carry = ""
     for part in _END.split(" ".join(text.split())):
@@ -36,7 +36,7 @@ def sentences(text: str) -> list[str]:
     return [s for s in found if re.search(r"[.!?][\"”']?$", s)]
 
 
-# Words that begin sentences without being names.
+# Words that begin sentences and are not names.
 OPENERS = _set(
     """the a an this these those that it they he she we you in on at when where while as after before from to by with
     without for some most many much each every another other over during through because if once its their his
@@ -56,8 +56,8 @@ OPENERS = _set(
 _EVERYONE_KNOWS = _set("earth sun moon europe european asia asian africa african america american")
 
 
-# Articles on history or travel need these, and even a small model gets them roughly right. In a life it
-# would be a guess: SmolLM2 calls Marie Curie a Canadian.
+# Articles on history or travel need these, and even a small model gets them roughly right. In a biography it would
+# guess: SmolLM2 calls Marie Curie a Canadian.
 PLACES = _set(
     """africa african asia asian europe european america american mediterranean atlantic pacific indian ocean sea
     middle east west north south eastern western northern southern china chinese india persia persian iran rome
@@ -76,7 +76,7 @@ _COUNTS = _set(
 )
 
 
-# Where a small model makes up a biography, a record or an authority.
+# Words with which a small model invents a biography, a record or an authority.
 _INVENTS = _set(
     """born birth mother father parents brother sister daughter son wife husband married childhood died death
     university named nicknamed founder founded invented discovered dedicated studied degree award prize largest
@@ -92,13 +92,13 @@ _CHATTER = re.compile(
 )
 
 
-# Where it makes up a term: "the first step involves an enzyme called propolis".
+# A phrase with which it invents a term: "the first step involves an enzyme called propolis".
 _TERM = re.compile(
     r"\b(?:called|termed|dubbed|named|known as|referred to as|refers to) (?:an? |the |its? )?([\w'-]+ ?[\w'-]*)"
 )
 
 
-# Pet phrases of models: welcome once in an article.
+# Favourite words of models: allowed once per article.
 _PETS = _set(
     """testament tapestry delicate intricate crucial vital vibrant fascinating remarkable incredible unique iconic
     enduring captivated captivating profound countless timeless rich woven journey legacy stunning"""
@@ -106,9 +106,9 @@ _PETS = _set(
 
 
 def flaw(sentence: str, known: frozenset[str], before: Sequence[str] = ()) -> str:
-    """Why the article cannot use a sentence, as the end of "The sentence ..."; "" if it can.
+    """Why the article cannot use a sentence, to follow "The sentence ..."; "" if it can.
 
-    known: lower-case words that the user's text contains, which no rule about names, numbers and lives applies to.
+    known: lower-case words of the user's text, which are exempt from the rules about names, numbers and lives.
     """
     found = words(sentence)
     if not 6 <= len(found) <= 45:
@@ -122,7 +122,7 @@ def flaw(sentence: str, known: frozenset[str], before: Sequence[str] = ()) -> st
 
 
 def _strange(sentence: str, found: Sequence[str], known: frozenset[str]) -> str:
-    """Talk about the task, and words that are none."""
+    """Talk about the task, and invented words."""
     chatter = _CHATTER.search(sentence)
     if chatter:
         return f"speaks of itself or of the reader's request ('{chatter.group(0)}')"
@@ -133,7 +133,7 @@ def _strange(sentence: str, found: Sequence[str], known: frozenset[str]) -> str:
 
 
 def _names(sentence: str, known: frozenset[str], before: Sequence[str]) -> str:
-    """Names that the user did not give: a small model makes up most of those it adds."""
+    """Names that the user did not give; a small model invents most of those it adds."""
     seen = _WORD.findall(sentence)
     for n, word in enumerate(seen):
         low = re.sub(r"['’]s$", "", word).lower()
@@ -174,7 +174,7 @@ def _claims(sentence: str, found: Sequence[str], known: frozenset[str]) -> str:
 
 
 def _repeats(sentence: str, found: Sequence[str], before: Sequence[str]) -> str:
-    """Words, beginnings and phrases that were there already."""
+    """Repeated words, beginnings and phrases."""
     content = [w for w in found if len(w) > 3]
     if any(content.count(w) > 2 for w in content) or len(set(ngrams(found, 3))) < len(list(ngrams(found, 3))):
         return "repeats itself"

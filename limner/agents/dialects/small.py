@@ -1,9 +1,9 @@
 """The dialect of language models under a billion parameters: each `ask_*` beside its `read_*`.
 
-Such a model writes good plain sentences and cannot keep hold of an article. Asked for an outline, SmolLM2-135M names
-the title five times; asked for a page, it goes round in circles; asked for facts, it invents names and years
-(bench/small.md). So the plan comes from the brief (`plan`), the model is asked for one sentence at a time, and a
-sentence that names what the brief does not name, counts, repeats or talks about itself is not read as an answer.
+Such a model writes good plain sentences but loses track of an article. Asked for an outline, SmolLM2-135M repeats the
+title five times; asked for a page, it loops; asked for facts, it invents names and years (bench/small.md). So the plan
+comes from the brief (`plan`), the model writes one sentence at a time, and limner rejects a sentence with names that
+the brief lacks, with numbers, repetition or talk about itself.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from limner.document import Brief, plain_text
 from limner.errors import BadInput, UnreadableReply
 
 MAX_SECTIONS = 6  # paragraphs after the introduction: 350 to 600 words at four or five sentences each
-MAX_OUTLINE = 20  # sections of a user's own outline, which are not ours to cut at six
-NOTES_CHARS = 1800  # of the user's material per question: about 450 of the 4096 tokens of a slot
-MAX_NOTES = 600  # sentences of the user's material that are considered: MiniLM encodes about 80 a second
-SENTENCE_TOKENS = 64  # 45 words; what has not ended by then rarely ends well
+MAX_OUTLINE = 20  # sections of a user's own outline, which may have more than six
+NOTES_CHARS = 1800  # characters of the user's material per question: about 450 of the 4096 tokens of a slot
+MAX_NOTES = 600  # sentences of the user's material to consider; MiniLM encodes about 80 a second
+SENTENCE_TOKENS = 64  # 45 words; a longer sentence rarely ends well
 
 
 # --- the plan, read from the brief -----------------------------------------------------------------------------------
@@ -30,12 +30,12 @@ SENTENCE_TOKENS = 64  # 45 words; what has not ended by then rarely ends well
 
 @dataclass(frozen=True)
 class Section:
-    """One part of the article: its heading ("" for the introduction), and what it should say."""
+    """One part of the article: its heading ("" for the introduction) and its subject."""
 
     heading: str
     about: str
     must: tuple[str, ...] = ()
-    """Words of the user's that the text of this section must touch."""
+    """Words of the user that this section must mention."""
 
 
 @dataclass(frozen=True)
@@ -44,18 +44,18 @@ class Plan:
 
     title: str
     topic: str
-    """The title as it reads in the middle of a sentence."""
+    """The title in the form for the middle of a sentence."""
     sections: tuple[Section, ...]
     notes: tuple[str, ...] = ()
     """Sentences of the user's own material, in order."""
     left_out: int = 0
     """Sentences of the material beyond those considered."""
     known: frozenset[str] = field(default=frozenset(), repr=False)
-    """Words, lower case, that the user's text contains: what the article may name, count and tell of."""
+    """Lower-case words of the user's text, which the article may use for names, numbers and lives."""
 
 
-# What a short encyclopedia article of each kind covers. The headings stand for themselves, so that no grammar has to
-# be guessed from a title; the second half of each pair completes "Write a short paragraph about TITLE: ...".
+# The sections of a short encyclopedia article of each kind. Headings do not contain the title, so that its grammar does
+# not matter; the second half of each pair completes "Write a short paragraph about TITLE: ...".
 _INTRO = Section("", "what it is and why it is worth knowing")
 KINDS: dict[str, tuple[str, tuple[tuple[str, str], ...]]] = {
     "process": (
@@ -149,7 +149,7 @@ _KIND_WORDS = (
 
 
 def kind_by_words(title: str) -> str:
-    """The kind of article that the title's words ask for, "" if they do not tell."""
+    """The kind of article that the title's words imply, "" if none."""
     return next((kind for kind, words in _KIND_WORDS if re.search(words, title, re.IGNORECASE)), "")
 
 
@@ -157,9 +157,9 @@ _BULLET = re.compile(r"^\s*(?:[-*+•–]|#{1,6}|\(?\d{1,2}[.)]|[IVX]{1,4}[.)])\
 
 
 def plan(brief: Brief, kind: str = "", title: str = "") -> Plan:
-    """The article's plan: the user's own outline or keywords where the brief has them, else what its kind covers.
+    """The article's plan: the user's outline or keywords if the brief has them, else the sections of its kind.
 
-    kind: a key of KINDS, for a brief without an outline; "" takes "thing". title: for a brief that has none.
+    kind: a key of KINDS, for a brief without an outline; "" means "thing". title: for a brief without one.
     """
     lines = [line.strip() for line in brief.text.splitlines() if line.strip()]
     outline = _outline(lines)
@@ -183,7 +183,7 @@ def plan(brief: Brief, kind: str = "", title: str = "") -> Plan:
 
 
 def own_title(brief: Brief) -> str:
-    """The title that the brief itself gives: its only line or the line above its outline, if short; else ""."""
+    """The brief's own title: its only line or the line above its outline, if short; else ""."""
     lines = [line.strip() for line in brief.text.splitlines() if line.strip()]
     heads = [line for line in lines[:1] if line.startswith("# ") or not _BULLET.match(line)]
     head = _flat(heads[0]).rstrip(" :") if heads else ""
@@ -198,7 +198,7 @@ def own_title(brief: Brief) -> str:
 
 
 def _outline(lines: Sequence[str]) -> list[str]:
-    """The headings of an outline: at least two lines that start as a list or a heading does."""
+    """The headings of an outline: at least two lines that start like a list item or a heading."""
     found = [
         m["text"] for n, line in enumerate(lines) if (m := _BULLET.match(line)) and not (n == 0 and line[0] == "#")
     ]
@@ -207,7 +207,7 @@ def _outline(lines: Sequence[str]) -> list[str]:
 
 
 def _keywords(lines: Sequence[str]) -> list[str]:
-    """Keywords: one line of at least three short parts between commas or semicolons, and no sentence."""
+    """Keywords: one line with at least three short parts between commas or semicolons, and no sentence."""
     text = re.sub(r"^\s*(key ?words?|topics?)\s*:\s*", "", " ".join(lines), flags=re.IGNORECASE)
     parts = [_flat(p) for p in re.split(r"[,;|]", text.rstrip("."))]
     parts = [re.sub(r"^and ", "", p) for p in parts if p]
@@ -216,12 +216,12 @@ def _keywords(lines: Sequence[str]) -> list[str]:
 
 
 def _flat(text: str) -> str:
-    """A user's Markdown as one line of text; of a block of HTML, which has no running text, what stands in it."""
+    """A user's Markdown as one line of text; HTML blocks contribute their text content."""
     return " ".join((plain_text(text) or plain_text(re.sub(r"<[^>]*>?", " ", text))).split())
 
 
 def _groups(keywords: Sequence[str]) -> list[Sequence[str]]:
-    """The keywords in order, in as few per section as gives MAX_SECTIONS sections at most."""
+    """The keywords in order, grouped into at most MAX_SECTIONS sections, as few per section as possible."""
     size = -(-len(keywords) // MAX_SECTIONS)
     return [keywords[n : n + size] for n in range(0, len(keywords), size)]
 
@@ -243,7 +243,7 @@ def _capital(text: str) -> str:
 
 
 def _inside(title: str) -> str:
-    """A title as it reads within a sentence: "The silk road" -> "the silk road", "Marie Curie" as it is."""
+    """A title in the form for the middle of a sentence: "The silk road" -> "the silk road", "Marie Curie" as it is."""
     first, _, rest = title.partition(" ")
     plain = first.lower() in OPENERS and rest and not rest[:1].isupper()
     return f"{first.lower()} {rest}" if plain else title
@@ -251,7 +251,7 @@ def _inside(title: str) -> str:
 
 # --- English, and what is not ----------------------------------------------------------------------------------------
 
-# The commonest words that only one of these languages has, so that a title of four words is enough to tell.
+# The commonest words that occur in only one of these languages; a title of four words is enough to decide.
 _COMMON = {
     "en": "the and of to in is for with how why what from are by on an it its as at history life",
     "de": "der die das und ist nicht ein eine mit von zu den dem wie für auf im aus wird geschichte warum über leben",
@@ -265,13 +265,13 @@ _COMMON_SETS = {language: frozenset(text.split()) for language, text in _COMMON.
 
 
 def share_of(text: str, language: str) -> float:
-    """Share of a text's words that are among the commonest of a language (a key of the table), 0 to 1."""
+    """Share of a text's words among the commonest of a language (a key of the table), 0 to 1."""
     found = words(text)
     return sum(word in _COMMON_SETS[language] for word in found) / max(1, len(found))
 
 
 def looks_english(text: str) -> bool:
-    """Whether a text is not evidently in another language: its letters are Latin, its common words not foreign."""
+    """Whether a text may be English: its letters are Latin and its common words not foreign."""
     letters = [c for c in text if c.isalpha()]
     if sum(c < "\u0250" for c in letters) < 0.8 * len(letters):
         return False
@@ -280,7 +280,7 @@ def looks_english(text: str) -> bool:
 
 
 def require_english(brief: Brief) -> None:
-    """Raises BadInput if the article or the brief is in another language than English, or if the brief is empty."""
+    """Raises BadInput if the article or the brief is not in English, or if the brief is empty."""
     if not any(c.isalnum() for c in brief.text):
         raise BadInput(
             'The brief is empty: say what the article is about, e.g. `limner compose "How bees make honey"`.'
@@ -301,10 +301,10 @@ def require_english(brief: Brief) -> None:
 def ask_sentence(
     plan: Plan, section: Section, notes: Sequence[str], so_far: str, opener: str = ""
 ) -> list[BaseMessage]:
-    """The section's next sentence, as the continuation of an answer that the model has begun.
+    """Ask for the section's next sentence, as the continuation of an answer.
 
-    notes: sentences of the user's material that bear on it. so_far: the section's text, "" at its beginning.
-    opener: the words to begin with; "" leaves them to the model.
+    notes: related sentences of the user's material. so_far: the section's text, "" at its beginning. opener: the first
+    words; "" leaves them to the model.
     """
     begun = f"{so_far} {opener}".strip()
     messages: list[BaseMessage] = [HumanMessage(_question(plan, section, notes))]
@@ -312,7 +312,7 @@ def ask_sentence(
 
 
 def ask_paragraph(plan: Plan, section: Section, notes: Sequence[str]) -> list[BaseMessage]:
-    """The section's paragraph in one answer, for servers that do not continue a begun one."""
+    """Ask for the section's paragraph in one answer, for servers that cannot continue an answer."""
     return [HumanMessage(_question(plan, section, notes) + " Answer with the paragraph alone.")]
 
 
@@ -325,7 +325,7 @@ def _question(plan: Plan, section: Section, notes: Sequence[str]) -> str:
     return f"Notes: {material}\n\n{task} Use the facts from the notes."
 
 
-# Ways on from a place where the model, left to itself, only names or repeats things.
+# Openers for places where the model otherwise only names or repeats things.
 OPENERS_OFFERED = (
     "Over time,",
     "For many people,",
@@ -341,18 +341,18 @@ OPENERS_OFFERED = (
     "Little by little,",
 )
 
-# GBNF of one sentence: it ends at its full stop, and quotations, brackets, lists and Markdown cannot come out of it.
-# Names and numbers can, and are turned down when read: forbidden here, the model would spell something else in
-# their place ("takes at least uteilor" for "takes at least 12 hours").
+# GBNF of one sentence: it ends at its full stop and excludes quotations, brackets, lists and Markdown. It allows names
+# and numbers, which the reader rejects; if they were forbidden here, the model would spell something else ("takes at
+# least uteilor" for "takes at least 12 hours").
 _PLAIN = r"""[^\x00-\x1f.!?:"“”()*#`_|{}<>\[\]\\]"""
 SENTENCE_GRAMMAR = f"""root ::= " "? [A-Z] {_PLAIN}* "."\n"""
 REST_GRAMMAR = f"""root ::= " " {_PLAIN}+ "."\n"""
 
 
 def read_sentence(reply: str, plan: Plan, before: Sequence[str], opener: str = "") -> str:
-    """The reply's first sentence, if the article can use it. Raises UnreadableReply with the reason if not.
+    """Read the reply's first sentence. Raises UnreadableReply, with the reason, if the article cannot use it.
 
-    before: all sentences of the article so far, the latest last. opener: what the reply goes on from.
+    before: all sentences of the article so far, in order. opener: the words that the reply continues.
     """
     found = sentences(f"{opener} {reply.strip()}".strip())
     if not found:
@@ -365,7 +365,7 @@ def read_sentence(reply: str, plan: Plan, before: Sequence[str], opener: str = "
 
 
 def read_paragraph(reply: str, plan: Plan, before: Sequence[str]) -> list[str]:
-    """The sentences of the reply that the article can use. Raises UnreadableReply if there are none."""
+    """Read the usable sentences of the reply. Raises UnreadableReply if there are none."""
     kept: list[str] = []
     for sentence in sentences(plain_text(reply)):
         if not flaw(sentence, plan.known, [*before, *kept]):
@@ -379,7 +379,7 @@ def read_paragraph(reply: str, plan: Plan, before: Sequence[str]) -> list[str]:
 
 
 def ask_title(brief: Brief) -> list[BaseMessage]:
-    """A title for free text."""
+    """Ask for a title for free text."""
     text = " ".join(plain_text(brief.text).split())[:NOTES_CHARS]
     return [HumanMessage(f"{text}\n\nGive this text a short title of three to six words.")]
 
@@ -388,7 +388,7 @@ TITLE_GRAMMAR = """root ::= [A-Z] [a-z]* (" " [A-Za-z] [a-z'-]*){1,7} "\\n"?"""
 
 
 def read_title(reply: str, plan: Plan) -> str:
-    """The title, in words that the user's text has. Raises UnreadableReply for one that names something else."""
+    """Read the title. Raises UnreadableReply if it uses words that the user's text lacks."""
     title = " ".join(plain_text(reply.strip().splitlines()[0] if reply.strip() else "").split()).strip(" \"'.:*")
     title = re.sub(r"^title\s*:\s*", "", title, flags=re.IGNORECASE)
     content = [w for w in words(title) if w not in OPENERS and w not in _COMMON_SETS["en"]]

@@ -1,9 +1,9 @@
-"""The sentences that InternLM-XComposer (arXiv 2309.15112) was trained on: each `ask_*` beside its `read_*`.
+"""The prompts that InternLM-XComposer (arXiv 2309.15112) was trained on: each `ask_*` beside its `read_*`.
 
-The released models were driven by these Chinese sentences, whatever the article's language; in other words, or in
-another order, they are off what they know. An article is a run of sections, numbered from 0; here a section is a
-paragraph. Settings are those of the published demo. What goes beyond OpenAI's request fields (beams, a repetition
-penalty, a prompt written out) `limner-model-server` understands; servers that do not mostly ignore it.
+The released models expect these Chinese sentences, whatever the article's language; other words or another order are
+outside their training. An article is a list of sections, numbered from 0; here a section is a paragraph. Settings are
+those of the published demo. `limner-model-server` understands the fields beyond OpenAI's (beams, a repetition penalty,
+a finished prompt); most other servers ignore them.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from limner.errors import UnreadableReply
 
 SEES_BRIEF_IMAGES = False  # the writer was trained on a title alone
 READS_SOURCES = False
-WINDOW_TOKENS = 1000  # of sections in one prompt: 2 048 positions hold them, ten images of 66 rows and the answer
+WINDOW_TOKENS = 1000  # tokens of sections per prompt; 2 048 positions also hold ten images of 66 rows and the answer
 SEEN_BEFORE = 6  # earlier images shown to the selector
 MAX_LINES = 60
 LETTERS = "ABCD"
@@ -30,20 +30,20 @@ LETTERS = "ABCD"
 _MARK = re.compile(r"<(?=/?s>|unk>|TOKENS_UNUSED_|ImageHere>|0x[0-9A-F]{2}>)|\[(?=UNUSED_TOKEN_)")
 
 JOINED: dict[str, Any] = {"chat_template_kwargs": {"joined": True}}
-"""For limner-model-server: the question was tokenised in one with the mark behind it, unlike a chat's."""
+"""For limner-model-server: tokenise the question together with the mark behind it, unlike in a chat."""
 
 Content = list[str | dict[str, Any]]
 
 
 @dataclass(frozen=True)
 class Question:
-    """One call, worded and with its settings."""
+    """One call: its prompt and settings."""
 
     messages: list[BaseMessage]
     max_tokens: int
     temperature: float = 0.0
     fields: dict[str, Any] = field(default_factory=dict)
-    """Request fields beside OpenAI's."""
+    """Request fields besides OpenAI's."""
     stop: list[str] | None = None
 
 
@@ -51,19 +51,20 @@ class Question:
 
 
 def ask_article(brief: Brief, reference_images: Sequence[str] = ()) -> Question:
-    """An article from a title or an instruction. reference_images: not for this model."""
+    """Ask for an article from a title or an instruction. reference_images: unused by this model."""
     text = f"根据给定标题写一个图文并茂，不重复的文章：{one_line(titled(brief))}"
     return Question([HumanMessage(text)], 1000, fields={"num_beams": 5, "repetition_penalty": 5.0, **JOINED})
 
 
 def titled(brief: Brief) -> str:
-    """The brief's text, with "in English" where that language is wanted: how English articles were asked for."""
+    """The brief's text, with "in English" for English articles, as in the training."""
     english = (brief.language or "").lower().startswith("en")
     return brief.text.strip() + (" in English" if english else "")
 
 
 def read_article(reply: str, brief: Brief) -> Article:
-    """The reply's lines as paragraphs, under the brief's title if it is one. Raises UnreadableReply without any."""
+    """Read the reply's lines as paragraphs, under the brief's title if it has one. Raises UnreadableReply without
+    any."""
     lines = [line.strip() for line in without_marks(reply).split("\n") if line.strip()][:MAX_LINES]
     markdown = heading(brief) + "\n\n".join(lines) + "\n"
     article = read_markdown(markdown, language=language_of(brief) or ("zh" if is_chinese(reply) else "en"))
@@ -73,7 +74,7 @@ def read_article(reply: str, brief: Brief) -> Article:
 
 
 def heading(brief: Brief) -> str:
-    """The brief as a first heading, "" where it is longer than a title."""
+    """The brief as a first heading, "" if it is longer than a title."""
     title = one_line(brief.text)
     shown = re.sub(r"([\\`*_\[\]<>&~|#])", r"\\\1", title)
     return f"# {shown}\n\n" if 0 < len(title) <= 80 and "\n" not in brief.text.strip() else ""
@@ -83,14 +84,14 @@ def heading(brief: Brief) -> str:
 
 
 def ask_locations(sections: Sequence[Paragraph], count: int | None) -> Question:
-    """After which sections is an image fit? count: how many, None leaves it to the model."""
+    """Ask after which sections an image fits. count: how many; None leaves it to the model."""
     question = f'给定文章"{numbered(sections)}" 根据上述文章，选择适合插入图像的{count or ""}行 '
     messages = [HumanMessage(question), AIMessage("适合插入图像的行是")]
     return Question(messages, 300, fields={"num_beams": 5, **JOINED})
 
 
 def read_locations(reply: str, count: int) -> list[int]:
-    """Positions among `count` sections, in reading order, each once. Raises UnreadableReply where none is named."""
+    """Read distinct positions among `count` sections, in reading order. Raises UnreadableReply if none is named."""
     named = [int(n) for n in re.findall(r"<Seg(\d{1,4})>", reply)]
     found = sorted({n for n in named if n < count})
     if not found:
@@ -99,7 +100,7 @@ def read_locations(reply: str, count: int) -> list[int]:
 
 
 def ask_caption(sections: Sequence[Paragraph], place: int, past: Sequence[tuple[int, str]]) -> Question:
-    """What should the image after a section show? past: places and captions that are settled, in their order."""
+    """Ask what the image after a section should show. past: the places and captions so far, in order."""
     question = (
         f' 给定文章"{numbered(sections[: place + 2])}" {told(past)}给出适合在<Seg{place}>后插入的图像对应的标题。 '
     )
@@ -108,13 +109,13 @@ def ask_caption(sections: Sequence[Paragraph], place: int, past: Sequence[tuple[
 
 
 def told(past: Sequence[tuple[int, str]]) -> str:
-    """The captions so far, as the next question repeats them."""
+    """The captions so far, in the form that the next question repeats."""
     parts = [f'<Seg{place}>后插入图像对应的标题是"{caption}"' for place, caption in past]
     return f"现在{'， '.join(parts)}。" if parts else ""
 
 
 def read_caption(reply: str) -> str:
-    """The text before the first quotation mark, one line. Raises UnreadableReply where it is empty."""
+    """Read the text before the first quotation mark, one line. Raises UnreadableReply if it is empty."""
     caption = one_line(without_marks(reply).split('"')[0])[:MAX_CAPTION]
     if not re.search(r"\w", caption):
         raise UnreadableReply("There is no caption in that.")
@@ -127,10 +128,10 @@ def read_caption(reply: str) -> str:
 def ask_choice(
     sections: Sequence[Paragraph], place: int, candidates: Sequence[str], placed: Sequence[tuple[int, str]] = ()
 ) -> Question:
-    """Which candidate fits after a section, seeing the text so far and the images chosen for it?
+    """Ask which candidate fits after a section, given the text so far and the images chosen for it.
 
-    candidates: a data URL each, at most four. placed: place and data URL of earlier images, in reading order. The
-    prompt is written out, because it was trained with its marks twice.
+    candidates: data URLs, at most four. placed: place and data URL of earlier images, in reading order. The prompt is
+    finished text, because the training had its marks twice.
     """
     content: Content = ["  <|User|>:根据给定上下文和候选图像，选择合适的配图："]
     content += blocks(sections, place, placed, plain)
@@ -140,7 +141,7 @@ def ask_choice(
 
 
 def read_choice(reply: str, count: int) -> int:
-    """Index of the candidate whose letter the reply begins with. Raises UnreadableReply for anything else."""
+    """Read the index of the candidate whose letter begins the reply. Raises UnreadableReply for anything else."""
     found = re.match(r"[\s:：]*([A-D])", without_marks(reply))
     if not found or LETTERS.index(found[1]) >= count:
         raise UnreadableReply(f"The answer is a letter from A to {LETTERS[count - 1]}.")
@@ -151,22 +152,22 @@ def read_choice(reply: str, count: int) -> int:
 
 
 def section(paragraph: Paragraph) -> str:
-    """A section's text, one line."""
+    """A section's text on one line."""
     return one_line(paragraph.plain)[:MAX_PARAGRAPH]
 
 
 def plain(paragraph: Paragraph) -> str:
-    """A section in a prompt that is written out, in which marks of the model would count."""
+    """A section in a finished prompt, where the model's special tokens would count."""
     return _MARK.sub(r"\g<0> ", section(paragraph))
 
 
 def numbered(sections: Sequence[Paragraph]) -> str:
-    """Sections with their numbers, a line each."""
+    """Sections with their numbers, one per line."""
     return "".join(f"<Seg{n}> {section(p)}\n" for n, p in enumerate(sections))
 
 
 def blocks(sections: Sequence[Paragraph], place: int, placed: Sequence[tuple[int, str]], text: Any) -> Content:
-    """The sections up to `place` with the earlier images behind theirs. text: of a section."""
+    """The sections up to `place`, with earlier images after theirs. text: gives a section's text."""
     content: Content = []
     images: dict[int, list[str]] = {}
     for n, url in placed:
@@ -178,7 +179,7 @@ def blocks(sections: Sequence[Paragraph], place: int, placed: Sequence[tuple[int
 
 
 def lettered(candidates: Sequence[str]) -> Content:
-    """`A.` and its image, and so on, each on a line but for the last line's end."""
+    """`A.` and its image, and so on, one per line, without a final line end."""
     content: Content = []
     for n, url in enumerate(candidates):
         content += [("\n" if n else "") + f"{LETTERS[n]}.", image_part(url)]
@@ -186,7 +187,7 @@ def lettered(candidates: Sequence[str]) -> Content:
 
 
 def message(content: Content) -> HumanMessage:
-    """Text and images as one message, neighbouring texts joined."""
+    """Text and images as one message, with adjacent texts joined."""
     parts: Content = []
     for part in content:
         if not isinstance(part, str):
@@ -199,11 +200,11 @@ def message(content: Content) -> HumanMessage:
 
 
 def one_line(text: str) -> str:
-    """Runs of white space as one space."""
+    """Text with runs of white space reduced to one space."""
     return " ".join(whole_characters(text).split())
 
 
 def without_marks(reply: str) -> str:
-    """A reply up to the mark that ends an answer, without other marks."""
+    """A reply up to its end token, without other special tokens."""
     reply = whole_characters(reply).split("<TOKENS_UNUSED_1>")[0]
     return re.sub(r"\[UNUSED_TOKEN_14[56]\]|<TOKENS_UNUSED_0>|</?s>", "", reply)

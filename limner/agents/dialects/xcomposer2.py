@@ -1,7 +1,7 @@
-"""The sentences of InternLM-XComposer2 (arXiv 2401.16420), and its edits of paragraphs. See xcomposer.py.
+"""The prompts of InternLM-XComposer2 (arXiv 2401.16420), and its edits of paragraphs. See xcomposer.py.
 
-Much is as in the first model. It takes free instructions with images and material, samples instead of searching with
-beams, and its turns need no marks in a message.
+Most prompts are those of the first model. This one takes free instructions with images and material, samples instead of
+using beams, and needs no special tokens in a message.
 """
 
 from __future__ import annotations
@@ -59,14 +59,14 @@ __all__ = [
 
 SEES_BRIEF_IMAGES = True
 READS_SOURCES = True
-WINDOW_TOKENS = 1400  # trained on 4 096 positions: four candidates and four earlier images take 2 048 of them
+WINDOW_TOKENS = 1400  # tokens; of 4 096 trained positions four candidates and four earlier images take 2 048
 SEEN_BEFORE = 4
 SAMPLING = {"top_p": 0.8, "top_k": 40, "repetition_penalty": 1.005}
-EDIT_TOKENS = 500  # of prompt and answer together
+EDIT_TOKENS = 500  # tokens of prompt and answer together
 
 
 def ask_article(brief: Brief, reference_images: Sequence[str] = ()) -> Question:
-    """An article from an instruction, its material behind it. reference_images: data URLs, before it."""
+    """Ask for an article from an instruction, followed by its material. reference_images: data URLs, in front of it."""
     parts = [titled(brief), *(f"{source.name}：{source.text.strip()}" for source in brief.sources)]
     images: Content = []
     for n, url in enumerate(reference_images):
@@ -76,7 +76,7 @@ def ask_article(brief: Brief, reference_images: Sequence[str] = ()) -> Question:
 
 
 def ask_locations(sections: Sequence[Paragraph], count: int | None, images: Sequence[str] = ()) -> Question:
-    """As in xcomposer.py; images: data URLs of pictures that the article was written from."""
+    """Like xcomposer.py's; images: data URLs of the article's reference images."""
     content: Content = []
     for url in images:
         content += [image_part(url), " "]
@@ -93,7 +93,7 @@ def ask_caption(sections: Sequence[Paragraph], place: int, past: Sequence[tuple[
 def ask_choice(
     sections: Sequence[Paragraph], place: int, candidates: Sequence[str], placed: Sequence[tuple[int, str]] = ()
 ) -> Question:
-    """As in xcomposer.py, but an ordinary message."""
+    """Like xcomposer.py's, but as an ordinary message."""
     content: Content = ["根据给定上下文和候选图像，选择合适的配图："]
     content += blocks(sections, place, placed, section)
     content += ["候选图像包括: ", *lettered(candidates)]
@@ -104,28 +104,28 @@ def ask_choice(
 
 
 def ask_expansion(text: str, hint: str) -> Question:
-    """A longer form of a paragraph. hint: material to use, may be empty."""
+    """Ask for a longer form of a paragraph. hint: material to use, may be empty."""
     return _edit(f"扩写以下段落：{one_line(text)}\n基于以下素材：{one_line(hint)}")
 
 
 def ask_rewriting(text: str, hint: str) -> Question:
-    """A paragraph in other words. hint: material to use, may be empty."""
+    """Ask for a paragraph in other words. hint: material to use, may be empty."""
     return _edit(f"改写以下段落：{one_line(text)}\n基于以下素材：{one_line(hint)}")
 
 
 def ask_shortening(text: str) -> Question:
-    """A shorter form of a paragraph."""
+    """Ask for a shorter form of a paragraph."""
     return _edit(f"缩写以下段落：{one_line(text)}")
 
 
 def ask_insertion(before: str, after: str, hint: str) -> Question:
-    """A new paragraph between two. hint: its outline."""
+    """Ask for a new paragraph between two. hint: its outline."""
     before, after, hint = one_line(before), one_line(after), one_line(hint)
     return _edit(f"在以下两段中插入一段。\n第一段：{before}\n第二段：{after}\n插入段的大纲：{hint}")
 
 
 def read_edit(reply: str) -> str:
-    """The paragraph, one line. Raises UnreadableReply where it is empty."""
+    """Read the paragraph as one line. Raises UnreadableReply if it is empty."""
     text = one_line(without_marks(reply))
     if not text:
         raise UnreadableReply("There is no paragraph in that.")
@@ -133,6 +133,6 @@ def read_edit(reply: str) -> str:
 
 
 def _edit(prompt: str) -> Question:
-    # The demo leaves what the prompt leaves of 500 tokens; a long paragraph still needs an answer.
+    # The demo gives the answer the rest of 500 tokens; a long paragraph needs more.
     room: Any = max(EDIT_TOKENS - round(text_tokens(prompt)), EDIT_TOKENS // 5)
     return Question([HumanMessage(prompt)], room, 1.0, SAMPLING)

@@ -1,1 +1,1 @@
-"""The families of models: what each role asks them."""
+"""The families of models, and how each role asks them."""

@@ -1,6 +1,6 @@
-"""Say what each family of models is asked, role by role: the four families that limner knows.
+"""Define how each role asks each of the four families of models that limner knows.
 
-`dialects/` words each task and reads its answer; the roles' files ask; this file picks which of them a family gets.
+`dialects/` words each task and reads its answer; the roles' files ask; this file assigns them to families.
 `Dialect` itself serves models that follow instructions. A package can add another: docs/plugins.md.
 """
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from limner.document import Article, Brief, Candidate, Selection, Spot
 
 Pixels = Callable[["Candidate"], str]
-"""An image as a data URL, for a prompt."""
+"""(library image) -> data URL, for a prompt."""
 Similarity = Callable[[Sequence[str], Sequence[str]], Any]
 """Texts (n), texts (m) -> cosines (n, m) in [-1, 1]."""
 
@@ -32,13 +32,13 @@ class Dialect:
     """
 
     judges = True
-    """Whether these models say where images belong and which one fits. Otherwise similarity to the text decides."""
+    """Whether these models decide where images belong and which one fits. Otherwise similarity to the text decides."""
     sees: bool | None = None
     """Whether these models see images; None tests each model with two tiny pictures."""
     shows_references = True
-    """Whether a writer that sees gets the brief's own images."""
+    """Whether a writer that sees gets the brief's reference images."""
     outlines = True
-    """Whether the writer can outline first, for a person to review."""
+    """Whether the writer can make an outline for review."""
     follows = True
     """Whether these models follow free instructions."""
 
@@ -50,9 +50,9 @@ class Dialect:
         images: Sequence[str],
         similarity: Similarity,
     ) -> Article:
-        """The article; `emit` gets its Markdown as it grows. images: data URLs of the brief's, if they are shown.
+        """Write the article; `emit` gets its Markdown as it grows. images: data URLs of the brief's images, if shown.
 
-        Raises UnreadableReply where two answers hold no paragraph, BudgetReached, ModelError.
+        Raises UnreadableReply if two answers have no paragraph, BudgetReached, ModelError.
         """
         return writer.write(brief, speaker, emit, reference_images=images)
 
@@ -61,11 +61,11 @@ class Dialect:
         return writer.outline(brief, speaker, before, wish)
 
     def outlined(self, brief: Brief, outline: str) -> Brief:
-        """The brief with an outline to write to."""
+        """The brief with an outline to follow."""
         return outlines.outlined(brief, outline)
 
     def spot(self, article: Article, speaker: Speaker, brief: Brief, wish: str) -> list[Spot]:
-        """Places for images, in reading order, more than will be kept. wish: a person's instruction, or "".
+        """Propose places for images, in reading order, more than will be kept. wish: a person's instruction, or "".
 
         Raises UnreadableReply if two answers cannot be read; the caller then takes places from the text alone.
         """
@@ -81,7 +81,8 @@ class Dialect:
         pixels: Pixels | None,
         seed: int,
     ) -> Selection:
-        """One of the candidates, best first, or none. chosen: for earlier spots. pixels: None for a blind model."""
+        """Select one of the candidates (best first), or none. chosen: those of earlier spots. pixels: None for a blind
+        model."""
         return selector.select(article, spot, candidates, chosen, speaker, pixels, seed)
 
     def require(self, name: str, what: str, *, one_paragraph: bool = False) -> None:
@@ -101,7 +102,7 @@ class Dialect:
         selection: tuple[int, int] | None = None,
         seed: int = 0,
     ) -> str:
-        """A block's Markdown in other words; selection: only these characters of it."""
+        """Rewrite a block's Markdown; selection: only these characters of it."""
         return reviser.revise_block(article, block, task, speaker, instruction, selection, seed)
 
     def insert(
@@ -112,13 +113,13 @@ class Dialect:
 
 
 class Small(Dialect):
-    """Text models under one billion parameters: they write a checked sentence at a time, and judge nothing."""
+    """Text models under one billion parameters, which write one checked sentence at a time and judge nothing."""
 
     judges = follows = sees = shows_references = False
 
     def write(self, brief: Brief, speaker: Speaker, emit: Any, images: Any, similarity: Similarity) -> Article:
-        """Sentence by sentence."""
-        from limner.agents.families.small import write_in_steps  # with numpy, which no other family needs
+        """Write sentence by sentence."""
+        from limner.agents.families.small import write_in_steps  # imports numpy, which no other family needs
 
         return write_in_steps(brief, speaker, emit, similarity)
 
@@ -138,10 +139,10 @@ class Small(Dialect):
 
 
 class Trained(Dialect):
-    """InternLM-XComposer, version 1 or 2, asked in the sentences it was trained with."""
+    """InternLM-XComposer, version 1 or 2, with the prompts of its training."""
 
     outlines = follows = False
-    sees = True  # the probe uses words they were not trained on; a server that takes no images says so
+    sees = True  # the probe's words are outside their training; a server without images refuses by itself
 
     def __init__(self, name: xcomposer.Trained) -> None:
         self.name: xcomposer.Trained = name
@@ -156,13 +157,13 @@ class Trained(Dialect):
         return ""
 
     def spot(self, article: Article, speaker: Speaker, brief: Brief, wish: str) -> list[Spot]:
-        """Places, then a caption for each."""
+        """Ask for places, then for a caption for each."""
         return xcomposer.spot(article, speaker, brief.images, brief.seed, self.name)
 
     def select(
         self, article: Any, spot: Any, candidates: Any, chosen: Any, speaker: Any, pixels: Pixels | None, seed: int
     ) -> Selection:
-        """One of four, by looking."""
+        """Select one of four by looking."""
         if not pixels:
             return xcomposer.unseen(spot, candidates)
         return xcomposer.select(article, spot, candidates, chosen, speaker, pixels, seed, self.name)

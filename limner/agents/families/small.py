@@ -1,7 +1,7 @@
 """The writer for small models: a Brief becomes an Article one checked sentence at a time.
 
-A sentence is shown only after it was read and found usable, because what was shown cannot be taken back. The model
-continues its own accepted text, so a sentence that was turned down leaves no trace in the ones after it.
+A sentence is shown only once it is accepted, because shown text cannot be taken back. The model continues its accepted
+text, so a rejected sentence leaves no trace in later ones.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ from limner.notes import note
 
 Similarity = Callable[[Sequence[str], Sequence[str]], np.ndarray]
 
-SENTENCES = 5  # per section; the introduction has one less
+SENTENCES = 5  # sentences per section; the introduction has one less
 BEST_OF = 1  # usable sentences to choose from: two take twice the time for little (bench/small.md)
-NEAR = 0.85  # cosine above which two sentences say the same
+NEAR = 0.85  # cosine above which two sentences count as equal
 FAR = 0.15  # cosine to the subject below which a sentence has drifted from it; unrelated texts lie near 0.03
-CLEAR = 0.05  # lead in cosine of one kind of article over the next; below it the plan that suits anything is taken
+CLEAR = 0.05  # lead in cosine of one kind of article over the next; below it, use the general plan
 
-# llama.cpp's samplers. A low temperature keeps a 135M model to what it knows; DRY and the repeat penalty keep it from
-# going round in circles at that temperature.
+# llama.cpp's samplers. A low temperature keeps a 135M model to its knowledge; DRY and the repeat penalty prevent loops
+# at that temperature.
 SAMPLERS = {
     "min_p": 0.08,
     "top_k": 40,
@@ -47,8 +47,8 @@ TEMPERATURES = (
     0.7,
     0.6,
     0.8,
-)  # of the tries for one sentence, over and over
-OFFERED_WITHIN, OFFERED_FIRST = 2, 5  # tries before words to begin with are offered: within a section, at its start
+)  # temperatures of the tries for one sentence, in a cycle
+OFFERED_WITHIN, OFFERED_FIRST = 2, 5  # tries before an opener is given: within a section, at its start
 PATIENCE, TRIES = 16, 6  # tries for a sentence of a section that has fewer than ENOUGH of them, and for a later one
 ENOUGH = 3
 
@@ -58,17 +58,16 @@ def write_in_steps(
 ) -> Article:
     """Write the article sentence by sentence; `emit` gets its Markdown as it grows.
 
-    similarity: texts (n), texts (m) -> cosines (n, m) in [-1, 1]; chooses among sentences and finds drift. None does
-    without. A budget that ends early leaves the article with what was written, and a note.
-    Raises BadInput for another language than English, UnreadableReply if not one sentence was usable, BudgetReached
-    if not one was affordable, ModelError.
+    similarity: texts (n), texts (m) -> cosines (n, m) in [-1, 1]; chooses among sentences and detects drift; None for
+    neither. A budget that ends early leaves a shorter article and a note. Raises BadInput for another language than
+    English, UnreadableReply if no sentence was usable, BudgetReached if none was affordable, ModelError.
     """
     small.require_english(brief)
     return _Writing(brief, speaker, emit, similarity).article()
 
 
 def outline(brief: Brief, speaker: Speaker, similarity: Similarity | None = None) -> str:
-    """The headings that `write_in_steps` would write to, as Markdown.
+    """The headings that `write_in_steps` would use, as Markdown.
 
     Raises BadInput for another language than English, ModelError.
     """
@@ -79,7 +78,7 @@ def outline(brief: Brief, speaker: Speaker, similarity: Similarity | None = None
 
 
 class _Writing:
-    """One article in the making."""
+    """The state of one article while it is written."""
 
     def __init__(
         self, brief: Brief, speaker: Speaker, emit: Callable[[str], None], similarity: Similarity | None
@@ -149,10 +148,10 @@ class _Writing:
         )
 
     def notes(self, plan: Plan, section: Section) -> list[str]:
-        """The user's sentences that bear on a section, in their own order, as many as fit into a question."""
+        """The user's sentences about a section, in their own order, as many as fit into a question."""
         if self.similarity is None or sum(len(n) + 1 for n in plan.notes) <= small.NOTES_CHARS:
             return list(plan.notes)
-        if self.bearing is None:  # all at once: notes can be many, and each is encoded by a call
+        if self.bearing is None:  # all at once: notes can be many, and each call encodes only its texts
             subjects = [f"{s.heading or plan.title}: {s.about}" for s in plan.sections]
             self.bearing = self.similarity(subjects, plan.notes)
         kept: list[int] = []
@@ -172,7 +171,7 @@ class _Writing:
             opening = " "
 
     def sentences(self, plan: Plan, section: Section) -> Iterator[str]:
-        """The section's sentences; each is taken to be part of the article when the next is asked for."""
+        """Yield the section's sentences; requesting the next one accepts the last."""
         notes = self.notes(plan, section)
         wanted = SENTENCES if section.heading else SENTENCES - 1
         if not self.speaker.llama_cpp:
@@ -187,7 +186,7 @@ class _Writing:
             so_far = f"{so_far} {sentence}".strip()
 
     def sentence(self, plan: Plan, section: Section, notes: Sequence[str], so_far: str, tries: int) -> str | None:
-        """The best of BEST_OF usable sentences, None if no try gives one."""
+        """The best of BEST_OF usable sentences, None if no try yields one."""
         usable: list[str] = []
         for attempt in range(tries):
             opener = self.opener(attempt, bool(so_far))
@@ -217,9 +216,9 @@ class _Writing:
         )
 
     def opener(self, attempt: int, within: bool) -> str:
-        """Words for a try to begin with, which no sentence of the article begins with yet; "" leaves it to the model.
+        """An opener for a try, which no sentence of the article uses yet; "" leaves it to the model.
 
-        within: whether the sentence has others of its section before it.
+        within: whether the section already has a sentence.
         """
         if not self.said or attempt < (OFFERED_WITHIN if within else OFFERED_FIRST) or attempt % 3 == 1:
             return ""
@@ -228,7 +227,7 @@ class _Writing:
         return unused[self.offered % len(unused)] if unused else ""
 
     def whole(self, plan: Plan, section: Section, notes: Sequence[str]) -> list[str]:
-        """A paragraph asked for in one go; what is usable of it, nothing if two answers hold nothing usable."""
+        """Ask for a whole paragraph; yields its usable sentences, none if two answers have none."""
         try:
             found = self.speaker.ask(
                 small.ask_paragraph(plan, section, notes),
@@ -244,18 +243,18 @@ class _Writing:
     # -- judging by meaning
 
     def on_subject(self, sentence: str, plan: Plan, section: Section) -> bool:
-        """Whether a sentence has not drifted from the article's subject or, in a user's own outline, the section's."""
+        """Whether a sentence is close to the article's subject or, in a user's own outline, to the section's."""
         if self.similarity is None:
             return True
         subjects = [plan.title, section.heading] if section.must else [plan.title]
         return float(self.similarity([sentence], subjects).max()) >= FAR
 
     def new(self, sentence: str) -> bool:
-        """Whether a sentence says what no earlier one did."""
+        """Whether a sentence differs in meaning from all earlier ones."""
         return not (self.similarity and self.said) or float(self.similarity([sentence], self.said).max()) <= NEAR
 
     def best(self, usable: Sequence[str], plan: Plan, section: Section) -> str | None:
-        """The sentence closest to what the section is about; the words a user asked for come first."""
+        """The sentence closest to the section's subject; the user's required words come first."""
         asked = {w for phrase in section.must for w in words(phrase)} - set(words(" ".join(self.said)))
         worth = np.array([float(min(len(asked & set(words(sentence))), 2)) for sentence in usable])
         if self.similarity is not None and len(usable) > 1:
@@ -264,6 +263,6 @@ class _Writing:
 
 
 def escaped(text: str) -> str:
-    """Text that Markdown shows as it is: no marks, links, images or HTML come out of a user's or a model's words."""
+    """Text escaped for Markdown, so that a user's or a model's words make no marks, links, images or HTML."""
     text = re.sub(r"([\\`*_\[\]<>&~|])", r"\\\1", " ".join(text.split()))
     return re.sub(r"^(#|\+|-|=|\d+[.)])", r"\\\1", text)

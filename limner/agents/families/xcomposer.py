@@ -1,7 +1,7 @@
-"""Write, spot and select with InternLM-XComposer, in the sentences it was trained on.
+"""Write, spot and select with InternLM-XComposer, with the prompts of its training.
 
-The model knows these sentences and no others. An unreadable answer is therefore not sent back with a reason; the
-question is asked once more with another seed.
+The model knows only these prompts. So an unreadable answer is not sent back with a reason; the question is repeated
+once with another seed.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ def write(
 ) -> Article:
     """Write the article; `emit` gets its Markdown as it grows, the model's lines as paragraphs.
 
-    reference_images: data URLs, for a dialect that shows them to its writer. What a model cannot take into account the
-    article's notes tell. Raises UnreadableReply if two answers hold no paragraph, BudgetReached, ModelError.
+    reference_images: data URLs, for a dialect that shows them to its writer. The article's notes name input that the
+    model cannot use. Raises UnreadableReply if two answers have no paragraph, BudgetReached, ModelError.
     """
     dialect = _DIALECTS[name]
     question = dialect.ask_article(brief, reference_images if dialect.SEES_BRIEF_IMAGES else ())
@@ -53,7 +53,7 @@ def write(
 
 
 def sees_brief_images(name: Trained) -> bool:
-    """Whether the writer is shown the brief's images."""
+    """Whether the writer sees the brief's images."""
     return _DIALECTS[name].SEES_BRIEF_IMAGES
 
 
@@ -68,7 +68,7 @@ def _left_out(brief: Brief, model: str, dialect: Any) -> list[str]:
 
 
 class _Growing:
-    """Lines as Markdown paragraphs, passed on as they come."""
+    """Passes lines on as Markdown paragraphs as they come."""
 
     def __init__(self, heading: str, emit: Callable[[str], None]) -> None:
         self._heading, self._held, self._begun, self._emit = heading, "", False, emit
@@ -91,8 +91,8 @@ class _Growing:
 def spot(article: Article, speaker: Speaker, images: int | Literal["auto"], seed: int, name: Trained) -> list[Spot]:
     """Spots in reading order: places first, then a caption for each. "auto" leaves their number to the model.
 
-    A place whose caption cannot be read keeps the beginning of its paragraph for one: it is what images are searched
-    by. Raises UnreadableReply where no place is named twice, BudgetReached, ModelError.
+    A place without a readable caption gets the beginning of its paragraph instead, because images are searched by it.
+    Raises UnreadableReply if two answers name no place, BudgetReached, ModelError.
     """
     spots: list[Spot] = []
     total = how_many(article, images)
@@ -137,9 +137,8 @@ def select(
 ) -> Selection:
     """Ask which of the best candidates fits, seeing them and the images already chosen.
 
-    The order shown is shuffled by `seed`. These models always name one. An answer that cannot be read twice, or a
-    server that refuses the images, leaves the choice to similarity, and the record says so. Raises BudgetReached,
-    ModelError.
+    `seed` shuffles the displayed order. These models always name one. After two unreadable answers, or if the server
+    refuses the images, similarity decides, and the record says so. Raises BudgetReached, ModelError.
     """
     dialect = _DIALECTS[name]
     window = next(w for w in windows(article, dialect.WINDOW_TOKENS) if any(p.id == spot.after for p in w))
@@ -168,7 +167,7 @@ def select(
 
 
 def unseen(spot: Spot, candidates: Sequence[Candidate]) -> Selection:
-    """The record where the selector's server takes no images: these models choose by looking, or not at all."""
+    """The record if the selector's server accepts no images: these models choose by looking or not at all."""
     why = note("selector-blind")
     return Selection(spot=spot, candidates=tuple(candidates), by="similarity", fallback=why)
 
@@ -183,7 +182,7 @@ def _put(
     seed: int,
     on_text: Callable[[str], None] | None = None,
 ) -> T:
-    """The answer as `read` understands it; an answer it does not understand is asked for once more, sampled."""
+    """Ask, and read the answer; after an unreadable one ask once more, with sampling."""
     reply = _say(speaker, question, seed, on_text)
     try:
         return read(reply)
@@ -208,7 +207,7 @@ def _say(speaker: Speaker, question: Question, seed: int, on_text: Callable[[str
 
 
 def revise(task: str, text: str, hint: str, speaker: Speaker, seed: int) -> str:
-    """A rewritten paragraph. task: "expand", "shorten", or anything else to rewrite; hint: material to use.
+    """Rewrite a paragraph. task: "expand", "shorten", or anything else to rewrite; hint: material to use.
 
     Raises UnreadableReply if two answers are empty, BudgetReached, ModelError.
     """

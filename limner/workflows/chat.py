@@ -15,7 +15,7 @@ from langchain_core.messages import AIMessage, AnyMessage, HumanMessage, RemoveM
 from langchain_core.runnables import RunnableConfig
 from langgraph.graph import END, START, StateGraph
 from langgraph.graph.message import add_messages
-from typing_extensions import TypedDict  # pydantic describes typing's only from Python 3.12 on
+from typing_extensions import TypedDict  # pydantic accepts typing's TypedDict only from Python 3.12 on
 
 from limner.agents import chat
 from limner.document import Article, Brief, Point
@@ -39,25 +39,25 @@ if TYPE_CHECKING:
     from limner.settings import Settings
     from limner.workflows.context import Context
 
-KEPT = 200  # messages; older ones are forgotten, the article is not
-PAST = 20  # versions that can be undone
+KEPT = 200  # messages; older ones are dropped, but not the article
+PAST = 20  # versions kept for undo
 
 
 class ChatState(TypedDict, total=False):
-    """What a thread of the chat remembers."""
+    """The state of a chat thread."""
 
     messages: Required[Annotated[list[AnyMessage], add_messages]]
     article: Article | None
     past: list[Article]
-    """Versions before, the last one last."""
+    """Earlier versions, oldest first."""
     brief: Brief | None
     since: int | None
-    """Which message of the user a brief begins with, where a question was asked about it; from 0."""
+    """Index, from 0, of the user's message that begins a brief about which the chat asked a question."""
     asked: bool
-    """Whether the one question about this article was asked."""
+    """Whether the chat has used its one question about this article."""
     move: Required[dict[str, Any]]
     pending: dict[str, Any] | None
-    """A move that the user was asked about."""
+    """A move that waits for the user's confirmation."""
 
 
 def build_chat_graph(
@@ -75,10 +75,9 @@ def build_chat_graph(
 ) -> Any:
     """The chat graph, compiled. Input {"messages": [...]}; give it a thread_id and a checkpointer.
 
-    talker: the chat model that decides what is meant; None takes `model`. tools: whether it can call tools; None: a
-    model that was handed in can, the models of the settings are talked to by commands. review: points at which a
-    composition interrupts where `/review` names no others: docs/review.md. Other arguments are those of `build_graph`
-    and `toolbox`.
+    talker: the chat model that interprets messages; None takes `model`. tools: whether it can call tools; None: yes for
+    a passed model, while the settings' models work by commands. review: default points at which a composition
+    interrupts, unless `/review` names others: docs/review.md. Other arguments are those of `build_graph` and `toolbox`.
     """
     if context is None:
         context = build_context(settings, library=library, models=models_for(model, selector_model))
@@ -97,7 +96,7 @@ def chat_graph(
     tenant: TenantOf = tenant_of,
     review: Sequence[Point] = (),
 ) -> Any:
-    """The same over parts that are made when the first message comes. talker: None is commands alone."""
+    """Like `build_chat_graph`, with parts that are made at the first message. talker: None means commands only."""
 
     def scope_of(config: RunnableConfig) -> Scope:
         return tenants().scope(tenant(config.get("configurable") or {}))
@@ -118,7 +117,7 @@ def chat_graph(
             else:
                 follows = article is None or tenants().context.follows("writer")
                 move = chat.read_command(text, article, may_ask=may_ask, follows=follows)
-        except UnreadableReply:  # the model calls what is not there, twice: what is meant is read without it
+        except UnreadableReply:  # the model called an unknown tool twice: read the message without it
             move = chat.read_command(text, article, may_ask=may_ask, follows=True)
         update = {
             "move": move.model_dump(mode="json"),
@@ -201,7 +200,7 @@ def chat_graph(
 
 
 def _typed(state: ChatState) -> ChatState:
-    """The state with its values of limner's types: a LangGraph server's checkpoints give them back as JSON."""
+    """The state with limner's types, which a LangGraph server's checkpoints return as JSON."""
     article, brief = state.get("article"), state.get("brief")
     return {
         **state,
@@ -217,7 +216,7 @@ def _next(state: ChatState) -> str:
 
 
 def _trim(state: ChatState) -> dict[str, Any]:
-    """Forget what was said long ago."""
+    """Drop old messages."""
     old = state["messages"][:-KEPT]
     gone = sum(isinstance(m, HumanMessage) for m in old)
     removed = [RemoveMessage(id=m.id) for m in old if m.id]
@@ -226,7 +225,7 @@ def _trim(state: ChatState) -> dict[str, Any]:
 
 
 def _changing(state: ChatState, scope: Scope, change: Any) -> dict[str, Any]:
-    """The state after a change to its article; what cannot be done is said."""
+    """The state after a change to its article; a message says what cannot be done."""
     article = state.get("article")
     if article is None:
         return _say(f"There is no article yet. {chat.HELP}")
@@ -242,13 +241,13 @@ def _changing(state: ChatState, scope: Scope, change: Any) -> dict[str, Any]:
 
 
 def _wished(scope: Scope, article: Article, state: ChatState) -> tuple[tuple[Edit, ...], str]:
-    """What the user said last, as edits: their words, not the model's."""
+    """The user's last message as edits: their words, not the model's."""
     made = propose(scope.holding(article), article, Instruct(text=_last(state)[:10_000]), state.get("brief"))
     return made.edits, made.says
 
 
 def _moved(article: Article, move: dict[str, Any]) -> tuple[list[Edit], str]:
-    """A move that needs no model, as edits. Raises BadInput for a part that is not there."""
+    """A move that needs no model, as edits. Raises BadInput for an unknown part."""
     if move["do"] in ("lock", "unlock"):
         ids = tuple(dict.fromkeys(_part(article, part) for part in move["parts"]))
         return [LockParts(ids=ids) if move["do"] == "lock" else UnlockParts(ids=ids)], ""

@@ -1,12 +1,12 @@
 """The compose graph: write -> spot -> retrieve (all spots in one query) -> select (one spot a turn) -> arrange.
 
-Where the brief names a generator, `generate` follows, one spot a turn, for places that arrange had no image for.
+If the brief names a generator, `generate` follows, one spot a turn, for places that stayed empty.
 
-Where the brief asks for review, it stops for a person: review_outline (before it is written), review_draft,
-review_spots, review_images, review_final. An instruction given there is followed by `outline`, `spot` or `revise`.
+If the brief asks for review, the graph stops for a person: review_outline (before writing), review_draft, review_spots,
+review_images, review_final. `outline`, `spot` or `revise` then follow an instruction.
 
-Each node reads the state, makes one call and returns what changed, so that a checkpoint after it is worth keeping:
-a job that was interrupted goes on with the first thing it had not finished. `illustrate` enters with an article.
+Each node reads the state, makes one call and returns the changes, so that a checkpoint follows each call and an
+interrupted job resumes with the first unfinished step. `illustrate` enters with an article.
 """
 
 from __future__ import annotations
@@ -42,12 +42,12 @@ class Nodes:
         self.context = context
 
     def outline(self, state: ComposeState) -> Update:
-        """What the writer means to write, for a person to change."""
+        """Make the writer's outline, for a person to change."""
         made = self.context.outline(state["brief"], state.get("outline", ""), state.get("wanted", ""))
         return {"outline": made, "wanted": ""}
 
     def write(self, state: ComposeState) -> Update:
-        """The text, told of as it is written."""
+        """Write the text, streaming it."""
         send, context = get_stream_writer(), self.context
         outline, brief = state.get("outline"), state["brief"]
 
@@ -61,7 +61,7 @@ class Nodes:
         return {"article": article.noted(note("no-outline")) if skipped else article, "stopped": stopped}
 
     def spot(self, state: ComposeState) -> Update:
-        """Where images belong."""
+        """Propose places for images."""
         article, brief = state["article"], state["brief"]
         spots, fallback = steps.spot(self.context, article, brief, state.get("wanted", ""))
         if brief.images != 0 and article.paragraphs:
@@ -69,21 +69,21 @@ class Nodes:
         return {"spots": spots, "article": article.noted(fallback), **({"wanted": ""} if state.get("wanted") else {})}
 
     def retrieve(self, state: ComposeState) -> Update:
-        """Candidates for all spots."""
+        """Find candidates for all spots."""
         candidates = steps.retrieve(self.context, state["article"], state["spots"], state["brief"])
         _send("retrieve", len(candidates), len(state["spots"]))
         return {"candidates": candidates}
 
     def select(self, state: ComposeState) -> Update:
-        """A selection for the next spot."""
+        """Select an image for the next spot."""
         done, spots = state.get("selections", []), state["spots"]
         selections = steps.select(self.context, state["article"], spots, state["candidates"], done, state["brief"])
         _send("select", len(selections), len(spots))
         return {"selections": selections}
 
     def arrange(self, state: ComposeState) -> Update:
-        """The article with its images, and the spots that an image is still to be made for."""
-        from limner.tools.arrange import unfit  # with numpy, which building the graph needs not
+        """Arrange the images, and list the spots that need a generated one."""
+        from limner.tools.arrange import unfit  # imports numpy, which is not needed to build the graph
         from limner.tools.generate import lacking
 
         brief, selections = state["brief"], state.get("selections", [])
@@ -96,7 +96,7 @@ class Nodes:
         return made
 
     def generate(self, state: ComposeState) -> Update:
-        """An image made for the first of the spots that lack one."""
+        """Generate an image for the first spot that lacks one."""
         article, brief, (spot_id, *rest) = state["article"], state["brief"], state["lacking"]
         article, go_on = self.context.generate(article, spot_id, brief)
         made_with = {**article.made_with, **self.context.provenance(brief)}
@@ -105,7 +105,7 @@ class Nodes:
         return {"article": article.model_copy(update={"made_with": made_with}), "lacking": rest if go_on else []}
 
     def revise(self, state: ComposeState) -> Update:
-        """The article as a person who reviewed it wants it."""
+        """Revise the article by a reviewer's instruction."""
         from limner.tools.editing.commands import Instruct
         from limner.workflows.review import points
         from limner.workflows.revise.graph import propose
@@ -116,7 +116,7 @@ class Nodes:
             said, article = proposal.says, points.applied(self.context, article, proposal.edits)
         except (BadInput, UnreadableReply) as e:
             said = note("nothing-changed", line=e.note)
-        if "limner" in article.made_with:  # arrange has written the bill already
+        if "limner" in article.made_with:  # arrange has already recorded the costs
             made_with = {**article.made_with, **self.context.provenance(state["brief"])}
             article = article.model_copy(update={"made_with": made_with})
         _send_changes(state, article, state.get("answered", 0))
@@ -162,7 +162,7 @@ def build_graph(context: Context, checkpointer: BaseCheckpointSaver | None = Non
 
 
 def _entered(context: Context, node: Callable[[ComposeState], Update]) -> Any:
-    """The node, announced by its name; of select, with the number of the spot; of generate, with how many are left."""
+    """The node, announced by its name; select with the number of the spot, generate with the number left."""
 
     def run(state: ComposeState) -> Update:
         state, restored = typed(state)
@@ -171,7 +171,7 @@ def _entered(context: Context, node: Callable[[ComposeState], Update]) -> Any:
             part = f"/{len(state.get('selections', []))}"
         elif node.__name__ == "generate":
             part = f"/{len(state.get('lacking', []))}"
-        elif state.get("wanted"):  # done anew for a person: no answer of a model is remembered from the time before
+        elif state.get("wanted"):  # repeated for a person: do not reuse the model's stored answers
             part = f"/{state.get('answered', 0)}"
         context.enter(f"{node.__name__}{part}")
         return {**restored, **node(state)}
@@ -180,7 +180,7 @@ def _entered(context: Context, node: Callable[[ComposeState], Update]) -> Any:
 
 
 def _review(context: Context, point: Point) -> Any:
-    """The node that waits at a point. What the person changed is sent after the answer, and so once."""
+    """The node that waits at a point. It sends the person's changes after the answer, and so once."""
 
     def run(state: ComposeState) -> Update:
         from limner.workflows.review import points
@@ -196,7 +196,7 @@ def _review(context: Context, point: Point) -> Any:
 
 
 def _send_changes(state: ComposeState, article: Article, answered: int) -> None:
-    """Send what differs in an article that was changed."""
+    """Send the differences of a changed article."""
     before, send = state["article"], get_stream_writer()
     if article.source != before.source:
         send(Event(kind="again", step="write", text=article.source, done=answered))
@@ -231,12 +231,12 @@ def _more_to_generate(state: ComposeState) -> str:
 def last_events(state: dict[str, Any]) -> list[Event]:
     """The events of the last finished step in a state.
 
-    A process may die after its step was saved and before anybody heard of it; whoever goes on sends them instead.
+    A process may die after it saved a step and before it sent the events; its successor sends them instead.
     """
     article, spots = state.get("article"), state.get("spots")
     if article is None:
         return []
-    if "limner" in article.made_with:  # what arrange adds
+    if "limner" in article.made_with:  # added by arrange
         return [Event(kind="step", step="arrange", done=len(article.illustrations), of=len(article.illustrations))]
     if spots is None:
         return [] if article.made_with.get("draft") else [Event(kind="text", step="write", text=article.source)]

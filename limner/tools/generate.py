@@ -1,7 +1,7 @@
-"""Images made by a generator, a plug-in, for places where no image of the libraries fits. Never unless a brief asks.
+"""Generate images with a plug-in for places where no image of the libraries fits, only if a brief asks for it.
 
-What a generator gives is untrusted as any file is: decoded within bounds, and written anew from its pixels alone. It is
-always labelled, in words and for programs: in its caption, in `Illustration.digital_source_type`, and in the XMP of the
+A generated file is as untrusted as any other: it is decoded within limits and rewritten from its pixels alone. It is
+always labelled for people and programs: in its caption, in `Illustration.digital_source_type`, and in the XMP of the
 file (IPTC Photo Metadata 2023.2, "Digital Source Type").
 """
 
@@ -22,28 +22,28 @@ from limner.errors import ImageUnreadable, LibraryError, PluginFailed
 from limner.tools import plugins
 from limner.tools.plugins import Plugin
 
-SIDE = 1600  # px of the longer side that is kept: as much as a page shows, see export.py
-SMALLEST = 64  # px of either side; less is no picture of anything
-MAX_BYTES = 50_000_000  # of what a generator gives
+SIDE = 1600  # px of the longer side to keep, as much as a page shows
+SMALLEST = 64  # px of either side; smaller images are refused
+MAX_BYTES = 50_000_000  # bytes of a generated file
 _TERM = "http://cv.iptc.org/newscodes/digitalsourcetype/"
 TRAINED = f"{_TERM}trainedAlgorithmicMedia"
-"""Made by a model that was trained on other pictures."""
+"""Made by a model trained on other images."""
 ALGORITHMIC = f"{_TERM}algorithmicMedia"
-"""Made by an algorithm that was trained on nothing, such as a drawing by rules."""
+"""Made by an algorithm without training, such as a drawing by rules."""
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """What a generator is told: what the image should show, and nothing of the user, the library or the settings."""
+    """A request to a generator: what the image should show, and nothing about the user, the library or the settings."""
 
     caption: str
     """In the article's language."""
     search: str
-    """The same in English, if the spotter knew how."""
+    """The caption in English, if the spotter gave one."""
     language: str
-    """BCP 47, of the article."""
+    """The article's language, BCP 47."""
     seed: int
-    """The brief's: the same picture again for the same seed, where the generator can."""
+    """The brief's seed, with which a capable generator repeats an image."""
 
 
 # --- asking ----------------------------------------------------------------------------------------------------------
@@ -57,7 +57,7 @@ class TimedOut(PluginFailed):
 
 @dataclass(frozen=True)
 class Generator:
-    """A plug-in that makes images."""
+    """A plug-in that generates images."""
 
     plugin: Plugin
     make: Callable[[Wanted], Any]
@@ -65,7 +65,7 @@ class Generator:
 
     @classmethod
     def named(cls, name: str) -> Generator:
-        """The generator of that name, loaded now. Raises BadInput, PluginFailed."""
+        """Load a generator by name. Raises BadInput, PluginFailed."""
         plugin = plugins.find("generator", name)
 
         def shape(made: Any) -> Generator | None:
@@ -76,7 +76,8 @@ class Generator:
         return plugins.load(plugin, shape, "a function, or a class whose objects are called, with what is wanted")
 
     def __call__(self, wanted: Wanted, seconds: float, check: Callable[[], None], max_pixels: int) -> bytes:
-        """The file of an image, JPEG or PNG, labelled. check: called twice a second, may raise to end the work.
+        """Generate an image; returns a labelled JPEG or PNG file. check: called twice a second, may raise to end the
+        work.
 
         Raises TimedOut, PluginFailed, and what `check` raises.
         """
@@ -86,10 +87,10 @@ class Generator:
         def ask() -> None:
             try:
                 answer.append(self.make(wanted))
-            except BaseException as e:  # noqa: BLE001  # told to the one who asked, below
+            except BaseException as e:  # noqa: BLE001  # passed on to the caller, below
                 failure.append(e)
 
-        # A thread that nobody waits for at the end of the program: a generator that hangs cannot be stopped.
+        # A daemon thread, because a generator that hangs cannot be stopped.
         thread = threading.Thread(target=ask, name=f"limner-generator-{self.plugin.name}", daemon=True)
         thread.start()
         end = time.monotonic() + seconds
@@ -112,7 +113,8 @@ class Generator:
 
 
 def _made_safe(data: Any, max_pixels: int, source_type: str, credit: str) -> bytes:
-    """A stranger's bytes as a file of ours: its pixels, bounded, and what it is. Raises ImageUnreadable."""
+    """Rewrite untrusted bytes as a file from their pixels, within limits; returns it and its kind. Raises
+    ImageUnreadable."""
     from limner.tools.images.images import Described, read_picture
     from limner.tools.images.publish import published
 
@@ -130,7 +132,7 @@ def _made_safe(data: Any, max_pixels: int, source_type: str, credit: str) -> byt
     return published(out.getvalue(), Described(credit=credit), source_type)
 
 
-# --- where they go ---------------------------------------------------------------------------------------------------
+# --- storage ---------------------------------------------------------------------------------------------------
 
 
 def lacking(
@@ -141,10 +143,10 @@ def lacking(
     unfit: frozenset[str],
     limit: int,
 ) -> list[str]:
-    """Ids of the spots that an image may be made for, those that want one most first.
+    """Ids of the spots that may get a generated image, strongest first.
 
-    kept: ids of spots that have an image. images: how many the article should have, as for arrange. unfit: ids of spots
-    where nothing fits; under "auto" only they count, for the others lost their image to better places.
+    kept: ids of spots that have an image. images: how many the article should have, as for `arrange`. unfit: ids of
+    spots where nothing fits; under "auto" only these count, because the others lost their image to better places.
     """
     from math import ceil
 
@@ -161,7 +163,7 @@ def lacking(
 
 
 def generated(article: Article, spot_id: str, image_id: str, size: tuple[int, int], by: Generator) -> Article:
-    """The article with an image at a spot that was made for it, and the record of that."""
+    """The article with a generated image at a spot, and its record."""
     spot = next(s.spot for s in article.selections if s.spot.id == spot_id)
     new = Illustration(
         id=f"f-{spot.id}",
@@ -184,13 +186,13 @@ def generated(article: Article, spot_id: str, image_id: str, size: tuple[int, in
 
 
 class Shelf:
-    """The files of generated images, by their ids. They are in no library: no search finds them for another article."""
+    """The files of generated images, by id. They belong to no library, so no search finds them for another article."""
 
     def __init__(self, home: Path) -> None:
         self.folder = home / "generated"
 
     def put(self, data: bytes) -> str:
-        """Keep a file; returns its id. Raises LibraryError where the disk does not take it."""
+        """Store a file; returns its id. Raises LibraryError if the disk refuses."""
         from limner.tools.library import image_identity
 
         image_id = image_identity(data)
@@ -205,18 +207,18 @@ class Shelf:
         return image_id
 
     def has(self, image_id: str) -> bool:
-        """Whether it is there."""
+        """Whether the file exists."""
         return re.fullmatch("[0-9a-f]{32}", image_id) is not None and self._path(image_id).is_file()
 
     def image(self, image_id: str) -> bytes:
-        """Its bytes. Raises LibraryError where it is gone."""
+        """The bytes of a file. Raises LibraryError if it is gone."""
         try:
             return self._path(image_id).read_bytes()
         except OSError as e:
             raise LibraryError(f"The generated image {image_id} is gone: remove it from the article.") from e
 
     def _path(self, image_id: str) -> Path:
-        return self.folder / f"{image_id}.image"  # what kind it is, its bytes say
+        return self.folder / f"{image_id}.image"  # the bytes determine its kind
 
 
 # --- labels ----------------------------------------------------------------------------------------------------------
@@ -239,15 +241,15 @@ _LABELS = {  # language -> made by a trained model, made by other rules
 
 
 def label(language: str, source_type: str = TRAINED) -> str:
-    """What says that an image was generated, in the article's language; English where limner does not know it."""
+    """The label of a generated image in the article's language; English for unknown languages."""
     both = _LABELS.get(re.split("[-_]", language.lower())[0], _LABELS["en"])
     return both[source_type != TRAINED]
 
 
 def labelled(image: Illustration, language: str) -> Illustration:
-    """The illustration, its caption and alternative text saying that it was generated, if it was.
+    """The illustration, with a label in caption and alternative text if it was generated.
 
-    They keep a label that they have, in whatever language; nothing that rewrites them can lose it.
+    Existing labels in any language are kept; no rewriting can remove them.
     """
     if not image.digital_source_type:
         return image

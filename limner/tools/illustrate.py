@@ -1,4 +1,4 @@
-"""Put the arranged images into the article, with the caption, alternative text and credit each is owed."""
+"""Put the arranged images into the article, each with its caption, alternative text and credit."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from limner.document import Article, Candidate, Illustration, Selection
 def illustrated(
     article: Article, selections: Sequence[Selection], kept: Mapping[str, Candidate], why: Mapping[str, str]
 ) -> Article:
-    """The article with the images that were kept, and with the record of every choice.
+    """The article with the kept images and the record of every choice.
 
-    kept: the image per spot id. why: one line per spot id on why its image was or was not kept.
+    kept: images by spot id. why: reasons by spot id, one line each.
     """
     record, figures = [], []
     for selection in selections:
@@ -33,7 +33,7 @@ def illustrated(
     return article.model_copy(update={"selections": tuple(record)}).illustrated(figures)
 
 
-RECORDED = 10  # candidates kept in the record: what a person will look through; arrange compared many more
+RECORDED = 10  # candidates in the record, for people to look through; arrange compared many more
 
 
 def _illustration(article: Article, selection: Selection, image: Candidate) -> Illustration:
@@ -53,11 +53,11 @@ def _illustration(article: Article, selection: Selection, image: Candidate) -> I
 
 
 def _caption(article: Article, selection: Selection, image: Candidate) -> str:
-    """The library's own caption, which knows what the picture shows.
+    """The caption of an illustration: the library's own, which describes the image itself.
 
-    The spot's caption, which only hoped for it, takes its place where the library has none, or has one in another
-    script than the article is read in - but never when similarity alone made the choice: then nobody has compared it
-    with the image.
+    The spot's caption, which only describes the wanted image, replaces it if the library has none, or has one in
+    another script than the article's. It never does if similarity alone made the choice, because then nobody compared
+    it with the image.
     """
     judged = selection.by != "similarity"
     if judged and not image.described:
@@ -68,11 +68,11 @@ def _caption(article: Article, selection: Selection, image: Candidate) -> str:
 
 
 def _script(text: str) -> str:
-    """The script that most of a text's letters are in, coarsely: enough to tell Chinese from English."""
+    """The main script of a text's letters, coarsely: enough to tell Chinese from English."""
     counts = {
         "han": len(re.findall(r"[\u3040-\u30ff\u4e00-\u9fff\uac00-\ud7af]", text)),
         "cyrillic": len(re.findall(r"[\u0400-\u04ff]", text)),
         "arabic": len(re.findall(r"[\u0590-\u06ff]", text)),
-        "latin": len(re.findall(r"[A-Za-z\u00c0-\u024f]", text)) // 2,  # a Latin word has more letters
+        "latin": len(re.findall(r"[A-Za-z\u00c0-\u024f]", text)) // 2,  # Latin words have more letters
     }
     return max(counts, key=lambda name: counts[name])

@@ -1,4 +1,4 @@
-"""The language of a text, with a confidence: py3langid, told apart paragraph by paragraph so that a mixture is one."""
+"""Detect the language of a text with py3langid, paragraph by paragraph, so that mixtures are recognised."""
 
 from __future__ import annotations
 
@@ -7,29 +7,29 @@ from collections.abc import Sequence
 from functools import cache
 from typing import Any, NamedTuple
 
-UNKNOWN = "und"  # BCP 47 for a language that is not determined
+UNKNOWN = "und"  # BCP 47 for an undetermined language
 SURE = (
     0.5  # below, 1.5 % of 25 characters in 57 languages were named wrongly; above, 0.2 % of 60 characters (docs/log.md)
 )
-SHARE = 0.75  # of the letters, that must be in one language
-_PARAGRAPHS, _LETTERS = 60, 1_000  # that are looked at, and of each
+SHARE = 0.75  # share of the letters that must be in one language
+_PARAGRAPHS, _LETTERS = 60, 1_000  # paragraphs to look at, and characters of each
 
 
 class Language(NamedTuple):
-    """What a text is written in."""
+    """The language of a text."""
 
     code: str
-    """BCP 47, "und" where it is unknown."""
+    """BCP 47, "und" if unknown."""
     confidence: float
     """0 to 1: the model's for the paragraphs in this language, times their share of the letters."""
 
 
 def language_of(paragraphs: Sequence[str]) -> Language:
-    """The language of plain text, "und" for a text that is too short, mixed or of no language the model knows."""
+    """Detect the language of plain text; "und" if it is too short, mixed or unknown to the model."""
     letters: Counter[str] = Counter()
     weighted: dict[str, float] = {}
     looked_at = [text[:_LETTERS] for text in paragraphs if any(map(str.isalpha, text))][:_PARAGRAPHS]
-    if sum(map(len, looked_at)) < _LETTERS:  # short: a heading alone says little, all of it says more
+    if sum(map(len, looked_at)) < _LETTERS:  # short: headings alone say little, so take the whole text
         looked_at = ["\n".join(looked_at)] if looked_at else []
     for text in looked_at:
         code, confidence = _model().classify(text)

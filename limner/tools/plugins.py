@@ -1,7 +1,7 @@
-"""Parts that installed packages bring, by entry points: dialects, encoders, exporters, generators of images.
+"""Find and load parts from installed packages by entry points: dialects, encoders, exporters, image generators.
 
-A part is loaded when it is first asked for by its name, and only then: what is installed and not asked for costs
-nothing and can break nothing. Whose code it is, every message says: the package, and the entry point.
+A part is loaded when it is first requested by name; an unused part costs nothing and can break nothing. Every message
+names the package and the entry point.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ KINDS: tuple[Kind, ...] = ("dialect", "encoder", "exporter", "generator")
 BUILT_IN: dict[Kind, tuple[str, ...]] = {
     "dialect": ("instruct", "small", "xcomposer", "xcomposer2"),
     "encoder": ("minilm",),
-    "exporter": (),  # tools/export.py has them, and says so where it asks
+    "exporter": (),  # tools/export names its own formats
     "generator": (),
 }
-"""Names that are limner's own: a plug-in of such a name is never used, in whatever order things were installed."""
+"""limner's own names, which no plug-in can take, in whatever order things were installed."""
 
 
 class Plugin(NamedTuple):
@@ -34,21 +34,21 @@ class Plugin(NamedTuple):
     package: str
     """Its distribution's name and version, "limner-slides 1.2"."""
     value: str
-    """What it points at, "limner_slides:Slides"."""
+    """The entry point's value, "limner_slides:Slides"."""
 
     def __str__(self) -> str:
         return f"the {self.kind} {self.name!r} of the package {self.package} ({self.value})"
 
 
 def installed(kind: Kind) -> list[Plugin]:
-    """The plug-ins of a kind that are installed, by name. Reads what packages say of themselves; imports none."""
+    """The installed plug-ins of a kind, by name. Reads the packages' metadata; imports none."""
     return sorted(_plugin(kind, point) for point in _points(kind))
 
 
 def find(kind: Kind, name: str, built_in: Collection[str] = ()) -> Plugin:
-    """The plug-in of that name, not loaded.
+    """Find a plug-in by name without loading it.
 
-    Raises BadInput where there is none, PluginFailed where two packages have one, or where limner has it itself.
+    Raises BadInput if there is none, PluginFailed if two packages or limner itself have the name.
     """
     own = (*BUILT_IN[kind], *built_in)
     found = sorted({plugin for plugin in installed(kind) if plugin.name == name})
@@ -68,14 +68,14 @@ def find(kind: Kind, name: str, built_in: Collection[str] = ()) -> Plugin:
 
 
 def load(plugin: Plugin, shape: Callable[[Any], T | None], wanted: str) -> T:
-    """What a plug-in is: its entry point imported, and made into a part by `shape`, which gives None for what is none.
+    """Load a plug-in: import its entry point and turn it into a part by `shape`, which returns None for a wrong object.
 
-    wanted: what it has to be, in words. Raises PluginFailed.
+    wanted: a description of the required object. Raises PluginFailed.
     """
     try:
         (point,) = (p for p in _points(plugin.kind) if _plugin(plugin.kind, p) == plugin)
         part = shape(point.load())
-    except (Exception, SystemExit) as e:  # whatever a stranger's module raises, it is told in one line
+    except (Exception, SystemExit) as e:  # third-party code may raise anything; report it in one line
         raise PluginFailed(
             f"{_cap(plugin)} cannot be loaded ({_said(e)}). Repair or uninstall the package, or do without the "
             f"{plugin.kind}."
@@ -88,7 +88,7 @@ def load(plugin: Plugin, shape: Callable[[Any], T | None], wanted: str) -> T:
 
 
 def failed(plugin: Plugin, error: BaseException | str, doing: str) -> PluginFailed:
-    """What went wrong in a plug-in while it worked. doing: "writing talk.txt"."""
+    """The error of a plug-in at work. doing: e.g. "writing talk.txt"."""
     said = error if isinstance(error, str) else _said(error)
     return PluginFailed(f"{_cap(plugin)} failed at {doing} ({said}). Tell its authors, or do without it.")
 

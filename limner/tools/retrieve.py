@@ -1,4 +1,4 @@
-"""Spots to candidates: one search a library for all spots of an article, then one ranking a spot over all libraries."""
+"""Find candidates for spots: one search per library for all spots, then one ranking per spot over all libraries."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 
 
 def retrieve(libraries: Sequence[Library], spots: Sequence[Spot], k: int) -> dict[str, list[Candidate]]:
-    """The k images that fit each spot's search caption best, best first, by the spot's id.
+    """The k images that best fit each spot's search caption, best first, by the spot's id.
 
-    An image that several libraries hold comes once, from where it scores best. Raises LibraryEmpty without libraries
-    or when one of them holds no image.
+    An image in several libraries appears once, from the library with its best score. Raises LibraryEmpty without
+    libraries, or if one of them has no image.
     """
     if not libraries:
         raise LibraryEmpty("No library to take images from: name one with --library DIR.")
@@ -28,10 +28,10 @@ def retrieve(libraries: Sequence[Library], spots: Sequence[Spot], k: int) -> dic
 
 
 def merge(rankings: Sequence[Sequence[Candidate]], k: int) -> list[Candidate]:
-    """One ranking of several libraries' candidates for the same spot: at most k, best first, each image once.
+    """Merge several libraries' candidates for a spot into one ranking: at most k, best first, each image once.
 
-    A fused score says how an image stands out in its own library, so the best of a poor library would equal the best
-    of a good one. Raw scores are comparable; they are fused again over all candidates, in the way of `fuse`.
+    A fused score measures how an image stands out in its own library, so the best of a poor library would equal the
+    best of a good one. Raw scores are comparable, so they are fused again over all candidates, as in `fuse`.
     """
     rankings = [ranking for ranking in rankings if ranking]
     if len(rankings) < 2:
@@ -57,7 +57,7 @@ def fuse(rows: Sequence[Mapping[str, float]]) -> list[float]:
 
 
 def _once(candidates: Sequence[Candidate]) -> list[Candidate]:
-    """Each image once: of several libraries' words for it those that came with the best scores."""
+    """Each image once, with the caption from the library of its best score."""
     best: dict[str, Candidate] = {}
     for candidate in candidates:
         other = best.get(candidate.image_id)

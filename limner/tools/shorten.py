@@ -1,4 +1,4 @@
-"""Shorten a paragraph without a language model: leave out its least telling sentences."""
+"""Shorten a paragraph without a language model: leave out its least informative sentences."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ import numpy as np
 
 Similarity = Callable[[Sequence[str], Sequence[str]], np.ndarray]
 
-OPENING = 0.15  # in cosine: what a paragraph begins with names what the rest is about
-ALIKE = 0.85  # cosine above which a sentence says what a kept one says
+OPENING = 0.15  # bonus in cosine for the first sentence, which usually names the subject
+ALIKE = 0.85  # cosine above which a sentence repeats a kept one
 _END = re.compile(
     r"(?<!\b[DM]r\.)(?<!\bMrs\.)(?<!\bSt\.)(?<!\b[A-Z]\.)(?<=[.!?])[\"'”’)\]]*\s+(?=[^\sa-z])|(?<=[。！？])[”’」』]*"
 )
 
 
 def sentences(text: str) -> list[str]:
-    """A paragraph's sentences with the blanks after them, so that joined they are the paragraph."""
+    """A paragraph's sentences with their trailing blanks; joined, they are the paragraph."""
     cuts = [0, *(m.end() for m in _END.finditer(text) if 0 < m.end() < len(text)), len(text)]
     return [text[a:b] for a, b in pairwise(cuts) if text[a:b].strip()]
 
 
 def shortened(text: str, similarity: Similarity) -> str:
-    """About half of a paragraph: the sentences most like all of it, in their order. "" where nothing can be left out.
+    """About half of a paragraph: the sentences most similar to the whole, in order. "" if nothing can be left out.
 
-    similarity: texts (n), texts (m) -> cosines (n, m). Lists and quotations have no sentences to choose from.
+    similarity: texts (n), texts (m) -> cosines (n, m). Lists and quotations are not shortened.
     """
     parts = sentences(text)
     if len(parts) < 2 or re.match(r"\s*(?:[-*+>]|\d+[.)])\s", text):

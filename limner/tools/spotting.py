@@ -1,8 +1,8 @@
 """Spot without a language model: every paragraph is a spot, and its own words are the query.
 
-For models too small to judge. Which of the spots get an image is left to `arrange`, which sees what the library has
-for each of them: over 70 textbook sections the place of a paragraph, its length, words such as "shows" and its
-neighbours told nothing of where authors put figures once the match with the library was known (bench/illustrate.md).
+For models too small to judge. `arrange` decides which spots get an image, because it knows the library's match for
+each. Over 70 textbook sections a paragraph's position, length, neighbours and words such as "shows" did not help to
+predict the authors' figures once the match with the library was known (bench/illustrate.md).
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ import re
 
 from limner.document import Article, Block, Paragraph, Spot, Verbatim
 
-SEARCH_WORDS = 200  # MiniLM reads 256 word pieces, about 1.3 to a word
-SEARCH_CHARS = 2000  # for scripts that put no spaces between words
+SEARCH_WORDS = 200  # MiniLM reads 256 word pieces, about 1.3 per word
+SEARCH_CHARS = 2000  # for scripts without spaces between words
 CAPTION_CHARS = 140  # one line under an image on a phone, two at most
 
 USUAL, ANNOUNCING = 0.5, 0.1
-"""Strengths. A paragraph that ends in a colon announces what follows it; an image between the two tears them apart."""
+"""Strengths. A paragraph that ends in a colon announces the next one; an image must not separate them."""
 
 _SENTENCE_END = re.compile(r"(?<=[.!?])[\"”’»)\]]*\s+|(?<=[。！？])|\n+")
 _COLONS = (":", "：")
@@ -26,10 +26,9 @@ _OPENERS = '"“‘«([ '
 def spots_from_text(article: Article) -> list[Spot]:
     """A spot after every paragraph that has words, in reading order; ids "s1", "s2", ….
 
-    caption: the sentence of the paragraph that says most about it, at most 140 characters, in the article's language.
-    search: the heading the paragraph stands under (the title before the first one) and the paragraph, at most 200
-    words. The heading names what the paragraph calls "it". strength: 0.5, or 0.1 where an image would stand between a
-    colon and what it announces.
+    caption: the paragraph's most informative sentence, at most 140 characters, in the article's language. search: the
+    heading above the paragraph (the title before the first one) and the paragraph, at most 200 words; the heading names
+    what the paragraph calls "it". strength: 0.5, or 0.1 between a colon and the announced text.
     """
     after = dict(zip((b.id for b in article.body), (*article.body[1:], None), strict=False))
     spots, topic = [], article.title
@@ -61,13 +60,15 @@ def _search(topic: str, text: str) -> str:
 
 
 def _caption(text: str) -> str:
-    """The sentence that shares most words with the rest of its paragraph for its length; cut at a word if too long."""
+    """The sentence that shares most words with the rest of its paragraph relative to its length; cut at a word if too
+    long."""
     sentences = [s.strip() for s in _SENTENCE_END.split(text) if s and s.strip()]
     bags = [set(_words(s)) for s in sentences]
     counts: dict[str, int] = {}
     for word in (w for bag in bags for w in bag):
         counts[word] = counts.get(word, 0) + 1
-    # Summed over its words, how many sentences use them too; by the root of its length, or the longest always won.
+    # For each of its words, the number of sentences that use it; divided by the root of its length, or the longest
+    # would always win.
     says = [sum(counts[w] - 1 for w in bag) / max(1, len(bag)) ** 0.5 for bag in bags]
     return _line(sentences[max(range(len(sentences)), key=lambda n: (says[n], -n))])
 
@@ -79,7 +80,7 @@ def _words(sentence: str) -> list[str]:
 
 
 def _line(text: str) -> str:
-    """On one line, at most CAPTION_CHARS long, cut at a space where there is one."""
+    """Text on one line, at most CAPTION_CHARS long, cut at a space if possible."""
     text = " ".join(text.split())
     text = text.lstrip(_OPENERS) or text
     if len(text) <= CAPTION_CHARS:

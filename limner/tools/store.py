@@ -1,14 +1,13 @@
-"""Vectors in Qdrant: `EdgeStore` in a folder of this machine, `ServerStore` on a server. One interface, one ranking.
+"""Store vectors in Qdrant: `EdgeStore` in a local folder, `ServerStore` on a server, with one interface and ranking.
 
-All queries of an article go in one request. Qdrant fuses each query's rankings, and in the same request scores every
-image that any ranking brought by every encoder, so that raw scores are known also where an image was found by one
-encoder alone.
+All queries of an article go in one request. Qdrant fuses each query's rankings and, in the same request, scores every
+found image by every encoder, so that raw scores exist even if only one encoder found the image.
 
-Fusion is distribution-based (DBSF): each encoder's scores are scaled by their mean and deviation over what it brought,
-then added. Unlike reciprocal ranks (RRF) it keeps by how much one image fits better than the next. On
-291 figures of a textbook, with the paragraph before each as the query and its image to be found among 323, the mean
-reciprocal rank by captions and alternative texts was 0.731 (RRF with k = 60: 0.718, k = 2: 0.730; MiniLM alone 0.687,
-BM25 alone 0.695), and by alternative texts 0.591 (0.563, 0.584; 0.562, 0.531).
+Fusion is distribution-based (DBSF): each encoder's scores are scaled by the mean and deviation over its results, then
+added. Unlike reciprocal ranks (RRF) it keeps the distance between one image and the next. On 291 figures of a textbook,
+with the paragraph before each as the query and its image to be found among 323, the mean reciprocal rank by captions
+and alternative texts was 0.731 (RRF with k = 60: 0.718, k = 2: 0.730; MiniLM alone 0.687, BM25 alone 0.695), and by
+alternative texts 0.591 (0.563, 0.584; 0.562, 0.531).
 """
 
 from __future__ import annotations
@@ -29,13 +28,13 @@ if TYPE_CHECKING:
     import numpy as np
     from qdrant_client import QdrantClient
 
-PREFETCH = 64  # images each encoder brings to the fusion; at least 4 times k
+PREFETCH = 64  # images per encoder in the fusion; at least 4 times k
 PATIENCE = 60.0  # seconds to wait for another process that holds a folder
 
 
 @dataclass(frozen=True)
 class Vectors:
-    """One image, or one query, as its encoders see it. Without words `words` is empty; without CLIP `clip` is None."""
+    """The vectors of one image or query. Without words `words` is empty; without CLIP `clip` is None."""
 
     caption: np.ndarray
     """(size,) float32 of unit length."""
@@ -57,9 +56,9 @@ class Hit:
     id: str
     """32 hexadecimal digits."""
     score: float
-    """Fused, 0 to the number of encoders or a little beyond; comparable within one query."""
+    """Fused score, 0 to the number of encoders or slightly more; comparable within one query."""
     scores: dict[str, float] = field(default_factory=dict)
-    """Raw: cosine per dense vector, BM25 for `words`; comparable over queries."""
+    """Raw scores: cosine per dense vector, BM25 for `words`; comparable between queries."""
 
 
 class Store(Protocol):
@@ -95,16 +94,16 @@ class Store(Protocol):
 
 
 class EdgeStore:
-    """Qdrant Edge in a folder. From construction to `close` nobody else can open it, so keep it open for a moment."""
+    """Qdrant Edge in a folder. Nobody else can open it before `close`, so keep it open only briefly."""
 
     def __init__(self, folder: Path, sizes: dict[str, int], *, patience: float = PATIENCE) -> None:
-        """sizes: per dense vector its size; patience: seconds to wait for the folder. Raises LibraryBusy."""
+        """sizes: sizes by dense vector; patience: seconds to wait for the folder. Raises LibraryBusy."""
         from filelock import FileLock, Timeout
 
         with _working(folder):
             folder.mkdir(parents=True, exist_ok=True)
         self.folder, self._sizes = folder, sizes
-        # A lock object of our own each time: two threads exclude each other as two processes do.
+        # A new lock object each time, so that two threads exclude each other like two processes.
         self._lock = FileLock(folder.with_name(folder.name + ".lock"), timeout=patience, thread_local=False)
         try:
             self._lock.acquire()
@@ -116,14 +115,14 @@ class EdgeStore:
 
     @cached_property
     def _shard(self) -> Any:
-        """Opened when first needed: dropping a damaged one must be possible."""
+        """Open on first use, because dropping a damaged store must be possible."""
         import qdrant_edge as edge
 
         config = edge.EdgeConfig(
             vectors={n: edge.EdgeVectorParams(size=s, distance=edge.Distance.Cosine) for n, s in self._sizes.items()},
             sparse_vectors={"words": edge.EdgeSparseVectorParams(modifier=edge.Modifier.Idf)},
-            # Every update is flushed, and what a kill cuts off is found and done again by the library; a log would
-            # only add 64 MB of preallocated file.
+            # Every update is flushed, and the library repeats what a kill cut off; a log would only add a preallocated
+            # file of 64 MB.
             wal_enabled=False,
         )
         with _working(self.folder):
@@ -195,7 +194,7 @@ class EdgeStore:
         shutil.rmtree(self.folder)
 
     def close(self) -> None:
-        """Let go of the folder."""
+        """Release the folder."""
         try:
             self._close_shard()
         finally:
@@ -209,7 +208,7 @@ class EdgeStore:
 
 @contextmanager
 def _working(folder: Path) -> Iterator[None]:
-    """Turns what can go wrong with the files into a LibraryError; the binding raises plain Exception for all of it."""
+    """Turns errors of the files into a LibraryError; the binding raises plain Exception for all of them."""
     try:
         yield
     except LibraryError:
@@ -226,7 +225,7 @@ class ServerStore:
     """A collection on a Qdrant server; the client is shared and stays open. Raises LibraryError if none answers."""
 
     def __init__(self, client: QdrantClient, collection: str, sizes: dict[str, int]) -> None:
-        """collection: made if it is not there; sizes: per dense vector its size, {} to drop what is there."""
+        """collection: created if missing; sizes: sizes by dense vector, {} to drop the collection."""
         self._client, self.collection = client, collection
         with _answering():
             if sizes and not client.collection_exists(collection):
@@ -308,17 +307,17 @@ class ServerStore:
             self._client.delete_collection(self.collection)
 
     def close(self) -> None:
-        """Nothing: whoever made the client closes it."""
+        """Do nothing, because the client's owner closes it."""
 
 
 def _hits(queries: Sequence[Vectors], answers: Sequence[Sequence[Any]], k: int) -> list[list[Hit]]:
-    """Answers in the order asked: per query the fused ranking, then one ranking per encoder."""
+    """Read the answers in the order of the requests: per query the fused ranking, then one ranking per encoder."""
     rest, found = iter(answers), []
     for query in queries:
         names = [*query.dense, *(["words"] if query.words.indices else [])]
         fused = next(rest)
         raw = {name: {point.id: point.score for point in next(rest)} for name in names}
-        # An image that shares no word with the query is in no sparse ranking: its BM25 is 0 by definition.
+        # An image that shares no word with the query is in no sparse ranking; its BM25 is 0 by definition.
         zero = {"words": 0.0}
         hits = [
             Hit(_hex(p.id), p.score, zero | {name: scores[p.id] for name, scores in raw.items() if p.id in scores})
@@ -332,8 +331,8 @@ def _hex(point_id: Any) -> str:
     return UUID(str(point_id)).hex
 
 
-class _answering:  # reads as a statement: with _answering(): ...
-    """Turns a server that does not answer, or refuses, into LibraryUnreachable with the next step."""
+class _answering:  # lower case, because it reads as a statement: with _answering(): ...
+    """Turns a server's silence or refusal into LibraryUnreachable with the next step."""
 
     def __enter__(self) -> None:
         return None
@@ -349,7 +348,7 @@ class _answering:  # reads as a statement: with _answering(): ...
 
 
 def server(url: str, api_key: str = "") -> QdrantClient:
-    """A client for `url`, or in this process for ":memory:". Raises NotInstalled, naming what to install."""
+    """A client for `url`, or in this process for ":memory:". Raises NotInstalled with the install command."""
     from limner.errors import NotInstalled
 
     try:

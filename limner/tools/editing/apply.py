@@ -1,12 +1,12 @@
-"""Apply edits: an Article and commands in, the changed Article out, with no model and no files.
+"""Apply edits: from an Article and commands to the changed Article, without a model or files.
 
 Notable choices:
 
-- What an edit does not name stays byte for byte. Only the blank lines between two blocks that were not neighbours
-  before are made sufficient; link definitions that stand between blocks are never lost.
-- New text is cut like any other Markdown; the first block of it keeps the id of the block that it replaces. New ids
-  are digests of what led to them, so the same edits of the same article give the same article.
-- A locked block keeps its id and text, a locked image all of its fields; whatever would change one is refused.
+- Parts that an edit does not name stay byte for byte. Only new neighbours get enough blank lines between them; link
+  definitions between blocks are never lost.
+- New text is split like any other Markdown; its first block keeps the id of the replaced block. New ids are digests of
+  their origin, so the same edits of the same article give the same article.
+- A locked block keeps its id and text, a locked image all its fields; edits that would change one are refused.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ from limner.tools.editing import commands as e
 from limner.tools.editing.blocks import LINE_END, AnyBlock, changed, check_size, newline_of, replaced, with_body
 from limner.tools.generate import labelled
 
-MIN_CROP = 0.01  # of the width or the height; less is a slip of the mouse
+MIN_CROP = 0.01  # share of the width or height; a smaller crop is a slip of the mouse
 
 
 class ImageRecord(Protocol):
-    """What a library knows of an image."""
+    """A library's record of an image."""
 
     @property
     def caption(self) -> str: ...
@@ -45,13 +45,13 @@ class ImageRecord(Protocol):
 
 
 ImageOf = Callable[[str, str], ImageRecord]
-"""(library, image id) -> its record. Raises a LimnerError for what is not there."""
+"""(library, image id) -> its record. Raises a LimnerError for an unknown image."""
 
 
 def edited(article: Article, edits: Sequence[e.Edit], image_of: ImageOf) -> Article:
-    """The article after these edits, all of them or none.
+    """Apply edits, all or none.
 
-    Raises EditRefused, in one line that says which edit cannot be made and why; what `image_of` raises.
+    Raises EditRefused, whose one line says which edit cannot be made and why; and what `image_of` raises.
     """
     if len(edits) > e.MAX_EDITS:
         raise EditRefused(f"{len(edits)} edits are more than the {e.MAX_EDITS} of one step. Send them in several.")
@@ -171,7 +171,7 @@ def _place_image(article: Article, edit: e.PlaceImage, image_of: ImageOf) -> Art
 
 
 def _recorded(article: Article, chosen: Selection, image: Illustration) -> Article:
-    """With the record of a choice, under the name of the spot whose illustration it is."""
+    """The article with the record of a choice, under the spot of its illustration."""
     spot = chosen.spot.model_copy(update={"id": image.id.removeprefix("f-"), "after": image.after})
     record = chosen.model_copy(update={"spot": spot, "placed": image.image_id})
     return article.model_copy(update={"selections": (*article.selections, record)})
@@ -258,12 +258,12 @@ COMMANDS = tuple(kind.model_fields["do"].default for kind in get_args(get_args(e
 
 
 def touched(edit: e.Edit) -> frozenset[str]:
-    """Ids of the blocks and images that an edit names: what must be as its author saw it."""
+    """Ids of the blocks and images that an edit names, which must be as its author saw them."""
     named = [getattr(edit, name, None) for name in ("block", "image", "after")]
     return frozenset(i for i in [*named, *getattr(edit, "ids", ())] if i is not None)
 
 
-# --- what is refused -------------------------------------------------------------------------------------------------
+# --- refusals -------------------------------------------------------------------------------------------------
 
 
 def _ids(article: Article) -> set[str]:
@@ -302,7 +302,7 @@ def _refuse_twice(article: Article, image_id: str) -> None:
 
 
 def _check_locks(before: Article, after: Article, edit: e.Edit) -> None:
-    """Refuse what reached something locked by a way round, e.g. the paragraph that a locked image stands after."""
+    """Refuse edits that change something locked indirectly, e.g. the paragraph before a locked image."""
     if not before.locked or before is after:
         return
     blocks = {b.id: (b.kind, b.text) for b in after.body}
@@ -326,7 +326,7 @@ _SETEXT = re.compile(r"(?:\r\n|\n|\r)[ \t]*(?:=+|-+)[ \t]*$")
 def _fragment(
     article: Article, edit: e.Edit, text: str, replaces: AnyBlock | None, taken: Sequence[str] = ()
 ) -> list[AnyBlock]:
-    """Markdown as blocks with ids of their own. replaces: gives its id to the first and its gap to the last."""
+    """Markdown as blocks with new ids. replaces: the replaced block, whose id goes to the first and gap to the last."""
     newline = newline_of(article)
     text = LINE_END.sub(lambda _: newline, _NOT_TEXT.sub("", text)).strip(newline).rstrip()
     # The blank line before it: `---` at the very beginning would be taken for front matter.
@@ -383,7 +383,7 @@ def _last_paragraph(blocks: Sequence[AnyBlock]) -> str:
 
 
 def _title_heading(article: Article) -> Heading | None:
-    """The first heading, if it says the title."""
+    """The first heading, if it repeats the title."""
     first = next((b for b in article.body if isinstance(b, Heading)), None)
     return first if first is not None and one_line(first.plain) == one_line(article.title) else None
 

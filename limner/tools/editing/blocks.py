@@ -1,6 +1,6 @@
-"""Put blocks of text side by side: what stays is untouched, and new text gets the blank lines it needs.
+"""Join blocks of text: kept text stays unchanged, and new text gets the blank lines it needs.
 
-Link definitions that stand between blocks are never lost, and images find a paragraph to stand after.
+Link definitions between blocks are never lost, and images move to a remaining paragraph.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from limner.text import one_line
 
 AnyBlock = Heading | Paragraph | Verbatim
 
-MAX_SOURCE = 2_000_000  # characters of an article's text
+MAX_SOURCE = 2_000_000  # characters of an article
 MAX_BLOCKS = 5_000
 MAX_IMAGES = 500
 _CAN_OPEN = re.compile(r"```|~~~|<")
@@ -36,7 +36,7 @@ def check_size(article: Article) -> None:
 
 
 def changed(article: Article, **fields: Any) -> Article:
-    """A copy with other fields. What pydantic keeps of cached properties would be the old article's."""
+    """A copy with other fields and without cached properties, which pydantic would copy from the old article."""
     return Article.model_construct(**{**dict(article), **fields})
 
 
@@ -50,8 +50,8 @@ def replaced(
 ) -> Article:
     """The article with other blocks in place of those from start to stop.
 
-    homes: where images after a block stand now, "" for whichever paragraph is near. kept: the gap of what is deleted;
-    link definitions in it stay.
+    homes: block id -> the new place of its images, "" for the nearest paragraph. kept: the gap of the deleted blocks,
+    whose link definitions stay.
     """
     before, after = list(article.body[:start]), list(article.body[stop:])
     lead = article.lead
@@ -88,14 +88,14 @@ def with_body(
 
 
 def _near(article: Article, block_id: str, paragraphs: set[str]) -> str | None:
-    """The paragraph before a block, else the one after it, of those that are left."""
+    """The remaining paragraph before a block, else the one after it."""
     order = [b.id for b in article.body]
     at = order.index(block_id)
     return next((i for i in [*reversed(order[:at]), *order[at + 1 :]] if i in paragraphs), None)
 
 
 def _sewn(article: Article, body: list[AnyBlock], lead: str) -> dict[str, Any]:
-    """lead and body, with blank lines where neighbours are new."""
+    """Lead and body, with blank lines between new neighbours."""
     newline = newline_of(article)
     old = {a.id: (a, b) for a, b in zip(article.body, [*article.body[1:], None], strict=True)}
 
@@ -128,7 +128,7 @@ def _same(one: AnyBlock, other: AnyBlock) -> bool:
 
 
 def _separating(gap: str, newline: str, *, before: bool = True) -> str:
-    """A gap that keeps two blocks apart: a blank line, and one on either side of what stands in it."""
+    """A gap that separates two blocks: a blank line, on both sides of any content."""
     if not gap.strip():
         return gap if len(LINE_END.findall(gap)) > 1 else newline * 2
     text = gap.strip()
@@ -139,7 +139,7 @@ def _separating(gap: str, newline: str, *, before: bool = True) -> str:
 
 
 def _refuse_open(block: AnyBlock) -> None:
-    """A fence, comment or tag that never ends would swallow whatever comes after it."""
+    """Refuse a fence, comment or tag that never ends, which would swallow the following text."""
     if not _CAN_OPEN.search(block.text):
         return
     probe = "limner"

@@ -1,8 +1,8 @@
 """The edits that a person may make, each a typed command.
 
-Commands are small JSON values: the studio, the shell, HTTP, chatbots and a model that was told what to do all speak
-them. What a model is asked for (`Wish`) becomes such commands first, so that everything that happens to an article can
-be shown before it is applied, and undone after.
+Commands are small JSON values, shared by the studio, the shell, HTTP, chatbots and models. A request to a model
+(`Wish`) first becomes such commands, so that every change to an article can be shown before it is applied, and undone
+afterwards.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from pydantic import Field
 
 from limner.document import Selection, Value
 
-MAX_EDITS = 500  # commands of one step
-MAX_TEXT = 100_000  # characters of one block
+MAX_EDITS = 500  # commands per step
+MAX_TEXT = 100_000  # characters per block
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Id = Annotated[str, Field(max_length=80)]
 Text = Annotated[str, Field(max_length=MAX_TEXT)]

@@ -12,11 +12,11 @@ from pydantic import BaseModel, ConfigDict
 from limner.document import Article, Heading, Illustration, Paragraph, Verbatim
 
 Change = Literal["same", "changed", "added", "removed", "moved"]
-MAX_WORDS = 4_000  # of one block; above that the whole block is shown as other text, since comparing is quadratic
+MAX_WORDS = 4_000  # words per block; a longer block counts as replaced, because comparing is quadratic
 
 
 class WordChange(BaseModel):
-    """Words that stayed, came or went."""
+    """Words that stayed, were added or were removed."""
 
     model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
 
@@ -25,7 +25,7 @@ class WordChange(BaseModel):
 
 
 class BlockChange(BaseModel):
-    """What became of a block of text."""
+    """The change of a block of text."""
 
     model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
 
@@ -33,16 +33,16 @@ class BlockChange(BaseModel):
     kind: str
     """heading, paragraph, verbatim."""
     change: Change
-    """moved: the same text elsewhere; one that is elsewhere with another text is changed."""
+    """moved: the same text elsewhere; a moved block with another text is "changed"."""
     before: str | None = None
-    """Its Markdown in the first version."""
+    """Markdown in the first version."""
     after: str | None = None
     words: list[WordChange] = []
-    """Where it changed: the words in order."""
+    """If it changed: the words in order."""
 
 
 class ImageChange(BaseModel):
-    """What became of an image."""
+    """The change of an image."""
 
     model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
 
@@ -54,32 +54,32 @@ class ImageChange(BaseModel):
 
 
 class Comparison(BaseModel):
-    """Two versions side by side."""
+    """The differences of two versions."""
 
     model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
 
     title: list[WordChange]
     blocks: list[BlockChange]
-    """In the order of the second version; those that are gone stand where they were."""
+    """In the order of the second version; removed ones at their old place."""
     images: list[ImageChange]
 
     @property
     def different(self) -> dict[str, str]:
-        """Kind of everything that is not the same, by id: heading, paragraph, verbatim, image; title for "title"."""
+        """Kinds of all changed parts, by id: heading, paragraph, verbatim, image; title for "title"."""
         found = {b.id: b.kind for b in self.blocks if b.change != "same"}
         found |= {i.id: "image" for i in self.images if i.change != "same"}
         return found | ({"title": "title"} if any(w.op != "same" for w in self.title) else {})
 
 
 def compare(before: Article, after: Article) -> Comparison:
-    """What became of `before`."""
+    """Compare two articles."""
     return Comparison(
         title=words(before.title, after.title), blocks=_blocks(before, after), images=_images(before, after)
     )
 
 
 def words(before: str, after: str) -> list[WordChange]:
-    """The words of two texts, those they share once."""
+    """The words of two texts, with shared words once."""
     one, other = _tokens(before), _tokens(after)
     if max(len(one), len(other)) > MAX_WORDS:
         return [WordChange(op="removed", text=before), WordChange(op="added", text=after)]
@@ -129,13 +129,13 @@ def _block(
 
 
 def _in_order(one: Sequence[str], other: Sequence[str]) -> set[str]:
-    """Ids that need not move to make one order of the other."""
+    """Ids that can stay when one order is turned into the other."""
     matcher = SequenceMatcher(None, one, other, autojunk=False)
     return {i for start, _, size in matcher.get_matching_blocks() for i in one[start : start + size]}
 
 
 def _gone_after(before: Article, new: Mapping[str, object]) -> dict[str, list[BlockChange]]:
-    """Blocks that are gone, by the id of the block before them that is left, "" for none."""
+    """Removed blocks, by the id of the remaining block before them, "" for none."""
     found: dict[str, list[BlockChange]] = {}
     last = ""
     for block in before.body:

@@ -12,7 +12,7 @@ from limner.tools.editing.commands import DeleteBlock, Edit, InsertText, MoveBlo
 
 
 def edits_for_text(article: Article, text: str) -> list[Edit]:
-    """From the article's Markdown typed over as a whole. Blocks that are the same word for word keep their ids.
+    """Edits from the whole article's retyped Markdown. Identical blocks keep their ids.
 
     Raises BadInput for a text without a paragraph.
     """
@@ -38,9 +38,9 @@ def edits_for_text(article: Article, text: str) -> list[Edit]:
 
 
 def edits_for_blocks(article: Article, blocks: Sequence[Mapping[str, Any]]) -> list[Edit]:
-    """From a list of blocks, {"id", "text"} each: changed, left out, in another order, or new (without an id).
+    """Edits from a list of blocks, {"id", "text"} each: changed, left out, reordered, or new (without an id).
 
-    Raises BadInput for an id that the article does not have, or one that stands there twice.
+    Raises BadInput for an unknown or duplicated id.
     """
     known = {b.id: b for b in article.body}
     ids: list[str] = [block["id"] for block in blocks if block.get("id")]
@@ -55,7 +55,7 @@ def edits_for_blocks(article: Article, blocks: Sequence[Mapping[str, Any]]) -> l
     edits += [DeleteBlock(block=b.id) for b in article.body if b.id not in kept]
     order = [b.id for b in article.body if b.id in kept]
     anchor: str | None = None
-    for block_id in ids:  # order now holds what a run of the edits so far would give
+    for block_id in ids:  # order is now the result of the edits so far
         at = order.index(anchor) + 1 if anchor else 0
         if order[at] != block_id:
             edits.append(MoveBlock(block=block_id, after=anchor))

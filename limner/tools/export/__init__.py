@@ -5,12 +5,13 @@ Notable choices:
 - A draft's text is never touched: figures are spliced in as whole blocks between its characters, and `without_figures`
   takes them out again. A text that a model wrote has its raw HTML and images turned into plain text instead, because
   only limner adds images.
-- Captions, alternative texts, credits, names and file names come from outside and are escaped for where they go. What
-  kind an image file is, its bytes say, not its name.
-- A folder appears whole or not at all: everything is written beside it, reopened, counted against the article, renamed.
+- Captions, alternative texts, credits, names and file names come from outside and are escaped for their target. The
+  bytes of an image file determine its kind, not its name.
+- A folder appears complete or not at all: everything is written beside it, reopened, checked against the article, and
+  renamed.
 
-A file per format (`markdown`, `page`, `record`), and what they share: `words`, `names`, `pictures`, `counting`,
-`staging`. `formats` has the table of formats and `write_article`.
+There is a file per format (`markdown`, `page`, `record`, `documents`, `pdf`), and shared ones: `words`, `names`,
+`pictures`, `counting`, `staging`. `formats` has the table of formats and `write_article`.
 """
 
 from limner.tools.export.format import Format

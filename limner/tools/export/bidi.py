@@ -1,4 +1,4 @@
-"""Reading direction: of a language, of an article, and of each block that reads the other way."""
+"""Determine the reading direction of a language, an article, and each block."""
 
 from __future__ import annotations
 
@@ -28,19 +28,19 @@ def direction_of(language: str) -> str:
 
 
 def direction(article: Article) -> str:
-    """ "rtl" or "ltr" for the whole article: its language's, else that of most of its letters."""
+    """ "rtl" or "ltr" for the whole article: by its language, else by most of its letters."""
     return direction_of(article.language) or reads("".join(b.plain for b in article.body)[:20_000]) or "ltr"
 
 
 def reads(text: str) -> str:
-    """ "rtl" or "ltr" by most of a text's letters, "" where none has a direction."""
+    """ "rtl" or "ltr" by most of a text's letters, "" if none has a direction."""
     right = sum(unicodedata.bidirectional(c) in ("R", "AL") for c in text)
     left = sum(unicodedata.bidirectional(c) == "L" for c in text)
     return "" if not right + left else "rtl" if right > left else "ltr"
 
 
 def mark_directions(root: Element, base: str) -> None:
-    """Give `dir` to each block whose letters read the other way than what stands around it."""
+    """Set `dir` on each block whose direction differs from its surroundings."""
     if not any(unicodedata.bidirectional(c) in ("R", "AL") for text in root.itertext() for c in text) and base == "ltr":
         return
     _mark(root, base)

@@ -32,7 +32,7 @@ def counted(path: Path, what: str, wanted: int, found: int) -> None:
 
 
 def figures(article: Article) -> list[Illustration]:
-    """The illustrations in reading order. Raises ExportFailed for one that has no place in the text."""
+    """The illustrations in reading order. Raises ExportFailed for one without a place in the text."""
     placed = [b for b in article.blocks() if isinstance(b, Illustration)]
     lost = next((i for i in article.illustrations if i not in placed), None)
     if lost is not None:

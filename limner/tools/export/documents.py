@@ -1,8 +1,8 @@
-"""Article -> DOCX and EPUB, by pandoc from one book of a page and its images: pandoc reads no file and no address.
+"""Article -> DOCX and EPUB by pandoc, from one page and its images; pandoc reads no file and no address.
 
-What goes in is HTML in which every text is escaped (`page.block_html`), in a zip with the images beside it, as an EPUB
-is built: within the page, as data: URLs, thirty photographs took pandoc ten times as long. `--sandbox` holds it to
-its standard input. Pandoc leaves out what it cannot place and still succeeds, so what comes out is opened and counted.
+The input is HTML with every text escaped (`page.block_html`), in a zip with the images, like an EPUB; with images as
+data: URLs thirty photographs took pandoc ten times as long. `--sandbox` restricts it to its standard input. Pandoc
+silently drops parts that it cannot place, so the output is opened and checked.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ from limner.tools.export.text import replace_images, text_of
 from limner.tools.export.words import alt_of, attribution, line
 
 MISSING = "DOCX and EPUB need the export extra: pip install 'limner[export]', or write html instead."
-SECONDS = 120  # of pandoc, which takes one for an article of thirty photographs
-_WIDE, _HIGH = 576, 672  # px at 96 to the inch: 6 x 7 inches of a page
+SECONDS = 120  # seconds for pandoc, which takes one for an article of thirty photographs
+_WIDE, _HIGH = 576, 672  # px at 96 dpi: 6 x 7 inches
 
 
 def to_docx(article: Article, pictures: Pictures) -> bytes:
@@ -44,7 +44,7 @@ def to_docx(article: Article, pictures: Pictures) -> bytes:
     title, options = line(article.title) if wants_headline(article) else "", []
     if tops and tops == [first]:  # the heading at the very start becomes the document's title
         title, options = line(tops[0].plain), ["--shift-heading-level-by=-1"]
-        emptied = Verbatim(id=tops[0].id, text="", gap=tops[0].gap)  # a gap may hold definitions of links
+        emptied = Verbatim(id=tops[0].id, text="", gap=tops[0].gap)  # a gap may contain link definitions
         article = article.model_copy(update={"body": (emptied, *article.body[1:])})
     book = _book(article, pictures, headline="", sizes=True)
     return dated_docx(pictures_of_notes(_written("docx", book, article, title, options)), article)
@@ -68,7 +68,7 @@ _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 def _book(article: Article, pictures: Pictures, *, headline: str, sizes: bool) -> bytes:
-    """The page and its images as an EPUB that pandoc reads. sizes: say how wide each image is on paper."""
+    """The page and its images as an EPUB for pandoc. sizes: whether to set each image's width on paper."""
     images: dict[str, Embedded] = {}
 
     def place(image: Embedded) -> Embedded:
@@ -105,7 +105,7 @@ def _book(article: Article, pictures: Pictures, *, headline: str, sizes: bool) -
 
 
 def for_pandoc(root: Element) -> None:
-    """Write footnotes and directions the way that pandoc reads them."""
+    """Write footnotes and directions in pandoc's form."""
     for parent in list(root.iter()):
         for child in list(parent):
             if child.tag == "sup" and child.get("class") == "footnote-ref" and len(child):
@@ -145,7 +145,7 @@ def _aside(item: Element) -> Element:
 
 
 def _width(image: Embedded) -> int:
-    """px on paper, at 96 to the inch: as large as a page where it has the pixels (150 to the inch)."""
+    """px on paper, at 96 dpi: as large as a page if the image has 150 dpi for it."""
     return max(1, round(min(_WIDE, image.width * 96 / 150, _HIGH * image.width / image.height)))
 
 
@@ -157,7 +157,7 @@ def _written(kind: str, book: bytes, article: Article, title: str, options: list
 
 
 def pandoc(source: str, kind: str, data: bytes, options: Sequence[str] = ()) -> bytes:
-    """What pandoc makes of some bytes. Raises NotInstalled, ExportFailed."""
+    """Convert bytes with pandoc. Raises NotInstalled, ExportFailed."""
     try:
         import pypandoc
 
@@ -176,33 +176,35 @@ def pandoc(source: str, kind: str, data: bytes, options: Sequence[str] = ()) -> 
     return done.stdout
 
 
-# --- read again ------------------------------------------------------------------------------------------------------
+# --- check ------------------------------------------------------------------------------------------------------
 
 
 class _Picture(NamedTuple):
     alt: str
     caption: str
     own: bool
-    """Whether it stands within the text, as a draft's own images do."""
+    """Whether the image is inline, like a draft's own images."""
 
 
 def check_docx(article: Article, path: Path) -> None:
-    """Reads the document again: images that decode, alternative texts and credits in the article's order."""
+    """Read the document again and check that images decode, and alternative texts and credits are in the article's
+    order."""
     _compare(article, path, _read(_in_docx, path))
 
 
 def own_in_docx(path: Path) -> int:
-    """How many of a draft's own images a document holds."""
+    """Number of a draft's own images in a document."""
     return sum(picture.own for picture in _read(_in_docx, path))
 
 
 def check_epub(article: Article, path: Path) -> None:
-    """Reads the book again: images that decode, alternative texts and credits in the article's order."""
+    """Read the book again and check that images decode, and alternative texts and credits are in the article's
+    order."""
     _compare(article, path, _read(_in_epub, path))
 
 
 def own_in_epub(path: Path) -> int:
-    """How many of a draft's own images a book holds."""
+    """Number of a draft's own images in a book."""
     return sum(picture.own for picture in _read(_in_epub, path))
 
 
@@ -223,7 +225,7 @@ def _compare(article: Article, path: Path, found: list[_Picture]) -> None:
 
 
 def _seen(text: str) -> str:
-    """The characters of a text that show something: pandoc drops or moves some of the others, and spaces."""
+    """The visible characters of a text; pandoc drops or moves some others, and spaces."""
     return "".join(c for c in unicodedata.normalize("NFC", text) if unicodedata.category(c) != "Cf" and not c.isspace())
 
 

@@ -1,4 +1,4 @@
-"""One way to write an article, limner's own or a plug-in's."""
+"""The type of an export format, limner's own or a plug-in's."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from limner.tools.export.pictures import Pictures
 
 
 class Format(NamedTuple):
-    """One way to write an article. To add one, put it in `formats.FORMATS`."""
+    """An export format. To add one, put it in `formats.FORMATS`."""
 
     file: str
-    """Its name in the folder."""
+    """Name of its file in the folder."""
     linked: bool
-    """Whether it points at the files in images/."""
+    """Whether it links to the files in images/."""
     write: Callable[[Article, Pictures], str | bytes]
-    """The article, `file` of its illustrations set, as text or as a file's bytes."""
+    """(article with `file` of its illustrations set, images) -> text or bytes of the file."""
     check: Callable[[Article, Path], None]
-    """Reads the written file again; raises ExportFailed where it is not the whole article."""
+    """Reads the written file again; raises ExportFailed if it is not the whole article."""
     own: Callable[[Path], int] | None = None
-    """How many of a draft's own images the written file holds; None for a format that only points at them."""
+    """Counts a draft's own images in the written file; None for a format that only links to them."""
     media: str = "application/octet-stream"
     """Its media type (RFC 6838), for HTTP."""

@@ -1,4 +1,4 @@
-"""The formats, and the one function that writes an article in some of them."""
+"""The table of formats, and the function that writes an article in some of them."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ from limner.tools.export.words import as_bytes, line
 
 
 class Written(NamedTuple):
-    """What `write_article` wrote."""
+    """The result of `write_article`."""
 
     folder: Path
     article: Article
-    """With `file` of each illustration set, as article.json has it."""
+    """The article with `file` of each illustration set, as in article.json."""
     files: dict[str, Path]
     """Format -> its file."""
     images: int
-    """How many files are in images/."""
+    """Number of files in images/."""
 
 
 def write_article(
@@ -48,16 +48,16 @@ def write_article(
     side: int = SIDE,
     keep_metadata: bool = False,
 ) -> Written:
-    """Write article.md and images/, article.html, article.json … into `folder`, whole or not at all.
+    """Write article.md and images/, article.html, article.json … into `folder`, completely or not at all.
 
-    beside: a draft's own images (`own_images`), which are shown in pages and go along with Markdown under these names.
-    side: px of the longer side that images within a page or document have at most; files in images/ stay as they are.
-    keep_metadata: leave what a file says beyond its picture in it: place, camera, faces, preview (`tools.publish`).
+    beside: a draft's own images (`own_images`), shown in pages and copied beside Markdown under these names. side:
+    limit in px of the longer side of images within a page or document; files in images/ stay as they are.
+    keep_metadata: keep private metadata such as place, camera, faces and preview (`tools.images.publish`).
 
-    Everything is written beside the folder, synced, reopened and counted against the article before it gets its name.
-    Into a folder that exists, each file is then moved one by one in place of its former self; others stay.
-    Raises BadInput for an unknown format, ImageUnreadable for an image that browsers do not show, and ExportFailed
-    when the disk refuses or what was written is not whole; no half-written file remains.
+    Everything is written beside the folder, synced, reopened and checked against the article before the rename. In an
+    existing folder, each file then replaces its former version one by one; others stay. Raises BadInput for an unknown
+    format, ImageUnreadable for an image that browsers do not show, and ExportFailed if the disk refuses or the result
+    is incomplete; no half-written file remains.
     """
     chosen = {name: format_named(name) for name in dict.fromkeys(formats)}
     if len({f.file for f in chosen.values()}) < len(chosen):
@@ -82,7 +82,7 @@ def write_article(
         for name, data in own.files.items() if linked else ():
             if not (stage / name).exists():
                 put(stage / name, data)
-        if "json" in chosen:  # the record comes last, with the hashes of what it is the record of
+        if "json" in chosen:  # the record comes last, with the hashes of the other files
             article = article.model_copy(update={"made_with": {**article.made_with, "files": hashes(stage)}})
             _write(chosen["json"], article, pictures, stage)
         for f in chosen.values():
@@ -101,13 +101,13 @@ def _write(f: Format, article: Article, pictures: Pictures, stage: Path) -> None
 
 
 def hashes(folder: Path) -> dict[str, str]:
-    """SHA-256 of every file, by its name relative to the folder, as `sha256sum` has it."""
+    """SHA-256 of every file, by its name relative to the folder, as `sha256sum` prints it."""
     files = sorted(p for p in folder.rglob("*") if p.is_file())
     return {p.relative_to(folder).as_posix(): hashlib.sha256(p.read_bytes()).hexdigest() for p in files}
 
 
 def format_named(name: str) -> Format:
-    """The format of that name, limner's own or a plug-in's. Raises BadInput, PluginFailed."""
+    """A format by name, limner's own or a plug-in's. Raises BadInput, PluginFailed."""
     if name in FORMATS:
         return FORMATS[name]
     return exporter(name, FORMATS)
@@ -118,7 +118,7 @@ def _markdown(article: Article, _: Pictures) -> str:
 
 
 def check_files(article: Article, folder: Path) -> None:
-    """Every image of the article is there and decodes to its last row."""
+    """Check that every image of the article exists and decodes to its last row."""
     for file in dict.fromkeys(i.file for i in article.illustrations):
         with opened((folder / file).read_bytes(), file) as image:
             image.load()

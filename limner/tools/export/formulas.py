@@ -1,4 +1,4 @@
-"""Formulas: TeX as MathML, and, by pandoc, in Typst's notation."""
+"""Convert formulas from TeX to MathML and, with pandoc, to Typst's notation."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from functools import lru_cache
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element
 
-LONGEST = 2_000  # characters of a formula that is converted; a longer one is shown as it is written
+LONGEST = 2_000  # characters; a longer formula is shown as its source
 _MATHML = "http://www.w3.org/1998/Math/MathML"
 
 
 @lru_cache(maxsize=1024)
 def mathml(tex: str, display: bool) -> str:
-    """MathML of a formula, "" where the converter cannot read it: then the page shows the TeX."""
+    """MathML of a formula, "" if the converter cannot read it; the page then shows the TeX."""
     from latex2mathml import exceptions
     from latex2mathml.converter import convert
 
@@ -43,10 +43,10 @@ def _is_plain(element: Element) -> bool:
 
 
 def in_typst(formulas: Sequence[tuple[str, bool]], pandoc: Callable[[bytes], bytes]) -> dict[tuple[str, bool], str]:
-    """(TeX, displayed) -> the same in Typst's mathematical notation, for those that pandoc can read.
+    """(TeX, displayed) -> Typst's mathematical notation, for formulas that pandoc can read.
 
-    pandoc: HTML -> Typst markup. What comes back is taken only if it is a formula and nothing else: in a formula,
-    only `#` begins code of Typst's, and pandoc writes it for larger brackets alone.
+    pandoc: HTML -> Typst markup. The result is used only if it is a formula and nothing else: within a formula only `#`
+    begins Typst code, and pandoc writes it only for larger brackets.
     """
     short = [f for f in formulas if len(f[0]) <= LONGEST]
     if not short:

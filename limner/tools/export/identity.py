@@ -1,7 +1,8 @@
-"""What a document says of itself: an identifier of its own and when it was made.
+"""Give documents their own identifier and date.
 
-Pandoc, held to its standard input, knows neither the time nor what it wrote before: every book would be the same one,
-last changed in 1970. Readers keep notes and positions by these (https://www.w3.org/TR/epub-33/#sec-package-metadata).
+Pandoc, restricted to its standard input, knows neither the time nor earlier output: every book would have the same
+identifier and a date in 1970. Readers store notes and positions by these
+(https://www.w3.org/TR/epub-33/#sec-package-metadata).
 """
 
 from __future__ import annotations
@@ -18,11 +19,11 @@ from xml.sax.saxutils import escape
 from limner.document import Article
 
 _SPACE = uuid.UUID("5a0e6a0c-7f3b-5f0e-9b5c-2f4f0d3a9c61")
-"""Under which identifiers are made; any fixed UUID would do (RFC 9562, section 5.5)."""
+"""Namespace of the identifiers; any fixed UUID would do (RFC 9562, section 5.5)."""
 
 
 def identifier(article: Article) -> str:
-    """A URN that is the article's own: the same for the same title, text and images, and another for any other."""
+    """The article's URN: the same for the same title, text and images, different for any other."""
     digest = hashlib.sha256()
     images = (part for i in article.illustrations for part in (i.after, i.image_id, i.caption, i.alt, i.credit))
     for part in (article.title, article.language, article.source, *images):
@@ -31,12 +32,12 @@ def identifier(article: Article) -> str:
 
 
 def now() -> str:
-    """The time as EPUB and OOXML write it, e.g. 2026-11-30T00:12:00Z."""
+    """The time in the form of EPUB and OOXML, e.g. 2026-11-30T00:12:00Z."""
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def dated_epub(data: bytes, article: Article) -> bytes:
-    """A book of pandoc's with its identifier and the time that it was made."""
+    """Set identifier and time in pandoc's EPUB."""
     own, moment = identifier(article), now()
 
     def change(name: str, text: str) -> str:
@@ -49,7 +50,7 @@ def dated_epub(data: bytes, article: Article) -> bytes:
 
 
 def dated_docx(data: bytes, article: Article) -> bytes:
-    """A document of pandoc's with its identifier and the time that it was made."""
+    """Set identifier and time in pandoc's DOCX."""
     own, moment = identifier(article), now()
 
     def change(_: str, text: str) -> str:
@@ -60,9 +61,9 @@ def dated_docx(data: bytes, article: Article) -> bytes:
 
 
 def pictures_of_notes(data: bytes) -> bytes:
-    """A document of pandoc's in which pictures within footnotes are found.
+    """Add the missing relations of images in footnotes to pandoc's DOCX.
 
-    Pandoc writes where they lie for the text alone (word/document.xml.rels), so a reader shows a broken picture.
+    Pandoc writes relations only for the text (word/document.xml.rels), so readers would show a broken image.
     """
     with zipfile.ZipFile(io.BytesIO(data)) as book:
         if "word/footnotes.xml" not in book.namelist():
@@ -80,7 +81,7 @@ def pictures_of_notes(data: bytes) -> bytes:
 
 
 def _changed(data: bytes, names: tuple[str, ...], change: Callable[[str, str], str]) -> bytes:
-    """A zip with some of its files changed, everything else and their order as it was."""
+    """A zip with some of its files changed, and everything else, including the order, as before."""
     out = io.BytesIO()
     with zipfile.ZipFile(io.BytesIO(data)) as before, zipfile.ZipFile(out, "w") as after:
         for item in before.infolist():

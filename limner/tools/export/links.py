@@ -1,4 +1,4 @@
-"""Ids of headings, and links that lead somewhere: `#heading` in the page, addresses outside, and nothing else."""
+"""Set ids of headings, and resolve links: to a `#heading` in the page or to an address, nothing else."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from limner.tools.export.safe import replace
 
 _HEADINGS = {f"h{n}" for n in range(1, 7)}
 _TAKEN = re.compile(r"credits|figure-\d+|fn\d.*|fnref\d.*")
-"""Ids that pages give to figures, credits and footnotes."""
+"""Ids that pages use for figures, credits and footnotes."""
 
 
 def give_ids(root: Element) -> dict[str, str]:
-    """Give each heading an id; returns target -> id for all that a link in the text can point at.
+    """Give each heading an id; returns target -> id for everything that a link in the text can point at.
 
-    An id of the draft's own is kept. The others are made as GitHub makes them; as aliases, links spelled as pandoc,
-    Python-Markdown and GitLab spell them lead to the same headings.
+    The draft's own ids are kept. Others follow GitHub's rule; aliases in the spelling of pandoc, Python-Markdown and
+    GitLab lead to the same headings.
     """
     targets: dict[str, str] = {}
     taken = {"credits"}
@@ -69,7 +69,7 @@ def _aliases(words: str) -> tuple[str, ...]:
 
 
 def resolve(root: Element, targets: dict[str, str]) -> list[str]:
-    """Make every link lead somewhere: one that cannot becomes its words. Returns where those pointed, in order."""
+    """Resolve every link; one without a target becomes plain text. Returns the missing targets in order."""
     lost: list[str] = []
     for parent in list(root.iter()):
         for link in [child for child in parent if child.tag == "a"]:
@@ -103,7 +103,7 @@ def _target(href: str, targets: dict[str, str]) -> str:
 
 
 def _unwrap(parent: Element, link: Element) -> None:
-    """The words of a link in its place; an id of its own stays."""
+    """Replace a link by its text; its own id stays."""
     if link.get("id"):
         link.tag = "span"
         return

@@ -1,4 +1,4 @@
-"""Article -> Markdown with each figure as a paragraph of its own, and the way back."""
+"""Article -> Markdown with each figure as a paragraph of its own, and back."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ _BLANK_LINE = re.compile(rf"{_NEWLINE}[ \t]*{_NEWLINE}\Z")
 def to_markdown(article: Article, files: Mapping[str, str]) -> str:
     """The article's source with each figure as a paragraph of its own after the paragraph that it belongs to.
 
-    files: image id -> path of the image file, relative to where the Markdown will stand.
-    A draft (`made_with["draft"]`) keeps its text character for character, and credits stand in the caption lines. A
-    composed article has raw HTML and images in its text turned into plain text, and a list of credits at its end.
-    Raises BadInput for a file name that leads out of the folder, KeyError for an image without a file.
+    files: image id -> path of the image file, relative to the Markdown file. A draft (`made_with["draft"]`) keeps its
+    text character for character, with credits in the caption lines. In a composed article raw HTML and images in the
+    text become plain text, and a list of credits ends it. Raises BadInput for a file name that leads out of the folder,
+    KeyError for an image without a file.
     """
     return "".join(text for _, text in _pieces(article, files))
 
 
 def without_figures(text: str, article: Article, files: Mapping[str, str]) -> str:
-    """What `to_markdown` was given, from what it gave: all that limner added taken out.
+    """Invert `to_markdown`: remove everything that limner added.
 
-    For a draft that is `article.source`. Raises BadInput where the text is not what `to_markdown` writes.
+    For a draft the result is `article.source`. Raises BadInput if the text is not the output of `to_markdown`.
     """
     kept, at = [], 0
     for ours, piece in _pieces(article, files):
@@ -77,7 +77,7 @@ def _newline(source: str) -> str:
 
 
 def _cut_gap(gap: str) -> tuple[str, str]:
-    """A block's gap cut where the next thing (a block, or a link definition within the gap) starts its first line."""
+    """A block's gap, split where the next block, or a link definition within the gap, begins."""
     blank = gap[: len(gap) - len(gap.lstrip())]
     ends = [m.end() for m in re.finditer(_NEWLINE, blank)]
     at = ends[-1] if ends else len(blank)
@@ -87,7 +87,7 @@ def _cut_gap(gap: str) -> tuple[str, str]:
 def _between(before: str, figures: Sequence[str], newline: str, at_end: bool) -> str:
     """The figures with the blank lines they need.
 
-    Without one before, a figure would go on with the paragraph; without one after, `---` would make it a heading.
+    Without one before it, a figure would continue the paragraph; without one after it, `---` would make it a heading.
     """
     gap_before = "" if _BLANK_LINE.search(before) else newline if before.endswith(("\n", "\r")) else newline * 2
     gap_after = newline * 2 if not at_end else newline if before.endswith(("\n", "\r")) else ""
@@ -119,7 +119,7 @@ def _credits(article: Article, newline: str) -> str:
 
 
 def _open_fence(article: Article, newline: str) -> str:
-    """The line that closes a code block which the writer left open at the very end, else ""."""
+    """The line that closes a code block left open at the very end, else ""."""
     last = article.body[-1] if article.body else None
     if not isinstance(last, Verbatim):
         return ""
@@ -137,11 +137,11 @@ _MARKUP = re.compile(r"<|!\[")
 
 
 def harmless(article: Article) -> Article:
-    """The article with raw HTML and images in its text written out as text; unchanged where there are none."""
+    """The article with raw HTML and images in its text escaped; unchanged if there are none."""
     env: dict[str, Any] = {}
     if not has_raw(article.source, env):
         return article
-    # First with code spans left alone, because that reads best; then, should the parser still see anything, without.
+    # First without touching code spans, because that reads best; if the parser still finds HTML, escape these, too.
     for pattern in (_CODE_OR_MARKUP, _MARKUP):
         body = [
             b.model_copy(update={"text": pattern.sub(_as_text, b.text)}) if has_raw(b.text, env) else b
@@ -155,12 +155,12 @@ def harmless(article: Article) -> Article:
 
 
 def _as_text(match: re.Match[str]) -> str:
-    # Entities, not backslashes: a backslash before `<` could meet one that is there already and undo both.
+    # Entities, not backslashes: a backslash before `<` could combine with an existing one and undo both.
     return {"<": "&lt;", "![": "&#33;\\["}.get(match[0], match[0])
 
 
 def has_raw(source: str, env: dict[str, Any]) -> bool:
-    """Whether Markdown holds raw HTML or an image. env: link definitions, read and added to."""
+    """Whether Markdown contains raw HTML or an image. env: link definitions, read and extended."""
     tokens = markdown().parse(source, env)
     return any(t.type in _RAW or any(c.type in _RAW for c in t.children or ()) for t in tokens)
 
@@ -173,7 +173,7 @@ def check_markdown(article: Article, path: Path) -> None:
     files = {i.file for i in article.illustrations}
     found = [figure for figure in markdown_figures(text) if figure[0] in files]
     for own in markdown_figures(article.source) if article.made_with.get("draft") else ():
-        if own in found:  # a draft that limner wrote before may show a file of the same name
+        if own in found:  # an earlier export used as a draft may show a file of the same name
             found.remove(own)
     wanted = figures(article)
     compare(path, "images", [i.file for i in wanted], [file for file, _, _ in found])

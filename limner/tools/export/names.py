@@ -1,4 +1,4 @@
-"""Names on disk: folders after titles, image files after what they show, nothing that leads out of its folder."""
+"""Names on disk: folders by title, image files by caption, and none that leads out of its folder."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ _RESERVED = {"con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt
 
 
 def slug(title: str) -> str:
-    """A folder name from any title: letters and digits of every script, lower case, hyphens between words.
+    """A folder name from a title: letters and digits of every script, lower case, hyphens between words.
 
     At most 60 characters and 120 bytes of UTF-8, in NFC, never empty, never a name that Windows reserves.
     """
     text = unicodedata.normalize("NFC", unicodedata.normalize("NFC", title).lower())
     text = re.sub("['’ʼ]", "", text)  # bee's -> bees
     kept = "".join(c if _in_names(c) else "-" for c in text)
-    # A mark belongs to the letter before it (Hindi vowels); after a hyphen it has lost that letter.
+    # A combining mark belongs to the letter before it (Hindi vowels); drop one after a hyphen.
     while (bare := re.sub("(?<![^-])(.)", lambda m: m[0] if m[0].isalnum() else "", kept)) != kept:
         kept = bare
     name = _cut(re.sub("-{2,}", "-", kept).strip("-"))
@@ -35,7 +35,7 @@ def _in_names(char: str) -> bool:
 
 
 def _cut(name: str, characters: int = 60) -> str:
-    """At most so many characters, and twice as many bytes of UTF-8; whole words where that keeps at least half."""
+    """At most `length` characters, and twice as many bytes of UTF-8; whole words if these keep at least half."""
     short = name[:characters].encode()[: 2 * characters].decode(errors="ignore")
     if short != name and name[len(short)] != "-" and short.rfind("-") > len(short) // 2:
         short = short[: short.rfind("-")]
@@ -43,7 +43,7 @@ def _cut(name: str, characters: int = 60) -> str:
 
 
 def fresh_folder(parent: Path, title: str) -> Path:
-    """A path in `parent` that does not exist yet, named after the title; -2, -3 ... are added to a name taken."""
+    """A free path in `parent`, named after the title; -2, -3 ... are added to a taken name."""
     name = slug(title)
     path, n = parent / name, 1
     while path.exists() or path.is_symlink():
@@ -53,7 +53,7 @@ def fresh_folder(parent: Path, title: str) -> Path:
 
 
 def file_names(article: Article, images: Images) -> dict[str, str]:
-    """image id -> images/what-it-shows-1a2b3c4d.jpg, a name of its own for each image."""
+    """image id -> images/caption-1a2b3c4d.jpg, a unique name for each image."""
     names: dict[str, str] = {}
     for i in article.illustrations:
         if i.image_id in names:

@@ -1,4 +1,4 @@
-"""A draft's own images: found beside it, read within the bounds of a library's images, and carried along."""
+"""A draft's own images: find them beside it, read them within the limits of library images, and export them."""
 
 from __future__ import annotations
 
@@ -18,27 +18,27 @@ from limner.tools.images.images import MAX_BYTES, displayable, is_svg
 from limner.tools.images.publish import published, republished_tiff
 
 _KNOWN = {".jpg", ".jpeg", ".png", ".gif", ".webp", ".avif", ".bmp", ".tif", ".tiff", ".svg", ".heic", ".heif"}
-_LOOKED_AT = 10_000  # names below the draft's folder that are looked through for an image of Obsidian's
+_LOOKED_AT = 10_000  # names below the draft's folder to search for an Obsidian image
 
 
 class OwnImages(NamedTuple):
-    """A draft's own images, read."""
+    """A draft's own images, after reading."""
 
     files: dict[str, bytes]
-    """Name -> what goes along with the Markdown: of the same kind, without private metadata."""
+    """Name -> bytes beside the Markdown: the same kind, without private metadata."""
     shown: dict[str, bytes]
-    """Name -> what a page shows: an SVG is drawn, a TIFF is a PNG."""
+    """Name -> bytes for pages: an SVG is drawn, a TIFF becomes PNG."""
     notes: list[str]
-    """A line for each image in the text that is not shown, with the reason."""
+    """One line with the reason for each image in the text that is not shown."""
     images: int
-    """How many images of the text are shown."""
+    """Number of the text's images that are shown."""
 
 
 def own_images(article: Article, folder: Path) -> dict[str, Path]:
-    """The image files in `folder` that a draft points at itself: relative name, as it stands in the text -> file.
+    """The image files in `folder` that a draft points at: relative name, as in the text -> file.
 
-    All spellings count: Markdown with or without spaces, reference links, <img>, srcset, `![[embeds]]`. Left out are
-    addresses, absolute names, names and links that lead out of the folder, and files that are no image by their name.
+    Recognises Markdown with or without spaces, reference links, <img>, srcset and `![[embeds]]`. Leaves out addresses,
+    absolute names, names and links that lead out of the folder, and files without an image's suffix.
     """
     root, found = folder.resolve(), {}
     names = dict.fromkeys(name for names in names_in(text_of(article).root) for name in names)
@@ -56,7 +56,7 @@ def own_images(article: Article, folder: Path) -> dict[str, Path]:
 
 
 def _anywhere(root: Path, name: str) -> Path | None:
-    """A file of that name anywhere below a folder: Obsidian writes `![[name]]` wherever its attachments lie."""
+    """A file by name anywhere below a folder, because Obsidian's `![[name]]` does not say where attachments lie."""
     seen = 0
     for folder, folders, files in os.walk(root):
         folders[:] = sorted(f for f in folders if not f.startswith("."))
@@ -69,9 +69,9 @@ def _anywhere(root: Path, name: str) -> Path | None:
 
 
 def read_own(article: Article, beside: Mapping[str, Path] | None, *, keep_metadata: bool = False) -> OwnImages:
-    """Read the files that `own_images` found, and images that the text holds as data: URLs.
+    """Read the files found by `own_images`, and the text's data: URLs.
 
-    beside: None where nobody said which folder the draft lies in; each of its images is then named in a note.
+    beside: None if the draft's folder is unknown; a note then names each of its images.
     """
     own, reasons = OwnImages({}, {}, [], 0), dict[str, str]()
     images = [*names_in(text_of(article).root)]
@@ -110,7 +110,7 @@ def _decoded(url: str) -> bytes:
 
 
 def _read(path: Path, keep_metadata: bool) -> tuple[bytes, bytes]:
-    """(bytes to go along, bytes to show)."""
+    """(bytes to copy, bytes to show)."""
     with path.open("rb") as file:
         data = file.read(MAX_BYTES + 1)
     shown = _displayed(data)
@@ -126,5 +126,5 @@ def _displayed(data: bytes) -> bytes:
 
 
 def images_in(article: Article) -> Iterator[str]:
-    """What each image in the article's text points at first, in reading order."""
+    """The first target of each image in the article's text, in reading order."""
     yield from (names[0] if names else "" for names in names_in(text_of(article).root))

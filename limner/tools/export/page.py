@@ -1,6 +1,6 @@
 """Article -> one self-contained page; search hits -> a contact sheet.
 
-The page asks the network for nothing and runs nothing; its Content-Security-Policy names the one style by its hash.
+The page makes no request and runs no script; its Content-Security-Policy names the one style by its hash.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def _templates() -> Environment:
 
 @cache
 def _style(name: str) -> tuple[str, str]:
-    """A style sheet, and its hash as a Content-Security-Policy wants it."""
+    """A style sheet, and its hash for a Content-Security-Policy."""
     css = (Path(__file__).parents[1] / "templates" / name).read_text(encoding="utf-8")
     css = re.sub(r"\s*\n\s*", "\n", re.sub(r"/\*.*?\*/", "", css, flags=re.DOTALL)).strip()
     return css, f"'sha256-{base64.b64encode(hashlib.sha256(css.encode()).digest()).decode()}'"
@@ -59,14 +59,14 @@ def _page(template: str, **values: Any) -> str:
 def render(template: str, **values: Any) -> str:
     """A template with values, each escaped unless it is Markup."""
     text = _templates().get_template(template).render(**values)
-    return SURROGATE.sub("\ufffd", text)  # a page is UTF-8; a draft need not be
+    return SURROGATE.sub("\ufffd", text)  # pages are UTF-8; drafts need not be
 
 
 def to_html(article: Article, images: Images) -> str:
-    """One page that holds everything it shows: no script, no request, dark where the reader's system is dark.
+    """One self-contained page: no script, no request, light or dark like the reader's system.
 
-    images: as they are to be shown; `shown_parts` crops them.
-    Raises ImageUnreadable for bytes that are not an image which browsers show.
+    images: the parts to show, see `shown_parts`. Raises ImageUnreadable for bytes that browsers cannot show as an
+    image.
     """
     pictures = images if isinstance(images, Pictures) else Pictures(article, images)
     text = text_of(article)
@@ -87,7 +87,7 @@ def to_html(article: Article, images: Images) -> str:
 
 
 def frame(article: Article) -> dict[str, Any]:
-    """What stands around the text of a page or a document: its title, its language, its credits."""
+    """The frame of a page or document: title, language, credits."""
     return {
         "title": line(article.title) or "Untitled",
         "headline": line(article.title) if wants_headline(article) else "",
@@ -102,7 +102,7 @@ def frame(article: Article) -> dict[str, Any]:
 
 
 def wants_headline(article: Article) -> bool:
-    """Whether the page must show the title itself, because the text does not begin with it."""
+    """Whether the page must add the title, because the text does not begin with it."""
     headings = [b for b in article.body if isinstance(b, Heading)]
     if not article.title.strip() or any(h.level == 1 for h in headings):
         return False
@@ -117,9 +117,9 @@ def _number(article: Article, illustration: Illustration) -> int:
 def parts(
     text: Text, pictures: Callable[[Illustration], Embedded], article: Article, *, page: str | None = None
 ) -> Iterator[dict[str, Any]]:
-    """The page's parts in reading order: {"html": safe text} or {"figure": an illustration and what is shown of it}.
+    """The page's parts in reading order: {"html": safe text} or {"figure": an illustration and its image}.
 
-    page: what `serialised` gave, where something was put into it since.
+    page: the result of `serialised`, if it was changed since.
     """
     from markupsafe import Markup
 
@@ -153,13 +153,13 @@ def shown_figure(i: Illustration, image: Embedded, number: int) -> dict[str, Any
 
 
 def own_image(image: Embedded, alt: str) -> Element:
-    """A draft's own image where it stands in the text."""
+    """The element of a draft's own image in the text."""
     size = {"width": str(image.width), "height": str(image.height)}
     return Element("img", {"class": "own", "src": image.src, "alt": alt, **size})
 
 
 def _with_formulas(text: Text) -> str:
-    """The text as HTML, its formulas as MathML; one that cannot be converted stands there as it is written."""
+    """The text as HTML, with formulas as MathML, or as their source if they cannot be converted."""
     made: dict[str, str] = {}
     for parent in list(text.root.iter()):
         for child in [c for c in parent if c.tag == "code" and c.get("class", "").startswith("math-")]:
@@ -174,7 +174,7 @@ def _with_formulas(text: Text) -> str:
 def contact_sheet(title: str, rows: Sequence[tuple[Candidate, bytes]]) -> str:
     """A page of search hits, best first: thumbnail, score, caption, credit.
 
-    rows: each hit with the bytes of a small image. Raises ImageUnreadable for bytes that are none.
+    rows: each hit with the bytes of a small image. Raises ImageUnreadable for other bytes.
     """
     hits = [
         {
@@ -192,7 +192,7 @@ def contact_sheet(title: str, rows: Sequence[tuple[Candidate, bytes]]) -> str:
 
 
 def check_html(article: Article, path: Path) -> None:
-    """Reads the page again: images, alternative texts and credits in the article's order."""
+    """Read the page again and check images, alternative texts and credits in the article's order."""
     page = _FigureReader()
     page.feed(path.read_text(encoding="utf-8"))
     page.close()
@@ -206,7 +206,7 @@ def check_html(article: Article, path: Path) -> None:
 
 
 def own_in_html(path: Path) -> int:
-    """How many of a draft's own images a page holds, each decoded to its last row."""
+    """Number of a draft's own images in a page, each decoded to its last row."""
     page = _FigureReader()
     page.feed(path.read_text(encoding="utf-8"))
     page.close()

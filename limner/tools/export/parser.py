@@ -1,7 +1,7 @@
-"""The Markdown parser of pages: CommonMark and what the dialects add to it, each dialect's spelling by a rule.
+"""The Markdown parser of pages: CommonMark plus the dialects' extensions, one rule per spelling.
 
-`limner.document` cuts a text into blocks; this parser shows it. It knows footnotes, definition lists, formulas, task
-lists, admonitions in six spellings, Obsidian's embeds and links, attributes and comments.
+`limner.document` splits a text into blocks; this parser renders it. It knows footnotes, definition lists, formulas,
+task lists, admonitions in six spellings, Obsidian's embeds and links, attributes and comments.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ KINDS = {
     "abstract", "attention", "bug", "caution", "check", "danger", "error", "example", "failure", "faq", "hint",
     "important", "info", "note", "question", "quote", "seealso", "success", "summary", "tip", "todo", "warning",
 }  # fmt: skip
-"""Kinds of admonition that a title is made of where the text gives none."""
+"""Kinds of admonition, used as title if the text gives none."""
 
 
 @lru_cache(maxsize=2)
 def page_parser(html: bool) -> MarkdownIt:
-    """html: whether raw HTML is handed on, to be sanitised; else it becomes text, and an image its alternative text."""
+    """html: whether to pass raw HTML on, to be sanitised; else it becomes text, and an image its alternative text."""
     from mdit_py_plugins.admon import admon_plugin
     from mdit_py_plugins.amsmath import amsmath_plugin
     from mdit_py_plugins.deflist import deflist_plugin
@@ -87,7 +87,7 @@ def _fences(state: StateCore) -> None:
 
 
 def _fenced_div(state: StateBlock, start: int, end: int, silent: bool) -> bool:
-    """`:::` of pandoc, Quarto, Docusaurus, VuePress and MyST, `///` of PyMdown; they may be nested."""
+    """Parse `:::` of pandoc, Quarto, Docusaurus, VuePress and MyST, and `///` of PyMdown, also nested."""
     at = state.bMarks[start] + state.tShift[start]
     if state.src[at : at + 3] not in (":::", "///") or state.is_code_block(start):
         return False
@@ -125,7 +125,7 @@ def _kind_and_title(info: str) -> tuple[str, str]:
 
 
 def _open_box(state: StateBlock | StateCore, kind: str, title: str, lines: list[int], level: int = 0) -> list[Token]:
-    """Tokens of an admonition's beginning; a block state has them pushed."""
+    """Tokens of an admonition's beginning; pushes them if given a block state."""
     known = kind in KINDS or bool(title)
     if isinstance(state, StateBlock):
         level = state.level
@@ -146,7 +146,7 @@ _CALLOUT = re.compile(r"\[!([\w-]+)(?:\|[^\]]*)?\][+-]?[ \t]*(.*)")
 
 
 def _callouts(state: StateCore) -> None:
-    """`> [!note] Title` of GitHub and Obsidian."""
+    """Parse `> [!note] Title` of GitHub and Obsidian."""
     tokens: list[Token] = []
     closing: list[bool] = []
     for n, token in enumerate(state.tokens):
@@ -168,7 +168,7 @@ def _callouts(state: StateCore) -> None:
 
 
 def _directives(state: StateCore) -> None:
-    """MyST's ```{note}, whose content is Markdown, and ```math."""
+    """Parse MyST's ```{note}, whose content is Markdown, and ```math."""
     tokens: list[Token] = []
     for token in state.tokens:
         info = token.info.strip() if token.type == "fence" else ""
@@ -195,7 +195,7 @@ _ATTRIBUTES = re.compile(r"[ \t]+\{:?[ \t]*(?:#([^\s}]+))?[^{}]*\}[ \t]*\Z|[ \t]
 
 
 def _heading_attributes(state: StateCore) -> None:
-    """`# Heading {#id}` of pandoc, kramdown, Hugo and Docusaurus."""
+    """Parse `# Heading {#id}` of pandoc, kramdown, Hugo and Docusaurus."""
     for heading, words in zip(state.tokens, state.tokens[1:], strict=False):
         found = _ATTRIBUTES.search(words.content) if heading.type == "heading_open" and "{" in words.content else None
         if found:
@@ -205,7 +205,7 @@ def _heading_attributes(state: StateCore) -> None:
 
 
 def _task_lists(state: StateCore) -> None:
-    """A box is a character: every format and every reader shows it, and nothing can be ticked."""
+    """Show task boxes as characters, which every format and reader displays."""
     for n, token in enumerate(state.tokens):
         if token.type == "list_item_open" and "checked" in token.meta:
             words = next((t for t in state.tokens[n + 1 : n + 3] if t.type == "inline"), None)
@@ -215,13 +215,13 @@ def _task_lists(state: StateCore) -> None:
             token.meta = {}
 
 
-# --- within a line ---------------------------------------------------------------------------------------------------
+# --- inline ---------------------------------------------------------------------------------------------------
 
 _WIKI = re.compile(r"(!?)\[\[([^\[\]\n|]+)(?:\|([^\[\]\n]*))?\]\](?![(\[:])")
 
 
 def _wiki(state: StateInline, silent: bool) -> bool:
-    """Obsidian's `![[picture.png|300]]`, `[[page|words]]` and `[[#heading]]`."""
+    """Parse Obsidian's `![[picture.png|300]]`, `[[page|words]]` and `[[#heading]]`."""
     if state.src[state.pos] not in "![":
         return False
     found = _WIKI.match(state.src, state.pos)
@@ -247,7 +247,7 @@ _EXTENSION = re.compile(r"\.\w{2,4}\Z")
 
 
 def _image_with_spaces(state: StateInline, silent: bool) -> bool:
-    """`![](my picture.png)`, which is no image to CommonMark and one to most editors."""
+    """Parse `![](my picture.png)`, which most editors, but not CommonMark, read as an image."""
     found = _SPACED.match(state.src, state.pos) if state.src[state.pos] == "!" else None
     name = _TITLE.sub("", found[2]).strip() if found else ""
     if found is None or not _EXTENSION.search(name):
@@ -262,7 +262,7 @@ _ATTRIBUTE_LIST = re.compile(r"\{[:#.\w][^{}\n]{0,300}\}")
 
 
 def _attributes(state: StateInline, silent: bool) -> bool:
-    """`{width=50%}` after an image, a link or code (pandoc, kramdown, MyST) says how to show it, and is not shown."""
+    """Drop attributes such as `{width=50%}` after an image, a link or code (pandoc, kramdown, MyST)."""
     if state.src[state.pos] != "{" or not state.tokens or state.pending:
         return False
     found = _ATTRIBUTE_LIST.match(state.src, state.pos)
@@ -283,7 +283,7 @@ def _push_image(state: StateInline, name: str, alt: str, wiki: bool = False) -> 
 
 # --- comments --------------------------------------------------------------------------------------------------------
 
-MAX_COMMENT = 100_000  # characters that are searched for its end
+MAX_COMMENT = 100_000  # characters to search for the end of a comment
 _COMMENTS = (  # opening mark, closing mark: Obsidian, MDX, Liquid, kramdown, Jinja
     ("%%", "%%"),
     ("{/*", "*/}"),
@@ -294,7 +294,7 @@ _COMMENTS = (  # opening mark, closing mark: Obsidian, MDX, Liquid, kramdown, Ji
 
 
 def _comment_end(text: str, at: int) -> int:
-    """Where the comment that begins at `at` ends, -1 where none begins or none ends."""
+    """The end of the comment that begins at `at`, -1 if none begins there or it never ends."""
     for opening, closing in _COMMENTS:
         if text.startswith(opening, at) and not (opening == "{#" and not text[at + 2 : at + 3].isspace()):
             end = text.find(closing, at + len(opening), at + MAX_COMMENT)
@@ -330,7 +330,7 @@ def _comment_inline(state: StateInline, silent: bool) -> bool:
     return True
 
 
-# --- HTML of what has none of its own --------------------------------------------------------------------------------
+# --- HTML of the extensions --------------------------------------------------------------------------------
 
 
 def _formula(_renderer: Any, tokens: Sequence[Token], index: int, _options: Any, _env: Any) -> str:

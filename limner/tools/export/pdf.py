@@ -1,8 +1,8 @@
-"""Article -> a PDF that meets PDF/UA-1, set by Typst from data: no text of the article's is ever Typst source.
+"""Article -> a PDF that meets PDF/UA-1, set by Typst from data; the article's text is never Typst source.
 
-PDF/UA-1 (ISO 14289-1) asks for what a reader with a screen reader needs, which is what the check after writing looks
-for: a title, the language, a structure, an alternative text for each picture. It also forbids letters for which there
-is no font, so a box in place of a Chinese letter is an error here and not a surprise in print.
+PDF/UA-1 (ISO 14289-1) requires the parts that screen readers need, and the check after writing looks for them: a title,
+the language, a structure, an alternative text for each image. It also forbids letters without a font, so a missing
+Chinese letter is an error here and not a box in print.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _CJK = {"ja": "JP", "ko": "KR"}
 def to_pdf(article: Article, pictures: Pictures) -> bytes:
     """The article as a PDF, A4.
 
-    Raises NotInstalled without Typst, ExportFailed for a letter that no font at hand has.
+    Raises NotInstalled without Typst, ExportFailed for a letter that no available font has.
     """
     typst = _typst()
     with tempfile.TemporaryDirectory(prefix="limner-") as name:
@@ -48,7 +48,7 @@ def to_pdf(article: Article, pictures: Pictures) -> bytes:
                 str(source),
                 root=name,
                 font_paths=_font_folders(),
-                package_path=name,  # no package of Typst's is used, and none could be fetched
+                package_path=name,  # no Typst package is used, and none can be fetched
                 package_cache_path=name,
                 pdf_standards=["ua-1"],
             )
@@ -82,7 +82,7 @@ def _refusal(message: str) -> str:
 
 
 def _document(article: Article, pictures: Pictures, root: Path) -> dict[str, Any]:
-    """What templates/article.typ reads. root: folder that the pictures are written to."""
+    """The data for templates/article.typ. root: folder for the images."""
     writer = Writer(article, pictures, root)
     parts = writer.parts()
     made = in_typst(list(writer.formulas), lambda page: pandoc("html", "typst", page)) if writer.formulas else {}
@@ -95,7 +95,7 @@ def _document(article: Article, pictures: Pictures, root: Path) -> dict[str, Any
     cjk = f"Noto Sans CJK {_CJK.get(code) or ('TC' if _is_traditional(article.language) else 'SC')}"
     latin: Any = "Libertinus Serif"
     if code in ("zh", "ja", "ko"):
-        latin = {"name": latin, "covers": "latin-in-cjk"}  # quotation marks as wide as the letters around them
+        latin = {"name": latin, "covers": "latin-in-cjk"}  # full-width quotation marks
     return {
         "title": plain(article.title) or "Untitled",
         "language": {"lang": code, "region": region, "dir": direction(article)},
@@ -106,7 +106,7 @@ def _document(article: Article, pictures: Pictures, root: Path) -> dict[str, Any
     }
 
 
-_SCRIPTS = {  # first word of a letter's name in Unicode -> Noto's font
+_SCRIPTS = {  # first word of a letter's Unicode name -> Noto font
     "ARABIC": "Arabic", "ARMENIAN": "Armenian", "BENGALI": "Bengali", "DEVANAGARI": "Devanagari",
     "ETHIOPIC": "Ethiopic", "GEORGIAN": "Georgian", "GUJARATI": "Gujarati", "GURMUKHI": "Gurmukhi", "HEBREW": "Hebrew",
     "KANNADA": "Kannada", "KHMER": "Khmer", "LAO": "Lao", "MALAYALAM": "Malayalam", "MYANMAR": "Myanmar",
@@ -115,7 +115,7 @@ _SCRIPTS = {  # first word of a letter's name in Unicode -> Noto's font
 
 
 def _script_fonts(article: Article) -> list[str]:
-    """Noto's fonts for the scripts of an article, the most frequent first: else any font at hand would do."""
+    """Noto fonts for the scripts of an article, the most frequent first; otherwise Typst would pick any font."""
     words = [article.title, article.source, *(f"{i.caption} {i.credit} {i.licence}" for i in article.illustrations)]
     names = (unicodedata.name(c, "").partition(" ")[0] for c in "".join(words) if c > "\u0530")
     counts = Counter(name for name in names if name in _SCRIPTS)
@@ -130,7 +130,8 @@ def _is_traditional(language: str) -> bool:
 
 
 def check_pdf(article: Article, path: Path) -> None:
-    """Reads the PDF again: alternative texts in the article's order, credits in its text, pictures that decode."""
+    """Read the PDF again and check alternative texts in the article's order, credits in its text, and that images
+    decode."""
     from pypdf import PdfReader
 
     with path.open("rb") as file:
@@ -145,12 +146,12 @@ def check_pdf(article: Article, path: Path) -> None:
     compare(path, "images", [alt_in_pdf(i, article) for i in wanted], [alt for alt, own in found if not own])
     # Under each image, and once more in the list at the end.
     credits = [attribution(i) for i in (*wanted, *credited(article)) if attribution(i)]
-    if list(_credits_in(text, credits)) != credits:  # a second reader, which knows how letters were shaped
+    if list(_credits_in(text, credits)) != credits:  # a second reader, which undoes the shaping of letters
         compare(path, "credits", credits, list(_credits_in(_shaped_text(path), credits)))
 
 
 def _shaped_text(path: Path) -> str:
-    """A PDF's text as PDFium reads it: letters of Indic scripts in the order that they are written in."""
+    """A PDF's text as read by PDFium, with letters of Indic scripts in logical order."""
     import pypdfium2
 
     with pypdfium2.PdfDocument(path) as document:
@@ -158,7 +159,7 @@ def _shaped_text(path: Path) -> str:
 
 
 def own_in_pdf(path: Path) -> int:
-    """How many of a draft's own images a PDF holds."""
+    """Number of a draft's own images in a PDF."""
     from pypdf import PdfReader
 
     with path.open("rb") as file:
@@ -166,7 +167,7 @@ def own_in_pdf(path: Path) -> int:
 
 
 def _pictures(reader: Any) -> Iterator[tuple[str, bool]]:
-    """(alternative text, whether it stands within the text) of each picture in the PDF's structure."""
+    """(alternative text, whether it is inline) of each image in the PDF's structure."""
     root = reader.trailer["/Root"]["/StructTreeRoot"]
     waiting = [(root["/K"], "")]
     while waiting:
@@ -185,19 +186,19 @@ def _pictures(reader: Any) -> Iterator[tuple[str, bool]]:
 _IGNORED = re.compile(
     "[\\s\u00ad\u200b-\u200f\u2028-\u202e\u2060-\u2064\u2066-\u206f\ufeff\ufffd\ufffe\ufe00-\ufe0f\x00-\x1f]"
 )
-"""What a reader may drop or add: spaces, which mark lines, and characters that show nothing."""
+"""Text without the parts that a reader may drop or add: spaces at line breaks, and invisible characters."""
 
 
 def _bare(text: str) -> str:
-    """Letters, digits and marks in their compatibility form; ligatures and presentation forms are the letters."""
+    """Letters, digits and marks in their compatibility form, which resolves ligatures and presentation forms."""
     return _IGNORED.sub("", unicodedata.normalize("NFKC", text))
 
 
 def _credits_in(text: str, credits: Sequence[str]) -> Iterator[str]:
-    """Those of the credits that a PDF's text holds, in this order.
+    """The credits that a PDF's text contains, in order.
 
-    Where a reader may give letters in another order than they are written in (from right to left, and the vowel signs
-    of Indic scripts), as many of each letter must be there.
+    For scripts in which a reader may return letters in another order (right to left, vowel signs of Indic scripts), the
+    counts of each letter must match.
     """
     text, at = _bare(text), 0
     counted = Counter(filter(str.isalnum, text))

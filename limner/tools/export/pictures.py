@@ -1,4 +1,4 @@
-"""The images of an article as its files hold them: of a known kind, cropped to the part shown, scaled for a page."""
+"""Prepare the images of an article for its files: check their kind, crop them, scale them for a page."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ Images = Callable[[str], tuple[bytes, str]]
 """image id -> (bytes of a file that browsers show, its suffix)."""
 
 SIDE = 1600  # px of the longer side; the widest column is 920 CSS px, so this is sharp on most dense screens
-EMBED_BYTES = 300_000  # what has more is encoded anew; base64 adds a third, and a page may hold thirty photographs
+EMBED_BYTES = 300_000  # larger ones are re-encoded: base64 adds a third, and a page may have thirty photographs
 _SHOWN = {  # Pillow's name of a format that every current browser shows -> (suffix, media type)
     "JPEG": (".jpg", "image/jpeg"),
-    "MPO": (".jpg", "image/jpeg"),  # what many cameras write: a JPEG with a second picture behind it
+    "MPO": (".jpg", "image/jpeg"),  # from many cameras: a JPEG with a second image appended
     "PNG": (".png", "image/png"),
     "GIF": (".gif", "image/gif"),
     "WEBP": (".webp", "image/webp"),
@@ -38,12 +38,13 @@ _SHOWN = {  # Pillow's name of a format that every current browser shows -> (suf
 
 @contextmanager
 def opened(data: bytes, name: str) -> Iterator[Image.Image]:
-    """Pillow's image of a file's bytes. Raises ImageUnreadable for what is none, or is broken when decoded within."""
+    """Open a file's bytes with Pillow. Raises ImageUnreadable if they are no image, or damaged when decoded in the
+    body."""
     from PIL import Image
 
     try:
         with warnings.catch_warnings():
-            # The library has judged the size before (LIMNER_MAX_PIXELS); Pillow still refuses the really huge.
+            # The library has checked the size before (LIMNER_MAX_PIXELS); Pillow still refuses huge images.
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
             with Image.open(io.BytesIO(data)) as image:
                 yield image
@@ -54,7 +55,7 @@ def opened(data: bytes, name: str) -> Iterator[Image.Image]:
 
 
 def kind_of(data: bytes, name: str) -> tuple[str, str]:
-    """(suffix, media type) by what the bytes are. Raises ImageUnreadable for what browsers do not show."""
+    """(suffix, media type) by the bytes. Raises ImageUnreadable for kinds that browsers do not show."""
     with opened(data, name) as image:
         found = image.format or ""
     if found not in _SHOWN:
@@ -65,28 +66,28 @@ def kind_of(data: bytes, name: str) -> tuple[str, str]:
 
 
 class Embedded(NamedTuple):
-    """An image as a page or a document holds it."""
+    """An image for a page or a document."""
 
     data: bytes
     media: str
     width: int
-    """px, turned as it is shown."""
+    """px, in display orientation."""
     height: int
     clear: bool
-    """Whether it lets the page shine through: black drawings need light paper under them in the dark."""
+    """Whether it is transparent: black drawings need a light background in dark mode."""
     file: str = ""
-    """Its name where it is a file beside the page."""
+    """Its name if it is a file beside the page."""
 
     @property
     def src(self) -> str:
-        """What the page points at: the file, or all of it as a data: URL."""
+        """The page's link: the file, or a data: URL with all of it."""
         return self.file or f"data:{self.media};base64,{base64.b64encode(self.data).decode()}"
 
 
 class Pictures:
-    """What a format is handed: image id -> (bytes of a file that browsers show, its suffix), fit to be published.
+    """The images for a format: image id -> (bytes of a file that browsers show, its suffix), ready for publication.
 
-    Without what a photograph's file tells beyond its picture, unless `keep_metadata` (`tools.publish`).
+    Private metadata is removed unless `keep_metadata` (`tools.images.publish`).
     """
 
     def __init__(
@@ -98,7 +99,7 @@ class Pictures:
         side: int = SIDE,
         keep_metadata: bool = False,
     ) -> None:
-        """images: as they are to be shown (`shown_parts`). own: a draft's own images by their names in the text."""
+        """images: the parts to show (`shown_parts`). own: a draft's own images by their names in the text."""
         self._known = {
             i.image_id: Described(line(i.caption), alt_of(i), line(i.credit), line(i.licence))
             for i in reversed(article.illustrations)
@@ -109,7 +110,7 @@ class Pictures:
         self.own = dict(own or {})
 
     def __call__(self, image_id: str) -> tuple[bytes, str]:
-        """The image's file. Raises ImageUnreadable for what is none that browsers show."""
+        """The image's file. Raises ImageUnreadable for kinds that browsers do not show."""
         return self._once(("file", image_id), lambda: self._file(image_id))
 
     def embedded(self, image_id: str, *, portable: bool = False) -> Embedded:
@@ -117,7 +118,7 @@ class Pictures:
         return self._once((f"embedded {portable}", image_id), lambda: self._embedded(image_id, portable))
 
     def own_embedded(self, names: Sequence[str], *, portable: bool = False) -> Embedded | None:
-        """An image that the draft itself points at, by the first of its names that there is a file for, else None."""
+        """A draft's own image, by the first of its names with a file, else None."""
         name = next((name for name in names if name in self.own), None)
         if name is None:
             return None
@@ -129,12 +130,12 @@ class Pictures:
 
     def _embedded(self, image_id: str, portable: bool) -> Embedded:
         made = embedded(self(image_id)[0], image_id, self._side, portable)
-        return made._replace(data=self._public(made.data, image_id))  # what is encoded anew carries its credit, too
+        return made._replace(data=self._public(made.data, image_id))  # re-encoded images carry their credit, too
 
     def _public(self, data: bytes, image_id: str) -> bytes:
         kind_of(data, image_id)
         made_by = self._made_by.get(image_id, "")
-        if self._keep and not made_by:  # what is generated says so in any case
+        if self._keep and not made_by:  # generated images are labelled in any case
             return data
         try:
             return published(data, self._known.get(image_id), made_by)
@@ -148,12 +149,12 @@ class Pictures:
 
 
 def public_images(article: Article, images: Images) -> Images:
-    """The images of an article as an export has them: the part that is shown, without private metadata."""
+    """The images of an article for an export: the shown part, without private metadata."""
     return Pictures(article, shown_parts(article, images))
 
 
 def embedded(data: bytes, name: str, side: int = SIDE, portable: bool = False) -> Embedded:
-    """A file's bytes as a page or document holds them, at most `side` px wide and high."""
+    """A file's bytes for a page or document, at most `side` px wide and high."""
     from PIL import ImageOps
 
     kind_of(data, name)
@@ -167,7 +168,7 @@ def embedded(data: bytes, name: str, side: int = SIDE, portable: bool = False) -
 
 
 def shown_parts(article: Article, images: Images) -> Images:
-    """The same images, those that the article crops with only the part that it shows. The originals stay whole."""
+    """The same images, cropped where the article crops them. The originals stay whole."""
     crops = {i.image_id: i.crop for i in article.illustrations if i.crop is not None}
 
     def image(image_id: str) -> tuple[bytes, str]:
@@ -181,7 +182,7 @@ def shown_parts(article: Article, images: Images) -> Images:
 def cropped(data: bytes, name: str, crop: tuple[float, float, float, float]) -> tuple[bytes, str]:
     """A part of an image, upright, encoded anew: (bytes, suffix). An animation becomes its first frame."""
     kind = kind_of(data, name)[0]
-    picture = read_picture(data, max_pixels=sys.maxsize)  # the library has judged the size before
+    picture = read_picture(data, max_pixels=sys.maxsize)  # the library has checked the size before
     left, top, width, height = crop
     x, y = (min(int(share * side), side - 1) for share, side in zip((left, top), picture.size, strict=True))
     right = min(picture.width, max(x + 1, round((left + width) * picture.width)))
@@ -196,7 +197,7 @@ def cropped(data: bytes, name: str, crop: tuple[float, float, float, float]) -> 
 
 
 def filed(i: Illustration, file: str, images: Images) -> Illustration:
-    """An illustration as it stands in an export: the file there is what it shows, and is cropped no more."""
+    """An illustration in an export, whose file is already cropped."""
     if i.crop is None:
         return i.model_copy(update={"file": file})
     with opened(images(i.image_id)[0], i.image_id) as image:
@@ -211,7 +212,7 @@ def _is_clear(image: Image.Image) -> bool:
 
 
 def _scaled(data: bytes, name: str, side: int, portable: bool) -> bytes:
-    """The image at most `side` px wide and high and below EMBED_BYTES where that is easy, else as it is.
+    """The image at most `side` px wide and high and below EMBED_BYTES if that is easy, else unchanged.
 
     Animations stay as they are. portable: JPEG or PNG, upright, in RGB or grey; of an animation its first frame.
     """
@@ -228,7 +229,7 @@ def _scaled(data: bytes, name: str, side: int, portable: bool) -> bytes:
             return data
         photograph = image.format in ("JPEG", "MPO")
         share = side / max(image.size)
-        # A JPEG decodes straight to a half, a quarter or an eighth, as long as that is not below the size asked for.
+        # A JPEG decodes directly to a half, a quarter or an eighth, if that is not below the requested size.
         image.draft("RGB", (math.ceil(image.width * share), math.ceil(image.height * share)))
         small = to_rgb(ImageOps.exif_transpose(image), keep_profile=True)
         profile = small.info.get("icc_profile")
@@ -241,7 +242,7 @@ _ORIENTATION = 0x0112
 
 
 def _encoded(picture: Image.Image, photograph: bool, portable: bool, profile: bytes | None) -> bytes:
-    """A picture in the format that does it justice: drawings stay sharp, photographs get small."""
+    """Encode an image in a suitable format: drawings stay sharp, photographs get small."""
     picture.info = {}  # Pillow would write comments and EXIF of the file it came from
     if picture.mode == "RGBA" and not portable:
         return _saved(picture, "WEBP", quality=85, icc_profile=profile)

@@ -14,7 +14,7 @@ from limner.tools.plugins import Plugin
 
 
 def exporter(name: str, built_in: Mapping[str, Format]) -> Format:
-    """The format that a plug-in adds under this name. Raises BadInput, PluginFailed.
+    """A plug-in's format by name. Raises BadInput, PluginFailed.
 
     built_in: limner's own formats, whose names and files a plug-in cannot take.
     """
@@ -60,7 +60,7 @@ def _format(plugin: Plugin, made: Any) -> Format:
 
 
 def _is_plain(file: str, built_in: Iterable[Format]) -> bool:
-    """Whether a name stands for a file in the folder, and for none that limner writes."""
+    """Whether a name is a plain file name in the folder that limner does not use itself."""
     ours = ("images", *(f.file for f in built_in))
     plain = file.isprintable() and not set(file) & set('/\\:*?"<>|')
     return plain and len(Path(file).parts) == 1 and file.lower() not in ours

@@ -1,4 +1,4 @@
-"""article.json: the whole Article, read back without trust."""
+"""Write article.json, the whole Article, and read it back without trusting it."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from limner.tools.export.words import SURROGATE, line
 
 
 def to_json(article: Article) -> str:
-    """`{"format": 1, "article": ...}`. Bytes of a draft that are not UTF-8 survive as JSON escapes."""
-    # Python mode: pydantic's own JSON refuses the lone surrogates that stand for such bytes.
+    """`{"format": N, "article": ...}`. Bytes of a draft that are not UTF-8 survive as JSON escapes."""
+    # Python mode, because pydantic's JSON refuses the lone surrogates that represent such bytes.
     text = json.dumps({"format": FORMAT, "article": article.model_dump()}, ensure_ascii=False, indent=1, default=str)
     return SURROGATE.sub(lambda m: f"\\u{ord(m[0]):04x}", text) + "\n"
 
 
 def read_json(path: Path) -> Article:
-    """The Article in a file that `to_json` wrote.
+    """Read the Article from a file that `to_json` wrote.
 
-    The file is not trusted: ids must be its own, images must lie in its folder. Raises BadInput.
+    The file is not trusted: ids must exist in it, and images must lie in its folder. Raises BadInput.
     """
     try:
         value = json.loads(path.read_bytes())
@@ -51,7 +51,7 @@ def read_json(path: Path) -> Article:
 
 
 def _refuse_tangled(article: Article, path: Path) -> None:
-    """Raise BadInput for ids that are not unique or point nowhere, and for files outside the folder."""
+    """Raise BadInput for duplicated or unknown ids, and for files outside the folder."""
     ids = [b.id for b in article.body] + [i.id for i in article.illustrations]
     if len(set(ids)) != len(ids):
         twice = next(i for i in ids if ids.count(i) > 1)
@@ -67,9 +67,9 @@ def _refuse_tangled(article: Article, path: Path) -> None:
 
 
 def images_beside(article: Article, folder: Path) -> Images:
-    """What `write_article` needs, from an exported article alone: its images by their files in `folder`.
+    """The images of an exported article for `write_article`, from their files in `folder`.
 
-    The function given raises BadInput for an image without a file, or one that leads out of the folder by a link.
+    The returned function raises BadInput for an image without a file, or whose file is a link out of the folder.
     """
     files = {i.image_id: i.file for i in article.illustrations}
 

@@ -1,8 +1,7 @@
-"""HTML of a draft, made safe: complete tags of known elements, nothing that runs, loads or styles, as a tree.
+"""Make a draft's HTML safe, as a tree: complete tags of known elements, no scripts, requests or styles.
 
-A renderer hands raw HTML through, and a tag that is never finished would take what follows with it, figures included.
-So tags are looked at within the block that they stand in (`complete`), the whole is sanitised by ammonia (`tree`), and
-what is left out is named.
+A renderer passes raw HTML through, and an unfinished tag would swallow the following text and figures. So tags are
+checked within their block (`complete`), ammonia sanitises the whole (`tree`), and dropped elements are named.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from xml.etree.ElementTree import Element
 
 import nh3
 
-DEPTH = 60  # elements within each other; deeper ones are left out, their words stay
+DEPTH = 60  # levels of nesting; deeper elements are dropped, but not their text
 
 _BLOCKS = (
     "address article aside blockquote center details div figcaption figure footer header main nav p pre section summary"
@@ -41,7 +40,7 @@ _NAMED = frozenset(
         *("script", "select", "style", "svg", "textarea", "video"),
     )
 )
-"""Elements whose absence a reader would notice."""
+"""Elements that a reader would miss."""
 
 _UNSEEN = re.compile(
     r"<!--.*?(?:-->|\Z)|<[?!].*?(?:>|\Z)|<(script|style)\b.*?(?:</\1\s*>|\Z)", re.DOTALL | re.IGNORECASE
@@ -52,9 +51,9 @@ _TAG = re.compile(
 
 
 def complete(text: str, left_out: set[str]) -> str:
-    """A piece of raw HTML with whole tags of allowed elements only; any other `<` becomes a character.
+    """Raw HTML reduced to complete tags of allowed elements; any other `<` becomes text.
 
-    left_out: gets the names of elements that a reader will miss.
+    left_out: receives the names of dropped elements that a reader will miss.
     """
     left_out |= {found[1].lower() for found in _UNSEEN.finditer(text) if found[1]}
     text = _UNSEEN.sub("", text)
@@ -77,7 +76,7 @@ def complete(text: str, left_out: set[str]) -> str:
 
 
 def _is_word(name: str) -> bool:
-    """Whether `<name>` is no tag: `vector<int>` is a word, `<Tabs>` and `<my-player>` are components."""
+    """Whether `<name>` is not an HTML tag: `vector<int>` is text, `<Tabs>` and `<my-player>` are components."""
     return name.lower() not in _KNOWN and name[0].islower() and not re.search("[-:.]", name)
 
 
@@ -106,7 +105,7 @@ _VOID = {"br", "col", "hr", "img", "source", "wbr"}
 
 
 def tree(text: str, marks: str) -> Element:
-    """Rendered HTML as a tree below one <article>. marks: class of the <hr> elements that stand for figures."""
+    """Rendered HTML as a tree below one <article>. marks: class of the <hr> elements that mark figures."""
     ids: set[str] = set()
 
     def attribute(tag: str, name: str, value: str) -> str | None:
@@ -134,7 +133,7 @@ def tree(text: str, marks: str) -> Element:
 
 
 class _Builder(HTMLParser):
-    """Elements of HTML that is whole, as the sanitiser's is."""
+    """Elements of complete HTML, such as the sanitiser's output."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -166,13 +165,13 @@ class _Builder(HTMLParser):
 
 
 def serialised(element: Element) -> str:
-    """What is within an element, as HTML."""
+    """The content of an element as HTML."""
     children = (ElementTree.tostring(child, "unicode", "html") for child in element)
     return "".join([html.escape(element.text or "", quote=False), *children])
 
 
 def replace(parent: Element, child: Element, new: Sequence[Element] = (), text: str = "") -> None:
-    """Put text and elements in a child's place; what follows it stays."""
+    """Replace a child by text and elements; its tail stays."""
     index = list(parent).index(child)
     tail = child.tail or ""
     parent.remove(child)
@@ -184,7 +183,7 @@ def replace(parent: Element, child: Element, new: Sequence[Element] = (), text: 
 
 
 def _append(parent: Element, index: int, text: str) -> None:
-    """Text right before the child at an index."""
+    """Insert text right before the child at an index."""
     if index:
         parent[index - 1].tail = (parent[index - 1].tail or "") + text
     else:

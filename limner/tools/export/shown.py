@@ -1,4 +1,4 @@
-"""A draft's own images as a library knows them, so that none of them is placed a second time."""
+"""Recognise a draft's own images in a library, so that none of them is placed a second time."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from limner.document import Article
 from limner.tools.export.own import images_in, own_images
 from limner.tools.library.sources import image_identity
 
-MAX = 100_000_000  # bytes of a file that is read for its identity; larger ones are in no library
+MAX = 100_000_000  # bytes of a file to hash; no library has larger ones
 _OURS = re.compile(r"(?:^|-)([0-9a-f]{8})(?:-\d+)?\.\w+\Z")
 
 
 def shown_ids(article: Article, folder: Path) -> tuple[str, ...]:
-    """Ids of the images in `folder` that a draft shows: by their bytes, and by the name that limner gave a copy.
+    """Ids of the images in `folder` that a draft shows, by their bytes or by the name of limner's copy.
 
-    A copy that limner wrote has lost its private metadata, and so its bytes are not those of the library; its name
-    ends in the first eight characters of the id.
+    limner's copies lack private metadata, so their bytes differ from the library's; their names end in the first eight
+    characters of the id.
     """
     named = (_OURS.search(name) for name in images_in(article))
     ids = {found[1]: None for found in named if found}

@@ -1,4 +1,4 @@
-"""A folder appears whole or not at all: everything is written beside it and renamed."""
+"""Make a folder appear completely or not at all: write everything beside it, then rename."""
 
 from __future__ import annotations
 
@@ -27,15 +27,13 @@ def put(path: Path, data: bytes) -> None:
 
 @contextmanager
 def staged(folder: Path) -> Iterator[Path]:
-    """A new folder beside `folder` that takes its name when the block ends, and is gone when the block fails.
+    """A new folder beside `folder`, renamed to it when the block ends, and removed if the block fails.
 
-    What a killed export left beside it is taken away first. Whose export goes on holds a lock, and is left alone.
+    The remains of killed exports are removed first. A running export holds a lock and is left alone.
     """
     stage = folder.parent / f".limner-{secrets.token_hex(4)}.part"
     made: list[Path] = []
-    lock = FileLock(
-        stage.with_suffix(".lock"), timeout=60
-    )  # another export may just be looking whether it is left over
+    lock = FileLock(stage.with_suffix(".lock"), timeout=60)  # another export may just be checking it
     try:
         _make_parents(folder.parent, made)
         _clear(folder.parent)
@@ -59,11 +57,11 @@ _LEFT = re.compile(r"\.limner-[0-9a-f]{8}\.lock")
 
 
 def _clear(parent: Path) -> None:
-    """Remove folders of exports that were killed: their locks are there, and nobody holds them."""
-    with suppress(OSError):  # what cannot be looked at costs only room
+    """Remove folders of killed exports, whose locks exist but nobody holds."""
+    with suppress(OSError):  # an unreadable folder costs only disk space
         for path in [p for p in parent.iterdir() if _LEFT.fullmatch(p.name) and not p.is_symlink()]:
             lock, stage = FileLock(path, blocking=False), path.with_suffix(".part")
-            with suppress(Timeout):  # its export goes on
+            with suppress(Timeout):  # its export is still running
                 lock.acquire()
                 if stage.is_dir() and not stage.is_symlink():
                     shutil.rmtree(stage)
@@ -71,16 +69,16 @@ def _clear(parent: Path) -> None:
 
 
 def _unlock(lock: FileLock) -> None:
-    """Let go, and take the file away: no name of an export is used twice, so nobody waits for it."""
+    """Release the lock and delete its file; export names are unique, so nobody waits for it."""
     if lock.is_locked:
-        if os.name != "nt":  # which removes no file that is open
+        if os.name != "nt":  # which cannot remove open files
             Path(lock.lock_file).unlink(missing_ok=True)
         lock.release()
         Path(lock.lock_file).unlink(missing_ok=True)
 
 
 def _make_parents(parent: Path, made: list[Path]) -> None:
-    """Create a folder and those above it; `made` gets each one as it appears, so that a failure can be undone."""
+    """Create a folder and its parents; `made` gets each new one, so that a failure can be undone."""
     missing = [p for p in (parent, *parent.parents) if not p.exists()]
     for p in reversed(missing):
         p.mkdir()
@@ -92,7 +90,7 @@ def _publish(stage: Path, folder: Path) -> None:
     if not folder.exists():
         stage.rename(folder)
     else:
-        # Images first: at no moment does a text point at an image that is not there.
+        # Images first, so that a text never points at a missing image.
         for path in sorted(stage.rglob("*"), key=lambda p: p.parent == stage):
             if path.is_file():
                 target = folder / path.relative_to(stage)
@@ -104,7 +102,7 @@ def _publish(stage: Path, folder: Path) -> None:
 
 
 def _sync(folder: Path) -> None:
-    """Make names durable. Windows has no handle on a folder, and needs none."""
+    """Flush a folder's names to disk. Windows cannot open folders and does not need it."""
     if os.name == "nt":
         return
     handle = os.open(folder, os.O_RDONLY)

@@ -1,6 +1,6 @@
-"""An article's text as a tree of safe HTML, with a mark where each figure stands: what every page format begins with.
+"""Render an article's text as a tree of safe HTML, with a mark for each figure, for all page formats.
 
-The whole text is rendered at once: footnotes, link definitions and elements of HTML reach over blocks.
+The whole text is rendered at once, because footnotes, link definitions and HTML elements span blocks.
 """
 
 from __future__ import annotations
@@ -25,22 +25,22 @@ _LINE = re.compile(r"\r\n|\n|\r")
 
 
 class Text(NamedTuple):
-    """The text of an article, rendered."""
+    """The rendered text of an article."""
 
     root: Element
-    """<article>; an <hr> whose class is `marks` and whose id is `{marks}-{n}` stands for the n-th figure, from 0."""
+    """<article>; an <hr> with class `marks` and id `{marks}-{n}` marks the n-th figure, from 0."""
     marks: str
     figures: list[Illustration]
     notes: list[str]
-    """What of the draft is not shown, a line for each kind."""
+    """Parts of the draft that are not shown, one line per kind."""
 
 
 def text_of(article: Article) -> Text:
-    """The article's text, its headings with ids and its links leading somewhere or gone."""
+    """Render the article's text, with ids on headings and with resolved links."""
     marks = f"figure-{secrets.token_hex(8)}"
     draft, env = bool(article.made_with.get("draft")), {}
     parser = page_parser(draft)
-    parser.parse(article.lead, env)  # link definitions may stand before the first block
+    parser.parse(article.lead, env)  # the lead may contain link definitions
     tokens = parser.parse(article.source[len(article.lead) :], env)
     tokens, figures = _with_marks(article, tokens, marks)
     left_out: set[str] = set()
@@ -52,14 +52,14 @@ def text_of(article: Article) -> Text:
 
 
 def notes_on(article: Article) -> list[str]:
-    """What pages leave out of the article's text, a line for each kind."""
+    """Parts of the article's text that pages leave out, one line per kind."""
     return text_of(article).notes
 
 
 def block_html(text: str, env: dict[str, Any]) -> str:
-    """One block of Markdown as HTML that cannot run, load or style anything; an image is its alternative text.
+    """One block of Markdown as HTML without scripts, requests or styles; images become their alternative text.
 
-    env: what the parser found in the whole text, whose definitions of links are the block's as well.
+    env: the parser's environment of the whole text, with its link definitions.
     """
     parser = page_parser(False)
     tokens = parser.parse(text, {"references": env.get("references", {})})
@@ -70,7 +70,7 @@ def block_html(text: str, env: dict[str, Any]) -> str:
 
 
 def _with_marks(article: Article, tokens: list[Token], marks: str) -> tuple[list[Token], list[Illustration]]:
-    """The tokens with one for each figure, after the block of tokens that its paragraph ends in."""
+    """The tokens with one for each figure, after the block in which its paragraph ends."""
     wanted, figures = _lines(article), []
     out: list[Token] = []
     done = 0
@@ -87,7 +87,7 @@ def _with_marks(article: Article, tokens: list[Token], marks: str) -> tuple[list
 
 
 def _lines(article: Article) -> list[tuple[int, Illustration]]:
-    """(line after the last one of its paragraph, counted from the text's first, figure) in reading order."""
+    """(line after its paragraph, counted from the text's first line, figure) in reading order."""
     ends, line_number = {}, 0
     for block in article.body:
         line_number += len(_LINE.findall(block.text))
@@ -97,9 +97,9 @@ def _lines(article: Article) -> list[tuple[int, Illustration]]:
 
 
 def _prepare(tokens: list[Token], left_out: set[str]) -> None:
-    """What a page cannot have within its tokens: styles, and raw HTML that is not whole."""
+    """Remove styles and incomplete raw HTML from the tokens."""
     for token in tokens:
-        if align := token.attrs.pop("style", ""):  # of table cells; the page's policy allows no style in an attribute
+        if align := token.attrs.pop("style", ""):  # of table cells; the page's policy allows no style attributes
             token.attrSet("class", str(align).removeprefix("text-align:"))
         for part in (token, *(token.children or ())):
             if part.type in ("html_block", "html_inline"):
@@ -124,7 +124,7 @@ def _notes(lost: list[str], left_out: set[str]) -> list[str]:
 
 
 def image_names(image: Element) -> list[str]:
-    """What an <img> points at, best first: its `src`, then what its `srcset` names."""
+    """The targets of an <img>, best first: its `src`, then those of its `srcset`."""
     return [unquote(name) for name in (image.get("src", ""), *_candidates(image.get("srcset", ""))) if name]
 
 
@@ -133,7 +133,7 @@ def _candidates(srcset: str) -> list[str]:
 
 
 def names_in(root: Element) -> Iterator[list[str]]:
-    """For each image in the text, in reading order, what it may be shown from."""
+    """For each image in the text, in reading order, its possible files."""
     for parent in root.iter():
         for child in parent:
             if child.tag == "img":
@@ -142,7 +142,7 @@ def names_in(root: Element) -> Iterator[list[str]]:
 
 
 def replace_images(root: Element, shown: Any) -> None:
-    """Put what `shown(names)` gives, an element or None, in the place of each image; None leaves its words there."""
+    """Replace each image by the element from `shown(names)`; None leaves its text."""
     for parent in list(root.iter()):
         for child in [c for c in parent if c.tag == "img"]:
             sources = [e.get("srcset", "") for e in parent if e.tag == "source"] if parent.tag == "picture" else []

@@ -1,4 +1,4 @@
-"""An article as data that templates/article.typ sets: the same tree of safe HTML that pages show, as parts."""
+"""Turn an article into data for templates/article.typ, from the same tree of safe HTML as pages."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from limner.tools.export.pictures import Embedded, Pictures
 from limner.tools.export.text import replace_images, text_of
 from limner.tools.export.words import SURROGATE, alt_of, attribution, credited, credits_title, line
 
-_WIDE, _HIGH, _SMALL = 16.0, 11.5, 7.0  # cm: of the column, of a picture at most, of a drawing at most
+_WIDE, _HIGH, _SMALL = 16.0, 11.5, 7.0  # cm: width of the column, limits for images and for drawings
 _INLINE = {
     "b": "strong", "strong": "strong", "i": "em", "em": "em", "cite": "em", "dfn": "em", "var": "em", "s": "s",
     "del": "s", "strike": "s", "u": "u", "ins": "u", "sub": "sub", "sup": "sup", "mark": "mark", "small": "small",
@@ -26,7 +26,7 @@ _BLOCKS = {
     "h1", "h2", "h3", "h4", "h5", "h6", "header", "hr", "li", "nav", "ol", "p", "pre", "section", "summary", "table",
     "ul",
 }  # fmt: skip
-_SPAN = 50  # columns or rows that a cell may span
+_SPAN = 50  # limit of columns or rows that a cell spans
 
 Part = dict[str, Any]
 
@@ -38,15 +38,15 @@ def plain(text: str) -> str:
 
 
 def alt_in_pdf(i: Illustration, article: Article) -> str:
-    """A picture's alternative text; without one a PDF does not meet PDF/UA."""
+    """An image's alternative text, without which a PDF does not meet PDF/UA."""
     return alt_of(i) or attribution(i) or line(article.title) or "Image"
 
 
 class Writer:
-    """Parts of an article, its pictures as files."""
+    """Converts an article to parts, and writes its images as files."""
 
     def __init__(self, article: Article, pictures: Pictures, root: Path) -> None:
-        """root: folder that the pictures are written to."""
+        """root: folder for the images."""
         self.article, self.pictures, self.root = article, pictures, root
         self.text = text_of(article)
         self._files: dict[bytes, str] = {}
@@ -57,7 +57,7 @@ class Writer:
         self.formulas: dict[tuple[str, bool], Part] = {}
 
     def parts(self) -> list[Part]:
-        """The article in reading order, a list of credits at its end."""
+        """The article in reading order, with a list of credits at the end."""
         parts: list[Part] = []
         if wants_headline(self.article):
             parts.append({"kind": "heading", "level": 1, "parts": [plain(line(self.article.title))]})
@@ -84,7 +84,7 @@ class Writer:
         return {**picture, "kind": "figure", "caption": line(i.caption), "credit": attribution(i)}
 
     def _picture(self, image: Embedded, alt: str) -> Part:
-        """Its file, and its width in cm: as large as the column where it has the pixels (150 to the inch)."""
+        """An image's file, and its width in cm: as wide as the column if it has 150 dpi for it."""
         if image.data not in self._files:
             self._files[image.data] = f"{len(self._files) + 1}{'.png' if image.media == 'image/png' else '.jpg'}"
             (self.root / self._files[image.data]).write_bytes(image.data)
@@ -103,7 +103,7 @@ class Writer:
     # -- blocks
 
     def _blocks(self, element: Element) -> list[Part]:
-        """What stands within an element; words between its blocks are paragraphs."""
+        """The content of an element; text between its blocks becomes paragraphs."""
         parts: list[Part] = []
         loose: list[Any] = [plain(element.text)] if element.text else []
         for child in element:
@@ -148,7 +148,7 @@ class Writer:
         yield from self._labelled(element, made)
 
     def _labelled(self, element: Element, made: list[Part]) -> list[Part]:
-        """The parts of an element with its id, where links lead, and its direction."""
+        """The parts of an element with its id, a target for links, and its direction."""
         if (name := element.get("id", "")) and not name.startswith(self.text.marks):
             self._labels.add(name)
             if made and made[0]["kind"] == "heading":
@@ -196,7 +196,7 @@ class Writer:
         if not columns:
             return caption
         spans_rows = any(c["rows"] > 1 for row in cells for c in row)
-        for row in cells if not spans_rows else ():  # a row that is short is filled, as a browser fills it
+        for row in cells if not spans_rows else ():  # short rows are filled, as in browsers
             missing = columns - sum(c["columns"] for c in row)
             row += [{"align": "start", "columns": 1, "rows": 1, "strong": False, "parts": []}] * missing
         return [*caption, {"kind": "table", "columns": columns, "head": cells[:head], "rows": cells[head:]}]
@@ -213,7 +213,7 @@ class Writer:
             "blocks": blocks if len(blocks) != 1 or blocks[0]["kind"] != "paragraph" else [],
         }
 
-    # -- within a line
+    # -- inline
 
     def _inline(self, element: Element) -> list[Any]:
         parts: list[Any] = [plain(element.text)] if element.text else []
@@ -273,7 +273,7 @@ class Writer:
         return self.formulas.setdefault((tex, display), {"kind": "code", "text": tex, "displayed": display})
 
     def _drop_links_to_nowhere(self, parts: Any) -> None:
-        """A label that is not in the document would stop Typst: such a link is its words."""
+        """A link, or its text if the document lacks its label, which would stop Typst."""
         if isinstance(parts, list):
             for part in parts:
                 self._drop_links_to_nowhere(part)
@@ -299,7 +299,7 @@ def _says(parts: Sequence[Any]) -> bool:
 
 
 def _paragraph(parts: Sequence[Any]) -> list[Part]:
-    """A paragraph, cut where a displayed formula stands in it: Typst drops a block that stands within a paragraph."""
+    """A paragraph, split at displayed formulas, because Typst drops a block within a paragraph."""
     made: list[Part] = []
     line_parts: list[Any] = []
     for part in [*parts, None]:
@@ -318,7 +318,7 @@ def _paragraph(parts: Sequence[Any]) -> list[Part]:
 
 
 def _ranked(parts: Sequence[Part]) -> list[Part]:
-    """Headings that begin at level 1 and go down one level at a time, as PDF/UA-1 wants them."""
+    """Headings that begin at level 1 and descend one level at a time, as PDF/UA-1 requires."""
     level = 0
 
     def rank(parts: Sequence[Part]) -> None:

@@ -1,4 +1,4 @@
-"""Captions and credits made fit for their place: one line, marks escaped, credits as readers expect them."""
+"""Prepare captions and credits for output: on one line, with marks escaped."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ import unicodedata
 
 from limner.document import Article, Candidate, Illustration
 
-_UNSEEN = re.compile("[\u202a-\u202e\u2066-\u2069\ufeff]")  # turn the direction of what follows, or show nothing
+_UNSEEN = re.compile("[\u202a-\u202e\u2066-\u2069\ufeff]")  # change the text direction, or are invisible
 SURROGATE = re.compile("[\ud800-\udfff]")
 # Everything that CommonMark, its table and strikethrough extensions or GitHub's mathematics could read as a mark, and
-# the characters by which GitHub turns addresses into links.
+# the characters with which GitHub detects addresses.
 _MARK = re.compile(r"[\\`*_\[\]<>&~|$@]|(?<=:)(?=//)|(?<=www)(?=\.)", re.IGNORECASE)
 
 
@@ -21,12 +21,12 @@ def line(text: str) -> str:
 
 
 def as_bytes(text: str) -> bytes:
-    """UTF-8, and the bytes that were not UTF-8 in a draft as they were."""
+    """UTF-8; bytes of a draft that were not UTF-8 are restored."""
     return re.sub("[\ud800-\udc7f\udd00-\udfff]", "\ufffd", text).encode("utf-8", errors="surrogateescape")
 
 
 def escaped(text: str) -> str:
-    """One line of Markdown that shows exactly this text."""
+    """One line of Markdown that renders as exactly this text."""
     return _MARK.sub(lambda m: "\\" + m[0], line(text))
 
 
@@ -37,7 +37,7 @@ def attribution(i: Illustration | Candidate) -> str:
 
 
 def alt_of(i: Illustration) -> str:
-    """What is read out instead of an image."""
+    """The alternative text, read out instead of an image."""
     return line(i.alt) or line(i.caption)
 
 
@@ -68,6 +68,6 @@ def credited(article: Article) -> list[Illustration]:
 
 
 def caption_text(i: Illustration) -> str:
-    """Caption and credit as the line under an image shows them, without its marks."""
+    """Caption and credit as one plain line, as shown under an image."""
     credit = attribution(i)
     return " ".join(part for part in (line(i.caption), f"({credit})" if credit else "") if part)

@@ -1,1 +1,1 @@
-"""Picture files: opened within bounds, seen as RGB, prepared for prompts and publication."""
+"""Image files: opened within limits, converted to RGB, prepared for prompts and publication."""

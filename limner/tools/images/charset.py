@@ -1,4 +1,4 @@
-"""Decode words of unknown encoding: captions of sidecars, tables and IPTC blocks, as other programs wrote them."""
+"""Decode text of unknown encoding: captions in sidecars, tables and IPTC blocks from other programs."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import codecs
 import re
 import unicodedata
 
-CONFIDENT = 0.2  # of 0 to 1: of chardet's verdicts on 130 short captions all from here on were right
+CONFIDENT = 0.2  # 0 to 1; all of chardet's verdicts from here on were right for 130 short captions
 _BOMS = (
     (codecs.BOM_UTF8, "utf-8-sig"),
     (codecs.BOM_UTF32_LE, "utf-32"),
@@ -22,10 +22,10 @@ _MISREAD = re.compile(
 
 
 def decode(data: bytes) -> str | None:
-    """The text; None where its encoding is not plain.
+    """Decode text; None if the encoding is uncertain.
 
-    By its byte order mark, else UTF-8, else what the detector is sure of, else Windows-1252 (of which Latin-1 is a
-    part) where that reads like a Western language.
+    Tries the byte order mark, UTF-8, the detector's certain verdicts, and Windows-1252 (a superset of Latin-1) if the
+    result looks like a Western language.
     """
     for mark, name in _BOMS:
         if data.startswith(mark):
@@ -45,7 +45,7 @@ def _detected(data: bytes) -> str | None:
 
 
 def _western(data: bytes) -> str | None:
-    """As Windows-1252, if its accents and signs stand where Western languages have them."""
+    """Decode Windows-1252, if accents and signs are where Western languages have them."""
     text = _as(data, "cp1252")
     if text is None or _MISREAD.search(text):
         return None

@@ -1,7 +1,7 @@
-"""The process that decodes pictures for `sandbox`: reads requests from standard input, answers on standard output.
+"""The process that decodes images for `sandbox`: reads requests from standard input, answers on standard output.
 
 A message is the length of a JSON header (4 bytes, big-endian), the header, and the bytes that its `sizes` count. It is
-not pickled: what a hostile file might make this process say must stay data.
+not pickled, because output that a hostile file causes must stay data.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ Answer = tuple[Any, list[bytes]]
 def main() -> None:
     """Serve requests until standard input ends."""
     source, target = sys.stdin.buffer, sys.stdout.buffer
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which then closes our input
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which then closes standard input
     _import_most()
     while (request := receive(source)) is not None:
         header, (data,) = request
@@ -44,7 +44,7 @@ def _answered(header: dict[str, Any], data: bytes) -> tuple[dict[str, Any], list
     return {"value": value}, parts
 
 
-# --- what can be asked for -------------------------------------------------------------------------------------------
+# --- operations -------------------------------------------------------------------------------------------
 
 
 def _picture(picture: Image.Image) -> Answer:
@@ -53,7 +53,7 @@ def _picture(picture: Image.Image) -> Answer:
 
 
 def _inspect(data: bytes, max_pixels: int, clip: bool) -> Answer:
-    """All that indexing wants, so that a file crosses over once."""
+    """Everything for indexing, so that a file is sent once."""
     size, said = pixels.size_of(data, max_pixels), metadata.metadata(data, max_pixels=max_pixels)
     seen, parts = _picture(pixels.for_clip(data, max_pixels)) if clip else (None, [])
     return [*size, asdict(said), seen], parts
@@ -106,17 +106,18 @@ def _exactly(source: IO[bytes], size: int, most: int) -> bytes:
 
 
 def _import_most() -> None:
-    """Load what most pictures need before the first request waits for it; the rest would double the time to start."""
+    """Load what most images need before the first request; loading everything would double the start-up time."""
     from PIL import Image
 
     Image.preinit()
 
 
 def _limit(memory: int, seconds: int) -> None:
-    """Bound the address space and the processor time of the next request. The kernel ends who exceeds the latter."""
+    """Limit the address space and processor time of the next request. The kernel ends a process that exceeds the
+    latter."""
     try:
         import resource
-    except ImportError:  # Windows: the parent's clock alone bounds a request
+    except ImportError:  # on Windows only the parent's clock limits a request
         return
     resource.setrlimit(resource.RLIMIT_AS, (memory, resource.RLIM_INFINITY))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))

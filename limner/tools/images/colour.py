@@ -1,6 +1,6 @@
-"""Every mode that Pillow opens, as RGB or RGBA in sRGB: one function, one rule for the range of the samples.
+"""Convert every mode that Pillow opens to RGB or RGBA in sRGB: one function, one rule for the range of the samples.
 
-Encoders, thumbnails, prompts and exports all see a picture through `to_rgb`, so what is searched is what is shown.
+Encoders, thumbnails, prompts and exports all use `to_rgb`, so search and display agree.
 """
 
 from __future__ import annotations
@@ -14,21 +14,20 @@ if TYPE_CHECKING:
     import numpy as np
     from PIL import Image
 
-_BITS, _PHOTOMETRIC, _NO_DATA = 258, 262, 42113  # TIFF tags; 42113 is GDAL's mark for samples that mean nothing
+_BITS, _PHOTOMETRIC, _NO_DATA = 258, 262, 42113  # TIFF tags; 42113 is GDAL's "no data" value
 _WHITE_IS_ZERO = 0
-_LIGHT = 224  # of 255: drawings whose visible parts are all lighter than this vanish on white
+_LIGHT = 224  # of 255: drawings whose visible parts are all lighter vanish on white
 _DARK_GROUND = (64, 64, 64)
 _INK = 128  # alpha from which a pixel counts as visible
 
 
 def to_rgb(picture: Image.Image, *, keep_profile: bool = False) -> Image.Image:
-    """The picture in mode RGB, or RGBA where it has transparency, in sRGB.
+    """The image in mode RGB, or RGBA if it has transparency, in sRGB.
 
-    Samples of more than 8 bits are scaled from black to white of their type: 0 to 2**bits - 1 for 16-bit modes by the
-    bits that the file states, 0 to 1 for floats, 0 to 255 for 32-bit integers. Where a sample lies outside of that, as
-    in measurements, the lowest sample is black and the highest white. An embedded ICC profile is applied and dropped.
-    keep_profile: leave an RGB picture's pixels and `info["icc_profile"]` as they are, for a file that is written with
-    that profile again.
+    Samples of more than 8 bits are scaled by the range of their type: 0 to 2**bits - 1 for 16-bit modes, by the file's
+    stated bits; 0 to 1 for floats; 0 to 255 for 32-bit integers. If a sample is outside, as in measurements, the lowest
+    sample becomes black and the highest white. An embedded ICC profile is applied and dropped. keep_profile: leave an
+    RGB image's pixels and `info["icc_profile"]` unchanged, for a file that is written with that profile again.
     """
     profile = picture.info.get("icc_profile")
     if picture.mode.startswith("I") or picture.mode == "F":
@@ -37,7 +36,7 @@ def to_rgb(picture: Image.Image, *, keep_profile: bool = False) -> Image.Image:
         return _from_lab(picture)
     if picture.mode == "CMYK":
         return _in_srgb(picture, profile) or _bare(picture.convert("RGB"))
-    if picture.mode == "La":  # Pillow knows no direct way from it to RGBA
+    if picture.mode == "La":  # Pillow has no direct conversion to RGBA
         picture = picture.convert("LA")
     colours = picture.convert("RGBA" if picture.has_transparency_data else "RGB")
     if not profile or (keep_profile and _is_rgb(profile)):
@@ -47,7 +46,7 @@ def to_rgb(picture: Image.Image, *, keep_profile: bool = False) -> Image.Image:
 
 
 def flatten(picture: Image.Image) -> Image.Image:
-    """An RGB or RGBA picture as RGB on a ground that shows it: white, or dark grey for a drawing in white."""
+    """An RGB or RGBA image as RGB on a suitable background: white, or dark grey for a white drawing."""
     from PIL import Image
 
     if picture.mode != "RGBA":
@@ -57,7 +56,7 @@ def flatten(picture: Image.Image) -> Image.Image:
 
 
 def _is_light(picture: Image.Image) -> bool:
-    """Whether all that is visible of a transparent picture is too light for a white ground."""
+    """Whether all visible parts of a transparent image are too light for a white background."""
     small = picture.copy()
     small.thumbnail((256, 256))
     visible = small.getchannel("A").point([0] * _INK + [255] * (256 - _INK))
@@ -72,7 +71,7 @@ def _is_light(picture: Image.Image) -> bool:
 
 
 def _from_wide(picture: Image.Image) -> Image.Image:
-    """RGB or RGBA of a picture in one of the modes I;16, I;16B, I;16L, I;16N, I and F."""
+    """RGB or RGBA of an image in one of the modes I;16, I;16B, I;16L, I;16N, I and F."""
     import numpy as np
     from PIL import Image, ImageChops
 
@@ -97,7 +96,7 @@ def _from_wide(picture: Image.Image) -> Image.Image:
 
 
 def _meaningful(samples: np.ndarray, picture: Image.Image) -> np.ndarray | None:
-    """Which samples of a float or 32-bit picture are neither NaN, infinite nor marked as no data; None for all."""
+    """Mask of the valid samples of a float or 32-bit image: not NaN, infinite or "no data"; None for all."""
     import numpy as np
 
     if samples.dtype.itemsize < 4:
@@ -113,7 +112,7 @@ def _meaningful(samples: np.ndarray, picture: Image.Image) -> np.ndarray | None:
 
 
 def _range(samples: np.ndarray, good: np.ndarray | None, picture: Image.Image) -> tuple[float, float]:
-    """Black and white of the samples, by the rule that `to_rgb` states."""
+    """The black and white levels of the samples, by the rule of `to_rgb`."""
     if good is None:  # 16 bits; TIFF's 12-bit samples come in the same mode
         bits = _tags(picture).get(_BITS, 16)
         first = bits[0] if isinstance(bits, tuple) and bits else bits
@@ -127,7 +126,7 @@ def _range(samples: np.ndarray, good: np.ndarray | None, picture: Image.Image) -
 
 
 def _tags(picture: Image.Image) -> Mapping[int, Any]:
-    """The tags of a TIFF, {} of another file."""
+    """The tags of a TIFF, {} for other files."""
     return getattr(picture, "tag_v2", {})
 
 
@@ -144,7 +143,7 @@ def _from_lab(picture: Image.Image) -> Image.Image:
 
 
 def _in_srgb(picture: Image.Image, profile: bytes | None, *, grey: bool = False) -> Image.Image | None:
-    """The picture converted by its profile; None without one, or with one that is damaged or for other channels."""
+    """The image converted by its profile; None without one, or if it is damaged or for other channels."""
     from PIL import ImageCms
 
     if not profile:

@@ -1,8 +1,8 @@
-"""Picture files, never trusted: opened within bounds, checked whole, described, scaled for a prompt.
+"""Open, check, describe and scale untrusted image files within limits.
 
-All of it happens in the processes of `sandbox`. There a file's header is looked at before anything is decoded, only
-known formats are tried, every mode becomes RGB by one rule (`colour`), and an SVG is drawn from a copy that holds no
-scripts and no reference to anything outside itself (`svg`).
+Everything runs in the processes of `sandbox`. They check a file's header before decoding, try only known formats,
+convert every mode to RGB by one rule (`colour`), and draw an SVG from a copy without scripts and outside references
+(`svg`).
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from limner.tools.images.svg import SVG_SIDE, is_svg
 if TYPE_CHECKING:
     from PIL import Image
 
-MAX_BYTES = 200_000_000  # of a file; a 100-million-pixel TIFF without compression is 300 MB, photographs are below 60
+MAX_BYTES = 200_000_000  # per file; a TIFF of 100 million pixels without compression has 300 MB, photographs under 60
 _ENDINGS = "jpg jpeg jpe jfif png webp gif bmp tif tiff avif heic heif svg"
 SUFFIXES = frozenset(f".{ending}" for ending in _ENDINGS.split())
-"""File name endings, lower case, that say a file is an image."""
+"""Suffixes of image files, lower case."""
 
 
 def read_picture(
@@ -30,17 +30,17 @@ def read_picture(
 ) -> Image.Image:
     """Decode the first frame, upright (EXIF orientation applied), as RGB or RGBA in sRGB (see `colour.to_rgb`).
 
-    side: a JPEG may be decoded smaller, as long as both sides keep this many px; still, all of it is read.
-    keep_profile: leave RGB pixels in the file's own colour profile, which stays in `info`. SVG is drawn with its
-    longer side at SVG_SIDE px. Raises ImageUnreadable, with the reason, for what is not an image, is cut short, or has
-    more than `max_pixels` pixels; the size is checked before pixels are decoded.
+    side: a JPEG may be decoded smaller, with both sides at least this many px; the whole file is still read.
+    keep_profile: leave RGB pixels in the file's own colour profile, which stays in `info`. An SVG is drawn with its
+    longer side at SVG_SIDE px. Raises ImageUnreadable, with the reason, for files that are no image, truncated, or
+    larger than `max_pixels` pixels; the size is checked before decoding.
     """
     value, parts = _ask("read_picture", data, max_pixels=max_pixels, side=side, keep_profile=keep_profile)
     return _picture(value, parts)
 
 
 def for_clip(data: bytes, *, max_pixels: int = MAX_PIXELS) -> Image.Image:
-    """The picture as RGB, small enough to keep a batch of, for a CLIP model. Raises ImageUnreadable."""
+    """The image as RGB for a CLIP model, small enough to hold a batch. Raises ImageUnreadable."""
     return _picture(*_ask("for_clip", data, max_pixels=max_pixels))
 
 
@@ -51,29 +51,29 @@ def size_of(data: bytes, *, max_pixels: int = MAX_PIXELS) -> tuple[int, int]:
 
 
 class Inspected(NamedTuple):
-    """What indexing wants to know of a file."""
+    """The facts about a file for indexing."""
 
     width: int
     """px, upright."""
     height: int
     said: Described
-    """What the file says of itself."""
+    """The file's own metadata."""
     seen: Image.Image | None
-    """The picture for CLIP, where it was asked for."""
+    """The image for CLIP, if requested."""
 
 
 def inspect(data: bytes, *, max_pixels: int = MAX_PIXELS, clip: bool = False) -> Inspected:
-    """Size, embedded description and, for `clip`, the picture; all of it is decoded. Raises ImageUnreadable."""
+    """Size, embedded description and, for `clip`, the image; decodes the whole file. Raises ImageUnreadable."""
     (width, height, said, seen), parts = _ask("inspect", data, max_pixels=max_pixels, clip=clip)
     return Inspected(width, height, Described(**said), _picture(seen, parts) if seen else None)
 
 
 def displayable(data: bytes, *, max_pixels: int = MAX_PIXELS) -> tuple[bytes, str]:
-    """Bytes that every browser shows, and their file name's suffix.
+    """Bytes that every browser can show, and their suffix.
 
-    JPEG, PNG, WebP, GIF and AVIF come back as they are, after all of them was decoded: quality, colour profile and
-    animation stay, and so does their metadata, GPS position included (`tools.publish` takes it out). BMP, TIFF and SVG
-    become PNG, HEIC JPEG, upright and without metadata but their colour profile. Raises ImageUnreadable.
+    JPEG, PNG, WebP, GIF and AVIF are returned unchanged after a complete decoding: quality, colour profile and
+    animation stay, and so does metadata, GPS position included (`publish` removes it). BMP, TIFF and SVG become PNG,
+    HEIC becomes JPEG, upright and without metadata except the colour profile. Raises ImageUnreadable.
     """
     suffix, parts = _ask("displayable", data, max_pixels=max_pixels)
     return parts[0] if parts else data, suffix
@@ -87,7 +87,7 @@ def thumbnail(data: bytes, side: int = 256, *, max_pixels: int = MAX_PIXELS) -> 
 def data_url(data: bytes, side: int = 512, *, max_pixels: int = MAX_PIXELS) -> str:
     """`data:image/jpeg;base64,...` of at most `side` px on its longer side, for a prompt.
 
-    Always encoded anew, flattened (`colour.flatten`): nothing of the file but pixels reaches a model server. Raises
+    Always re-encoded and flattened (`colour.flatten`), so that only pixels reach a model server. Raises
     ImageUnreadable.
     """
     made = _ask("small", data, max_pixels=max_pixels, side=side, kind="JPEG", quality=85)[1][0]
@@ -100,20 +100,20 @@ def draw_svg(data: bytes, *, side: int = SVG_SIDE, max_pixels: int = MAX_PIXELS)
 
 
 def metadata(data: bytes, *, max_pixels: int = MAX_PIXELS) -> Described:
-    """Description, alternative text, credit and rights that a file carries, see `metadata.metadata`.
+    """A file's description, alternative text, credit and rights, see `metadata.metadata`.
 
-    Raises ImageUnreadable where `read_picture` would for the header.
+    Raises ImageUnreadable like `read_picture` for the header.
     """
     return Described(**_ask("metadata", data, max_pixels=max_pixels)[0])
 
 
 def said_in(data: bytes, *, max_pixels: int = MAX_PIXELS) -> dict[str, str]:
-    """What a raster image says in each property of its own, see `metadata.said_in`. Raises ImageUnreadable."""
+    """The properties of a raster image, see `metadata.said_in`. Raises ImageUnreadable."""
     return _ask("said_in", data, max_pixels=max_pixels)[0]
 
 
 def orientation_of(data: bytes, *, max_pixels: int = MAX_PIXELS) -> int:
-    """EXIF's orientation, 1 to 8; 1 where there is none. Raises ImageUnreadable."""
+    """EXIF's orientation, 1 to 8; 1 without one. Raises ImageUnreadable."""
     return _ask("orientation_of", data, max_pixels=max_pixels)[0]
 
 
@@ -125,7 +125,7 @@ def _ask(name: str, data: bytes, **given: Any) -> tuple[Any, list[bytes]]:
 
 
 def _picture(value: Any, parts: list[bytes]) -> Image.Image:
-    """The picture that a process describes, if it is as large as its pixels say."""
+    """The image that a process returned, if its size matches its pixels."""
     from PIL import Image
 
     (mode, width, height), (pixels, profile) = value, parts

@@ -1,4 +1,4 @@
-"""What an image file says of itself: XMP first, then IPTC, EXIF and a PNG's texts."""
+"""Read an image file's own metadata: XMP first, then IPTC, EXIF and a PNG's texts."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Described:
-    """What is known of a picture in words; "" for what is not."""
+    """An image's description; "" for unknown fields."""
 
     caption: str = ""
     alt: str = ""
     credit: str = ""
     licence: str = ""
     details: str = ""
-    """Headline, keywords, persons, places and date: searched as words, and shown."""
+    """Headline, keywords, persons, places and date, for search and display."""
 
 
-# What cameras and programs write into the description by themselves; it says nothing of the picture.
+# Descriptions that cameras and programs write by themselves, without meaning.
 _BY_MACHINE = re.compile(
     r"\s*(?:olympus digital camera|sony dsc|samsung camera pictures|minolta digital camera|konica minolta.*|dcim.*|"
     r"digital camera|camera|exif[_ ]jpeg.*|default|untitled|description|image description|created with .*|"
@@ -38,10 +38,10 @@ _BY_MACHINE = re.compile(
 
 
 def metadata(data: bytes, *, max_pixels: int = MAX_PIXELS) -> Described:
-    """Description, alternative text, credit, rights and details that the file carries: XMP first, then IPTC, then EXIF.
+    """The file's description, alternative text, credit, rights and details: XMP first, then IPTC, then EXIF.
 
-    An SVG has its <title> and <desc>. Parts of the metadata that cannot be read are treated as absent, since the
-    picture is still good. Raises ImageUnreadable where `read_picture` would for the header.
+    An SVG has <title> and <desc>. Unreadable parts of the metadata count as absent, because the image is still good.
+    Raises ImageUnreadable like `read_picture` for the header.
     """
     if is_svg(data):
         title, description = svg_words(data)
@@ -50,7 +50,8 @@ def metadata(data: bytes, *, max_pixels: int = MAX_PIXELS) -> Described:
 
 
 def described(said: Mapping[str, str]) -> Described:
-    """What properties (`said_in`) mean: the caption is the description, else the headline, else the title."""
+    """The description from properties (`said_in`): the caption is the description, else the headline, else the
+    title."""
 
     def first(*keys: str) -> str:
         return next((said[key] for key in keys if said.get(key)), "")
@@ -75,9 +76,9 @@ def _day(date: str) -> str:
 
 
 def said_in(data: bytes, *, max_pixels: int = MAX_PIXELS) -> dict[str, str]:
-    """What a raster image says in each property of its own: XMP first, then IPTC, then EXIF, then a PNG's texts.
+    """The properties of a raster image: from XMP first, then IPTC, then EXIF, then a PNG's texts.
 
-    Of the keys of `xmp.PROPERTIES` those that it has.
+    Keys are those of `xmp.PROPERTIES` that the image has.
     """
     picture = open_picture(data, max_pixels)
     packet = picture.info.get("xmp") or picture.info.get("XML:com.adobe.xmp") or _gif_packet(data)
@@ -85,17 +86,17 @@ def said_in(data: bytes, *, max_pixels: int = MAX_PIXELS) -> dict[str, str]:
 
 
 def merged(sources: Sequence[Mapping[str, str]]) -> dict[str, str]:
-    """Property by property the first that is there, without what a machine wrote by itself."""
+    """The first value of each property, without values that a machine wrote by itself."""
     keys = dict.fromkeys(key for source in sources for key in source)
     found = {key: next((v.strip() for s in sources if (v := s.get(key, "")).strip()), "") for key in keys}
-    # Without a description of a person's, the title is one; of a machine's, neither is.
+    # The title stands in for a missing description; text by a machine discredits both.
     if _BY_MACHINE.fullmatch(found.get("description") or found.get("title") or ""):
         found |= {"description": "", "title": ""}
     return {key: value for key, value in found.items() if value}
 
 
 def orientation_of(data: bytes, *, max_pixels: int = MAX_PIXELS) -> int:
-    """EXIF's orientation, 1 to 8; 1 where there is none."""
+    """EXIF's orientation, 1 to 8; 1 without one."""
     from PIL import ExifTags
 
     try:
@@ -108,7 +109,7 @@ _GIF_PACKET = re.compile(rb"XMP DataXMP(.*?)\x01\xff\xfe\xfd", re.DOTALL)
 
 
 def _gif_packet(data: bytes) -> bytes:
-    """The XMP packet of a GIF, which Pillow passes over."""
+    """The XMP packet of a GIF, which Pillow ignores."""
     found = _GIF_PACKET.search(data) if data.startswith(b"GIF8") else None
     return found[1] if found else b""
 
@@ -117,11 +118,11 @@ _IPTC = {
     "description": 120, "headline": 105, "title": 5, "credit": 110, "creator": 80, "rights": 116, "keywords": 25,
     "place": 92, "city": 90, "state": 95, "country": 101, "date": 55,
 }  # fmt: skip
-_UTF8 = b"\x1b%G"  # how an IPTC block declares it
+_UTF8 = b"\x1b%G"  # UTF-8 as an IPTC block declares it
 
 
 def _iptc(picture: ImageFile.ImageFile) -> dict[str, str]:
-    """IPTC's properties, in the charset that the block declares, else in the one that all of them together show."""
+    """IPTC's properties, in the block's declared charset, else in the one detected from all of them."""
     from PIL import IptcImagePlugin
 
     try:
@@ -148,7 +149,7 @@ def _lines(values: list[bytes], lines: Iterator[str]) -> Iterator[str]:
 
 
 def _exif(picture: Image.Image) -> dict[str, str]:
-    """EXIF's properties, and those that Windows' Explorer writes (XP...), which are UTF-16."""
+    """EXIF's properties, and those of Windows Explorer (XP...), which are UTF-16."""
     from PIL.ExifTags import IFD, Base
 
     try:
@@ -206,12 +207,12 @@ def _texts(info: Mapping[Any, Any]) -> Iterator[tuple[str, str]]:
 
 
 def _decoded(value: Any) -> str:
-    """Text of an EXIF tag, which Pillow hands over as if it were Latin-1; "" where its encoding is not plain."""
+    """Text of an EXIF tag, which Pillow decodes as Latin-1; "" if the encoding is uncertain."""
     if isinstance(value, (list, tuple)):
         return ", ".join(_decoded(v) for v in value)
     raw = value.encode("latin-1", "ignore") if isinstance(value, str) else value
     if not isinstance(raw, bytes):
         return ""
-    if isinstance(value, str) and len(raw) < len(value):  # it had more than Latin-1 already: nothing to repair
+    if isinstance(value, str) and len(raw) < len(value):  # it has other characters than Latin-1: nothing to repair
         return value.strip("\x00 ")
     return (decode(raw.strip(b"\x00 ")) or "").strip("\x00 ")

@@ -1,6 +1,7 @@
-"""Decode untrusted image files into pixels and encode them anew. Runs in the processes of `sandbox`.
+"""Decode untrusted image files into pixels and re-encode them. Runs in the processes of `sandbox`.
 
-Use `images`, which calls these functions there: a file that crashes or freezes a decoder then ends that process only.
+Use `images`, which calls these functions there, so that a file that crashes or freezes a decoder only ends that
+process.
 """
 
 from __future__ import annotations
@@ -16,20 +17,20 @@ if TYPE_CHECKING:
     from PIL import Image, ImageFile
 
 CLIP_SIDE = 512
-# MPO is how Pillow calls a JPEG with a second picture behind the first, as phones write them.
+# MPO is Pillow's name for a JPEG with a second image appended, as phones write them.
 _AS_IS = {"JPEG": ".jpg", "MPO": ".jpg", "PNG": ".png", "WEBP": ".webp", "GIF": ".gif", "AVIF": ".avif"}
 _ORIENTATION = 0x0112
 _TURNS = {2: 0, 3: 3, 4: 1, 5: 5, 6: 4, 7: 6, 8: 2}
-"""EXIF's orientation -> Pillow's Transpose that makes the picture upright."""
+"""EXIF's orientation -> Pillow's Transpose that makes the image upright."""
 
 
 def opened(data: bytes, max_pixels: int) -> ImageFile.ImageFile:
-    """The picture, not decoded yet; an SVG is drawn. Raises ImageUnreadable."""
+    """The image, not decoded yet; an SVG is drawn. Raises ImageUnreadable."""
     return open_picture(draw_svg(data, max_pixels=max_pixels) if is_svg(data) else data, max_pixels)
 
 
 def read_picture(data: bytes, max_pixels: int, side: int | None = None, keep_profile: bool = False) -> Image.Image:
-    """As `images.read_picture`."""
+    """See `images.read_picture`."""
     from PIL import Image
 
     picture = opened(data, max_pixels)
@@ -45,12 +46,12 @@ def read_picture(data: bytes, max_pixels: int, side: int | None = None, keep_pro
 
 
 def size_of(data: bytes, max_pixels: int) -> tuple[int, int]:
-    """As `images.size_of`."""
+    """See `images.size_of`."""
     picture = opened(data, max_pixels)
     try:
         width, height = picture.size
         turned = picture.getexif().get(_ORIENTATION) in (5, 6, 7, 8)
-        picture.draft("RGB", (max(1, width // 8), max(1, height // 8)))  # reads the whole JPEG at an eighth of the work
+        picture.draft("RGB", (max(1, width // 8), max(1, height // 8)))  # reads the whole JPEG with less work
         picture.load()
     except DAMAGED as error:
         refuse_damaged(error)
@@ -58,7 +59,7 @@ def size_of(data: bytes, max_pixels: int) -> tuple[int, int]:
 
 
 def displayable(data: bytes, max_pixels: int) -> tuple[bytes | None, str]:
-    """As `images.displayable`; None stands for the bytes as they are."""
+    """Like `images.displayable`; None means the bytes unchanged."""
     if is_svg(data):
         return draw_svg(data, max_pixels=max_pixels), ".png"
     kind = open_picture(data, max_pixels).format or ""
@@ -81,14 +82,14 @@ def small(data: bytes, max_pixels: int, side: int, kind: str, quality: int) -> b
 
 
 def for_clip(data: bytes, max_pixels: int) -> Image.Image:
-    """A picture small enough to keep a batch of; CLIP models look at 224 to 448 px."""
+    """The image, small enough to hold a batch; CLIP models see 224 to 448 px."""
     picture = read_picture(data, max_pixels, CLIP_SIDE)
     picture.thumbnail((2 * CLIP_SIDE, 2 * CLIP_SIDE))
     return flatten(picture)
 
 
 def encoded(picture: Image.Image, kind: str, **options: Any) -> bytes:
-    """The pixels as a file of this kind, with no metadata but what `options` name."""
+    """The pixels as a file of this kind, without metadata except that in `options`."""
     bare = picture.copy()
     bare.info = {}  # Pillow would write comments and EXIF of the file it came from
     out = io.BytesIO()

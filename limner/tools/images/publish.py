@@ -1,9 +1,9 @@
-"""An image file fit for publication: the same pixels, and only the metadata that says what it shows and whose it is.
+"""Prepare an image file for publication: the same pixels, and only metadata about its content and rights.
 
-A photograph's file tells more than its picture: where it was taken, with which camera, whose faces are in it, what it
-looked like before it was cropped (the embedded preview). Everything is left out but what a list allows: the compressed
-picture itself, byte for byte, its colour profile, how to turn it, and an XMP packet written anew that holds caption,
-alternative text, creator, credit and licence in the fields of the IPTC Photo Metadata Standard.
+A photograph's file contains private data: its place, camera, faces, and its look before a crop (the embedded preview).
+Only listed parts are kept: the compressed image itself, byte for byte, its colour profile, its orientation, and a new
+XMP packet with caption, alternative text, creator, credit and licence in the fields of the IPTC Photo Metadata
+Standard.
 
 JPEG: ITU T.81 annex B, CIPA DC-008 (Exif). PNG: W3C PNG, third edition. WebP: RFC 9649. GIF: GIF89a. AVIF: ISO/IEC
 14496-12, 23008-12. XMP in each of them: Adobe XMP specification, part 3.
@@ -26,23 +26,23 @@ from limner.tools.images.images import Described, orientation_of, said_in
 if TYPE_CHECKING:
     from PIL import Image
 
-LONGEST = 1000  # characters of one value: ten of them, each escaped, fit into the 64 kB of a JPEG's segment
+LONGEST = 1000  # characters of one value: ten values, escaped, fit into the 64 kB of a JPEG segment
 
 
 def published(data: bytes, known: Described | None = None, source_type: str = "") -> bytes:
-    """The file with only its public metadata, its pixels untouched.
+    """The file with only its public metadata and unchanged pixels.
 
-    data: a JPEG, PNG, WebP, GIF, AVIF or BMP. known: what the library says of it; what the file says itself of credit
-    and licence gives way to that, caption and alternative text are added where the file has none. source_type: IPTC's
-    "Digital Source Type" of a generated picture, an address.
-    Raises ImageUnreadable for other kinds, and for a file that is built so that its metadata cannot be told apart.
+    data: a JPEG, PNG, WebP, GIF, AVIF or BMP. known: the library's record, whose credit and licence override the
+    file's; caption and alternative text are added if the file has none. source_type: IPTC's "Digital Source Type" of a
+    generated image, an address. Raises ImageUnreadable for other kinds, and for a file whose metadata cannot be
+    separated from its image.
     """
     data = bytes(data)
     cleaner = next((clean for begins, clean in _CLEANERS if begins.match(data)), None)
     if cleaner is None:
         raise ImageUnreadable("not a JPEG, PNG, WebP, GIF, AVIF or BMP: save it as one of them")
     try:
-        turned = orientation_of(data, max_pixels=sys.maxsize)  # who hands it in has judged its size
+        turned = orientation_of(data, max_pixels=sys.maxsize)  # the caller has checked its size
         words = said_in(data, max_pixels=sys.maxsize)
         return cleaner(data, _Public(_exif(turned), packet(words, known or Described(), source_type)))
     except (struct.error, IndexError, ValueError, KeyError, RecursionError) as error:
@@ -52,12 +52,12 @@ def published(data: bytes, known: Described | None = None, source_type: str = ""
 
 
 class _Public(NamedTuple):
-    """What is written into the file in place of its metadata."""
+    """The new metadata of a file."""
 
     exif: bytes
-    """A TIFF structure with the orientation alone, b"" where the picture is upright."""
+    """A TIFF structure with only the orientation, b"" if the image is upright."""
     xmp: bytes
-    """An XMP packet, b"" where nothing is known."""
+    """An XMP packet, b"" if nothing is known."""
 
 
 # --- the words -------------------------------------------------------------------------------------------------------
@@ -77,7 +77,7 @@ _NAMESPACES = {
 
 
 def packet(said: dict[str, str], known: Described, source_type: str = "") -> bytes:
-    """An XMP packet with what a file said (`said_in`) and what a library knows; b"" where that is nothing."""
+    """An XMP packet from a file's properties (`said_in`) and the library's record; b"" if both are empty."""
     words = dict(said)
     if source_type:
         words["source_type"] = source_type
@@ -89,7 +89,7 @@ def packet(said: dict[str, str], known: Described, source_type: str = "") -> byt
     if known.licence and known.licence != licensed:
         words |= {"terms": known.licence, "licence": "", "statement": ""}
     if not words.get("statement") and (address := _WEB.search(_licence(words))):
-        words["statement"] = address[0]  # where image searches look for the licence
+        words["statement"] = address[0]  # image search engines look for the licence here
     fields = [
         f"  {wrap(escape(_clean(words.get(key, ''))))}\n" for key, wrap in _FIELDS.items() if _clean(words.get(key, ""))
     ]
@@ -104,7 +104,7 @@ def packet(said: dict[str, str], known: Described, source_type: str = "") -> byt
 
 
 def _licence(words: dict[str, str]) -> str:
-    """What `images.metadata` takes as the licence."""
+    """The licence, by the rule of `images.metadata`."""
     return next((words[key] for key in ("terms", "licence", "statement", "rights") if words.get(key)), "")
 
 
@@ -137,12 +137,12 @@ _FIELDS: dict[str, _Wrap] = {
     "terms": _language("xmpRights:UsageTerms"),
     "statement": _plain("xmpRights:WebStatement"),
     "licence": _plain("cc:license"),
-    "source_type": _plain("Iptc4xmpExt:DigitalSourceType"),  # says that a picture is not a photograph but generated
+    "source_type": _plain("Iptc4xmpExt:DigitalSourceType"),  # labels a generated image
 }
 
 
 def _exif(orientation: int) -> bytes:
-    """Exif with the orientation alone, b"" for 1 (upright)."""
+    """Exif with only the orientation, b"" for 1 (upright)."""
     if orientation not in range(2, 9):
         return b""
     return b"MM\0*" + struct.pack(">IHHHIHHI", 8, 1, 0x0112, 3, 1, orientation, 0, 0)
@@ -150,20 +150,20 @@ def _exif(orientation: int) -> bytes:
 
 # --- JPEG ------------------------------------------------------------------------------------------------------------
 
-_NEXT = re.compile(rb"\xff+[^\x00\xff\xd0-\xd7]")  # a marker; within the compressed data 0 and the restarts are none
+_NEXT = re.compile(rb"\xff+[^\x00\xff\xd0-\xd7]")  # a marker; in the compressed data 0 and restarts are not
 
 
 def _jpeg(data: bytes, public: _Public) -> bytes:
     head, body, at, tail = b"", [], 2, b""
     while True:
-        found = _NEXT.search(data, at)  # what stands between two segments is passed over, as decoders do
-        if found is None:  # cut short, as far as it goes; who decodes it says so
+        found = _NEXT.search(data, at)  # skip bytes between segments, as decoders do
+        if found is None:  # truncated: keep the rest; the decoder reports it
             break
         marker, at = found[0][-1], found.end()
-        if marker == 0xD9:  # the picture's end: what follows are previews, films, other pictures
+        if marker == 0xD9:  # the image's end: previews, films and other images follow
             tail = b"\xff\xd9"
             break
-        if marker == 0x01:  # stands alone, and means nothing here
+        if marker == 0x01:  # has no content and no meaning here
             continue
         length = struct.unpack_from(">H", data, at)[0]
         segment = data[at + 2 : at + length]
@@ -185,7 +185,7 @@ def _jpeg(data: bytes, public: _Public) -> bytes:
 
 
 def _is_colour(marker: int, segment: bytes) -> bool:
-    """Whether an application's segment is one that decides what the pixels look like."""
+    """Whether an application segment affects how the pixels look."""
     return (marker == 0xE2 and segment.startswith(b"ICC_PROFILE\0")) or (
         marker == 0xEE and segment.startswith(b"Adobe")
     )
@@ -250,7 +250,7 @@ def _webp(data: bytes, public: _Public) -> bytes:
 
 
 def _canvas(kind: bytes, content: bytes) -> bytes:
-    """The extended header of a file that has none: whether it is transparent, width and height less one."""
+    """The extended header for a file without one: transparency, width and height minus one."""
     if kind == b"VP8L":
         bits = struct.unpack_from("<I", content, 1)[0]
         width, height, alpha = bits & 0x3FFF, bits >> 14 & 0x3FFF, bits >> 28 & 1
@@ -262,13 +262,13 @@ def _canvas(kind: bytes, content: bytes) -> bytes:
 
 # --- GIF -------------------------------------------------------------------------------------------------------------
 
-_GIF_APPLICATIONS = (b"NETSCAPE2.0", b"ANIMEXTS1.0", b"ICCRGBG1012")  # how often it repeats, and its colours
+_GIF_APPLICATIONS = (b"NETSCAPE2.0", b"ANIMEXTS1.0", b"ICCRGBG1012")  # loop count and colours
 
 
 def _gif(data: bytes, public: _Public) -> bytes:
     at = 13 + _palette(data[10])
     out = [(b"GIF89a" if public.xmp else data[:6]) + data[6:at]]
-    if public.xmp:  # ends in a row of numbers that leads a reader of blocks to its end, wherever it comes in
+    if public.xmp:  # ends in a sequence that leads a block reader to its end from any position
         out.append(b"\x21\xff\x0bXMP DataXMP" + public.xmp + b"\x01" + bytes(range(255, -1, -1)) + b"\0")
     while data[at] != 0x3B:
         start = at
@@ -297,11 +297,11 @@ def _blocks_end(data: bytes, at: int) -> int:
 
 
 # --- AVIF ------------------------------------------------------------------------------------------------------------
-# Everything in it is found by its place in the file, so nothing may move: metadata is written over where it stands.
+# AVIF addresses its parts by position in the file, so nothing may move: metadata is overwritten in place.
 
 _PICTURES = frozenset({b"av01", b"grid", b"iovl", b"iden", b"tmap"})
 _ABOUT_PICTURES = frozenset(b"hdlr pitm iloc iinf iprp iref idat dinf grpl".split())
-_NO_EXIF = b"\0\0\0\0MM\0*" + struct.pack(">IHI", 8, 0, 0)  # how to turn it says a property of the picture
+_NO_EXIF = b"\0\0\0\0MM\0*" + struct.pack(">IHI", 8, 0, 0)  # a property of the image holds the orientation
 _HOLDERS = frozenset({b"moov", b"trak"})
 
 
@@ -316,7 +316,7 @@ def _avif(data: bytes, public: _Public) -> bytes:
             out[start:end] = bytes(end - start)
     if any(kind == b"moov" for kind, _, _ in boxes):
         _write_over_tracks(data, out, 0, len(data))
-    else:  # what no picture is made of may be anything
+    else:  # parts of no image may have any type
         for start, end in (span for kind, *span in boxes if kind == b"mdat"):
             for first, last in _gaps(kept, start, end):
                 out[first:last] = bytes(last - first)
@@ -346,7 +346,7 @@ def _boxes(data: bytes, at: int, end: int) -> Iterator[tuple[bytes, int, int]]:
 
 
 def _write_over_tracks(data: bytes, out: bytearray, at: int, end: int) -> None:
-    """Of a sequence's tracks: what was said of them, places included."""
+    """Overwrite the metadata of a sequence's tracks, places included."""
     for kind, start, stop in _boxes(data, at, end):
         if kind in _HOLDERS:
             _write_over_tracks(data, out, start, stop)
@@ -356,7 +356,7 @@ def _write_over_tracks(data: bytes, out: bytearray, at: int, end: int) -> None:
 
 
 def _write_over_items(data: bytes, out: bytearray, at: int, end: int, public: _Public) -> Iterator[tuple[int, int]]:
-    """Overwrite all items but pictures; every span of bytes that is an item's and stays, is given."""
+    """Overwrite all items except images; yields the byte spans of all items."""
     boxes = {kind: (start, stop) for kind, start, stop in _boxes(data, at, end)}
     for kind in boxes.keys() - _ABOUT_PICTURES:
         out[slice(*boxes[kind])] = bytes(boxes[kind][1] - boxes[kind][0])
@@ -392,7 +392,7 @@ def _item_kinds(data: bytes, start: int, end: int) -> Iterator[tuple[int, bytes]
 
 
 def _item_places(data: bytes, start: int, end: int, inside: int) -> Iterator[tuple[int, list[tuple[int, int]]]]:
-    """(item, its spans of bytes) as the box of item locations has them. inside: start of the box `idat`."""
+    """(item, its byte spans) from the box of item locations. inside: start of the box `idat`."""
     version = data[start]
     sizes = struct.unpack_from(">H", data, start + 4)[0]
     offset_size, length_size, base_size, index_size = (sizes >> shift & 15 for shift in (12, 8, 4, 0))
@@ -424,12 +424,12 @@ def _item_places(data: bytes, start: int, end: int, inside: int) -> Iterator[tup
 
 
 def _bmp(data: bytes, _public: _Public) -> bytes:
-    """As it is up to the length that it states: the format has no place for words."""
+    """Cut a BMP at its stated length; the format has no metadata."""
     return data[: struct.unpack_from("<I", data, 2)[0] or None]
 
 
 def republished_tiff(data: bytes) -> bytes:
-    """A TIFF written anew, page by page and without loss, with its colour profiles alone."""
+    """Rewrite a TIFF page by page without loss, with only its colour profiles."""
     from PIL import Image, ImageSequence
 
     with Image.open(io.BytesIO(data), formats=["TIFF"]) as image:

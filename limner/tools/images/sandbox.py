@@ -1,8 +1,8 @@
-"""Processes that decode and draw untrusted pictures, within limits of memory, time and size of the answer.
+"""Decode and draw untrusted images in processes with limits of memory, time and size of the answer.
 
-A native decoder that crashes, allocates without end or never returns ends its own process; the file is refused with a
-line, and everything else goes on. Drawings have a process of their own, so that one that takes long keeps no photograph
-waiting. Processes start when they are first needed, stay warm, and end with the one that started them.
+A native decoder that crashes, allocates without end or never returns ends its own process; the file is refused with one
+line, and everything else continues. Drawings have their own process, so that a slow one does not delay photographs.
+Processes start on first use, stay warm, and end with their parent.
 """
 
 from __future__ import annotations
@@ -53,20 +53,20 @@ class Child:
         self.process.kill()
         for stream in (self.process.stdin, self.process.stdout):
             if stream is not None:
-                with suppress(OSError):  # what it did not read any more
+                with suppress(OSError):  # unread input
                     stream.close()
         self.process.wait()
 
     def forget(self) -> None:
-        """Let go of a process that another process, of which this is a fork, uses."""
+        """Drop a process that belongs to this fork's parent."""
         for stream in (self.process.stdin, self.process.stdout):
             if stream is not None:
                 stream.close()
-        self.process.returncode = 0  # it is not ours to wait for
+        self.process.returncode = 0  # the parent waits for it
 
 
 class Pool:
-    """At most `size` processes, each with a limit of memory in bytes and of processor time in seconds per picture."""
+    """At most `size` processes, each with a limit of memory in bytes and of processor seconds per image."""
 
     def __init__(self, size: int, memory: int, seconds: int) -> None:
         self.size, self.memory, self.seconds = size, memory, seconds
@@ -81,11 +81,11 @@ class Pool:
             started = time.monotonic()
             try:
                 answer, parts = child.ask(header, data, 6 * self.seconds)
-            except (OSError, EOFError, ValueError, KeyError):  # the last two: what no sound process says
+            except (OSError, EOFError, ValueError, KeyError):  # the last two: answers that no sound process gives
                 child.close()
-                self._idle.append(Child())  # loads while its successor is still to come
+                self._idle.append(Child())  # starts loading before the next request needs it
                 raise ImageUnreadable(self._reason(time.monotonic() - started)) from None
-            except BaseException:  # Ctrl-C in the middle of an answer: the rest of it must reach nobody else
+            except BaseException:  # Ctrl-C in the middle of an answer: its rest must not reach another caller
                 child.close()
                 raise
             self._idle.append(child)
@@ -112,14 +112,14 @@ class Pool:
             self._idle.pop().close()
 
     def forget(self) -> None:
-        """After a fork: start anew."""
+        """Reset after a fork."""
         for child in self._idle:
             child.forget()
         self.__init__(self.size, self.memory, self.seconds)
 
 
-# A picture of MAX_PIXELS takes 356 MB as RGBA, and up to five times that while it is converted. The number of processes
-# is the budget of pixels: however many pictures are asked for at once, two of them are decoded, the others wait.
+# An image of MAX_PIXELS takes 356 MB as RGBA, and up to five times that during conversion. The number of processes
+# limits the pixels in memory: of any number of requests two are decoded and the others wait.
 PHOTOGRAPHS = Pool(size=2, memory=2 * GIB, seconds=20)
 DRAWINGS = Pool(size=1, memory=GIB, seconds=5)
 

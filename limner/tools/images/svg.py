@@ -1,4 +1,4 @@
-"""Draw an SVG from untrusted bytes: no script, no reference out of the file, no size but the one that is set here."""
+"""Draw an SVG from untrusted bytes: without scripts and outside references, at a size set here."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from xml.parsers import expat
 from limner.errors import ImageUnreadable
 from limner.tools.images.opening import MAX_PIXELS, open_picture
 
-SVG_SIDE = 512  # px of the longer side: four times the 128 px that drawings of this kind are mostly shown at
+SVG_SIDE = 512  # px of the longer side: four times the usual display size of 128 px
 SVG_BYTES = 10_000_000
-_DEEPEST = 200  # elements within each other; resvg overflows its stack at about 900
-_NARROWEST = 100  # times as long as wide: at SVG_SIDE px nothing is left to see of a narrower drawing
-_OCTAVES = 16  # of noise; beyond that each is finer than a pixel
+_DEEPEST = 200  # levels of nesting; resvg overflows its stack at about 900
+_NARROWEST = 100  # aspect ratio; at SVG_SIDE px a narrower drawing is invisible
+_OCTAVES = 16  # octaves of noise; further ones are finer than a pixel
 
 _SVG_START = re.compile(rb"\A\s*<[^>]*?svg|<svg[\s>/]|<\w+:svg[\s>/]", re.IGNORECASE)
 _LEFT_OUT = frozenset({"script", "foreignObject", "iframe", "audio", "video", "handler", "listener"})
@@ -24,25 +24,25 @@ _INLINE_IMAGE = re.compile(r"data:image/(?:png|jpe?g|gif|webp)(?:;[\w=-]+)*;base
 
 
 def is_svg(data: bytes) -> bool:
-    """Whether it begins as an SVG does, its XML declaration, comments and DOCTYPE included."""
+    """Whether the data begins like an SVG, possibly with XML declaration, comments and DOCTYPE."""
     head = data[:4096].lstrip(b"\xef\xbb\xbf").lstrip()
     return head.startswith(b"<") and _SVG_START.search(head) is not None
 
 
 def draw_svg(data: bytes, *, side: int = SVG_SIDE, max_pixels: int = MAX_PIXELS) -> bytes:
-    """A PNG of the SVG, transparent where it is, its longer side `side` px.
+    """A PNG of the SVG, with its transparency, and with a longer side of `side` px.
 
-    Scripts do not run and nothing outside the file is read: neither a path nor a URL. Raises ImageUnreadable.
+    No script runs, and no path or URL outside the file is read. Raises ImageUnreadable.
     """
     import resvg_py
 
     root = _self_contained(_svg_tree(data), max_pixels)
     size = _sized(root, side)
     text = ElementTree.tostring(root, encoding="unicode")
-    # Looking for the system's fonts takes longer than most drawings; those without text need none.
+    # Searching the system's fonts takes longer than most drawings, and those without text need none.
     fontless = not any(_local(e.tag) in ("text", "tspan") for e in root.iter())
     try:
-        # Where the file states no size, its own is as wide as what is drawn: the limits of the process hold then.
+        # Without a stated size the drawing's own extent counts; the limits of the process apply then.
         width = None if size else side
         return resvg_py.svg_to_bytes(svg_string=text, skip_system_fonts=fontless, width=width)
     except ValueError as error:
@@ -53,7 +53,7 @@ def _svg_tree(data: bytes) -> ElementTree.Element:
     if len(data) > SVG_BYTES:
         raise ImageUnreadable(f"an SVG of more than {SVG_BYTES // 1_000_000} MB: save it as PNG")
     try:
-        root = ElementTree.fromstring(data)  # expat bounds how far entities expand, and fetches none
+        root = ElementTree.fromstring(data)  # expat limits the expansion of entities and fetches none
     except (ElementTree.ParseError, expat.ExpatError, ValueError, LookupError) as error:
         raise ImageUnreadable(f"not well-formed SVG ({error}): save it again") from error
     _check_cost(root)
@@ -65,10 +65,10 @@ def _local(tag: Any) -> str:
 
 
 def _sized(root: ElementTree.Element, side: int) -> tuple[int, int] | None:
-    """Give the drawing its size in px: the longer side `side`, the other by its own width and height, else its viewBox.
+    """Set the drawing's size in px: the longer side to `side`, the other by its width and height, else its viewBox.
 
-    resvg then sees numbers that were set here, whatever the file says. None for a file that states no size at all.
-    Raises ImageUnreadable for a drawing that is far too long and narrow.
+    resvg then sees only numbers set here. None for a file without any size. Raises ImageUnreadable for a drawing that
+    is far too long and narrow.
     """
     box = [_number(n) for n in re.split(r"[\s,]+", root.get("viewBox", "").strip())]
     boxed = len(box) == 4 and box[2] > 0 and box[3] > 0
@@ -100,7 +100,7 @@ _UNITS = {
 
 
 def _px(length: str | None) -> float:
-    """An SVG length in px; 0 when it is missing, relative (%) or no finite number."""
+    """An SVG length in px; 0 if it is missing, relative (%) or not finite."""
     match = re.fullmatch(r"\s*\+?([\d.]+(?:e[-+]?\d+)?)\s*([a-z]*)\s*", length or "", re.IGNORECASE)
     return _number(match[1]) * _UNITS.get(match[2].lower(), 0.0) if match else 0.0
 
@@ -115,7 +115,8 @@ def _number(text: str) -> float:
 
 
 def _check_cost(root: ElementTree.Element) -> None:
-    """Raises ImageUnreadable for nesting and noise that only an attack has; what else takes long, the process ends."""
+    """Raises ImageUnreadable for nesting and noise that only attacks have; the process's limits end other slow
+    drawings."""
     level, depth = [root], 0
     while level:
         depth += 1
@@ -128,9 +129,9 @@ def _check_cost(root: ElementTree.Element) -> None:
 
 
 def _self_contained(root: ElementTree.Element, max_pixels: int) -> ElementTree.Element:
-    """The tree without scripts, and with references only into itself or to pictures inside it.
+    """The tree without scripts, with references only into itself or to embedded images.
 
-    resvg runs no script and opens no URL, but its default resolver does open files by path.
+    resvg runs no script and opens no URL, but its default resolver opens files by path.
     """
     for parent in root.iter():
         for child in list(parent):
@@ -144,7 +145,7 @@ def _self_contained(root: ElementTree.Element, max_pixels: int) -> ElementTree.E
 
 
 def _is_inline_image(target: str, max_pixels: int) -> bool:
-    """Whether it is a data URL with a raster image within bounds: resvg would decode one of any size."""
+    """Whether it is a data URL with a raster image within the limits; resvg would decode any size."""
     match = _INLINE_IMAGE.match(target)
     if not match:
         return False
@@ -156,7 +157,7 @@ def _is_inline_image(target: str, max_pixels: int) -> bool:
 
 
 def svg_words(data: bytes) -> tuple[str, str]:
-    """The drawing's <title> and <desc>, "" for one that it lacks. Raises ImageUnreadable."""
+    """The drawing's <title> and <desc>, "" if missing. Raises ImageUnreadable."""
     root = _svg_tree(data)
     texts = {_local(child.tag): " ".join("".join(child.itertext()).split()) for child in root}
     return texts.get("title", ""), texts.get("desc", "")

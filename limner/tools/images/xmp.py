@@ -34,11 +34,11 @@ PROPERTIES: dict[str, tuple[str, ...]] = {
     "country": (f"{_PHOTOSHOP}Country", f"{_EXT}CountryName"),
     "date": (f"{_PHOTOSHOP}DateCreated", "{http://ns.adobe.com/exif/1.0/}DateTimeOriginal"),
 }
-"""What `read_xmp` returns, each by the first of these properties that is there."""
+"""The fields that `read_xmp` returns, each from the first of these properties that exists."""
 
 
 def read_xmp(packet: bytes | str) -> dict[str, str]:
-    """The values of PROPERTIES in a packet, "" for those that it lacks; {} for what is no XMP."""
+    """The values of PROPERTIES in a packet, "" for missing ones; {} if it is no XMP."""
     if len(packet) > 4 * MOST:
         return {}
     root = _tree(packet)
@@ -48,7 +48,7 @@ def read_xmp(packet: bytes | str) -> dict[str, str]:
 
 
 def _tree(packet: bytes | str) -> ElementTree.Element | None:
-    # Strict on purpose: XMP has no use for a DOCTYPE, and without one there are no entities to expand.
+    # Strict on purpose: XMP needs no DOCTYPE, and without one no entity can expand.
     plain = packet if isinstance(packet, bytes) else packet.encode("utf-8", "replace")
     if b"<!DOCTYPE" in plain.replace(b"\0", b"") or b"<!ENTITY" in plain.replace(b"\0", b""):
         return None
@@ -59,7 +59,7 @@ def _tree(packet: bytes | str) -> ElementTree.Element | None:
         try:
             return ElementTree.fromstring(data)
         except (ElementTree.ParseError, ValueError, LookupError):
-            continue  # bytes that are not of the encoding that they state
+            continue  # bytes that contradict their stated encoding
     return None
 
 

@@ -1,8 +1,8 @@
-"""The doorbell: Celery over Redis. A message says which job to look at and nothing else.
+"""The queue: Celery over Redis. A message contains a job's id and nothing else.
 
-Losing every message costs some seconds, doubling them costs nothing: the ledger knows what is to be done, `sweeper.py`
-rings again, and only one worker gets the lease. So Celery's own promises (visibility timeout, redelivery, results) are
-not relied upon; they are set so that they do no harm.
+Lost messages cost some seconds, doubled ones nothing: the ledger knows the work to do, `worker/sweeper.py` sends
+messages again, and only one worker gets the lease. So limner does not rely on Celery's own promises (visibility
+timeout, redelivery, results); they are set so that they do no harm.
 """
 
 from __future__ import annotations
@@ -28,20 +28,21 @@ from limner.settings import Settings
 log = logging.getLogger("limner.queue")
 
 WORK = "limner.work"  # the one task
-ROUTES = tuple(route(queue, begun) for queue in QUEUES for begun in (True, False))  # in the order listened to
-REACH = 3  # seconds to reach the broker; the sweeper rings for a job whose bell could not be rung
+ROUTES = tuple(route(queue, begun) for queue in QUEUES for begun in (True, False))  # in order of priority
+REACH = 3  # seconds to reach the broker; the sweeper sends messages that failed
 ANSWER = 10  # seconds until the broker answers; a worker's own blocking reads last one second
-PENDING = 10_000  # rings that wait for the broker; the sweeper rings for those beyond
+PENDING = 10_000  # messages that wait for the broker; the sweeper sends any beyond
 
 
 def socket_path(settings: Settings) -> Path:
-    """Where the bundled broker of this home listens. Unix sockets allow for about 100 bytes, homes may be longer."""
+    """The socket of this home's bundled broker. Paths of Unix sockets are limited to about 100 bytes; homes may be
+    longer."""
     mark = hashlib.sha256(str(settings.home.absolute()).encode()).hexdigest()[:12]
     return Path(tempfile.gettempdir()) / f"limner-{os.getuid()}" / f"{mark}.sock"
 
 
 def broker_url(settings: Settings) -> str:
-    """Where the messages go. Raises BadInput for an address that is not Redis's."""
+    """The broker's address. Raises BadInput unless it is a Redis address."""
     url = settings.redis_url.get_secret_value()
     if not url:
         return f"redis+socket://{socket_path(settings)}"
@@ -51,17 +52,17 @@ def broker_url(settings: Settings) -> str:
 
 
 def make_app(settings: Settings) -> Celery:
-    """The Celery application. The reason stands at each setting."""
+    """The Celery application; each setting has its reason beside it."""
     app = Celery("limner", broker=broker_url(settings), set_as_current=False)
     app.conf.update(
         task_serializer="json",
         accept_content=["json"],  # a pickle in the queue is refused, not run
         result_backend=None,
-        task_ignore_result=True,  # what came of a job stands in the ledger
+        task_ignore_result=True,  # the ledger stores results
         task_acks_late=True,
-        worker_prefetch_multiplier=1,  # a long job must not hold others behind it
+        worker_prefetch_multiplier=1,  # a long job must not delay others behind it
         worker_cancel_long_running_tasks_on_connection_loss=False,  # the lease is in the database, not in Redis
-        worker_soft_shutdown_timeout=0,  # an order to stop is passed on to the jobs: see worker.py
+        worker_soft_shutdown_timeout=0,  # a stop signal is passed on to the jobs: see worker.py
         worker_hijack_root_logger=False,
         worker_send_task_events=False,
         worker_enable_remote_control=False,  # one message to the broker could stop every worker for good
@@ -71,11 +72,11 @@ def make_app(settings: Settings) -> Celery:
         broker_connection_retry_on_startup=True,
         broker_connection_max_retries=None,  # a worker outlives its broker
         broker_transport_options={
-            "queue_order_strategy": "priority",  # as listed: batch waits for interactive, either for what was begun
+            "queue_order_strategy": "priority",  # as listed: begun jobs before others, interactive before batch
             "visibility_timeout": 3600,
             "socket_connect_timeout": REACH,
-            "socket_timeout": ANSWER,  # a broker that hangs is a broker that is gone
-            "max_retries": 0,  # of a connection for one message; kombu would sleep for 6 s between its tries
+            "socket_timeout": ANSWER,  # a hanging broker counts as gone
+            "max_retries": 0,  # tries to connect for one message; kombu would sleep for 6 s between them
             "socket_keepalive": True,
             "health_check_interval": 10,
         },
@@ -84,13 +85,13 @@ def make_app(settings: Settings) -> Celery:
 
 
 class Bell:
-    """Rings for jobs. Safe to use from threads and after a fork."""
+    """Sends a message for each job. Safe to use from threads and after a fork."""
 
     def __init__(self, app: Celery) -> None:
         self.app = app
 
     def ring(self, job: str, route: str) -> bool:
-        """Tell a worker that a job waits; whether it was told. If not, a sweeper will."""
+        """Send a message for a job; returns whether it was sent. If not, a sweeper will send it."""
         try:
             self.app.send_task(WORK, args=[job], queue=route, retry=False, ignore_result=True)
         except (OperationalError, OSError) as e:
@@ -99,7 +100,7 @@ class Bell:
         return True
 
     def ring_all(self, jobs: Iterable[tuple[str, str]]) -> int:
-        """Ring for several until the broker is gone; how many it took."""
+        """Send messages for several jobs until the broker fails; returns how many it took."""
         rung = 0
         for job, where in jobs:
             if not self.ring(job, where):
@@ -108,7 +109,7 @@ class Bell:
         return rung
 
     def depth(self, route: str) -> int | None:
-        """Messages that wait on a route; None if the broker cannot be reached."""
+        """Number of messages on a route; None if the broker cannot be reached."""
         try:
             with self.app.connection_for_read(connect_timeout=REACH) as connection:
                 channel = connection.default_channel
@@ -119,11 +120,12 @@ class Bell:
         except Exception as e:
             if not _no_queue(e):
                 raise
-            return 0  # it comes to be with its first message
+            return 0  # the queue is created by its first message
 
 
 class Ringer:
-    """Rings in the background, so that no caller waits for the broker. Safe to use from threads and after a fork."""
+    """Sends messages in the background, so that no caller waits for the broker. Safe to use from threads and after a
+    fork."""
 
     def __init__(self, bell: Bell) -> None:
         self._bell = bell
@@ -133,7 +135,7 @@ class Ringer:
         self._pid = 0
 
     def ring_all(self, jobs: Iterable[tuple[str, str]]) -> None:
-        """Ring for jobs, (id, route) each, soon. If that fails, a sweeper rings for them."""
+        """Send messages for jobs, (id, route) each, soon. If that fails, a sweeper sends them."""
         if wanted := list(jobs):
             self._start()
             try:

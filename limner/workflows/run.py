@@ -30,7 +30,7 @@ CHECKPOINTS = "jobs.sqlite"  # a file in limner's home
 
 
 class Asks(Exception):
-    """The graph stopped to ask a person. `questions`: [{"id", "value"}], JSON."""
+    """The graph asks a person. `questions`: [{"id", "value"}], JSON."""
 
     def __init__(self, questions: list[dict[str, Any]]) -> None:
         super().__init__("the graph asks a person")
@@ -47,17 +47,16 @@ def run(
     control: RunControl | None = None,
     graph: Any = None,
 ) -> Article:
-    """Run the graph from `start`, or go on with `job` where start is None; returns the illustrated article.
+    """Run the graph from `start`, or resume `job` if start is None; returns the illustrated article.
 
-    Raises Asks where the graph wants a person's answer; go on with start=Command(resume=answer).
-    control: a way to have it stop at the next node; it then raises langgraph.errors.GraphDrained.
-    graph: one of your own instead of the compose graph.
+    Raises Asks if the graph needs a person's answer; continue with start=Command(resume=answer). control: makes it stop
+    at the next node, when it raises langgraph.errors.GraphDrained. graph: your own instead of the compose graph.
     """
     from limner.workflows import compose as graphs
 
     graph = graph or graphs.build_graph(context, checkpointer)
     config: Any = {"configurable": {"thread_id": job}} if job else {}
-    # Saved before the next step begins: a step that was paid for must not be lost with the process.
+    # Save before the next step begins, so that a paid step is not lost with the process.
     saving: Any = {"durability": "sync"} if checkpointer else {}
     article = start.get("article") if isinstance(start, dict) else None
     begin: Any = start
@@ -66,7 +65,7 @@ def run(
             on_event(event)  # type: ignore[arg-type]
         elif mode == "updates":
             for update in event.values():  # type: ignore[union-attr]
-                if isinstance(update, dict):  # a question to a person is none
+                if isinstance(update, dict):  # a question to a person is no error
                     article = update.get("article", article)
     if checkpointer is not None:
         state = graph.get_state(config)
@@ -80,12 +79,12 @@ def run(
 
 @contextmanager
 def checkpoints(home: Path) -> Iterator[BaseCheckpointSaver]:
-    """The file that remembers how far each job got."""
+    """The file with the checkpoints of each job."""
     from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
     from langgraph.checkpoint.sqlite import SqliteSaver
 
     home.mkdir(parents=True, exist_ok=True)
-    # The graph's own checkpointer knows the types of its state; `job_state` reads without a graph.
+    # The graph's checkpointer knows the types of its state; `job_state` reads without a graph.
     serde = JsonPlusSerializer(allowed_msgpack_modules=[Brief, Article, Spot, Candidate, Selection])
     with SqliteSaver.from_conn_string(str(home / CHECKPOINTS)) as saver:
         saver.serde = serde
@@ -93,14 +92,14 @@ def checkpoints(home: Path) -> Iterator[BaseCheckpointSaver]:
 
 
 def new_job(title: str) -> str:
-    """A job's name: readable, and unlike any other."""
+    """A job's name: readable and unique."""
     from limner.tools.export import slug
 
     return f"{slug(title)[:40].strip('-')}-{secrets.token_hex(3)}"
 
 
 def job_state(saver: BaseCheckpointSaver, job: str) -> dict[str, Any]:
-    """What a job has done so far. Raises JobUnknown, naming the latest jobs."""
+    """The state of a job. Raises JobUnknown, naming the latest jobs."""
     found = saver.get_tuple({"configurable": {"thread_id": job}})
     if found is None:
         known = list(dict.fromkeys(_thread(t) for t in saver.list(None, limit=100)))

@@ -5,46 +5,46 @@ from __future__ import annotations
 from typing import Any
 
 from pydantic import TypeAdapter
-from typing_extensions import TypedDict  # pydantic describes typing's only from Python 3.12 on
+from typing_extensions import TypedDict  # pydantic accepts typing's TypedDict only from Python 3.12 on
 
 from limner.document import Article, Brief, Candidate, Selection, Spot
 from limner.notes import Note
 
 
 class ComposeState(TypedDict):
-    """All keys are replaced whole by the node that made them; a key that is missing is work not done yet."""
+    """Nodes replace whole keys; a missing key means that the work is not done yet."""
 
     brief: Brief
     article: Article
-    """Written (or handed in by `illustrate`), and at the end illustrated."""
+    """The written article (or `illustrate`'s input), and at the end the illustrated one."""
     spots: list[Spot]
     candidates: dict[str, list[Candidate]]
-    """By spot id, best first."""
+    """Candidates by spot id, best first."""
     selections: list[Selection]
-    """In reading order, one more each time the select node runs."""
+    """Selections in reading order, one more each time the select node runs."""
     options: dict[str, Any]
-    """What the caller wants to find again on resume: library names, output folder, model. Not read by any node."""
+    """Values that the caller needs on resume: library names, output folder, model. No node reads them."""
     lacking: list[str]
-    """Ids of the spots that an image is still to be made for; only where the brief names a generator."""
+    """Ids of the spots that still need a generated image; only if the brief names a generator."""
     stopped: str
     """Why the graph ended early, "" or missing otherwise."""
     outline: str
-    """The outline, as Markdown headings and lists; only where a person reviews it."""
+    """The outline, as Markdown headings and lists; only if a person reviews it."""
     answered: int
-    """How many answers of a person were taken."""
+    """Number of a person's accepted answers."""
     wanted: str
-    """What a person said instead of accepting; "" or missing where nothing is left to do."""
+    """A person's instruction instead of an acceptance; "" or missing if none is open."""
     reviewing: str
-    """The review point that `wanted` was said at."""
+    """The review point of `wanted`."""
     said: Note
-    """What came of it, for the next question; one line."""
+    """The result of the last answer, for the next question; one line."""
 
 
 def typed(state: ComposeState) -> tuple[ComposeState, dict[str, Any]]:
-    """The state with its values of the types above, and those of them that were plain JSON.
+    """The state with values of the types above, and the keys whose values were plain JSON.
 
-    A checkpointer of another graph that does not know these types gives them back as dicts and lists, without a word,
-    where LANGGRAPH_STRICT_MSGPACK is set.
+    With LANGGRAPH_STRICT_MSGPACK, another graph's checkpointer that does not know these types silently returns dicts
+    and lists.
     """
     plain = {key: value for key, value in state.items() if key in _ADAPTERS and _is_plain(value)}
     restored = {key: _ADAPTERS[key].validate_python(value) for key, value in plain.items()}
@@ -68,15 +68,15 @@ def _is_plain(value: Any) -> bool:
 
 
 class Event(TypedDict, total=False):
-    """What nodes send to `stream_mode="custom"`."""
+    """An event that nodes send to `stream_mode="custom"`."""
 
     kind: str
-    """"text" while writing, "again" where a person or a model has changed the text (all of it follows), "step" as a
-    step advances, "note" for a fallback."""
+    """"text" while writing, "again" after a person or a model changed the text (with all of it), "step" as a step
+    advances, "note" for a fallback."""
     step: str
     text: str
     code: str
-    """Of a note, as in `limner.notes.Coded`."""
+    """Code of a note, as in `limner.notes.Coded`."""
     params: dict[str, Any]
     done: int
     of: int

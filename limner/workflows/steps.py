@@ -1,7 +1,7 @@
 """The steps that illustrate an article, each with its fallback and its notes: spot, retrieve, select, arrange.
 
-The compose graph calls them from its nodes, the toolbox from its tools, and a revision where it looks for other images.
-Images that an article has already stay: nothing else is placed after their blocks, and none of them is placed twice.
+The compose graph calls them from its nodes, the toolbox from its tools, and a revision to find other images. An
+article's existing images stay: nothing else is placed after their blocks, and none is placed twice.
 """
 
 from __future__ import annotations
@@ -21,32 +21,32 @@ class Spotted(NamedTuple):
 
     spots: list[Spot]
     note: Note
-    """Why the text alone proposed them; "" where the spotter did."""
+    """Why they come from the text alone; "" if the spotter proposed them."""
 
 
 class Arranged(NamedTuple):
     """An article with its images."""
 
     article: Article
-    """With the record of every choice, notes and what it was made with."""
+    """The article with the record of every choice, notes and `made_with`."""
     new: tuple[Illustration, ...]
-    """The images that it did not have before."""
+    """The new images."""
     kept: Mapping[str, Candidate]
     """The new images by spot id."""
     wanted: int | Literal["auto"]
-    """How many new images were wanted."""
+    """Number of requested new images."""
 
 
 def with_locked_images_only(article: Article) -> Article:
-    """The article as it is before its images are chosen again: without those that may be replaced."""
+    """The article before its images are chosen again: without the replaceable ones."""
     locked = [i for i in article.illustrations if i.id in article.locked]
     return article.model_copy(update={"selections": ()}).illustrated(locked)
 
 
 def spot(context: Context, article: Article, brief: Brief, wish: str = "") -> Spotted:
-    """Find where images belong; from the text alone where the spotter's answer cannot be read twice.
+    """Propose places for images; from the text alone if two of the spotter's answers cannot be read.
 
-    wish: what a person wants of the places, for a model that takes instructions.
+    wish: a person's instruction about the places, for a model that takes instructions.
     """
     if brief.images == 0 or not article.paragraphs:
         return Spotted([], Note(""))
@@ -59,7 +59,7 @@ def spot(context: Context, article: Article, brief: Brief, wish: str = "") -> Sp
 
 
 def retrieve(context: Context, article: Article, spots: Sequence[Spot], brief: Brief) -> dict[str, list[Candidate]]:
-    """Candidates by spot id, best first, without the images that the article has already."""
+    """Candidates by spot id, best first, without the article's existing images."""
     used = {i.image_id for i in article.illustrations} | {*article.shows}
     found = context.retrieve(spots, brief)
     return {
@@ -76,9 +76,9 @@ def select(
     done: Sequence[Selection],
     brief: Brief,
 ) -> list[Selection]:
-    """`done` with the next selection; with all that are left where no model judges, for there is nothing to wait for.
+    """`done` with the next selection, or with all remaining ones if no model judges, because these need no waiting.
 
-    A model is shown what the article has and what was chosen before, which the next image should agree with.
+    A model sees the article's images and the earlier choices, with which the next image should agree.
     """
     if not context.judges():
         left = spots[len(done) :]
@@ -97,7 +97,7 @@ def select_all(
     brief: Brief,
     on_step: Callable[[int], None] = lambda _done: None,
 ) -> list[Selection]:
-    """A selection for each spot, in reading order. on_step: called with how many are done, after each."""
+    """A selection for each spot, in reading order. on_step: called after each with the number done."""
     done: list[Selection] = []
     while len(done) < len(spots):
         done = select(context, article, spots, candidates, done, brief)
@@ -106,7 +106,7 @@ def select_all(
 
 
 def placed(context: Context, article: Article) -> list[tuple[Spot, Candidate]]:
-    """The article's images, as a selector is told of them; those of libraries that are not open are left out."""
+    """The article's images in the selector's form, without those of libraries that are not open."""
     found = []
     for i in article.illustrations:
         if any(library.has(i.image_id) for library in context.libraries):
@@ -117,11 +117,11 @@ def placed(context: Context, article: Article) -> list[tuple[Spot, Candidate]]:
 
 
 def arrange(context: Context, article: Article, selections: Sequence[Selection], brief: Brief) -> Arranged:
-    """Put the best set of images into the article. The person's own images (`brief.references`) go before all others.
+    """Put the best set of images into the article. The person's own images (`brief.references`) have priority.
 
-    `brief.images` counts the images that the article has already.
+    `brief.images` includes the article's existing images.
     """
-    from limner.tools.arrange import arrange as best_set  # with numpy, which building the graph needs not
+    from limner.tools.arrange import arrange as best_set  # imports numpy, which is not needed to build the graph
     from limner.tools.arrange import shortfall
 
     before = article.illustrations

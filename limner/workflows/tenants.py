@@ -1,10 +1,10 @@
-"""Tenants: for whom limner works, what they share, and what each may use and spend.
+"""Tenants: separate users of one process, the parts they share, and the limits of each.
 
     tenants = Tenants(build_context(library="photos"))
     desk = tenants.scope(Tenant("ada", max_tokens=50_000))
     desk.search("a heron at dawn")
 
-The chat graph, the toolbox, MCP and the LangGraph server reach libraries and models through a `Scope` alone.
+The chat graph, the toolbox, MCP and the LangGraph server reach libraries and models only through a `Scope`.
 """
 
 from __future__ import annotations
@@ -31,22 +31,22 @@ class Tenant:
     """For whom limner works."""
 
     owner: str = "local"
-    """Whose articles these are; one owner never sees another's."""
+    """The owner of the articles; one owner never sees another's."""
     libraries: tuple[str, ...] | None = None
     """Names of the libraries to use instead of those that `Tenants` was made with."""
     max_tokens: int | None = None
-    """Tokens that this owner may spend while this process runs. With jobs: in each job, beside the ledger's limits."""
+    """Tokens that this owner may spend while this process runs; with jobs: in each job, besides the ledger's limits."""
 
 
 TenantOf = Callable[[Mapping[str, Any]], Tenant]
-"""Finds the tenant from a graph's `configurable`."""
+"""(a graph's `configurable`) -> the tenant."""
 
 
 def tenant_of(configurable: Mapping[str, Any]) -> Tenant:
     """The tenant that a graph's `configurable` names: limner_owner, limner_libraries, limner_max_tokens.
 
-    Behind a LangGraph server with authentication, its user takes the place of limner_owner. A product must set these
-    keys itself: whoever may write `configurable` chooses who they are.
+    Behind a LangGraph server with authentication, its user replaces limner_owner. A product must set these keys itself,
+    because whoever writes `configurable` chooses the owner.
     """
     owner = configurable.get("langgraph_auth_user_id") or configurable.get("limner_owner") or "local"
     libraries = configurable.get("limner_libraries")
@@ -57,12 +57,12 @@ def tenant_of(configurable: Mapping[str, Any]) -> Tenant:
 
 @dataclass
 class SharedMeter(Meter):
-    """Counts tokens, and adds them to those of a whole: of one call and of its tenant."""
+    """Counts tokens of one call, and adds them to its tenant's."""
 
     whole: Meter = field(default_factory=Meter)
 
     def allow(self, prompt: int, completion: int) -> None:
-        """Raises BudgetReached if its own budget or that of the whole does not allow this call."""
+        """Raises BudgetReached if the call's own budget or the tenant's does not allow it."""
         super().allow(prompt, completion)
         self.whole.allow(prompt, completion)
 
@@ -74,7 +74,7 @@ class SharedMeter(Meter):
 
 @dataclass
 class Tenants:
-    """What all tenants share: models, encoders and open libraries; and how many tokens each has spent."""
+    """The parts that all tenants share (models, encoders, open libraries), and each tenant's tokens."""
 
     context: Context
     _meters: dict[str, Meter] = field(default_factory=dict)
@@ -82,7 +82,7 @@ class Tenants:
     _lock: threading.RLock = field(default_factory=threading.RLock)
 
     def scope(self, tenant: Tenant, check: Callable[[], None] = lambda: None) -> Scope:
-        """What one tenant may use, for one call. check: called often while a model works; raises to end the work.
+        """The scope of one tenant for one call. check: called often while a model works; raises to end the work.
 
         Raises LibraryMissing for a library that does not exist.
         """
@@ -102,7 +102,7 @@ class Tenants:
     def _open(self, name: str) -> Library:
         from limner.tools.library import libraries
 
-        # By name alone: a tenant's library may not be a path, which would be indexed on the spot.
+        # Only by name: a path would be indexed on the spot.
         if name != STARTER and name not in libraries(self.context.settings.home):
             raise LibraryMissing(f"There is no library {name[:64]!r}. `limner library list` shows them.")
         if name not in self._opened:
@@ -119,7 +119,7 @@ class Scope:
     tenant: Tenant
 
     def holding(self, article: Article) -> Context:
-        """A context that finds the images of an article, which may be of other libraries than those used now."""
+        """A context that finds an article's images, also those of other libraries than the current ones."""
         names = {i.library for i in article.illustrations if i.library}
         known = {library.name for library in self.context.libraries}
         more = self.tenants.open(sorted(names - known))
@@ -128,7 +128,7 @@ class Scope:
         return self.context.derived(libraries=[*self.context.libraries, *more])
 
     def record_of(self, article: Article) -> Callable[[str, str], Any]:
-        """Looks up an image (library, image id) that this article may take: of the tenant's libraries, or its own."""
+        """A function that looks up an image by (library, image id) in the tenant's libraries and the article's own."""
         libraries = {library.name: library for library in self.holding(article).libraries}
 
         def record(library: str, image_id: str) -> Any:
@@ -139,7 +139,7 @@ class Scope:
         return record
 
     def search(self, query: str, count: int = 6) -> list[Candidate]:
-        """Images that show what a line says, best first. Raises BadInput for an empty one."""
+        """Search images by a description, best first. Raises BadInput for an empty one."""
         from limner.tools.retrieve import retrieve
 
         wanted = read_words(query)[:LONGEST_QUERY]

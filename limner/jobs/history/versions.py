@@ -1,13 +1,13 @@
 """The history of a job's article: every version, as a tree, and the current one.
 
-    1 ── 2 ── 3          what a person does makes a version out of the one that the article is at, the head
-         └─── 4 ── 5     undo goes to the version it was made from, redo back; nothing is ever taken away
+    1 ── 2 ── 3          a change makes a version from the current one, the head
+         └─── 4 ── 5     undo goes to the version it was made from, redo back; no version is ever removed
 
-    1 ── 2 ── 5          while a person types on in one block, each save folds the version before it into its own:
-         (3, 4)          3 and 4 stay for those who saw them, and are no step any more
+    1 ── 2 ── 5          while a person keeps typing in one block, each save absorbs the version before it:
+         (3, 4)          3 and 4 stay for those who saw them, but are no longer steps
 
-`jobs.article`, which exports read, is the head's article at every moment: both change in one transaction, together with
-the event that tells those who watch. The first version is the model's; it is kept when it is first asked for.
+`jobs.article`, which exports read, is always the head's article: both change in one transaction, together with the
+event for watchers. The first version is the model's; it is stored on first request.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ from limner.jobs.ledger.schema import jobs, now, versions
 from limner.notes import Note, coded, note, with_code
 
 By = Literal["model", "person"]
-KEPT = 16  # articles remembered; of 60 blocks and 20 images one takes about a third of a megabyte
-MAX_VERSIONS = 10_000  # of one article, those folded not counted
-TYPING = 300  # seconds by the database's clock that saves of one block are one step; then undo has a place to stop at
-FOLDED = 86_400  # seconds that a folded version is kept for somebody who still looks at it
+KEPT = 16  # cached articles; one of 60 blocks and 20 images takes about a third of a megabyte
+MAX_VERSIONS = 10_000  # versions per article, without absorbed ones
+TYPING = 300  # seconds for which saves of one block form one step, so that undo has places to stop
+FOLDED = 86_400  # seconds for which an absorbed version is kept for people who still see it
 
 
 class Version(BaseModel):
@@ -42,19 +42,19 @@ class Version(BaseModel):
     model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
 
     number: int
-    """1, 2, 3 … in the order they were made."""
+    """1, 2, 3 … in the order of creation."""
     parent: int | None
     """The version that it was made from; null for the first."""
     who: str
     """The name of the person, or limner."""
     by: By
-    """Whether a person changed it, or a model was told to."""
+    """Whether a person or a model made the change."""
     what: str
-    """What was done, in one line."""
+    """The change, in one line."""
     code: str = ""
-    """What was done, for programs; "" where a person or a model said it."""
+    """Code of `what`, for programs; "" if a person or a model worded it."""
     params: dict[str, Any] = {}
-    """What `what` is about, by name."""
+    """Parameters of `what`, by name."""
     at: float
 
     @property
@@ -64,18 +64,18 @@ class Version(BaseModel):
 
 
 class Head(BaseModel):
-    """The version that an article is at."""
+    """The current version of an article."""
 
     model_config = ConfigDict(frozen=True)
 
     version: Version
     article: Article
     redo: int | None
-    """The version that redo goes to, None where there is none."""
+    """The version that redo goes to, None if there is none."""
 
 
 class Moved(Exception):
-    """The head is another one by now than the one a change was made for."""
+    """The head is no longer the version that a change was made for."""
 
 
 _ABOUT = [versions.c[name] for name in ("number", "parent", "who", "by", "what", "what_note", "at")]
@@ -92,18 +92,18 @@ class Versions:
     # -- looking
 
     def head(self, job: str, owner: str | None = None) -> Head:
-        """The version that a job's article is at. Raises JobUnknown, JobConflict while there is no article."""
+        """The current version of a job's article. Raises JobUnknown, and JobConflict before there is an article."""
         found = self._head(job, owner)
         if found is None:
             self._begin(job, owner)
             found = self._head(job, owner)
-        if found is None:  # deleted just now: says so
+        if found is None:  # raises JobUnknown if it was deleted just now
             self.ledger.job(job, owner)
             raise JobConflict(f"Job {job} was changed this very moment. Ask again.")
         return found
 
     def _head(self, job: str, owner: str | None) -> Head | None:
-        # Times and numbers of one moment: one statement.
+        # One statement, so that times and numbers are consistent.
         here = select(*_ABOUT, versions.c.forward).join(jobs, jobs.c.id == versions.c.job)
         here = here.where(jobs.c.id == job, versions.c.number == jobs.c.version)
         if owner is not None:
@@ -116,7 +116,7 @@ class Versions:
         return Head(version=_version(row), article=article, redo=row.forward)
 
     def _article(self, c: Connection, job: str, number: int) -> Article | None:
-        """A version's article; None if the job was deleted. Versions never change, so the last ones are remembered."""
+        """A version's article; None if the job was deleted. Versions never change, so the latest are cached."""
         known = self._known.get((job, number))
         if known is None:
             here = select(versions.c.article).where(versions.c.job == job, versions.c.number == number)
@@ -142,7 +142,7 @@ class Versions:
             return at, [_version(row) for row in rows]
 
     def one(self, job: str, number: int, owner: str | None = None) -> tuple[Version, Article]:
-        """A version as it was. Raises JobUnknown, JobConflict, BadInput for a number that is not one."""
+        """A version with its article. Raises JobUnknown, JobConflict, and BadInput for an unknown number."""
         self.head(job, owner)
         query = select(*_ABOUT).where(versions.c.job == job, versions.c.number == number)
         with self.database.read() as c:
@@ -153,7 +153,7 @@ class Versions:
         return _version(row), article
 
     def holding(self, job: str, image_id: str) -> int | None:
-        """The number of the newest version that shows an image, None where none does."""
+        """The number of the newest version that shows an image, None if none does."""
         query = select(versions.c.number, versions.c.article).where(versions.c.job == job)
         with self.database.read() as c:
             for row in c.execute(query.order_by(versions.c.number.desc())):
@@ -162,13 +162,13 @@ class Versions:
         return None
 
     def made(self, job: str, key: str) -> bool:
-        """Whether a change that was sent under this key was made; folded versions are remembered for a day."""
+        """Whether a change with this idempotency key was made; absorbed versions count for a day."""
         query = select(versions.c.number).where(versions.c.job == job, versions.c.key == key)
         with self.database.read() as c:
             return c.execute(query.limit(1)).first() is not None
 
     def line(self, job: str, number: int) -> list[Version]:
-        """The versions from the first to this one, each made from the one before."""
+        """The versions from the first to this one, each made from the one before it."""
         query = select(*_ABOUT).where(versions.c.job == job, versions.c.number <= number)
         with self.database.read() as c:
             known = {row.number: _version(row) for row in c.execute(query)}
@@ -194,12 +194,12 @@ class Versions:
         typing: bool = False,
         key: str | None = None,
     ) -> Head:
-        """A new version made from the head, which it then is. Raises Moved if the head is not `expected`.
+        """Add a version to the head, and make it the head. Raises Moved if the head is not `expected`.
 
-        edits: JSON of the commands that led to it. typing: they save what somebody is typing; if the head is of the
-        same person's typing in the same block, and nothing came between, both are one step. key: see `made`.
+        edits: JSON of its commands. typing: somebody is still typing; if the head comes from the same person's typing
+        in the same block, without anything between them, both are one step. key: see `made`.
         """
-        encoded = _encoded(article)  # before the lock, which all writers share on SQLite
+        encoded = _encoded(article)  # before the lock, which blocks all writers on SQLite
         with self.database.write() as c:
             self._expect(c, job, expected)
             number, count = self._next(c, job)
@@ -221,7 +221,7 @@ class Versions:
         return Head(version=made, article=self._remember(job, number, article), redo=None)
 
     def go(self, job: str, expected: int, to: int, who: str, what: str) -> None:
-        """Make another version the head. Redo leads back to where one came from. Raises Moved, BadInput."""
+        """Make another version the head. Redo then leads back to the former one. Raises Moved, BadInput."""
         with self.database.write() as c:
             self._expect(c, job, expected)
             rows = {
@@ -230,21 +230,22 @@ class Versions:
             }
             if to not in rows:
                 raise no_version(job, to)
-            for end in (expected, to):  # redo follows the line last walked
+            for end in (expected, to):  # redo follows the last path
                 at = end
                 while (parent := rows[at].parent) is not None and parent in rows:
                     here = (versions.c.job == job, versions.c.number == parent)
                     c.execute(update(versions).where(*here).values(forward=at))
                     at = parent
             here = (versions.c.job == job, versions.c.number == to)
-            # Who goes to a version stops there: typing on begins another step, and one that was folded is one again.
+            # Going to a version ends its typing: further typing begins another step, and an absorbed version counts
+            # again.
             c.execute(update(versions).where(*here).values(folded=None, began=None))
             article = _unpacked(c.execute(select(versions.c.article).where(*here)).scalar_one())
             told = {"title": article.title, "who": who, "by": "person", "what": str(what), **coded(what)}
             self._point(c, job, to, _encoded(article), told)
 
     def _begin(self, job: str, owner: str | None) -> None:
-        """Keep the article that the model made as the first version."""
+        """Store the model's article as the first version."""
         with self.database.write() as c:
             row = self.ledger.lock(c, job, owner)
             if row.version is not None:
@@ -260,17 +261,18 @@ class Versions:
 
     def _expect(self, c: Connection, job: str, expected: int) -> None:
         here = select(jobs.c.version).where(jobs.c.id == job)
-        if c.execute(here.with_for_update()).scalar() != expected:  # SQLite: BEGIN IMMEDIATE has locked all
+        if c.execute(here.with_for_update()).scalar() != expected:  # on SQLite, BEGIN IMMEDIATE has locked everything
             raise Moved
 
     def _next(self, c: Connection, job: str) -> tuple[int, int]:
-        """The number of the next version, and how many there are that count."""
+        """The number of the next version, and the count of versions without absorbed ones."""
         counted = func.count().filter(versions.c.folded.is_(None))
         last, count = c.execute(select(func.max(versions.c.number), counted).where(versions.c.job == job)).one()
         return last + 1, count
 
     def _typed_before(self, c: Connection, job: str, number: int, edits: Sequence[Any], who: str) -> Any:
-        """The head, if it is of the same typing: one block, one person, nothing made from it, begun a while ago."""
+        """The head, if it belongs to the same typing: same block and person, recent, and without versions made from
+        it."""
         columns = (versions.c.parent, versions.c.edits, versions.c.began)
         here = select(*columns).where(versions.c.job == job, versions.c.number == number)
         same = (versions.c.who == who[:100], versions.c.by == "person", versions.c.forward.is_(None))
@@ -311,18 +313,18 @@ class Versions:
 
 
 def _place(edits: Sequence[Any]) -> str | None:
-    """The block that is typed in, where nothing else is done."""
+    """The block being typed in, if the edits do nothing else."""
     places = {e["block"] if e["do"] == "set_text" else None for e in edits}
     return places.pop() if len(places) == 1 else None
 
 
 def _joined(before: Sequence[Any], edits: Sequence[Any]) -> list[Any]:
-    """The edits of one step: of two texts of a block the later, unless the earlier made several blocks of it."""
+    """The edits of one step: the later of two texts of a block, unless the earlier split it into several blocks."""
     return [*(before if "\n\n" in before[-1]["text"] else before[:-1]), *edits]
 
 
 def no_version(job: str, number: int) -> BadInput:
-    """The refusal of a number that no version has."""
+    """The error for an unknown version number."""
     return BadInput(note("no-version", job=job, n=number))
 
 
@@ -332,15 +334,15 @@ def _version(row: Row[Any]) -> Version:
 
 
 def _encoded(article: Article) -> Encoded:
-    """An article as JSON; most of what saving one costs."""
+    """An article as JSON, which is most of the cost of saving it."""
     try:
         return Encoded(article.model_dump_json())
-    except PydanticSerializationError:  # half a surrogate pair, which is no UTF-8
+    except PydanticSerializationError:  # a lone surrogate, which UTF-8 cannot encode
         return Encoded(json.dumps(article.model_dump(mode="json")))
 
 
 def _packed(encoded: str) -> bytes:
-    return zlib.compress(encoded.encode(), 1)  # the rest saves little
+    return zlib.compress(encoded.encode(), 1)  # higher levels save little
 
 
 def _unpacked(data: bytes) -> Article:

@@ -1,15 +1,16 @@
 """The truth about jobs: who submitted what, how far it got, who may write, what was paid for.
 
-Every change is one transaction. What a worker writes carries its lease, and is refused with `LeaseLost` once the job
-belongs to another attempt, was cancelled or is gone: a worker that was paused for an hour can do no harm when it wakes.
+Every change is one transaction. A worker's writes carry its lease. They are refused with `LeaseLost` once the job
+belongs to another attempt, was cancelled or was deleted, so a worker that was paused for an hour does no harm when it
+wakes.
 
 States of a job:
 
     queued ──► running ──► done
-      ▲  ▲        │  ├───► failed      it cannot succeed as it is; `retry` puts it back
-      │  │        │  ├───► set_aside   it took its worker down, again and again; `retry` puts it back
+      ▲  ▲        │  ├───► failed      cannot succeed as it is; `retry` requeues it
+      │  │        │  ├───► set_aside   crashed its worker repeatedly; `retry` requeues it
       │  └────────┤  └───► cancelled   (also from queued, parked and waiting)
-      │  lapsed,  ├──────► parked      something is not there; goes on by itself at `not_before`
+      │  lapsed,  ├──────► parked      something is missing; resumes by itself at `not_before`
       │  stopped  └──────► waiting     for a person's answer
       └── due, answered
 """

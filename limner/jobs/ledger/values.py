@@ -172,7 +172,7 @@ class Lease:
 
 @dataclass(frozen=True)
 class Swept:
-    """What a sweep did: ids."""
+    """Ids of the jobs that a sweep changed."""
 
     put_back: list[str]
     set_aside: list[str]

@@ -1,4 +1,4 @@
-"""The sweeper: put orphaned jobs back, and ring again where nobody heard the bell.
+"""The sweeper: requeue orphaned jobs, and send lost messages again.
 
 One runs in every worker, as a separate process. Sweepers need not know of each other, because each change is one
 transaction that checks that it is still due.

@@ -1,10 +1,10 @@
-"""A wish about an article becomes edits: proposed first, shown to a person, then applied.
+"""Turn a wish about an article into edits: proposed first, shown to a person, then applied.
 
     graph = limner.build_revise_graph(library="photos", checkpointer=InMemorySaver())
     graph.invoke({"article": article, "wish": "Make the introduction shorter"}, config)   # waits, with the edits
     graph.invoke(Command(resume={"type": "accept"}), config)["article"]
 
-`limner.revise` does the same without waiting. Nothing that is locked is changed, by whatever a model answers.
+`limner.revise` does the same without waiting. Locked parts never change, whatever a model answers.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Required
 from langgraph.graph import END, START, StateGraph
 from langgraph.types import interrupt
 from pydantic import TypeAdapter, ValidationError
-from typing_extensions import TypedDict  # pydantic describes typing's only from Python 3.12 on
+from typing_extensions import TypedDict  # pydantic accepts typing's TypedDict only from Python 3.12 on
 
 from limner.document import Article, Brief
 from limner.errors import BadInput, LimnerError
@@ -34,11 +34,10 @@ WISHES: TypeAdapter[Wish] = TypeAdapter(Wish)
 
 
 def propose(context: Context, article: Article, wish: Wish, brief: Brief | None = None) -> Proposal:
-    """The edits that would fulfil a wish; nothing is changed yet.
+    """Propose edits that fulfil a wish, without applying them.
 
-    brief: what the article was written for, where it is known. What could not be done is told in `says`.
-    Raises BadInput where the wish is about something that is not there, is locked, or is beyond the model;
-    UnreadableReply, BudgetReached, ModelError, LibraryError.
+    brief: the article's brief, if known. `says` names what could not be done. Raises BadInput if the wish concerns an
+    unknown or locked part, or is beyond the model; UnreadableReply, BudgetReached, ModelError, LibraryError.
     """
     before = context.meter.total
     work = Revision(context, article, brief or Brief(text=article.title or "An article"))
@@ -49,7 +48,7 @@ def propose(context: Context, article: Article, wish: Wish, brief: Brief | None 
 
 
 def read_wish(wish: Wish | dict[str, Any] | str) -> Wish:
-    """A wish from what a caller has; a text is a free instruction. Raises BadInput."""
+    """Read a caller's wish; a text is a free instruction. Raises BadInput."""
     try:
         return WISHES.validate_python({"wish": "instruct", "text": wish} if isinstance(wish, str) else wish)
     except ValidationError as error:
@@ -64,7 +63,7 @@ def read_wish(wish: Wish | dict[str, Any] | str) -> Wish:
 
 
 class ReviseState(TypedDict, total=False):
-    """What the graph of a revision reads and replaces."""
+    """The state of a revision's graph."""
 
     article: Required[Article]
     wish: Required[Any]
@@ -81,7 +80,7 @@ def build_revise_graph(context: Context, checkpointer: BaseCheckpointSaver | Non
 
     Input: {"article": Article, "wish": text or Wish} and, if known, {"brief": Brief}. It interrupts with a question in
     the shape of the review points (docs/review.md), its args {"edits", "says"}; accept applies them, edit applies
-    others, response wishes again, ignore leaves the article as it was. Output: {"article": Article}.
+    others, response states another wish, ignore leaves the article unchanged. Output: {"article": Article}.
     """
 
     def propose_(state: ReviseState) -> dict[str, Any]:
@@ -119,7 +118,7 @@ def build_revise_graph(context: Context, checkpointer: BaseCheckpointSaver | Non
                 return {"proposal": {**state["proposal"], "edits": []}}
             case "edit":
                 edits = questions.EDITS.validate_python(answer["args"]["edits"])
-                edited(state["article"], edits, context.record)  # what cannot be made is asked about again
+                edited(state["article"], edits, context.record)  # edits that cannot be applied lead to another question
                 return {"proposal": {**state["proposal"], "edits": answer["args"]["edits"]}}
         return {}
 
@@ -153,9 +152,9 @@ def _entered(context: Context, node: Callable[[ReviseState], dict[str, Any]], na
 def revise(
     context: Context, article: Article, wish: Wish | dict[str, Any] | str, brief: Brief | None = None
 ) -> Article:
-    """The article after a wish, applied without asking anybody; what was said goes into its notes.
+    """The article after a wish, applied without asking; the model's remarks go into its notes.
 
-    Raises as `propose`.
+    Raises like `propose`.
     """
     proposal = propose(context, article, read_wish(wish), brief)
     after = edited(article, proposal.edits, context.record) if proposal.edits else article

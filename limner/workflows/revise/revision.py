@@ -1,7 +1,7 @@
-"""Wishes as edits: what a model is asked for each of them, and where its answers go.
+"""Turn wishes into edits: ask a model for the text of each, and put its answers into place.
 
-A `Revision` is one wish about one article. Whatever can wait for a model side by side does, and an answer that cannot
-be used costs its block alone.
+A `Revision` is one wish about one article. Model calls run in parallel where possible, and an unusable answer costs
+only its own block.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ from limner.tools.shorten import shortened
 from limner.workflows import steps
 from limner.workflows.context import Context
 
-AT_ONCE = 6  # calls of a model side by side; servers batch them
-MAX_BLOCKS = 400  # of one wish about the whole article: its edits are one step, of at most tools.edit.MAX_EDITS
+AT_ONCE = 6  # parallel model calls; servers batch them
+MAX_BLOCKS = 400  # blocks per wish about the whole article: its edits form one step of at most MAX_EDITS
 T = TypeVar("T")
 
 
@@ -41,7 +41,7 @@ class Revision:
         self.locked = frozenset(article.locked)
 
     def fulfilled(self, wish: Wish) -> tuple[list[Edit], list[str]]:
-        """(edits, what to say about them)."""
+        """(edits, remarks about them)."""
         match wish:
             case Rewrite():
                 return self.rewritten(wish)
@@ -98,7 +98,7 @@ class Revision:
         return [e.InsertText(after=after, text=text)], []
 
     def new_paragraph(self, block_id: str, where: str, instruction: str) -> tuple[str, str | None]:
-        """(text, id of the block that it stands after)."""
+        """(text, id of the block before it)."""
         body = self.article.body
         at = [b.id for b in body].index(block_id) + (where == "after")
         before, after = (body[at - 1] if at else None), (body[at] if at < len(body) else None)
@@ -165,7 +165,7 @@ class Revision:
         return edits, says
 
     def free(self, kind: Callable[[Block], bool]) -> tuple[list[Block], list[str]]:
-        """(the blocks of a kind that may be changed, what to say of the others)."""
+        """(the blocks of a kind that may change, remarks on the others)."""
         wanted = [b for b in self.article.body if kind(b)]
         left = [b for b in wanted if b.id not in self.locked]
         free = [b for b in left if not reviser.revisable(b)]
@@ -179,9 +179,9 @@ class Revision:
         return free[:MAX_BLOCKS], says
 
     def each(self, things: Sequence[Any], ask: Callable[[Any], T], done: str) -> tuple[list[T | None], list[str]]:
-        """`ask` of each, side by side: (answers, None where there is none; what to say of those).
+        """Call `ask` for each block in parallel: (answers, None for failed ones; remarks on these).
 
-        Raises what went wrong where nothing came of it at all, and whatever is not about one answer.
+        Raises the error if all calls failed, and any error that does not concern a single answer.
         """
 
         def one(thing: Any) -> T | UnreadableReply | BudgetReached:
@@ -192,7 +192,7 @@ class Revision:
 
         if not things:
             return [], []
-        # A budget is asked before a call and counted after it: calls side by side would all go over it together.
+        # A budget is checked before a call and charged after it, so parallel calls could exceed it together.
         side_by_side = AT_ONCE if self.context.meter.budget is None else 1
         with ThreadPoolExecutor(side_by_side, thread_name_prefix="limner-revise") as pool:
             waiting = [pool.submit(copy_context().run, one, thing) for thing in things]
@@ -218,20 +218,20 @@ class Revision:
         ]
 
     def before(self, block: Block) -> str:
-        """What stands before a block."""
+        """The text before a block."""
         body = self.article.body
         at = [b.id for b in body].index(block.id)
         return body[at - 1].text[-AROUND:] if at else ""
 
     def apply(self, edits: Sequence[Edit]) -> None:
-        """What comes next is about the article after these."""
+        """Apply edits, so that later steps see the changed article."""
         kept, _refused = tried(self.context, self.article, edits)
         self.article = edited(self.article, kept, self.context.record) if kept else self.article
 
     # -- images
 
     def other_images(self, seed: int) -> tuple[list[Edit], list[str]]:
-        """Look for the images that are not locked anew, and choose again."""
+        """Search and choose the unlocked images again."""
         context = self.context
         article = steps.with_locked_images_only(self.article)
         fixed = article.illustrations
@@ -256,7 +256,7 @@ class Revision:
         return edits, [line for line in says if line]
 
     def found(self, after: str, caption: str, used: set[str]) -> Illustration | None:
-        """The image that fits a caption and a place best, None where none does."""
+        """The image that best fits a caption and a place, None if none fits."""
         spot = Spot(id="wish", after=after, caption=caption, search=caption, strength=1.0)
         candidates = self.context.retrieve([spot], self.brief).get(spot.id, [])
         candidates = [c for c in candidates if c.image_id not in used]
@@ -274,7 +274,7 @@ class Revision:
         bare = self.article.model_copy(update={"illustrations": (), "selections": ()})
         return illustrated(bare, [selection], {spot.id: best}, {}).illustrations[0]
 
-    # -- whatever is said
+    # -- free instructions
 
     def instructed(self, text: str) -> tuple[list[Edit], list[str]]:
         self.dialect.require(self.name, "follow free instructions")
@@ -292,7 +292,7 @@ class Revision:
         for command in commands:
             if command in parts:
                 continue
-            self.apply(edits)  # the tone or language of what it is by then
+            self.apply(edits)  # with the tone or language at that point
             try:
                 whole = self.restyled if command.do == "restyle_all" else self.translated
                 made, lines = whole(command.text)
@@ -305,7 +305,7 @@ class Revision:
         return edits, says
 
     def worded(self, commands: Sequence[Understood]) -> tuple[dict[tuple[str, str, str], str], list[str]]:
-        """What a model has to write for these commands, all asked side by side: text by (do, block, instruction)."""
+        """Ask in parallel for the texts of these commands: text by (do, block, instruction)."""
         wanted: dict[tuple[str, str, str], Understood] = {}
         for c in commands:
             if c.do not in ("rewrite", "shorten", "expand", "write"):
@@ -325,7 +325,7 @@ class Revision:
         return {k: t for k, t in zip(wanted, texts, strict=True) if t is not None}, says
 
     def command(self, c: Understood, worded: dict[tuple[str, str, str], str], used: set[str]) -> tuple[list[Edit], str]:
-        """(the edits of one command, why there are none)."""
+        """(the edits of one command, the reason if there are none)."""
         target = c.image if "image" in c.do and c.do != "add_image" else c.block
         if target in self.locked and c.do not in ("write", "add_image"):
             return [], f"Left out: {c.do} of something that is locked."
@@ -377,7 +377,7 @@ class Revision:
         about: dict[str, Any] = {"caption": image.caption, "alt": image.alt}
         return [e.SwapImage(image=old.id, image_id=image.image_id, library=image.library, **about)], ""
 
-    # -- where things are
+    # -- places
 
     def block(self, block_id: str) -> Block:
         for block in self.article.body:
@@ -386,7 +386,7 @@ class Revision:
         raise BadInput(f"There is no block {block_id[:40]!r} in the article. Show it again: it may have been deleted.")
 
     def anchor(self, block_id: str, where: str, without: str = "") -> str | None:
-        """The block that something before or after another one stands after."""
+        """The block after which to insert something that goes before or after another block."""
         order = [b.id for b in self.article.body if b.id != without]
         if block_id not in order:
             return block_id
@@ -394,7 +394,7 @@ class Revision:
         return order[at] if at >= 0 else None
 
     def place(self, block_id: str, where: str) -> str:
-        """The paragraph after which an image before or after a block stands, "" if there is none.
+        """The paragraph after which to place an image that goes before or after a block, "" if there is none.
 
         Before a heading that is the paragraph above it; after a heading, the first one under it.
         """
@@ -432,7 +432,7 @@ def _blocks(count: int) -> str:
 
 
 def tried(context: Context, article: Article, edits: Sequence[Edit]) -> tuple[list[Edit], list[str]]:
-    """(the edits that can be made one after the other, why the others cannot)."""
+    """(the edits that can be applied in sequence, the reasons against the others)."""
     kept: list[Edit] = []
     refused: list[str] = []
     for edit in edits:

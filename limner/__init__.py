@@ -4,9 +4,9 @@
     article = limner.compose("How bees make honey", library="photos", images=4)
     limner.export(article, "honey")
 
-`compose` writes and illustrates, `illustrate` leaves a finished text as it is and adds images, `build_graph` gives the
-LangGraph behind both, `toolbox` gives tools to other agents, `Jobs` submits to workers. Importing limner starts nothing
-and reads nothing.
+`compose` writes and illustrates, `illustrate` adds images to a finished text, `build_graph` returns the LangGraph
+behind both, `toolbox` gives tools to other agents, `Jobs` submits to workers. Importing limner starts nothing and reads
+nothing.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ _HOMES = {
 }
 _WHERE = {name: home for home, names in _HOMES.items() for name in names}
 
-__all__ = [  # noqa: RUF022 - in the order a reader meets them
+__all__ = [  # noqa: RUF022 - in the order in which a reader meets them
     "compose",
     "illustrate",
     "revise",
@@ -69,7 +69,7 @@ __all__ = [  # noqa: RUF022 - in the order a reader meets them
 
 
 def __getattr__(name: str) -> Any:
-    """Load a part when it is first asked for (PEP 562), so that importing limner costs next to nothing."""
+    """Load a part on first use (PEP 562), so that importing limner costs next to nothing."""
     if name not in _WHERE:
         raise AttributeError(f"module 'limner' has no attribute {name!r}")
     return getattr(import_module(_WHERE[name]), name)

@@ -72,7 +72,7 @@ def make_app(settings: Settings) -> Celery:
         broker_connection_retry_on_startup=True,
         broker_connection_max_retries=None,  # a worker outlives its broker
         broker_transport_options={
-            "queue_order_strategy": "priority",  # as listed: begun jobs before others, interactive before batch
+            "queue_order_strategy": "priority",  # as listed: interactive before batch, in each the begun jobs first
             "visibility_timeout": 3600,
             "socket_connect_timeout": REACH,
             "socket_timeout": ANSWER,  # a hanging broker counts as gone

@@ -1,6 +1,6 @@
 """Graphs for a LangGraph server, as `langgraph.json` names them: JSON in and out, parts from the settings.
 
-The server brings checkpoints, threads and streams of its own; nothing is started before the first run.
+The server has its own checkpoints, threads and streams; nothing starts before the first run.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from typing import Any
 
 from langchain_core.runnables import RunnableConfig
 from langgraph.graph import END, START, StateGraph
-from typing_extensions import TypedDict  # pydantic describes typing's only from Python 3.12 on
+from typing_extensions import TypedDict  # pydantic accepts typing's TypedDict only from Python 3.12 on
 
 from limner.document import Article, Brief
 from limner.settings import Settings
@@ -37,7 +37,7 @@ class Revising(TypedDict):
 
 
 def compose(config: RunnableConfig) -> Any:
-    """The composition: {"brief": {"text": …}} to {"article": …}; review points interrupt."""
+    """The graph of a composition: {"brief": {"text": …}} -> {"article": …}; review points interrupt."""
 
     def run(state: Composing, config: RunnableConfig) -> dict[str, Any]:
         graph = composing.build_graph(_context(config))
@@ -50,7 +50,7 @@ def compose(config: RunnableConfig) -> Any:
 
 
 def revise(config: RunnableConfig) -> Any:
-    """A revision: {"article": …, "wish": …} to {"article": …}; it interrupts with the edits that it would make."""
+    """The graph of a revision: {"article": …, "wish": …} -> {"article": …}; it interrupts with the proposed edits."""
 
     def run(state: Revising, config: RunnableConfig) -> dict[str, Any]:
         graph = revising.build_revise_graph(_context(config))
@@ -61,8 +61,8 @@ def revise(config: RunnableConfig) -> Any:
 
 
 def chat(config: RunnableConfig) -> Any:
-    """The conversation: {"messages": […]}."""
-    return chats.chat_graph(_tenants)  # the parts are made in a node: a server's loop must not wait for files
+    """The graph of a conversation: {"messages": […]}."""
+    return chats.chat_graph(_tenants)  # make the parts in a node, because a server's event loop must not wait for files
 
 
 def _alone(state: Any, run: Any) -> Any:
@@ -78,9 +78,9 @@ def _context(config: RunnableConfig) -> Context:
 
 
 def _tenants() -> Tenants:
-    """The parts, made once, when first needed."""
+    """The parts, made once on first use."""
     if "" not in _made:
         context = build_context(Settings())
-        context.decisions = True  # those who look at a server with agent-chat-ui are asked in its shape
+        context.decisions = True  # also ask in the shape of agent-chat-ui
         _made[""] = Tenants(context)
     return _made[""]

@@ -28,7 +28,7 @@ from limner.workflows.inputs import MAX_GENERATED, Images, Start, draft_state, m
 from limner.workflows.run import Asks, run
 
 FOLDER = "draft_folder"
-"""Key of `made_with` for the folder that a draft was read from; no export and no reader of article.json keeps it."""
+"""Key of `made_with` for a draft's folder; exports and readers of article.json drop it."""
 
 
 def compose(
@@ -52,13 +52,13 @@ def compose(
 ) -> Article:
     """Write an article for a brief and illustrate it.
 
-    library: name of a library, folder of images, `Library`, or a list of these; None takes the starter library.
-    model: any LangChain chat model for all roles; None follows the settings, which default to the embedded model.
-    images: how many, 0 to 100, or "auto". references: image files that the article should use. sources: files (or
-    Source values) the writer may draw on. max_tokens: prompts and completions together. on_event: called with the
-    text as it is written and with each step. review: points at which `answer` is called with the question, and
-    returns what a person says to it: docs/review.md. generate: name of the plug-in that makes an image, labelled as
-    such, where nothing fits, at most max_generated of them: docs/plugins.md; "" makes none.
+    library: name of a library, folder of images, `Library`, or a list of these; None takes the starter library. model:
+    any LangChain chat model for all roles; None follows the settings, which default to the embedded model. images: how
+    many, 0 to 100, or "auto". references: image files that the article should use. sources: files (or Source values)
+    that the writer may use. max_tokens: limit of prompts and completions together. on_event: called with the text as it
+    is written and with each step. review: points at which `answer` is called with the question and returns a person's
+    answer: docs/review.md. generate: name of the plug-in that generates labelled images where nothing fits, at most
+    max_generated of them: docs/plugins.md; "" generates none.
 
     Raises LimnerError: BadInput, LibraryError, ModelError, BudgetReached; its message ends with what to do next.
     """
@@ -98,7 +98,7 @@ def illustrate(
     """Add images to a finished text and leave the text as it is, character for character.
 
     draft: Markdown or plain text; a `Path` is read as a file. language: a BCP 47 code; None takes the front matter's or
-    finds it. The other arguments and errors are those of `compose`.
+    detects it. The other arguments and errors are those of `compose`.
     """
     settings, models = (settings or Settings()).allowing(generate), models_for(model, None)
     context = build_context(settings, library=library, models=models, max_tokens=max_tokens)
@@ -107,7 +107,7 @@ def illustrate(
     article = _run_asking(context, start, on_event, answer)
     if not isinstance(draft, Path):
         return article
-    folder = {FOLDER: str(draft.absolute().parent)}  # for `export`, which leaves it out of what it writes
+    folder = {FOLDER: str(draft.absolute().parent)}  # for `export`, which does not write it
     return article.model_copy(update={"made_with": {**article.made_with, **folder}})
 
 
@@ -144,9 +144,9 @@ def revise(
 ) -> Article:
     """The article after a wish, e.g. "make the introduction shorter"; its notes say what could not be done.
 
-    wish: a text, or one of limner.tools.editing.commands, also as JSON. library: where other images are looked for;
-    it has to hold those of the article that are to be looked at. brief: what the article was written for.
-    Locked blocks stay. Raises LimnerError: BadInput, UnreadableReply, ModelError, BudgetReached, LibraryError.
+    wish: a text, or one of limner.tools.editing.commands, also as JSON. library: where to search other images; it must
+    contain the article's images that a model should see. brief: the article's brief. Locked blocks stay. Raises
+    LimnerError: BadInput, UnreadableReply, ModelError, BudgetReached, LibraryError.
     """
     from limner.workflows.revise.graph import revise as revised
 
@@ -162,7 +162,7 @@ def build_revise_graph(
     checkpointer: BaseCheckpointSaver | None = None,
     context: Context | None = None,
 ) -> Any:
-    """The compiled LangGraph behind `revise`, which shows what it would do and waits for an answer.
+    """The compiled LangGraph behind `revise`, which shows the proposed edits and waits for an answer.
 
     Invoke it with {"article": article, "wish": "…"}, then with Command(resume={"type": "accept"}): docs/review.md.
     Arguments as for `revise`, or a `context` of your own.
@@ -186,11 +186,11 @@ def export(
 ) -> list[Path]:
     """Write an article and its images into a new folder and return the files; nothing half-written is left behind.
 
-    formats: of "md", "html", "json"; "docx", "epub" and "pdf" with limner[export]; and those of plug-ins.
-    beside: folder of the draft, whose own images are shown and copied along; None takes that of the file `illustrate`
-    was given. image_side: px of the longer side that images within a page or a document have at most.
-    keep_metadata: leave in the image files what they say beyond the picture (place, camera, faces, preview).
-    Raises ExportFailed, NotInstalled, LibraryError where an image has vanished since, BadInput, PluginFailed.
+    formats: "md", "html", "json"; "docx", "epub" and "pdf" with limner[export]; and those of plug-ins. beside: folder
+    of the draft, whose own images are shown and copied; None takes the folder of the file that `illustrate` got.
+    image_side: limit in px of the longer side of images within a page or a document. keep_metadata: keep the private
+    metadata of image files (place, camera, faces, preview). Raises ExportFailed, NotInstalled, LibraryError if an image
+    has vanished, BadInput, PluginFailed.
     """
     from limner.tools.export import own_images, write_article
 
@@ -216,7 +216,7 @@ def _run_asking(
     on_event: Callable[[Event], None] | None,
     answer: Callable[[dict[str, Any]], dict[str, Any]] | None,
 ) -> Article:
-    """Run to the end; each question goes to `answer`. Raises BadInput where there is nobody to answer."""
+    """Run to the end; each question goes to `answer`. Raises BadInput without one."""
     if not start["brief"].review:
         return run(context, start, on_event=on_event)
     if answer is None:

@@ -1,4 +1,4 @@
-"""The tools as a model sees them: name, purpose, arguments; one table for LangChain tools and MCP."""
+"""Describe the tools to a model: name, purpose, arguments; one table for LangChain tools and MCP."""
 
 from __future__ import annotations
 
@@ -136,7 +136,7 @@ class SearchArguments(Arguments):
 
 
 class Description(NamedTuple):
-    """A tool, whatever it is offered through."""
+    """A tool, for LangChain and MCP alike."""
 
     name: str
     text: str
@@ -144,11 +144,11 @@ class Description(NamedTuple):
     does: Callable[..., ToolResult]
     """Called with `Tools` and the arguments by name."""
     reads: bool
-    """Whether it changes nothing."""
+    """Whether it is read-only."""
 
 
 def descriptions(*, jobs: bool) -> list[Description]:
-    """All tools. jobs: composing takes place elsewhere and is waited for."""
+    """All tools. jobs: workers compose, and the tools wait for them."""
     later = " It comes back at once with an id; get_article shows how far it is." if jobs else ""
     return [
         Description(
@@ -228,12 +228,12 @@ def descriptions(*, jobs: bool) -> list[Description]:
     ]
 
 
-# What pydantic calls the branches of a union: no part of where a mistake is.
+# pydantic's names for the branches of a union, which are no part of a fault's location.
 _BRANCHES = ("function-wrap", "int", "constrained-int", "literal['auto']", "str", "dict[str,any]")
 
 
 def mistaken(error: ValidationError, name: str) -> str:
-    """What is wrong with a tool's arguments, for the model that gave them."""
+    """The faults of a tool's arguments, for the model."""
     lines = []
     for e in error.errors(include_url=False)[:5]:
         where = ".".join(str(part) for part in e["loc"] if part not in _BRANCHES)

@@ -1,7 +1,7 @@
-"""Articles that tools work on, between one call and the next: a folder per owner, a file per version.
+"""Store articles between calls of tools: a folder per owner, a file per version.
 
-A model cannot hand a whole article from one tool to the next, so it hands a name. What stands behind the name is kept
-in `home/desk`, so that it outlives the process. A version is written once and never changed.
+A model cannot pass a whole article from one tool to the next, so it passes a name. `home/desk` stores the articles
+behind the names, so that they outlive the process. A version is written once and never changed.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _NAME = re.compile(r"[^\W_][\w-]{0,79}")
 
 
 class Work(Value):
-    """An article and what was made for it so far; the keys are those of `ComposeState`."""
+    """An article and its intermediate results; the keys are those of `ComposeState`."""
 
     brief: Brief
     article: Article
@@ -38,11 +38,11 @@ class Work(Value):
     candidates: dict[str, tuple[Candidate, ...]] | None = None
     selections: tuple[Selection, ...] | None = None
     what: str = ""
-    """What this version came of; one line."""
+    """The origin of this version; one line."""
 
 
 class Version(NamedTuple):
-    """A work, and where it stands."""
+    """A work at a version."""
 
     name: str
     number: int
@@ -54,17 +54,18 @@ class Desk:
     """The works of one owner. Safe to use from threads and processes."""
 
     def __init__(self, home: Path, owner: str) -> None:
-        # An owner's name may be anything that a product calls its customers: it never becomes a path.
+        # An owner's name may be any string of a product, so it never becomes a path.
         self.folder = home / "desk" / hashlib.sha256(owner.encode()).hexdigest()[:24]
 
     def begin(self, work: Work, name: str = "") -> Version:
-        """Keep a new work under a name of its own, or the one that it was promised."""
+        """Store a new work under a new name, or the reserved one."""
         name = name or new_job(work.article.title or work.brief.text[:60])
         self._put(name, 1, work)
         return Version(name, 1, work)
 
     def latest(self, name: str) -> Version:
-        """A work as it is now. Raises JobUnknown, naming the latest ones; JobConflict while it waits for an answer."""
+        """The current version of a work. Raises JobUnknown, naming the latest works, and JobConflict while it waits for
+        an answer."""
         numbers = self._numbers(name)
         if not numbers and self.waits(name):
             raise JobConflict(f"The article {name} waits for an answer. get_article shows it, answer_review answers.")
@@ -74,26 +75,27 @@ class Desk:
         return Version(name, numbers[-1], self._get(name, numbers[-1]))
 
     def go_on(self, version: Version, **changes: object) -> Version:
-        """The next version. Raises JobConflict if there is one already: somebody else changed it meanwhile."""
+        """Store the next version. Raises JobConflict if it exists already, because somebody else changed the work
+        meanwhile."""
         work = version.work.model_copy(update=changes)
         self._put(version.name, version.number + 1, work)
         return Version(version.name, version.number + 1, work)
 
     @contextmanager
     def waiting(self) -> Iterator[BaseCheckpointSaver]:
-        """The checkpoints of compositions that stopped to ask, a thread by the name of each."""
+        """The checkpoints of compositions that wait for an answer; the thread is the work's name."""
         with checkpoints(self.folder) as saver:
             yield saver
 
     def waits(self, name: str) -> bool:
-        """Whether a composition of that name stopped to ask and is not done yet."""
+        """Whether a composition of that name waits for an answer."""
         if not (_NAME.fullmatch(name) and (self.folder / CHECKPOINTS).is_file()):  # the name comes from a model
             return False
         with self.waiting() as saver:
             return saver.get_tuple({"configurable": {"thread_id": name}}) is not None
 
     def waiting_names(self) -> list[str]:
-        """Those that stopped to ask and are not done yet."""
+        """Names of the compositions that wait for an answer."""
         if not (self.folder / CHECKPOINTS).is_file():
             return []
         with self.waiting() as saver:
@@ -103,7 +105,8 @@ class Desk:
 
     @contextmanager
     def answering(self, name: str) -> Iterator[None]:
-        """One answer at a time. Raises JobConflict while another one is worked on; ends with the process."""
+        """Lock a work for one answer. Raises JobConflict while another answer is processed; the lock ends with the
+        process."""
         lock = FileLock(self.folder / f"{name}.lock", timeout=0)
         try:
             lock.acquire()
@@ -114,18 +117,18 @@ class Desk:
         try:
             yield
         finally:
-            if not self.waits(name):  # done, or it never came to a question
+            if not self.waits(name):  # done, or it never reached a question
                 (self.folder / f"{name}.lock").unlink(missing_ok=True)
             lock.release()
 
     def before(self, version: Version) -> Version:
-        """The version before. Raises JobConflict for the first."""
+        """The previous version. Raises JobConflict for the first."""
         if version.number == 1:
             raise JobConflict(f"The article {version.name} is in its first version: there is nothing to undo.")
         return Version(version.name, version.number - 1, self._get(version.name, version.number - 1))
 
     def names(self) -> list[str]:
-        """All works, the last touched first."""
+        """All works, latest first."""
         if not self.folder.is_dir():
             return []
         folders = [f for f in self.folder.iterdir() if f.is_dir()]
@@ -137,7 +140,7 @@ class Desk:
         shutil.rmtree(self.folder / name)
 
     def _numbers(self, name: str) -> list[int]:
-        if not _NAME.fullmatch(name):  # it comes from a model
+        if not _NAME.fullmatch(name):  # the name comes from a model
             return []
         return sorted(int(f.stem) for f in (self.folder / name).glob("*.json"))
 
@@ -153,7 +156,7 @@ class Desk:
         with tempfile.NamedTemporaryFile(dir=folder, suffix=".part", delete=False) as file:
             file.write(work.model_dump_json().encode())
         try:
-            os.link(file.name, folder / f"{number}.json")  # unlike a rename, it fails where the name is taken
+            os.link(file.name, folder / f"{number}.json")  # unlike a rename, it fails if the name is taken
         except FileExistsError as e:
             raise JobConflict(f"Somebody changed the article {name} meanwhile. Get it again, then try again.") from e
         finally:

@@ -35,13 +35,13 @@ def toolbox(
     only: tuple[str, ...] = (),
     tenant: TenantOf = tenant_of,
 ) -> list[BaseTool]:
-    """limner as LangChain tools: what a model reads is the content, what a program wants the artifact.
+    """limner as LangChain tools: the content is for the model, the artifact for the program.
 
     library, model, selector_model, settings, context: as for `build_graph`. jobs: compose_article then submits a job
-    and comes back at once. folder: where export_article writes; a model never chooses a path. only: names of the
-    tools wanted, all ten otherwise. tenant: who is asking, from the `configurable` of the run.
+    and returns at once. folder: where export_article writes; a model never chooses a path. only: names of the wanted
+    tools; all ten by default. tenant: gives the tenant from the run's `configurable`.
 
-    Errors that a model can put right reach it as a tool message with status "error".
+    Errors that a model can correct reach it as a tool message with status "error".
     """
     if context is None:
         context = build_context(settings, library=library, models=models_for(model, selector_model))
@@ -58,7 +58,7 @@ def _tool(tool: Description, shared: Toolbox, tenant: TenantOf) -> BaseTool:
         try:
             result = tool.does(shared.tools(tenant(config.get("configurable") or {})), **given)
             return result.text, {"article": result.article} if result.value is None else result.value
-        except LimnerError as e:  # what a person could put right, a model can
+        except LimnerError as e:  # a model can correct whatever a person could
             raise ToolException(str(e)) from e
 
     def invalid(error: ValidationError | Any) -> str:

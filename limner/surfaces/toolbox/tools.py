@@ -1,7 +1,7 @@
-"""What the tools do, as functions: a text that a model reads, and a value for the program.
+"""Implement the tools as functions that return a text for the model and a value for the program.
 
-`Tools` belong to one tenant, for one call. With `jobs`, articles are jobs of the installation and composing is left
-to its workers; without, they are made here and now and kept on the desk.
+`Tools` belong to one tenant, for one call. With `jobs`, articles are jobs of the installation, composed by its workers;
+without, the call composes them and stores them on the desk.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from limner.tools.library import Library
     from limner.workflows.state import Event
 
-LONGEST_WAIT = 60  # seconds that a model may wait for a job in one call: its own callers have timeouts too
+LONGEST_WAIT = 60  # seconds that a model may wait for a job in one call; its own callers have timeouts, too
 
 
 class ToolResult(NamedTuple):
@@ -44,18 +44,18 @@ class ToolResult(NamedTuple):
     value: Any
     """For the program: an Article, Candidates, paths …"""
     article: str = ""
-    """Id of the article that it is about."""
+    """Id of its article."""
 
 
 @dataclass
 class Toolbox:
-    """What all calls of tools share: the parts of limner, the jobs if any, and where exports go."""
+    """The parts that all calls share: limner's own, the jobs if any, and the export folder."""
 
     context: Context
     jobs: Jobs | None = None
     """With jobs, articles are jobs of the installation."""
     folder: Path | None = None
-    """Where exports go; None is `exports` in limner's home."""
+    """Folder for exports; None means `exports` in limner's home."""
     tenants: Tenants = field(init=False)
 
     def __post_init__(self) -> None:
@@ -89,20 +89,20 @@ class Tools:
 
     @property
     def tenant(self) -> Tenant:
-        """For whom the tools are called."""
+        """The tenant that the tools serve."""
         return self.scope.tenant
 
     @property
     def desk(self) -> Desk:
-        """Where the tenant's articles are, unless they are jobs."""
+        """The store of the tenant's articles, unless they are jobs."""
         return Desk(self.context.settings.home, self.tenant.owner)
 
     @property
     def owner(self) -> Owner:
-        """Who the tenant is to the ledger."""
+        """The tenant's owner in the ledger."""
         assert self.toolbox.jobs
         owner = self.toolbox.jobs.owners.get(self.tenant.owner)
-        if self.tenant.libraries is not None:  # the product says which: never more than the ledger allows
+        if self.tenant.libraries is not None:  # chosen by the product, never more than the ledger allows
             allowed = tuple(name for name in self.tenant.libraries if owner.may_use(name))
             owner = replace(owner, libraries=allowed)
         return owner
@@ -117,16 +117,16 @@ class Tools:
         review: Sequence[Point] = (),
         wait_seconds: int = 0,
     ) -> ToolResult:
-        """Write and illustrate; with jobs, submit it and come back at once with its id.
+        """Write and illustrate an article; with jobs, submit it and return at once with its id.
 
-        review: points at which it stops; what it asks is the value then, and `answer` goes on.
+        review: points at which it stops; the value is then the question, and `answer` continues.
         """
         made = make_brief(brief, images=images, language=language, review=review)
         if self.toolbox.jobs is not None:
             return self._submit(brief, images, language, made.review, wait_seconds)
         if made.review:
             return self._composed(new_job(made.text[:60]), {"brief": made})
-        if self.on_event is None:  # within somebody's graph: its events pass through, its questions surface there
+        if self.on_event is None:  # within another graph, which gets its events and questions
             article = build_graph(self.context).invoke({"brief": made})["article"]  # type: ignore[typeddict-item]
         else:
             article = run(self.context, {"brief": made}, on_event=self.on_event)
@@ -134,9 +134,9 @@ class Tools:
         return self._made(self.desk.begin(work))
 
     def answer(self, article: str, type: str, version: str, args: Any = None, wait_seconds: int = 0) -> ToolResult:
-        """Answer what an article asks, once, and go on to the next question or the end.
+        """Answer an article's question, once, and continue to the next question or the end.
 
-        Raises JobConflict for an answer that comes late or twice; BadInput for one that does not fit the question.
+        Raises JobConflict for a late or second answer, and BadInput for one that does not fit the question.
         """
         given = {"type": type, "args": args, "version": version}
         if self.toolbox.jobs is not None and self._is_job(article):
@@ -146,12 +146,12 @@ class Tools:
             says = f"The answer is taken and article {article} goes on. get_article shows how far it is."
             return ToolResult(says, None, article)
         if not self.desk.waits(article):
-            self.desk.latest(article)  # Raises JobUnknown where there is none at all.
+            self.desk.latest(article)  # Raises JobUnknown if the article does not exist.
             raise JobConflict(f"The article {article} asks nothing: it was answered already. get_article shows it.")
         return self._composed(article, given)
 
     def _composed(self, name: str, given: Mapping[str, Any]) -> ToolResult:
-        """A composition that stops to ask, from its beginning or from an answer to its next question or its end."""
+        """Run a composition with review points, from its start or an answer, to its next question or its end."""
         from langgraph.types import Command
 
         desk, begins = self.desk, "brief" in given
@@ -164,7 +164,7 @@ class Tools:
                 if state.interrupts:
                     answers.check(state.interrupts[0].value, given)
                     start = Command(resume=given)
-                else:  # the answer before was taken, and something went wrong after it
+                else:  # the last answer was taken, and something failed after it
                     start = None
             try:
                 article = _apart(
@@ -173,7 +173,7 @@ class Tools:
             except Asks as asks:
                 return self._asked(name, asks.questions[0]["value"])
             except BaseException:
-                if begins:  # nobody has heard its name
+                if begins:  # nobody knows its name yet
                     saver.delete_thread(name)
                 raise
             brief = job_state(saver, name)["brief"]
@@ -210,7 +210,7 @@ class Tools:
         return ToolResult(says, None, job.id)
 
     def revise(self, article: str, instruction: str) -> ToolResult:
-        """Change an article as an instruction says; locked parts stay."""
+        """Change an article by an instruction; locked parts stay."""
         from limner.tools.editing.commands import Instruct
 
         if self.toolbox.jobs is not None and self._is_job(article):
@@ -255,7 +255,7 @@ class Tools:
         )
 
     def get(self, article: str, start: int = 1, wait_seconds: int = 0) -> ToolResult:
-        """An article block by block; of one that is not done, how far it is, or what it asks."""
+        """Show an article block by block; if it is not done, its progress or its question."""
         if self.toolbox.jobs is not None and self._is_job(article):
             job = self._waited(article, min(wait_seconds, LONGEST_WAIT))
             if job.state == "waiting" and (question := questions.ours(job.question)) is not None:
@@ -295,14 +295,14 @@ class Tools:
     # -- the four steps
 
     def write(self, brief: str, language: str | None = None) -> ToolResult:
-        """The text alone."""
+        """Write only the text."""
         made = make_brief(brief, language=language)
         article = self.context.write(made, self._telling("write"))
         version = self.desk.begin(Work(brief=made, article=article, what="written"))
         return self._made(version)
 
     def spot(self, article: str, images: Images = "auto") -> ToolResult:
-        """Where images belong, and what each should show."""
+        """Propose places for images, and what each should show."""
         version = self.desk.latest(article)
         brief = version.work.brief.model_copy(update={"images": images})
         text = steps.with_locked_images_only(version.work.article)
@@ -315,7 +315,7 @@ class Tools:
         return ToolResult("\n".join([*head, *_notes([note]), *lines, QUOTED]), spots, article)
 
     def retrieve(self, article: str, shown: int = 3) -> ToolResult:
-        """Candidates of the library for every spot."""
+        """Find the library's candidates for every spot."""
         version = self.desk.latest(article)
         work = version.work
         spots = _needed(work.spots, article, "places for images", "spot")
@@ -332,7 +332,7 @@ class Tools:
         )
 
     def select(self, article: str) -> ToolResult:
-        """One image or none for every spot, and the best set of them in the article."""
+        """Choose one image or none for every spot, and put the best set into the article."""
         version = self.desk.latest(article)
         work = version.work
         spots = _needed(work.spots, article, "places for images", "spot")
@@ -348,14 +348,14 @@ class Tools:
     # -- images
 
     def search(self, query: str, count: int = 6) -> ToolResult:
-        """Images that show what a line says."""
+        """Search images by a description."""
         got = self.scope.search(query, count)
         return ToolResult("\n".join([f"{len(got)} images, best first:", *found(got), QUOTED]), got)
 
     # -- inside
 
     def article(self, name: str) -> tuple[str, Article]:
-        """(its id, the article itself). Raises JobUnknown; JobConflict while a job has none."""
+        """(id, article). Raises JobUnknown, and JobConflict before a job has an article."""
         if self.toolbox.jobs is not None and self._is_job(name):
             return name, self.toolbox.jobs.article(name, self.tenant.owner)
         version = self.desk.latest(name)
@@ -370,7 +370,7 @@ class Tools:
         return True
 
     def _waited(self, name: str, seconds: float) -> Any:
-        """The job, once it has ended or the seconds are over."""
+        """Wait until the job has ended or the seconds are over."""
         import time
 
         assert self.toolbox.jobs
@@ -406,17 +406,18 @@ def _notes(notes: Sequence[str]) -> list[str]:
 
 
 def _apart(work: Callable[[], Any]) -> Any:
-    """Run a graph as one of its own, though a tool is called within another: what it keeps and asks stays here."""
+    """Run a graph independently, even if a tool is called within another graph, so that its checkpoints and questions
+    stay here."""
     within = copy_context()
     within.run(var_child_runnable_config.set, None)
     return within.run(work)
 
 
 def _stream_writer() -> Callable[[Any], None] | None:
-    """Where the events of a graph go that a tool is called in; None outside of one."""
+    """The stream of the graph in which a tool is called; None outside of a graph."""
     try:
         write, here = get_stream_writer(), copy_context()
-    except (RuntimeError, KeyError):  # how LangGraph says that there is no graph around
+    except (RuntimeError, KeyError):  # LangGraph's error outside of a graph
         return None
     return lambda event: here.run(write, event)  # the writer looks for its graph at each event
 

@@ -1,8 +1,7 @@
 """Read a chat client's message: a new article, an answer, a change to the current article, or a chore.
 
-A client sends the whole conversation each time and nothing else. Which article it is about, and which question
-was asked last, stands in the answers that limner gave: a comment at their end, which Markdown does not show. It is a
-name and no key: the job must be the asker's.
+A client sends only the whole conversation, each time. limner's answers name their article and the last question, in a
+comment at their end, which Markdown does not show. This is a name, not a key: the job must be the caller's.
 """
 
 from __future__ import annotations
@@ -25,11 +24,11 @@ from limner.workflows.inputs import MAX_BRIEF, read_points
 MARK = "<!-- limner:job={} -->"
 ASKS = "<!-- limner:job={} asks={} -->"
 _MARKED = re.compile(r"<!-- limner:job=([\w-]{1,80})(?: asks=(\w{1,64}))? -->")
-_CHORE = re.compile(r"\A\s*### Task:")  # how Open WebUI begins what it asks beside the conversation
+_CHORE = re.compile(r"\A\s*### Task:")  # the start of Open WebUI's requests beside the conversation
 _POINTS = ", ".join(POINTS)
-LOOKED_BACK = 40  # answers of limner's in which the mark is looked for
+LOOKED_BACK = 40  # limner's answers in which to look for the mark
 MAX_MESSAGES = 50_000
-MAX_IMAGES = 10  # pictures in one message: as many as a brief may refer to
+MAX_IMAGES = 10  # images per message, as many as a brief may reference
 
 
 class TextPart(BaseModel):
@@ -40,7 +39,7 @@ class TextPart(BaseModel):
 
 
 class ImageUrl(BaseModel):
-    """Where an image is."""
+    """The address of an image."""
 
     url: Annotated[str, Field(max_length=8_000_000)]
 
@@ -53,7 +52,7 @@ class ImagePart(BaseModel):
 
 
 class OtherPart(BaseModel):
-    """Sound, files: left alone."""
+    """Sound and files, which are ignored."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -64,7 +63,7 @@ Part = Annotated[TextPart | ImagePart | OtherPart, Field(discriminator="type")]
 
 
 class Message(BaseModel):
-    """One message; what clients add to it is left alone."""
+    """One message; additional fields are ignored."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -80,30 +79,30 @@ class Message(BaseModel):
 
     @property
     def images(self) -> list[str]:
-        """Addresses of its pictures."""
+        """Addresses of its images."""
         parts = self.content if isinstance(self.content, list) else []
         return [part.image_url.url for part in parts if isinstance(part, ImagePart)]
 
 
 class Meant(NamedTuple):
-    """What the last message asks for."""
+    """The request in a conversation's last message."""
 
     what: Literal["compose", "revise", "answer", "undo", "redo", "show", "chore"]
     text: str
     job: str = ""
-    """The conversation's article; "" where it has none."""
+    """The conversation's article; "" if it has none."""
     images: tuple[str, ...] = ()
-    """Addresses of pictures that came with it."""
+    """Addresses of the attached images."""
     key: str = ""
-    """A digest of the conversation: the same conversation sent again is the same request."""
+    """A digest of the conversation, so that a repeated conversation is the same request."""
     review: tuple[Point, ...] = ()
     """Review points of a new article, as `/review` names them."""
     asks: str = ""
-    """Of an answer, the version of the question that it answers."""
+    """The version of the question that an answer answers."""
 
 
 def meant(messages: Sequence[Message]) -> Meant:
-    """What a conversation asks for. Raises BadInput where its last word is not a user's, or is empty."""
+    """Read a conversation. Raises BadInput if its last message is empty or not the user's."""
     users = [n for n, message in enumerate(messages) if message.role == "user"]
     if not users:
         raise BadInput("The conversation has no message of a user. Send one with role user that says what to compose.")
@@ -113,7 +112,7 @@ def meant(messages: Sequence[Message]) -> Meant:
         return Meant("chore", text)
     if not text:
         raise BadInput("The last message is empty. Say what the article is about, or what to change.")
-    # Only the asker's words and limner's marks count; thousands of messages before them are neither read nor hashed.
+    # Only the user's last words and limner's marks count; thousands of earlier messages are neither read nor hashed.
     answers = [m.text for m in messages[: users[-1]] if m.role == "assistant"][-LOOKED_BACK:]
     job, asks = next((found[-1] for answer in reversed(answers) if (found := _MARKED.findall(answer))), ("", ""))
     said = [messages[n].text for n in users[-LOOKED_BACK:]]
@@ -143,7 +142,7 @@ def meant(messages: Sequence[Message]) -> Meant:
 
 
 def picture(url: str, number: int) -> bytes:
-    """The bytes of a picture that came with a message. Raises BadInput for an address: limner fetches nothing."""
+    """The bytes of an attached image. Raises BadInput for an address, because limner fetches nothing."""
     head, _, data = url.partition(",")
     if not (head.startswith("data:image/") and head.endswith(";base64")):
         raise BadInput(
@@ -156,7 +155,7 @@ def picture(url: str, number: int) -> bytes:
 
 
 def chore(text: str, title: str = "limner") -> str:
-    """An answer to what a client asks beside the conversation (a title, tags), without a model: JSON as it expects."""
+    """Answer a client's request beside the conversation (a title, tags) without a model, in the expected JSON."""
     asked = text.lower()
     if "title" in asked:
         return json.dumps({"title": title})

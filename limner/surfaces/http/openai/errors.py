@@ -11,7 +11,7 @@ from limner.surfaces.http.problems import TYPE
 
 
 def as_openai(answer: Response) -> Response:
-    """A problem with the member in it that clients of the OpenAI API look for."""
+    """A problem with the additional member that clients of the OpenAI API expect."""
     made = json.loads(bytes(answer.body))
     body = {**made, "error": openai_error(made["detail"], made["type"].rpartition(":")[2].replace("-", "_"))}
     headers = {k: v for k, v in answer.headers.items() if k.lower() not in ("content-length", "content-type")}
@@ -19,5 +19,5 @@ def as_openai(answer: Response) -> Response:
 
 
 def openai_error(line: str, kind: str) -> dict[str, Any]:
-    """What the OpenAI API calls an error."""
+    """An error in the form of the OpenAI API."""
     return {"message": line, "type": kind, "param": None, "code": kind}

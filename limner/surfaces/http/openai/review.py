@@ -1,7 +1,6 @@
 """A review point in a chat: the question as Markdown, and the answer that a person types.
 
-Words can answer: "yes" accepts, anything else asks for a change. `/edit` and `/answer`
-carry what words cannot.
+Plain words can answer: "yes" accepts, anything else asks for a change. `/edit` and `/answer` are for other answers.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ _BLOCKS: TypeAdapter[tuple[Block, ...]] = TypeAdapter(tuple[Block, ...])
 
 
 def reply(text: str, question: Mapping[str, Any]) -> Json:
-    """The answer that a message means, to be checked as any. Raises BadInput for a command that is none."""
+    """Read a message as an answer, which is then checked like any other. Raises BadInput for an unknown command."""
     version = question["version"]
     command, rest = cut(text) if text.startswith("/") else ("", text)
     if command == "/accept" or (not command and (confirmed(text) or _GO_ON.fullmatch(text))):
@@ -46,7 +45,7 @@ def reply(text: str, question: Mapping[str, Any]) -> Json:
 
 
 def cut(text: str) -> tuple[str, str]:
-    """(the first word, what comes after it)."""
+    """(the first word, the rest)."""
     words = text.split(None, 1)
     return words[0] if words else "", words[1] if len(words) > 1 else ""
 
@@ -70,7 +69,7 @@ def _json(text: str) -> Json:
 
 
 def article_of(question: Mapping[str, Any]) -> Article:
-    """What is asked about as an article, so that it is shown as articles are: escaped, its images at their places."""
+    """The reviewed content as an article, so that it is shown like one: escaped, with images at their places."""
     args, point = question["action_request"]["args"], question["point"]
     if point == "outline":
         return read_markdown(args["outline"])
@@ -94,7 +93,7 @@ def article_of(question: Mapping[str, Any]) -> Article:
 
 
 def _choices(rows: list[Json]) -> Article:
-    """Each place with the image that would stand there and, by number, those that could."""
+    """Each place with its chosen image and, numbered, the candidates."""
     body: list[Paragraph] = []
     chosen: list[Illustration] = []
     for n, row in enumerate(rows):
@@ -111,7 +110,7 @@ def _choices(rows: list[Json]) -> Article:
 
 
 def how(question: Mapping[str, Any]) -> str:
-    """What a person may say, as one line of Markdown."""
+    """The possible answers, as one line of Markdown."""
     whole = any(name in question["action_request"]["args"] for name in ("outline", "text"))
     edit = "`/edit` and the whole text" if whole else "`/edit {…}` as docs/review.md says"
     respond = ", or say what to change" if question["config"]["allow_respond"] else ""
@@ -119,5 +118,5 @@ def how(question: Mapping[str, Any]) -> str:
 
 
 def _words(text: str) -> str:
-    """Somebody else's words on one line, without Markdown of their own."""
+    """Untrusted text on one line, with Markdown escaped."""
     return _MARKS.sub(lambda m: "\\" + m[0], " ".join(text.split()))

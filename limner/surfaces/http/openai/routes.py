@@ -1,8 +1,8 @@
 """Routes: limner as a model of the OpenAI API, so that any chat client can talk to it.
 
-A first message is a brief; the answer is the article as Markdown, its progress the model's "reasoning". What is said
-after that changes the article. Each article is a job like others: with an owner, within limits, and it goes on when the
-client goes away; the same conversation sent again meanwhile finds it.
+The first message is a brief; the answer is the article as Markdown, with its progress as the model's "reasoning". Later
+messages change the article. Each article is an ordinary job with an owner and limits, and continues when the client
+leaves; the same conversation sent again finds it.
 """
 
 from __future__ import annotations
@@ -44,8 +44,8 @@ from limner.tools.images.images import data_url
 from limner.workflows.review import answers, questions
 
 MODEL = "limner"
-AGAIN = 20  # times that one conversation may be composed anew before it is a fresh request each time
-PING = 10  # seconds of silence after which a stream says that it is still there
+AGAIN = 20  # repetitions of one conversation before each becomes a new request
+PING = 10  # seconds of silence before a keep-alive
 _DOING = {
     "write": "Writing.",
     "spot": "Finding places for images.",
@@ -56,7 +56,7 @@ _DOING = {
 
 
 class OpenAIRoute(APIRoute):
-    """Errors as clients of the OpenAI API read them: our problem, with an `error` in it."""
+    """Errors for clients of the OpenAI API: limner's problem, with an additional `error`."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """As FastAPI's."""
@@ -77,24 +77,24 @@ routes = APIRouter(prefix="/v1", tags=["chat"], route_class=OpenAIRoute)
 
 
 class Wishes(BaseModel):
-    """What only limner knows; the openai SDK sends it as `extra_body={"limner": {...}}`."""
+    """limner's own options; the openai SDK sends them as `extra_body={"limner": {...}}`."""
 
     model_config = ConfigDict(extra="forbid")
 
     images: Annotated[int, Field(ge=0, le=100)] | Literal["auto"] = "auto"
-    """How many images a new article should have."""
+    """Number of images in a new article."""
     language: Annotated[str | None, Field(max_length=35)] = None
     links: Literal["signed", "token", "data"] = "signed"
-    """Addresses of images: signed ones that any page may show for 30 days, plain ones that want the token, or the
-    images themselves."""
+    """Addresses of images: signed ones that any page can show for 30 days, plain ones that need the token, or embedded
+    images."""
     max_tokens: Annotated[int | None, Field(ge=1)] = None
-    """Of a new article, prompts and completions together."""
+    """Token limit of a new article, prompts and completions together."""
     review: Annotated[list[Point], Field(max_length=10)] = []
-    """Where a new article stops and asks; the next message of the user is the answer."""
+    """Review points of a new article; the user's next message is the answer."""
 
 
 class ChatRequest(BaseModel):
-    """A conversation. Fields of the OpenAI API that mean nothing here (temperature, tools …) are left alone."""
+    """A conversation. Other fields of the OpenAI API (temperature, tools …) are ignored."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -124,7 +124,7 @@ class ModelList(View):
 
 @routes.get("/models", summary="List models", responses=documented())
 def list_models(has: Has, asker: Asker) -> ModelList:
-    """limner as a model: once with the starter library, once for each library of yours."""
+    """List limner's models: one with the starter library, and one for each of your libraries."""
     return ModelList(data=[ModelView(id=name) for name in (MODEL, *(f"{MODEL}/{n}" for n in has.shelf.names(asker)))])
 
 
@@ -157,7 +157,7 @@ async def complete(has: Has, asker: Asker, request: ChatRequest, http: Request, 
     for n, url in enumerate(asked.images, 1):
         picture(url, n)
     talk = Talk(has, asker, request, asked, library, str(http.base_url).rstrip("/"), trace)
-    # What can be refused is refused before the first byte; a job exists from here on.
+    # Refusals come before the first byte; from here on a job exists.
     talk.job = await anyio.to_thread.run_sync(talk.begin)
     if request.stream:
         headers = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
@@ -166,14 +166,14 @@ async def complete(has: Has, asker: Asker, request: ChatRequest, http: Request, 
 
 
 class Said(NamedTuple):
-    """A piece of an answer."""
+    """A chunk of an answer."""
 
     kind: Literal["reasoning", "content", "error", "ping"]
     text: str
 
 
 class Talk:
-    """One request, from what is meant to what is said."""
+    """Handles one request, from its meaning to the answer."""
 
     def __init__(
         self, has: Parts, asker: Owner, request: ChatRequest, asked: Meant, library: str, base: str, trace: str | None
@@ -182,11 +182,11 @@ class Talk:
         self.library, self.base, self.trace = library, base, trace
         self.job = ""
         self.since = 0
-        """The last of the job's events that the conversation knows."""
+        """The last event of the job that the conversation has seen."""
         self.says = ""
 
     def begin(self) -> str:
-        """The job that this is about, submitted if it is a new one. Raises LimnerError."""
+        """The request's job, submitted if it is new. Raises LimnerError."""
         if self.asked.what == "chore":
             return ""
         if self.asked.what == "answer":
@@ -208,7 +208,7 @@ class Talk:
             key = f"chat-{self.asked.key}-{self.library}-{n}"[:150]
             try:
                 ((job, new),) = self.has.jobs.submit([order], self.asker, keys=[key], trace=self.trace)
-            except JobConflict:  # the same words, asked for otherwise
+            except JobConflict:  # the same words with other options
                 continue
             if new or not job.ended:
                 return job.id
@@ -216,7 +216,8 @@ class Talk:
         return job.id
 
     def _answer(self) -> str:
-        """Answer the job's question, or find that it is not the one that was asked here. Raises LimnerError."""
+        """Answer the job's question, or notice that it is not the one asked in this conversation. Raises
+        LimnerError."""
         ledger, owner = self.has.jobs.ledger, self.asker.name
         job = ledger.job(self.asked.job, owner)
         self.since = ledger.seqs([job.id])[job.id][0]
@@ -229,12 +230,12 @@ class Talk:
         self._keep_images()
         try:
             self.has.jobs.answer(job.id, given, owner)
-        except JobConflict:  # somebody was quicker
+        except JobConflict:  # somebody else was faster
             self.says = TAKEN
         return job.id
 
     async def say(self) -> AsyncGenerator[Said]:
-        """The answer as it comes."""
+        """Stream the answer."""
         what = self.asked.what
         if what == "chore":
             yield Said("content", chore(self.asked.text))
@@ -260,9 +261,9 @@ class Talk:
             yield Said("error", " ".join(str(e).split()))
 
     async def _watch(self) -> AsyncGenerator[Said]:
-        """A job's progress until it has ended or asks; ends with an error where it did not end well."""
+        """Stream a job's progress until it has ended or asks; ends with an error if the job failed."""
         if self.says and await anyio.to_thread.run_sync(self._waits):
-            return  # there is nothing to come
+            return  # no more events
         async with aclosing(self.has.hub.events(self.job, self.since, follow=True)) as stream:  # type: ignore[type-var]
             async for wire in stream:
                 for line in wire.decode().splitlines():
@@ -278,7 +279,7 @@ class Talk:
                             return
                         if event["kind"] == "done":
                             return
-                        # Of a question that was answered since, what came after it is still to be told.
+                        # After a question that was answered since, tell the later events.
                         if event["kind"] == "waiting" and await anyio.to_thread.run_sync(self._waits):
                             return
 
@@ -286,7 +287,7 @@ class Talk:
         return self.has.jobs.ledger.job(self.job, self.asker.name).state == "waiting"
 
     def _change(self) -> str:
-        """Do what is meant to the article; what the model says about it."""
+        """Change the article as requested; returns the model's remarks."""
         if self.asked.what == "show":
             return ""
         has, asker, job = self.has, self.asker, self.job
@@ -314,7 +315,7 @@ class Talk:
         return proposal.says
 
     def _keep_images(self) -> list[str]:
-        """Pictures that came with the message, kept in the asker's own library; their ids, each once."""
+        """Store the attached images in the caller's own library; returns their distinct ids."""
         kept = [
             keep(self.has.shelf.context, self.asker, picture(url, n), "", self.asked.text[:200])[1].id
             for n, url in enumerate(self.asked.images, 1)
@@ -322,14 +323,14 @@ class Talk:
         return list(dict.fromkeys(kept))
 
     def _page(self, says: str) -> str:
-        """The article as Markdown that a chat client shows, with the mark that the next request is known by."""
+        """The article as Markdown for a chat client, with the mark for the next request."""
         job = self.has.jobs.ledger.job(self.job, self.asker.name)
         before = f"{_quoted(says)}\n\n" if says else ""
         if job.state != "waiting":
             article = self.has.jobs.article(self.job, self.asker.name)
             return f"{before}{self._markdown(article, done=True)}\n\n{MARK.format(self.job)}\n"
         question = questions.ours(job.question)
-        if question is None:  # of a graph that somebody brought
+        if question is None:  # from a user's own graph
             line = f"limner asks something. Answer it in limner's page, or with `limner jobs answer {job.id}`."
             return f"{before}{line}\n\n{MARK.format(self.job)}\n"
         asks = f"**Review of the {question['point']}.** {_quoted(question['description'])[2:]}"
@@ -338,7 +339,7 @@ class Talk:
         return f"{before}{asks}\n\n---\n\n{shown}\n\n---\n\n{how(question)}\n\n{mark}\n"
 
     def _markdown(self, article: Article, *, done: bool) -> str:
-        # `to_markdown` writes names of files alone; they are unlike anything that a text holds by chance.
+        # `to_markdown` writes only file names, which no text contains by chance.
         names = {i.image_id: f"limner-image-{i.image_id}" for i in article.illustrations}
         text = to_markdown(article, names)
         for illustration in article.illustrations:
@@ -353,20 +354,20 @@ class Talk:
             return signed_urls.address(self.has.settings.home, self.job, illustration, self.base)
         if links == "token":
             library = quote(illustration.library, safe="")
-            place = f"jobs/{self.job}" if done else f"libraries/{library}"  # a job that asks has no article yet
+            place = f"jobs/{self.job}" if done else f"libraries/{library}"  # a waiting job has no article yet
             return f"{self.base}/v1/{place}/images/{illustration.image_id}?side=1024"
         image, _ = self.has.shelf.images_of(article).image(illustration.image_id)
         return data_url(image, 1024, max_pixels=self.has.settings.max_pixels)
 
     def usage(self) -> dict[str, int]:
-        """What the job cost so far."""
+        """The job's tokens so far."""
         roles = self.has.jobs.ledger.usage(self.job).values() if self.job else []
         prompt, completion = sum(u.prompt for u in roles), sum(u.completion for u in roles)
         return {"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": prompt + completion}
 
 
 def _library(has: Parts, asker: Owner, model: str) -> str:
-    """The library that a model's name stands for, "" for the starter. Raises Missing."""
+    """The library of a model's name, "" for the starter. Raises Missing."""
     name, _, library = model.partition("/")
     if name == MODEL and (not library or library in has.shelf.names(asker)):
         return library
@@ -389,7 +390,7 @@ def _progress(event: dict[str, Any]) -> Said | None:
 
 
 def _quoted(text: str) -> str:
-    """What a model said about its change, as a quotation: it is not limner's word, and no Markdown of its own."""
+    """A model's remarks on its change, as a quotation with Markdown escaped, because they are not limner's words."""
     return "> " + " ".join(text.split()).replace("<", "&lt;").replace("![", "\\![").replace("](", "]\\(")[:1000]
 
 

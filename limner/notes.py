@@ -1,7 +1,7 @@
 """Sentences for people that programs can read: text with a code and parameters.
 
-A `Note` is a `str`, so whatever shows text shows it; what decides or translates reads `code` and `params`. The English
-sentences of all codes stand in `limner/catalogue.py`, those of other languages beside the client that shows them.
+A `Note` is a `str`, so anything that shows text can show it; code that decides or translates reads `code` and `params`.
+`limner/catalogue.py` has the English sentences of all codes; clients have those of other languages.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from typing_extensions import TypedDict  # pydantic describes typing's only from Python 3.12 on
+from typing_extensions import TypedDict  # pydantic accepts typing's TypedDict only from Python 3.12 on
 
 from limner.catalogue import ENGLISH
 
@@ -19,19 +19,19 @@ if TYPE_CHECKING:
 
 
 class Coded(TypedDict):
-    """What a program reads of a note."""
+    """The part of a note for programs."""
 
     code: str
-    """Name of the sentence; "" where there is none, and the text is all."""
+    """Code of the sentence; "" if there is only text."""
     params: dict[str, Any]
-    """What the sentence is about: text, numbers, other notes {"code", "params", "text"}, lists of them."""
+    """Parameters of the sentence: text, numbers, other notes {"code", "params", "text"}, lists of them."""
 
 
 class Note(str):
     """A sentence, its code and its parameters. Frozen; equal to its text.
 
-    As JSON it is {"code", "params", "text"}, and plain text where it has no code: words of a person or a model, and
-    what was written before there were codes.
+    Its JSON is {"code", "params", "text"}, or plain text without a code: words of a person or a model, and older
+    records.
     """
 
     __slots__ = ("_code", "_params")
@@ -53,7 +53,7 @@ class Note(str):
 
     @property
     def code(self) -> str:
-        """Name of the sentence in the catalogues, "" for none."""
+        """Code of the sentence in the catalogues, "" for none."""
         return self._code
 
     @property
@@ -63,7 +63,7 @@ class Note(str):
 
     @property
     def coded(self) -> Coded:
-        """Code and parameters as JSON, to stand beside the text."""
+        """Code and parameters as JSON, to go beside the text."""
         return {"code": self._code, "params": {name: _plain(value) for name, value in self._params.items()}}
 
     @property
@@ -73,7 +73,7 @@ class Note(str):
 
     @classmethod
     def read(cls, value: Any) -> Note:
-        """The note that `json` made, or plain text. Raises ValueError."""
+        """Read a note from its JSON, or plain text. Raises ValueError."""
         if isinstance(value, Note):
             return value
         if isinstance(value, str):
@@ -85,7 +85,7 @@ class Note(str):
 
     @classmethod
     def __get_pydantic_core_schema__(cls, _source: Any, _handler: GetCoreSchemaHandler) -> CoreSchema:
-        from pydantic_core import core_schema  # the shell starts without it, and imports the errors
+        from pydantic_core import core_schema  # the shell starts without it, but imports the errors
 
         fields = {
             "code": core_schema.typed_dict_field(core_schema.str_schema()),
@@ -101,18 +101,18 @@ class Note(str):
 
 
 def note(code: str, **params: Any) -> Note:
-    """The sentence of a code, in English. Raises KeyError for a code or a parameter that the catalogue lacks."""
+    """The English sentence of a code. Raises KeyError for an unknown code or a missing parameter."""
     shown = {name: _listed(value) if isinstance(value, list | tuple) else value for name, value in params.items()}
     return Note(ENGLISH[code].format(**shown), code, params)
 
 
 def coded(text: str) -> Coded:
-    """Code and parameters of a text, if it is a note."""
+    """Code and parameters of a text if it is a note."""
     return text.coded if isinstance(text, Note) else {"code": "", "params": {}}
 
 
 def with_code(text: str, kept: Coded | None) -> Note:
-    """A note from a text and the code and parameters that were kept beside it."""
+    """A note from a text and the code and parameters stored beside it."""
     return Note.read({"text": text, **kept}) if kept else Note(text)
 
 

@@ -1,9 +1,9 @@
-"""A folder of images as people keep them: which files count, and what is written beside them.
+"""Scan a folder of images: choose the files, and read the captions beside them.
 
-Captions come, field by field, from the first of these that has one: `photo.json`, `photo.txt` (first line),
-`photo.xmp`, a sidecar of Google Takeout, a row of `metadata.csv` or `metadata.jsonl` (the imagefolder
-convention of Hugging Face datasets), the file itself (XMP, IPTC, EXIF), and last the file's name made readable. Names
-and captions are cleaned of what is not text.
+Each field comes from the first of these that has it: `photo.json`, `photo.txt` (first line), `photo.xmp`, a sidecar of
+Google Takeout, a row of `metadata.csv` or `metadata.jsonl` (the imagefolder convention of Hugging Face datasets), the
+file itself (XMP, IPTC, EXIF), and last the file's name made readable. Names and captions are cleaned of control
+characters.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from limner.tools.library.scanned import Scan, Stamp, counted, folded
 from limner.tools.library.sidecars import ENDINGS, words_beside
 from limner.tools.library.tables import TABLE, Table
 
-CAPTION_LENGTH = 2000  # characters; the caption encoder reads about 1,000 of them, a prompt should not drown in one
+CAPTION_LENGTH = 2000  # characters; the caption encoder reads about 1,000, and a caption must not flood a prompt
 CREDIT_LENGTH = 500
 _SYSTEM_NAMES = """
 @eadir #recycle @recycle $recycle.bin recycler recycled @tmp #snapshot __macosx lost+found thumbs _thumbs thumbnails
@@ -31,11 +31,11 @@ _SYSTEM = frozenset({*_SYSTEM_NAMES.split(), "system volume information"})
 """Folders of Synology, QNAP, Windows, macOS, photo managers and web sites, whose images are copies or deleted ones."""
 _SYSTEM_ENDINGS = (".lrdata", ".lrlibrary", ".aplibrary")
 _SCALED = re.compile(r"(.+?)(?:-\d{2,5}x\d{2,5}|-scaled|-rotated|_thumb(?:nail)?)")
-"""The name of a copy that WordPress, or a gallery, made: photo-768x480, photo-scaled."""
+"""The name of a scaled copy by WordPress or a gallery: photo-768x480, photo-scaled."""
 
 
 def scan(root: Path) -> Scan:
-    """Walk a folder without leaving it. Hidden files, and files that do not claim to be images, are passed over.
+    """Walk a folder without leaving it. Hidden files and files without an image's suffix are skipped.
 
     root: an absolute path without links in it.
     """
@@ -69,7 +69,7 @@ def scan(root: Path) -> Scan:
 
 
 def _entered(here: str, folders: Iterable[str], found: Scan) -> Iterator[str]:
-    """The folders to walk into: not hidden ones, and, with a line, no system folders, recycle bins and caches."""
+    """The folders to walk into: no hidden ones and, with a line, no system folders, recycle bins or caches."""
     for name in folders:
         if name.casefold() in _SYSTEM or name.casefold().endswith(_SYSTEM_ENDINGS):
             path = printable_path(os.path.join(here, name))
@@ -79,7 +79,7 @@ def _entered(here: str, folders: Iterable[str], found: Scan) -> Iterator[str]:
 
 
 def _fold_scaled(found: Scan) -> None:
-    """Leave out scaled copies, such as WordPress makes, whose original is beside them; one line for each folder."""
+    """Leave out scaled copies, e.g. by WordPress, whose original is beside them; one line per folder."""
     there = {folded(os.path.splitext(path)[0]) for path in found.files}
     copies: dict[str, list[str]] = {}
     for path in list(found.files):
@@ -117,14 +117,14 @@ def _add_image(path: str, found: Scan) -> None:
 
 
 def describe(path: str, embedded: Described, found: Scan) -> tuple[Described, bool]:
-    """What is known of an image, and whether its caption is more than the file's name."""
+    """An image's description, and whether its caption is more than the file's name."""
     words = merge([*words_beside(path, found), found.rows.get(path, Described()), embedded])
     caption = words.caption or words.alt
     return replace(words, caption=caption or readable(Path(path).stem)), bool(caption)
 
 
 def merge(sources: Sequence[Described]) -> Described:
-    """Field by field the first that is not empty, cleaned."""
+    """The first non-empty value of each field, cleaned."""
     chosen = {f.name: next((v for s in sources if (v := one_line(getattr(s, f.name)))), "") for f in fields(Described)}
     short = ("credit", "licence")
     return Described(**{n: shorten(v, CREDIT_LENGTH if n in short else CAPTION_LENGTH) for n, v in chosen.items()})

@@ -1,4 +1,4 @@
-"""What a walk through a folder finds: image files, and the words beside them."""
+"""The result of a walk through a folder: image files and the texts beside them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Problems = list[tuple[str, str]]
 
 
 class Stamp(NamedTuple):
-    """A file's size in bytes and time of change in ns: while both stay, it is not read again."""
+    """A file's size in bytes and time of change in ns; while both stay, the file is not read again."""
 
     size: int
     changed: int
@@ -26,34 +26,35 @@ class Stamp(NamedTuple):
 
 @dataclass
 class Scan:
-    """What a walk found."""
+    """The result of a walk."""
 
     files: dict[str, Stamp] = field(default_factory=dict)
     """Absolute path of each image file, in order of the paths."""
     refused: Problems = field(default_factory=list)
-    """What looks like an image and is not to be opened."""
+    """Files that look like images but cannot be opened."""
     skipped: Problems = field(default_factory=list)
-    """Folders and scaled copies that are left out on purpose."""
+    """Folders and scaled copies left out on purpose."""
     problems: Problems = field(default_factory=list)
-    """Captions that could not be read; the image itself may be good."""
+    """Unreadable captions; the image itself may be good."""
     rows: dict[str, Described] = field(default_factory=dict)
-    """What tables say, by absolute path of the image."""
+    """Rows of tables by absolute path of the image."""
     sidecars: dict[str, list[str]] = field(default_factory=dict)
     """Absolute paths of all .txt, .json and .xmp files, by `folded`."""
 
     def sidecar(self, path: str) -> str | None:
-        """The sidecar of this path: the very one, else the one that differs in case or in Unicode's form alone."""
+        """The sidecar with this path, else one that differs only in case or Unicode form."""
         there = self.sidecars.get(folded(path), ())
         return path if path in there else there[0] if len(there) == 1 else None
 
 
 def folded(path: str) -> str:
-    """A path without what file systems and programs do not agree on: case, and composed or decomposed letters."""
+    """A path without differences of case and of composed or decomposed letters, which file systems treat
+    differently."""
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", path).casefold())
 
 
 def read_text(path: str, most: int, problems: Problems) -> str | None:
-    """The text of a file, in whatever encoding; None, with the reason in `problems`, where that is not plain."""
+    """The text of a file in any encoding; None, with the reason in `problems`, if the encoding is uncertain."""
     data = read_bytes(path, most, problems)
     if data is None:
         return None
@@ -80,6 +81,6 @@ def read_bytes(path: str, most: int, problems: Problems) -> bytes | None:
 
 
 def counted(path: str, items: Iterable[str], what: str, advice: str) -> Problems:
-    """One line for many of a kind: how many, and the first of them."""
+    """One line for many problems of a kind: their number and the first."""
     found = list(items)
     return [(printable_path(path), f"{len(found)} {what}, the first {found[0]}: {advice}")] if found else []

@@ -1,4 +1,4 @@
-"""Files beside an image that hold its words: photo.json, photo.txt, photo.xmp, and those of Google Takeout."""
+"""Read the files beside an image: photo.json, photo.txt, photo.xmp, and those of Google Takeout."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _EDITED = re.compile(
 
 
 def words_beside(path: str, found: Scan) -> list[Described]:
-    """What the sidecars of an image say, the nearest first."""
+    """The descriptions in an image's sidecars, the closest match first."""
     stem = os.path.splitext(path)[0]
     said = [_json(name, found) for name in (f"{stem}.json", f"{path}.json")]
     said += [_text(name, found) for name in (f"{stem}.txt", f"{path}.txt")]
@@ -38,7 +38,7 @@ def words_beside(path: str, found: Scan) -> list[Described]:
 
 
 def _takeout_names(path: str) -> Iterator[str]:
-    """How Google Takeout may have called an image's sidecar: cut at any letter, and numbered."""
+    """Possible names of an image's sidecar in Google Takeout: cut at any letter, and numbered."""
     folder, name = os.path.split(path)
     for image in dict.fromkeys((name, _EDITED.sub("", name))):
         numbered = _NUMBERED.fullmatch(image)

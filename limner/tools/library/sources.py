@@ -1,4 +1,4 @@
-"""Where a library's images come from, and how their files are read."""
+"""Sources of a library's images, and how to read their files."""
 
 from __future__ import annotations
 
@@ -22,23 +22,23 @@ class Source(Protocol):
 
     @property
     def batch(self) -> int:
-        """Images between two commits: what a kill costs."""
+        """Images between two commits, which a kill can cost."""
         ...
 
     def scan(self) -> Scan:
-        """The files there are."""
+        """The source's current files."""
         ...
 
     def covers(self, path: str) -> bool:
-        """Whether a path would be in the scan if it were there."""
+        """Whether the source covers a path, even if it does not exist."""
         ...
 
     def inspect(self, data: bytes, clip: bool) -> Inspected:
-        """Size, embedded description and, for `clip`, the picture. Raises ImageUnreadable. Called by two threads."""
+        """Size, embedded description and, for `clip`, the image. Raises ImageUnreadable. Called by two threads."""
         ...
 
     def describe(self, path: str, embedded: Described, found: Scan) -> tuple[Described, bool]:
-        """What is known of an image, and whether its caption is more than the file's name."""
+        """An image's description, and whether its caption is more than the file's name."""
         ...
 
 
@@ -48,7 +48,7 @@ class Folders:
     batch = 32  # a few seconds of decoding and encoding
 
     def __init__(self, folders: Iterable[str | Path], *, max_pixels: int = images.MAX_PIXELS) -> None:
-        """Raises LibraryMissing when one is not there."""
+        """Raises LibraryMissing if one does not exist."""
         self.max_pixels = max_pixels
         self.roots = []
         for name in folders:
@@ -71,15 +71,15 @@ class Folders:
         return whole
 
     def covers(self, path: str) -> bool:
-        """Whether it lies in one of the folders."""
+        """Whether the path lies in one of the folders."""
         return any(Path(path).is_relative_to(root) for root in self.roots)
 
     def inspect(self, data: bytes, clip: bool) -> Inspected:
-        """Decodes all of it, so that a picture cut short is noticed now. Raises ImageUnreadable."""
+        """Decode the whole file, so that a truncated image is noticed now. Raises ImageUnreadable."""
         return images.inspect(data, max_pixels=self.max_pixels, clip=clip)
 
     def describe(self, path: str, embedded: Described, found: Scan) -> tuple[Described, bool]:
-        """By what stands beside the file, then by what is in it."""
+        """Description from the files beside the image, then from the image itself."""
         return folder.describe(path, embedded, found)
 
 
@@ -89,7 +89,7 @@ def image_identity(data: bytes) -> str:
 
 
 def read_file(path: str) -> bytes:
-    """Raises OSError, and ImageUnreadable for what is too large to be a picture or no file."""
+    """The file's bytes. Raises OSError, and ImageUnreadable if it is too large or no regular file."""
     with open(path, "rb", opener=_open_at_once) as file:
         status = os.fstat(file.fileno())
         if not stat.S_ISREG(status.st_mode):
@@ -100,13 +100,13 @@ def read_file(path: str) -> bytes:
 
 
 def directory(name: str | Path) -> Path | None:
-    """The folder of that name without links in it, None where there is none or the name cannot be one."""
+    """The folder of that name with links resolved, None if it does not exist or the name is impossible."""
     try:
         root = Path(name).expanduser()
-        return root.resolve() if name != "" and root.is_dir() else None  # "" would be the folder one stands in
+        return root.resolve() if name != "" and root.is_dir() else None  # "" would be the current folder
     except (OSError, RuntimeError):  # a name too long, a ~user who does not exist
         return None
 
 
 def _open_at_once(path: str, flags: int) -> int:
-    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))  # a pipe put in a file's place would hang us
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))  # a pipe in place of a file would block

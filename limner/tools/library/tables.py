@@ -1,4 +1,4 @@
-"""Tables of captions: metadata.csv, metadata.jsonl and library.jsonl, as Excel, exiftool and digiKam write them."""
+"""Read tables of captions: metadata.csv, metadata.jsonl and library.jsonl, as from Excel, exiftool and digiKam."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _Row = dict[str, Any] | None
 
 
 class Table:
-    """A table that was read: its rows by the name of the file that they are about."""
+    """The rows of a table by file name."""
 
     def __init__(self, path: str, problems: Problems) -> None:
         self.path = path
@@ -49,7 +49,8 @@ class Table:
         problems += counted(path, bad, "rows are none with a file name", "name it in a column file_name")
 
     def match(self, files: Iterable[str], problems: Problems) -> Iterator[tuple[str, Described]]:
-        """(absolute path of an image, its words) for each row whose image is plain; the others are one problem."""
+        """(absolute path of an image, its description) for each row with a unique image; the others form one
+        problem."""
         exact = set(files)
         by_fold: dict[str, list[str]] = {}
         for path in exact:
@@ -75,7 +76,7 @@ class Table:
 
 
 def from_row(row: Mapping[str, Any]) -> Described:
-    """The words of a row or of a JSON object, by whichever spelling of a column's name is there."""
+    """The description in a row or JSON object, by any spelling of the columns' names."""
     plain = {_key(k): _words(v) for k, v in row.items()}
     found = {name: next((plain[k] for k in keys if plain.get(k)), "") for name, keys in _KEYS.items()}
     details = [plain[key] for key in _DETAILS if plain.get(key) and plain[key] != found["caption"]]
@@ -83,7 +84,7 @@ def from_row(row: Mapping[str, Any]) -> Described:
 
 
 def file_named(row: Mapping[str, Any]) -> str:
-    """The file that a row is about, "" where it names none."""
+    """The file that a row names, "" if it names none."""
     plain = {_key(k): v for k, v in row.items()}
     name = next((plain[k].strip() for k in _FILE if isinstance(plain.get(k), str) and plain[k].strip()), "")
     folder = plain.get("directory")
@@ -114,7 +115,7 @@ def _json_rows(text: str) -> Iterator[tuple[int, _Row]]:
 
 
 def _csv_rows(text: str) -> Iterator[tuple[int, _Row]]:
-    declared = re.match(r'\ufeff?"?sep=(.)"?\r?\n', text)  # what Excel obeys
+    declared = re.match(r'\ufeff?"?sep=(.)"?\r?\n', text)  # Excel's separator line
     body = text[declared.end() :] if declared else text
     reader = csv.DictReader(io.StringIO(body, newline=""), delimiter=declared[1] if declared else _separator(body))
     while True:
@@ -129,7 +130,7 @@ def _csv_rows(text: str) -> Iterator[tuple[int, _Row]]:
 
 
 def _separator(text: str) -> str:
-    """The sign between the columns: the one by which the first line has a column for the file, and most columns."""
+    """The separator: the one that gives the first line a column for the file, and most columns."""
     first = text.lstrip("\ufeff").partition("\n")[0]
 
     def columns(sign: str) -> tuple[bool, int]:

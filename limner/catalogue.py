@@ -1,4 +1,4 @@
-"""The English sentence of each code: the one place where they are worded.
+"""The English sentence of each code, in one place.
 
 Values are Python format strings over the parameters of `limner.notes.note`. The studio's other languages have a message
 for each of them (`surfaces/web/locales/notes.*.ftl`); a code, once released, keeps its meaning and its parameters.
@@ -35,7 +35,7 @@ HISTORY = {
     "went-to": "Went to version {n}",
     "went-back": "Went back to: {line}",
 }
-"""What was done to an article."""
+"""Entries of an article's history."""
 
 CHANGES = {
     "nothing-to-undo": "Job {job} is at its first version: there is nothing to undo.",
@@ -101,7 +101,7 @@ FALLBACKS = {
     "token-budget": "The token budget of {budget} allows no further call: {spent} are spent and the next needs up to "
     "{needed}. Give a larger --max-tokens to go on.",
 }
-"""What was done instead of what should have been; most of them notes of an article."""
+"""Fallbacks; most are notes of an article."""
 
 REVIEW = {
     "review-outline": "What the article will cover. It is written once you answer.",
@@ -114,11 +114,11 @@ REVIEW = {
     "not-taken": "The answer could not be taken: {line}",
     "earlier-version": "This answers an earlier version: the question has changed since you read it. Read the job's "
     "question again and answer that.",
-    "asks-nothing": "Job {job} is {state} and asks nothing: it was answered already, or never asked. Show it to see "
-    "how it goes on.",
+    "asks-nothing": "Job {job} is {state} and asks nothing: it was answered already, or never asked. Show it to "
+    "see its progress.",
     "image-twice": "The same image would stand at two places. Choose another for one of them.",
 }
-"""What a person is asked, and why an answer was refused."""
+"""Questions to a person, and reasons why an answer was refused."""
 
 JOBS = {
     "worker-ended": "its worker {how}",
@@ -139,9 +139,9 @@ JOBS = {
     "again.",
     "reply-unreadable": "The model's answer could not be read: {line}",
     "too-long": "It took longer than {n:.0f} s. Raise LIMNER_JOB_SECONDS, then retry it.",
-    "spent-waits": "{who} has spent today's {tokens} tokens. It goes on at midnight UTC.",
+    "spent-waits": "{who} has spent today's {tokens} tokens. It resumes at midnight UTC.",
     "spent-stops": "{who} has spent today's tokens. {line}",
-    "at-midnight": "It goes on at midnight UTC.",
+    "at-midnight": "It resumes at midnight UTC.",
     "unforeseen": "{kind}: {line}",
     "spent-today": "{who} has spent today's tokens. Ask again after midnight UTC.",
     "disk-full": "The disk is full ({path}). Free some room.",
@@ -188,7 +188,7 @@ PLAN = {
     "model-embedded": "the embedded SmolLM2-135M",
     "model-first": "the server's first model",
 }
-"""What a step of a job would take."""
+"""Estimates of a job's steps."""
 
 ENGLISH: Mapping[str, str] = {
     **HISTORY, **CHANGES, **CHOICES, **FALLBACKS, **REVIEW, **JOBS, **REQUESTS, **PLAN,

@@ -4,7 +4,7 @@ All values are frozen; an edit returns a new Article. They hold text, numbers an
 composition is small, printable and fit for a checkpoint. An image travels as its id, a hash of its bytes.
 
 An Article is Markdown cut into blocks so that nothing is lost: `lead`, then each block's `text` and `gap`, joined,
-are the source character for character. That is what lets `illustrate` promise that a draft's text stays as it is.
+are the source character for character. So `illustrate` can promise that a draft's text stays as it is.
 """
 
 from __future__ import annotations
@@ -54,12 +54,12 @@ class Reference(Value):
 
 
 Point = Literal["outline", "draft", "spots", "images", "final"]
-"""A place where a composition may stop for a person."""
+"""A point at which a composition may stop for a person."""
 POINTS: tuple[Point, ...] = get_args(Point)
 
 
 class Brief(Value):
-    """What the user asks for."""
+    """The user's request."""
 
     text: str
     """A title, keywords, an outline or long free text."""
@@ -72,11 +72,11 @@ class Brief(Value):
     sources: tuple[Source, ...] = ()
     references: tuple[Reference, ...] = ()
     review: tuple[Point, ...] = ()
-    """Where the composition waits for a person; none runs through."""
+    """Points at which the composition waits for a person; empty runs through."""
     generate: str = ""
-    """Name of the plug-in that makes an image where nothing fits; empty, and by default, none is made."""
+    """Name of the plug-in that generates an image where nothing fits; empty (the default) generates none."""
     max_generated: int = Field(default=4, ge=0, le=100)
-    """How many images may be made."""
+    """Limit of generated images."""
 
 
 # --- the article -------------------------------------------------------------------------------------------------
@@ -134,7 +134,7 @@ class Illustration(Value):
 
     id: str
     after: str
-    """Id of the paragraph that it stands after."""
+    """Id of the paragraph before it."""
     image_id: str
     library: str = ""
     """Name of the library that holds it."""
@@ -149,23 +149,23 @@ class Illustration(Value):
     height: int
     """px, of the file."""
     crop: tuple[float, float, float, float] | None = None
-    """Left, top, width and height of the part that is shown, as fractions of the image; None shows all of it."""
+    """Left, top, width and height of the shown part, as fractions of the image; None shows all of it."""
     digital_source_type: str = ""
-    """IPTC's term for how it was made, a URI, if it was generated; empty for an image of a library."""
+    """IPTC's digital source type, a URI, of a generated image; empty for an image of a library."""
     file: str = ""
-    """Where the export put it, relative to article.json; empty until exported."""
+    """Its file in the export, relative to article.json; empty until exported."""
 
 
 class Spot(Value):
-    """A place that may want an image, and what the image should show."""
+    """A place for an image, and a description of the image."""
 
     id: str
     after: str
-    """Id of the paragraph that the image would stand after."""
+    """Id of the paragraph before the image."""
     caption: str
-    """In the article's language."""
+    """Caption in the article's language."""
     search: str
-    """In English, for the encoders."""
+    """Caption in English, for the encoders."""
     strength: float = Field(default=0.5, ge=0, le=1)
     """How much the spotter wants an image here, 0 to 1."""
 
@@ -184,7 +184,7 @@ class Candidate(Value):
     credit: str = ""
     licence: str = ""
     described: bool = True
-    """False when the caption is only the file's name made readable."""
+    """False if the caption is only the file's name made readable."""
     width: int
     height: int
 
@@ -201,24 +201,24 @@ class Selection(Value):
     candidates: tuple[Candidate, ...]
     """Best first, as retrieved."""
     shown: tuple[tuple[str, ...], ...] = ()
-    """Image ids in the order shown to the model, once per time it was asked."""
+    """Image ids in the order shown to the model, for each question."""
     answers: tuple[str, ...] = ()
-    """What the model answered, verbatim, once per time it was asked."""
+    """The model's verbatim answer to each question."""
     choice: str | None = None
-    """Image id that the selector prefers, None where nothing fits."""
+    """Image id that the selector prefers, None if nothing fits."""
     by: Literal["pixels", "captions", "similarity", "person", "generator"]
-    """What the choice was made by: a model that saw the images, one that read their captions, retrieval alone, a
-    person; or that nothing fitted, and an image was generated."""
+    """The basis of the choice: a model that saw the images, one that read their captions, retrieval alone, a person; or
+    a generated image, because nothing fitted."""
     confidence: float = Field(default=0.5, ge=0, le=1)
-    """1 when two looks in different orders agreed, lower when they did not."""
+    """1 if two answers in different orders agreed, lower if they did not."""
     placed: str | None = None
-    """Image id that arrange kept at this spot, None where it kept none."""
+    """Image id that `arrange` kept at this spot, None if it kept none."""
     instead_of: str | None = None
-    """Where a person chose (`by`): the image id that would have been placed, None where there was none."""
+    """If a person chose (`by`): the image id that limner would have placed, or None."""
     why: Note = Note("")
     """Why the choice was or was not placed; one line."""
     fallback: Note = Note("")
-    """What was done instead of what should have been, and why; one line, empty where nothing was."""
+    """The fallback and its reason, one line; empty without one."""
 
 
 class Article(Value):
@@ -230,20 +230,20 @@ class Article(Value):
     title: str
     language: str = "en"
     author: str = ""
-    """As the front matter names the author; several are joined by ", "."""
+    """The author from the front matter; several are joined by ", "."""
     date: str = ""
-    """As the front matter says; ISO 8601 where it has a date."""
+    """The date from the front matter; ISO 8601 if it can be read."""
     shows: tuple[str, ...] = ()
     """Ids of the images that a draft's own text shows, whole or their first eight characters; not placed again."""
     lead: str = ""
-    """What stands before the first block: front matter, link definitions, blank lines."""
+    """The source before the first block: front matter, link definitions, blank lines."""
     body: tuple[Block, ...] = ()
     illustrations: tuple[Illustration, ...] = ()
     selections: tuple[Selection, ...] = ()
     locked: tuple[str, ...] = ()
     """Ids of blocks and illustrations that nothing may change."""
     notes: tuple[Note, ...] = ()
-    """What a reader of the result should know: every fallback, one line each."""
+    """Notes for the reader: every fallback, one line each."""
     made_with: dict[str, Any] = {}
     """Models per role, tokens per role, seed, library, version."""
 
@@ -284,7 +284,7 @@ class Article(Value):
         raise KeyError(paragraph_id)
 
     def blocks(self) -> Iterator[Heading | Paragraph | Verbatim | Illustration]:
-        """Text and images in the one reading order that selector, exporters and page all use."""
+        """Text and images in the reading order that selector, exporters and pages share."""
         after: dict[str, list[Illustration]] = {}
         for illustration in self.illustrations:
             after.setdefault(illustration.after, []).append(illustration)
@@ -311,8 +311,8 @@ class Article(Value):
 def markdown() -> MarkdownIt:
     """The CommonMark parser (with tables) that cuts articles into blocks and renders them.
 
-    What it renders cannot run: raw HTML comes out escaped, an image in the text as its alternative text (limner alone
-    adds images), and the parser itself refuses javascript: and data: targets.
+    Its output cannot run: raw HTML is escaped, an image in the text becomes its alternative text (only limner adds
+    images), and the parser refuses javascript: and data: targets.
     """
     from markdown_it import MarkdownIt
 
@@ -334,9 +334,9 @@ def _escaped(_renderer: Any, tokens: Sequence[Token], index: int, _options: Any,
 def read_markdown(source: str, *, title: str = "", language: str = "") -> Article:
     """Cut Markdown of any dialect into an Article whose `source` is exactly what came in.
 
-    What a dialect means as one thing is one block (see limner.markdown). Title and language are those given, else the
-    front matter's; the title is else the first heading of level 1, else the first heading, else the first words, and
-    the language is else English.
+    Parts that a dialect keeps together form one block (see limner.markdown). Title and language come from the
+    arguments, else from the front matter; then the title is the first heading of level 1, else the first heading, else
+    the first words, and the language is English.
     """
     front = front_matter.read(source)
     cuts = blocks.cut(source, front.end)
@@ -369,7 +369,7 @@ def _title(body: Sequence[Heading | Paragraph | Verbatim]) -> str:
 def plain_text(text: str) -> str:
     """Markdown without its marks: words, links' labels and code spans.
 
-    Images, HTML tags, footnotes and what a dialect adds to mark a block (`:::`, shortcodes) are left out.
+    Images, HTML tags, footnotes and a dialect's marks of a block (`:::`, shortcodes) are left out.
     """
     words: list[str] = []
     for token in markdown().parse(blocks.running_text(text), {}):
@@ -389,5 +389,5 @@ def _inline_text(tokens: Iterable[Token]) -> str:
 
 
 def figure_id(spot_id: str) -> str:
-    """Id of the illustration that stands at a spot (see tools/illustrate.py)."""
+    """Id of the illustration at a spot (see tools/illustrate.py)."""
     return f"f-{spot_id}"

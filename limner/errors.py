@@ -37,12 +37,12 @@ from limner.notes import Note
 class LimnerError(Exception):
     """Base of all errors that a user can put right. `str(error)` is one line and ends with the next step.
 
-    Programs read `code` and `params`: those of the message where it is a `Note`, else the code of the class.
+    Programs read `code` and `params`: those of the message if it is a `Note`, else the code of the class.
     """
 
     exit_code = 2
     code = "error"
-    """Of a class, the kind of error; of an error, the code of its message if that has one."""
+    """On a class, the kind of error; on an instance, the code of its message if it has one."""
 
     def __init__(self, message: str = "") -> None:
         super().__init__(message)
@@ -52,7 +52,7 @@ class LimnerError(Exception):
 
     @property
     def params(self) -> dict[str, Any]:
-        """What the message is about, by name."""
+        """Parameters of the message, by name."""
         return self.note.params
 
 
@@ -63,7 +63,7 @@ class BadInput(LimnerError):
 
 
 class EditRefused(BadInput):
-    """A change to an article that cannot be made as it is: something is locked, not there, or would be left over."""
+    """A change to an article that cannot be applied: a part is locked, missing, or would lose its place."""
 
     code = "edit-refused"
 
@@ -75,7 +75,7 @@ class NotInstalled(LimnerError):
 
 
 class PluginFailed(LimnerError):
-    """A part that another package brings cannot be loaded, or failed at its work; the message names the package."""
+    """Another package's part cannot be loaded or failed; the message names the package."""
 
     code = "plugin-failed"
 
@@ -111,7 +111,7 @@ class LibraryUnreachable(LibraryError):
 
 
 class EncoderMismatch(LibraryError):
-    """The library was made by other encoders than the ones at hand; their vectors cannot be compared."""
+    """The library was made with other encoders, whose vectors cannot be compared."""
 
     code = "encoder-mismatch"
 
@@ -148,7 +148,7 @@ class ModelRefused(ModelError):
 
 
 class UnreadableReply(LimnerError):
-    """A completion that is not what was asked for. The message is written for the model: it is sent back once."""
+    """A completion in the wrong form. The message is written for the model and sent back once."""
 
     code = "unreadable-reply"
 
@@ -166,13 +166,13 @@ class JobError(LimnerError):
 
 
 class JobUnknown(JobError):
-    """There is no job of that name, or it is another owner's: nobody can tell which."""
+    """No such job, or another owner's; both look the same."""
 
     code = "job-unknown"
 
 
 class JobConflict(JobError):
-    """The job is in a state that does not allow what was asked."""
+    """The job's state does not allow the request."""
 
     code = "job-conflict"
 
@@ -180,9 +180,8 @@ class JobConflict(JobError):
 class VersionConflict(JobConflict):
     """The article is not at the version that a change was made for.
 
-    `head` is the version that it is at, `changed` what became different since, `conflicts` what of that the change
-    would touch; each a list of JSON objects {"block", "kind", "who", "what",
-    "code", "params"}, the last two as of a note.
+    `head` is the current version, `changed` lists the differences since, `conflicts` those that the change would touch;
+    both are lists of JSON objects {"block", "kind", "who", "what", "code", "params"}, the last two as of a note.
     """
 
     code = "version-conflict"
@@ -205,7 +204,7 @@ class LimitReached(JobError):
 
 
 class LedgerError(JobError):
-    """The database that says what is true about jobs cannot be used."""
+    """The ledger's database cannot be used."""
 
     code = "ledger-error"
 

@@ -39,7 +39,7 @@ def progress(job: Job, stuck: float) -> str:
         silent = f"; stuck? nothing heard for {duration(job.now - job.last_event)}" if job.stuck(stuck) else ""
         return line + silent
     if job.state == "parked" and job.not_before is not None:
-        return f"goes on in {duration(max(0.0, job.not_before - job.now))}: {job.error}"
+        return f"resumes in {duration(max(0.0, job.not_before - job.now))}: {job.error}"
     if job.state == "waiting":
         return f"asks {_about(job.question)} since {duration(job.now - job.last_event)}: limner jobs answer {job.id}"
     if job.state == "queued":

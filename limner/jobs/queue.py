@@ -95,7 +95,7 @@ class Bell:
         try:
             self.app.send_task(WORK, args=[job], queue=route, retry=False, ignore_result=True)
         except (OperationalError, OSError) as e:
-            log.warning("the broker cannot be reached (%s); the sweeper will ring for %s", e, job)
+            log.warning("the broker cannot be reached (%s); the sweeper will send the message of %s", e, job)
             return False
         return True
 
@@ -141,7 +141,7 @@ class Ringer:
             try:
                 self._pending.put_nowait(wanted)
             except queue.Full:
-                log.warning("the broker is slow; the sweeper will ring for %s jobs", len(wanted))
+                log.warning("the broker is slow; the sweeper will send the messages of %s jobs", len(wanted))
 
     def close(self) -> None:
         """Give the broker REACH seconds to take what is pending."""

@@ -147,7 +147,7 @@ def signing_key(secret: str) -> bytes:
     except (binascii.Error, ValueError):
         key = b""
     if not key:
-        raise BadInput("The webhook's secret begins with whsec_ and goes on with no base64. Copy it again, whole.")
+        raise BadInput("The webhook's secret begins with whsec_, but the rest is not base64. Copy all of it again.")
     return key
 
 

@@ -35,7 +35,7 @@ class Cut(NamedTuple):
     end: int
     """After its last character that is not white space."""
     level: int = 0
-    """Of a heading, 1 to 6."""
+    """Level of a heading, 1 to 6."""
 
 
 class _Part(NamedTuple):

@@ -102,7 +102,7 @@ LINES: dict[str, str] = {
 NO_TEXT = re.compile(r"[ \t]*(?:" + "|".join(f"(?:{rule})" for rule in LINES.values()) + r")[ \t]*")
 
 MARKED = re.compile(r"[{<$%\\:/!?=^|~+]|\[\^|8<")
-"""What every rule here needs at least."""
+"""Characters of which every rule here needs at least one."""
 ASIDE = re.compile(r"(?<!\\)(?:\[\^[^\]\s]+\]|\{\{[^{}\r\n]*\}\}|\{%[^%\r\n]*%\}|[ \t]*\{[:#.][^{}\r\n]*\})")
 """Within a line: references to footnotes, values and tags of templates, attributes."""
 

@@ -1,4 +1,4 @@
-"""What stands before a draft's text: YAML, TOML or JSON front matter, a title block, and what they say of the draft.
+"""Read the front matter of a draft: YAML, TOML or JSON, or a title block.
 
 YAML between `---` (Jekyll, Hugo, pandoc, MkDocs, Docusaurus, MyST, Obsidian), TOML between `+++` and a JSON object
 (Hugo), pandoc's title block (`% title`), MultiMarkdown's `Title: …` lines (MkDocs, Pelican).

@@ -63,7 +63,7 @@ class Checkpoint:
         for key, file in promised.items():
             if self._where.get(key) != file:
                 self.close()
-                raise ConversionError(f"The index says {key!r} is in {file}, it is not: download the checkpoint anew.")
+                raise ConversionError(f"The index says {key!r} is in {file}, it is not: download the checkpoint again.")
 
     def _list(self, file: str) -> None:
         for key, shape in self._shard(file).shapes():
@@ -106,7 +106,7 @@ class _Safetensors:
             self._file = safe_open(path, framework="pt")
             self._file.__enter__()
         except (SafetensorError, OSError) as error:
-            raise ConversionError(f"{path.name} is not a whole safetensors file ({error}): download it anew.") from None
+            raise ConversionError(f"{path.name} is a damaged safetensors file ({error}): download it again.") from None
 
     def shapes(self) -> Iterator[tuple[str, tuple[int, ...]]]:
         for key in self._file.keys():  # noqa: SIM118 - not a mapping
@@ -133,7 +133,7 @@ class _Pickle:
             ) from None
         except _DAMAGED as error:
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-            raise ConversionError(f"{path.name} cannot be read ({reason}): download it anew.") from None
+            raise ConversionError(f"{path.name} cannot be read ({reason}): download it again.") from None
         if not isinstance(self._tensors, dict):
             raise ConversionError(f"{path.name} holds a {type(self._tensors).__name__}, not tensors by name.")
         for key, value in self._tensors.items():
@@ -164,7 +164,7 @@ def _find(folder: Path) -> tuple[list[str], dict[str, str]]:
         if (folder / name).is_file():
             weight_map = read_json(folder / name).get("weight_map")
             if not isinstance(weight_map, dict) or not weight_map:
-                raise ConversionError(f"{name} has no weight_map: download the checkpoint anew.")
+                raise ConversionError(f"{name} has no weight_map: download the checkpoint again.")
             for file in weight_map.values():
                 if not isinstance(file, str) or not _SHARD.fullmatch(file):
                     raise ConversionError(f"{name} names {file!r}, which is not a shard of this folder.")
@@ -188,9 +188,9 @@ def read_json(path: Path) -> dict[str, Any]:
     except FileNotFoundError:
         raise ConversionError(f"No {path.name} in {path.parent}: a checkpoint needs one beside its weights.") from None
     except (OSError, ValueError, RecursionError) as error:
-        raise ConversionError(f"{path.name} is no JSON ({type(error).__name__}): download it anew.") from None
+        raise ConversionError(f"{path.name} is no JSON ({type(error).__name__}): download it again.") from None
     if not isinstance(value, dict):
-        raise ConversionError(f"{path.name} is not a JSON object: download it anew.")
+        raise ConversionError(f"{path.name} is not a JSON object: download it again.")
     return value
 
 

@@ -65,7 +65,7 @@ def serve_command(
         int | None, typer.Option(min=2, help="Tokens of prompt and answer; default: the positions, or what fits.")
     ] = None,
     dtype: Annotated[str, typer.Option(help="float32, bfloat16, float16; auto is float32 on a CPU.")] = "auto",
-    device: Annotated[str, typer.Option(help="cpu, cuda; auto takes cuda where there is one.")] = "auto",
+    device: Annotated[str, typer.Option(help="cpu, cuda; auto takes cuda if available.")] = "auto",
     gpus: Annotated[
         int, typer.Option(min=1, max=64, envvar="LIMNER_GPUS", help="Split the model over so many; engine vllm.")
     ] = 1,
@@ -111,7 +111,7 @@ def plan_command(
 def doctor_command(
     engine: Annotated[str, typer.Option(help="transformers or vllm.")] = "transformers",
     dtype: Annotated[str, typer.Option(help="As for serve; auto is bfloat16 on a GPU, float32 on a CPU.")] = "auto",
-    device: Annotated[str, typer.Option(help="cpu, cuda; auto takes cuda where there is one.")] = "auto",
+    device: Annotated[str, typer.Option(help="cpu, cuda; auto takes cuda if available.")] = "auto",
 ) -> None:
     """Compare what an engine computes on this machine with a reference, on small random models; 1 where it differs."""
     if dtype not in ("auto", "float32", "bfloat16", "float16"):

@@ -149,10 +149,10 @@ def make_plan(published: dict[str, Any], shapes: dict[str, tuple[int, ...]], *, 
             config = layout_v2.config(published, shapes)
             layout, whole = layout_v2.layout(config, shapes), XComposer2ForConditionalGeneration
     except KeyError as error:
-        raise ConversionError(f"config.json has no {error.args[0]!r}: download it anew.") from None
+        raise ConversionError(f"config.json has no {error.args[0]!r}: download it again.") from None
     except (TypeError, ValueError, ArithmeticError, AttributeError, StrictDataclassError) as error:
         raise ConversionError(
-            f"config.json does not describe this model ({reason(error)}): download it anew."
+            f"config.json does not describe this model ({reason(error)}): download it again."
         ) from None
     if not text_only:
         return Plan(config, layout, family, whole.__name__)
@@ -275,7 +275,7 @@ def _make(target: Target, checkpoint: Checkpoint, dtype: torch.dtype) -> Tensor:
         which = ", ".join(target.sources)
         if bool(torch.isfinite(made).all()):
             raise ConversionError(f"{which} has values that {dtype} cannot hold: use --dtype float32.")
-        raise ConversionError(f"{which} has values that are not finite numbers: download the checkpoint anew.")
+        raise ConversionError(f"{which} has values that are not finite numbers: download the checkpoint again.")
     return cast
 
 

@@ -391,7 +391,7 @@ def _read(tools: Tools, uri: str) -> types.ReadResourceResult:
         data = thumbnail(tools.scope.holding(article).image(found[2])[0], 1600)
         part = types.BlobResourceContents(uri=uri, mime_type="image/webp", blob=base64.b64encode(data).decode())
     else:
-        raise BadInput(f"There is nothing at {uri[:200]!r}. resources/list shows what there is.")
+        raise BadInput(f"There is nothing at {uri[:200]!r}. resources/list shows all resources.")
     return types.ReadResourceResult(contents=[part])
 
 

@@ -38,7 +38,7 @@ class Wanted:
     spot: str = ""
     """Id of a spot of the record."""
     caption: str = ""
-    """What the image should show."""
+    """Description of the wanted image."""
     like: str = ""
     """Id of an image that the candidates should resemble."""
     but: str = ""

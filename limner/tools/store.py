@@ -73,7 +73,7 @@ class Store(Protocol):
         ...
 
     def ids(self) -> set[str]:
-        """Of all images."""
+        """Ids of all images."""
         ...
 
     def count(self) -> int:
@@ -155,7 +155,7 @@ class EdgeStore:
                 self._shard.flush()
 
     def ids(self) -> set[str]:
-        """Of all images."""
+        """Ids of all images."""
         import qdrant_edge as edge
 
         with _working(self.folder):
@@ -265,7 +265,7 @@ class ServerStore:
                 self._client.delete(self.collection, models.PointIdsList(points=gone), wait=True)
 
     def ids(self) -> set[str]:
-        """Of all images."""
+        """Ids of all images."""
         found: set[str] = set()
         offset: Any = None
         with _answering():

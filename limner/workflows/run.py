@@ -104,7 +104,7 @@ def job_state(saver: BaseCheckpointSaver, job: str) -> dict[str, Any]:
     if found is None:
         known = list(dict.fromkeys(_thread(t) for t in saver.list(None, limit=100)))
         names = f" The latest are: {', '.join(known[:5])}." if known else " There are none yet."
-        raise JobUnknown(f"There is no job {job!r} to go on with.{names}")
+        raise JobUnknown(f"There is no job {job!r} to resume.{names}")
     return found.checkpoint["channel_values"]
 
 

@@ -112,7 +112,7 @@ class Tenants:
 
 @dataclass
 class Scope:
-    """What one tenant may use, for one call."""
+    """The libraries and models of one tenant, for one call."""
 
     tenants: Tenants
     context: Context

@@ -406,7 +406,7 @@ WRONG = {
     "empty text": (lambda q: said(q, "edit", {"text": " "}), "text: it is empty"),
     "text and blocks": (lambda q: said(q, "edit", {"text": "a", "blocks": []}), "Change one of them"),
     "unknown block": (lambda q: said(q, "edit", {"blocks": [{"id": "b99", "text": "a"}]}), "'b99' is unknown"),
-    "block twice": (lambda q: said(q, "edit", {"blocks": [{"id": "b1", "text": "a"}] * 2}), "there twice"),
+    "block twice": (lambda q: said(q, "edit", {"blocks": [{"id": "b1", "text": "a"}] * 2}), "unknown or duplicated"),
     "edits of no kind": (lambda q: said(q, "edit", {"edits": [{"do": "explode"}]}), "edits.0"),
     "edit of no block": (lambda q: said(q, "edit", {"edits": [{"do": "delete_block", "block": "b99"}]}), "'b99'"),
     "edits that are none": (lambda q: said(q, "edit", {"edits": "all"}), "not a list"),

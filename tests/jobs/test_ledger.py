@@ -381,7 +381,7 @@ def test_what_ended_cannot_be_cancelled_and_what_runs_cannot_be_retried(ledger: 
     ledger.finish(lease, ARTICLE)
     with pytest.raises(JobConflict, match="done already and cannot be cancelled"):
         ledger.cancel(job.id)
-    with pytest.raises(JobConflict, match="Submit it anew"):
+    with pytest.raises(JobConflict, match="Submit it again"):
         ledger.retry(job.id)
 
 

@@ -58,7 +58,7 @@ class Agreement(BaseModel):
 
 
 class JobAgreement(Agreement):
-    """Of one job."""
+    """The counts of one job."""
 
     job: str
     title: str

@@ -105,7 +105,7 @@ class Submitting(Base):
         with self.database.write() as c:
             found = self._lock_owned(c, job, owner)
             if found.state not in ("failed", "set_aside", "cancelled", "parked"):
-                hint = {"done": "Submit it anew for another article.", "waiting": "Answer its question."}
+                hint = {"done": "Submit it again for another article.", "waiting": "Answer its question."}
                 raise JobConflict(
                     f"Job {job} is {say(found.state)}: there is nothing to retry. "
                     + hint.get(found.state, "Wait for it, or cancel it first.")

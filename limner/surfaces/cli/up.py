@@ -45,7 +45,7 @@ def up(settings: Settings, say: Callable[[str], None]) -> None:
                 log.warning("the broker had died and was started again")
             if worker.keep():
                 log.warning("the worker had died and was started again")
-        say("Stopping: jobs are put back at their next step.")
+        say("Stopping: jobs are requeued at their next step.")
 
 
 def api(settings: Settings, say: Callable[[str], None]) -> None:

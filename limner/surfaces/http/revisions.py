@@ -138,7 +138,7 @@ def find_candidates(
     job: JobId,
     image: Annotated[Id, Query(description="An image of the article: what else was found for its place.")] = "",
     spot: Annotated[Id, Query(description="A spot of the record: what was found for it.")] = "",
-    caption: Annotated[Words, Query(description="Search anew: what the image should show.")] = "",
+    caption: Annotated[Words, Query(description="A new search: what the image should show.")] = "",
     like: Annotated[Id, Query(description="An image id: images that resemble it.")] = "",
     but: Annotated[Words, Query(description="With `like`: the difference you want.")] = "",
     library: Annotated[

@@ -293,7 +293,7 @@ def _image(article: Article, image: str) -> Illustration:
 
 def _refuse_locked(article: Article, one: str, what: str = "") -> None:
     if one in article.locked:
-        raise EditRefused(f"{what or 'What this would change'} is locked ({one[:40]}). Unlock it first.")
+        raise EditRefused(f"{what or 'The part that this would change'} is locked ({one[:40]}). Unlock it first.")
 
 
 def _refuse_twice(article: Article, image_id: str) -> None:

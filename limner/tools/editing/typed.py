@@ -47,7 +47,7 @@ def edits_for_blocks(article: Article, blocks: Sequence[Mapping[str, Any]]) -> l
     unknown = [i for i in ids if i not in known]
     if unknown or len(set(ids)) != len(ids):
         which = repr(str((unknown or ids)[0])[:40])
-        raise BadInput(f"blocks: the id {which} is unknown or there twice. Leave the id out of a new block.")
+        raise BadInput(f"blocks: the id {which} is unknown or duplicated. Leave the id out of a new block.")
     if not any(str(block.get("text", "")).strip() for block in blocks):
         raise BadInput("blocks: there is no text left. Leave at least one paragraph.")
     edits: list[Edit] = []

@@ -44,7 +44,7 @@ def without_figures(text: str, article: Article, files: Mapping[str, str]) -> st
         if not ours:
             kept.append(piece)
     if at != len(text):
-        raise BadInput(f"The Markdown goes on after the article's end at character {at}. Export the article again.")
+        raise BadInput(f"The Markdown continues after the article's end at character {at}. Export the article again.")
     return "".join(kept)
 
 

@@ -47,7 +47,7 @@ def published(data: bytes, known: Described | None = None, source_type: str = ""
         return cleaner(data, _Public(_exif(turned), packet(words, known or Described(), source_type)))
     except (struct.error, IndexError, ValueError, KeyError, RecursionError) as error:
         raise ImageUnreadable(
-            f"its metadata cannot be told from its picture ({error}): save it anew, or export with --keep-metadata"
+            f"its metadata cannot be separated from its image ({error}): save it again, or export with --keep-metadata"
         ) from error
 
 

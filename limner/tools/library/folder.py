@@ -88,7 +88,7 @@ def _fold_scaled(found: Scan) -> None:
             del found.files[path]
             copies.setdefault(os.path.dirname(path), []).append(repr(os.path.basename(path)))
     for folder, names in copies.items():
-        found.skipped += counted(folder, names, "scaled copies of images beside them", "rename those that are none")
+        found.skipped += counted(folder, names, "scaled copies of images beside them", "rename any that are originals")
 
 
 def _is_image(name: str) -> bool:

@@ -60,7 +60,7 @@ def read_text(path: str, most: int, problems: Problems) -> str | None:
         return None
     text = decode(data)
     if text is None:
-        problems.append((printable_path(path), "in an encoding that is not plain: save it as UTF-8"))
+        problems.append((printable_path(path), "in an uncertain encoding: save it as UTF-8"))
     return text
 
 

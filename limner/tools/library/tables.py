@@ -46,7 +46,7 @@ class Table:
                 bad.append(f"in line {number}")
             else:
                 self.rows.append((name, from_row(row)))
-        problems += counted(path, bad, "rows are none with a file name", "name it in a column file_name")
+        problems += counted(path, bad, "rows have no file name", "name it in a column file_name")
 
     def match(self, files: Iterable[str], problems: Problems) -> Iterator[tuple[str, Described]]:
         """(absolute path of an image, its description) for each row with a unique image; the others form one

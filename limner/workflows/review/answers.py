@@ -244,7 +244,7 @@ _READERS: dict[str, Callable[[Json, Json], Json]] = {
 
 
 def _edits(shown: Json | None, given: Any) -> list[Json]:
-    """Edits as JSON, each of a known kind; where it is known what there is, of something that is there."""
+    """Read edits from JSON, each of a known kind and, if the content is known, of existing parts."""
     if not isinstance(given, list | tuple) or len(given) > MAX_EDITS:
         raise BadInput(f"edits: it is not a list of at most {MAX_EDITS}. Send a list of edits.")
     try:
@@ -296,7 +296,7 @@ def _known(ids: Sequence[str], shown: Sequence[Json], name: str) -> None:
     there = {row["id"] for row in shown}
     for n, one in enumerate(ids):
         if one not in there or one in ids[:n]:
-            raise BadInput(f"{name}: the id {one[:40]!r} is unknown or there twice. Leave the id out of a new one.")
+            raise BadInput(f"{name}: the id {one[:40]!r} is unknown or duplicated. Leave the id out of a new one.")
 
 
 def _places(ids: Sequence[str], paragraphs: Sequence[str], name: str) -> None:

@@ -69,7 +69,7 @@ def _shown(point: Point, state: ComposeState) -> questions.Json:
 
 
 def _changed(point: Point, context: Context, state: ComposeState, answer: questions.Json) -> Update:
-    """What an answer changes. Raises LimnerError for an edit that cannot be made."""
+    """The changes that an answer makes. Raises LimnerError for an edit that cannot be applied."""
     args = answer["args"] if answer["type"] == "edit" else None
     if point == "outline":
         if args is None and answer["type"] != "response" and not context.follows("writer"):

@@ -87,7 +87,7 @@ def text_args(article: Article) -> Json:
 
 
 def spots_args(article: Article, spots: Sequence[Spot]) -> Json:
-    """What is shown at `spots`: each with its place, and the paragraphs that there are."""
+    """The content shown at `spots`: each spot with its place, and the article's paragraphs."""
     shown = [{"id": s.id, "after": s.after, "caption": s.caption, "search": s.search} for s in spots]
     return {"spots": shown, "paragraphs": [{"id": p.id, "text": p.plain[:EXCERPT]} for p in article.paragraphs]}
 

@@ -61,7 +61,7 @@ class Revision:
     def rewritten(self, wish: Rewrite) -> tuple[list[Edit], list[str]]:
         block = self.block(wish.block)
         if block.id in self.locked:
-            raise BadInput("What this would change is locked. Unlock it first.")
+            raise BadInput("The part that this would change is locked. Unlock it first.")
         if why := reviser.revisable(block):
             raise BadInput(f"No model can do that: {why}. Edit it by hand.")
         if wish.selection is not None:

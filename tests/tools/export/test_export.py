@@ -333,7 +333,7 @@ def test_without_figures_refuses_another_text():
     text = to_markdown(article, files(article))
     with pytest.raises(BadInput, match="character"):
         without_figures(text.replace("A bee, number 1", "A wasp"), article, files(article))
-    with pytest.raises(BadInput, match="goes on after"):
+    with pytest.raises(BadInput, match="continues after"):
         without_figures(text + "more", article, files(article))
 
 

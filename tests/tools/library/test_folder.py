@@ -101,7 +101,7 @@ def test_captions_that_cannot_be_read_are_noted_with_their_place(folder: Path) -
     assert describe(str(folder / "a.jpg"), Described(), found)[0].caption == "A heron"
     reasons = [(Path(path).name, reason) for path, reason in found.problems]
     assert [r[1] for r in reasons if r[0] == "metadata.jsonl"] == [
-        "3 rows are none with a file name, the first in line 2: name it in a column file_name"
+        "3 rows have no file name, the first in line 2: name it in a column file_name"
     ]
     assert any(name == "a.json" and "not JSON" in reason for name, reason in reasons)
 

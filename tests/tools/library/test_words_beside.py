@@ -81,7 +81,7 @@ def test_a_caption_in_no_plain_encoding_is_reported_and_not_stored(folder: Path)
     (folder / "a.txt").write_bytes("Müller".encode("cp437"))
     found = scan(folder)
     assert said(path, found).caption == "a"
-    assert [reason for _, reason in found.problems] == ["in an encoding that is not plain: save it as UTF-8"]
+    assert [reason for _, reason in found.problems] == ["in an uncertain encoding: save it as UTF-8"]
 
 
 @pytest.mark.parametrize(

@@ -137,7 +137,7 @@ def meant(messages: Sequence[Message]) -> Meant:
     if asks:
         return Meant("answer", text, job, images, key, asks=asks)
     if command in COMMANDS:
-        raise BadInput(f"{command} answers a question of limner's, and it asked none here. Say what you would like.")
+        raise BadInput(f"{command} answers a question, but limner has asked none here. Say what you would like.")
     return Meant("revise" if job else "compose", text, job, images, key)
 
 

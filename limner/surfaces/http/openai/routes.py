@@ -274,7 +274,7 @@ class Talk:
                         if said := _progress(event):
                             yield said
                         if event["kind"] in ("failed", "cancelled", "set_aside"):
-                            why = event["data"].get("why") or "It was cancelled. Send it again to begin anew."
+                            why = event["data"].get("why") or "It was cancelled. Send it again to start over."
                             yield Said("error", why)
                             return
                         if event["kind"] == "done":

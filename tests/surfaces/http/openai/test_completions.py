@@ -551,7 +551,7 @@ def test_the_question_that_was_asked_last_is_answered() -> None:
     assert (found.what, found.job, found.asks, found.text) == ("answer", "honey-1", "0a1b", "/accept")
     later = [*talk, said("assistant", MARK.format("honey-1")), said("user", "Shorter.")]
     assert meant(later).what == "revise"
-    with pytest.raises(limner.LimnerError, match="it asked none here"):
+    with pytest.raises(limner.LimnerError, match="has asked none here"):
         meant([*later[:-1], said("user", "/accept")])
 
 

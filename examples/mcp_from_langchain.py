@@ -17,7 +17,7 @@ async def main(brief: str) -> None:
     command = {"transport": "stdio", "command": "limner", "args": ["mcp"], "env": dict(os.environ)}
     tools = await MultiServerMCPClient({"limner": command}).get_tools()
     compose = next(tool for tool in tools if tool.name == "compose_article")
-    said = await compose.ainvoke({"brief": brief, "images": 2})
+    said = await compose.ainvoke({"brief": brief, "images": 2, "wait_seconds": 60})
     for part in said if isinstance(said, list) else [said]:
         kind = part.get("type") if isinstance(part, dict) else "text"
         print(kind, part["text"][:200] if kind == "text" and isinstance(part, dict) else "")

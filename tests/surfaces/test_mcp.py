@@ -23,12 +23,13 @@ from langchain_openai import ChatOpenAI
 from mcp import StdioServerParameters
 from parts import NAMES, served, working
 from PIL import Image
-from scripted import Delayed, ScriptedServer, article_answers, asking, last_text
+from scripted import Delayed, ScriptedServer, Status, article_answers, asking, last_text
 from servers import until
 
 import limner
 from limner.jobs.service import Jobs
 from limner.surfaces.mcp import build_server, http_app
+from limner.surfaces.toolbox.background import AT_ONCE
 from limner.surfaces.toolbox.tools import Toolbox
 from limner.workflows.context import build_context, models_for
 
@@ -58,7 +59,8 @@ def test_over_stdio_an_article_is_composed_shown_and_read(bees: Path, home: Path
             tools = (await client.list_tools()).tools
             assert [tool.name for tool in tools] == NAMES
             assert tools[0].input_schema["properties"]["brief"]["description"]
-            done = await client.call_tool("compose_article", {"brief": "Honey", "images": 2}, progress_callback=hear)
+            order = {"brief": "Honey", "images": 2, "wait_seconds": 60}
+            done = await client.call_tool("compose_article", order, progress_callback=hear)
             assert not done.is_error, text(done)
             assert "How Bees Make Honey" in text(done)
             pictures = [part for part in done.content if part.type == "image"]
@@ -142,7 +144,7 @@ def test_a_cancelled_call_stops_asking_the_model(bees: Path) -> None:
 
         async with mcp.Client(build_server(toolbox(server))) as client:
             with anyio.CancelScope() as scope:
-                await client.call_tool("compose_article", {"brief": "Honey"}, progress_callback=hear)
+                await client.call_tool("write", {"brief": "Honey"}, progress_callback=hear)
             assert scope.cancelled_caught
             other = await client.call_tool("search_images", {"query": "bee"})  # the session lives on
             assert not other.is_error
@@ -154,9 +156,110 @@ def test_a_cancelled_call_stops_asking_the_model(bees: Path) -> None:
     assert heard
 
 
+# --- a client that gives up ----------------------------------------------------------------------------------------
+
+
+class Held:
+    """Answers of a model, those of one role held back until they are let go."""
+
+    def __init__(self, role: str) -> None:
+        self.role, self.asked, self.go = role, threading.Event(), threading.Event()
+
+    def __call__(self, body: dict[str, Any]) -> Any:
+        if asking(body) == self.role:
+            self.asked.set()
+            self.go.wait(60)
+        return article_answers(sees=True)(body)
+
+
+async def finished(client: Any, handle: Any) -> Any:
+    """The article of a handle, asked for as a model asks."""
+    later = {"article": handle.structured_content["article"], "wait_seconds": 60}
+    return await client.call_tool("get_article", later)
+
+
+def test_a_handle_comes_at_once_and_the_work_goes_on_when_the_client_gives_up(bees: Path) -> None:
+    held = Held("writer")
+
+    async def talk(server: ScriptedServer) -> None:
+        async with mcp.Client(build_server(toolbox(server))) as client:
+            handle = await client.call_tool("compose_article", {"brief": "Honey", "images": 1})
+            assert "Accepted as article" in text(handle)
+            assert [part.type for part in handle.content] == ["text"]
+            await anyio.to_thread.run_sync(held.asked.wait)
+            far = await client.call_tool("get_article", {"article": handle.structured_content["article"]})
+            assert "is not done yet" in text(far)
+            with anyio.move_on_after(0.3) as gave_up:
+                await finished(client, handle)
+            assert gave_up.cancelled_caught
+            held.go.set()
+            done = await finished(client, handle)
+        assert done.structured_content["title"] == "How Bees Make Honey", text(done)
+        assert done.structured_content["article"] == handle.structured_content["article"]
+
+    with ScriptedServer(held) as server:
+        anyio.run(talk, server)
+        assert sum(asking(body) == "writer" for body in server.requests) == 1
+
+
+def test_a_composition_that_fails_says_so_to_who_asks(bees: Path) -> None:
+    async def talk(server: ScriptedServer) -> None:
+        async with mcp.Client(build_server(toolbox(server))) as client:
+            handle = await client.call_tool("compose_article", {"brief": "Honey"})
+            assert not handle.is_error
+            for _ in range(2):
+                failed = await finished(client, handle)
+                assert failed.is_error
+                assert "no article" in text(failed).lower() or "model" in text(failed).lower()
+            other = await client.call_tool("search_images", {"query": "bee"})
+            assert not other.is_error
+
+    with ScriptedServer(lambda body: Status(500, {"error": "broken"})) as server:
+        anyio.run(talk, server)
+
+
+def test_more_compositions_at_once_than_a_process_takes_are_refused(bees: Path) -> None:
+    held = Held("writer")
+
+    async def talk(server: ScriptedServer) -> None:
+        async with mcp.Client(build_server(toolbox(server))) as client:
+            handles = [await client.call_tool("compose_article", {"brief": f"Honey {n}"}) for n in range(AT_ONCE)]
+            one_more = await client.call_tool("compose_article", {"brief": "Honey"})
+            assert (one_more.is_error, "being composed already" in text(one_more)) == (True, True)
+            held.go.set()
+            for handle in handles:
+                assert not (await finished(client, handle)).is_error
+
+    with ScriptedServer(held) as server:
+        anyio.run(talk, server)
+
+
+@pytest.mark.real
+def test_another_process_goes_on_with_what_one_had_begun(bees: Path, home: Path) -> None:
+    """The client ends its server, as clients do, while images are chosen: the text is not written again."""
+    held = Held("selector")
+
+    async def talk(url: str) -> None:
+        environment = {**os.environ, "LIMNER_HOME": str(home), "LIMNER_MODEL_URL": url}
+        command = StdioServerParameters(
+            command=sys.executable, args=["-m", "limner.surfaces.cli.app", "mcp", "--library", "bees"], env=environment
+        )
+        async with mcp.Client(command) as client:
+            handle = await client.call_tool("compose_article", {"brief": "Honey", "images": 1})
+            await anyio.to_thread.run_sync(held.asked.wait)
+        held.go.set()
+        async with mcp.Client(command) as client:
+            done = await finished(client, handle)
+        assert done.structured_content["title"] == "How Bees Make Honey", text(done)
+
+    with ScriptedServer(held) as server:
+        anyio.run(talk, server.url)
+        assert sum(asking(body) == "writer" for body in server.requests) == 1
+
+
 # --- review points: the tool, and a form of the client's -----------------------------------------------------------
 
-ORDER = {"brief": "Honey", "images": 1, "review": ["draft", "images"]}
+ORDER = {"brief": "Honey", "images": 1, "review": ["draft", "images"], "wait_seconds": 60}
 SWEET = {"do": "set_title", "block": 0, "image": 0, "where": "after", "text": "Sweet"}
 
 
@@ -169,7 +272,8 @@ def wished(body: dict[str, Any]) -> Any:
 
 def answer_to(result: Any, kind: str, **args: Any) -> dict[str, Any]:
     made = result.structured_content
-    return {"article": made["article"], "type": kind, "version": made["question"]["version"], **args}
+    given = {"article": made["article"], "type": kind, "version": made["question"]["version"]}
+    return {**given, "wait_seconds": 60, **args}
 
 
 @pytest.mark.parametrize("mode", ["legacy", "auto"])
@@ -310,7 +414,7 @@ def test_over_http_each_token_has_its_own_articles(bees: Path, jobs: Jobs) -> No
                 return await client.call_tool(tool, arguments)
 
     with ScriptedServer(article_answers(sees=True)) as server, served(http_app(toolbox(server), jobs.owners)) as url:
-        made = anyio.run(talk, url, tokens["acme"], "compose_article", {"brief": "Honey", "images": 1})
+        made = anyio.run(talk, url, tokens["acme"], "compose_article", {**ORDER, "review": []})
         article = {"article": made.structured_content["article"]}
         mine = anyio.run(talk, url, tokens["acme"], "get_article", article)
         theirs = anyio.run(talk, url, tokens["rival"], "get_article", article)
@@ -336,7 +440,7 @@ def test_over_http_a_job_asks_and_is_answered(bees: Path, jobs: Jobs, forms: boo
             yield client
 
     async def talk(url: str) -> None:
-        order = {**ORDER, "review": ["draft"], "wait_seconds": 60}
+        order = {**ORDER, "review": ["draft"]}
         if forms:
             async with client_of(url, "acme", elicitation_callback=person) as client:
                 done = await client.call_tool("compose_article", order)
@@ -346,7 +450,7 @@ def test_over_http_a_job_asks_and_is_answered(bees: Path, jobs: Jobs, forms: boo
                 async with client_of(url, "rival") as other:
                     theirs = await other.call_tool("answer_review", answer_to(asked, "accept"))
                     assert (theirs.is_error, "There is no article" in text(theirs)) == (True, True)
-                said = await client.call_tool("answer_review", answer_to(asked, "accept"))
+                said = await client.call_tool("answer_review", answer_to(asked, "accept", wait_seconds=0))
                 twice = await client.call_tool("answer_review", answer_to(asked, "accept"))
                 assert (twice.is_error, "asks nothing" in text(twice)) == (True, True)
                 assert "goes on" in text(said), text(said)
@@ -378,7 +482,7 @@ def test_over_http_a_client_that_goes_away_stops_its_call(bees: Path, jobs: Jobs
 
         with anyio.CancelScope() as scope:
             async with mcp.Client(url) as client:
-                await client.call_tool("compose_article", {"brief": "Honey"}, progress_callback=hear)
+                await client.call_tool("write", {"brief": "Honey"}, progress_callback=hear)
 
     async def search(url: str) -> Any:
         async with mcp.Client(url) as client:

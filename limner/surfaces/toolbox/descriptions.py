@@ -147,15 +147,15 @@ class Description(NamedTuple):
     """Whether it is read-only."""
 
 
-def descriptions(*, jobs: bool) -> list[Description]:
-    """All tools. jobs: workers compose, and the tools wait for them."""
-    later = " It comes back at once with an id; get_article shows how far it is." if jobs else ""
+def descriptions(*, later: bool) -> list[Description]:
+    """All tools. later: composing goes on after the call, which comes back with an id."""
+    at_once = " It comes back at once with an id; get_article shows how far it is." if later else ""
     return [
         Description(
             "compose_article",
             "Write a new article and illustrate it with pictures of the user's image library. Use it once the topic "
-            "is clear; do not use it to change an article that is there." + later,
-            ComposeLater if jobs else ComposeArguments,
+            "is clear; do not use it to change an article that is there." + at_once,
+            ComposeLater if later else ComposeArguments,
             Tools.compose,
             False,
         ),
@@ -170,15 +170,15 @@ def descriptions(*, jobs: bool) -> list[Description]:
         Description(
             "answer_review",
             "Answer the question of an article that waits for a review. The answer is the user's: show them what is "
-            "asked, and pass on what they say. An article asks only where compose_article was given review." + later,
-            AnswerLater if jobs else AnswerArguments,
+            "asked, and pass on what they say. An article asks only where compose_article was given review." + at_once,
+            AnswerLater if later else AnswerArguments,
             Tools.answer,
             False,
         ),
         Description(
             "get_article",
             "Show an article block by block with the ids of its paragraphs and the numbers of its pictures.",
-            GetLater if jobs else GetArguments,
+            GetLater if later else GetArguments,
             Tools.get,
             True,
         ),

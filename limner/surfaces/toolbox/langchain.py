@@ -46,7 +46,7 @@ def toolbox(
     if context is None:
         context = build_context(settings, library=library, models=models_for(model, selector_model))
     shared = Toolbox(context, jobs, Path(folder) if folder else None)
-    made = [_tool(tool, shared, tenant) for tool in descriptions(jobs=jobs is not None)]
+    made = [_tool(tool, shared, tenant) for tool in descriptions(later=jobs is not None)]
     unknown = set(only) - {tool.name for tool in made}
     if unknown:
         raise ValueError(f"no tool is called {', '.join(sorted(unknown))}: {', '.join(tool.name for tool in made)}")

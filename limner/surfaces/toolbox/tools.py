@@ -17,6 +17,7 @@ from langgraph.config import get_stream_writer
 
 from limner.document import Article, Point, Spot
 from limner.errors import BadInput, JobConflict, JobUnknown
+from limner.surfaces.toolbox.background import Background, Running
 from limner.surfaces.toolbox.desk import Desk, Version, Work
 from limner.tools.listing import QUOTED, asked, found, numbered, outline, quoted
 from limner.workflows import steps
@@ -55,7 +56,9 @@ class Toolbox:
     jobs: Jobs | None = None
     """With jobs, articles are jobs of the installation."""
     folder: Path | None = None
-    """Folder for exports; None means `exports` in limner's home."""
+    """Where exports go; None is `exports` in limner's home."""
+    background: Background | None = None
+    """Without jobs: composes in threads of this process, so that a caller may go; None composes within the call."""
     tenants: Tenants = field(init=False)
 
     def __post_init__(self) -> None:
@@ -117,13 +120,15 @@ class Tools:
         review: Sequence[Point] = (),
         wait_seconds: int = 0,
     ) -> ToolResult:
-        """Write and illustrate an article; with jobs, submit it and return at once with its id.
+        """Write and illustrate; with jobs, or in the background, come back at once with its id.
 
         review: points at which it stops; the value is then the question, and `answer` continues.
         """
         made = make_brief(brief, images=images, language=language, review=review)
         if self.toolbox.jobs is not None:
             return self._submit(brief, images, language, made.review, wait_seconds)
+        if self.toolbox.background is not None:
+            return self._in_background(new_job(made.text[:60]), {"brief": made}, wait_seconds)
         if made.review:
             return self._composed(new_job(made.text[:60]), {"brief": made})
         if self.on_event is None:  # within another graph, which gets its events and questions
@@ -148,10 +153,44 @@ class Tools:
         if not self.desk.waits(article):
             self.desk.latest(article)  # Raises JobUnknown if the article does not exist.
             raise JobConflict(f"The article {article} asks nothing: it was answered already. get_article shows it.")
+        if self.toolbox.background is not None:
+            return self._in_background(article, given, wait_seconds)
         return self._composed(article, given)
 
-    def _composed(self, name: str, given: Mapping[str, Any]) -> ToolResult:
-        """Run a composition with review points, from its start or an answer, to its next question or its end."""
+    def _in_background(self, name: str, given: Mapping[str, Any], wait_seconds: float) -> ToolResult:
+        """Compose in a thread, wait for it as long as is wished, and say how far it is.
+
+        Raises what can be said before the work begins; whatever comes later is told by `get`.
+        """
+        background, owner = self.toolbox.background, self.tenant.owner
+        assert background
+
+        def work(running: Running) -> ToolResult:  # with a scope of its own: this call's ends when nobody waits
+            alone = Tools(self.toolbox, self.toolbox.tenants.scope(self.tenant), running.on_event)
+            return alone._composed(name, given, running.accept)
+
+        found = background.get(owner, name)
+        if found is not None and not found.ended and "brief" not in given:
+            raise JobConflict(f"The article {name} was answered already and goes on. get_article shows how far it is.")
+        running = background.start(owner, name, work)
+        running.begun()
+        return self._waited_for(name, running, wait_seconds) or ToolResult(_accepted(name), None, name)
+
+    def _waited_for(self, name: str, running: Running, seconds: float) -> ToolResult | None:
+        """What came of it, None where it is still at work. Raises the error that it ended with."""
+        hear = self.on_event or (lambda _event: None)
+        if not running.wait(min(seconds, LONGEST_WAIT), hear, self.context.check):
+            return None
+        if running.error is not None:
+            raise running.error
+        assert running.result is not None
+        return running.result
+
+    def _composed(self, name: str, given: Mapping[str, Any], accept: Callable[[], None] = lambda: None) -> ToolResult:
+        """A composition that stops to ask, from its beginning or from an answer to its next question or its end.
+
+        accept: called once nothing is left that the caller should put right.
+        """
         from langgraph.types import Command
 
         desk, begins = self.desk, "brief" in given
@@ -166,6 +205,7 @@ class Tools:
                     start = Command(resume=given)
                 else:  # the last answer was taken, and something failed after it
                     start = None
+            accept()
             try:
                 article = _apart(
                     lambda: run(self.context, start, checkpointer=saver, job=name, on_event=on_event),
@@ -203,11 +243,7 @@ class Tools:
         ((job, _new),) = self.toolbox.jobs.submit([request], self.owner)
         if wait:
             return self.get(job.id, wait_seconds=wait)
-        says = (
-            f"Accepted as article {job.id}; it is being written and this takes a while. Tell the user that it is on "
-            f"its way. get_article with article={job.id} shows how far it is, and the article once it is done."
-        )
-        return ToolResult(says, None, job.id)
+        return ToolResult(_accepted(job.id), None, job.id)
 
     def revise(self, article: str, instruction: str) -> ToolResult:
         """Change an article by an instruction; locked parts stay."""
@@ -269,11 +305,17 @@ class Tools:
                 )
             found = self.toolbox.jobs.article(article, self.tenant.owner)
             return ToolResult(self._shown(article, found, start), found, article)
+        running = self.toolbox.background and self.toolbox.background.get(self.tenant.owner, article)
+        if running and (not running.ended or running.error is not None):
+            waited = self._waited_for(article, running, wait_seconds)
+            return waited or ToolResult(f"Article {article} {_doing(running)}", None, article)
         if self.desk.waits(article):
             with self.desk.waiting() as saver:
                 state = build_graph(self.context, saver).get_state({"configurable": {"thread_id": article}})
             if state.interrupts:
                 return self._asked(article, state.interrupts[0].value)
+            if self.toolbox.background is not None:  # the process that was at work on it is gone
+                return self._in_background(article, {}, wait_seconds)
             says = f"Article {article} goes on after an answer. If nothing comes of it, answer again: it is taken up."
             return ToolResult(says, None, article)
         version = self.desk.latest(article)
@@ -399,6 +441,20 @@ class Tools:
                 self.on_event({"kind": "text", "step": step, "text": text})
 
         return emit
+
+
+def _accepted(name: str) -> str:
+    return (
+        f"Accepted as article {name}; it is being written and this takes a while. Tell the user that it is on its "
+        f"way. get_article with article={name} shows how far it is, and the article once it is done."
+    )
+
+
+def _doing(running: Running) -> str:
+    """How far a composition is, as the rest of a sentence."""
+    event = running.doing
+    of = f", {event.get('done', 0)} of {event.get('of')}" if event.get("of") else ""
+    return f"is not done yet; its step is: {event.get('step') or 'begin'}{of}. Call get_article again in a while."
 
 
 def _notes(notes: Sequence[str]) -> list[str]:

@@ -16,6 +16,7 @@ from typing import IO, TYPE_CHECKING, Any
 from limner.errors import ImageUnreadable
 from limner.tools.images import metadata, pixels
 from limner.tools.images.svg import draw_svg
+from limner.tools.pdf_text import pdf_text
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -72,6 +73,7 @@ OPERATIONS: dict[str, Any] = {
     "displayable": _displayable,
     "small": lambda data, **given: (None, [pixels.small(data, **given)]),
     "draw_svg": lambda data, **given: (None, [draw_svg(data, **given)]),
+    "pdf_text": lambda data, **given: (pdf_text(data, **given), []),
     "metadata": lambda data, **given: (asdict(metadata.metadata(data, **given)), []),
     "said_in": lambda data, **given: (metadata.said_in(data, **given), []),
     "orientation_of": lambda data, **given: (metadata.orientation_of(data, **given), []),

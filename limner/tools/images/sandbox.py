@@ -68,8 +68,11 @@ class Child:
 class Pool:
     """At most `size` processes, each with a limit of memory in bytes and of processor seconds per image."""
 
-    def __init__(self, size: int, memory: int, seconds: int) -> None:
-        self.size, self.memory, self.seconds = size, memory, seconds
+    def __init__(
+        self, size: int, memory: int, seconds: int, instead: tuple[str, str] = ("a smaller JPEG or PNG", "JPEG or PNG")
+    ) -> None:
+        """instead: as what a file can be saved that takes too long, or that ends the process."""
+        self.size, self.memory, self.seconds, self.instead = size, memory, seconds, instead
         self._free = threading.BoundedSemaphore(size)
         self._idle: list[Child] = []
 
@@ -103,8 +106,8 @@ class Pool:
 
     def _reason(self, took: float) -> str:
         if took >= self.seconds:
-            return f"takes longer than {self.seconds} s to read: save it as a smaller JPEG or PNG"
-        return "ends the program that reads it: save it as JPEG or PNG with another program"
+            return f"takes longer than {self.seconds} s to read: save it as {self.instead[0]}"
+        return f"ends the program that reads it: save it as {self.instead[1]} with another program"
 
     def close(self) -> None:
         """End the idle processes."""
@@ -115,16 +118,17 @@ class Pool:
         """Reset after a fork."""
         for child in self._idle:
             child.forget()
-        self.__init__(self.size, self.memory, self.seconds)
+        self.__init__(self.size, self.memory, self.seconds, self.instead)
 
 
 # An image of MAX_PIXELS takes 356 MB as RGBA, and up to five times that during conversion. The number of processes
 # limits the pixels in memory: of any number of requests two are decoded and the others wait.
 PHOTOGRAPHS = Pool(size=2, memory=2 * GIB, seconds=20)
 DRAWINGS = Pool(size=1, memory=GIB, seconds=5)
+DOCUMENTS = Pool(size=1, memory=2 * GIB, seconds=20, instead=("plain text", "plain text"))
 
 
-for _pool in (PHOTOGRAPHS, DRAWINGS):
+for _pool in (PHOTOGRAPHS, DRAWINGS, DOCUMENTS):
     atexit.register(_pool.close)
     if hasattr(os, "register_at_fork"):
         os.register_at_fork(after_in_child=_pool.forget)

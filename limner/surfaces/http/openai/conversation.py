@@ -11,12 +11,13 @@ import hashlib
 import json
 import re
 from collections.abc import Sequence
-from typing import Annotated, Any, Literal, NamedTuple
+from pathlib import PurePosixPath
+from typing import Literal, NamedTuple
 
-from pydantic import BaseModel, ConfigDict, Field
-
-from limner.document import POINTS, Point
+from limner.document import POINTS, Point, Source
 from limner.errors import BadInput
+from limner.surfaces.http.openai import chores, retrieval
+from limner.surfaces.http.openai.parts import Attached, Message
 from limner.surfaces.http.openai.review import COMMANDS, cut
 from limner.text import printable
 from limner.workflows.inputs import MAX_BRIEF, read_points
@@ -24,64 +25,11 @@ from limner.workflows.inputs import MAX_BRIEF, read_points
 MARK = "<!-- limner:job={} -->"
 ASKS = "<!-- limner:job={} asks={} -->"
 _MARKED = re.compile(r"<!-- limner:job=([\w-]{1,80})(?: asks=(\w{1,64}))? -->")
-_CHORE = re.compile(r"\A\s*### Task:")  # the start of Open WebUI's requests beside the conversation
 _POINTS = ", ".join(POINTS)
 LOOKED_BACK = 40  # limner's answers in which to look for the mark
 MAX_MESSAGES = 50_000
-MAX_IMAGES = 10  # images per message, as many as a brief may reference
-
-
-class TextPart(BaseModel):
-    """Words."""
-
-    type: Literal["text"]
-    text: Annotated[str, Field(max_length=4 * MAX_BRIEF)]
-
-
-class ImageUrl(BaseModel):
-    """The address of an image."""
-
-    url: Annotated[str, Field(max_length=8_000_000)]
-
-
-class ImagePart(BaseModel):
-    """A picture."""
-
-    type: Literal["image_url"]
-    image_url: ImageUrl
-
-
-class OtherPart(BaseModel):
-    """Sound and files, which are ignored."""
-
-    model_config = ConfigDict(extra="allow")
-
-    type: Literal["input_audio", "file", "refusal", "thinking", "reasoning"]
-
-
-Part = Annotated[TextPart | ImagePart | OtherPart, Field(discriminator="type")]
-
-
-class Message(BaseModel):
-    """One message; additional fields are ignored."""
-
-    model_config = ConfigDict(extra="allow")
-
-    role: Literal["system", "developer", "user", "assistant", "tool", "function"]
-    content: str | list[Part] | None = None
-
-    @property
-    def text(self) -> str:
-        """Its words."""
-        if isinstance(self.content, list):
-            return "\n".join(part.text for part in self.content if isinstance(part, TextPart))
-        return self.content or ""
-
-    @property
-    def images(self) -> list[str]:
-        """Addresses of its images."""
-        parts = self.content if isinstance(self.content, list) else []
-        return [part.image_url.url for part in parts if isinstance(part, ImagePart)]
+MAX_IMAGES = 10  # pictures in one message: as many as a brief may refer to
+MAX_WISH = 10_000  # characters of a change
 
 
 class Meant(NamedTuple):
@@ -98,47 +46,91 @@ class Meant(NamedTuple):
     review: tuple[Point, ...] = ()
     """Review points of a new article, as `/review` names them."""
     asks: str = ""
-    """The version of the question that an answer answers."""
+    """Of an answer, the version of the question that it answers."""
+    material: tuple[Source, ...] = ()
+    """What the client found for the message, for a new article to draw on."""
+    files: tuple[Attached, ...] = ()
+    """Files that came with the message."""
+    unread: tuple[str, ...] = ()
+    """What came with the message and cannot be used: names of files of which nothing else came, types of parts."""
+    chore: chores.Chore | None = None
 
 
 def meant(messages: Sequence[Message]) -> Meant:
-    """Read a conversation. Raises BadInput if its last message is empty or not the user's."""
+    """What a conversation asks for. Raises BadInput where its last word is not a user's, or is empty."""
+    if found := chores.find(messages):
+        return Meant("chore", found.about, chore=found)
     users = [n for n, message in enumerate(messages) if message.role == "user"]
     if not users:
         raise BadInput("The conversation has no message of a user. Send one with role user that says what to compose.")
     last = messages[users[-1]]
-    text = printable(last.text).strip()
-    if _CHORE.match(text):
-        return Meant("chore", text)
-    if not text:
-        raise BadInput("The last message is empty. Say what the article is about, or what to change.")
-    # Only the user's last words and limner's marks count; thousands of earlier messages are neither read nor hashed.
+    # Only the asker's words and limner's marks count; thousands of messages before them are neither read nor hashed.
     answers = [m.text for m in messages[: users[-1]] if m.role == "assistant"][-LOOKED_BACK:]
+    if any(_MARKED.search(m.text) for m in messages[users[-1] + 1 :] if m.role == "assistant"):
+        raise BadInput("The conversation ends with limner's own answer, which is whole. Say what to change.")
     job, asks = next((found[-1] for answer in reversed(answers) if (found := _MARKED.findall(answer))), ("", ""))
     said = [messages[n].text for n in users[-LOOKED_BACK:]]
-    key = hashlib.sha256(json.dumps([job, len(users), said, last.images]).encode()).hexdigest()[:32]
-    command, rest = cut(text)
-    images = tuple(last.images)
+    sent = [last.images, [file.data for file in last.files]]
+    key = hashlib.sha256(json.dumps([job, len(users), said, sent]).encode()).hexdigest()[:32]
+    apart = retrieval.said(printable(last.text))
+    system = [s for m in messages if m.role in ("system", "developer") for s in retrieval.in_system(printable(m.text))]
+    files, images = tuple(last.files), tuple(last.images)
     if len(images) > MAX_IMAGES:
         raise BadInput(f"The message has {len(images)} pictures, more than {MAX_IMAGES}. Send fewer at a time.")
+    material = (*apart.material, *(s for s in system if s not in apart.material))
+    text = apart.text or ("" if job else _named(files, material))
+    if not text:
+        raise BadInput("The last message is empty. Say what the article is about, or what to change.")
+    wish = _wish(text, job, asks)
+    unread = (*apart.unread, *last.others)
+    return wish._replace(key=key, images=images, files=files, material=material, unread=unread)
+
+
+def _wish(text: str, job: str, asks: str) -> Meant:
+    """What the user's words ask for. Raises BadInput."""
+    command, rest = cut(text)
     if command == "/new":
         if not rest:
             raise BadInput("/new wants a brief: /new How bees make honey")
-        return Meant("compose", rest, "", images, key)
+        return _article(rest)
     if command == "/review":
         points, brief = cut(rest)
         if not brief:
             raise BadInput(f"/review wants points and a brief: /review draft,images How bees make honey ({_POINTS})")
-        return Meant("compose", brief, "", images, key, read_points(points.split(",")))
+        return _article(brief, read_points(points.split(",")))
     if command in ("/undo", "/redo", "/show"):
         if not job:
             raise BadInput(f"{command} needs an article, and this conversation has none yet. Say what to compose.")
-        return Meant(command[1:], "", job, images, key)  # type: ignore[arg-type]
+        return Meant(command[1:], "", job)  # type: ignore[arg-type]
     if asks:
-        return Meant("answer", text, job, images, key, asks=asks)
+        return Meant("answer", text, job, asks=asks)
     if command in COMMANDS:
         raise BadInput(f"{command} answers a question, but limner has asked none here. Say what you would like.")
-    return Meant("revise" if job else "compose", text, job, images, key)
+    if not job:
+        return _article(text)
+    if len(text) > MAX_WISH:
+        raise BadInput(f"The change has {len(text):,} characters, more than {MAX_WISH:,}. Say it shorter.")
+    return Meant("revise", text, job)
+
+
+def _article(brief: str, review: tuple[Point, ...] = ()) -> Meant:
+    if len(brief) > MAX_BRIEF:
+        raise BadInput(
+            f"The message has {len(brief):,} characters, more than {MAX_BRIEF:,}. Attach long material as a file."
+        )
+    return Meant("compose", brief, review=review)
+
+
+def _named(files: Sequence[Attached], material: Sequence[Source]) -> str:
+    """A brief for files that came without a word: the name of the first."""
+    name = next((n for n in (*(f.name for f in files), *(s.name for s in material)) if n), "")
+    return " ".join(re.sub(r"[_-]+", " ", PurePosixPath(name).stem).split())
+
+
+def marked(text: str) -> str:
+    """The article that a text of limner's is about, as it says itself; "" for none."""
+    found = _MARKED.findall(text)
+    return found[-1][0] if found else ""
 
 
 def picture(url: str, number: int) -> bytes:
@@ -152,12 +144,3 @@ def picture(url: str, number: int) -> bytes:
         return base64.b64decode(data, validate=True)
     except ValueError as e:
         raise BadInput(f"Picture {number} of the message is not base64. Send it as data:image/png;base64,…") from e
-
-
-def chore(text: str, title: str = "limner") -> str:
-    """Answer a client's request beside the conversation (a title, tags) without a model, in the expected JSON."""
-    asked = text.lower()
-    if "title" in asked:
-        return json.dumps({"title": title})
-    empty: dict[str, Any] = {"tags": [], "follow_ups": [], "queries": []}
-    return json.dumps({k: v for k, v in empty.items() if k in asked} or empty)

@@ -7,85 +7,25 @@ import io
 import json
 import re
 import threading
-from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
-from pathlib import Path
 from typing import Any
 
 import httpx
 import openai
 import pytest
-from parts import served, working
+from chatting import LINK, Place, Talk, ask
 from PIL import Image
-from scripted import ScriptedServer, article_answers, asking, last_text
+from scripted import asking, last_text
 from servers import until
 
 import limner
 from limner.document import markdown, read_markdown
-from limner.jobs.service import Jobs
 from limner.notes import Note
-from limner.surfaces.http.app import create_app
-from limner.surfaces.http.openai.conversation import ASKS, MARK, ImagePart, ImageUrl, Message, TextPart, meant
+from limner.surfaces.http.openai.conversation import ASKS, MARK, meant
+from limner.surfaces.http.openai.parts import ImagePart, ImageUrl, Message, TextPart
 from limner.surfaces.http.openai.review import article_of, reply
 from limner.tools.export import to_markdown
 from limner.workflows.review import questions
-
-LINK = re.compile(r"!\[[^\]]*\]\(([^)]+)\)")
-
-
-def commanded(body: dict[str, Any]) -> str | None:
-    """The reviser's answer to a wish that this script knows; None for any other prompt."""
-    wish = last_text(body).partition("The editor wishes: ")[2]
-    if not wish:
-        return None
-    nothing = {"block": 0, "image": 0, "where": "after", "text": ""}
-    known = {
-        "Take the second picture out.": [{**nothing, "do": "remove_image", "image": 2}],
-        "Call it Sweet.": [{**nothing, "do": "set_title", "text": "Sweet"}],
-    }
-    return json.dumps({"commands": known.get(wish, []), "cannot": "" if wish in known else "I cannot do that."})
-
-
-class Place:
-    """An installation with two owners, a worker and a model."""
-
-    def __init__(self, url: str, jobs: Jobs, model: ScriptedServer, tokens: dict[str, str]) -> None:
-        self.url, self.jobs, self.model, self.tokens = url, jobs, model, tokens
-
-    def client(self, owner: str = "alice") -> openai.OpenAI:
-        return openai.OpenAI(base_url=f"{self.url}/v1", api_key=self.tokens[owner], max_retries=0)
-
-
-@pytest.fixture
-def slow() -> threading.Event:
-    """While it is not set, the writer's answer is held back; set from the start."""
-    event = threading.Event()
-    event.set()
-    return event
-
-
-@pytest.fixture
-def place(bees: Path, monkeypatch: pytest.MonkeyPatch, slow: threading.Event) -> Iterator[Place]:
-    write: Callable[[dict[str, Any]], Any] = article_answers(sees=True)
-
-    def answer(body: dict[str, Any]) -> Any:
-        if asking(body) == "writer" or "The editor wishes: Call it Sweet." in last_text(body):
-            slow.wait(60)
-        if "You plan articles" in json.dumps(body["messages"][0]):
-            return "# How Bees Make Honey\n\n- nectar\n- wax\n"
-        return commanded(body) or write(body)
-
-    with ScriptedServer(answer) as model:
-        monkeypatch.setenv("LIMNER_MODEL_URL", model.url)
-        with closing(Jobs()) as jobs:
-            tokens = {name: jobs.owners.add_token(name, libraries=["bees"]) for name in ("alice", "bob")}
-            with working(jobs), served(create_app(jobs.settings, jobs)) as url:
-                yield Place(url, jobs, model, tokens)
-
-
-def ask(text: str) -> list[Any]:
-    return [{"role": "user", "content": text}]
 
 
 def test_an_article_is_streamed_with_its_progress(place: Place) -> None:
@@ -173,31 +113,6 @@ def test_what_is_said_next_changes_the_article_and_is_undone(place: Place) -> No
 
 
 # --- review points -------------------------------------------------------------------------------------------------
-
-
-class Talk:
-    """A conversation as a chat client has it: it sends everything each time, streamed or not."""
-
-    def __init__(self, place: Place, stream: bool, owner: str = "alice", **wishes: Any) -> None:
-        self.place, self.stream, self.owner, self.wishes = place, stream, owner, {"images": 1, **wishes}
-        self.messages: list[Any] = []
-        self.reasoning = ""
-
-    def say(self, text: str) -> str:
-        messages = [*self.messages, {"role": "user", "content": text}]
-        with self.place.client(self.owner) as client:
-            wanted: dict[str, Any] = {"model": "limner/bees", "messages": messages}
-            made = client.chat.completions.create(
-                **wanted, stream=self.stream, extra_body={"limner": self.wishes}, timeout=120
-            )
-            if self.stream:
-                deltas = [c.choices[0].delta for c in made if c.choices]
-                content = "".join(d.content or "" for d in deltas)
-                self.reasoning = "".join(getattr(d, "reasoning_content", None) or "" for d in deltas)
-            else:
-                content, self.reasoning = made.choices[0].message.content, made.choices[0].message.reasoning_content
-        self.messages = [*messages, {"role": "assistant", "content": content}]
-        return content
 
 
 @pytest.mark.parametrize("stream", [True, False], ids=["streamed", "whole"])
@@ -515,14 +430,6 @@ def test_a_job_that_fails_is_an_error_of_the_stream(place: Place) -> None:
                 extra_body={"limner": {"max_tokens": 5}},
             )
         )
-
-
-def test_a_title_for_the_conversation_composes_nothing(place: Place) -> None:
-    task = '### Task:\nGenerate a concise title.\n### Output:\nJSON format: { "title": "your title" }\n<chat_history>…'
-    with place.client() as client:
-        said = client.chat.completions.create(model="limner", messages=ask(task))
-    assert said.choices[0].message.content == '{"title": "limner"}'
-    assert place.jobs.ledger.list("alice") == []
 
 
 # --- reading conversations, with no server --------------------------------------------------------------------------

@@ -1,0 +1,116 @@
+"""Compositions of this process that go on though nobody waits: clients of MCP give up on a call after a time of theirs.
+
+Each has a thread and the name of its article, by which any later call asks how far it is. What it has done is in the
+checkpoints of the desk, so that another process can go on with it.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from limner.errors import JobError, LimitReached, LimnerError
+
+if TYPE_CHECKING:
+    from limner.workflows.state import Event
+
+AT_ONCE = 8  # compositions of one owner; each holds a thread and calls a model
+KEPT = 100  # failures that a later call may still ask about
+
+
+class Running:
+    """One composition."""
+
+    def __init__(self) -> None:
+        self.result: Any = None
+        """What the work gave back: of a composition, a ToolResult."""
+        self.error: LimnerError | None = None
+        self.doing: Event = {}  # type: ignore[typeddict-item]
+        """The last event, {} before the first."""
+        self._accepted, self._ended = threading.Event(), threading.Event()
+        self._listening: list[queue.SimpleQueue[Event]] = []
+
+    @property
+    def ended(self) -> bool:
+        """Whether it has a result or an error."""
+        return self._ended.is_set()
+
+    def accept(self) -> None:
+        """Called by the work once its caller may go: what comes later is told to whoever asks then."""
+        self._accepted.set()
+
+    def on_event(self, event: Event) -> None:
+        """Called by the work."""
+        self.doing = event
+        for listener in list(self._listening):
+            listener.put(event)
+
+    def work(self, does: Callable[[Running], Any]) -> None:
+        """The work of the thread."""
+        try:
+            self.result = does(self)
+        except LimnerError as e:
+            self.error = e
+        except BaseException as e:
+            self.error = JobError(f"The composition ended by a fault of limner's ({type(e).__name__}). Compose again.")
+            raise
+        finally:
+            self._ended.set()
+            self._accepted.set()
+
+    def begun(self) -> None:
+        """Wait until the work is accepted. Raises the LimnerError that came before that."""
+        self._accepted.wait()
+        if self.ended and self.error is not None:
+            raise self.error
+
+    def wait(self, seconds: float, hear: Callable[[Event], None], check: Callable[[], None]) -> bool:
+        """Wait for the end and hear what is done meanwhile; whether it has ended. check: raises to stop waiting."""
+        import time
+
+        heard: queue.SimpleQueue[Event] = queue.SimpleQueue()
+        self._listening.append(heard)
+        end = time.monotonic() + seconds
+        try:
+            while not self.ended and time.monotonic() < end:
+                check()
+                try:
+                    hear(heard.get(timeout=min(0.1, seconds)))
+                except queue.Empty:
+                    continue
+        finally:
+            self._listening.remove(heard)
+        return self.ended
+
+
+class Background:
+    """The compositions of one process."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._running: dict[tuple[str, str], Running] = {}
+
+    def start(self, owner: str, name: str, does: Callable[[Running], Any]) -> Running:
+        """Begin one, or find the one that is at work. Raises LimitReached where an owner has AT_ONCE already."""
+        with self._lock:
+            found = self._running.get((owner, name))
+            if found is not None and not found.ended:
+                return found
+            busy = sum(who == owner and not running.ended for (who, _), running in self._running.items())
+            if busy >= AT_ONCE:
+                raise LimitReached(
+                    f"{busy} articles are being composed already. Wait for one: get_article shows how far each is."
+                )
+            for key in [key for key, running in self._running.items() if running.ended][:-KEPT]:
+                del self._running[key]
+            made = self._running[owner, name] = Running()
+        # No daemon: where the client closes the server, what it wanted is finished first.
+        threading.Thread(target=made.work, args=(does,), name=f"compose-{name}").start()
+        return made
+
+    def get(self, owner: str, name: str) -> Running | None:
+        """One that is at work, or that failed; None for any other."""
+        with self._lock:
+            return self._running.get((owner, name))

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from limner.tools.editing.commands import Wish
     from limner.workflows.compose import Graph
 from limner.workflows.context import build_context, models_for
-from limner.workflows.inputs import MAX_GENERATED, Images, Start, draft_state, make_brief, with_references
+from limner.workflows.inputs import MAX_GENERATED, Images, Start, draft_state, make_brief
+from limner.workflows.references import with_references
 from limner.workflows.run import Asks, run
 
 FOLDER = "draft_folder"

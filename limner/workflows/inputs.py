@@ -1,9 +1,7 @@
-"""Check what a composition starts from: the brief, its sources and references, a draft."""
+"""Check what a composition starts from: the brief, its sources, a draft."""
 
 from __future__ import annotations
 
-import hashlib
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -13,7 +11,6 @@ from limner.document import (
     Article,
     Brief,
     Point,
-    Reference,
     Source,
     read_markdown,
 )
@@ -21,7 +18,6 @@ from limner.errors import BadInput
 from limner.markdown import front_matter
 from limner.notes import note
 from limner.text import printable
-from limner.workflows.context import Context, open_library
 
 MAX_BRIEF = 200_000  # characters; about 50 000 tokens, more than servers' contexts take
 
@@ -173,33 +169,3 @@ def _in_its_language(article: Article) -> Article:
     if code != UNKNOWN:
         return found
     return found.noted(note("language-unknown"))
-
-
-def with_references(brief: Brief, files: Sequence[str | Path], context: Context) -> Brief:
-    """The brief with image files that the article should use; they become a library of their own, searched first.
-
-    The files are copied, so that a job can resume after they were moved. Raises BadInput, ImageUnreadable.
-    """
-    if not files:
-        return brief
-    from limner.tools.images.images import read_picture
-
-    contents: dict[Path, bytes] = {}
-    for path in map(Path, files):
-        try:
-            contents[path] = path.read_bytes()
-        except OSError as e:
-            raise BadInput(f"The image {path} cannot be read ({e.strerror}). Check the name.") from e
-        read_picture(contents[path], max_pixels=context.settings.max_pixels)
-    digest = hashlib.sha256(b"".join(hashlib.sha256(d).digest() for d in contents.values())).hexdigest()[:12]
-    folder = context.settings.home / "references" / digest
-    folder.mkdir(parents=True, exist_ok=True)
-    for path, data in contents.items():
-        (folder / path.name).write_bytes(data)
-        for sidecar in (path.with_suffix(".txt"), path.with_suffix(".json")):
-            if sidecar.is_file():
-                shutil.copyfile(sidecar, folder / sidecar.name)
-    library = open_library(context, folder)
-    context.libraries = [library, *context.libraries]
-    references = tuple(Reference(image_id=r.id, caption=r.caption, library=library.name) for r in library.records())
-    return brief.model_copy(update={"references": references})

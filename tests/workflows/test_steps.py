@@ -19,7 +19,8 @@ from limner.tools.editing.commands import Regenerate
 from limner.tools.library import image_identity
 from limner.workflows.compose import build_graph
 from limner.workflows.context import Context, build_context
-from limner.workflows.inputs import make_brief, with_references
+from limner.workflows.inputs import make_brief
+from limner.workflows.references import with_references
 from limner.workflows.revise.graph import propose
 from limner.workflows.tenants import Tenant
 

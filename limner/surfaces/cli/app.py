@@ -14,11 +14,12 @@ import typer
 from typer.exceptions import TyperException
 
 from limner.errors import LimnerError
-from limner.surfaces.cli import compose, doctor, jobs, library, mcp, revise
+from limner.surfaces.cli.commands import Commands
 from limner.version import __version__
 
 app = typer.Typer(
     name="limner",
+    cls=Commands,
     help="Compose illustrated articles: text and your own images interleaved, every image chosen for its place.",
     no_args_is_help=True,
     add_completion=False,
@@ -60,10 +61,6 @@ def _version(version: Annotated[bool, typer.Option("--version", help="Print the 
     if version:
         print(f"limner {__version__}")
         raise typer.Exit
-
-
-for commands in (compose, library, doctor, jobs, mcp, revise):
-    commands.register(app)
 
 
 if __name__ == "__main__":

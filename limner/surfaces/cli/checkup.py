@@ -6,14 +6,20 @@ import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+from langchain_core.messages import HumanMessage
 
 from limner.errors import LimnerError
+from limner.settings import Settings
+from limner.tools import plugins
+from limner.tools.encoders import encoder
+from limner.tools.export import FORMATS
+from limner.tools.export.plugged import exporter
+from limner.tools.generate import Generator
+from limner.tools.library import Library, libraries
+from limner.tools.store import server
 from limner.version import __version__
 from limner.workflows.context import Context, plugged_dialect
-
-if TYPE_CHECKING:
-    from limner.settings import Settings
 
 NEEDED = 500_000_000  # bytes: a library of some ten thousand images and its write-ahead log
 
@@ -55,8 +61,6 @@ def _tried(part: str, check: Callable[[], str]) -> Check:
 
 
 def _model(context: Context) -> str:
-    from langchain_core.messages import HumanMessage
-
     speaker = context.speaker("writer")
     words = speaker.say([HumanMessage("Answer with one word: what colour is snow?")], max_tokens=16)
     return f"{speaker.name} at {speaker.where} answers ({' '.join(words.split())[:40]!r})"
@@ -86,15 +90,11 @@ def _store(context: Context) -> str:
     url = context.settings.qdrant_url
     if not url:
         return "Qdrant Edge, a folder per library"
-    from limner.tools.store import server
-
     count = len(server(url, context.settings.qdrant_api_key.get_secret_value()).get_collections().collections)
     return f"Qdrant at {url}, {count} collections"
 
 
 def _libraries(context: Context) -> Iterator[Check]:
-    from limner.tools.library import Library, libraries
-
     settings = context.settings
     names = libraries(settings.home)
     if not names:
@@ -111,8 +111,6 @@ def _libraries(context: Context) -> Iterator[Check]:
 
 def _plugins() -> Iterator[Check]:
     """Load each installed plug-in to see whether it works."""
-    from limner.tools import plugins
-
     for plugin in [p for kind in plugins.KINDS for p in plugins.installed(kind)]:
 
         def loaded(plugin: plugins.Plugin = plugin) -> str:
@@ -123,21 +121,14 @@ def _plugins() -> Iterator[Check]:
 
 
 def _exporter(name: str) -> None:
-    from limner.tools.export import FORMATS
-    from limner.tools.export.plugged import exporter
-
     exporter(name, FORMATS)
 
 
 def _encoder(name: str) -> None:
-    from limner.tools.encoders import encoder
-
     encoder(name)
 
 
 def _generator(name: str) -> None:
-    from limner.tools.generate import Generator
-
     Generator.named(name)
 
 

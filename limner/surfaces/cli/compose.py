@@ -12,14 +12,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from limner.agents.meter import Meter
+from limner.document import Article
 from limner.errors import BadInput, BudgetReached, ExportFailed, LimnerError
-
-if TYPE_CHECKING:
-    from limner.document import Article
-    from limner.settings import Settings
-    from limner.surfaces.cli.terminal import Terminal
-    from limner.workflows.context import Context
-    from limner.workflows.inputs import Start
+from limner.settings import Settings
 from limner.surfaces.cli.options import (
     ALL_FORMATS,
     SIDE,
@@ -47,6 +43,16 @@ from limner.surfaces.cli.options import (
     read_settings,
     review_points,
 )
+from limner.surfaces.cli.terminal import Terminal, summary
+from limner.tools.export import fresh_folder, images_beside, own_images, read_json, write_article
+from limner.workflows import inputs
+from limner.workflows.inputs import Start
+
+if TYPE_CHECKING:
+    from limner.workflows.context import Context
+
+# What LangChain and LangGraph run is imported in the functions that need it: a help text does without, and the embedded
+# model loads while LangGraph is imported, which saves a second.
 
 
 def register(app: typer.Typer) -> None:
@@ -85,8 +91,6 @@ def compose(
     quiet: Quiet = False,
 ) -> None:
     """Write an article for a brief and illustrate it."""
-    from limner.workflows import inputs
-
     options = job_options(library, out, model, model_url, to, max_tokens, image_side, keep_metadata)
     options["generate"] = generate
     if resume:
@@ -132,8 +136,6 @@ def illustrate(
     quiet: Quiet = False,
 ) -> None:
     """Add images to a finished text; the text stays as it is, byte for byte."""
-    from limner.workflows import inputs
-
     options = job_options(library, out, model, model_url, to, max_tokens, image_side, keep_metadata)
     options["generate"] = generate
     about: dict[str, Any] = {"images": image_count(images), "seed": seed, "review": review_points(review)}
@@ -154,8 +156,6 @@ def export(
     keep_metadata: KeepMetadata = False,
 ) -> None:
     """Write a finished article in other formats."""
-    from limner.tools.export import fresh_folder, images_beside, own_images, read_json, write_article
-
     read = read_json(article)
     folder = empty_folder(out) if out else fresh_folder(Path.cwd(), read.title)
     written = write_article(
@@ -174,12 +174,13 @@ def export(
 def _start(
     start: Start, title: str, options: dict[str, Any], quiet: bool, references: list[Path] | None = None
 ) -> None:
-    from limner.workflows import inputs, run
+    from limner.workflows import run
+    from limner.workflows.references import with_references
 
     folder = empty_folder(Path(options["out"])) if options["out"] else None
     settings = read_settings(options)
     with _context(settings, options, quiet) as (context, terminal):
-        start["brief"] = inputs.with_references(start["brief"], references or [], context)
+        start["brief"] = with_references(start["brief"], references or [], context)
         options["libraries"] = [library.name for library in context.libraries]
         options["out"] = str(folder.absolute()) if folder else ""
         options["parent"] = str(Path.cwd())
@@ -188,7 +189,6 @@ def _start(
 
 
 def _go_on(job: str, given: dict[str, Any], quiet: bool) -> None:
-    from limner.settings import Settings
     from limner.workflows import run
 
     with run.checkpoints(Settings().home) as saver:
@@ -206,15 +206,11 @@ def _go_on(job: str, given: dict[str, Any], quiet: bool) -> None:
 @contextmanager
 def _context(settings: Settings, options: dict[str, Any], quiet: bool) -> Iterator[tuple[Context, Terminal]]:
     """The context and the terminal; the embedded model loads while the rest is imported."""
-    from limner.agents.meter import Meter
-    from limner.surfaces.cli.terminal import Terminal
-    from limner.workflows.context import Context
+    from limner.workflows.context import Context, open_library
 
     context = Context(settings, [], {}, Meter(budget=options["max_tokens"]))
     if context.embedded("writer"):
         context.start_embedded()
-    from limner.workflows.context import open_library
-
     terminal = Terminal(quiet=quiet)
     try:
         with terminal.counting("Reading the image library") as count:
@@ -292,8 +288,6 @@ def _leaving_at_once(terminal: Terminal, line: str) -> Iterator[None]:
 
 
 def _write(context: Context, article: Article, options: dict[str, Any]) -> Path:
-    from limner.tools.export import fresh_folder, own_images, write_article
-
     folder = Path(options["out"]) if options["out"] else fresh_folder(Path(options["parent"]), article.title)
     write_article(
         article,
@@ -308,8 +302,6 @@ def _write(context: Context, article: Article, options: dict[str, Any]) -> Path:
 
 
 def _report(article: Article, context: Context, terminal: Terminal, folder: Path) -> None:
-    from limner.surfaces.cli.terminal import summary
-
     if not terminal.quiet:
         for line in summary(article, context.meter):
             terminal.say(line)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import typer
 
+from limner.surfaces.cli.checkup import checkup
 from limner.surfaces.cli.options import Model, ModelUrl, read_settings
 
 
@@ -14,8 +15,6 @@ def register(app: typer.Typer) -> None:
 
 def doctor(model: Model = None, model_url: ModelUrl = None) -> None:
     """Try every part: a line each, and for what is wrong, how to put it right."""
-    from limner.surfaces.cli.checkup import checkup
-
     settings = read_settings({"model": model, "model_url": model_url})
     failed = 0
     for check in checkup(settings):

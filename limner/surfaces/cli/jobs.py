@@ -1,101 +1,33 @@
-"""limner up, api, worker, jobs, token."""
+"""limner jobs: submit, watch, answer, cancel, retry and export jobs."""
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any, get_args
 
 import typer
+from pydantic import ValidationError
 
 from limner.errors import BadInput
-from limner.surfaces.cli.opened import JobId, Owner, jobs_installed, jobs_settings, open_jobs
-
-if TYPE_CHECKING:
-    from limner.jobs.ledger import Job
-    from limner.jobs.service import Jobs
-    from limner.settings import Settings
+from limner.jobs.ledger import Job, State
+from limner.jobs.progress import describe, event_line, progress
+from limner.jobs.request import JobRequest
+from limner.jobs.service import Jobs
+from limner.surfaces.cli.opened import JobId, Owner, open_jobs
+from limner.surfaces.cli.options import brief_text, empty_folder, image_count, read_formats, review_points
+from limner.surfaces.cli.review import answer_from, question_of
 
 jobs_app = typer.Typer(
     name="jobs", help="Articles composed by workers: submit, watch, cancel, retry.", no_args_is_help=True
 )
-token_app = typer.Typer(name="token", help="Manage the API's owners: tokens, libraries, limits.", no_args_is_help=True)
-
-Host = Annotated[str | None, typer.Option(help="Address to listen on; not the loopback wants a token. [LIMNER_HOST]")]
-Port = Annotated[int | None, typer.Option(min=0, max=65535, help="Port; 0 takes a free one. [LIMNER_PORT]")]
 
 
 def register(app: typer.Typer) -> None:
     """Add these commands to limner's."""
-    app.command()(up)
-    app.command()(api)
-    app.command()(worker)
     app.add_typer(jobs_app)
-    app.add_typer(token_app)
-
-
-# --- services ------------------------------------------------------------------------------------------------------
-
-
-def up(host: Host = None, port: Port = None) -> None:
-    """Run everything on this machine: API, studio, broker and a worker. Ctrl-C stops it."""
-    _service(jobs_settings(host=host, port=port), "up")
-
-
-def api(host: Host = None, port: Port = None) -> None:
-    """Run only the HTTP API; workers run elsewhere."""
-    _service(jobs_settings(host=host, port=port), "api")
-
-
-def worker(
-    concurrency: Annotated[
-        int | None, typer.Option("-c", min=1, max=256, help="Jobs at once. [LIMNER_WORKERS]")
-    ] = None,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing when all is well.")] = False,
-) -> None:
-    """Work on jobs until stopped. SIGTERM stops each job at its next step; another worker continues it."""
-    settings = jobs_settings()
-    with jobs_installed():
-        from limner.jobs import crash
-        from limner.jobs.worker.worker import Worker
-        from limner.observe import set_up_logging, set_up_tracing
-
-    set_up_logging(settings)
-    set_up_tracing(settings)
-    crash.arm(settings.crash_at)
-    made = Worker(settings, concurrency=concurrency)
-    if not quiet:
-        typer.echo(f"Working on {made.concurrency} jobs at a time. Ctrl-C stops each at its next step.")
-    raise typer.Exit(made.run())
-
-
-def _service(settings: Settings, which: str) -> None:
-    with jobs_installed():
-        from limner.observe import set_up_logging, set_up_tracing
-        from limner.surfaces.cli import up as services
-
-    set_up_logging(settings)
-    set_up_tracing(settings)
-    if which == "up":
-        _prepare_starter(settings)
-        services.up(settings, typer.echo)
-    else:
-        services.api(settings, typer.echo)
-
-
-def _prepare_starter(settings: Settings) -> None:
-    """Read the starter library now, so that the first job does not wait for it."""
-    from limner.surfaces.cli.terminal import Terminal
-    from limner.tools.library import libraries
-    from limner.workflows.context import STARTER, build_context, open_library
-
-    if STARTER not in libraries(settings.home):
-        with Terminal().counting("Reading the starter library") as count:
-            open_library(build_context(settings, library=[]), None, count)
-
-
-# --- jobs ----------------------------------------------------------------------------------------------------------
 
 
 @jobs_app.command("submit")
@@ -117,31 +49,19 @@ def submit(
     wait: Annotated[bool, typer.Option("--wait", "-w", help="Show progress until the job ends.")] = False,
 ) -> None:
     """Submit a job and print its id."""
-    from limner.surfaces.cli.options import brief_text, image_count, review_points
-
+    request = _request(
+        **{"draft" if draft else "brief": brief_text(brief)},
+        library=library or [],
+        images=image_count(images),
+        language=language,
+        seed=seed,
+        max_tokens=max_tokens,
+        generate=generate,
+        max_generated=max_generated,
+        review=review_points(review),
+        queue="batch" if batch else "interactive",
+    )
     with open_jobs() as jobs:
-        from pydantic import ValidationError
-
-        from limner.jobs.request import JobRequest
-
-        text = brief_text(brief)
-        try:
-            request = JobRequest(
-                brief=None if draft else text,
-                draft=text if draft else None,
-                library=library or [],
-                images=image_count(images),
-                language=language,
-                seed=seed,
-                max_tokens=max_tokens,
-                generate=generate,
-                max_generated=max_generated,
-                review=review_points(review),  # type: ignore[arg-type]
-                queue="batch" if batch else "interactive",
-            )
-        except ValidationError as e:
-            first = e.errors()[0]
-            raise BadInput(f"{'.'.join(map(str, first['loc'])) or 'The job'}: {first['msg']}.") from e
         [(job, _)] = jobs.submit([request])
         typer.echo(job.id)
         if jobs.bell.depth(job.route) is None:
@@ -157,11 +77,7 @@ def list_(
     limit: Annotated[int, typer.Option("-n", min=1, max=1000)] = 50,
 ) -> None:
     """List jobs, newest first."""
-    from typing import get_args
-
     with open_jobs() as jobs:
-        from limner.jobs.ledger import State
-
         known = get_args(State)
         if unknown := [s for s in state or [] if s not in known]:
             raise BadInput(f"Unknown state {unknown[0][:40]!r}. Choose one of: {', '.join(known)}.")
@@ -175,8 +91,6 @@ def list_(
 @jobs_app.command("show")
 def show(job: JobId) -> None:
     """Show one job: its progress, its cost, and why it stopped."""
-    from limner.jobs.progress import describe
-
     with open_jobs() as jobs:
         for line in describe(jobs.ledger.job(job), jobs.ledger, jobs.settings.stuck):
             typer.echo(line)
@@ -189,8 +103,6 @@ def logs(
     text: Annotated[bool, typer.Option("--text", help="Also print the article's text as it is written.")] = False,
 ) -> None:
     """Show a job's events."""
-    from limner.jobs.progress import event_line
-
     with open_jobs() as jobs:
         events = jobs.follow(job) if follow else _all_events(jobs, job)
         for event in events:
@@ -213,10 +125,6 @@ def answer(
     say: Annotated[str | None, typer.Option("--say", metavar="TEXT", help="The change you want.")] = None,
 ) -> None:
     """Answer a job that waits at a review point; without an option, print its question as JSON to edit."""
-    import json
-
-    from limner.surfaces.cli.review import answer_from, question_of
-
     with open_jobs() as jobs:
         question = question_of(jobs.ledger.job(job))
         if sum((accept, edit is not None, say is not None)) > 1:
@@ -299,8 +207,7 @@ def export(
     ] = False,
 ) -> None:
     """Write a finished job's article and its images into a folder."""
-    from limner.surfaces.cli.options import empty_folder, read_formats
-    from limner.surfaces.python import export as write
+    from limner.surfaces.python import export as write  # with LangGraph, which no other of these commands needs
     from limner.tools.export import fresh_folder
 
     formats = read_formats(to)
@@ -311,14 +218,20 @@ def export(
             typer.echo(path)
 
 
+def _request(**given: Any) -> JobRequest:
+    try:
+        return JobRequest(**given)
+    except ValidationError as e:
+        first = e.errors()[0]
+        raise BadInput(f"{'.'.join(map(str, first['loc'])) or 'The job'}: {first['msg']}.") from e
+
+
 def _confirmed(question: str) -> bool:
     """Whether a person at the terminal says yes; without a terminal, no."""
     return sys.stdin.isatty() and typer.confirm(question, err=True)
 
 
 def _follow(jobs: Jobs, job: str) -> None:
-    from limner.jobs.progress import event_line
-
     for event in jobs.follow(job):
         if event.kind != "text":
             typer.echo(event_line(event))
@@ -336,68 +249,4 @@ def _all_events(jobs: Jobs, job: str) -> Iterator[Any]:
 
 
 def _line(job: Job, jobs: Jobs) -> str:
-    from limner.jobs.progress import progress
-
     return f"{job.id:<52} {job.state.replace('_', ' '):<10} {progress(job, jobs.settings.stuck)}"
-
-
-# --- tokens --------------------------------------------------------------------------------------------------------
-
-
-@token_app.command("add")
-def token_add(
-    owner: Annotated[str, typer.Argument(metavar="OWNER")],
-    library: Annotated[list[str] | None, typer.Option("--library", "-l", help="May use it; may be repeated.")] = None,
-    all_libraries: Annotated[bool, typer.Option("--all-libraries")] = False,
-    label: Annotated[str, typer.Option(help="What it is for.")] = "",
-) -> None:
-    """Make a token for an owner. It is shown once and cannot be shown again."""
-    with open_jobs() as jobs:
-        typer.echo(jobs.owners.add_token(owner, label, None if all_libraries else library or []))
-
-
-@token_app.command("list")
-def token_list() -> None:
-    """Owners, their tokens and limits."""
-    with open_jobs() as jobs:
-        for owner, count in jobs.owners.list():
-            libraries = "all libraries" if owner.libraries is None else ", ".join(("starter", *owner.libraries))
-            limits = {
-                "jobs at a time": owner.jobs_at_a_time,
-                "jobs a minute": owner.jobs_a_minute,
-                "tokens a day": owner.tokens_a_day,
-            }
-            shown = [f"{n} {what}" for what, n in limits.items() if n is not None]
-            typer.echo(f"{owner.name}: {count} tokens; {libraries}{'; ' if shown else ''}{', '.join(shown)}")
-
-
-@token_app.command("limit")
-def token_limit(
-    owner: Annotated[str, typer.Argument(metavar="OWNER", help='"local" is the owner without a token.')],
-    jobs_at_a_time: Annotated[int | None, typer.Option(min=0, help="Jobs running at once; 0 means no limit.")] = None,
-    jobs_a_minute: Annotated[int | None, typer.Option(min=0, help="Jobs submitted; 0 means no limit.")] = None,
-    tokens_a_day: Annotated[int | None, typer.Option(min=0, help="Tokens of the model; 0 means no limit.")] = None,
-    library: Annotated[list[str] | None, typer.Option("--library", "-l", help="These and the starter.")] = None,
-    all_libraries: Annotated[bool, typer.Option("--all-libraries")] = False,
-) -> None:
-    """Set the limits and libraries of an owner."""
-    with open_jobs() as jobs:
-        jobs.owners.limit(
-            owner,
-            libraries=library,
-            all_libraries=all_libraries,
-            jobs_at_a_time=jobs_at_a_time,
-            jobs_a_minute=jobs_a_minute,
-            tokens_a_day=tokens_a_day,
-        )
-    token_list()
-
-
-@token_app.command("remove")
-def token_remove(owner: Annotated[str, typer.Argument(metavar="OWNER")]) -> None:
-    """Revoke all tokens of an owner; the jobs stay."""
-    with open_jobs() as jobs:
-        typer.echo(f"{jobs.owners.remove_tokens(owner)} tokens of {owner} are revoked.")
-
-
-# --- parts ---------------------------------------------------------------------------------------------------------

@@ -7,6 +7,9 @@ from typing import Annotated
 
 import typer
 
+from limner.surfaces.cli import library_reports as reports
+from limner.surfaces.cli.terminal import Terminal
+
 library_app = typer.Typer(name="library", help="Libraries of your own images.", no_args_is_help=True)
 
 
@@ -21,11 +24,8 @@ def library_add(
     folders: Annotated[list[Path], typer.Argument(metavar="FOLDER...")],
 ) -> None:
     """Read folders of images into a library; run it again when they have changed."""
-    from limner.surfaces.cli.library_reports import add
-    from limner.surfaces.cli.terminal import Terminal
-
     with Terminal().counting(f"Reading into {name}") as count:
-        lines = add(name, folders, count)
+        lines = reports.add(name, folders, count)
     for line in lines:
         print(line)
 
@@ -38,18 +38,14 @@ def library_search(
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Contact sheet; default NAME-search.html.")] = None,
 ) -> None:
     """Find images by what they should show; writes a contact sheet with thumbnails."""
-    from limner.surfaces.cli.library_reports import search
-
-    for line in search(name, " ".join(query), k, out):
+    for line in reports.search(name, " ".join(query), k, out):
         print(line)
 
 
 @library_app.command("list")
 def library_list() -> None:
     """List the libraries."""
-    from limner.surfaces.cli.library_reports import listing
-
-    for line in listing():
+    for line in reports.listing():
         print(line)
 
 
@@ -61,9 +57,7 @@ def library_show(
     ] = "",
 ) -> None:
     """Show a library: folders, images, captions, encoders."""
-    from limner.surfaces.cli.library_reports import show
-
-    for line in show(name, without):
+    for line in reports.show(name, without):
         print(line)
 
 
@@ -83,10 +77,8 @@ def library_edit(
     ] = None,
 ) -> None:
     """Write captions, credits and licences. They override the folder's, also when it is read again."""
-    from limner.surfaces.cli import library_reports
-
     words = {"caption": caption, "alt": alt, "credit": credit, "licence": licence}
-    for line in library_reports.edit(name, image, {n: v for n, v in words.items() if v is not None}, reset, given):
+    for line in reports.edit(name, image, {n: v for n, v in words.items() if v is not None}, reset, given):
         print(line)
 
 
@@ -96,9 +88,7 @@ def library_captions(
     out: Annotated[Path, typer.Argument(metavar="FILE.jsonl")],
 ) -> None:
     """Save the captions that people wrote, for `limner library edit NAME --from FILE.jsonl`."""
-    from limner.surfaces.cli.library_reports import save_captions
-
-    print(save_captions(name, out))
+    print(reports.save_captions(name, out))
 
 
 @library_app.command("remove")
@@ -107,6 +97,4 @@ def library_remove(
     captions_too: Annotated[bool, typer.Option("--captions-too", help="Also delete captions of people.")] = False,
 ) -> None:
     """Remove a library. The image files stay."""
-    from limner.surfaces.cli.library_reports import remove
-
-    print(remove(name, captions_too=captions_too))
+    print(reports.remove(name, captions_too=captions_too))

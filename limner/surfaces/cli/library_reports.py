@@ -10,6 +10,7 @@ from limner.errors import BadInput, ImageUnreadable, LibraryError
 from limner.settings import Settings
 from limner.text import one_line, printable, printable_path
 from limner.tools import library as libraries
+from limner.tools.images.images import thumbnail
 from limner.tools.library import Library, Report, captions
 from limner.workflows.context import Context
 
@@ -33,8 +34,7 @@ def add(name: str, folders: Sequence[Path], on_progress: Callable[[int, int], No
 
 def search(name: str, query: str, k: int, out: Path | None) -> list[str]:
     """Search a library: the k best images as lines and as a contact sheet."""
-    from limner.tools.export import contact_sheet
-    from limner.tools.images.images import thumbnail
+    from limner.tools.export import contact_sheet  # brings the formats along, which a list does without
 
     query = printable(query).strip()
     if not query:

@@ -7,6 +7,9 @@ from typing import Annotated, Any
 
 import typer
 
+from limner.settings import Settings
+from limner.surfaces.mcp import serve_http, serve_stdio
+
 
 def register(app: typer.Typer) -> None:
     """Add the command to limner's."""
@@ -24,9 +27,6 @@ def mcp(
     jobs: Annotated[bool, typer.Option("--jobs", help="Leave composing to the workers of `limner up`.")] = False,
 ) -> None:
     """Serve limner's tools to an MCP client, by standard input and output or by HTTP."""
-    from limner.settings import Settings
-    from limner.surfaces.mcp import serve_http, serve_stdio
-
     given: dict[str, Any] = {k: v for k, v in {"host": host, "port": port}.items() if v is not None}
     settings = Settings(**given)
     if http:
@@ -35,7 +35,7 @@ def mcp(
     if not jobs:
         serve_stdio(settings, library)
         return
-    from limner.jobs.service import Jobs
+    from limner.jobs.service import Jobs  # needs another extra
 
     opened = Jobs(settings)
     try:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
+from pydantic import ValidationError
 
 from limner.errors import BadInput
+from limner.settings import Settings
+from limner.tools.export import FORMATS
+from limner.tools.plugins import find
+from limner.workflows.inputs import Images, read_text
 
-if TYPE_CHECKING:
-    from limner.settings import Settings
-    from limner.workflows.inputs import Images
 Library = Annotated[
     list[str] | None,
     typer.Option("--library", "-l", metavar="DIR|NAME", help="Image library; may be repeated. Default: the starter."),
@@ -75,10 +77,6 @@ def job_options(
 
 
 def read_settings(options: dict[str, Any]) -> Settings:
-    from pydantic import ValidationError
-
-    from limner.settings import Settings
-
     given = {k: options[k] for k in ("model", "model_url") if options.get(k)}
     try:
         return Settings(**given).allowing(options.get("generate") or "")
@@ -89,15 +87,11 @@ def read_settings(options: dict[str, Any]) -> Settings:
 
 
 def read_formats(to: str) -> list[str]:
-    from limner.tools.export import FORMATS
-
     formats = [f.strip().lower() for f in to.split(",") if f.strip()]
     if not formats:
         raise BadInput(f"--to {to!r}: no format is named. Choose from: {', '.join(FORMATS)}.")
     for name in formats:
         if name not in FORMATS:
-            from limner.tools.plugins import find
-
             find("exporter", name, FORMATS)
     return formats
 
@@ -119,8 +113,6 @@ def brief_text(words: list[str] | None) -> str:
     if text == "-":
         return sys.stdin.buffer.read(1_000_000).decode("utf-8", "replace")
     if 0 < len(text) < 250 and "\n" not in text and Path(text).is_file():
-        from limner.workflows.inputs import read_text
-
         return read_text(Path(text))
     return text
 

@@ -1,32 +1,40 @@
-"""limner revise and limner stats: change finished articles, and count people's decisions."""
+"""limner revise: change finished articles."""
 
 from __future__ import annotations
 
+import getpass
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
+from pydantic import TypeAdapter, ValidationError
 
+from limner.document import Article, Illustration
 from limner.errors import BadInput
-from limner.surfaces.cli.opened import JobId, Owner, open_jobs
-
-if TYPE_CHECKING:
-    from limner.document import Article
-    from limner.jobs.history.revisions import Revisions
-    from limner.jobs.history.versions import Head
-    from limner.jobs.service import Jobs
-    from limner.tools.editing.apply import ImageOf
-    from limner.tools.library import Library
+from limner.jobs.history.proposing import propose_for_job
+from limner.jobs.history.revisions import Revisions
+from limner.jobs.history.versions import Head
+from limner.jobs.libraries import names_for, opener, record_of
+from limner.jobs.owners import LOCAL
+from limner.jobs.service import Jobs
+from limner.surfaces.cli.opened import AsJson, JobId, open_jobs
+from limner.text import one_line
+from limner.tools.candidates import Wanted, usable
+from limner.tools.candidates import candidates as find
+from limner.tools.editing.apply import ImageOf
+from limner.tools.editing.commands import Edit
+from limner.tools.library import Library
+from limner.workflows.context import Context
+from limner.workflows.revise.graph import read_wish
 
 revise_app = typer.Typer(
     name="revise", help="Change a finished article; every step can be undone.", no_args_is_help=True
 )
-stats_app = typer.Typer(name="stats", help="Figures about one's own articles.", no_args_is_help=True)
 
-AsJson = Annotated[bool, typer.Option("--json", help="As JSON.")]
 Merge = Annotated[bool, typer.Option("--merge", help="Apply even if others changed something else meanwhile.")]
 Number = Annotated[int, typer.Argument(min=1, metavar="N")]
 MAX_INPUT = 20_000_000  # bytes of edits to read
@@ -35,7 +43,6 @@ MAX_INPUT = 20_000_000  # bytes of edits to read
 def register(app: typer.Typer) -> None:
     """Add these commands to limner's."""
     app.add_typer(revise_app)
-    app.add_typer(stats_app)
 
 
 # --- looking -------------------------------------------------------------------------------------------------------
@@ -68,8 +75,6 @@ def versions(job: JobId, as_json: AsJson = False) -> None:
         if as_json:
             _print_json({"head": at, "versions": [v.model_dump() for v in history]})
             return
-        from datetime import datetime
-
         for v in history:
             when = datetime.fromtimestamp(v.at).astimezone().strftime("%Y-%m-%d %H:%M")
             origin = f"from {v.parent}" if v.parent else ""
@@ -114,9 +119,6 @@ def candidates(
     as_json: AsJson = False,
 ) -> None:
     """List candidates for a place, best first; * if the article shows it."""
-    from limner.tools.candidates import Wanted
-    from limner.tools.candidates import candidates as find
-
     with open_jobs() as jobs:
         article = _revisions(jobs).show(job).article
         wanted = Wanted(image=image, spot=spot, caption=caption, like=like, but=but, limit=limit)
@@ -167,19 +169,8 @@ def edit(
         revisions = _revisions(jobs)
         head = revisions.show(job)
         images = {i.id for i in head.article.illustrations}
-        commands += [{"do": "set_text", "block": i, "text": t} for i, t in _pairs(text, "--text")]
-        commands += [{"do": "insert_text", "after": i or None, "text": t} for i, t in _pairs(insert, "--insert")]
-        for one, after in _pairs(move, "--move"):
-            kind = "image" if one in images else "block"
-            commands.append({"do": f"move_{kind}", kind: one, "after": after or None})
-        for one, library, image_id in _images(swap, "--swap"):
-            commands.append({"do": "swap_image", "image": one, "library": library, "image_id": image_id})
-        for after, library, image_id in _images(place, "--place"):
-            commands.append({"do": "place_image", "after": after, "library": library, "image_id": image_id})
-        for name, given in (("caption", caption), ("alt", alt), ("credit", credit)):
-            commands += [{"do": "describe_image", "image": i, name: t} for i, t in _pairs(given, f"--{name}")]
-        for one, part in _pairs(crop, "--crop"):
-            commands.append({"do": "crop_image", "image": one, "crop": part.split(",") if part else None})
+        commands += _edits_of_text(text, insert, move, images)
+        commands += _edits_of_images(swap, place, crop, {"caption": caption, "alt": alt, "credit": credit})
         for one in delete or []:
             kind, name = ("remove_image", "image") if one in images else ("delete_block", "block")
             commands.append({"do": kind, name: one})
@@ -206,11 +197,6 @@ def ask(
     max_tokens: Annotated[int | None, typer.Option("--max-tokens", min=1)] = None,
 ) -> None:
     """Ask the model for edits that fulfil a wish, and show them; --yes applies them."""
-    from limner.jobs.history.proposing import propose_for_job
-    from limner.jobs.libraries import opener
-    from limner.workflows.context import Context
-    from limner.workflows.revise.graph import read_wish
-
     given = " ".join(wish)
     asked = read_wish(_json(given, "The wish") if given.lstrip().startswith("{") else given)
     with open_jobs() as jobs:
@@ -255,50 +241,15 @@ def go(job: JobId, number: Number) -> None:
         _say(revisions.go(job, revisions.show(job).version.number, number, _who()))
 
 
-# --- figures -------------------------------------------------------------------------------------------------------
-
-
-@stats_app.command("agreement")
-def agreement(owner: Owner = None, as_json: AsJson = False) -> None:
-    """Count how often people kept the selector's images in the articles that they changed or accepted."""
-    from limner.jobs.history.agreement import Agreement, report
-
-    def line(name: str, counts: Agreement) -> str:
-        share = "no pick" if counts.agreement is None else f"{counts.agreement:.0%}"
-        swapped = f"{counts.swapped} swapped ({counts.swapped_to_candidate} for another candidate)"
-        rest = f"{counts.kept} kept, {swapped}, {counts.removed} removed; {counts.added} added"
-        return f"{name:<52} {share:>7} of n = {counts.n}: {rest}"
-
-    with open_jobs() as jobs:
-        found = report(jobs.ledger, owner)
-        if as_json:
-            _print_json(found.model_dump())
-            return
-        if not found.jobs:
-            typer.echo("No article was changed or accepted yet: `limner revise accept JOB` accepts one as it is.")
-            return
-        for row in found.jobs:
-            typer.echo(line(row.job, row))
-        for name, counts in found.by.items():
-            typer.echo(line(f"chosen by {name}", counts))
-        typer.echo(line("all", found.total))
-
-
 # --- parts ---------------------------------------------------------------------------------------------------------
 
 
 def _revisions(jobs: Jobs) -> Revisions:
-    from limner.jobs.history.revisions import Revisions
-
     return Revisions(jobs.ledger)
 
 
 def _who() -> str:
     """The name of the shell's user."""
-    import getpass
-
-    from limner.jobs.owners import LOCAL
-
     try:
         return getpass.getuser()
     except (KeyError, OSError):  # a user without a name, as in some containers
@@ -306,8 +257,6 @@ def _who() -> str:
 
 
 def _lines(article: Article) -> list[str]:
-    from limner.document import Illustration
-
     ids = [b.id for b in article.blocks()]
     width = max(map(len, ids), default=0)
     lines = []
@@ -329,8 +278,6 @@ def _say(head: Head) -> None:
 
 def _clean(text: str) -> str:
     """Text from outside as one line without control characters."""
-    from limner.text import one_line
-
     return one_line(text)
 
 
@@ -360,10 +307,6 @@ def _read(file: str) -> list[Any]:
 
 
 def _edits(commands: Sequence[Any]) -> Any:
-    from pydantic import TypeAdapter, ValidationError
-
-    from limner.tools.editing.commands import Edit
-
     try:
         return TypeAdapter(list[Edit]).validate_python(commands)
     except ValidationError as e:
@@ -371,6 +314,25 @@ def _edits(commands: Sequence[Any]) -> Any:
         where = ".".join(str(part) for part in first["loc"][1:])
         number = int(first["loc"][0]) + 1 if first["loc"] else 1
         raise BadInput(f"Edit {number}{f', {where}' if where else ''}: {first['msg']}. docs/revise.md has them.") from e
+
+
+def _edits_of_text(text: Pairs, insert: Pairs, move: Pairs, images: set[str]) -> Iterator[dict[str, Any]]:
+    yield from ({"do": "set_text", "block": i, "text": t} for i, t in _pairs(text, "--text"))
+    yield from ({"do": "insert_text", "after": i or None, "text": t} for i, t in _pairs(insert, "--insert"))
+    for one, after in _pairs(move, "--move"):
+        kind = "image" if one in images else "block"
+        yield {"do": f"move_{kind}", kind: one, "after": after or None}
+
+
+def _edits_of_images(swap: Pairs, place: Pairs, crop: Pairs, words: dict[str, Pairs]) -> Iterator[dict[str, Any]]:
+    for one, library, image_id in _images(swap, "--swap"):
+        yield {"do": "swap_image", "image": one, "library": library, "image_id": image_id}
+    for after, library, image_id in _images(place, "--place"):
+        yield {"do": "place_image", "after": after, "library": library, "image_id": image_id}
+    for name, given in words.items():
+        yield from ({"do": "describe_image", "image": i, name: t} for i, t in _pairs(given, f"--{name}"))
+    for one, part in _pairs(crop, "--crop"):
+        yield {"do": "crop_image", "image": one, "crop": part.split(",") if part else None}
 
 
 def _pairs(given: Pairs, option: str) -> list[tuple[str, str]]:
@@ -392,16 +354,9 @@ def _images(given: Pairs, option: str) -> list[tuple[str, str, str]]:
 
 def _image_of(jobs: Jobs) -> ImageOf:
     """A function that looks up images in the libraries of this installation."""
-    from limner.jobs.libraries import opener, record_of
-    from limner.workflows.context import Context
-
     return record_of(opener(Context(jobs.settings, [])))
 
 
 def _libraries(jobs: Jobs, job: str, article: Article, names: Sequence[str] | None) -> list[Library]:
     """The named libraries, or else all that the job may use, as far as they can be searched."""
-    from limner.jobs.libraries import names_for, opener
-    from limner.tools.candidates import usable
-    from limner.workflows.context import Context
-
     return usable(names or names_for(jobs, job, article), opener(Context(jobs.settings, [])))

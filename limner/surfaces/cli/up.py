@@ -19,6 +19,8 @@ from limner.jobs.broker import Valkey, _die_with_parent
 from limner.jobs.ledger.database import Database, database_url, wait_until_there
 from limner.jobs.service import Jobs
 from limner.settings import Settings
+from limner.surfaces.http.app import create_app
+from limner.surfaces.http.server import Server
 
 log = logging.getLogger("limner.up")
 
@@ -116,9 +118,6 @@ def _listening(settings: Settings, jobs: Jobs) -> Iterator[socket.socket]:
 @contextmanager
 def _serving(settings: Settings, jobs: Jobs, listening: socket.socket) -> Iterator[None]:
     """Run uvicorn in a thread, so that the main thread gets the signals and stops everything in order."""
-    from limner.surfaces.http.app import create_app
-    from limner.surfaces.http.server import Server
-
     server = Server(create_app(settings, jobs))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, name="limner-api")
     thread.start()

@@ -10,15 +10,19 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 
 import pytest
+import typer
 from pictures import BUDGET, LONG, make_folder
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 from scripted import Delayed, Script, ScriptedServer, article_answers, asking
 from shell import Said, Shell
+from typer.main import get_group
 
+from limner.surfaces.cli.commands import COMMANDS, TABLE
 from limner.tools.export import read_json
 
 
@@ -396,3 +400,31 @@ def test_doctor_finds_nothing_wrong_with_a_model_that_sees(shell: Shell, bees: P
         said = shell("doctor", "--model-url", server.url)
     assert said.code == 0, said.out
     assert json.dumps(said.out).count("FAIL") == 0
+
+
+# --- the table of commands ------------------------------------------------------------------------------------------
+
+
+def test_the_help_says_of_each_command_what_the_command_says(shell: Shell) -> None:
+    """The table is there so that help need not import them; it says the same."""
+    for name in TABLE:
+        command = COMMANDS[name]
+        assert (command.help or "").split("\n\n")[0].replace("\n", " ") == TABLE[name][1]
+    out = " ".join(shell("--help").out.replace("│", " ").split())
+    assert [name for name in TABLE if f"{name} {TABLE[name][1]}" not in out] == []
+
+
+def test_every_command_of_a_module_is_in_the_table() -> None:
+    for module in {module for module, _ in TABLE.values()}:
+        part = typer.Typer()
+        import_module(f"limner.surfaces.cli.{module}").register(part)
+        assert {n for n, (m, _) in TABLE.items() if m == module} == set(get_group(part).commands)
+
+
+@pytest.mark.parametrize(("name", "missing", "extra"), [("jobs", "sqlalchemy", "jobs"), ("mcp", "mcp_types", "mcp")])
+def test_a_command_whose_packages_are_missing_names_the_extra(name: str, missing: str, extra: str) -> None:
+    code = f"import sys; sys.modules[{missing!r}] = None; from limner.surfaces.cli.app import main; main()"
+    done = subprocess.run([sys.executable, "-c", code, name, "--help"], capture_output=True, text=True)
+    assert done.returncode == 2
+    assert f"pip install 'limner[{extra}]'" in done.stderr
+    assert done.stderr.count("\n") == 1

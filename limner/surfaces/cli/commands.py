@@ -1,0 +1,81 @@
+"""Limner's commands: a table, so that only what is run is imported."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from importlib import import_module
+from typing import Any
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+from typer.main import get_group
+
+from limner.errors import NotInstalled
+
+TABLE = {  # command: its module, its line in the help
+    "compose": ("compose", "Write an article for a brief and illustrate it."),
+    "illustrate": ("compose", "Add images to a finished text; the text stays as it is, byte for byte."),
+    "export": ("compose", "Write a finished article in other formats."),
+    "library": ("library", "Libraries of your own images."),
+    "doctor": ("doctor", "Try every part: a line each, and for what is wrong, how to put it right."),
+    "up": ("services", "Run everything on this machine: API, studio, broker and a worker. Ctrl-C stops it."),
+    "api": ("services", "Run only the HTTP API; workers run elsewhere."),
+    "worker": (
+        "worker",
+        "Work on jobs until stopped. SIGTERM stops each job at its next step; another worker continues it.",
+    ),
+    "jobs": ("jobs", "Articles composed by workers: submit, watch, cancel, retry."),
+    "token": ("tokens", "Manage the API's owners: tokens, libraries, limits."),
+    "mcp": ("mcp", "Serve limner's tools to an MCP client, by standard input and output or by HTTP."),
+    "revise": ("revise", "Change a finished article; every step can be undone."),
+    "stats": ("stats", "Figures about one's own articles."),
+}
+EXTRAS = {"mcp": "mcp"}  # of modules that need another extra than `jobs`
+
+
+class _Imported(Mapping[str, Any]):
+    """The commands by name; each is imported when it is looked up."""
+
+    def __getitem__(self, name: str) -> Any:
+        module = TABLE[name][0]
+        try:
+            found = import_module(f"limner.surfaces.cli.{module}")
+        except ModuleNotFoundError as e:
+            if (e.name or "").partition(".")[0] == "limner":
+                raise
+            extra = EXTRAS.get(module, "jobs")
+            raise NotInstalled(f"limner {name} needs {e.name}: pip install 'limner[{extra}]'.") from e
+        part = typer.Typer()
+        found.register(part)
+        return get_group(part).commands[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(TABLE)
+
+    def __len__(self) -> int:
+        return len(TABLE)
+
+
+COMMANDS = _Imported()
+
+
+class Commands(TyperGroup):
+    """`limner`, which lists its commands without importing them."""
+
+    def __init__(self, **attributes: Any) -> None:
+        super().__init__(**attributes)
+        self.commands = COMMANDS  # type: ignore[assignment]
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        return list(TABLE)
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """The help of a group whose commands have nothing but a name and a line."""
+        shown = TyperGroup(
+            name=self.name,
+            params=self.params,
+            help=self.help,
+            rich_markup_mode=self.rich_markup_mode,
+            commands={name: TyperCommand(name, help=line) for name, (_, line) in TABLE.items()},
+        )
+        shown.format_help(ctx, formatter)

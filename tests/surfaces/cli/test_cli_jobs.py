@@ -130,7 +130,7 @@ def test_tokens(shell: Shell, jobs: Jobs) -> None:
     assert "anna: 1 tokens; starter, bees; 2 jobs at a time, 1000 tokens a day" in said.out
     assert token not in shell("token", "list").out
     assert shell("token", "remove", "anna").out.startswith("1 tokens of anna")
-    assert "no owner 'bert'" in refused(shell, "token", "limit", "bert")
+    assert "Unknown owner 'bert'" in refused(shell, "token", "limit", "bert")
     assert "cannot be an owner's name" in refused(shell, "token", "add", "a b")
 
 

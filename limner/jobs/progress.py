@@ -41,10 +41,11 @@ def progress(job: Job, stuck: float) -> str:
     if job.state == "parked" and job.not_before is not None:
         return f"resumes in {duration(max(0.0, job.not_before - job.now))}: {job.error}"
     if job.state == "waiting":
-        return f"asks {_about(job.question)} since {duration(job.now - job.last_event)}: limner jobs answer {job.id}"
+        silent = duration(job.now - job.last_event)
+        return f"has waited {silent} for {_about(job.question)}: limner jobs answer {job.id}"
     if job.state == "queued":
         again = f", {job.attempt} attempts so far" if job.attempt else ""
-        return f"waits since {duration(job.now - job.created)}{again}"
+        return f"has waited {duration(job.now - job.created)}{again}"
     if job.state == "done":
         return f"took {duration(job.elapsed)}, {job.spent:,} tokens"
     return job.error
@@ -54,7 +55,7 @@ def _about(question: Any) -> str:
     """The question of a waiting job, in a few words."""
     value = question[0].get("value") if isinstance(question, list) and question else None
     point = value.get("point") if isinstance(value, dict) else None
-    return f"for a review of the {point}" if isinstance(point, str) else "a person"
+    return f"a review of the {point}" if isinstance(point, str) else "a person"
 
 
 def means(ledger: Ledger) -> dict[str, float]:

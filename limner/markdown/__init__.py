@@ -1,5 +1,5 @@
-"""Reading the Markdown that people have: which lines belong together, and what the front matter says.
+"""Read people's Markdown: find the lines that belong together, and read the front matter.
 
-`blocks.cut` finds the blocks of a draft in any of the dialects that `dialects` names; `front_matter.read` what stands
-before its text; `parser` the CommonMark parser, in linear time.
+`blocks.cut` finds the blocks of a draft in any of the dialects of `dialects`; `front_matter.read` reads the front
+matter; `parser` is the CommonMark parser, in linear time.
 """

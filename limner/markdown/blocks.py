@@ -1,7 +1,7 @@
-"""A draft's blocks: what is one thing to its reader is one, in whichever dialect of Markdown it is written.
+"""Split a draft into blocks, so that a unit of any dialect of Markdown is one block.
 
-Three steps: CommonMark's own top-level blocks; the pairs of `dialects`, which join the blocks they span; and what
-belongs to the block before it. Every character of the draft is in exactly one block or between two.
+There are three steps: CommonMark's own top-level blocks; the pairs of `dialects`, which join the blocks they span; and
+blocks that belong to the block before them. Every character of the draft is in exactly one block or between two.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from limner.markdown import dialects as d
 from limner.markdown.parser import block_parser
 from limner.markdown.regions import BLANK, Lines, Region, regions
 
-# CommonMark ends lines at \n, \r\n and \r only; str.splitlines would also cut at form feeds and the like.
+# CommonMark ends lines only at \n, \r\n and \r; str.splitlines would also split at form feeds and the like.
 _NOT_BREAK = re.compile(r"[^\r\n]")
 _LINE = re.compile(r"[^\r\n]*(?:\r\n|\n|\r)|[^\r\n]+")
 _LIST = {"bullet_list_open", "ordered_list_open"}
@@ -28,36 +28,36 @@ Kind = Literal["heading", "paragraph", "verbatim"]
 
 
 class Cut(NamedTuple):
-    """A block: what it is, and from which character to which it stands."""
+    """A block: its kind and its span in characters."""
 
     kind: Kind
     start: int
     end: int
-    """After its last character that is not white space."""
+    """Position after its last character that is not white space."""
     level: int = 0
     """Level of a heading, 1 to 6."""
 
 
 class _Part(NamedTuple):
-    """Lines that are one block so far, counted from 0."""
+    """Lines that form one block so far, counted from 0."""
 
     first: int
     last: int
     """The line after the last one that is not blank."""
     opens: str
-    """Type of the token that it begins with, "" if it is none of CommonMark's."""
+    """Type of its first token, "" if it is no CommonMark block."""
     closes: str
-    """Type of the token that its last block begins with."""
+    """Type of the first token of its last block."""
     level: int = 0
 
 
 def cut(source: str, start: int = 0) -> list[Cut]:
-    """The blocks of a draft from character `start` on, in order."""
+    """Split a draft into blocks, from character `start` on, in order."""
     return list(_cut(source, start))
 
 
 def running_text(source: str) -> str:
-    """The lines of one or more blocks that are for reading, without what a dialect marks them with."""
+    """The readable lines of one or more blocks, without a dialect's marks."""
     if not d.MARKED.search(source):
         return source
     if d.ADMONITION.match(source):
@@ -97,7 +97,7 @@ def _cut(source: str, start: int) -> Iterator[Cut]:
 
 
 def _read(lines: Lines) -> tuple[list[_Part], list[bool]]:
-    """The blocks, and for each line whether it is running text."""
+    """The blocks, and whether each line is running text."""
     parts, prose, fenced = _commonmark(lines)
     found = list(regions(lines, fenced))
     for region in found:
@@ -113,18 +113,18 @@ def _read(lines: Lines) -> tuple[list[_Part], list[bool]]:
 
 
 def _commonmark(lines: Lines) -> tuple[list[_Part], list[bool], list[bool]]:
-    """Top-level blocks; for each line whether it is running text, and whether it is in a fenced block of code."""
+    """Top-level blocks; and whether each line is running text, and in a fenced code block."""
     count = len(lines.lines)
     prose, fenced = [False] * count, [False] * count
     parts, start = [], 0
-    # One line in, one line out: the parser folds \r\n to \n and replaces NUL, neither of which moves a line.
+    # Lines stay aligned: the parser folds \r\n to \n and replaces NUL, neither of which moves a line.
     tokens = block_parser().parse("".join(lines.lines), {})
     for n, token in enumerate(tokens):
         if token.type == "fence" and token.map:
             fenced[token.map[0] : token.map[1]] = [True] * (token.map[1] - token.map[0])
         if token.level or token.nesting > 0:
             continue
-        opening, start = tokens[start], n + 1  # this one closes, or stands alone
+        opening, start = tokens[start], n + 1  # this tag closes, or is alone
         if opening.map:
             first, last = opening.map[0], min(opening.map[1], count)
             while last > first and lines.blank[last - 1]:
@@ -141,13 +141,13 @@ def _commonmark(lines: Lines) -> tuple[list[_Part], list[bool], list[bool]]:
 
 
 def _never_ends(lines: Lines, part: _Part) -> bool:
-    """Whether text after a block would be in it."""
+    """Whether text after a block would become part of it."""
     text = "".join(lines.lines[part.first : part.last])
     return block_parser().parse(f"{text}\n\nlimner", {})[-1].type != "paragraph_close"
 
 
 def _no_text(lines: Lines, parts: Sequence[_Part], prose: list[bool]) -> None:
-    """Take the lines that only look like text to CommonMark for what they are."""
+    """Reclassify lines that only CommonMark reads as text."""
     for part in parts:
         own = lines.lines[part.first : part.last]
         if part.opens == "paragraph_open":
@@ -163,7 +163,7 @@ _ODD = frozenset("{:/!?=([%+$*^-<|~")
 
 
 def _is_figure(own: Sequence[str]) -> bool:
-    """Whether lines are images alone, the last perhaps a caption."""
+    """Whether lines are only images, the last perhaps a caption."""
     bare = [line.rstrip("\r\n") for line in own]
     if not d.FIGURE.fullmatch(bare[0]):
         return False
@@ -177,7 +177,7 @@ def _is_figure(own: Sequence[str]) -> bool:
 
 
 def _joined(lines: Lines, parts: Sequence[_Part], found: Sequence[Region]) -> list[_Part]:
-    """The blocks with those that a region spans made one."""
+    """The blocks, with those that a region spans joined."""
     wanted = [*parts, *(_Part(r.first, r.last, "", "") for r in found)]
     wanted.sort(key=lambda p: (p.first, -p.last))
     joined: list[_Part] = []
@@ -192,7 +192,7 @@ def _joined(lines: Lines, parts: Sequence[_Part], found: Sequence[Region]) -> li
         if part.first == before.first and part.last == before.last:
             joined[-1] = part if part.opens else before
             continue
-        # A list that a pair runs out of may go on after it.
+        # A list from which a pair extends may continue after it.
         closes = part.closes if part.last >= before.last and part.opens and before.opens not in _LIST else before.closes
         joined[-1] = _Part(before.first, max(before.last, part.last), before.opens, closes)
     return [_trimmed(lines, part) for part in joined]
@@ -206,7 +206,7 @@ def _trimmed(lines: Lines, part: _Part) -> _Part:
 
 
 def _defining(lines: Lines, parts: Sequence[_Part], prose: list[bool]) -> list[_Part]:
-    """The blocks with each definition joined to its term, and a footnote's and an admonition's text to their labels."""
+    """The blocks, with definitions joined to their terms, and the text of footnotes and admonitions to their labels."""
     out: list[_Part] = []
     for part in parts:
         head = lines.lines[part.first]
@@ -226,9 +226,9 @@ def _defining(lines: Lines, parts: Sequence[_Part], prose: list[bool]) -> list[_
 
 
 def _belonging(lines: Lines, parts: Sequence[_Part], place: Sequence[bool]) -> list[_Part]:
-    """The blocks with each joined to the one before it that it belongs to, where an image could come between."""
+    """The blocks, joined to the ones they belong to if an image could come between them."""
     out: list[_Part] = []
-    seen = -1  # the last block that shows where it stands
+    seen = -1  # the last block that is visible at its place
     family, open_to_images = "", False
     for part, here in zip(parts, place, strict=True):
         unseen = part.opens in _UNSEEN or bool(d.UNSEEN.match(lines.lines[part.first]))
@@ -246,7 +246,7 @@ def _belonging(lines: Lines, parts: Sequence[_Part], place: Sequence[bool]) -> l
 
 
 def _family(lines: Lines, part: _Part, token: str) -> str:
-    """The kind of block that some dialect joins with its like across a blank line, else ""."""
+    """The family of a block that some dialect joins across a blank line, else ""."""
     if family := {"blockquote_open": "quote", _DEFINED: "definition", **dict.fromkeys(_LIST, "list")}.get(token):
         return family
     head = lines.lines[part.first]

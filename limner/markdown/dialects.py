@@ -1,14 +1,14 @@
-"""The rule table: which lines belong together in which dialect of Markdown, by name.
+"""The rule table: the lines that belong together in each dialect of Markdown, by name.
 
-A draft does not say which dialect it is in, and many mix two. So every rule holds for every draft: a rule of a dialect
-that a draft is not in costs a place for an image at worst, a rule that is missing tears a block apart.
+A draft does not name its dialect, and many mix two. So every rule applies to every draft: a rule of a foreign dialect
+costs at worst a place for an image, while a missing rule splits a block.
 
 - `PAIRS`: an opening and a closing mark; all lines from one to the other are one block.
-- `LINES`: lines that are no running text; a paragraph of nothing else is carried along like code.
+- `LINES`: lines that are no running text; a paragraph of only such lines is treated like code.
 - `FAMILIES`: blocks that some dialect joins across a blank line when two of them follow each other.
 - `BELONGS`: a block whose first line begins like this belongs to the one before it.
 
-CommonMark itself, tables, footnotes, definition lists and formulas between `$$` are markdown-it's and its plugins'.
+markdown-it and its plugins handle CommonMark itself, tables, footnotes, definition lists and formulas between `$$`.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ class Pair(NamedTuple):
     name: str
     dialects: str
     mark: str
-    """Expression for either mark, to be found anywhere in a line. Groups: `end` takes part in a closing mark, `name` is
-    what a closing mark has in common with its opening one. Their names end in this rule's."""
+    """Expression for either mark, anywhere in a line. Groups: `end` matches in a closing mark, `name` is the name that
+    both marks share. The groups' names end in this rule's name."""
     prose: bool = True
     """Whether the text between the marks is running text."""
     opaque: bool = False
-    """Whether nothing between the marks is read as a mark: the first closing mark that follows is taken."""
+    """Whether text between the marks is never a mark, so that the first closing mark counts."""
     toggles: bool = False
-    """Whether an opening mark closes what is open already."""
+    """Whether an opening mark closes an open pair of its kind."""
 
 
 PAIRS = (
@@ -61,22 +61,22 @@ PAIRS = (
     Pair("bbcode", "WordPress, Discourse", r"\[(?P<end_bbcode>/)?(?P<name_bbcode>[A-Za-z][\w-]*)(?=[\s=\]])"),
     Pair("tag", "HTML, MDX", r"<(?P<end_tag>/)?(?P<name_tag>[A-Za-z][\w.-]*)?(?=[\s/>]|$)"),
 )
-"""Marks in code spans and in fenced code do not count, but for Liquid's and Hugo's, which are read before Markdown."""
+"""Marks in code spans and fenced code do not count, except Liquid's and Hugo's, which are processed before Markdown."""
 
 TEMPLATES = {"liquid", "shortcode"}
 CODE_NAMES = {
     "highlight", "raw", "comment", "codeblock", "code", "verbatim", "mermaid", "math", "katex", "plantuml", "chart",
     "capture", "nomarkdown", "style", "script", "pre", "svg", "textarea", "table", "head",
 }  # fmt: skip
-"""Liquid tags, shortcodes, extensions and elements between which nothing is running text."""
+"""Liquid tags, shortcodes, extensions and elements whose content is no running text."""
 LITERAL_NAMES = {"raw", "comment", "highlight", "verbatim", "codeblock", "nomarkdown", "script", "style"}
-"""Those between which no marks are read."""
+"""Those whose content contains no marks."""
 VOID_NAMES = {
     "area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "param", "source", "track", "wbr",
 }  # fmt: skip
 
 FENCE = re.compile(r"[ \t]*(?P<mark>:{3,}|/{3,})[ \t]*(?P<rest>.*)")
-"""A fence that may be nested and whose content is Markdown: pandoc's and Quarto's divs, Docusaurus's, VuePress's and
+"""A fence that can be nested and contains Markdown: pandoc's and Quarto's divs, Docusaurus's, VuePress's and
 MyST's directives (`:::`), PyMdown's blocks (`///`). One with nothing after it closes."""
 
 # --- lines that are no running text ----------------------------------------------------------------------------------
@@ -130,16 +130,16 @@ FAMILIES: dict[str, re.Pattern[str]] = {
     ),
 }
 DEFINITION = re.compile(r"[ \t]{0,3}[:~][ \t]")
-"""PHP Markdown Extra, pandoc, kramdown: a line that explains the term above it. Terms in a row are one list."""
+"""PHP Markdown Extra, pandoc, kramdown: a line that explains the term above it. Consecutive terms form one list."""
 INDENTED = re.compile(r"(?: {4}| {0,3}\t)")
 ADMONITION = re.compile(r"(?:!!!|\?\?\?\+?|===[+!]*)[ \t]")
-"""Python-Markdown, PyMdown: what follows indented is its content."""
+"""Python-Markdown, PyMdown: the indented lines that follow are its content."""
 BELONGS: dict[str, re.Pattern[str]] = {
     "indented": INDENTED,  # footnotes, admonitions, tabs, definitions, lists
     "block id": re.compile(r"\^[A-Za-z0-9-]*[ \t]*(?:[\r\n]|\Z)"),  # Obsidian, kramdown
 }
 UNSEEN = re.compile(r"\*\[[^\]\r\n]+\]:")
-"""Blocks that show nothing where they stand (as footnotes do): PHP Markdown Extra's abbreviations."""
+"""Blocks that are invisible at their place, like footnotes: PHP Markdown Extra's abbreviations."""
 TABLE_CAPTION = re.compile(r"[ \t]{0,3}(?:Table:|table:|:)[ \t]")
 """Pandoc: a caption before its table."""
 
@@ -147,4 +147,4 @@ COLUMNS = re.compile(r"[ \t]{0,3}-{2,}(?:[ \t]+-{2,})+[ \t]*")
 RULE = re.compile(r"[ \t]{0,3}-{3,}[ \t]*")
 """Pandoc: the lines of dashes of simple and multiline tables."""
 METADATA = re.compile(r"[A-Za-z_][\w.-]*[ \t]*:(?:[ \t].*)?|[ \t]+.*|-[ \t].*|#.*|")
-"""Pandoc: a line of a YAML block that stands further down."""
+"""Pandoc: a line of a YAML block further down."""

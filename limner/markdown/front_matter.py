@@ -1,7 +1,7 @@
 """Read the front matter of a draft: YAML, TOML or JSON, or a title block.
 
-YAML between `---` (Jekyll, Hugo, pandoc, MkDocs, Docusaurus, MyST, Obsidian), TOML between `+++` and a JSON object
-(Hugo), pandoc's title block (`% title`), MultiMarkdown's `Title: …` lines (MkDocs, Pelican).
+It knows YAML between `---` (Jekyll, Hugo, pandoc, MkDocs, Docusaurus, MyST, Obsidian), TOML between `+++` and a JSON
+object (Hugo), pandoc's title block (`% title`), MultiMarkdown's `Title: …` lines (MkDocs, Pelican).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 from limner.text import one_line
 
 MAX = 100_000
-"""Characters of front matter that are read; longer front matter is kept as it is, and says nothing."""
+"""Limit in characters; longer front matter is kept unread."""
 LINE = 500  # characters of a title or a name
 
 _END = r"[ \t]*(?:\r\n|\n|\r|\Z)"
@@ -32,21 +32,21 @@ _TAG = re.compile(r"[A-Za-z]{2,3}(?:-[A-Za-z0-9]{1,8})*")
 
 
 class FrontMatter(NamedTuple):
-    """What the front matter says; empty where it does not."""
+    """The fields of the front matter; "" for missing ones."""
 
     end: int = 0
-    """Characters of the draft that it takes, with a byte order mark before it."""
+    """Its length in the draft in characters, including a byte order mark."""
     title: str = ""
     language: str = ""
     """BCP 47, e.g. "pt-BR"."""
     author: str = ""
     """Several are joined by ", "."""
     date: str = ""
-    """ISO 8601 where the front matter has a date; else as it was written."""
+    """ISO 8601 if it can be read as a date, else as written."""
 
 
 def read(source: str) -> FrontMatter:
-    """The front matter that a draft begins with; what cannot be parsed is front matter without a word."""
+    """Read a draft's front matter; unparsable front matter has no fields."""
     start = int(source.startswith("\ufeff"))
     for reader in (_yaml, _toml, _json, _title_block, _headers):
         found = reader(source, start)
@@ -65,13 +65,13 @@ def _yaml(source: str, start: int) -> Found:
         return None
     text = match["text"]
     values = _yaml_values(text)
-    if values is None:  # a thematic break at the beginning, and another one further down
+    if values is None:  # two thematic breaks, at the beginning and further down
         return None
     return match.end(), values
 
 
 def _yaml_values(text: str) -> Mapping[str, Any] | None:
-    """None for what is not a mapping. YAML that does not parse still has lines like `title: The crane: a history`."""
+    """None unless a mapping. YAML that does not parse may still have lines like `title: The crane: a history`."""
     import yaml
 
     if len(text) > MAX:
@@ -98,7 +98,7 @@ def _toml(source: str, start: int) -> Found:
 
 
 def _json(source: str, start: int) -> Found:
-    """A JSON object at the very beginning that ends a line, as Hugo reads it."""
+    """A JSON object at the very beginning that ends at a line's end, as in Hugo."""
     if not re.compile(r"\{\s*\"").match(source, start):
         return None
     try:
@@ -118,7 +118,7 @@ def _title_block(source: str, start: int) -> Found:
 
 
 def _headers(source: str, start: int) -> Found:
-    """`Title: …` lines up to the first blank one, if one of their names is known to site generators."""
+    """`Title: …` lines up to the first blank one, if site generators know one of their names."""
     first = source[start : start + 42].partition(":")[0].strip().lower()
     match = _HEADERS.match(source, start) if first in _TELLING else None
     if match is None or not re.compile(r"[ \t]*(?:\r\n|\n|\r|\Z)").match(source, match.end()):
@@ -128,12 +128,12 @@ def _headers(source: str, start: int) -> Found:
     return (match.end(), values) if "title" in values else None
 
 
-# --- what it says ----------------------------------------------------------------------------------------------------
+# --- fields ----------------------------------------------------------------------------------------------------
 
 
 def _said(values: Mapping[str, Any]) -> dict[str, str]:
     lower = {str(key).lower(): value for key, value in values.items()}
-    params = lower.get("params")  # Hugo's own place for what it does not know
+    params = lower.get("params")  # Hugo's table for custom fields
     if isinstance(params, Mapping):
         lower = {**{str(key).lower(): value for key, value in params.items()}, **lower}
     return {
@@ -149,7 +149,7 @@ def _first(values: Any) -> str:
 
 
 def _words(value: Any, depth: int = 0) -> str:
-    """One line; names of a list are joined, of `{name: …}` the name is taken."""
+    """A value on one line: joins the names of a list, and takes the name of `{name: …}`."""
     if isinstance(value, datetime | date):
         return value.isoformat()
     if isinstance(value, str | int | float) and not isinstance(value, bool):
@@ -162,6 +162,6 @@ def _words(value: Any, depth: int = 0) -> str:
 
 
 def _language(value: Any) -> str:
-    """A BCP 47 tag, from `de_DE.UTF-8` too; "" for anything else."""
+    """A BCP 47 tag, also from `de_DE.UTF-8`; "" for anything else."""
     tag = _words(value).partition(".")[0].replace("_", "-")
     return tag if _TAG.fullmatch(tag) else ""

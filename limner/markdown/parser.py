@@ -1,4 +1,4 @@
-"""The CommonMark parser that cuts drafts into blocks: with markdown-it's plugins, without what stands in the lines."""
+"""The CommonMark parser that splits drafts into blocks: with markdown-it's plugins, without inline parsing."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 @lru_cache(maxsize=1)
 def block_parser() -> MarkdownIt:
-    """Blocks alone: nothing that stands in a line is parsed."""
+    """A parser for blocks only, without inline parsing."""
     from markdown_it import MarkdownIt
     from mdit_py_plugins.deflist import deflist_plugin
     from mdit_py_plugins.footnote import footnote_plugin
@@ -25,7 +25,7 @@ def block_parser() -> MarkdownIt:
 
 
 def with_linear_labels(parser: MarkdownIt) -> MarkdownIt:
-    """The parser with a search for the end of `[labels]` that looks at no bracket twice.
+    """The parser with a search for the end of `[labels]` that reads no bracket twice.
 
     markdown-it-py 4.3 scans to the end of the paragraph from each `[` that nothing closes: 80 kB of `![` took 25 s.
     """
@@ -36,15 +36,16 @@ def with_linear_labels(parser: MarkdownIt) -> MarkdownIt:
         parseLinkDestination=helpers.parseLinkDestination,
         parseLinkTitle=helpers.parseLinkTitle,
     )
-    parser.helpers = own  # a module there: its functions are looked up by name
+    parser.helpers = own  # markdown-it looks its helpers up in this module by name
     return parser
 
 
 def _label_end(state: StateInline, start: int, disableNested: bool = False) -> int:
-    """Where the bracket at `start` is closed, -1 if nowhere, or if a link is within and disableNested is set.
+    """The position that closes the bracket at `start`; -1 if none does, or if a link is inside and disableNested is
+    set.
 
-    Takes the place of markdown_it.helpers.parseLinkLabel. An inner bracket that is plain text was searched before: its
-    end is remembered with the state, and the search goes on after it.
+    Replaces markdown_it.helpers.parseLinkLabel. An inner bracket of plain text was searched before: its end is stored
+    with the state, and the search continues after it.
     """
     known: dict[tuple[int, int], tuple[int, bool]] = state.__dict__.setdefault("limner_labels", {})
     key = start, state.posMax

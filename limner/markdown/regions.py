@@ -1,4 +1,5 @@
-"""Finding the pairs of `dialects`: runs of lines that are one block. Linear: every mark is looked at once."""
+"""Find the pairs of `dialects`: runs of lines that form one block. It takes linear time, because it reads every mark
+once."""
 
 from __future__ import annotations
 
@@ -11,7 +12,7 @@ from typing import NamedTuple
 
 from limner.markdown import dialects as d
 
-BLANK = " \t\r\n"  # what CommonMark takes for nothing; str.strip would take more
+BLANK = " \t\r\n"  # CommonMark's white space; str.strip would remove more
 _TICKS = re.compile(r"`+")
 _NOT_BREAK = re.compile(r"[^\r\n]")
 
@@ -23,11 +24,11 @@ class Region(NamedTuple):
     last: int
     """The line after the last one."""
     prose: bool
-    """Whether text in it is running text."""
+    """Whether the text in it is running text."""
 
 
 class Lines:
-    """A draft's lines, and where in its text they start."""
+    """A draft's lines and their offsets in its text."""
 
     def __init__(self, lines: Sequence[str]) -> None:
         self.lines = lines
@@ -37,7 +38,7 @@ class Lines:
 
     @cached_property
     def text(self) -> str:
-        """The lines joined, each ending in \\n whatever it ended in; offsets stay."""
+        """The joined lines, each with \\n as its end; offsets stay."""
         return "".join(line[:-2] + " \n" if line.endswith("\r\n") else line.replace("\r", "\n") for line in self.lines)
 
     @cached_property
@@ -45,18 +46,18 @@ class Lines:
         return [not line.strip(BLANK) for line in self.lines]
 
     def at(self, offset: int) -> int:
-        """The line that a character stands in."""
+        """The line of a character."""
         return max(0, bisect_right(self.starts, offset) - 1)
 
     def chunk_end(self, line: int) -> int:
-        """The blank line that follows a line, or the end."""
+        """The next blank line, or the end."""
         while line < len(self.lines) and not self.blank[line]:
             line += 1
         return line
 
 
 def regions(lines: Lines, fenced: Sequence[bool]) -> Iterator[Region]:
-    """All pairs. fenced: for each line whether it is in a fenced block of code."""
+    """Find all pairs. fenced: for each line whether it is in a fenced code block."""
     masked = _masked(lines, fenced)
     yield from _code(lines)
     yield from _paired(lines, _marks(lines.text, [p for p in d.PAIRS if p.name in d.TEMPLATES]))
@@ -73,14 +74,14 @@ def regions(lines: Lines, fenced: Sequence[bool]) -> Iterator[Region]:
 class _Mark(NamedTuple):
     pair: d.Pair
     name: str
-    """What the two marks of a pair share, "" where the kind has no names."""
+    """The name that both marks of a pair share, "" if the kind has no names."""
     closes: bool
     start: int
     end: int
 
 
 def _marks(text: str, pairs: Iterable[d.Pair]) -> Iterator[_Mark]:
-    """Every mark in reading order, those within a tag left out."""
+    """Every mark in reading order, except those within a tag."""
     known = {pair.name: pair for pair in pairs}
     expression = re.compile("|".join(f"(?P<{pair.name}>{pair.mark})" for pair in known.values()), re.MULTILINE)
     tags, skip = _Tags(text), 0
@@ -100,7 +101,7 @@ def _marks(text: str, pairs: Iterable[d.Pair]) -> Iterator[_Mark]:
 
 
 def _paired(lines: Lines, marks: Iterable[_Mark]) -> Iterator[Region]:
-    """Each closing mark with the last opening one of its name that is still open."""
+    """Match each closing mark with the last open mark of its name."""
     marks = list(marks)
     closing: dict[tuple[str, str], list[int]] = {}
     for mark in marks:
@@ -127,7 +128,7 @@ def _paired(lines: Lines, marks: Iterable[_Mark]) -> Iterator[Region]:
 
 
 class _Tags:
-    """Where tags end. JSX allows blank lines and `>` in braces, HTML `>` in quotes."""
+    """Find the ends of tags. JSX allows blank lines and `>` in braces, HTML allows `>` in quotes."""
 
     _special = re.compile(r"[<>{]|=[ \t]*[\"']|\n[ \t]*\n")
 
@@ -139,7 +140,7 @@ class _Tags:
         return matching(self.text, "{", "}")
 
     def end(self, at: int) -> tuple[int, bool]:
-        """The end of the tag whose name ends at `at`, and whether it needs no closing tag."""
+        """The end of the tag whose name ends at `at`, and whether it is self-closing."""
         text = self.text
         while special := self._special.search(text, at):
             char = special[0]
@@ -156,7 +157,7 @@ class _Tags:
 
 
 def matching(text: str, opening: str, closing: str) -> dict[int, int]:
-    """Where each opening bracket's closing one is, for those that have one."""
+    """The position of the closing bracket by that of the opening one, for matched brackets."""
     pairs: dict[int, int] = {}
     stack: list[int] = []
     for match in re.finditer(f"[{re.escape(opening + closing)}]", text):
@@ -168,7 +169,7 @@ def matching(text: str, opening: str, closing: str) -> dict[int, int]:
 
 
 def _masked(lines: Lines, fenced: Sequence[bool]) -> str:
-    """The text with fenced code and code spans blanked out, offsets as they are."""
+    """The text with fenced code and code spans blanked out; offsets stay."""
     parts = [lines.text[a:b] for a, b in pairwise(lines.starts)]
     parts = [_NOT_BREAK.sub(" ", part) if code else part for part, code in zip(parts, fenced, strict=True)]
     text = "".join(parts)
@@ -190,7 +191,7 @@ def _masked(lines: Lines, fenced: Sequence[bool]) -> str:
 
 
 def _code_spans(text: str, begin: int, end: int) -> Iterator[tuple[int, int]]:
-    """Start and end of the code spans in a run of lines without a blank one."""
+    """Start and end of the code spans in a run of non-blank lines."""
     runs = [(m.start(), m.end()) for m in _TICKS.finditer(text, begin, end)]
     of_length: dict[int, list[int]] = {}
     for start, stop in runs:
@@ -207,7 +208,8 @@ def _code_spans(text: str, begin: int, end: int) -> Iterator[tuple[int, int]]:
 
 
 def _code(lines: Lines) -> Iterator[Region]:
-    """Fenced code where CommonMark sees none, for instance right after an HTML tag; a fence that never ends is none."""
+    """Fenced code that CommonMark does not see, e.g. right after an HTML tag; a fence that never ends does not
+    count."""
     fence, opened = "", 0
     closing: dict[str, list[int]] = {"`": [0] * (len(lines.lines) + 1), "~": [0] * (len(lines.lines) + 1)}
     bare = [line.strip() for line in lines.lines]
@@ -231,7 +233,7 @@ def _code(lines: Lines) -> Iterator[Region]:
 
 
 def _fences(lines: Lines, fenced: Sequence[bool]) -> Iterator[Region]:
-    """`:::` and `///`: a fence with words after it opens, one without closes the last that is open."""
+    """Match `:::` and `///`: a fence with text after it opens, one without closes the last open one."""
     opened: dict[str, list[int]] = {":": [], "/": []}
     for n, line in enumerate(lines.lines):
         found = None if fenced[n] else d.FENCE.match(line.rstrip("\r\n"))
@@ -247,7 +249,7 @@ def _fences(lines: Lines, fenced: Sequence[bool]) -> Iterator[Region]:
 
 
 def _scripts(lines: Lines, masked: str, fenced: Sequence[bool]) -> Iterator[Region]:
-    """MDX: imports, exports and expressions, whose brackets may span blank lines."""
+    """Find MDX's imports, exports and expressions, whose brackets may span blank lines."""
     starts = [
         n
         for n, line in enumerate(lines.lines)
@@ -273,7 +275,7 @@ def _scripts(lines: Lines, masked: str, fenced: Sequence[bool]) -> Iterator[Regi
 
 
 def _tables(lines: Lines, fenced: Sequence[bool]) -> Iterator[Region]:
-    """Pandoc's simple and multiline tables: the latter have blank lines between rows."""
+    """Find pandoc's simple and multiline tables; the latter have blank lines between rows."""
     bare = [line.rstrip("\r\n") for line in lines.lines]
     dashed = (d.COLUMNS.fullmatch, d.RULE.fullmatch)
     dashes = [n for n, line in enumerate(bare) if not fenced[n] and any(match(line) for match in dashed)]
@@ -295,7 +297,7 @@ def _tables(lines: Lines, fenced: Sequence[bool]) -> Iterator[Region]:
 
 
 def _metadata(lines: Lines, fenced: Sequence[bool]) -> Iterator[Region]:
-    """Pandoc: YAML between `---` and `---` or `...` further down in a document."""
+    """Find pandoc's YAML blocks between `---` and `---` or `...` further down in a document."""
     n, count = 0, len(lines.lines)
     while n < count:
         opens = not fenced[n] and lines.lines[n].rstrip() == "---" and (n == 0 or lines.blank[n - 1])

@@ -101,7 +101,8 @@ def test_what_a_job_waits_for_is_said_in_a_line(house: House) -> None:
     job = house.submit(review=["draft"])
     asked(house, job)
     line = progress(house.ledger.job(job.id), 300)
-    assert line.startswith("asks for a review of the draft since ")
+    assert line.startswith("has waited ")
+    assert " for a review of the draft: limner jobs answer " in line
     assert line.endswith(f"limner jobs answer {job.id}")
     [event] = [e for e in house.ledger.events(job.id) if e.kind == "waiting"]
     assert "review of the draft" in event_line(event)

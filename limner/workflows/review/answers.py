@@ -1,7 +1,7 @@
-"""Review points as every surface meets them: the question that is shown, and the check of what comes back.
+"""Check the answers to review questions, the same for every surface.
 
-A question has the shape that agent-inbox renders, and two keys more: the point, and the version of what is shown. An
-answer is checked here before a job is put back to work, by whatever way it came, and once more in the graph.
+A question has the shape that agent-inbox renders, plus the point and the version of the shown content. An answer from
+any surface is checked here before the job is requeued, and once more in the graph.
 """
 
 from __future__ import annotations
@@ -23,18 +23,19 @@ Kind = Literal["accept", "edit", "response", "ignore"]
 KINDS: tuple[str, ...] = get_args(Kind)
 MAX_SAID = 10_000  # characters of a free instruction
 MAX_OUTLINE = 20_000  # characters
-MAX_WHOLE = 800_000  # characters of an article typed over: what a draft may have
+MAX_WHOLE = 800_000  # characters of a retyped article, as many as a draft may have
 
 
 # --- answers -------------------------------------------------------------------------------------------------------
 
 
 def check(asked: Mapping[str, Any], given: Any, *, strict: bool = True) -> Json:
-    """An answer that fits the question: {"type", "args", "version"}, with `args` None, a text, or what was edited.
+    """Check an answer against its question; returns {"type", "args", "version"}, with `args` None, a text, or the
+    edits.
 
-    asked: the question. given: as it came; a list of one, as agent-inbox sends it, is taken for its one. strict: it
-    has to name the version that it answers; without, as from a program that holds the question itself, it may.
-    Raises BadInput for another shape, JobConflict for an answer to a version that is no longer the one asked about.
+    asked: the question. given: the raw answer; a list of one, as from agent-inbox, counts as its item. strict: the
+    answer must name the question's version; otherwise, e.g. from a program that holds the question, it may. Raises
+    BadInput for another shape, JobConflict for an answer to an earlier version.
     """
     if isinstance(given, list) and len(given) == 1:
         given = given[0]
@@ -66,13 +67,13 @@ def check(asked: Mapping[str, Any], given: Any, *, strict: bool = True) -> Json:
 
 
 def _decided(decisions: Any) -> Any:
-    """A decision of LangChain's middleware, {"decisions": [{"type": "approve"}]}, as an answer of ours."""
+    """Turn a decision of LangChain's middleware, {"decisions": [{"type": "approve"}]}, into an answer."""
     if not (isinstance(decisions, list) and len(decisions) == 1 and isinstance(decisions[0], Mapping)):
         raise BadInput("decisions: it is not a list of one. Decide about the one thing that is asked.")
     match decisions[0]:
         case {"type": "approve"}:
             return {"type": "accept"}
-        case {"type": "reject", **more}:  # without a word of what is wrong nothing could be done otherwise
+        case {"type": "reject", **more}:  # needs a message, because without one there is nothing to change
             return {"type": "response", "args": more.get("message")}
         case {"type": "edit", "edited_action": {"name": name, "args": args}}:
             return {"type": "edit", "args": {"action": name, "args": args}}
@@ -80,9 +81,9 @@ def _decided(decisions: Any) -> Any:
 
 
 def check_all(questions: Any, given: Any) -> Any:
-    """The answer for the graph, to the question of a waiting job: [{"id", "value"}]. Raises as `check`.
+    """The answer for the graph, to the question of a waiting job: [{"id", "value"}]. Raises like `check`.
 
-    Questions that are not ours take any answer.
+    Questions of other graphs take any answer.
     """
     if isinstance(given, list) and len(given) == 1:
         given = given[0]
@@ -101,7 +102,7 @@ def _said(args: Any) -> str:
 
 
 def _edited(asked: Mapping[str, Any], args: Any) -> Json:
-    """The changed thing, in the shape it was shown in; what was left as it is, is left out."""
+    """The changed content, in the shape of the question, without unchanged fields."""
     request = asked["action_request"]
     if not isinstance(args, Mapping) or not isinstance(args.get("args"), Mapping):
         raise BadInput(
@@ -116,7 +117,7 @@ def _edited(asked: Mapping[str, Any], args: Any) -> Json:
 
 
 def _unfolded(name: Any, value: Any, shown: Json) -> Any:
-    """A field as it was shown: the inboxes edit lists and objects as a text of JSON."""
+    """A field in its shown form; inboxes edit lists and objects as JSON text."""
     if not (isinstance(value, str) and isinstance(shown.get(name), list | dict)):
         return value
     try:
@@ -131,7 +132,7 @@ def _outline(_shown: Json, given: Json) -> Json:
 
 
 def _whole(shown: Json, given: Json) -> Json:
-    """An article's text, by edits or typed over."""
+    """The changes to an article's text, by edits or retyping."""
     if "edits" in given:
         _only({k: v for k, v in given.items() if shown.get(k, v) != v or k not in shown}, ("edits",))
         return {"edits": _edits(shown, given["edits"])}
@@ -158,7 +159,8 @@ def _whole(shown: Json, given: Json) -> Json:
 
 
 def _figures(shown: Json, given: Any) -> list[Json]:
-    """Images at their places: captions, alternative texts, credits and places may change, and rows may be left out."""
+    """The images and their places: captions, alternative texts, credits and places may change; omitted rows are
+    removed."""
     names = ("id", "after", "image_id", "library", "caption", "alt", "credit", "licence")
     rows = _rows(given, "images", names, MAX_IMAGES)
     before = {row["id"]: row for row in shown["images"]}
@@ -188,7 +190,7 @@ def _spots(shown: Json, given: Json) -> Json:
         caption = _text(row.get("caption", old.get("caption")), "spots.caption", 500)
         search = row.get("search", old.get("search"))
         if search == old.get("search") and caption != old.get("caption"):
-            search = caption  # it was made from the caption before
+            search = caption  # the old one came from the old caption
         search = _text(search or caption, "spots.search", 500)
         made.append({"id": row.get("id") or "", "after": str(row.get("after", old.get("after")))[:80]})
         made[-1] |= {"caption": caption, "search": search}
@@ -199,7 +201,7 @@ def _spots(shown: Json, given: Json) -> Json:
 
 
 def _images(shown: Json, given: Json) -> Json:
-    """The image for each spot; spots that are not named keep theirs."""
+    """The chosen image for each spot; omitted spots keep theirs."""
     if "edits" in given:
         _only(given, ("edits", "images"))
         return {"edits": _edits(shown, given["edits"])}
@@ -240,7 +242,7 @@ _READERS: dict[str, Callable[[Json, Json], Json]] = {
 }
 
 
-# --- their parts ---------------------------------------------------------------------------------------------------
+# --- parts ---------------------------------------------------------------------------------------------------
 
 
 def _edits(shown: Json | None, given: Any) -> list[Json]:

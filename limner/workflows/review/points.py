@@ -1,8 +1,8 @@
-"""The review points as nodes of the compose graph: each waits for a person and does nothing else.
+"""The review points as nodes of the compose graph: each only waits for a person.
 
-LangGraph runs a node that waited from its beginning again. These ask no model, and tell nothing before the answer is
-there, so running them twice costs nothing and doubles nothing. What an answer asks of a model is done by the node
-after it.
+LangGraph runs a waiting node again from its start. These nodes ask no model, and send no event before the answer
+arrives, so running them twice costs nothing and doubles nothing. The next node does the model's work that an answer
+requires.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ Update = dict[str, Any]
 
 
 def reviewed(point: Point, context: Context, state: ComposeState) -> Update:
-    """Wait for a person at a point; what the answer changes of the state."""
+    """Wait for a person at a point; returns the state's changes."""
     answered = state.get("answered", 0)
     said = state.get("said", "")
     for refused_before in count():
@@ -47,7 +47,7 @@ def reviewed(point: Point, context: Context, state: ComposeState) -> Update:
         try:
             answer = answers.check(asked, given, strict=False)
             changed = _changed(point, context, state, answer)
-        except LimnerError as refused:  # nothing is lost: it is asked again, with the reason
+        except LimnerError as refused:  # ask again, with the reason
             said = note("not-taken", line=refused.note)
             continue
         wanted = answer["args"] if answer["type"] == "response" else ""
@@ -73,7 +73,7 @@ def _changed(point: Point, context: Context, state: ComposeState, answer: questi
     args = answer["args"] if answer["type"] == "edit" else None
     if point == "outline":
         if args is None and answer["type"] != "response" and not context.follows("writer"):
-            return {"outline": ""}  # it says what this writer would do anyway
+            return {"outline": ""}  # this writer would do the same anyway
         return {"outline": args["outline"]} if args else {}
     if not args:
         return {}
@@ -87,7 +87,7 @@ def _changed(point: Point, context: Context, state: ComposeState, answer: questi
 
 
 def applied(context: Context, article: Article, edits: Sequence[Edit]) -> Article:
-    """The article after edits, however many. Raises EditRefused."""
+    """The article after any number of edits. Raises EditRefused."""
     for first in range(0, len(edits), MAX_EDITS):
         article = edited(article, edits[first : first + MAX_EDITS], context.record)
     return article
@@ -115,7 +115,7 @@ def _typed_over(article: Article, args: questions.Json) -> list[Edit]:
 
 
 def _spots(article: Article, before: Sequence[Spot], rows: Sequence[questions.Json]) -> list[Spot]:
-    """The spots as a person left them, in reading order; what a person added is wanted most."""
+    """The spots after a person's changes, in reading order; added spots get the highest strength."""
     known = {s.id: s for s in before}
     made: list[Spot] = []
     taken = set(known)
@@ -134,7 +134,7 @@ def _spots(article: Article, before: Sequence[Spot], rows: Sequence[questions.Js
 def chosen(context: Context, article: Article, rows: Sequence[questions.Json]) -> Article:
     """The article with a person's choice at some spots: {"spot", "chosen"}, None for no image.
 
-    Raises EditRefused for an image that stands elsewhere in the article already.
+    Raises EditRefused for an image that is already elsewhere in the article.
     """
     choices = {row["spot"]: row["chosen"] for row in rows}
     figures = {i.id: i for i in article.illustrations}
@@ -142,7 +142,7 @@ def chosen(context: Context, article: Article, rows: Sequence[questions.Json]) -
     for selection in article.selections:
         spot = selection.spot
         if spot.id not in choices or choices[spot.id] == _standing(article, spot.id):
-            record.append(selection)  # nobody chose otherwise
+            record.append(selection)  # unchanged
             continue
         image = choices[spot.id]
         figures.pop(document.figure_id(spot.id), None)
@@ -164,6 +164,6 @@ def _standing(article: Article, spot: str) -> str | None:
 
 
 def _figure(article: Article, selection: Selection, candidate: Candidate) -> Illustration:
-    """The illustration of a candidate that a person chose, with the caption it would have had."""
+    """The illustration for a candidate that a person chose, with its usual caption."""
     (figure,) = illustrated(article, [selection], {selection.spot.id: candidate}, {}).illustrations
     return figure

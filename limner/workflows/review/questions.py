@@ -13,10 +13,10 @@ from limner.document import POINTS, Article, Spot, figure_id
 from limner.notes import Note, coded, note
 from limner.tools.editing.commands import Edit
 
-EXCERPT = 300  # characters of a paragraph that tell a reader which one it is
+EXCERPT = 300  # characters of a paragraph by which a reader recognises it
 
 
-CANDIDATES = 12  # per spot in a question; POST …/candidates has the others
+CANDIDATES = 12  # candidates per spot in a question; POST …/candidates has the others
 
 
 EDITS: TypeAdapter[tuple[Edit, ...]] = TypeAdapter(tuple[Edit, ...])
@@ -35,10 +35,10 @@ def question(
     said: Note | str = "",
     action: str = "",
 ) -> Json:
-    """What is shown to a person. args: what is reviewed, as JSON. respond: whether a model can follow a free answer.
+    """A question to a person. args: the reviewed content, as JSON. respond: whether a model can follow a free answer.
 
-    answered: how many answers were taken before and how many were not, so that no version comes twice. said: what came
-    of the last one.
+    answered: numbers of accepted and refused answers so far, so that no version repeats. said: the result of the last
+    answer.
     """
     description = note("asked-again", said=said, about=about) if said else about
     return {
@@ -52,10 +52,10 @@ def question(
 
 
 def interrupting(asked: Json, decisions: bool) -> Json:
-    """The value that a graph interrupts with. decisions: once more in the shape of LangChain's
-    HumanInTheLoopMiddleware, which agent-chat-ui and others render with buttons; `check` takes their answers.
+    """The value that a graph interrupts with. decisions: also in the shape of LangChain's HumanInTheLoopMiddleware,
+    which agent-chat-ui and others render with buttons; `check` takes their answers.
 
-    `arguments` is what agent-inbox reads in that shape, `args` what all others do.
+    In that shape agent-inbox reads `arguments`, all others `args`.
     """
     if not decisions:
         return asked
@@ -71,17 +71,17 @@ def interrupting(asked: Json, decisions: bool) -> Json:
 
 
 def digest(value: Any) -> str:
-    """16 characters that change with what is shown."""
+    """16 characters that change with the content."""
     return hashlib.sha256(json.dumps(value, sort_keys=True, ensure_ascii=False).encode()).hexdigest()[:16]
 
 
 def outline_args(outline: str) -> Json:
-    """What is shown at `outline`: Markdown."""
+    """The content shown at `outline`: Markdown."""
     return {"outline": outline}
 
 
 def text_args(article: Article) -> Json:
-    """What is shown at `draft`: the whole as Markdown, and its blocks."""
+    """The content shown at `draft`: the text as Markdown, and its blocks."""
     blocks = [{"id": b.id, "kind": b.kind, "text": b.text} for b in article.body]
     return {"title": article.title, "language": article.language, "text": article.source, "blocks": blocks}
 
@@ -93,7 +93,7 @@ def spots_args(article: Article, spots: Sequence[Spot]) -> Json:
 
 
 def images_args(article: Article) -> Json:
-    """What is shown at `images`: for each spot the image that would be placed, and what else was found for it."""
+    """The content shown at `images`: for each spot the chosen image and the candidates."""
     placed = {i.id: i.image_id for i in article.illustrations}
     made = {i.id for i in article.illustrations if i.digital_source_type}
     rows = []
@@ -110,17 +110,17 @@ def images_args(article: Article) -> Json:
 
 
 def final_args(article: Article) -> Json:
-    """What is shown at `final`: the text as at `draft`, and the images at their places."""
+    """The content shown at `final`: the text as at `draft`, and the images at their places."""
     names = ("id", "after", "image_id", "library", "caption", "alt", "credit", "licence")
     return text_args(article) | {"images": [{n: getattr(i, n) for n in names} for i in article.illustrations]}
 
 
 def is_question(value: Any) -> bool:
-    """Whether it is one of ours, and not that of a graph somebody brought."""
+    """Whether a question is limner's own, and not another graph's."""
     return isinstance(value, Mapping) and value.get("point") in (*POINTS, "edits") and "version" in value
 
 
 def ours(questions: Any) -> Json | None:
-    """What a waiting job asks, [{"id", "value"}], if it is one of our questions."""
+    """The question of a waiting job, [{"id", "value"}], if it is limner's own."""
     values: list[Any] = [q.get("value") for q in questions or [] if isinstance(q, Mapping)]
     return values[0] if len(values) == 1 and is_question(values[0]) else None

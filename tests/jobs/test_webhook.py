@@ -173,7 +173,7 @@ def test_the_id_is_that_of_the_job_and_its_end() -> None:
 
 @pytest.mark.parametrize("secret", ["whsec_", "whsec_not base64", "whsec_é"])
 def test_a_secret_that_is_no_key_is_refused(secret: str) -> None:
-    with pytest.raises(WebhookFailed, match="Copy it again") as caught:
+    with pytest.raises(WebhookFailed, match="Copy all of it again") as caught:
         deliver(job(), hook("https://hooks.example.org/", secret))
     assert caught.value.final
 

@@ -71,7 +71,7 @@ class Cancelled(Exception):
 def build_server(toolbox: Toolbox, tenant: TenantOf = lambda _request: Tenant()) -> Server[Any]:
     """The MCP server over a toolbox; run it with any transport of the SDK.
 
-    Clients give up on a call after a time of theirs, so an article is composed by workers or in the background.
+    Clients abandon a call after their own timeout, so workers or a background thread compose the article.
     """
     if toolbox.jobs is None and toolbox.background is None:
         toolbox.background = Background()
@@ -216,7 +216,7 @@ def _done(tools: Tools, tool: Description, given: dict[str, Any]) -> types.CallT
     result = tool.does(tools, **given)
     content: list[Any] = [types.TextContent(type="text", text=result.text)]
     content += _pictures(tools, result, given)
-    if result.article and result.value is not None and not _is_question(result):  # else there is nothing to read yet
+    if result.article and result.value is not None and not _is_question(result):  # else there is no text yet
         uri = f"limner://articles/{quote(result.article, safe='')}/article.md"
         content.append(
             types.ResourceLink(type="resource_link", name=result.article, uri=uri, mime_type="text/markdown")

@@ -1,4 +1,4 @@
-"""The text of a file that somebody attached: plain text and Markdown, PDF, and what pandoc reads.
+"""Read the text of an attached file: plain text and Markdown, PDF, and pandoc's formats.
 
 Files come from outside: a PDF is opened in a process with limits, and pandoc reads no other file and no address.
 """
@@ -13,9 +13,9 @@ from limner.text import printable
 from limner.tools.images.charset import decode
 from limner.tools.images.sandbox import DOCUMENTS
 
-MAX_TEXT = 800_000  # characters of one file: what a job's material may have
+MAX_TEXT = 800_000  # characters per file, as many as a job's material may have
 SECONDS = 20
-_HEAP = "512M"  # of pandoc: a zip of a few kB can hold gigabytes
+_HEAP = "512M"  # limits of pandoc: a zip of a few kB can contain gigabytes
 _PANDOC = {".docx": "docx", ".odt": "odt", ".epub": "epub", ".rtf": "rtf", ".html": "html", ".htm": "html"}
 _MEDIA = {
     "application/vnd.openxmlformats-officedocument.wordprocessingml.document": "docx",
@@ -29,9 +29,9 @@ KNOWN = "text, Markdown, PDF, DOCX, ODT, RTF, EPUB and HTML"
 
 
 def document_text(data: bytes, name: str = "", media: str = "") -> str:
-    """The text of a file, as Markdown where it has structure; at most MAX_TEXT characters.
+    """The text of a file, as Markdown if it has structure; at most MAX_TEXT characters.
 
-    name, media: what the sender says that it is. Raises BadInput with the reason, as the rest of a sentence about it.
+    name, media: the sender's claims. Raises BadInput with the reason as the predicate of a sentence.
     """
     if not data:
         raise BadInput("is empty")
@@ -52,7 +52,7 @@ def document_text(data: bytes, name: str = "", media: str = "") -> str:
 
 
 def _kind(data: bytes, name: str, media: str) -> str | None:
-    """What pandoc calls the format; None for one that it should not read."""
+    """pandoc's name of the format; None for one that it must not read."""
     zipped, rich = data.startswith(b"PK\x03\x04"), data.startswith(b"{\\rtf")
     said = _PANDOC.get(PurePosixPath(name.lower()).suffix) or _MEDIA.get(media.partition(";")[0].strip().lower())
     if zipped:

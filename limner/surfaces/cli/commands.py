@@ -1,4 +1,4 @@
-"""Limner's commands: a table, so that only what is run is imported."""
+"""The table of limner's commands, so that only the module of the requested one is imported."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typer.main import get_group
 
 from limner.errors import NotInstalled
 
-TABLE = {  # command: its module, its line in the help
+TABLE = {  # command: module, line in the help
     "compose": ("compose", "Write an article for a brief and illustrate it."),
     "illustrate": ("compose", "Add images to a finished text; the text stays as it is, byte for byte."),
     "export": ("compose", "Write a finished article in other formats."),
@@ -30,11 +30,11 @@ TABLE = {  # command: its module, its line in the help
     "revise": ("revise", "Change a finished article; every step can be undone."),
     "stats": ("stats", "Figures about one's own articles."),
 }
-EXTRAS = {"mcp": "mcp"}  # of modules that need another extra than `jobs`
+EXTRAS = {"mcp": "mcp"}  # extras of modules that need another than `jobs`
 
 
 class _Imported(Mapping[str, Any]):
-    """The commands by name; each is imported when it is looked up."""
+    """The commands by name, each imported on look-up."""
 
     def __getitem__(self, name: str) -> Any:
         module = TABLE[name][0]
@@ -70,7 +70,7 @@ class Commands(TyperGroup):
         return list(TABLE)
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
-        """The help of a group whose commands have nothing but a name and a line."""
+        """The help of a group whose commands have only a name and a line."""
         shown = TyperGroup(
             name=self.name,
             params=self.params,

@@ -1,7 +1,7 @@
-"""Compositions of this process that go on though nobody waits: clients of MCP give up on a call after a time of theirs.
+"""Run compositions in the background of this process, because MCP clients abandon a call after their own timeout.
 
-Each has a thread and the name of its article, by which any later call asks how far it is. What it has done is in the
-checkpoints of the desk, so that another process can go on with it.
+Each has a thread and the name of its article, by which later calls ask for its progress. Its checkpoints are on the
+desk, so that another process can continue it.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ from limner.errors import JobError, LimitReached, LimnerError
 if TYPE_CHECKING:
     from limner.workflows.state import Event
 
-AT_ONCE = 8  # compositions of one owner; each holds a thread and calls a model
-KEPT = 100  # failures that a later call may still ask about
+AT_ONCE = 8  # compositions per owner; each holds a thread and calls a model
+KEPT = 100  # failures kept for later calls
 
 
 class Running:
-    """One composition."""
+    """A composition at work."""
 
     def __init__(self) -> None:
         self.result: Any = None
-        """What the work gave back: of a composition, a ToolResult."""
+        """The result of the work; of a composition, a ToolResult."""
         self.error: LimnerError | None = None
         self.doing: Event = {}  # type: ignore[typeddict-item]
         """The last event, {} before the first."""
@@ -38,7 +38,7 @@ class Running:
         return self._ended.is_set()
 
     def accept(self) -> None:
-        """Called by the work once its caller may go: what comes later is told to whoever asks then."""
+        """Called by the work once its caller need not wait any more; later events go to later callers."""
         self._accepted.set()
 
     def on_event(self, event: Event) -> None:
@@ -61,13 +61,14 @@ class Running:
             self._accepted.set()
 
     def begun(self) -> None:
-        """Wait until the work is accepted. Raises the LimnerError that came before that."""
+        """Wait until the work is accepted. Raises its LimnerError if it failed before."""
         self._accepted.wait()
         if self.ended and self.error is not None:
             raise self.error
 
     def wait(self, seconds: float, hear: Callable[[Event], None], check: Callable[[], None]) -> bool:
-        """Wait for the end and hear what is done meanwhile; whether it has ended. check: raises to stop waiting."""
+        """Wait for the end and receive events meanwhile; returns whether it has ended. check: raises to stop
+        waiting."""
         import time
 
         heard: queue.SimpleQueue[Event] = queue.SimpleQueue()
@@ -93,7 +94,7 @@ class Background:
         self._running: dict[tuple[str, str], Running] = {}
 
     def start(self, owner: str, name: str, does: Callable[[Running], Any]) -> Running:
-        """Begin one, or find the one that is at work. Raises LimitReached where an owner has AT_ONCE already."""
+        """Start a composition, or find the running one. Raises LimitReached if the owner already has AT_ONCE."""
         with self._lock:
             found = self._running.get((owner, name))
             if found is not None and not found.ended:
@@ -106,11 +107,11 @@ class Background:
             for key in [key for key, running in self._running.items() if running.ended][:-KEPT]:
                 del self._running[key]
             made = self._running[owner, name] = Running()
-        # No daemon: where the client closes the server, what it wanted is finished first.
+        # No daemon: when the client closes the server, its compositions are finished first.
         threading.Thread(target=made.work, args=(does,), name=f"compose-{name}").start()
         return made
 
     def get(self, owner: str, name: str) -> Running | None:
-        """One that is at work, or that failed; None for any other."""
+        """A running or failed composition; None for any other."""
         with self._lock:
             return self._running.get((owner, name))

@@ -1,4 +1,4 @@
-"""Files that come with a message: their bytes, and one line about those that are not used."""
+"""Read the files attached to a message, and name unused ones in one line."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from limner.tools.documents import KNOWN
 
 
 def file_bytes(file: Attached) -> bytes:
-    """The bytes of a file. Raises BadInput with the reason, as the rest of a sentence about it."""
+    """The bytes of a file. Raises BadInput with the reason as the predicate of a sentence."""
     if file.plain:
         return file.data.encode()
     if not file.data:
@@ -32,7 +32,7 @@ def file_bytes(file: Attached) -> bytes:
 
 
 def not_used(lines: Sequence[str], *, changing: bool = False) -> str:
-    """One line about what was not used, "" for nothing. changing: the message changed an article."""
+    """One line that names unused attachments, "" for none. changing: the message changed an article."""
     if not lines:
         return ""
     said = shorten("; ".join(one_line(line) for line in dict.fromkeys(lines)), 600)

@@ -1,8 +1,8 @@
-"""What chat clients ask a model beside the conversation: a title, tags, follow-ups, queries, a summary.
+"""Recognise and answer chat clients' side requests: a title, tags, follow-ups, queries, a summary.
 
-A chore is known by its whole shape: what it wants, of what, in which form, and the conversation that it carries. One
-of these alone is a brief like any other. Words are those of the clients' own templates, in the languages that they
-come in. limner answers without a model: the title of the article, and nothing where it has nothing to offer.
+A chore is recognised by its whole shape: the requested thing, its subject, the output format, and the embedded
+conversation. One of these alone is an ordinary brief. The words come from the clients' templates, in their languages.
+limner answers without a model: with the article's title, or with nothing if it has nothing to offer.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _KEY = re.compile(r'"([a-z_]{1,20})"\s{0,5}:')
 _HISTORY = ("<chat_history>", "</chat_history>")
 _LONGEST = 3000  # characters of an instruction
 
-# The four marks of a wish for a title: the thing, how long, of what, and that nothing else is wanted.
+# The four marks of a request for a title: the thing, its length, its subject, and that nothing else is wanted.
 _TITLE = re.compile(
     r"(?i)\b(?:titles?|topic|titel|titre|título|titolo|titulo)\b|заголов|назван|тему|标题|標題|主题|主題|タイトル|제목"
 )
@@ -52,16 +52,16 @@ _REPLY = re.compile(r"(?mi)^(?:ai|assistant|bot|model)\s?:")
 
 
 class Chore(NamedTuple):
-    """What is asked beside the conversation."""
+    """A side request of a client."""
 
     kind: Kind
     form: Literal["json", "plain"]
     about: str
-    """The conversation that it is about, as far as the client sends it."""
+    """The chore's conversation, as far as the client sends it."""
 
 
 def find(messages: Sequence[Message]) -> Chore | None:
-    """The chore that a request is; None for a conversation with limner."""
+    """Recognise a chore; None for a conversation with limner."""
     spoken = [m for m in messages if m.role not in ("system", "developer")]
     if not spoken:
         return None
@@ -84,7 +84,7 @@ def find(messages: Sequence[Message]) -> Chore | None:
 
 
 def _json_about_history(text: str) -> Chore | None:
-    """Open WebUI: instructions, the form of the answer as JSON, and the history as the last thing, in its tags."""
+    """Open WebUI: instructions, the JSON form of the answer, and last the history in its tags."""
     head, opened, rest = text.partition(_HISTORY[0])
     about, closed, tail = rest.rpartition(_HISTORY[1])
     if not (opened and closed) or "<context>" in head:
@@ -96,14 +96,14 @@ def _json_about_history(text: str) -> Chore | None:
 
 
 def _tools(system: str, text: str) -> Chore | None:
-    """Open WebUI: which tools to call, where the model is thought to have none of its own."""
+    """Open WebUI: which tools to call, if the model seems to have none of its own."""
     if not (system.lstrip().startswith("Available Tools:") and '"parameters"' in system):
         return None
     return Chore("tool_calls", "json", text) if re.match(r"Query: ?\s*History:", text) else None
 
 
 def _titled_transcript(system: str, text: str) -> Chore | None:
-    """LibreChat and LobeChat: a transcript, and the wish for a title before it, after it, or in the system message."""
+    """LibreChat and LobeChat: a transcript, and a request for a title before or after it, or in the system message."""
     if _wants_title(system, strict=True) and (_is_transcript(text) or _is_tagged(text)):
         return Chore("title", "plain", text)
     turn = _TURN.search(text)
@@ -116,13 +116,13 @@ def _titled_transcript(system: str, text: str) -> Chore | None:
 
 
 def _title_then_text(text: str) -> Chore | None:
-    """Continue: a paragraph that wants a title of the chat and nothing else, and after it the text alone."""
+    """Continue: a paragraph that requests only a title of the chat, followed by the text alone."""
     head, _, rest = text.partition("\n\n")
     return Chore("title", "plain", rest) if rest.strip() and _wants_title(head, strict=True) else None
 
 
 def _title_of_this(text: str, before: Sequence[Message]) -> Chore | None:
-    """NextChat: the conversation goes on with one more message, which wants a title of it and nothing else."""
+    """NextChat: the conversation and one more message, which requests only its title."""
     answered = any(m.role == "assistant" for m in before)
     if not (answered and "\n\n" not in text and _wants_title(text, strict=True)):
         return None
@@ -130,7 +130,7 @@ def _title_of_this(text: str, before: Sequence[Message]) -> Chore | None:
 
 
 def _summary(messages: Sequence[Message], spoken: Sequence[Message]) -> Chore | None:
-    """NextChat: the conversation, and a system message after it that wants a summary."""
+    """NextChat: the conversation, followed by a system message that requests a summary."""
     last = messages[-1]
     if last.role == "assistant" or len(last.text) > _LONGEST or not _SUMMARY.search(last.text):
         return None
@@ -138,14 +138,14 @@ def _summary(messages: Sequence[Message], spoken: Sequence[Message]) -> Chore | 
 
 
 def _face(text: str) -> Chore | None:
-    """Open WebUI: a face for a message, which stands in a fence at the end."""
+    """Open WebUI: an emoji for a message, which is in a fence at the end."""
     head, fence, rest = text.partition("Message: ```")
     whole = bool(fence) and len(head) < _LONGEST and rest.endswith("```")
     return Chore("emoji", "plain", rest) if whole and "facial expression" in head and "emoji" in head else None
 
 
 def _wants_title(text: str, *, strict: bool = False) -> bool:
-    """Whether an instruction asks for a title of a conversation. strict: and says that it wants nothing else."""
+    """Whether an instruction asks for a conversation's title. strict: it must also exclude anything else."""
     text = text.strip()
     if not text or len(text) > _LONGEST:
         return False
@@ -165,7 +165,7 @@ def _is_tagged(text: str) -> bool:
 
 
 def heading(about: str) -> str:
-    """A title for a conversation by its text alone: the heading of its article, else the user's first words."""
+    """A title for a conversation from its text: the heading of its article, else the user's first words."""
     for line in about[:200_000].splitlines():
         if found := re.match(r"\s{0,3}(?:(?:ai|assistant|bot|model)\s?:\s*)?#\s+(.{1,200})", line, re.IGNORECASE):
             return shorten(one_line(found[1].strip(" #*_")), 80)
@@ -174,7 +174,7 @@ def heading(about: str) -> str:
 
 
 def answer(chore: Chore, title: str, wanted: Any = None) -> str:
-    """What limner says to a chore. title: of the article. wanted: the request's `response_format`."""
+    """Answer a chore. title: the article's. wanted: the request's `response_format`."""
     schema = _properties(wanted)
     kind = wanted.get("type") if isinstance(wanted, Mapping) else None
     if chore.kind in ("title", "summary", "prompt"):
@@ -189,7 +189,7 @@ def answer(chore: Chore, title: str, wanted: Any = None) -> str:
 
 
 def _properties(wanted: Any) -> list[str]:
-    """The names of the fields of a JSON schema that a request asks for."""
+    """The field names in the JSON schema of a request."""
     made = wanted
     for name in ("json_schema", "schema", "properties"):
         made = made.get(name) if isinstance(made, Mapping) else None

@@ -28,7 +28,7 @@ _MARKED = re.compile(r"<!-- limner:job=([\w-]{1,80})(?: asks=(\w{1,64}))? -->")
 _POINTS = ", ".join(POINTS)
 LOOKED_BACK = 40  # limner's answers in which to look for the mark
 MAX_MESSAGES = 50_000
-MAX_IMAGES = 10  # pictures in one message: as many as a brief may refer to
+MAX_IMAGES = 10  # images per message, as many as a brief may reference
 MAX_WISH = 10_000  # characters of a change
 
 
@@ -46,25 +46,25 @@ class Meant(NamedTuple):
     review: tuple[Point, ...] = ()
     """Review points of a new article, as `/review` names them."""
     asks: str = ""
-    """Of an answer, the version of the question that it answers."""
+    """The version of the question that an answer answers."""
     material: tuple[Source, ...] = ()
-    """What the client found for the message, for a new article to draw on."""
+    """Material that the client retrieved for the message, for a new article."""
     files: tuple[Attached, ...] = ()
-    """Files that came with the message."""
+    """Files attached to the message."""
     unread: tuple[str, ...] = ()
-    """What came with the message and cannot be used: names of files of which nothing else came, types of parts."""
+    """Unusable attachments: names of files without content, and types of parts."""
     chore: chores.Chore | None = None
 
 
 def meant(messages: Sequence[Message]) -> Meant:
-    """What a conversation asks for. Raises BadInput where its last word is not a user's, or is empty."""
+    """Read a conversation. Raises BadInput if its last message is empty or not the user's."""
     if found := chores.find(messages):
         return Meant("chore", found.about, chore=found)
     users = [n for n, message in enumerate(messages) if message.role == "user"]
     if not users:
         raise BadInput("The conversation has no message of a user. Send one with role user that says what to compose.")
     last = messages[users[-1]]
-    # Only the asker's words and limner's marks count; thousands of messages before them are neither read nor hashed.
+    # Only the user's last words and limner's marks count; thousands of earlier messages are neither read nor hashed.
     answers = [m.text for m in messages[: users[-1]] if m.role == "assistant"][-LOOKED_BACK:]
     if any(_MARKED.search(m.text) for m in messages[users[-1] + 1 :] if m.role == "assistant"):
         raise BadInput("The conversation ends with limner's own answer, which is whole. Say what to change.")
@@ -87,7 +87,7 @@ def meant(messages: Sequence[Message]) -> Meant:
 
 
 def _wish(text: str, job: str, asks: str) -> Meant:
-    """What the user's words ask for. Raises BadInput."""
+    """Read the user's words. Raises BadInput."""
     command, rest = cut(text)
     if command == "/new":
         if not rest:
@@ -122,13 +122,13 @@ def _article(brief: str, review: tuple[Point, ...] = ()) -> Meant:
 
 
 def _named(files: Sequence[Attached], material: Sequence[Source]) -> str:
-    """A brief for files that came without a word: the name of the first."""
+    """A brief for files without a message: the name of the first."""
     name = next((n for n in (*(f.name for f in files), *(s.name for s in material)) if n), "")
     return " ".join(re.sub(r"[_-]+", " ", PurePosixPath(name).stem).split())
 
 
 def marked(text: str) -> str:
-    """The article that a text of limner's is about, as it says itself; "" for none."""
+    """The article that an answer of limner's names; "" for none."""
     found = _MARKED.findall(text)
     return found[-1][0] if found else ""
 

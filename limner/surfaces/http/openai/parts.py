@@ -1,7 +1,7 @@
-"""The messages of a chat client: words, pictures, files, and parts of any other type, none of which is refused.
+"""The messages of a chat client: text, images, files, and parts of any other type, of which none is refused.
 
-A client sends the whole conversation each time. A part that could not be read would lock it for good, so an unknown one
-is kept by its type and its name, and the answer says that it was not used.
+A client sends the whole conversation each time. A refused part would block it for good, so unknown ones keep their type
+and name, and the answer says that they were not used.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 from limner.text import one_line, shorten
 
 _SILENT = frozenset({"refusal", "thinking", "redacted_thinking", "reasoning", "tool_use", "tool_call", "tool_result"})
-"""What clients keep of a model's work: nobody expects it to be used."""
+"""Types of parts with a model's own work, which limner ignores."""
 
 
 class TextPart(BaseModel):
@@ -27,7 +27,7 @@ class TextPart(BaseModel):
 
 
 class ImageUrl(BaseModel):
-    """Where an image is."""
+    """The address of an image."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -44,7 +44,7 @@ class ImagePart(BaseModel):
 
 
 class OtherPart(BaseModel):
-    """A file, sound, film, or whatever a client has: `attached` reads those it knows."""
+    """A file, sound, film or any other part; `attached` reads the known ones."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -55,19 +55,19 @@ Part = Annotated[TextPart | ImagePart | OtherPart, Field(union_mode="left_to_rig
 
 
 class Attached(NamedTuple):
-    """A file that came with a message."""
+    """A file attached to a message."""
 
     name: str
-    """Of the file, on one line; "" where the client sent none."""
+    """The file's name, on one line; "" if the client sent none."""
     media: str
-    """Its media type, "" where the client sent none."""
+    """Its media type, "" if the client sent none."""
     data: str
-    """Base64, a data: URL, or the text itself where `plain`; "" where only an address or an id was sent."""
+    """Base64, a data: URL, or with `plain` the text itself; "" if the client sent only an address or an id."""
     plain: bool = False
 
 
 class Message(BaseModel):
-    """One message; what clients add to it is left alone."""
+    """One message; additional fields are ignored."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -84,7 +84,7 @@ class Message(BaseModel):
 
     @property
     def parts(self) -> list[TextPart | ImagePart | OtherPart]:
-        """Its parts; a plain text is one."""
+        """Its parts; plain text is one part."""
         if isinstance(self.content, list):
             return self.content
         return [TextPart(type="text", text=self.content)] if self.content else []
@@ -96,7 +96,7 @@ class Message(BaseModel):
 
     @property
     def images(self) -> list[str]:
-        """Addresses of its pictures, also of those that came as files."""
+        """Addresses of its images, also of those sent as files."""
         urls = []
         for part in self.parts:
             if isinstance(part, ImagePart):
@@ -107,13 +107,13 @@ class Message(BaseModel):
 
     @property
     def files(self) -> list[Attached]:
-        """Its files that are no pictures."""
+        """Its files other than images."""
         found = [attached(p) for p in self.parts if isinstance(p, OtherPart) and not _picture(p)]
         return [file for file in found if file is not None]
 
     @property
     def others(self) -> list[str]:
-        """Its parts that are neither words nor pictures nor files, by their type."""
+        """The types of its parts other than text, images and files."""
         rest = [p for p in self.parts if isinstance(p, OtherPart) and not _picture(p) and attached(p) is None]
         return [one_line(p.type)[:40] or "part without a type" for p in rest if p.type not in _SILENT]
 
@@ -125,16 +125,16 @@ def _as_part(item: Any) -> Any:
         return item if isinstance(item, BaseModel) else {"type": ""}
     kind = item.get("type")
     text = item.get("text")
-    if isinstance(text, Mapping) and isinstance(text.get("value"), str):  # as the Assistants API has it
+    if isinstance(text, Mapping) and isinstance(text.get("value"), str):  # as in the Assistants API
         text = text["value"]
     made = {**item, "type": kind if isinstance(kind, str) else ""}
     return {**made, "text": text} if isinstance(text, str) else made
 
 
 def attached(part: OtherPart) -> Attached | None:
-    """The file of a part; None for a part that is none.
+    """The file of a part; None for other parts.
 
-    Known: `file` of the OpenAI API and of the AI SDK, `input_file` of its Responses API, `document` of Anthropic's,
+    It knows `file` of the OpenAI API and of the AI SDK, `input_file` of its Responses API, `document` of Anthropic's,
     `file_url`.
     """
     if part.type not in ("file", "input_file", "document", "file_url"):
@@ -152,7 +152,7 @@ def attached(part: OtherPart) -> Attached | None:
 
 
 def _picture(part: OtherPart) -> str:
-    """A picture that came as a file, or as Anthropic's API has it, as a data: URL or an address; "" for none."""
+    """An image sent as a file, or in the form of Anthropic's API, as a data: URL or an address; "" for none."""
     extra: Mapping[str, Any] = part.model_extra or {}
     if part.type == "image":
         source = _mapping(extra.get("source"))

@@ -1,4 +1,4 @@
-"""The request of a chat completion, and what only limner knows of it."""
+"""The request of a chat completion, with limner's own options."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ from limner.surfaces.http.openai.parts import Message
 
 
 class Wishes(BaseModel):
-    """What only limner knows; the openai SDK sends it as `extra_body={"limner": {...}}`."""
+    """limner's own options; the openai SDK sends them as `extra_body={"limner": {...}}`."""
 
     model_config = ConfigDict(extra="forbid")
 
     images: Annotated[int, Field(ge=0, le=100)] | Literal["auto"] = "auto"
-    """How many images a new article should have."""
+    """Number of images in a new article."""
     language: Annotated[str | None, Field(max_length=35)] = None
     links: Literal["signed", "token", "data"] = "signed"
-    """Addresses of images: signed ones that any page may show for 30 days, plain ones that want the token, or the
-    images themselves."""
+    """Addresses of images: signed ones that any page can show for 30 days, plain ones that need the token, or embedded
+    images."""
     max_tokens: Annotated[int | None, Field(ge=1)] = None
-    """Of a new article, prompts and completions together."""
+    """Token limit of a new article, prompts and completions together."""
     review: Annotated[list[Point], Field(max_length=10)] = []
-    """Where a new article stops and asks; the next message of the user is the answer."""
+    """Review points of a new article; the user's next message is the answer."""
 
 
 class ChatRequest(BaseModel):
-    """A conversation. Fields of the OpenAI API that mean nothing here (temperature, tools …) are left alone."""
+    """A conversation. Other fields of the OpenAI API (temperature, tools …) are ignored."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -39,5 +39,5 @@ class ChatRequest(BaseModel):
     stream: bool | None = False
     stream_options: dict[str, Any] | None = None
     response_format: Any = None
-    """The form of a title that a client asks for beside the conversation; an article is Markdown."""
+    """The format of a requested title; articles are Markdown."""
     limner: Wishes = Wishes()

@@ -1,7 +1,7 @@
-"""What a client puts into a conversation from files and searches: material for the article, and no wish of the user's.
+"""Find the material that clients put into a conversation from files and searches, apart from the user's words.
 
-Known: the retrieval templates of Open WebUI and LibreChat (`<context>`), the files that LibreChat and LobeChat write
-into the text. Everything is found by its own pair of marks, in linear time.
+It knows the retrieval templates of Open WebUI and LibreChat (`<context>`), and the files that LibreChat and LobeChat
+write into the text. Each has its own pair of marks, found in linear time.
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ _ABOUT_CONTEXT = re.compile(r"(?i)context|kontext|contexte|contexto|contesto|к�
 
 
 class Said(NamedTuple):
-    """A message without what its client added."""
+    """A message without its client's additions."""
 
     text: str
     """The user's words."""
     material: tuple[Source, ...]
     unread: tuple[str, ...] = ()
-    """Names of files of which only the name came."""
+    """Names of files without content."""
 
 
 def said(text: str) -> Said:
-    """A user's message, taken apart."""
+    """Split a user's message into words and material."""
     material: list[Source] = []
     unread: list[str] = []
     for cut in (_lobe, _libre, _context):
@@ -46,7 +46,7 @@ def said(text: str) -> Said:
 
 
 def in_system(text: str) -> tuple[Source, ...]:
-    """The material of a system message; of its instructions nothing is taken."""
+    """The material of a system message, without its instructions."""
     _, files, _ = _libre(text)
     _, found, _ = _context(text)
     return _merged([*files, *found])
@@ -56,7 +56,7 @@ _Cut = tuple[str, list[Source], list[str]]
 
 
 def _context(text: str) -> _Cut:
-    """`<context>` … `</context>`, the last end counting: what was found may hold such marks itself."""
+    """`<context>` … `</context>`; the last end counts, because the material may contain such marks."""
     start, end = text.find("<context>"), text.rfind("</context>")
     if start < 0 or end < start:
         return text, [], []
@@ -72,7 +72,7 @@ def _context(text: str) -> _Cut:
 
 
 def _unwrapped(text: str) -> str:
-    """A query without the tag or the heading that a template puts around it."""
+    """A query without its template's tag or heading."""
     return _unwrapped_only(text) or _HEAD.sub("", text, count=1).strip()
 
 
@@ -85,7 +85,7 @@ def _unwrapped_only(text: str) -> str:
 
 
 def _lobe(text: str) -> _Cut:
-    """LobeChat's block at the end of a message: the files' text where it has it, else their names."""
+    """LobeChat's block at the end of a message: the files' text if present, else their names."""
     start, end = text.find(_LOBE[0]), text.rfind(_LOBE[1])
     if start < 0 or end < start:
         return text, [], []
@@ -112,7 +112,7 @@ def _libre(text: str) -> _Cut:
 
 
 def _sources(inside: str, *, whole: bool = True) -> tuple[list[Source], list[str]]:
-    """The sources within a context, and the names of the empty ones. whole: without any, all of it is one."""
+    """The sources within a context, and the names of empty ones. whole: without any, the context is one source."""
     found: list[Source] = []
     missing: list[str] = []
     at = 0
@@ -143,7 +143,7 @@ def _name(name: str) -> str:
 
 
 def _merged(found: list[Source]) -> tuple[Source, ...]:
-    """Pieces of one file as one: a search gives several."""
+    """Join the pieces of one file, of which a search returns several."""
     by_name: dict[str, list[str]] = {}
     for source in found:
         by_name.setdefault(source.name, []).append(source.text)

@@ -1,4 +1,4 @@
-"""One request of a chat client, from what is meant to what is said."""
+"""Handle one request of a chat client, from its meaning to the answer."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ from limner.tools.export import to_markdown
 from limner.tools.images.images import data_url
 from limner.workflows.review import answers, questions
 
-AGAIN = 20  # times that one conversation may be composed anew before it is a fresh request each time
-PING = 10  # seconds of silence after which a stream says that it is still there
+AGAIN = 20  # repetitions of one conversation before each becomes a new request
+PING = 10  # seconds of silence before a keep-alive
 MAX_SOURCES = 20  # of a job
 _DOING = {
     "write": "Writing.",
@@ -44,14 +44,14 @@ _DOING = {
 
 
 class Said(NamedTuple):
-    """A piece of an answer."""
+    """A chunk of an answer."""
 
     kind: Literal["reasoning", "content", "error", "ping"]
     text: str
 
 
 class Talk:
-    """One request, from what is meant to what is said."""
+    """Handles one request, from its meaning to the answer."""
 
     def __init__(
         self, has: Parts, asker: Owner, request: ChatRequest, asked: Meant, library: str, base: str, trace: str | None
@@ -60,13 +60,13 @@ class Talk:
         self.library, self.base, self.trace = library, base, trace
         self.job = ""
         self.since = 0
-        """The last of the job's events that the conversation knows."""
+        """The last event of the job that the conversation has seen."""
         self.says = ""
         self.unused: list[str] = [f"“{name}”" for name in asked.unread]
-        """What came with the message and is not used, with the reason where there is one of its own."""
+        """Unused attachments of the message, with their reason if they have one."""
 
     def begin(self) -> str:
-        """The job that this is about, submitted if it is a new one. Raises LimnerError."""
+        """The request's job, submitted if it is new. Raises LimnerError."""
         if self.asked.what == "chore":
             return ""
         if self.asked.what == "answer":
@@ -89,7 +89,7 @@ class Talk:
             key = f"chat-{self.asked.key}-{self.library}-{n}"[:150]
             try:
                 ((job, new),) = self.has.jobs.submit([order], self.asker, keys=[key], trace=self.trace)
-            except JobConflict:  # the same words, asked for otherwise
+            except JobConflict:  # the same words with other options
                 continue
             if new or not job.ended:
                 return job.id
@@ -97,7 +97,8 @@ class Talk:
         return job.id
 
     def _answer(self) -> str:
-        """Answer the job's question, or find that it is not the one that was asked here. Raises LimnerError."""
+        """Answer the job's question, or notice that it is not the one asked in this conversation. Raises
+        LimnerError."""
         ledger, owner = self.has.jobs.ledger, self.asker.name
         job = ledger.job(self.asked.job, owner)
         self.since = ledger.seqs([job.id])[job.id][0]
@@ -110,12 +111,12 @@ class Talk:
         self._keep_images()
         try:
             self.has.jobs.answer(job.id, given, owner)
-        except JobConflict:  # somebody was quicker
+        except JobConflict:  # somebody else was faster
             self.says = TAKEN
         return job.id
 
     async def say(self) -> AsyncGenerator[Said]:
-        """The answer as it comes."""
+        """Stream the answer."""
         what = self.asked.what
         if what == "chore":
             yield Said("content", await anyio.to_thread.run_sync(self._chore))
@@ -141,9 +142,9 @@ class Talk:
             yield Said("error", " ".join(str(e).split()))
 
     async def _watch(self) -> AsyncGenerator[Said]:
-        """A job's progress until it has ended or asks; ends with an error where it did not end well."""
+        """Stream a job's progress until it has ended or asks; ends with an error if the job failed."""
         if self.says and await anyio.to_thread.run_sync(self._waits):
-            return  # there is nothing to come
+            return  # no more events
         async with aclosing(self.has.hub.events(self.job, self.since, follow=True)) as stream:  # type: ignore[type-var]
             async for wire in stream:
                 for line in wire.decode().splitlines():
@@ -159,7 +160,7 @@ class Talk:
                             return
                         if event["kind"] == "done":
                             return
-                        # Of a question that was answered since, what came after it is still to be told.
+                        # After a question that was answered since, continue with the later events.
                         if event["kind"] == "waiting" and await anyio.to_thread.run_sync(self._waits):
                             return
 
@@ -167,7 +168,7 @@ class Talk:
         return self.has.jobs.ledger.job(self.job, self.asker.name).state == "waiting"
 
     def _change(self) -> str:
-        """Do what is meant to the article; what the model says about it."""
+        """Change the article as requested; returns the model's remarks."""
         if self.asked.what == "show":
             return ""
         has, asker, job = self.has, self.asker, self.job
@@ -195,7 +196,7 @@ class Talk:
         return proposal.says
 
     def _keep_images(self) -> list[str]:
-        """Pictures that came with the message, kept in the asker's own library; their ids, each once."""
+        """Store the attached images in the caller's own library; returns their distinct ids."""
         kept = [
             keep(self.has.shelf.context, self.asker, picture(url, n), "", self.asked.text[:200])[1].id
             for n, url in enumerate(self.asked.images, 1)
@@ -203,7 +204,7 @@ class Talk:
         return list(dict.fromkeys(kept))
 
     def _sources(self) -> list[Material]:
-        """What the writer may draw on: what the client found, and the text of the files; notes what cannot be read."""
+        """The writer's material: the client's retrieved texts, and the text of the files; notes unreadable ones."""
         made = [Material(name=s.name, text=s.text[:MAX_TEXT]) for s in self.asked.material]
         for n, file in enumerate(self.asked.files, 1):
             name = file.name or f"file {n}"
@@ -215,7 +216,7 @@ class Talk:
         return made[:MAX_SOURCES]
 
     def _chore(self) -> str:
-        """A title of the article that a chore is about, or what else its client asks for."""
+        """Answer a chore: with the title of its article, or with other requested values."""
         asked = self.asked.chore
         assert asked is not None
         title = ""
@@ -223,19 +224,19 @@ class Talk:
             try:
                 title = self.has.jobs.ledger.job(job, self.asker.name).title
                 title = self.has.jobs.article(job, self.asker.name).title or title
-            except (JobUnknown, JobConflict):  # somebody else's, or not done yet
+            except (JobUnknown, JobConflict):  # another owner's, or not done yet
                 title = title or ""
         return chores.answer(asked, title or chores.heading(asked.about), self.request.response_format)
 
     def _page(self, says: str) -> str:
-        """The article as Markdown that a chat client shows, with the mark that the next request is known by."""
+        """The article as Markdown for a chat client, with the mark for the next request."""
         job = self.has.jobs.ledger.job(self.job, self.asker.name)
         before = "".join(f"{_quoted(line)}\n\n" for line in (says, self._not_used()) if line)
         if job.state != "waiting":
             article = self.has.jobs.article(self.job, self.asker.name)
             return f"{before}{self._markdown(article, done=True)}\n\n{MARK.format(self.job)}\n"
         question = questions.ours(job.question)
-        if question is None:  # of a graph that somebody brought
+        if question is None:  # from a user's own graph
             line = f"limner asks something. Answer it in limner's page, or with `limner jobs answer {job.id}`."
             return f"{before}{line}\n\n{MARK.format(self.job)}\n"
         asks = f"**Review of the {question['point']}.** {_quoted(question['description'])[2:]}"
@@ -244,7 +245,7 @@ class Talk:
         return f"{before}{asks}\n\n---\n\n{shown}\n\n---\n\n{how(question)}\n\n{mark}\n"
 
     def _not_used(self) -> str:
-        """One line about what came with the message and is not used; "" where all of it is."""
+        """One line that names unused attachments; "" if all are used."""
         asked = self.asked
         if asked.what in ("revise", "answer"):
             names = [f.name for f in asked.files] + [s.name for s in asked.material]
@@ -252,7 +253,7 @@ class Talk:
         return not_used(self.unused)
 
     def _markdown(self, article: Article, *, done: bool) -> str:
-        # `to_markdown` writes names of files alone; they are unlike anything that a text holds by chance.
+        # `to_markdown` writes only file names, which no text contains by chance.
         names = {i.image_id: f"limner-image-{i.image_id}" for i in article.illustrations}
         text = to_markdown(article, names)
         for illustration in article.illustrations:
@@ -267,13 +268,13 @@ class Talk:
             return signed_urls.address(self.has.settings.home, self.job, illustration, self.base)
         if links == "token":
             library = quote(illustration.library, safe="")
-            place = f"jobs/{self.job}" if done else f"libraries/{library}"  # a job that asks has no article yet
+            place = f"jobs/{self.job}" if done else f"libraries/{library}"  # a waiting job has no article yet
             return f"{self.base}/v1/{place}/images/{illustration.image_id}?side=1024"
         image, _ = self.has.shelf.images_of(article).image(illustration.image_id)
         return data_url(image, 1024, max_pixels=self.has.settings.max_pixels)
 
     def usage(self) -> dict[str, int]:
-        """What the job cost so far."""
+        """The job's tokens so far."""
         roles = self.has.jobs.ledger.usage(self.job).values() if self.job else []
         prompt, completion = sum(u.prompt for u in roles), sum(u.completion for u in roles)
         return {"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": prompt + completion}
@@ -294,5 +295,5 @@ def _progress(event: dict[str, Any]) -> Said | None:
 
 
 def _quoted(text: str) -> str:
-    """What a model said about its change, as a quotation: it is not limner's word, and no Markdown of its own."""
+    """A model's remarks on its change, as a quotation with Markdown escaped, because they are not limner's words."""
     return "> " + " ".join(text.split()).replace("<", "&lt;").replace("![", "\\![").replace("](", "]\\(")[:1000]

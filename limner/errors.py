@@ -29,6 +29,7 @@ LimnerError                 anything a user can put right; the shell prints one 
 
 from __future__ import annotations
 
+import errno
 from typing import Any
 
 from limner.notes import Note
@@ -219,3 +220,19 @@ class ExportFailed(LimnerError):
     """The article could not be written, or was not whole when reopened."""
 
     code = "export-failed"
+
+
+_NO_ROOM = {errno.ENOSPC, errno.EDQUOT}
+_SQLITE_FULL, _POSTGRES_FULL = 13, "53100"
+
+
+def no_room(error: BaseException) -> bool:
+    """Whether a full disk, or a used up quota, is behind an error: by what the system or the database calls it."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, OSError) and cause.errno in _NO_ROOM:
+            return True
+        if getattr(cause, "sqlite_errorcode", None) == _SQLITE_FULL or getattr(cause, "sqlstate", "") == _POSTGRES_FULL:
+            return True
+        cause = cause.__cause__ or cause.__context__
+    return False

@@ -16,6 +16,7 @@ from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage, ToolMessage
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
+from limner.agents.prompts import whole_characters
 from limner.document import POINTS, Article, Heading, Illustration, Point
 from limner.errors import UnreadableReply
 
@@ -155,7 +156,7 @@ def read_move(answer: AIMessage, names: Sequence[str]) -> AnyMove:
     if not answer.tool_calls:
         if answer.invalid_tool_calls:
             raise UnreadableReply("The arguments are not JSON. Call the tool again.")
-        text = answer.text.strip()
+        text = whole_characters(answer.text).strip()
         if not text:
             raise UnreadableReply(f"That is empty. Call one of {', '.join(names)}, or answer in words.")
         return Reply(text=harmless(text))
@@ -163,7 +164,7 @@ def read_move(answer: AIMessage, names: Sequence[str]) -> AnyMove:
     if call["name"] not in names:
         raise UnreadableReply(f"There is no tool {call['name'][:40]!r} now. Call one of {', '.join(names)}.")
     kind = _TOOLS[call["name"]]
-    given = {k: v for k, v in call["args"].items() if k in kind.model_fields and k not in _NOT_OFFERED}
+    given = {k: _whole(v) for k, v in call["args"].items() if k in kind.model_fields and k not in _NOT_OFFERED}
     if kind is Lock and call["args"].get("unlock") is True:
         given["do"] = "unlock"
     try:
@@ -172,6 +173,15 @@ def read_move(answer: AIMessage, names: Sequence[str]) -> AnyMove:
         first = e.errors()[0]
         where = ".".join(map(str, first["loc"]))
         raise UnreadableReply(f"{call['name']}: {where}: {first['msg']}. Call it again.") from e
+
+
+def _whole(value: Any) -> Any:
+    """A model's arguments, their text as `whole_characters` leaves it."""
+    if isinstance(value, str):
+        return whole_characters(value)
+    if isinstance(value, list):
+        return [_whole(item) for item in value]
+    return {k: _whole(v) for k, v in value.items()} if isinstance(value, dict) else value
 
 
 _NAMED = {

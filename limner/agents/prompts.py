@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -57,6 +58,12 @@ def text_tokens(text: str) -> float:
     return wide + (len(text) - wide) / CHARS_PER_TOKEN
 
 
+_UNKEPT = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ufffe\uffff]")
+
+
 def whole_characters(text: str) -> str:
-    """Text with surrogate pairs joined and lone surrogates replaced, which no file or checkpoint can store."""
-    return text if text.isascii() else text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    """Text that every database, file and checkpoint can store: surrogate pairs joined, lone surrogates replaced, control
+    characters except tabs and line ends removed. Postgres refuses NUL, and XML refuses the others."""
+    if not text.isascii():
+        text = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return _UNKEPT.sub("", text)

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 Role = Literal["writer", "spotter", "selector", "reviser"]
 
+MOST = 2**31 - 1  # tokens of one call; no server counts more, but one may report more
+
 # Prompts of the roles do not belong to a conversation: graphs that stream messages (LangGraph, AG-UI) skip them.
 _UNHEARD: RunnableConfig = {"tags": ["nostream"], "metadata": {"emit-messages": False}}
 
@@ -265,7 +267,7 @@ class Speaker:
         if told := [chunk.usage_metadata for chunk in chunks if chunk.usage_metadata]:
             said = reduce(add_usage, told)
             cached = (said.get("input_token_details") or {}).get("cache_read") or 0
-            usage = Usage(1, said["input_tokens"], said["output_tokens"], cached)
+            usage = Usage(1, _counted(said["input_tokens"]), _counted(said["output_tokens"]), _counted(cached))
         else:
             answer = text_tokens("".join(chunk.text for chunk in chunks))
             usage = Usage(1, prompt, round(answer), estimated=True)
@@ -318,6 +320,11 @@ class Speaker:
         if reason in ("ReadError", "WriteError", "CloseError", "RemoteProtocolError"):
             return ModelUnreachable(note("broke", url=self.where or "the model server", reason=reason))
         return ModelUnreachable(note("no-answer", url=self.where or "the model server"))
+
+
+def _counted(tokens: int) -> int:
+    """What a server says that it counted, within what a database can hold."""
+    return min(max(0, int(tokens)), MOST)
 
 
 def call_digest(name: str, messages: Sequence[BaseMessage], options: dict[str, Any], stop: Sequence[str] | None) -> str:

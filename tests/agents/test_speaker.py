@@ -73,7 +73,14 @@ def test_an_empty_completion_is_an_empty_text() -> None:
 
 @pytest.mark.parametrize(
     ("text", "whole"),
-    [("plain", "plain"), ("蜂蜜🐝", "蜂蜜🐝"), ("\ud83d\udc1d", "🐝"), ("a\ud83db", "a\ufffdb"), ("\udc1d", "\ufffd")],
+    [
+        ("plain", "plain"),
+        ("蜂蜜🐝", "蜂蜜🐝"),
+        ("\ud83d\udc1d", "🐝"),
+        ("a\ud83db", "a\ufffdb"),
+        ("\udc1d", "\ufffd"),
+        ("a\0b\x1b\x85\uffffc\t\r\nd", "abc\t\r\nd"),
+    ],
 )
 def test_half_characters_are_joined_or_replaced(text: str, whole: str) -> None:
     assert whole_characters(text) == whole
@@ -104,6 +111,20 @@ def test_tokens_are_counted_per_role_as_the_server_reports_them() -> None:
     assert selector.cached == usages[2]["prompt_tokens_details"]["cached_tokens"] == 100
     assert not writer.estimated
     assert meter.total == sum(usage["total_tokens"] for usage in usages)
+
+
+class Boastful(ScriptedServer):
+    """A server that counts wrong."""
+
+    def usage_of(self, asked: Any, text: str) -> dict[str, Any]:
+        return {"prompt_tokens": 10**15, "completion_tokens": -5, "total_tokens": 0}
+
+
+def test_what_a_server_counts_fits_a_database() -> None:
+    meter = Meter()
+    with Boastful(in_turn("hello")) as server:
+        speaker(server, meter=meter).say(HELLO, max_tokens=5)
+    assert (meter.roles["writer"].prompt, meter.roles["writer"].completion) == (2**31 - 1, 0)
 
 
 def test_a_server_that_does_not_count_is_estimated() -> None:

@@ -71,6 +71,24 @@ def test_a_job_from_its_brief_to_its_article(house: House) -> None:
     assert article.made_with["tokens"]["writer"]["calls"] == 1
 
 
+def test_watchers_see_what_the_article_keeps(house: House) -> None:
+    """Half a sentence, where the answer was cut off, is not part of it; who watched is told the text anew, once."""
+    good = house.answers
+
+    def cut_off(body: dict[str, Any]) -> Answer:
+        answer = good(body)
+        return f"{answer}\n\nIn winter the bees, who" if asking(body) == "writer" else answer
+
+    house.answers = cut_off
+    job = house.submit()
+    assert house.runner().work(job.id)
+    article = house.ledger.article(job.id)
+    assert article is not None
+    assert "who" not in article.source.split()[-1]
+    assert house.ledger.text(job.id) == article.source
+    assert [e.data["text"] for e in house.ledger.events(job.id) if e.kind == "again"] == [article.source]
+
+
 def test_a_draft_is_illustrated_and_stays_as_it_is(house: House) -> None:
     job = house.submit(brief=None, draft=ARTICLE)
     house.runner().work(job.id)
@@ -255,6 +273,26 @@ def test_what_nobody_foresaw_is_tried_three_times_then_set_aside(
     assert "RuntimeError: a bug of ours" in found.error
     assert "Traceback" in caplog.text
     assert house.asked() == ["writer", "spotter"]
+
+
+def test_a_statement_that_the_database_refuses_is_in_the_log_alone(
+    house: House, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def refused(*_: Any) -> Any:
+        with house.ledger.database.write() as c:
+            c.exec_driver_sql("INSERT INTO jobs (id) VALUES ('a secret of ours')")
+
+    monkeypatch.setattr(Context, "retrieve", refused)
+    job = house.submit()
+    with caplog.at_level(logging.ERROR):
+        house.runner().work(job.id)
+    told = house.ledger.job(job.id).model_dump_json() + "".join(
+        event.model_dump_json() for event in house.ledger.events(job.id)
+    )
+    assert "the job database refused what was to be stored" in told
+    assert "INSERT" not in told
+    assert "secret" not in told
+    assert "a secret of ours" in caplog.text
 
 
 # --- people --------------------------------------------------------------------------------------------------------

@@ -6,8 +6,8 @@ every few seconds, and ends the work once the lease is lost.
 
 from __future__ import annotations
 
-import errno
 import logging
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -28,6 +28,7 @@ from limner.errors import (
     ModelRefused,
     ModelUnreachable,
     UnreadableReply,
+    no_room,
 )
 from limner.jobs import crash
 from limner.jobs.checkpoints.checkpoints import checkpointer
@@ -52,7 +53,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("limner.job")
 T = TypeVar("T")
 
-NO_ROOM = {errno.ENOSPC, errno.EDQUOT}
+DATABASES = {"sqlalchemy", "psycopg", "sqlite3"}  # whose errors speak SQL
 
 
 @dataclass
@@ -80,6 +81,7 @@ class Runner:
         """Take a job and work on it until it ends, is parked, or loses its lease. Returns whether it could be taken."""
         if self.stopping():
             return False
+        asked = time.monotonic()
         with crash.around("take"):
             lease = self.ledger.take(job, self.worker, alone=self.alone)
         if lease is None:
@@ -95,6 +97,7 @@ class Runner:
                 seconds=self.settings.job_seconds,
                 overrun=self.overrun,
                 until_progress=self.until_progress,
+                taken=asked,
             ) as keeper,
         ):
             log.info("begun")
@@ -138,7 +141,7 @@ class Runner:
             else:
                 self.ledger.fail(lease, _line(e))
         except OSError as e:
-            if e.errno not in NO_ROOM:
+            if not no_room(e):
                 self._unforeseen(lease, e)
             else:
                 self._park(lease, note("disk-full", path=str(e.filename or e.strerror)))
@@ -241,6 +244,11 @@ def passing(error: LimnerError) -> bool:
 
 
 def _line(error: BaseException) -> Note:
-    """The error on one line of at most 500 characters, with its code if it has one."""
+    """The error on one line of at most 500 characters, with its code if it has one.
+
+    The errors of a database repeat the statement and its values, which the owner of the job must not see.
+    """
+    if any(kind.__module__.partition(".")[0] in DATABASES for kind in type(error).__mro__):
+        return Note("the job database refused what was to be stored; limner's log has the details")
     line = " ".join(str(error).split())[:500]
     return Note(line, error.note.code, error.note.params) if isinstance(error, LimnerError) else Note(line)

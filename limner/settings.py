@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Literal
 
@@ -115,6 +117,10 @@ class Settings(BaseSettings):
     """The API's bearer token for the owner `local`; `limner token add` makes tokens for others (LIMNER_TOKEN)."""
     hosts: str = ""
     """Names besides localhost that the API answers to, separated by commas: "articles.example.org"."""
+    connections: int = Field(default=0, ge=0)
+    """Connections that the API holds at once; 0 takes what the limit of open files leaves, at most 10 000."""
+    connections_per_address: int = Field(default=0, ge=0)
+    """How many of them one address may hold; 0 means half. Behind a proxy, all have the address of the proxy."""
     webhook_hosts: str = ""
     """Hosts on internal addresses that webhooks may reach, separated by commas; none by default."""
     log: Literal["", "text", "json"] = ""
@@ -125,3 +131,23 @@ class Settings(BaseSettings):
     )
     """Receiver of traces over OTLP/HTTP, e.g. http://collector:4318; empty means no traces
     (OTEL_EXPORTER_OTLP_ENDPOINT)."""
+
+
+def private_folder(folder: Path) -> Path:
+    """Make a folder that no other user may enter, with its parents. An existing folder stays as it is."""
+    if not folder.exists():
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(mode=0o700, exist_ok=True)
+    return folder
+
+
+def private_file(path: Path) -> Path:
+    """Make an empty file for its user alone. From an existing file, remove the rights of all but its user and group."""
+    try:
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+    except FileExistsError:
+        mode = path.stat().st_mode
+        if mode & 0o007 and os.access(path, os.W_OK):
+            with suppress(PermissionError):  # another user's file, which we may write
+                path.chmod(mode & 0o770)
+    return path

@@ -15,6 +15,7 @@ from limner.jobs import crash
 from limner.jobs.checkpoints.fence import SERDE, _lost
 from limner.jobs.ledger import Lease
 from limner.jobs.ledger.database import Database
+from limner.jobs.ledger.deadline import Bounded
 
 _HELD = "SELECT 1 FROM jobs WHERE id = %s AND attempt = %s AND state = 'running' FOR SHARE"
 
@@ -49,8 +50,8 @@ def fenced(database: Database, lease: Lease | None) -> Iterator[FencedPostgres]:
     """A checkpointer with its own connection."""
     url = database.url.replace("postgresql+psycopg://", "postgresql://", 1)
     try:
-        connection = psycopg.Connection[dict[str, Any]].connect(
-            url, autocommit=True, prepare_threshold=0, row_factory=dict_row, connect_timeout=30
+        connection = Bounded[dict[str, Any]].reach(
+            url, answer=database.answer, autocommit=True, prepare_threshold=0, row_factory=dict_row
         )
     except psycopg.OperationalError as e:
         raise LedgerError(f"The job database cannot be reached ({_line(e)}). Check DATABASE_URL.") from e

@@ -8,7 +8,7 @@ import os
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.pool import NullPool
 
 from limner.errors import BadInput, LedgerError, NotInstalled
-from limner.settings import Settings
+from limner.settings import Settings, private_file, private_folder
 
 HEAD = "0006"
 """The schema revision of this version of limner: the newest file in migrations/versions."""
@@ -27,6 +27,8 @@ log = logging.getLogger("limner.database")
 
 START = 60  # seconds that a service waits for its database before it gives up
 BUSY = 30  # seconds to wait for another writer of a SQLite file
+ANSWER = 10.0  # seconds for Postgres to answer a statement; after that the connection counts as lost
+SLOW = 3600.0  # the same for a change of the schema, and for waiting until another process has made it
 _LOCK = 7205759403792793  # Postgres advisory lock while the schema is brought up to date; an arbitrary number
 
 _POOL: dict[str, Any] = {"pool_size": 20, "max_overflow": 0, "pool_timeout": BUSY}
@@ -37,8 +39,7 @@ def database_url(settings: Settings) -> str:
     """The database's address for SQLAlchemy. Raises BadInput, NotInstalled."""
     given = settings.database_url.get_secret_value()
     if not given:
-        settings.home.mkdir(parents=True, exist_ok=True)
-        return f"sqlite:///{settings.home / 'jobs.sqlite'}"
+        return f"sqlite:///{private_folder(settings.home) / 'jobs.sqlite'}"
     scheme, separator, rest = given.partition("://")
     if scheme in ("postgres", "postgresql"):
         scheme = "postgresql+psycopg"
@@ -54,8 +55,9 @@ def database_url(settings: Settings) -> str:
 class Database:
     """Connections to the ledger. Safe to use from threads, and after a fork: a child opens its own."""
 
-    def __init__(self, url: str) -> None:
-        self.url = url
+    def __init__(self, url: str, *, answer: float = ANSWER) -> None:
+        """answer: seconds until Postgres has answered a statement; a worker's are below its lease."""
+        self.url, self.answer = url, answer
         self.sqlite = url.startswith("sqlite")
         self._engine: Engine | None = None
         self._owner = 0
@@ -70,7 +72,7 @@ class Database:
                     self._engine.dispose(close=False)  # never use the parent's connections
                     self._engine = None
                 if self._engine is None:
-                    self._engine, self._owner = _engine(self.url), os.getpid()
+                    self._engine, self._owner = _engine(self.url, self.answer), os.getpid()
         return self._engine
 
     @contextmanager
@@ -92,16 +94,32 @@ class Database:
             self._engine = None
 
 
-def _engine(url: str) -> Engine:
+def _engine(url: str, answer: float) -> Engine:
     try:
         if not url.startswith("sqlite"):
-            return create_engine(url, json_serializer=_as_json, pool_pre_ping=True, **_POOL)
+            pool = {**_POOL, "pool_timeout": answer}
+            return _bounded(create_engine(url, json_serializer=_as_json, pool_pre_ping=True, **pool), answer)
+        path = make_url(url).database
+        if path and path != ":memory:":
+            with suppress(OSError):  # SQLite says better what is wrong with its folder
+                private_file(Path(path))
         apart = {"timeout": BUSY, "check_same_thread": False}
         engine = create_engine(url, json_serializer=_as_json, connect_args=apart, **_POOL)
     except (NoSuchModuleError, ModuleNotFoundError) as e:
         raise NotInstalled("Postgres needs psycopg: pip install 'limner[postgres]'.") from e
     event.listen(engine, "connect", _prepare_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
+    return engine
+
+
+def _bounded(engine: Engine, answer: float) -> Engine:
+    """The same engine; its connections wait for no answer longer than `answer` seconds."""
+    from limner.jobs.ledger.deadline import Bounded  # psycopg comes with an extra
+
+    @event.listens_for(engine, "do_connect")
+    def _connect(_dialect: Any, _record: Any, args: Any, options: Any) -> Any:
+        return Bounded.reach(*args, answer=answer, **options)
+
     return engine
 
 
@@ -168,24 +186,34 @@ def told() -> Iterator[None]:
 # --- the schema ----------------------------------------------------------------------------------------------------
 
 
-def migrate(database: Database) -> None:
-    """Migrate the schema, in one process at a time. Raises LedgerError for the database of a newer limner."""
+def schema_of(database: Database) -> str:
+    """The schema's revision, "" for an empty database."""
     with database.read() as connection:
-        if _revision(connection) == HEAD:
-            return
+        return _revision(connection)
+
+
+def migrate(database: Database, to: str = HEAD) -> None:
+    """Migrate the schema, in one process at a time. Raises LedgerError for the database of a newer limner.
+
+    to: the revision to stop at, for data of an earlier one.
+    """
+    if schema_of(database) == to:
+        return
     engine = create_engine(database.url, poolclass=NullPool)  # Alembic manages its own transactions
+    if not database.sqlite:
+        _bounded(engine, SLOW)
     try:
-        with told(), _alone(database), engine.connect() as connection:
+        with told(), _alone(database, engine), engine.connect() as connection:
             found = _revision(connection)
             connection.rollback()
-            if found == HEAD:
+            if found == to:
                 return
-            _upgrade(connection, found)
+            _upgrade(connection, found, to)
     finally:
         engine.dispose()
 
 
-def _upgrade(connection: Connection, found: str) -> None:
+def _upgrade(connection: Connection, found: str, to: str) -> None:
     from alembic import command
     from alembic.config import Config
     from alembic.script import ScriptDirectory
@@ -197,7 +225,7 @@ def _upgrade(connection: Connection, found: str) -> None:
     try:
         if found:
             ScriptDirectory.from_config(config).get_revision(found)
-        command.upgrade(config, "head")
+        command.upgrade(config, to)
     except CommandError as e:
         raise LedgerError(
             f"The job database has schema {found!r}, which this limner ({HEAD}) does not know: it was made by a newer "
@@ -207,14 +235,13 @@ def _upgrade(connection: Connection, found: str) -> None:
 
 
 def _revision(connection: Connection) -> str:
-    """The schema's revision, "" for an empty database."""
     if not inspect(connection).has_table("limner_version"):
         return ""
     return connection.execute(text("SELECT version_num FROM limner_version")).scalar() or ""
 
 
 @contextmanager
-def _alone(database: Database) -> Iterator[None]:
+def _alone(database: Database, engine: Engine) -> Iterator[None]:
     """One process at a time changes the schema."""
     if database.sqlite:
         from filelock import FileLock
@@ -222,7 +249,7 @@ def _alone(database: Database) -> Iterator[None]:
         with FileLock(f"{make_url(database.url).database}.migrating", timeout=60):
             yield
         return
-    with database.engine.connect() as connection:
+    with engine.connect() as connection:
         connection.execute(text("SELECT pg_advisory_lock(:n)"), {"n": _LOCK})
         try:
             yield

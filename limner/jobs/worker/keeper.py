@@ -51,17 +51,19 @@ class Keeper:
         seconds: float = math.inf,
         overrun: Callable[[], None] = lambda: None,
         until_progress: bool = False,
+        taken: float | None = None,
     ) -> None:
-        """stopping: whether to stop at the next boundary. seconds: time limit of the attempt; then the job fails at its
-        next boundary, or OVERRUN seconds later if it reaches none, and `overrun` is called, because a thread cannot be
-        ended. until_progress: stop once the job got further than any earlier attempt.
+        """taken: when the lease was requested, by time.monotonic(); None for now. stopping: whether to stop at the next
+        boundary. seconds: time limit of the attempt; then the job fails at its next boundary, or OVERRUN seconds later
+        if it reaches none, and `overrun` is called, because a thread cannot be ended. until_progress: stop once the job
+        got further than any earlier attempt.
         """
         self.ledger, self.lease, self._told_to_stop = ledger, lease, stopping
         self._seconds, self._overrun, self._until_progress = seconds, overrun, until_progress
         self._started, self._progressed = time.monotonic(), False
         self.control = RunControl()
         self._lost: LeaseLost | None = None
-        self._confirmed = time.monotonic()
+        self._confirmed = time.monotonic() if taken is None else taken
         self._step, self._begun, self._asked = "", time.monotonic(), time.monotonic()
         self._calls = self._events = 0
         self._text = _Text(ledger.text(lease.job))
@@ -112,7 +114,12 @@ class Keeper:
         return self._told_to_stop() or (self._until_progress and self._progressed)
 
     def check(self) -> None:
-        """Raises LeaseLost once the work is in vain."""
+        """Raises LeaseLost once the work is in vain.
+
+        The clock is this process's own: while the ledger is silent, nobody else can tell that the lease is over.
+        """
+        if self._lost is None and self._overdue():
+            self._lost = LeaseLost(f"The lease on {self.lease.job} was not confirmed in time.")
         if self._lost:
             raise self._lost
 
@@ -169,8 +176,10 @@ class Keeper:
                 self._shown = {"step": step, "done": event.get("done", 0), "of": event.get("of", 0)}
                 data = {"done": self._shown["done"], "of": self._shown["of"]}
                 self._news.append(News("step", step, data, once=f"{step}:{data['done']}/{data['of']}"))
-            elif kind == "again":  # a person's answer; `done` is its number
-                self._news.append(News("again", step, {"text": text}, once=f"again:{event.get('done', 0)}"))
+            elif kind == "again":  # by a person's answer, of which `done` is the number; else by the writer
+                self._text.settled(text)
+                answered = event.get("done", 0)
+                self._news.append(News("again", step, {"text": text}, f"again:{answered}" if answered else None))
             else:
                 said = {name: event.get(name) for name in ("code", "params") if name in event}
                 self._news.append(News(kind, step, {"text": text, **said}, once=f"{kind}:{step}:{text}"[:120]))
@@ -179,7 +188,7 @@ class Keeper:
         """Record the events `said` of the last step in a checkpoint, whose process died before it recorded them."""
         written_only = self.ledger.job(self.lease.job).step == "write"  # else the next step recorded the text
         for event in said:
-            if event.get("kind") != "text" or written_only:
+            if written_only or not (event.get("kind") == "text" or _corrects(event)):
                 self.on_event(event)
 
     def begin_again(self) -> None:
@@ -224,10 +233,11 @@ class Keeper:
         while not self._ended.wait(min(FLUSH, interval)):
             try:
                 if time.monotonic() >= due:
-                    due = time.monotonic() + interval
+                    asked = time.monotonic()  # before it: the answer may have been long on its way
+                    due = asked + interval
                     with crash.around("lease"):
                         self.ledger.beat(self.lease)
-                    self._confirmed = time.monotonic()
+                    self._confirmed = asked
                 self.flush()
                 if time.monotonic() - self._started > self._seconds + OVERRUN:
                     self._end_overrun()
@@ -247,8 +257,11 @@ class Keeper:
 
     def _give_up_in_time(self, error: LedgerError) -> None:
         """Give up a lease that cannot be confirmed before it lapses, because another worker may then take the job."""
-        if time.monotonic() - self._confirmed > self.ledger.lease_seconds * 0.9:
+        if self._overdue():
             self._lost = LeaseLost(f"The lease on {self.lease.job} could not be confirmed. {error}")
+
+    def _overdue(self) -> bool:
+        return time.monotonic() - self._confirmed > self.ledger.lease_seconds * 0.9
 
     def _patiently(self, write: Callable[[], T]) -> T:
         """Retry a write while the ledger is gone for some seconds, e.g. restarts. Raises LeaseLost."""
@@ -263,8 +276,18 @@ class Keeper:
 
     def wait_for_ledger(self) -> None:
         """Wait until the lease is confirmed again. Raises LeaseLost."""
-        self._patiently(lambda: self.ledger.beat(self.lease))
-        self._confirmed = time.monotonic()
+
+        def confirm() -> None:
+            asked = time.monotonic()
+            self.ledger.beat(self.lease)
+            self._confirmed = asked
+
+        self._patiently(confirm)
+
+
+def _corrects(event: Event) -> bool:
+    """Whether a step reports that its text differs from what was streamed."""
+    return event.get("kind") == "again" and not event.get("done", 0)
 
 
 class _Text:
@@ -291,6 +314,10 @@ class _Text:
             return News("text", "write", {"text": fresh})
         self._ahead = ""
         return News("again", "write", {"text": self._said})
+
+    def settled(self, text: str) -> None:
+        """This is the text, whatever was said before; watchers are told so."""
+        self._ahead, self._said = "", text
 
     def end(self) -> News | None:
         """Finish: no more text comes."""

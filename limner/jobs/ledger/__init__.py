@@ -22,7 +22,7 @@ from limner.jobs.ledger.calls import Calls
 from limner.jobs.ledger.leases import Leases
 from limner.jobs.ledger.looking import Looking
 from limner.jobs.ledger.submitting import Submitting
-from limner.jobs.ledger.sweeping import Sweeping
+from limner.jobs.ledger.sweeping import Renewals, Sweeping
 from limner.jobs.ledger.values import (
     DAY,
     ENDED,
@@ -62,6 +62,7 @@ __all__ = [
     "News",
     "Order",
     "Queue",
+    "Renewals",
     "State",
     "Swept",
     "check_queue",

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, and_, func, or_, select, update
@@ -14,23 +15,55 @@ from limner.jobs.ledger.values import Death, Lease, News, Queue, Swept, route
 from limner.notes import note
 
 
+class Renewals:
+    """When a sweeper saw leases renewed, by its own clock: that of the database's machine may jump.
+
+    A clock that jumps ahead ends no lease whose holder reports, and one that jumps back lets none last for ever.
+    """
+
+    def __init__(self, lease: float) -> None:
+        """lease: seconds; holders report three times in that time."""
+        self._lease = lease
+        self._seen: dict[tuple[str, int], tuple[float | None, float]] = {}
+
+    def over(self, running: Sequence[Row[Any]], late: Set[tuple[str, int]]) -> set[tuple[str, int]]:
+        """Of running jobs (id, attempt, lease_until) those whose lease is over. late: by the database's clock."""
+        at, seen, over = time.monotonic(), {}, set()
+        for row in running:
+            held = (row.id, row.attempt)
+            until, since = self._seen.get(held, (row.lease_until, at))
+            seen[held] = (until, since) if until == row.lease_until else (row.lease_until, at)
+            silent = at - seen[held][1]
+            if silent >= self._lease * (0.5 if held in late else 1.2):
+                over.add(held)
+        self._seen = seen
+        return over
+
+
 class Sweeping(Base):
     """Requeue orphaned jobs or set them aside, and find queued jobs whose worker was not notified."""
 
     def sweep(
-        self, gone: Callable[[str], bool] = lambda _worker: False, deaths: Mapping[str, Death] | None = None
+        self,
+        gone: Callable[[str], bool] = lambda _worker: False,
+        deaths: Mapping[str, Death] | None = None,
+        renewals: Renewals | None = None,
     ) -> Swept:
         """Requeue jobs whose lease lapsed, whose worker is `gone`, or whose parking time is over.
 
-        deaths: how workers ended, by name, as far as known.
+        deaths: how workers ended, by name, as far as known. renewals: what the same sweeper saw of leases before; None
+        relies on the clock of the database alone.
         """
         swept, deaths = Swept([], [], []), deaths or {}
         with self.database.read() as c:
-            running = c.execute(select(jobs.c.id, jobs.c.worker, jobs.c.attempt).where(jobs.c.state == "running")).all()
+            held = (jobs.c.id, jobs.c.worker, jobs.c.attempt, jobs.c.lease_until)
+            running = c.execute(select(*held).where(jobs.c.state == "running")).all()
             lapsed = select(jobs.c.id, jobs.c.attempt).where(jobs.c.state == "running", jobs.c.lease_until < now())
             late = {(row.id, row.attempt) for row in c.execute(lapsed)}
             due = c.execute(select(jobs.c.id).where(jobs.c.state == "parked", jobs.c.not_before <= now()))
             due_ids = [row.id for row in due]
+        if renewals is not None:
+            late = renewals.over(running, late)
         company = Counter(row.worker for row in running)
         for row in sorted(running, key=lambda row: row.id):
             if row.worker in deaths:
@@ -42,7 +75,7 @@ class Sweeping(Base):
             elif row.worker and gone(row.worker):
                 self._take_away(row.id, row.attempt, note("worker-died"), swept, dead=True)
             elif (row.id, row.attempt) in late:
-                self._take_away(row.id, row.attempt, note("worker-silent"), swept)
+                self._take_away(row.id, row.attempt, note("worker-silent"), swept, until=row.lease_until)
         for job in due_ids:
             with self.database.write() as c:
                 here = and_(jobs.c.id == job, jobs.c.state == "parked", jobs.c.not_before <= now())
@@ -54,12 +87,20 @@ class Sweeping(Base):
         return swept
 
     def _take_away(
-        self, job: str, attempt: int, why: str, swept: Swept, *, dead: bool = False, guilty: bool = False
+        self,
+        job: str,
+        attempt: int,
+        why: str,
+        swept: Swept,
+        *,
+        until: float | None = None,
+        dead: bool = False,
+        guilty: bool = False,
     ) -> None:
         with self.database.write() as c:
             here = and_(jobs.c.id == job, jobs.c.attempt == attempt, jobs.c.state == "running")
             if not dead:  # it may have renewed its lease since
-                here = and_(here, jobs.c.lease_until < now())
+                here = and_(here, jobs.c.lease_until == until)
             found = self._locked(c, here)
             if found is None:
                 return
@@ -115,7 +156,8 @@ class Sweeping(Base):
         )
         query = select(jobs.c.id).where(
             *_queued(queue, suspects, begun),
-            or_(jobs.c.rung.is_(None), jobs.c.rung < now() - patience),
+            # One in the future is of before a clock was put back.
+            or_(jobs.c.rung.is_(None), jobs.c.rung < now() - patience, jobs.c.rung > now() + 1),
             jobs.c.owner.not_in(full),
         )
         with self.database.read() as c:

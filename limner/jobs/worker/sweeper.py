@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 
 from limner.errors import LedgerError
-from limner.jobs.ledger import QUEUES, Ledger, route
+from limner.jobs.ledger import QUEUES, Ledger, Renewals, route
 from limner.jobs.ledger.values import Death
 from limner.jobs.queue import Bell
 from limner.jobs.retention import tidy
@@ -43,8 +43,13 @@ class Sweeper:
     hand_over: bool
     """Whether the worker itself starts suspects alone; if False, its processes run one job each and any can take
     them."""
+    broker_gone: Callable[[], None] = lambda: None
+    """Called when the broker cannot be reached."""
     deaths: dict[str, Death] = field(default_factory=dict)
     """Deaths that are not in the ledger yet, by the name of the process."""
+
+    def __post_init__(self) -> None:
+        self.renewals = Renewals(self.ledger.lease_seconds)
 
     def listen(self) -> bool:
         """Read the worker's reports. Returns whether one of its processes has died."""
@@ -59,7 +64,7 @@ class Sweeper:
         """Sweep once. Raises LedgerError."""
         self.ledger.saw(process.name())
         told = dict(self.deaths)
-        swept = self.ledger.sweep(process.unheard, told)
+        swept = self.ledger.sweep(process.unheard, told, self.renewals)
         for name in told:
             del self.deaths[name]
         for job in swept.put_back:
@@ -75,9 +80,12 @@ class Sweeper:
         suspects = not self.hand_over
         for queue, begun in itertools.product(QUEUES, (True, False)):
             waiting = self.ledger.queued(queue, suspects=suspects, begun=begun)
-            depth = self.bell.depth(route(queue, begun)) if waiting else 0
+            if not waiting:
+                continue
+            depth = self.bell.depth(route(queue, begun))
             if depth is None:
-                return  # no broker: next time
+                self.broker_gone()
+                return  # next time; until then workers look for jobs themselves
             # As many messages as jobs are enough, even if some are for jobs that no longer wait.
             many = min(AT_ONCE, max(0, waiting - depth))
             unheard = self.ledger.unheard(queue, self.patience, many, suspects=suspects, begun=begun)
@@ -87,19 +95,30 @@ class Sweeper:
                 self.ledger.rang(unheard[:rung])
 
 
+def patience(sweep: float) -> float:
+    """Seconds after which a bell that was rung counts as unheard, by the seconds between two sweeps."""
+    return max(3 * sweep, 3)
+
+
 def run(
-    settings: Settings, ledger: Ledger, bell: Bell, ended: Callable[[], bool], worker: Connection, hand_over: bool
+    settings: Settings,
+    ledger: Ledger,
+    bell: Bell,
+    ended: Callable[[], bool],
+    worker: Connection,
+    hand_over: bool,
+    broker_gone: Callable[[], None],
 ) -> None:
     """Sweep, and send webhooks, every `settings.sweep` seconds until `ended`; at once when a process has died.
 
-    worker, hand_over: as in `Sweeper`.
+    worker, hand_over, broker_gone: as in `Sweeper`.
     """
     done = threading.Event()
     hooks = threading.Thread(target=_send_webhooks, args=(settings, ledger, done), name="limner-webhooks", daemon=True)
     hooks.start()
     tidier = threading.Thread(target=_tidy, args=(settings, ledger, done), name="limner-tidier", daemon=True)
     tidier.start()
-    sweeper = Sweeper(ledger, bell, max(3 * settings.sweep, 3), worker, hand_over)
+    sweeper = Sweeper(ledger, bell, patience(settings.sweep), worker, hand_over, broker_gone)
     next_time = time.monotonic()
     while not ended():
         if sweeper.listen() or time.monotonic() >= next_time:

@@ -36,11 +36,12 @@ from limner.jobs import crash
 from limner.jobs.broker import _die_with_parent
 from limner.jobs.checkpoints import checkpoints
 from limner.jobs.ledger import Ledger
-from limner.jobs.ledger.database import Database, database_url, migrate, wait_until_there
+from limner.jobs.ledger.database import ANSWER, Database, database_url, migrate, wait_until_there
 from limner.jobs.ledger.values import Death
 from limner.jobs.queue import ROUTES, WORK, Bell, make_app
 from limner.jobs.worker import process, sweeper
 from limner.jobs.worker.deaths import GAVE_UP, RETIRED, death, killed_for_memory
+from limner.jobs.worker.poller import Gone, Poller
 from limner.jobs.worker.runner import Runner
 from limner.settings import Settings
 
@@ -122,7 +123,7 @@ class Worker:
         self.concurrency = concurrency or settings.workers or _fitting(settings)
         self.shares = _shares(self.concurrency, settings.processes or self.concurrency)
         """Jobs at once of each process."""
-        self.database = Database(database_url(settings))
+        self.database = Database(database_url(settings), answer=patience(settings.lease))
         wait_until_there(self.database)
         migrate(self.database)
         checkpoints.prepare(self.database)
@@ -130,6 +131,7 @@ class Worker:
         self.app = make_app(settings)
         self.bell = Bell(self.app)
         self._stop = mmap.mmap(-1, 1)  # one byte, shared by all processes forked from here
+        self._broker_gone = Gone()
         self._retiring = threading.Event()  # of this process alone
         self._hands: list[Hand] = []
         self._due: list[tuple[float, int]] = []  # processes to start: when, and for how many jobs
@@ -138,6 +140,8 @@ class Worker:
         self._ear: Connection | None = None
         self._runner: Runner | None = None
         self._at_work = 0
+        self._room = threading.Semaphore(1)
+        """For jobs of this process; one that is forked for a suspect has it alone."""
         self._lock = threading.Lock()
         self._no_memory = killed_for_memory()
         self.encoders: Encoders | None = None
@@ -281,14 +285,18 @@ class Worker:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal's Ctrl-C reaches all; the worker says when
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         ended: Callable[[], bool] = lambda: self.stopping() or sweeper.orphaned(parent)  # noqa: E731
-        sweeper.run(self.settings, self.ledger, self.bell, ended, worker, max(self.shares) > 1)
+        sweeper.run(self.settings, self.ledger, self.bell, ended, worker, max(self.shares) > 1, self._broker_gone.tell)
         os._exit(0)  # skip the parent's clean-up
 
     # -- a process that listens
 
     def _listen(self, jobs: int) -> int:
-        """Work on the jobs of the broker's messages until a stop signal. Returns an exit code."""
+        """Work on the jobs of the broker's messages, or of the ledger while the broker is gone, until a stop signal.
+
+        Returns an exit code.
+        """
         worker = self
+        self._room = threading.Semaphore(jobs)
 
         class Threads(TaskPool):
             def on_stop(self) -> None:
@@ -311,12 +319,18 @@ class Worker:
         )
         told = False
         try:
-            listener.start()
+            with self._poller(jobs):
+                listener.start()
             told = self._told
         finally:
             if not told and not self._stop[0]:
                 log.error("Celery gave up, see above; the process restarts")
         return 0 if told or self._stop[0] else GAVE_UP
+
+    def _poller(self, jobs: int) -> Poller:
+        gone, every = self._broker_gone, self.settings.sweep
+        more = {"every": every, "patience": sweeper.patience(every), "jobs": jobs}
+        return Poller(self.ledger, self._work_if_room, gone=gone, stopping=self.stopping, **more)
 
     _told = False
     """Whether this process got a stop signal, so that Celery ended in order. kombu 5.7 may not survive losing its
@@ -347,24 +361,39 @@ class Worker:
     def work(self, job: str) -> None:
         """Handle a message: work on the job if it can be taken, then notify the next one."""
         crash.passing("ring:before")
+        with self._room:  # filled by jobs of the poller's if the broker was away until now
+            self._work(job)
+        crash.passing("ring:after")  # what follows is the acknowledgement
+
+    def _work_if_room(self, job: str) -> bool:
+        """The same for a job that the poller found, where this process has room for one more; whether it worked."""
+        if not self._room.acquire(blocking=False):
+            return False
+        try:
+            return self._work(job)
+        finally:
+            self._room.release()
+
+    def _work(self, job: str) -> bool:
         with self._lock:
             self._at_work += 1
         try:
             taken = self._my_runner().work(job)
             if taken and not self.stopping():
                 self._ring_for_next(job)
+            return taken
         except LedgerError as e:
             log.error("job %s is left to the sweeper: %s", job, e)
+            return False
         finally:
             with self._lock:
                 self._at_work -= 1
-        crash.passing("ring:after")  # Celery acknowledges the message next
 
     def _ring_for_next(self, job: str) -> None:
         """Send a message for the next job of a limited owner, who now has room for it."""
         owner = self.ledger.owner_of(job)
         waiting = self.ledger.next_of(owner) if owner else None
-        if waiting:
+        if waiting and not self._broker_gone:
             self.bell.ring(*waiting)
 
     def _my_runner(self) -> Runner:
@@ -386,7 +415,7 @@ class Worker:
         self.work(job)
         try:
             there = self.ledger.job(job)
-            if there.state == "queued" and not self.stopping():
+            if there.state == "queued" and not self.stopping() and not self._broker_gone:
                 self.bell.ring(job, there.route)
         except LedgerError as e:
             log.error("job %s is left to the sweeper: %s", job, e)
@@ -417,6 +446,11 @@ def _on_ready(**_: Any) -> None:
     """Ignore the terminal's Ctrl-C, which reaches all processes; the worker stops this one. Celery has just set its own
     handler."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def patience(lease: float) -> float:
+    """Seconds that a worker waits for an answer of its database: a third of the lease, so that it can ask again."""
+    return min(ANSWER, max(1.0, lease / 3))
 
 
 def _shares(jobs: int, processes: int) -> list[int]:

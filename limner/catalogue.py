@@ -168,6 +168,9 @@ REQUESTS = {
     "use-shown": '"{title}" (job {job}) shows it. Remove it there first, or delete that article.',
     "use-version": 'version {n} of "{title}" (job {job}) shows it. Delete that article first.',
     "use-making": "job {job} ({title}) is not done and may take it. Wait for it, or delete it.",
+    "libraries-gone": "{n} of its images are left out: their library was deleted ({names}).",
+    "no-room": "The disk of this service is full. Nothing was kept. Try again later, or tell whoever runs it.",
+    "too-many-at-once": "{n} of your requests of this kind wait already. Wait until some are answered, then try again.",
     "too-large": "The body is larger than the {n:,} bytes that one request may have. Send less at a time.",
 }
 """Why a request was refused."""

@@ -6,8 +6,8 @@ import hashlib
 import hmac
 import re
 import secrets
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field, replace
 
 from sqlalchemy import delete, func, insert, select, update
 
@@ -18,6 +18,8 @@ from limner.settings import Settings
 
 LOCAL = "local"
 """The owner of everything if no token is set, and of LIMNER_TOKEN."""
+OPEN = "open"
+"""The key of callers who came while no token was needed."""
 _OWN = "own."  # prefix of libraries with one owner's uploads
 
 
@@ -32,6 +34,8 @@ class Owner:
     tokens_a_day: int | None = None
     person: str = ""
     """The label of the token: tells apart people who share an owner."""
+    key: str = field(default="", compare=False)
+    """What let the caller in, for `Owners.still_good`; "" for what cannot change while this process runs."""
 
     @property
     def own_library(self) -> str:
@@ -67,15 +71,24 @@ class Owners:
     def whose(self, token: str | None) -> Owner:
         """The owner of a bearer token; the local owner if no tokens exist. Raises NotAllowed."""
         if not self.closed():
-            return self.get(LOCAL)
+            return replace(self.get(LOCAL), key=OPEN)
         if token and self._token and hmac.compare_digest(token.encode(), self._token.encode()):
             return self.get(LOCAL)
+        digest = _digest(token or "")
         with self.database.read() as c:
-            query = select(tokens.c.owner, tokens.c.label).where(tokens.c.digest == _digest(token or ""))
+            query = select(tokens.c.owner, tokens.c.label).where(tokens.c.digest == digest)
             found = c.execute(query).first()
         if found is None:
             raise NotAllowed("This needs a token: Authorization: Bearer TOKEN. `limner token add NAME` makes one.")
-        return replace(self.get(found.owner), person=found.label)
+        return replace(self.get(found.owner), person=found.label, key=digest)
+
+    def still_good(self, keys: Collection[str]) -> set[str]:
+        """Of `Owner.key`s those that would let somebody in now."""
+        asked = set(keys)
+        good = {"", OPEN} if OPEN in asked and not self.closed() else {""}
+        with self.database.read() as c:
+            good |= set(c.execute(select(tokens.c.digest).where(tokens.c.digest.in_(asked - {"", OPEN}))).scalars())
+        return asked & good
 
     def get(self, name: str) -> Owner:
         """An owner by name. An unknown one has no limits and no libraries, except `local`, which has all."""

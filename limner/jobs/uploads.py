@@ -17,6 +17,7 @@ from limner.jobs.ledger import Ledger
 from limner.jobs.ledger.schema import jobs, versions
 from limner.jobs.owners import Owner
 from limner.notes import Note, note
+from limner.settings import private_folder
 from limner.text import one_line
 from limner.tools.images.images import displayable, metadata, read_picture
 from limner.tools.library import Folders, Library, Record, add, image_identity, libraries, sync
@@ -39,7 +40,7 @@ def keep(context: Context, owner: Owner, data: bytes, name: str, caption: str) -
         suffix = displayable(data, max_pixels=settings.max_pixels)[1]
     except ImageUnreadable as error:
         raise ImageUnreadable(note("file-unusable", line=error.note)) from error
-    folder = _folder(settings.home, owner)
+    folder = _folder(private_folder(settings.home), owner)
     folder.mkdir(parents=True, exist_ok=True)
     image_id = image_identity(data)
     path = folder / f"{image_id}{suffix}"
@@ -128,5 +129,8 @@ def _files(home: Path, owner: Owner, image_id: str) -> list[Path]:
 def _write(path: Path, data: bytes) -> None:
     """Write a file atomically: readers see the old or the new one."""
     part = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    part.write_bytes(data)
-    part.replace(path)
+    try:
+        part.write_bytes(data)
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)

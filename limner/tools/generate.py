@@ -200,8 +200,11 @@ class Shelf:
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             part = path.with_name(f".{image_id}.{secrets.token_hex(4)}")
-            part.write_bytes(data)
-            part.replace(path)
+            try:
+                part.write_bytes(data)
+                part.replace(path)
+            finally:
+                part.unlink(missing_ok=True)
         except OSError as e:
             raise LibraryError(f"Cannot write {path} ({e.strerror}): free some disk, or set LIMNER_HOME.") from e
         return image_id

@@ -16,6 +16,7 @@ from limner.document import (
     Spot,
 )
 from limner.errors import ExportFailed, JobUnknown
+from limner.settings import private_file, private_folder
 from limner.workflows.context import Context
 from limner.workflows.inputs import Start
 from limner.workflows.state import Event
@@ -83,7 +84,7 @@ def checkpoints(home: Path) -> Iterator[BaseCheckpointSaver]:
     from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
     from langgraph.checkpoint.sqlite import SqliteSaver
 
-    home.mkdir(parents=True, exist_ok=True)
+    private_file(private_folder(home) / CHECKPOINTS)
     # The graph's checkpointer knows the types of its state; `job_state` reads without a graph.
     serde = JsonPlusSerializer(allowed_msgpack_modules=[Brief, Article, Spot, Candidate, Selection])
     with SqliteSaver.from_conn_string(str(home / CHECKPOINTS)) as saver:

@@ -16,11 +16,13 @@ from limner.jobs.service import Jobs
 from limner.settings import Settings
 from limner.surfaces.http import articles, event_streams, libraries, problems, revisions, signed_urls, status
 from limner.surfaces.http import jobs as job_routes
-from limner.surfaces.http.deps import Broker, Parts
+from limner.surfaces.http.deps import Parts
 from limner.surfaces.http.guard import Guard, is_open
 from limner.surfaces.http.hub import Hub
 from limner.surfaces.http.images import Shelf
 from limner.surfaces.http.openai import routes as openai
+from limner.surfaces.http.shares import pools
+from limner.surfaces.http.vitals import ALIVE, Vitals
 from limner.version import __version__
 
 WEB = Path(__file__).parents[1] / "web"
@@ -44,7 +46,7 @@ def create_app(settings: Settings, jobs: Jobs | None = None) -> FastAPI:
     Raises LedgerError, BadInput, NotInstalled.
     """
     made = jobs or Jobs(settings)
-    hub = Hub(made.ledger)
+    hub = Hub(made.ledger, made.owners.still_good)
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
@@ -62,7 +64,8 @@ def create_app(settings: Settings, jobs: Jobs | None = None) -> FastAPI:
         redoc_url=None,
         dependencies=[Depends(HTTPBearer(auto_error=False, description="`limner token add NAME` makes one."))],
     )
-    app.state.parts = Parts(settings, made, hub, Shelf(settings, made), Broker(made.bell))
+    vitals = Vitals(made.ledger, made.bell, max(10.0, ALIVE * settings.sweep))
+    app.state.parts = Parts(settings, made, hub, Shelf(settings, made), pools(), vitals)
     app.add_middleware(Guard, owners=made.owners, hosts=settings.hosts)
     problems.install(app)
     for part in (job_routes, event_streams, articles, revisions, libraries, openai, signed_urls, status):

@@ -20,6 +20,7 @@ from limner.surfaces.http.event_streams import Stream
 from limner.surfaces.http.images import fitting
 from limner.surfaces.http.libraries import IMAGE, ImageId, image_response
 from limner.surfaces.http.problems import Missing, documented
+from limner.surfaces.http.shares import slow
 from limner.surfaces.http.views import JobId
 from limner.tools.export import FORMATS, Format, format_named, public_images, slug, to_json, write_article
 from limner.tools.images.images import thumbnail
@@ -51,6 +52,7 @@ CONTENT: dict[str, Any] = {
     response_class=Response,
     responses={**documented(404, 409), 200: {"description": "The article.", "content": CONTENT}},
 )
+@slow("texts")
 def get_article(
     has: Has,
     asker: Asker,
@@ -66,12 +68,14 @@ def get_article(
         ),
     ] = "json",
 ) -> Response:
-    """Get the finished article; 409 with the reason before there is one."""
+    """Get the finished article; 409 with the reason before there is one. If the library of an image was deleted, json
+    still has all that was recorded of the image, and the other formats omit it."""
     formats = ZIP if format == "zip" else (format,)
     media = "application/zip" if format == "zip" else _known(format).media
     article = has.jobs.article(job, asker.name)
     if format == "json":
         return Response(to_json(article), media_type=media)
+    article = has.shelf.kept_of(article)
     file = _written(has, article, formats, zipped=format == "zip")
     name = f"{slug(article.title)}.{format}"
     shown = "inline" if format == "html" else "attachment"
@@ -98,6 +102,7 @@ def _known(name: str) -> Format:
     response_class=Response,
     responses={**documented(404, 409), **IMAGE},
 )
+@slow("pictures")
 def get_article_image(
     has: Has,
     asker: Asker,

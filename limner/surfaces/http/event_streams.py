@@ -68,7 +68,7 @@ async def watch(
         return Response(status_code=204)  # tells an EventSource not to come back
     seen = after if last_event_id is None else last_event_id
     headers = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}  # nginx would buffer it
-    return Stream(has.hub.events(job, seen, follow, stay), media_type="text/event-stream", headers=headers)
+    return Stream(has.hub.events(job, seen, follow, stay, asker.key), media_type="text/event-stream", headers=headers)
 
 
 @routes.get("/jobs/{job}/events.json", summary="List a job's events", responses=documented(404))

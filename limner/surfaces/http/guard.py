@@ -11,6 +11,7 @@ Notable choices:
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Iterable
 from urllib.parse import urlsplit
@@ -31,6 +32,7 @@ from limner.surfaces.http.problems import of_error, problem
 log = logging.getLogger("limner.api")
 
 MAX_BODY = 8_000_000  # bytes; a thousand briefs of a page or two, or twenty sources of the maximal length
+BODY = 110  # seconds for a body, shortly before the connection itself is closed (`door.BODY`)
 DRAINED = 4 * MAX_BODY  # bytes of an oversized body to read and drop, so that its sender reads the answer
 LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
 _DEFAULTS = {
@@ -89,7 +91,13 @@ class Guard:
         if refusal is None and not is_open(scope["path"]):
             refusal = await self._refuse_stranger(scope, headers)
         if refusal is None and _has_body(headers):
-            body = await _gather(headers, receive)
+            if is_open(scope["path"]):
+                return problem(413, "no-body", "This address takes no body. Send the request without one."), receive
+            try:
+                async with asyncio.timeout(BODY):
+                    body = await _gather(headers, receive)
+            except TimeoutError:
+                return _too_slow(), receive
             if body is None:
                 return _too_large(), receive
             return None, _replayed(body, receive)
@@ -211,6 +219,11 @@ def _replayed(body: bytes, receive: Receive) -> Receive:
         return {"type": "http.request", "body": body, "more_body": False}
 
     return receive_again
+
+
+def _too_slow() -> Response:
+    line = f"The body did not come within {BODY} seconds. Send less at a time, or over a faster connection."
+    return problem(408, "too-slow", line, {"Connection": "close"})
 
 
 def _too_large() -> Response:

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterator
+import time
+from collections import Counter, deque
+from collections.abc import AsyncIterator, Callable, Collection, Iterator
 from contextlib import contextmanager
 from typing import NamedTuple, TypeVar
 
@@ -25,6 +26,7 @@ T = TypeVar("T")
 
 LOOK = 0.1  # seconds between two queries; people do not notice less
 AGAIN = 1.0  # seconds to wait while the ledger cannot be used
+TOKENS = 5.0  # seconds between two checks of the watchers' tokens
 PING = 15  # seconds of silence before a comment; proxies close a stream that is silent for 30 or 60
 PAGE = 100  # events per read
 KEPT = 64_000  # bytes of a watched job's newest events to keep for its watchers
@@ -86,8 +88,12 @@ class Feed:
 class Hub:
     """All watchers of this process."""
 
-    def __init__(self, ledger: Ledger) -> None:
-        self.ledger = ledger
+    def __init__(self, ledger: Ledger, still_good: Callable[[Collection[str]], set[str]] = set) -> None:
+        """still_good: of the keys that let watchers in, those that would let them in now."""
+        self.ledger, self._still_good = ledger, still_good
+        self._keys: Counter[str] = Counter()
+        self._revoked: set[str] = set()
+        self._checked = time.monotonic()
         self.closing = False
         self._feeds: dict[str, Feed] = {}
         self._poller: asyncio.Task[None] | None = None
@@ -107,17 +113,20 @@ class Hub:
             self._poller.cancel()
             self._poller = None
 
-    async def events(self, job: str, after: int, follow: bool, stay: bool = False) -> AsyncIterator[bytes]:
+    async def events(
+        self, job: str, after: int, follow: bool, stay: bool = False, key: str = ""
+    ) -> AsyncIterator[bytes]:
         """Stream a job's events with a number above `after`; with `follow` also later ones, until the job ends.
 
-        stay: continue after the end, while people revise the article, until the job is deleted. If the ledger is away
-        for a while, the stream continues where it was.
+        stay: continue after the end, while people revise the article, until the job is deleted. key: what let the
+        watcher in; the stream ends once it no longer would. If the ledger is away for a while, the stream continues
+        where it was.
         """
         yield b"retry: 1000\n\n"
-        with self._watching(job) as feed:
-            while not (self.closing or await self._look([job])):
+        with self._watching(job) as feed, self._held(key):
+            while not (self._over(key) or await self._look([job])):
                 await asyncio.sleep(AGAIN)
-            while not self.closing:
+            while not self._over(key):
                 changed = feed.changed  # before reading: an event that arrives meanwhile then wakes this watcher
                 if after < feed.seq:
                     page = await self._page(job, feed, after)
@@ -168,11 +177,38 @@ class Hub:
             if not feed.watchers:
                 del self._feeds[job]
 
+    @contextmanager
+    def _held(self, key: str) -> Iterator[None]:
+        self._keys[key] += 1
+        try:
+            yield
+        finally:
+            self._keys[key] -= 1
+            if not self._keys[key]:
+                del self._keys[key]
+                self._revoked.discard(key)
+
+    def _over(self, key: str) -> bool:
+        return self.closing or key in self._revoked
+
+    async def _check_keys(self) -> None:
+        """Every few seconds: whose token was removed watches no more."""
+        if time.monotonic() - self._checked < TOKENS:
+            return
+        held = set(self._keys)
+        good = await self._thread(lambda: self._still_good(held))
+        self._checked = time.monotonic()
+        if good is not None and (gone := held - good - self._revoked):
+            self._revoked |= gone
+            for feed in self._feeds.values():
+                feed.wake()
+
     async def _poll(self) -> None:
         """Query for news while anybody watches."""
         while self._feeds and not self.closing:
             try:
                 heard = await self._look(list(self._feeds))
+                await self._check_keys()
             except Exception:  # watchers must not wait for ever, whatever was raised
                 log.exception("unexpected error while reading new events")
                 heard = False

@@ -46,6 +46,16 @@ class Shelf:
         self.jobs.check_library(name, owner)
         return self._open(name)
 
+    def kept_of(self, article: Article) -> Article:
+        """The article without the images whose library was deleted, and with a note that says so."""
+        there = set(libraries(self.settings.home))
+        kept = [i for i in article.illustrations if not i.library or i.library in there]
+        lost = len(article.illustrations) - len(kept)
+        if not lost:
+            return article
+        gone = sorted({i.library for i in article.illustrations} - {""} - there)
+        return article.illustrated(kept).noted(note("libraries-gone", n=lost, names=", ".join(gone)[:200]))
+
     def images_of(self, article: Article) -> Context:
         """A context that finds an article's images. Raises LibraryMissing if a library was removed."""
         names = sorted({i.library for i in article.illustrations if i.library})

@@ -17,6 +17,7 @@ from limner.surfaces.http.deps import Asker, Has
 from limner.surfaces.http.guard import MAX_BODY
 from limner.surfaces.http.problems import Forbidden, Missing, documented
 from limner.surfaces.http.revision_views import THUMBNAIL, OwnImage, in_library
+from limner.surfaces.http.shares import slow
 from limner.surfaces.http.views import NO_CONTROL, View
 from limner.text import printable
 from limner.tools.library import Library, Record
@@ -194,6 +195,7 @@ def show_words(has: Has, asker: Asker, name: Name, image_id: ImageId) -> Library
 
 
 @routes.patch("/libraries/{name}/images/{image_id}/words", summary="Write an image's words", responses=documented(404))
+@slow("pictures")
 def write_words(has: Has, asker: Asker, name: Name, image_id: ImageId, request: WordsRequest) -> LibraryImage:
     """Write caption, alternative text, credit or licence. They override the folder's, also when limner reads the folder
     again. Search uses them at once; articles that show the image keep their text."""
@@ -205,6 +207,7 @@ def write_words(has: Has, asker: Asker, name: Name, image_id: ImageId, request: 
 
 
 @routes.get("/libraries/{name}/search", summary="Search a library", responses=documented(404))
+@slow("pictures")
 def search_library(
     has: Has,
     asker: Asker,
@@ -225,6 +228,7 @@ def search_library(
     response_class=Response,
     responses={**documented(404), **IMAGE},
 )
+@slow("pictures")
 def get_thumbnail(
     has: Has,
     asker: Asker,
@@ -264,6 +268,7 @@ def _encoders(library: Library) -> list[str]:
 
 
 @routes.post("/images", summary="Hand in an image", status_code=201, responses=documented(429))
+@slow("pictures")
 def hand_in_image(
     has: Has,
     asker: Asker,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
@@ -26,8 +27,11 @@ from limner.errors import (
     NotAllowed,
     UnreadableReply,
     VersionConflict,
+    no_room,
 )
-from limner.notes import coded
+from limner.notes import coded, note
+
+log = logging.getLogger("limner.api")
 
 TYPE = "application/problem+json"
 AGAIN = 5  # seconds until a retry after a temporary fault
@@ -106,13 +110,14 @@ _SAID: dict[int, str] = {
     429: "A limit of the owner is reached; Retry-After says when to try again.",
     500: "An internal error; limner's log has the details.",
     503: "The database, the model or another part is unavailable.",
+    507: "A disk is full. Nothing was stored.",
 }
 
 
 def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """For `responses=`: these problems, and those of every route."""
     content = {TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
-    every = {400, 401, 403, 413, 415, 422, 500, 503, *statuses}
+    every = {400, 401, 403, 413, 415, 422, 500, 503, 507, *statuses}
     return {status: {"description": _SAID[status], "content": content} for status in sorted(every)}
 
 
@@ -138,8 +143,16 @@ def problem(
     return JSONResponse({**made.model_dump(), **(more or {})}, status, headers, media_type=TYPE)
 
 
+def full() -> Response:
+    """The answer where a disk is full; which one is in the log, and is whoever runs limner's to know."""
+    return problem(507, "disk-full", note("no-room"), {"Retry-After": str(AGAIN)})
+
+
 def of_error(error: LimnerError) -> Response:
     """The answer to one of limner's errors."""
+    if no_room(error):
+        log.error("a disk is full: %s", error)
+        return full()
     status = next(status for kind, status in _STATUSES if isinstance(error, kind))
     headers = {}
     if isinstance(error, LimitReached):
@@ -165,8 +178,18 @@ def install(app: FastAPI) -> None:
     def _invalid(request: Request, error: RequestValidationError) -> Response:
         return problem(422, "invalid", _invalid_line(request, error.errors()))
 
+    @app.exception_handler(OSError)
+    def _system(_request: Request, error: OSError) -> Response:
+        if not no_room(error):
+            raise error
+        log.error("a disk is full: %s", error)
+        return full()
+
     @app.exception_handler(HTTPException)
     def _http(request: Request, error: HTTPException) -> Response:
+        if no_room(error):  # while a body was put aside
+            log.error("a disk is full: %s", error)
+            return full()
         words = {
             400: "The body cannot be read as JSON in UTF-8. Check it, and send Content-Type: application/json.",
             404: f"Nothing exists at {request.url.path[:200]!r}. /openapi.json lists all addresses.",

@@ -34,6 +34,7 @@ from limner.surfaces.http.revision_views import (
     preview,
     revision,
 )
+from limner.surfaces.http.shares import slow
 from limner.surfaces.http.views import BIGGEST, NO_CONTROL, JobId
 from limner.tools.candidates import MOST, Found, Wanted, candidates, usable
 from limner.tools.editing.apply import ImageOf, edited
@@ -62,6 +63,7 @@ def show_revision(has: Has, asker: Asker, job: JobId) -> Revision:
 
 
 @routes.post("/jobs/{job}/edits", summary="Change the article", responses=documented(404, 409))
+@slow("texts")
 def edit_article(has: Has, asker: Asker, job: JobId, request: EditsRequest, idempotency_key: Key = None) -> Revision:
     """Apply edits, and get the article after them. If the article is at another version than theirs: 409, with `head`,
     `changed`, and `conflicts` if a requested merge failed. With the same Idempotency-Key they are applied once."""
@@ -132,6 +134,7 @@ Id = Annotated[str, Query(max_length=80, pattern=NO_CONTROL)]
 
 
 @routes.get("/jobs/{job}/candidates", summary="Find other images", responses=documented(404, 409))
+@slow("pictures")
 def find_candidates(
     has: Has,
     asker: Asker,
@@ -155,6 +158,7 @@ def find_candidates(
 
 
 @routes.post("/jobs/{job}/images", summary="Upload an image", status_code=201, responses=documented(404, 409, 429))
+@slow("pictures")
 def upload_image(
     has: Has,
     asker: Asker,
@@ -178,8 +182,14 @@ def upload_image(
 
 
 @routes.post("/jobs/{job}/proposals", summary="Ask for a change", responses=documented(404, 409, 429))
+@slow("models")
 def propose_edits(has: Has, asker: Asker, job: JobId, request: ProposalRequest) -> ProposalView:
     """Ask the model for edits that fulfil a wish, and get the article after them. This changes nothing."""
+    return proposed(has, asker, job, request)
+
+
+def proposed(has: Parts, asker: Owner, job: str, request: ProposalRequest) -> ProposalView:
+    """The edits that a model proposes for a wish, and the article after them. Raises LimnerError."""
     head = has.revisions.fitting(job, request.version, owner=asker.name)
     opening = lambda name: has.shelf.open(name, asker)  # noqa: E731
     context = has.shelf.context
@@ -195,6 +205,7 @@ def propose_edits(has: Has, asker: Asker, job: JobId, request: ProposalRequest) 
 
 
 @routes.post("/plan", summary="Estimate a job", responses=documented(404))
+@slow("texts")
 def plan_job(has: Has, asker: Asker, request: JobRequest) -> Plan:
     """Estimate a job before you submit it: calls, tokens, and time from earlier jobs. Asks no model."""
     for name in request.library:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import socket
+from functools import partial
 from typing import TYPE_CHECKING
 
 import uvicorn
+
+from limner.surfaces.http.door import Connection, Doors
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -25,7 +28,10 @@ class Server(uvicorn.Server):
         """options: as for `uvicorn.Config`."""
         quiet: dict[str, object] = {"log_config": None, "access_log": False, "server_header": False, "lifespan": "on"}
         times: dict[str, object] = {"timeout_keep_alive": KEEP_ALIVE, "timeout_graceful_shutdown": GRACE}
-        super().__init__(uvicorn.Config(app, **{**quiet, **times, **options}))  # type: ignore[arg-type]
+        settings = app.state.parts.settings
+        doors = Doors(settings.connections, settings.connections_per_address)
+        http = {"http": partial(Connection, doors), "ws": "none"}
+        super().__init__(uvicorn.Config(app, **{**quiet, **times, **http, **options}))  # type: ignore[arg-type]
         self._hub = app.state.parts.hub
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:

@@ -20,9 +20,11 @@ from fastapi import APIRouter, Path, Query, Response
 
 from limner.document import Illustration
 from limner.errors import NotAllowed
+from limner.settings import private_folder
 from limner.surfaces.http.deps import Has
 from limner.surfaces.http.libraries import IMAGE, ImageId, image_response
 from limner.surfaces.http.problems import documented
+from limner.surfaces.http.shares import slow
 from limner.surfaces.http.views import BIGGEST, NO_CONTROL, JobId
 from limner.tools.images.images import thumbnail
 
@@ -47,6 +49,7 @@ def address(home: FilePath, job: str, image: Illustration, base: str = "") -> st
     response_class=Response,
     responses={**documented(404), **IMAGE},
 )
+@slow("pictures")
 def get_shared_image(
     has: Has,
     job: JobId,
@@ -78,14 +81,15 @@ def _key(home: FilePath) -> bytes:
     try:
         return path.read_bytes()
     except FileNotFoundError:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        private_folder(home)
+        path.parent.mkdir(exist_ok=True)
         part = path.with_name(f"{path.name}-{secrets.token_hex(4)}")
-        with open(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-            file.write(secrets.token_bytes(32))
         try:
+            with open(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+                file.write(secrets.token_bytes(32))
             os.link(part, path)  # if several processes start at once, the first key counts
         except FileExistsError:
             pass
         finally:
-            part.unlink()
+            part.unlink(missing_ok=True)
         return path.read_bytes()

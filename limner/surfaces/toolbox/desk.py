@@ -21,6 +21,7 @@ from pydantic import ValidationError
 
 from limner.document import Article, Brief, Candidate, Selection, Spot, Value
 from limner.errors import BadInput, JobConflict, JobUnknown
+from limner.settings import private_folder
 from limner.workflows.run import CHECKPOINTS, checkpoints, new_job
 
 if TYPE_CHECKING:
@@ -55,6 +56,7 @@ class Desk:
 
     def __init__(self, home: Path, owner: str) -> None:
         # An owner's name may be any string of a product, so it never becomes a path.
+        self.home = home
         self.folder = home / "desk" / hashlib.sha256(owner.encode()).hexdigest()[:24]
 
     def begin(self, work: Work, name: str = "") -> Version:
@@ -152,10 +154,12 @@ class Desk:
 
     def _put(self, name: str, number: int, work: Work) -> None:
         folder = self.folder / name
+        private_folder(self.home)
         folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=folder, suffix=".part", delete=False) as file:
-            file.write(work.model_dump_json().encode())
+        file = tempfile.NamedTemporaryFile(dir=folder, suffix=".part", delete=False)  # noqa: SIM115  # removed below
         try:
+            with file:
+                file.write(work.model_dump_json().encode())
             os.link(file.name, folder / f"{number}.json")  # unlike a rename, it fails if the name is taken
         except FileExistsError as e:
             raise JobConflict(f"Somebody changed the article {name} meanwhile. Get it again, then try again.") from e

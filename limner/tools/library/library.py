@@ -23,6 +23,7 @@ from limner.errors import (
     LibraryError,
 )
 from limner.notes import note
+from limner.settings import private_file, private_folder
 from limner.text import printable_path
 from limner.tools.encoders import Encoders, unit_mean
 from limner.tools.images.images import for_clip
@@ -85,7 +86,9 @@ class Library:
         # Built in a hidden folder and renamed when complete, so that a kill leaves no partial library.
         library.path = library_path(home, f".{name}.{known['uid']}")
         try:
+            private_folder(home)
             library.path.mkdir(parents=True)
+            private_file(library.path / RECORDS)
         except OSError as error:
             reason = error.strerror or error
             raise LibraryError(f"Cannot write {home} ({reason}): set LIMNER_HOME to a folder you may write.") from error

@@ -161,16 +161,27 @@ def test_no_address_of_an_image_tells_what_its_file_says(
         assert not any(b"Jane" in archive.read(name) for name in archive.namelist())
 
 
-def test_an_article_whose_library_is_gone_says_so_and_its_text_remains(
-    client: TestClient, jobs: Jobs, done: str, library: Library
+@pytest.mark.parametrize("format", ["md", "html", "zip", "docx", "epub"])
+def test_an_article_whose_library_is_gone_is_served_without_its_images(
+    format: str, client: TestClient, jobs: Jobs, done: str, library: Library
 ) -> None:
     index(jobs.settings.home, "private", [Path(library.records()[0].path).parent], default_encoders())
+    [image_id, *_] = [record.id for record in library.records()]
     remove(jobs.settings.home, "bees")
-    answer = client.get(f"{done}/article?format=html")
-    assert answer.status_code == 404
-    assert "'bees'" in answer.json()["detail"]
-    assert "private" not in answer.text
-    assert client.get(f"{done}/article").status_code == 200
+    answer = client.get(f"{done}/article?format={format}")
+    assert answer.status_code == 200, answer.text
+    assert b"private" not in answer.content
+    if format in ("md", "html"):
+        assert "Bees gather nectar" in answer.text
+        assert "<img" not in answer.text
+        assert "![" not in answer.text
+    if format == "zip":
+        with zipfile.ZipFile(io.BytesIO(answer.content)) as archive:
+            [record] = [name for name in archive.namelist() if name.endswith("article.json")]
+            assert "2 of its images are left out" in archive.read(record).decode()
+    kept = client.get(f"{done}/article").json()["article"]
+    assert len(kept["illustrations"]) == 2, "the record keeps what was said of them"
+    assert client.get(f"{done}/images/{image_id}").status_code == 404
 
 
 def test_an_image_file_that_is_gone_says_so(client: TestClient, done: str, library: Library, bees: Path) -> None:

@@ -17,7 +17,7 @@ import httpx
 import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
-from lives import finish, say, serving, submit, take
+from lives import bearer, finish, say, serving, submit, take
 from servers import until
 
 from limner.errors import LedgerError
@@ -301,3 +301,44 @@ def test_silence_is_filled_with_comments(jobs: Jobs, client: TestClient, monkeyp
         return read
 
     assert b"id: 1\n" in asyncio.run(watch())
+
+
+def test_a_stream_ends_when_its_token_is_removed(
+    app: FastAPI, client: TestClient, jobs: Jobs, tokens: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And no other does; also of one owner with two tokens, of which one is kept."""
+    from limner.surfaces.http import hub as module
+
+    monkeypatch.setattr(module, "TOKENS", 0.1)
+    made = {name: submit(client, **bearer(token)) for name, token in tokens.items()}
+    leases = {name: take(jobs, job) for name, job in made.items()}
+    with serving(app) as url, httpx.Client(base_url=url, timeout=PATIENCE) as http:
+
+        def watching(name: str) -> httpx.Response:
+            asked = http.build_request("GET", f"/v1/jobs/{made[name]}/events", headers=bearer(tokens[name]))
+            return http.send(asked, stream=True)
+
+        his, hers = watching("alice"), watching("bob")
+        lines = hers.iter_lines()
+        assert next(lines)
+        jobs.owners.remove_tokens("alice")
+        assert '"kind":"done"' not in "".join(his.iter_text()), "it ended before the job did"
+        assert watching("alice").status_code == 401
+        finish(jobs, leases["bob"])
+        assert any('"kind":"done"' in line for line in lines)
+        hers.close()
+
+
+def test_who_watched_without_a_token_is_sent_away_once_there_are_tokens(
+    app: FastAPI, client: TestClient, jobs: Jobs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from limner.surfaces.http import hub as module
+
+    monkeypatch.setattr(module, "TOKENS", 0.1)
+    job = submit(client)
+    take(jobs, job)
+    with serving(app) as url, httpx.stream("GET", f"{url}/v1/jobs/{job}/events", timeout=PATIENCE) as stream:
+        text = stream.iter_text()
+        assert next(text)
+        jobs.owners.add_token("alice")
+        assert '"kind":"done"' not in "".join(text)

@@ -107,7 +107,9 @@ async def complete(has: Has, asker: Asker, request: ChatRequest, http: Request, 
         picture(url, n)
     talk = Talk(has, asker, request, asked, library, str(http.base_url).rstrip("/"), trace)
     # Refusals come before the first byte; from here on a job exists.
-    talk.job = await anyio.to_thread.run_sync(talk.begin)
+    talk.job = await (
+        has.pools["pictures"].run(asker.name, talk.begin) if asked.images else anyio.to_thread.run_sync(talk.begin)
+    )
     if request.stream:
         headers = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
         return Stream(_streamed(talk), media_type="text/event-stream", headers=headers)

@@ -24,7 +24,7 @@ from limner.surfaces.http.openai.conversation import ASKS, MARK, Meant, marked, 
 from limner.surfaces.http.openai.request import ChatRequest
 from limner.surfaces.http.openai.review import TAKEN, article_of, how, reply
 from limner.surfaces.http.revision_views import ProposalRequest
-from limner.surfaces.http.revisions import image_of, propose_edits, who
+from limner.surfaces.http.revisions import image_of, proposed, who
 from limner.tools.documents import MAX_TEXT, document_text
 from limner.tools.editing.commands import Instruct
 from limner.tools.export import to_markdown
@@ -131,13 +131,13 @@ class Talk:
                 says = self.says
             else:
                 yield Said("reasoning", "Looking at the article.\n" if what == "show" else "Changing the article.\n")
-                working = asyncio.ensure_future(anyio.to_thread.run_sync(self._change))
+                working = asyncio.ensure_future(self.has.pools["models"].run(self.asker.name, self._change))
                 while not working.done():
                     await asyncio.wait([working], timeout=PING)
                     if not working.done():
                         yield Said("ping", "")
                 says = working.result()
-            yield Said("content", await anyio.to_thread.run_sync(self._page, says))
+            yield Said("content", await self.has.pools["texts"].run(self.asker.name, lambda: self._page(says)))
         except LimnerError as e:
             yield Said("error", " ".join(str(e).split()))
 
@@ -145,7 +145,8 @@ class Talk:
         """Stream a job's progress until it has ended or asks; ends with an error if the job failed."""
         if self.says and await anyio.to_thread.run_sync(self._waits):
             return  # no more events
-        async with aclosing(self.has.hub.events(self.job, self.since, follow=True)) as stream:  # type: ignore[type-var]
+        events = self.has.hub.events(self.job, self.since, follow=True, key=self.asker.key)
+        async with aclosing(events) as stream:  # type: ignore[type-var]
             async for wire in stream:
                 for line in wire.decode().splitlines():
                     if line.startswith(":"):
@@ -180,7 +181,7 @@ class Talk:
             has.revisions.redo(job, head, who(asker), owner=asker.name)
             return "It is done again."
         self._keep_images()
-        proposal = propose_edits(has, asker, job, ProposalRequest(version=head, wish=Instruct(text=self.asked.text)))
+        proposal = proposed(has, asker, job, ProposalRequest(version=head, wish=Instruct(text=self.asked.text)))
         if not proposal.edits:
             return proposal.says or "Nothing was changed."
         has.revisions.edit(

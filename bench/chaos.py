@@ -3,8 +3,9 @@
     uv run bench/chaos.py [--jobs 200] [--minutes 10] [--seed 1] [--workers 2] [--sqlite]
 
 Articles are submitted to real workers over a real broker (redis-server if installed, else the bundled Valkey) and a
-real Postgres. For the minutes given, drawn from the seed: processes and whole workers are killed with -9, others paused
-beyond their lease and woken; the broker is killed, restarted, emptied, its messages doubled; Postgres is restarted; the
+real Postgres, or with --sqlite over the bundled Valkey and a SQLite file. For the minutes given, drawn from the seed:
+processes and whole workers are killed with -9, others paused beyond their lease and woken; the broker is killed,
+restarted, emptied, its messages doubled; Postgres is restarted, or falls silent behind a proxy that swallows bytes; the
 model server answers 429, 500, garbage, nothing, or breaks off. Then it is quiet until all jobs have ended. A job that
 was set aside is retried then. At the end an independent checker (tests/jobs/chaos/checker.py) reads the database, the
 model server's own book, and the exported files; its objections are printed, and the exit code is 1 if there is one.
@@ -37,6 +38,7 @@ from exported import check_export  # noqa: E402  # pyright: ignore[reportMissing
 from model_process import ModelProcess  # noqa: E402  # pyright: ignore[reportMissingImports]
 from monkey import Fleet, Hit, Monkey  # noqa: E402  # pyright: ignore[reportMissingImports]
 from pictures import make_folder  # noqa: E402  # pyright: ignore[reportMissingImports]
+from proxies import Proxy  # noqa: E402  # pyright: ignore[reportMissingImports]
 from served import brief, read_book  # noqa: E402  # pyright: ignore[reportMissingImports]
 from servers import Postgres  # noqa: E402  # pyright: ignore[reportMissingImports]
 
@@ -64,7 +66,8 @@ class Run:
         index(home, "bees", [make_folder(home / "photos")], default_encoders(threads=1))
         self.postgres = None if options.sqlite else stack.enter_context(Postgres())
         self.database = str(home / "jobs.sqlite") if self.postgres is None else self.postgres.url
-        self.broker = stack.enter_context(Broker(prefer_redis=True))
+        self.proxy = stack.enter_context(Proxy(self.postgres.port)) if self.postgres else None
+        self.broker = stack.enter_context(Broker(prefer_redis=not options.sqlite))
         self.model = stack.enter_context(ModelProcess(home / "book.jsonl", options.seed))
         self.given: dict[str, Any] = {
             "home": str(home), "model_url": self.model.url, "model": "scripted-7b", "redis_url": self.broker.url,
@@ -75,7 +78,8 @@ class Run:
             self.given["database_url"] = self.postgres.url
         self.settings = Settings(**self.given)
         self.jobs = stack.enter_context(closing(Jobs(self.settings)))
-        self.fleet = stack.enter_context(Fleet(self.given, home / "worker.log", options.workers))
+        seen = {"database_url": self.proxy.of(self.postgres.url)} if self.proxy and self.postgres else {}
+        self.fleet = stack.enter_context(Fleet({**self.given, **seen}, home / "worker.log", options.workers))
         self.ids: list[str] = []
         self.aside = 0
         self.seconds = 0.0
@@ -265,7 +269,8 @@ def main() -> int:
         begun = time.monotonic()
         run.model.say(delay=DELAY)
         undisturbed = run.calm()
-        monkey = Monkey(run.fleet, run.broker, run.postgres, run.running, run.ring_again, options.seed, LEASE)
+        hit = (run.fleet, run.broker, run.postgres, run.running, run.ring_again)
+        monkey = Monkey(*hit, options.seed, LEASE, run.proxy)
         run.storm(monkey)
         run.quiet()
         run.seconds = time.monotonic() - begun

@@ -62,8 +62,8 @@ _UNKEPT = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ufffe\uffff]")
 
 
 def whole_characters(text: str) -> str:
-    """Text that every database, file and checkpoint can store: surrogate pairs joined, lone surrogates replaced, control
-    characters except tabs and line ends removed. Postgres refuses NUL, and XML refuses the others."""
+    """Text that every database, file and checkpoint can store: surrogate pairs joined, lone surrogates replaced,
+    control characters except tabs and line ends removed. Postgres refuses NUL, and XML refuses the others."""
     if not text.isascii():
         text = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
     return _UNKEPT.sub("", text)

@@ -26,8 +26,8 @@ class Renewals:
         self._lease = lease
         self._seen: dict[tuple[str, int], tuple[float | None, float]] = {}
 
-    def over(self, running: Sequence[Row[Any]], late: Set[tuple[str, int]]) -> set[tuple[str, int]]:
-        """Of running jobs (id, attempt, lease_until) those whose lease is over. late: by the database's clock."""
+    def over(self, running: Sequence[Any], late: Set[tuple[str, int]]) -> set[tuple[str, int]]:
+        """Of running jobs (rows with id, attempt, lease_until) those whose lease is over. late: by the database's clock."""
         at, seen, over = time.monotonic(), {}, set()
         for row in running:
             held = (row.id, row.attempt)

@@ -26,6 +26,8 @@ TABLE = {  # command: module, line in the help
     ),
     "jobs": ("jobs", "Articles composed by workers: submit, watch, cancel, retry."),
     "token": ("tokens", "Manage the API's owners: tokens, libraries, limits."),
+    "backup": ("backup", "Keep jobs, articles, owners, uploads and captions in one file. limner may go on running."),
+    "restore": ("backup", "Bring a backup back, into an empty LIMNER_HOME and a database without jobs."),
     "mcp": ("mcp", "Serve limner's tools to an MCP client, by standard input and output or by HTTP."),
     "revise": ("revise", "Change a finished article; every step can be undone."),
     "stats": ("stats", "Figures about one's own articles."),

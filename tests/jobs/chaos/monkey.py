@@ -17,6 +17,7 @@ from typing import Any
 from brokers import Broker
 from evidence import Row
 from place import WorkerProcess, pid_of
+from proxies import Proxy
 from servers import Postgres
 
 
@@ -70,10 +71,13 @@ class Monkey:
         ring_again: Callable[[], object],
         seed: int,
         lease: float,
+        proxy: Proxy | None = None,
     ) -> None:
-        """running: the rows of jobs that run now. ring_again: rings for every job that has not ended."""
+        """running: the rows of jobs that run now. ring_again: rings for every job that has not ended. proxy: between
+        the workers and Postgres.
+        """
         self.fleet, self.broker, self.postgres, self.lease = fleet, broker, postgres, lease
-        self.running, self.ring_again = running, ring_again
+        self.running, self.ring_again, self.proxy = running, ring_again, proxy
         self.rng = random.Random(seed)
         self.faults: Counter[str] = Counter()
         self.hits: list[Hit] = []
@@ -92,6 +96,8 @@ class Monkey:
         ]
         if self.postgres:
             deeds.append(("Postgres restarted", self.restart_postgres, 2))
+        if self.proxy:
+            deeds.append(("Postgres silent beyond the lease", self.silence_postgres, 1))
         names, does, weights = zip(*deeds, strict=True)
         end = time.monotonic() + seconds
         while time.monotonic() < end:
@@ -150,6 +156,13 @@ class Monkey:
         self.postgres.stop()
         time.sleep(self.rng.uniform(0, 2))
         self.postgres.start()
+        return True
+
+    def silence_postgres(self) -> bool:
+        assert self.proxy
+        self.proxy.fall_silent()
+        time.sleep(self.lease + self.rng.uniform(0.5, 3))
+        self.proxy.speak_again()
         return True
 
     def double(self) -> bool:

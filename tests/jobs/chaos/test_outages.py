@@ -14,6 +14,8 @@ from scripted import ScriptedServer
 from served import Book, Served
 from servers import Postgres, until
 
+from limner.tools.library import remove
+
 
 def once(mark: str, role: str, do: Callable[[], object]) -> Callable[[Served], None]:
     """What to do when a job asks the model as `role` for the first time."""
@@ -155,3 +157,22 @@ def test_another_disk_is_full(here: Place, nursery: Nursery) -> None:
     assert nursery.work(job.id, here.given, graph="filing") == WORKED
     assert here.state(job.id) == "done"
     assert [s.role for s in here.book.of(mark)] == ["writer"]
+
+
+# --- the library ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("role", ["writer", "spotter", "selector"])
+def test_the_library_is_deleted_in_the_middle_of_a_job(role: str, here: Place, nursery: Nursery) -> None:
+    """The job ends with a line that says so, or with an article that needs it no more; no worker is blamed for it."""
+    job, mark = here.submit()
+    here.book.inject = once(mark, role, lambda: remove(Path(here.given["home"]), "bees"))
+
+    assert nursery.work(job.id, here.given) == WORKED
+
+    found = here.ledger.job(job.id)
+    assert found.state in ("failed", "done"), found.error
+    if found.state == "failed":
+        assert "library" in found.error
+        assert "bees" in found.error
+    assert [e.kind for e in here.ledger.events(job.id) if e.kind in ("lapsed", "set_aside")] == []

@@ -39,7 +39,7 @@ except ModuleNotFoundError as e:
 from pydantic import ValidationError
 
 if TYPE_CHECKING:
-    from starlette.types import ASGIApp
+    from starlette.types import ASGIApp, Receive, Scope, Send
 
     from limner.jobs.owners import Owner, Owners
     from limner.jobs.service import Jobs
@@ -420,6 +420,8 @@ def serve_stdio(settings: Settings, library: Any = None, jobs: Jobs | None = Non
 
 def http_app(toolbox: Toolbox, owners: Owners, hosts: str = "") -> ASGIApp:
     """The MCP server at /mcp as an ASGI application, with the API's guard."""
+    from mcp.server.auth.middleware.bearer_auth import AuthenticatedUser
+    from mcp.server.auth.provider import AccessToken
     from mcp.server.transport_security import TransportSecuritySettings
 
     from limner.surfaces.http.guard import Guard, owner_of
@@ -430,7 +432,14 @@ def http_app(toolbox: Toolbox, owners: Owners, hosts: str = "") -> ASGIApp:
     # The guard knows this installation's names; the SDK's own list would be a second one.
     off = TransportSecuritySettings(enable_dns_rebinding_protection=False)
     app = build_server(toolbox, tenant).streamable_http_app(transport_security=off)
-    return Guard(app, owners=owners, hosts=hosts)
+
+    async def of_its_owner(scope: Scope, receive: Receive, send: Send) -> None:
+        """Name the owner to the SDK, which then refuses a session to everybody but the owner who opened it."""
+        if scope["type"] == "http":
+            scope["user"] = AuthenticatedUser(AccessToken(token="", client_id=owner_of(scope).name, scopes=[]))
+        await app(scope, receive, send)
+
+    return Guard(of_its_owner, owners=owners, hosts=hosts)
 
 
 def serve_http(

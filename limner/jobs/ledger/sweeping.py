@@ -27,7 +27,7 @@ class Renewals:
         self._seen: dict[tuple[str, int], tuple[float | None, float]] = {}
 
     def over(self, running: Sequence[Any], late: Set[tuple[str, int]]) -> set[tuple[str, int]]:
-        """Of running jobs (rows with id, attempt, lease_until) those whose lease is over. late: by the database's clock."""
+        """The (id, attempt) of running jobs whose lease is over. late: those by the database's clock."""
         at, seen, over = time.monotonic(), {}, set()
         for row in running:
             held = (row.id, row.attempt)

@@ -429,6 +429,12 @@ def http_app(toolbox: Toolbox, owners: Owners, hosts: str = "") -> ASGIApp:
     def tenant(request: Any) -> Tenant:
         return _tenant(owner_of(request.scope))
 
+    def limits(name: str) -> tuple[int | None, int | None]:
+        owner = owners.get(name)
+        return owner.jobs_at_a_time, owner.jobs_a_minute
+
+    if toolbox.jobs is None and toolbox.background is None:
+        toolbox.background = Background(limits)
     # The guard knows this installation's names; the SDK's own list would be a second one.
     off = TransportSecuritySettings(enable_dns_rebinding_protection=False)
     app = build_server(toolbox, tenant).streamable_http_app(transport_security=off)

@@ -1,13 +1,17 @@
-"""A session of MCP over HTTP belongs to the owner who opened it: another's token does not reach it."""
+"""MCP over HTTP: a session belongs to the owner who opened it, and an owner's limits hold without workers, too."""
 
 from __future__ import annotations
 
+import threading
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import anyio
 import httpx
+import mcp
 from lives import bearer
+from mcp.client.streamable_http import streamable_http_client
 from parts import served
 from scripted import ScriptedServer, article_answers
 from test_mcp import toolbox
@@ -46,3 +50,36 @@ def test_another_s_session_is_not_found(bees: Path) -> None:
             ended = httpx.delete(f"{url}/mcp", headers={**bearer(tokens["rival"]), "Mcp-Session-Id": session})
             assert ended.status_code == 404
             assert "compose_article" in post("acme", tools, session).text, "nobody else ended it"
+
+
+def test_an_owner_s_limits_hold_where_this_process_composes(bees: Path) -> None:
+    released = threading.Event()
+    good = article_answers(sees=True)
+
+    def slow(body: dict[str, Any]) -> Any:
+        assert released.wait(60)
+        return good(body)
+
+    async def compose(url: str, token: str) -> Any:
+        async with (
+            httpx.AsyncClient(headers=bearer(token), timeout=60) as http,
+            mcp.Client(streamable_http_client(f"{url}/mcp", http_client=http)) as client,
+        ):
+            return await client.call_tool("compose_article", {"brief": "Honey", "images": 0, "wait_seconds": 0})
+
+    with closing(Jobs()) as jobs, ScriptedServer(slow) as server:
+        tokens = {name: jobs.owners.add_token(name, libraries=["bees"]) for name in ("acme", "rival", "quick")}
+        jobs.owners.limit("acme", jobs_at_a_time=1)
+        jobs.owners.limit("quick", jobs_a_minute=2)
+        try:
+            with served(http_app(toolbox(server), jobs.owners)) as url:
+                first, second = (anyio.run(compose, url, tokens["acme"]) for _ in range(2))
+                others = [anyio.run(compose, url, tokens["rival"]) for _ in range(2)]
+                quick = [anyio.run(compose, url, tokens["quick"]) for _ in range(3)]
+                released.set()
+        finally:
+            released.set()
+    assert (first.is_error, second.is_error) == (False, True)
+    assert [o.is_error for o in others] == [False, False]
+    assert [q.is_error for q in quick] == [False, False, True]
+    assert "2 articles a minute" in quick[2].content[0].text

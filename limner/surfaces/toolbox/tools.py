@@ -172,7 +172,7 @@ class Tools:
         found = background.get(owner, name)
         if found is not None and not found.ended and "brief" not in given:
             raise JobConflict(f"The article {name} was answered already and goes on. get_article shows how far it is.")
-        running = background.start(owner, name, work)
+        running = background.start(owner, name, work, new="brief" in given)
         running.begun()
         return self._waited_for(name, running, wait_seconds) or ToolResult(_accepted(name), None, name)
 

@@ -7,6 +7,7 @@ import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from io import BytesIO
+from typing import Any
 
 from langchain_core.messages import HumanMessage
 
@@ -20,8 +21,8 @@ from limner.notes import Note, note
 SHOWN = 4  # candidates shown to a model; the paper's selector chooses among four (section 3.3, letters A to D)
 # Chosen images shown as pixels; later ones go as captions. Servers limit the count, and keeping the first ones keeps
 # the beginning of the prompts constant, and so cached.
-ANSWER = 300  # tokens: a constrained answer takes ten, one in prose a sentence or two
 SEEN_BEFORE = 6
+ANSWER = 300  # tokens: a constrained answer takes ten, one in prose a sentence or two
 
 # Weight of a choice in `arrange`: sure after one look, two looks that agree, two that disagree. Mainly their order
 # matters; see tools/arrange.py.
@@ -44,19 +45,8 @@ def select(
     similarity decides, and the record says so. Raises BudgetReached, ModelError.
     """
     look = _Look(article, spot, list(candidates[:SHOWN]), chosen, speaker, pixels, seed)
-    picks: list[tuple[str | None, bool]] = []
-    by, confidence, fallback = ("captions" if pixels is None else "pixels"), DISAGREED, Note("")
-    choice = None
     try:
-        picks.append(look())
-        if not picks[0][1] and len(look.best) > 1:
-            picks.append(look())
-        choice, confidence = _settle(picks, look.best)
-    except UnreadableReply:
-        if picks:
-            choice, fallback = picks[0][0], note("choice-once")
-        else:
-            by, fallback = "similarity", note("choice-unread")
+        decided = _decided(look, "captions" if pixels is None else "pixels")
     except ModelRefused as refused:
         if pixels is None or refused.status not in (400, 413, 422):
             raise
@@ -64,15 +54,24 @@ def select(
         reading = select(article, spot, candidates, chosen, speaker, None, seed)
         return reading.model_copy(update={"fallback": note("by-captions", line=refused.note)})
     return Selection(
-        spot=spot,
-        candidates=tuple(candidates),
-        shown=tuple(look.shown),
-        answers=tuple(look.answers),
-        choice=choice,
-        by=by,
-        confidence=confidence,
-        fallback=fallback,
+        spot=spot, candidates=tuple(candidates), shown=tuple(look.shown), answers=tuple(look.answers), **decided
     )
+
+
+def _decided(look: _Look, by: str) -> dict[str, Any]:
+    """`choice`, `by`, `confidence` and `fallback` of a Selection, after one look or two."""
+    picks: list[tuple[str | None, bool]] = []
+    decided: dict[str, Any] = {"choice": None, "by": by, "confidence": DISAGREED, "fallback": Note("")}
+    try:
+        picks.append(look())
+        if not picks[0][1] and len(look.best) > 1:
+            picks.append(look())
+        choice, confidence = _settle(picks, look.best)
+    except UnreadableReply:
+        if picks:
+            return {**decided, "choice": picks[0][0], "fallback": note("choice-once")}
+        return {**decided, "by": "similarity", "fallback": note("choice-unread")}
+    return {**decided, "choice": choice, "confidence": confidence}
 
 
 @dataclass

@@ -55,6 +55,16 @@ if TYPE_CHECKING:
 # model loads while LangGraph is imported, which saves a second.
 
 
+BriefWords = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="BRIEF", help="A title, keywords, an outline, long text; a file of it, or - for stdin."),
+]
+References = Annotated[
+    list[Path] | None, typer.Option("--image", metavar="REF.jpg", help="Image to use; may be repeated.")
+]
+Sources = Annotated[list[Path] | None, typer.Option("--source", metavar="notes.md", help="Material; may be repeated.")]
+
+
 def register(app: typer.Typer) -> None:
     """Add these commands to limner's."""
     for command in (compose, illustrate, export):
@@ -62,10 +72,7 @@ def register(app: typer.Typer) -> None:
 
 
 def compose(
-    brief: Annotated[
-        list[str] | None,
-        typer.Argument(metavar="BRIEF", help="A title, keywords, an outline, long text; a file of it, or - for stdin."),
-    ] = None,
+    brief: BriefWords = None,
     library: Library = None,
     images: ImageCount = "auto",
     language: Annotated[str | None, typer.Option(metavar="xx", help="Language code; default: the brief's.")] = None,
@@ -73,12 +80,8 @@ def compose(
     seed: Seed = 0,
     model: Model = None,
     model_url: ModelUrl = None,
-    image: Annotated[
-        list[Path] | None, typer.Option("--image", metavar="REF.jpg", help="Image to use; may be repeated.")
-    ] = None,
-    source: Annotated[
-        list[Path] | None, typer.Option("--source", metavar="notes.md", help="Material; may be repeated.")
-    ] = None,
+    image: References = None,
+    source: Sources = None,
     to: To = ALL_FORMATS,
     image_side: ImageSide = SIDE,
     keep_metadata: KeepMetadata = False,
@@ -91,13 +94,11 @@ def compose(
     quiet: Quiet = False,
 ) -> None:
     """Write an article for a brief and illustrate it."""
-    options = job_options(library, out, model, model_url, to, max_tokens, image_side, keep_metadata)
-    options["generate"] = generate
+    options = job_options(library, out, model, model_url, to, max_tokens, image_side, keep_metadata, generate)
+    if resume and brief:
+        raise BadInput("Give a brief or --resume, not both.")
     if resume:
-        if brief:
-            raise BadInput("Give a brief or --resume, not both.")
-        _go_on(resume, options, quiet)
-        return
+        return _go_on(resume, options, quiet)
     made = inputs.make_brief(
         brief_text(brief),
         images=image_count(images),
@@ -109,9 +110,8 @@ def compose(
         max_generated=max_generated,
     )
     if plan:
-        _print_plan({"brief": made}, options)
-        return
-    _start({"brief": made}, made.text, options, quiet, references=list(image or []))
+        return _print_plan({"brief": made}, options)
+    return _start({"brief": made}, made.text, options, quiet, references=list(image or []))
 
 
 def illustrate(
@@ -136,8 +136,7 @@ def illustrate(
     quiet: Quiet = False,
 ) -> None:
     """Add images to a finished text; the text stays as it is, byte for byte."""
-    options = job_options(library, out, model, model_url, to, max_tokens, image_side, keep_metadata)
-    options["generate"] = generate
+    options = job_options(library, out, model, model_url, to, max_tokens, image_side, keep_metadata, generate)
     about: dict[str, Any] = {"images": image_count(images), "seed": seed, "review": review_points(review)}
     about["language"] = language
     start = inputs.draft_state(draft, **about, generate=generate, max_generated=max_generated)

@@ -59,6 +59,7 @@ def job_options(
     max_tokens: int | None,
     image_side: int,
     keep_metadata: bool,
+    generate: str,
 ) -> dict[str, Any]:
     """The options that a resumed job needs, as JSON."""
     read_formats(to)
@@ -73,6 +74,7 @@ def job_options(
         "max_tokens": max_tokens,
         "image_side": image_side,
         "keep_metadata": keep_metadata,
+        "generate": generate,
     }
 
 

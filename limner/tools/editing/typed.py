@@ -50,35 +50,52 @@ def edits_for_blocks(article: Article, blocks: Sequence[Mapping[str, Any]]) -> l
         raise BadInput(f"blocks: the id {which} is unknown or duplicated. Leave the id out of a new block.")
     if not any(str(block.get("text", "")).strip() for block in blocks):
         raise BadInput("blocks: there is no text left. Leave at least one paragraph.")
-    edits: list[Edit] = []
     kept = set(ids)
-    edits += [DeleteBlock(block=b.id) for b in article.body if b.id not in kept]
-    order = [b.id for b in article.body if b.id in kept]
+    deleted = [DeleteBlock(block=i) for i in known if i not in kept]
+    moved = _moves([i for i in known if i in kept], ids)
+    changed, inserted = _changes_and_inserts(blocks, {i: b.text for i, b in known.items()})
+    return [*deleted, *moved, *changed, *inserted]
+
+
+def _moves(order: list[str], wanted: Sequence[str]) -> list[Edit]:
+    """Moves that bring blocks from one order into another, from the first block on."""
+    edits: list[Edit] = []
     anchor: str | None = None
-    for block_id in ids:  # order is now the result of the edits so far
-        at = order.index(anchor) + 1 if anchor else 0
-        if order[at] != block_id:
+    for place, block_id in enumerate(wanted):
+        if order[place] != block_id:
             edits.append(MoveBlock(block=block_id, after=anchor))
             order.remove(block_id)
-            order.insert(order.index(anchor) + 1 if anchor else 0, block_id)
+            order.insert(place, block_id)
         anchor = block_id
-    anchor = None
-    waiting: list[str] = []
+    return edits
+
+
+def _changes_and_inserts(
+    blocks: Sequence[Mapping[str, Any]], texts: Mapping[str, str]
+) -> tuple[list[Edit], list[Edit]]:
+    """Edits of blocks that have an id, by their texts so far; and the new ones, joined where they are neighbours."""
+    changed: list[Edit] = []
     inserted: list[Edit] = []
-    for block in [*blocks, None]:
-        block_id = block.get("id") if block is not None else None
-        if block is not None and not block_id:
-            waiting.append(str(block.get("text", "")))
-            continue
+    anchor: str | None = None
+    waiting: list[str] = []
+
+    def insert() -> None:
         if text := "\n\n".join(t for t in waiting if t.strip()):
             inserted.append(InsertText(after=anchor, text=text))
-        waiting = []
-        if block is not None and block_id:
-            text = str(block.get("text", known[block_id].text))
-            if not text.strip():
-                edits.append(DeleteBlock(block=block_id))
-                continue
-            anchor = block_id
-            if text != known[block_id].text:
-                edits.append(SetText(block=block_id, text=text))
-    return edits + inserted
+        waiting.clear()
+
+    for block in blocks:
+        block_id = block.get("id")
+        if not block_id:
+            waiting.append(str(block.get("text", "")))
+            continue
+        insert()
+        text = str(block.get("text", texts[block_id]))
+        if not text.strip():
+            changed.append(DeleteBlock(block=block_id))
+            continue
+        anchor = block_id
+        if text != texts[block_id]:
+            changed.append(SetText(block=block_id, text=text))
+    insert()
+    return changed, inserted

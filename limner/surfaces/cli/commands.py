@@ -17,7 +17,7 @@ TABLE = {  # command: module, line in the help
     "illustrate": ("compose", "Add images to a finished text; the text stays as it is, byte for byte."),
     "export": ("compose", "Write a finished article in other formats."),
     "library": ("library", "Libraries of your own images."),
-    "doctor": ("doctor", "Try every part: a line each, and for what is wrong, how to put it right."),
+    "doctor": ("doctor", "Test every part: one line each, and how to correct what fails."),
     "up": ("services", "Run everything on this machine: API, studio, broker and a worker. Ctrl-C stops it."),
     "api": ("services", "Run only the HTTP API; workers run elsewhere."),
     "worker": (
@@ -30,7 +30,7 @@ TABLE = {  # command: module, line in the help
     "restore": ("backup", "Bring a backup back, into an empty LIMNER_HOME and a database without jobs."),
     "mcp": ("mcp", "Serve limner's tools to an MCP client, by standard input and output or by HTTP."),
     "revise": ("revise", "Change a finished article; every step can be undone."),
-    "stats": ("stats", "Figures about one's own articles."),
+    "stats": ("stats", "Figures about your articles."),
 }
 EXTRAS = {"mcp": "mcp"}  # extras of modules that need another than `jobs`
 

@@ -115,12 +115,12 @@ def compose(
 
 
 def illustrate(
-    draft: Annotated[Path, typer.Argument(metavar="DRAFT.md", help="Markdown or plain text; it is left as it is.")],
+    draft: Annotated[Path, typer.Argument(metavar="DRAFT.md", help="Markdown or plain text; the text stays as it is.")],
     library: Library = None,
     images: ImageCount = "auto",
     out: Out = None,
     language: Annotated[
-        str | None, typer.Option(metavar="xx", help="Language code; default: what the draft says or is found to be in.")
+        str | None, typer.Option(metavar="xx", help="Language code; default: the front matter's or the detected one.")
     ] = None,
     seed: Seed = 0,
     model: Model = None,

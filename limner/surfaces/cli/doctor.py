@@ -14,7 +14,7 @@ def register(app: typer.Typer) -> None:
 
 
 def doctor(model: Model = None, model_url: ModelUrl = None) -> None:
-    """Try every part: a line each, and for what is wrong, how to put it right."""
+    """Test every part: one line each, and how to correct what fails."""
     settings = read_settings({"model": model, "model_url": model_url})
     failed = 0
     for check in checkup(settings):

@@ -203,7 +203,7 @@ def export(
     to: Annotated[str, typer.Option("--to", metavar="md,html,json,docx,epub,pdf")] = "md,html,json",
     out: Annotated[Path | None, typer.Option("--out", "-o", metavar="DIR")] = None,
     keep_metadata: Annotated[
-        bool, typer.Option("--keep-metadata", help="Leave place, camera, faces and previews in exported images.")
+        bool, typer.Option("--keep-metadata", help="Keep place, camera, faces and previews in exported images.")
     ] = False,
 ) -> None:
     """Write a finished job's article and its images into a folder."""

@@ -28,24 +28,24 @@ ModelUrl = Annotated[
     typer.Option("--model-url", metavar="URL", help="Server with the OpenAI Messages API. [LIMNER_MODEL_URL]"),
 ]
 MaxTokens = Annotated[int | None, typer.Option("--max-tokens", min=1, help="Stop before a call that goes over this.")]
-Plan = Annotated[bool, typer.Option("--plan", help="Say what would be done, and stop.")]
+Plan = Annotated[bool, typer.Option("--plan", help="Print the plan and stop.")]
 Resume = Annotated[str | None, typer.Option("--resume", metavar="JOB", help="Resume a stopped job.")]
 Review = Annotated[
     list[str] | None,
     typer.Option("--review", metavar="POINT", help="Ask at outline, draft, spots, images or final; may be repeated."),
 ]
 Generate = Annotated[
-    str, typer.Option("--generate", metavar="PLUGIN", help="Have an image made, labelled as such, where nothing fits.")
+    str, typer.Option("--generate", metavar="PLUGIN", help="Generate a labelled image where nothing fits.")
 ]
-MaxGenerated = Annotated[int, typer.Option("--max-generated", min=0, max=100, help="How many may be made.")]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print the article's folder alone.")]
+MaxGenerated = Annotated[int, typer.Option("--max-generated", min=0, max=100, help="Limit of generated images.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print only the article's folder.")]
 To = Annotated[str, typer.Option("--to", metavar="md,html,…", help="Formats: md, html, json, docx, epub, pdf.")]
 ALL_FORMATS = "md,html,json"
 ImageSide = Annotated[
     int, typer.Option("--image-side", min=100, max=10_000, metavar="PX", help="Largest side of images within a page.")
 ]
 KeepMetadata = Annotated[
-    bool, typer.Option("--keep-metadata", help="Leave place, camera, faces and previews in exported images.")
+    bool, typer.Option("--keep-metadata", help="Keep place, camera, faces and previews in exported images.")
 ]
 SIDE = 1600  # px, equal to `tools.export.SIDE`, which is too slow to import for a help text
 

@@ -141,10 +141,12 @@ Pairs = list[str] | None
 @revise_app.command("edit")
 def edit(
     job: JobId,
-    file: Annotated[str | None, typer.Argument(metavar="FILE", help="Edits as JSON; - reads the input.")] = None,
+    file: Annotated[str | None, typer.Argument(metavar="FILE", help="Edits as JSON; - reads standard input.")] = None,
     title: Annotated[str | None, typer.Option()] = None,
-    text: Annotated[Pairs, typer.Option("--text", metavar="BLOCK=MARKDOWN", help="Other text.")] = None,
-    insert: Annotated[Pairs, typer.Option("--insert", metavar="AFTER=MARKDOWN", help="New text; =… begins.")] = None,
+    text: Annotated[Pairs, typer.Option("--text", metavar="BLOCK=MARKDOWN", help="New text.")] = None,
+    insert: Annotated[
+        Pairs, typer.Option("--insert", metavar="AFTER=MARKDOWN", help="New text; no AFTER: first.")
+    ] = None,
     delete: Annotated[Pairs, typer.Option("--delete", metavar="ID", help="A block or an image.")] = None,
     move: Annotated[Pairs, typer.Option("--move", metavar="ID=AFTER", help="A block or an image.")] = None,
     swap: Annotated[Pairs, typer.Option("--swap", metavar="ID=LIBRARY:IMAGE", help="Another image.")] = None,

@@ -9,7 +9,7 @@ import typer
 from limner.jobs.history.agreement import Agreement, report
 from limner.surfaces.cli.opened import AsJson, Owner, open_jobs
 
-stats_app = typer.Typer(name="stats", help="Figures about one's own articles.", no_args_is_help=True)
+stats_app = typer.Typer(name="stats", help="Figures about your articles.", no_args_is_help=True)
 
 
 def register(app: typer.Typer) -> None:

@@ -21,7 +21,7 @@ def worker(
     concurrency: Annotated[
         int | None, typer.Option("-c", min=1, max=256, help="Jobs at once. [LIMNER_WORKERS]")
     ] = None,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing when all is well.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing unless something fails.")] = False,
 ) -> None:
     """Work on jobs until stopped. SIGTERM stops each job at its next step; another worker continues it."""
     settings = jobs_settings()

@@ -184,6 +184,8 @@ class _Picture(NamedTuple):
     caption: str
     own: bool
     """Whether the image is inline, like a draft's own images."""
+    data: bytes
+    """Its file."""
 
 
 def check_docx(article: Article, path: Path) -> None:
@@ -197,6 +199,11 @@ def own_in_docx(path: Path) -> int:
     return sum(picture.own for picture in _read(_in_docx, path))
 
 
+def shown_in_docx(path: Path) -> list[bytes]:
+    """The files of the figures in a document, in order."""
+    return [picture.data for picture in _read(_in_docx, path) if not picture.own]
+
+
 def check_epub(article: Article, path: Path) -> None:
     """Read the book again and check that images decode, and alternative texts and credits are in the article's
     order."""
@@ -206,6 +213,11 @@ def check_epub(article: Article, path: Path) -> None:
 def own_in_epub(path: Path) -> int:
     """Number of a draft's own images in a book."""
     return sum(picture.own for picture in _read(_in_epub, path))
+
+
+def shown_in_epub(path: Path) -> list[bytes]:
+    """The files of the figures in a book, in order."""
+    return [picture.data for picture in _read(_in_epub, path) if not picture.own]
 
 
 def _read(reader: Callable[[Path], Iterator[_Picture]], path: Path) -> list[_Picture]:
@@ -249,11 +261,12 @@ def _in_part(book: zipfile.ZipFile, part: str) -> Iterator[_Picture]:
         following = paragraphs[n + 1] if n + 1 < len(paragraphs) else None
         captioned = following is not None and _style(following) == "ImageCaption"
         for drawing in paragraph.iter(f"{_W}drawing"):
+            data = b""
             for blip in drawing.iter(f"{_MAIN}blip"):
-                _decode(book, posixpath.join("word", names[blip.get(f"{_R}embed")]))
+                data = _decoded(book, posixpath.join("word", names[blip.get(f"{_R}embed")]))
             alt = next(drawing.iter(f"{_DRAWING}docPr")).get("descr", "")
             caption = "".join(following.itertext()) if captioned and following is not None else ""
-            yield _Picture(alt, caption, own=_style(paragraph) not in ("CaptionedFigure", "Figure"))
+            yield _Picture(alt, caption, _style(paragraph) not in ("CaptionedFigure", "Figure"), data)
 
 
 def _style(paragraph: ElementTree.Element) -> str:
@@ -273,16 +286,20 @@ def _in_epub(path: Path) -> Iterator[_Picture]:
             chapter = _xml(book, name)
             captions = {img: figure for figure in chapter.iter(f"{_X}figure") for img in figure.iter(f"{_X}img")}
             for img in chapter.iter(f"{_X}img"):
-                _decode(book, posixpath.normpath(posixpath.join(posixpath.dirname(name), unquote(img.get("src", "")))))
+                file = posixpath.normpath(posixpath.join(posixpath.dirname(name), unquote(img.get("src", ""))))
+                data = _decoded(book, file)
                 caption = captions[img].find(f"{_X}figcaption") if img in captions else None
                 words = "" if caption is None else "".join(caption.itertext())
-                yield _Picture(img.get("alt", ""), words, own=img not in captions)
+                yield _Picture(img.get("alt", ""), words, img not in captions, data)
 
 
 def _xml(book: zipfile.ZipFile, name: str) -> ElementTree.Element:
     return ElementTree.fromstring(book.read(name))
 
 
-def _decode(book: zipfile.ZipFile, name: str) -> None:
-    with opened(book.read(name), name) as image:
+def _decoded(book: zipfile.ZipFile, name: str) -> bytes:
+    """An image's file, which decodes to its last row. Raises ImageUnreadable."""
+    data = book.read(name)
+    with opened(data, name) as image:
         image.load()
+    return data

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -25,3 +25,7 @@ class Format(NamedTuple):
     """Counts a draft's own images in the written file; None for a format that only links to them."""
     media: str = "application/octet-stream"
     """Its media type (RFC 6838), for HTTP."""
+    shown: Callable[[Path], Iterable[bytes]] | None = None
+    """The figures' images in the written file, to be compared with their sources; None for a format without any."""
+    ordered: bool = True
+    """Whether `shown` gives them in the article's order."""

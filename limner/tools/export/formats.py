@@ -10,17 +10,27 @@ from typing import NamedTuple
 
 from limner.document import Article
 from limner.errors import BadInput
-from limner.tools.export.counting import counted
-from limner.tools.export.documents import check_docx, check_epub, own_in_docx, own_in_epub, to_docx, to_epub
+from limner.tools.export.counting import counted, figures
+from limner.tools.export.documents import (
+    check_docx,
+    check_epub,
+    own_in_docx,
+    own_in_epub,
+    shown_in_docx,
+    shown_in_epub,
+    to_docx,
+    to_epub,
+)
 from limner.tools.export.format import Format
 from limner.tools.export.markdown import check_markdown, to_markdown
 from limner.tools.export.names import file_names, linked_files
 from limner.tools.export.own import read_own
-from limner.tools.export.page import check_html, own_in_html, to_html
-from limner.tools.export.pdf import check_pdf, own_in_pdf, to_pdf
+from limner.tools.export.page import check_html, own_in_html, shown_in_html, to_html
+from limner.tools.export.pdf import check_pdf, own_in_pdf, shown_in_pdf, to_pdf
 from limner.tools.export.pictures import SIDE, Images, Pictures, filed, opened, shown_parts
 from limner.tools.export.plugged import exporter
 from limner.tools.export.record import check_json, to_json
+from limner.tools.export.seen import check_seen
 from limner.tools.export.staging import put, staged
 from limner.tools.export.text import notes_on
 from limner.tools.export.words import as_bytes, line
@@ -87,6 +97,9 @@ def write_article(
             _write(chosen["json"], article, pictures, stage)
         for f in chosen.values():
             f.check(article, stage / f.file)
+            if f.shown:
+                sources = [parts(i.image_id)[0] for i in figures(article)]
+                check_seen(stage / f.file, sources, f.shown(stage / f.file), ordered=f.ordered)
             if f.own:
                 counted(stage / f.file, "images of the draft's own", own.images, f.own(stage / f.file))
         if linked:
@@ -127,9 +140,9 @@ def check_files(article: Article, folder: Path) -> None:
 _WORD = "application/vnd.openxmlformats-officedocument.wordprocessingml.document"
 FORMATS: dict[str, Format] = {
     "md": Format("article.md", True, _markdown, check_markdown, None, "text/markdown"),
-    "html": Format("article.html", False, to_html, check_html, own_in_html, "text/html"),
+    "html": Format("article.html", False, to_html, check_html, own_in_html, "text/html", shown_in_html),
     "json": Format("article.json", True, lambda a, _: to_json(a), check_json, None, "application/json"),
-    "docx": Format("article.docx", False, to_docx, check_docx, own_in_docx, _WORD),
-    "epub": Format("article.epub", False, to_epub, check_epub, own_in_epub, "application/epub+zip"),
-    "pdf": Format("article.pdf", False, to_pdf, check_pdf, own_in_pdf, "application/pdf"),
+    "docx": Format("article.docx", False, to_docx, check_docx, own_in_docx, _WORD, shown_in_docx),
+    "epub": Format("article.epub", False, to_epub, check_epub, own_in_epub, "application/epub+zip", shown_in_epub),
+    "pdf": Format("article.pdf", False, to_pdf, check_pdf, own_in_pdf, "application/pdf", shown_in_pdf, ordered=False),
 }

@@ -216,6 +216,14 @@ def own_in_html(path: Path) -> int:
     return len(page.own)
 
 
+def shown_in_html(path: Path) -> list[bytes]:
+    """The files of the figures in a page, in order."""
+    page = _FigureReader()
+    page.feed(path.read_text(encoding="utf-8"))
+    page.close()
+    return [base64.b64decode(figure["src"].partition(";base64,")[2]) for figure in page.figures]
+
+
 class _FigureReader(HTMLParser):
     """Collects src, alt and credit of each <figure>, and src of a draft's own images."""
 

@@ -8,6 +8,7 @@ Chinese letter is an error here and not a box in print.
 from __future__ import annotations
 
 import importlib.util
+import io
 import json
 import re
 import tempfile
@@ -164,6 +165,22 @@ def own_in_pdf(path: Path) -> int:
 
     with path.open("rb") as file:
         return sum(own for _, own in _pictures(PdfReader(file)))
+
+
+def shown_in_pdf(path: Path) -> Iterator[bytes]:
+    """The images of a PDF, page by page, as PNG; those with transparency also without, as some readers drop it."""
+    from pypdf import PdfReader
+
+    with path.open("rb") as file:
+        for page in PdfReader(file).pages:
+            for image in page.images:
+                if image.image is None:
+                    continue
+                variants = [image.image.convert("RGBA"), image.image.convert("RGB")]
+                for variant in variants[0 if image.image.has_transparency_data else 1 :]:
+                    out = io.BytesIO()
+                    variant.save(out, "PNG", compress_level=1)
+                    yield out.getvalue()
 
 
 def _pictures(reader: Any) -> Iterator[tuple[str, bool]]:

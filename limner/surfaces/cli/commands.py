@@ -13,6 +13,7 @@ from typer.main import get_group
 from limner.errors import NotInstalled
 
 TABLE = {  # command: module, line in the help
+    "sample": ("sample", "Illustrate a bundled draft with bundled photographs: what limner does, in seconds."),
     "compose": ("compose", "Write an article for a brief and illustrate it."),
     "illustrate": ("compose", "Add images to a finished text; the text stays as it is, byte for byte."),
     "export": ("compose", "Write a finished article in other formats."),

@@ -27,7 +27,7 @@ from limner.surfaces.toolbox.descriptions import Description, descriptions, fill
 from limner.surfaces.toolbox.tools import Toolbox, ToolResult, Tools
 from limner.tools.listing import plainly
 from limner.version import __version__
-from limner.workflows.review import answers, questions
+from limner.workflows.review import protocol, questions
 from limner.workflows.tenants import Tenant
 
 try:
@@ -252,7 +252,7 @@ def _form(article: str, question: dict[str, Any]) -> types.ElicitRequestFormPara
     properties: dict[str, Any] = {}
     if question["config"]["allow_respond"]:
         choices["response"] = "Change it as I say below"
-        properties["say"] = {"type": "string", "title": "What should change?", "maxLength": answers.MAX_SAID}
+        properties["say"] = {"type": "string", "title": "What should change?", "maxLength": protocol.MAX_SAID}
     choice = {"type": "string", "title": "Answer", "enum": [*choices], "enumNames": [*choices.values()]}
     properties = {"answer": {**choice, "default": "accept"}, **properties}
     shown = "\n".join([question["description"], "", *plainly(question)])

@@ -390,27 +390,35 @@ def test_a_cancelled_job_takes_no_answer(house: House) -> None:
 WRONG = {
     "nothing": (lambda _: None, "not an object"),
     "text": (lambda _: "yes", "not an object"),
-    "no type": (lambda q: {"version": q["version"]}, "type: 'None' is not an answer"),
-    "unknown type": (lambda q: {"type": "approve", "version": q["version"]}, "'approve' is not an answer"),
+    "no type": (lambda q: {"version": q["version"]}, "type: it is missing. Choose one of: accept, edit"),
+    "unknown type": (
+        lambda q: {"type": "approve", "version": q["version"]},
+        "'approve' is not known. Choose one of: accept,",
+    ),
     "no version": (lambda _: {"type": "accept"}, "version: it is missing"),
     "unknown field": (lambda q: {**said(q, "accept"), "force": True}, "unknown field 'force'"),
     "empty response": (lambda q: said(q, "response", "  "), "needs the change you want"),
     "response of another kind": (lambda q: said(q, "response", {"a": 1}), "as text"),
     "long response": (lambda q: said(q, "response", "x" * 10_001), "more than 10,000"),
-    "edit without args": (lambda q: {"type": "edit", "version": q["version"]}, 'an "edit" carries'),
+    "edit without args": (lambda q: {"type": "edit", "version": q["version"]}, 'an "edit" needs'),
     "other action": (
         lambda q: {**said(q, "edit", {}), "args": {"action": "review_spots", "args": {}}},
         "'review_spots' is not 'review_draft'",
     ),
     "unknown arg": (lambda q: said(q, "edit", {"body": "x"}), "unknown field 'body'"),
-    "text that is none": (lambda q: said(q, "edit", {"text": 7}), "text: it is not a text"),
+    "text that is none": (lambda q: said(q, "edit", {"text": 7}), "text: it is not text"),
     "empty text": (lambda q: said(q, "edit", {"text": " "}), "text: it is empty"),
     "text and blocks": (lambda q: said(q, "edit", {"text": "a", "blocks": []}), "Change one of them"),
     "unknown block": (lambda q: said(q, "edit", {"blocks": [{"id": "b99", "text": "a"}]}), "'b99' is unknown"),
     "block twice": (lambda q: said(q, "edit", {"blocks": [{"id": "b1", "text": "a"}] * 2}), "unknown or duplicated"),
     "edits of no kind": (lambda q: said(q, "edit", {"edits": [{"do": "explode"}]}), "edits.0"),
     "edit of no block": (lambda q: said(q, "edit", {"edits": [{"do": "delete_block", "block": "b99"}]}), "'b99'"),
-    "edits that are none": (lambda q: said(q, "edit", {"edits": "all"}), "not a list"),
+    "edit without do": (
+        lambda q: said(q, "edit", {"edits": [{}]}),
+        "do: it is missing. Choose one of: set_title",
+    ),
+    "edits that are text": (lambda q: said(q, "edit", {"edits": "all"}), "edits: it is not JSON"),
+    "edits that are none": (lambda q: said(q, "edit", {"edits": 7}), "edits: it is not a list"),
 }
 
 

@@ -305,7 +305,7 @@ def test_a_question_comes_back_with_a_handle_and_is_answered_by_the_tool(bees: P
             late = await client.call_tool("answer_review", answer_to(draft, "accept"))
             assert (late.is_error, "an earlier version" in text(late)) == (True, True)
             odd = await client.call_tool("answer_review", answer_to(again, "edit", args="Honey"))
-            assert (odd.is_error, 'an "edit" carries' in text(odd)) == (True, True)
+            assert (odd.is_error, 'an "edit" needs' in text(odd)) == (True, True)
             images = await client.call_tool("answer_review", answer_to(again, "accept"))
             assert images.structured_content["question"]["point"] == "images"
             assert [part.type for part in images.content] == ["text", "image"]

@@ -24,7 +24,7 @@ from limner.notes import Note
 from limner.settings import Settings
 from limner.tools.editing.apply import edited
 from limner.tools.editing.typed import edits_for_blocks, edits_for_text
-from limner.workflows.review import answers, questions
+from limner.workflows.review import answers, protocol, questions
 
 
 def an_article() -> Article:
@@ -87,7 +87,7 @@ def test_an_answer_with_anything_anywhere_is_taken_or_refused_in_one_line(point:
         answer = value
     refused = ""
     try:
-        assert answers.check(ASKED[point], answer)["type"] in answers.KINDS
+        assert answers.check(ASKED[point], answer)["type"] in protocol.ANSWER_TYPES
     except (BadInput, JobConflict) as why:
         refused = str(why)
     assert "\n" not in refused
@@ -292,7 +292,7 @@ def test_a_question_has_the_shape_of_langchains_middleware_where_that_is_wanted(
         ("approve", "not a list of one"),
         ([{"type": "approve"}, {"type": "approve"}], "not a list of one"),
         ([{"type": "reject"}], 'a "response" needs the change'),
-        ([{"type": "edit"}], "none of approve"),
+        ([{"type": "edit"}], "send approve"),
         (
             [{"type": "edit", "edited_action": {"name": "review_draft", "args": {"blocks": "[{"}}}],
             "blocks: it is not JSON",

@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 from contextlib import aclosing
-from typing import Annotated
+from typing import Annotated, cast
 
 import anyio.to_thread
 from fastapi import APIRouter, Header, Query, Response
 from fastapi.responses import StreamingResponse
 from starlette.types import Send
 
+from limner.jobs.events import JobEvent
 from limner.jobs.ledger import ENDED
 from limner.surfaces.http.deps import Asker, Has
 from limner.surfaces.http.problems import documented
-from limner.surfaces.http.views import BIGGEST, EventPage, EventView, JobId
+from limner.surfaces.http.views import BIGGEST, EventPage, JobId
 
 routes = APIRouter(prefix="/v1", tags=["events"])
 
 STREAM = {
     200: {
-        "description": "Server-sent events: `id` is the event's `seq`, `data` the event as JSON (see EventView). "
+        "description": "Server-sent events: `id` is the event's `seq`, `data` the event as JSON, as in events.json. "
         "Comments keep the connection alive. The stream ends when the job has.",
         "content": {
             "text/event-stream": {
@@ -82,4 +83,4 @@ def list_events(
     """Get the same events in pages."""
     found = has.jobs.ledger.job(job, asker.name)  # before the events, so that an ended job's events are all read
     events = has.jobs.ledger.events(job, after, limit)
-    return EventPage(events=[EventView.of(e) for e in events], ended=found.ended and len(events) < limit)
+    return EventPage(events=[cast(JobEvent, e.model_dump()) for e in events], ended=found.ended and len(events) < limit)

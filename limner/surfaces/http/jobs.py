@@ -15,7 +15,7 @@ from limner.surfaces.http.deps import Asker, Has, Parts
 from limner.surfaces.http.problems import Missing, documented
 from limner.surfaces.http.views import (
     NO_CONTROL,
-    Answer,
+    AnswerRequest,
     Batch,
     BatchRequest,
     JobId,
@@ -155,7 +155,7 @@ def retry_job(has: Has, asker: Asker, job: JobId) -> JobView:
 
 
 @routes.post("/jobs/{job}/answer", summary="Answer a job", responses=documented(404, 409))
-def answer_job(has: Has, asker: Asker, job: JobId, given: Answer) -> JobView:
+def answer_job(has: Has, asker: Asker, job: JobId, given: AnswerRequest) -> JobView:
     """Answer the question of a waiting job, once."""
     return _view(has, has.jobs.answer(job, given.value, asker.name))
 

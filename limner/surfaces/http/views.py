@@ -14,11 +14,14 @@ from fastapi import Path
 from pydantic import BaseModel, ConfigDict, Field
 
 from limner.errors import BadInput
-from limner.jobs.ledger import Event, Job, Queue, State
+from limner.jobs.events import Interrupted, JobEvent
+from limner.jobs.ledger import Job, Queue, State
 from limner.jobs.progress import progress, remaining
 from limner.jobs.request import JobRequest
 from limner.notes import coded
 from limner.settings import Settings
+from limner.workflows.review.protocol import Answer
+from limner.workflows.review.unchecked import Unchecked
 
 NO_CONTROL = r"^[^\x00-\x1f\x7f]*$"
 JobId = Annotated[
@@ -133,8 +136,8 @@ class JobView(View):
     last_event: float
     not_before: float | None
     """When a parked job resumes."""
-    question: Any
-    """The question of a waiting job; POST …/answer answers it."""
+    question: Annotated[list[Interrupted] | Any, Unchecked()]
+    """The question of a waiting job, null for others; POST …/answer answers it."""
     webhook_state: str | None
     """due, sent or failed; null without a webhook or before the end."""
     webhook_error: str
@@ -183,45 +186,27 @@ class BatchRequest(View):
     """All are accepted, or none."""
 
 
-class Answer(View):
+class AnswerRequest(View):
     """A person's answer to a job's question."""
 
     model_config = ConfigDict(
         extra="forbid",
-        json_schema_extra={"examples": [{"value": {"type": "accept", "version": "3f0c2a9d5b7e1146"}}]},
+        json_schema_extra={
+            "examples": [
+                {"value": {"type": "accept", "version": "3f0c2a9d5b7e1146"}},
+                {"value": {"type": "response", "args": "Say more about winter.", "version": "3f0c2a9d5b7e1146"}},
+            ]
+        },
     )
 
-    value: Any
-    """At a review point {"type": "accept", "edit", "response" or "ignore", "args", "version": that of the question}:
-    docs/review.md. For your own graph, whatever its question asks for."""
-
-
-class EventView(View):
-    """Something that happened to a job."""
-
-    seq: int
-    """1, 2, 3 … without a gap; also the id of the server-sent event."""
-    at: float
-    """Seconds since 1970."""
-    attempt: int
-    kind: str
-    """queued, started, step, text, again (discard the text so far; this event replaces it), note, parked, due, waiting,
-    answered, put_back, lapsed, retried; an end: done, failed, cancelled, set_aside; after it edited."""
-    step: str
-    data: dict[str, Any]
-    """text: {"text": a piece}; step: {"done", "of"}; failed, parked, set_aside: {"why"}; done: {"title", "images"};
-    edited: {"version", "title", "who", "by", "what"}."""
-
-    @classmethod
-    def of(cls, event: Event) -> EventView:
-        """An event of the ledger."""
-        return cls.model_validate(event, from_attributes=True)
+    value: Annotated[Answer | Any, Unchecked()]
+    """At a review point an answer to its question; for your own graph, whatever its question asks for."""
 
 
 class EventPage(View):
     """Some events of a job, in order."""
 
-    events: list[EventView]
+    events: list[Annotated[JobEvent, Unchecked()]]
     ended: bool
     """Whether no more events come by themselves."""
 

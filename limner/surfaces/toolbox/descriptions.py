@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from limner.document import Point
 from limner.surfaces.toolbox.tools import LONGEST_WAIT, ToolResult, Tools
 from limner.workflows.inputs import MAX_BRIEF, MAX_IMAGES
-from limner.workflows.review.answers import Kind
+from limner.workflows.review.protocol import AnswerType
 
 Images = Annotated[
     Annotated[int, Field(ge=0, le=MAX_IMAGES)] | Literal["auto"],
@@ -62,7 +62,7 @@ class ComposeLater(ComposeArguments, Waiting):
 class AnswerArguments(Arguments):
     article: ArticleId
     type: Annotated[
-        Kind,
+        AnswerType,
         Field(
             description="accept, or ignore: it goes on as it is. edit: it goes on as changed in args. response: it is "
             "done again as args says, and asked about again."

@@ -20,7 +20,7 @@ export type Candidate = Schemas["CandidateView"];
 export type OwnImage = Schemas["OwnImage"];
 export type Job = Schemas["JobView"];
 export type JobWhole = Schemas["JobWhole"];
-export type JobEvent = Schemas["EventView"];
+export type JobEvent = Schemas["EventPage"]["events"][number];
 export type LibraryImage = Schemas["LibraryImage"];
 export type Words = Partial<Record<"caption" | "alt" | "credit" | "licence", string | null>>;
 
@@ -108,40 +108,15 @@ export interface Mode {
 
 // --- questions of a review -------------------------------------------------------------------------------------------
 
-export interface ReviewSpot {
-  id?: string;
-  after: string;
-  caption: string;
-  search?: string | null;
-}
-
-export interface ReviewArgs {
-  outline: string;
-  language: string;
-  blocks: { id?: string; kind: string; text: string }[];
-  paragraphs: { id: string; text: string }[];
-  spots: ReviewSpot[];
-  images: ReviewImage[];
-}
-
-export interface ReviewImage extends Coded {
-  id: string;
-  spot: string;
-  caption: string;
-  alt: string;
-  credit: string;
-  why: string;
-  chosen: string | null;
-  generated?: string;
-  image_id: string;
-  library: string;
-  candidates: { image_id: string; library: string; caption: string }[];
-}
-
-export interface Question extends Coded {
-  point: string;
-  version: string;
-  description?: string;
-  action_request: { action: string; args: ReviewArgs };
-  config: { allow_respond?: boolean; allow_accept?: boolean; allow_edit?: boolean };
-}
+/** What the studio has a form for. A question about edits is the editor's. */
+export type Question =
+  | Schemas["OutlineQuestion"]
+  | Schemas["DraftQuestion"]
+  | Schemas["SpotsQuestion"]
+  | Schemas["ImagesQuestion"]
+  | Schemas["FinalQuestion"];
+export type Shown = Question["action_request"]["args"];
+/** A new spot has no id yet. */
+export type ReviewSpot = Omit<Schemas["ShownSpot"], "id"> & { id?: string };
+export type ReviewSpots = Omit<Schemas["ShownSpots"], "spots"> & { spots: ReviewSpot[] };
+export type ReviewFigure = Schemas["ShownFigure"];

@@ -1,89 +1,51 @@
-"""Check the answers to review questions, the same for every surface.
+"""The check of an answer against the question that it answers.
 
-A question has the shape that agent-inbox renders, plus the point and the version of the shown content. An answer from
-any surface is checked here before the job is requeued, and once more in the graph.
+The models of `protocol` check the shape. This checks what only the question can tell: whether it is still asked, which
+blocks, spots and images there are, and what of it was changed. Every surface checks here before a job is put back to
+work, and the graph checks once more.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal, get_args
+from typing import Any
 
 from pydantic import ValidationError
 
 from limner.errors import BadInput, JobConflict
 from limner.notes import note
-from limner.text import printable
-from limner.tools.editing.commands import MAX_EDITS, MAX_TEXT
-from limner.workflows.inputs import MAX_IMAGES
-from limner.workflows.review.questions import EDITS, Json, ours
-
-Kind = Literal["accept", "edit", "response", "ignore"]
-KINDS: tuple[str, ...] = get_args(Kind)
-MAX_SAID = 10_000  # characters of a free instruction
-MAX_OUTLINE = 20_000  # characters
-MAX_WHOLE = 800_000  # characters of a retyped article, as many as a draft may have
-
-
-# --- answers -------------------------------------------------------------------------------------------------------
+from limner.text import one_line
+from limner.tools.editing.commands import Edit
+from limner.workflows.review import protocol
+from limner.workflows.review.questions import Json, ours
 
 
 def check(asked: Mapping[str, Any], given: Any, *, strict: bool = True) -> Json:
-    """Check an answer against its question; returns {"type", "args", "version"}, with `args` None, a text, or the
-    edits.
+    """An answer that fits the question: {"type", "args", "version"}, with `args` None, a text, or what was edited.
 
-    asked: the question. given: the raw answer; a list of one, as from agent-inbox, counts as its item. strict: the
-    answer must name the question's version; otherwise, e.g. from a program that holds the question, it may. Raises
-    BadInput for another shape, JobConflict for an answer to an earlier version.
+    asked: the question. given: as it came, which may be a list of one, as agent-inbox sends it, or a decision of
+    LangChain's middleware. strict: the answer must name the version of the question; a program that holds the question
+    itself need not. Raises BadInput for another shape, JobConflict for an answer to an earlier version.
     """
-    if isinstance(given, list) and len(given) == 1:
-        given = given[0]
-    if isinstance(given, Mapping) and set(given) == {"decisions"}:
-        given = _decided(given["decisions"])
-    if not isinstance(given, Mapping):
-        raise BadInput('The answer is not an object. Send {"type": "accept", "version": "…"} or another type.')
-    unknown = sorted(set(given) - {"type", "args", "version"}, key=str)
-    if unknown:
-        raise BadInput(f"The answer has the unknown field {str(unknown[0])[:40]!r}. It has type, args and version.")
-    kind, version = given.get("type"), given.get("version")
-    allowed = [k for k in KINDS if asked["config"][f"allow_{'respond' if k == 'response' else k}"]]
-    if kind not in KINDS:
-        raise BadInput(f"type: {str(kind)[:40]!r} is not an answer. Choose one of: {', '.join(allowed)}.")
-    if version is None and strict:
+    answer = _read(_unwrapped(given))
+    if answer.version is None and strict:
         raise BadInput('version: it is missing. Repeat the "version" of the question that you answer.')
-    if version is not None and version != asked["version"]:
+    if answer.version is not None and answer.version != asked["version"]:
         raise JobConflict(note("earlier-version"))
-    if kind not in allowed:
-        raise BadInput(f"type: {kind!r} cannot be followed here, the model takes no instructions. Edit it instead.")
-    args = given.get("args")
-    if kind == "response":
-        args = _said(args)
-    elif kind == "edit":
-        args = _edited(asked, args)
-    else:
-        args = None
-    return {"type": kind, "args": args, "version": asked["version"]}
-
-
-def _decided(decisions: Any) -> Any:
-    """Turn a decision of LangChain's middleware, {"decisions": [{"type": "approve"}]}, into an answer."""
-    if not (isinstance(decisions, list) and len(decisions) == 1 and isinstance(decisions[0], Mapping)):
-        raise BadInput("decisions: it is not a list of one. Decide about the one thing that is asked.")
-    match decisions[0]:
-        case {"type": "approve"}:
-            return {"type": "accept"}
-        case {"type": "reject", **more}:  # needs a message, because without one there is nothing to change
-            return {"type": "response", "args": more.get("message")}
-        case {"type": "edit", "edited_action": {"name": name, "args": args}}:
-            return {"type": "edit", "args": {"action": name, "args": args}}
-    raise BadInput("decisions: it is none of approve, reject with a message, and edit with an edited_action.")
+    if not asked["config"][f"allow_{'respond' if answer.type == 'response' else answer.type}"]:
+        raise BadInput(f"type: {answer.type!r} is not possible here, the model takes no instructions. Edit it instead.")
+    args: Any = None
+    if isinstance(answer, protocol.ResponseAnswer):
+        args = answer.args
+    elif isinstance(answer, protocol.EditAnswer):
+        args = _edited(asked, answer.args)
+    return {"type": answer.type, "args": args, "version": asked["version"]}
 
 
 def check_all(questions: Any, given: Any) -> Any:
-    """The answer for the graph, to the question of a waiting job: [{"id", "value"}]. Raises like `check`.
+    """The answer for the graph, to the question of a waiting job: [{"id", "value"}]. Raises as `check`.
 
-    Questions of other graphs take any answer.
+    Questions of other graphs than ours take any answer.
     """
     if isinstance(given, list) and len(given) == 1:
         given = given[0]
@@ -92,132 +54,175 @@ def check_all(questions: Any, given: Any) -> Any:
     return given
 
 
-def _said(args: Any) -> str:
-    text = printable(args).strip() if isinstance(args, str) else ""
-    if not text:
-        raise BadInput('args: a "response" needs the change you want, as text in args.')
-    if len(text) > MAX_SAID:
-        raise BadInput(f"args: the instruction has {len(text):,} characters, more than {MAX_SAID:,}. Shorten it.")
-    return text
+# --- reading -------------------------------------------------------------------------------------------------------
 
 
-def _edited(asked: Mapping[str, Any], args: Any) -> Json:
-    """The changed content, in the shape of the question, without unchanged fields."""
-    request = asked["action_request"]
-    if not isinstance(args, Mapping) or not isinstance(args.get("args"), Mapping):
-        raise BadInput(
-            f'args: an "edit" carries {{"action": "{request["action"]}", "args": …}}, with args as shown and changed.'
-        )
-    if args.get("action", request["action"]) != request["action"]:
-        raise BadInput(
-            f"args.action: {str(args['action'])[:40]!r} is not {request['action']!r}. Repeat what was asked."
-        )
-    shown = request["args"]
-    return _READERS[asked["point"]](shown, {k: _unfolded(k, v, shown) for k, v in args["args"].items()})
+def _unwrapped(given: Any) -> Any:
+    if isinstance(given, list) and len(given) == 1:
+        given = given[0]
+    if isinstance(given, Mapping) and set(given) == {"decisions"}:
+        return _decided(given["decisions"])
+    return given
 
 
-def _unfolded(name: Any, value: Any, shown: Json) -> Any:
-    """A field in its shown form; inboxes edit lists and objects as JSON text."""
-    if not (isinstance(value, str) and isinstance(shown.get(name), list | dict)):
-        return value
+def _decided(decisions: Any) -> Any:
+    """A decision of LangChain's middleware, {"decisions": [{"type": "approve"}]}, as an answer of ours."""
+    if not (isinstance(decisions, list) and len(decisions) == 1 and isinstance(decisions[0], Mapping)):
+        raise BadInput("decisions: it is not a list of one. Send one decision for the one question.")
+    match decisions[0]:
+        case {"type": "approve"}:
+            return {"type": "accept"}
+        case {"type": "reject", **more}:  # a model cannot do better unless it learns what is wrong
+            return {"type": "response", "args": more.get("message")}
+        case {"type": "edit", "edited_action": {"name": name, "args": args}}:
+            return {"type": "edit", "args": {"action": name, "args": args}}
+    raise BadInput("decisions: send approve, reject with a message, or edit with an edited_action.")
+
+
+def _read(given: Any) -> Any:
     try:
-        return json.loads(value)
-    except (ValueError, RecursionError) as e:
-        raise BadInput(f"{name}: it is not JSON ({e}). Change what was shown, and leave its form.") from e
+        return protocol.ANSWER.validate_python(dict(given) if isinstance(given, Mapping) else given)
+    except ValidationError as e:
+        raise _refused(e, kind=str(given.get("type")) if isinstance(given, Mapping) else "") from e
 
 
-def _outline(_shown: Json, given: Json) -> Json:
-    _only(given, ("outline",))
-    return {"outline": _text(given.get("outline"), "outline", MAX_OUTLINE)}
+def _edited(asked: Mapping[str, Any], given: protocol.Changed) -> Json:
+    """What was changed of what was shown."""
+    request, point = asked["action_request"], asked["point"]
+    if given.action not in (None, request["action"]):
+        raise BadInput(f"args.action: {given.action[:40]!r} is not {request['action']!r}. Repeat what was asked.")
+    if not isinstance(given.args, Mapping):
+        raise BadInput(f"args: {protocol.NEEDS['edit']}.")
+    shown = request["args"]
+    args = dict(given.args)
+    if point in ("draft", "final"):  # a title that was empty before may stay so
+        args = {name: value for name, value in args.items() if name not in shown or value != shown[name]}
+    try:
+        change = protocol.CHANGES[point].model_validate(args)
+    except ValidationError as e:
+        raise _refused(e) from e
+    sent = change.model_dump(exclude_unset=True)  # a list that came as a text of JSON is a list here
+    changed = [name for name, value in sent.items() if value is not None and value != shown.get(name)]
+    return _CHECKS[point](shown, change, changed)
 
 
-def _whole(shown: Json, given: Json) -> Json:
-    """The changes to an article's text, by edits or retyping."""
-    if "edits" in given:
-        _only({k: v for k, v in given.items() if shown.get(k, v) != v or k not in shown}, ("edits",))
-        return {"edits": _edits(shown, given["edits"])}
-    _only(given, shown)
-    changed = {k: v for k, v in given.items() if v != shown[k]}
+# What is wrong by pydantic's types of errors, in words, with the next step.
+_WORDS = {
+    "missing": "it is missing. Send back what was shown, with your changes",
+    "string_type": "it is not text. Send a string",
+    "list_type": "it is not a list. Send a list, as it was shown",
+    "model_type": "it is not an object. Send an object, as it was shown",
+    "model_attributes_type": "it is not an object. Send an object, as it was shown",
+    "extra_forbidden": "unknown field. Leave it out",
+}
+
+
+def _refused(error: ValidationError, kind: str = "") -> BadInput:
+    """The first thing that is wrong, in one line. kind: the type of the answer, if a whole answer was read."""
+    first = error.errors(include_url=False)[0]
+    where, wrong = [str(part)[:80] for part in first["loc"]], first["type"]
+    if kind and where[:1] == [kind]:
+        where = where[1:]
+        if where[:1] == ["args"] and wrong in _WORDS and kind in protocol.NEEDS:
+            return BadInput(f"args: {protocol.NEEDS[kind]}.")
+    elif wrong == "model_attributes_type" and not where:
+        return BadInput('The answer is not an object. Send {"type": "accept", "version": "…"} or another type.')
+    ctx = first.get("ctx", {})
+    if wrong == "union_tag_invalid":
+        where.append(ctx["discriminator"].strip("'"))
+        line = f"{ctx['tag'][:40]!r} is not known. Choose one of: {ctx['expected_tags'].replace(chr(39), '')}"
+    elif wrong == "union_tag_not_found":
+        where.append(ctx["discriminator"].strip("'"))
+        tags = ", ".join(protocol.ANSWER_TYPES if where == ["type"] else protocol.EDIT_KINDS)
+        line = f"it is missing. Choose one of: {tags}"
+    elif wrong in ("string_too_long", "too_long"):
+        what = "characters" if isinstance(first["input"], str) else "entries"
+        line = f"it has {len(first['input']):,} {what}, more than {ctx['max_length']:,}. Shorten it"
+    else:
+        line = _WORDS.get(wrong) or first["msg"].removeprefix("Value error, ").rstrip(".")
+    return BadInput(one_line(f"{'.'.join(where) or 'args'}: {line}."))
+
+
+# --- checking against what was shown ---------------------------------------------------------------------------------
+
+
+def _outline(_shown: Json, change: protocol.OutlineChange, _changed: Sequence[str]) -> Json:
+    return {"outline": change.outline}
+
+
+def _whole(shown: Json, change: protocol.DraftChange, changed: Sequence[str]) -> Json:
+    """An article's text, by edits or typed over."""
+    if change.edits is not None:
+        if more := [name for name in changed if name != "edits"]:
+            raise BadInput(f"{more[0]}: edits are sent alone. Leave out one of the two.")
+        return {"edits": _edits(shown, change.edits)}
     if "language" in changed:
         raise BadInput('language: ask for a translation with a "response" instead, or send edits.')
     if "text" in changed and "blocks" in changed:
         raise BadInput("text and blocks are the same text twice. Change one of them.")
-    made: Json = {}
-    if "title" in changed:
-        made["title"] = _text(changed["title"], "title", 2000)
-    if "text" in changed:
-        made["text"] = _text(changed["text"], "text", MAX_WHOLE)
-    if "blocks" in changed:
-        made["blocks"] = [
-            {"id": str(row.get("id") or ""), "text": _text(row.get("text"), "blocks.text", MAX_TEXT, empty=True)}
-            for row in _rows(changed["blocks"], "blocks", ("id", "kind", "text"), 5000)
-        ]
-        _known([r["id"] for r in made["blocks"] if r["id"]], shown["blocks"], "blocks")
-    if "images" in changed:
-        made["images"] = _figures(shown, changed["images"])
+    made: Json = {name: getattr(change, name) for name in ("title", "text") if name in changed}
+    if "blocks" in changed and change.blocks is not None:
+        made["blocks"] = [{"id": row.id or "", "text": row.text} for row in change.blocks]
+        _known([row.id for row in change.blocks if row.id], shown["blocks"], "blocks")
+    if "images" in changed and isinstance(change, protocol.FinalChange) and change.images is not None:
+        made["images"] = _figures(shown, change.images)
     return made
 
 
-def _figures(shown: Json, given: Any) -> list[Json]:
-    """The images and their places: captions, alternative texts, credits and places may change; omitted rows are
-    removed."""
-    names = ("id", "after", "image_id", "library", "caption", "alt", "credit", "licence")
-    rows = _rows(given, "images", names, MAX_IMAGES)
+def _figures(shown: Json, rows: Sequence[protocol.NewFigure]) -> list[Json]:
+    """Images at their places: captions, alternative texts, credits and places may change, and rows may be left out."""
     before = {row["id"]: row for row in shown["images"]}
     made = []
     for row in rows:
-        old = before.get(str(row.get("id")))
+        old = before.get(row.id)
         if old is None:
-            raise BadInput(f"images: there is no image {str(row.get('id'))[:40]!r}. Place new ones with edits.")
-        if any(row.get(n, old[n]) != old[n] for n in ("image_id", "library", "licence")):
-            raise BadInput("images: another image is placed with an edit (swap_image), not by another image_id.")
-        made.append({"id": old["id"], "after": str(row.get("after", old["after"]))[:80]})
-        for name in ("caption", "alt", "credit"):
-            made[-1][name] = _text(row.get(name, old[name]), f"images.{name}", 2000, empty=True)
+            raise BadInput(f"images: there is no image {row.id[:40]!r}. Place new ones with edits.")
+        fixed = row.model_dump(include={"image_id", "library", "licence"}, exclude_unset=True)
+        if any(value != old[name] for name, value in fixed.items()):
+            raise BadInput("images: use the edit swap_image to place another image; image_id cannot change.")
+        given = row.model_dump(include={"after", "caption", "alt", "credit"}, exclude_none=True)
+        made.append({"id": row.id, **{n: given.get(n, old[n]) for n in ("after", "caption", "alt", "credit")}})
     _known([row["id"] for row in made], shown["images"], "images")
     _places([row["after"] for row in made], [b["id"] for b in shown["blocks"] if b["kind"] == "paragraph"], "images")
     return made
 
 
-def _spots(shown: Json, given: Json) -> Json:
-    _only(given, ("spots", "paragraphs"))
-    rows = _rows(given.get("spots"), "spots", ("id", "after", "caption", "search"), 2 * MAX_IMAGES)
+def _spots(shown: Json, change: protocol.SpotsChange, _changed: Sequence[str]) -> Json:
     before = {row["id"]: row for row in shown["spots"]}
-    _known([str(row["id"]) for row in rows if row.get("id")], shown["spots"], "spots")
-    made = []
-    for row in rows:
-        old: Mapping[str, Any] = before.get(str(row.get("id")), {})
-        caption = _text(row.get("caption", old.get("caption")), "spots.caption", 500)
-        search = row.get("search", old.get("search"))
-        if search == old.get("search") and caption != old.get("caption"):
-            search = caption  # the old one came from the old caption
-        search = _text(search or caption, "spots.search", 500)
-        made.append({"id": row.get("id") or "", "after": str(row.get("after", old.get("after")))[:80]})
-        made[-1] |= {"caption": caption, "search": search}
+    _known([row.id for row in change.spots if row.id], shown["spots"], "spots")
+    made = [_spot(row, before.get(row.id, {})) for row in change.spots]
     _places([row["after"] for row in made], [p["id"] for p in shown["paragraphs"]], "spots")
     if len({row["after"] for row in made}) < len(made):
         raise BadInput("spots: two stand after the same paragraph. Leave one of them.")
     return {"spots": made}
 
 
-def _images(shown: Json, given: Json) -> Json:
-    """The chosen image for each spot; omitted spots keep theirs."""
-    if "edits" in given:
-        _only(given, ("edits", "images"))
-        return {"edits": _edits(shown, given["edits"])}
-    _only(given, ("images",))
-    names = ("spot", "after", "caption", "chosen", "generated", "why", "code", "params", "candidates")
-    listed = _rows(given.get("images"), "images", names, 2 * MAX_IMAGES)
-    rows: dict[str, Mapping[str, Any]] = {str(row.get("spot")): row for row in listed}
+def _spot(row: protocol.NewSpot, old: Mapping[str, Any]) -> Json:
+    caption = row.caption if row.caption is not None else old.get("caption")
+    if caption is None:
+        raise BadInput("spots.caption: it is empty. Say what the image should show.")
+    search = row.search if row.search is not None else old.get("search")
+    if search == old.get("search") and caption != old.get("caption"):
+        search = caption  # the old one was made from the old caption
+    after = row.after if row.after is not None else str(old.get("after"))
+    return {"id": row.id or "", "after": after, "caption": caption, "search": search or caption}
+
+
+def _images(shown: Json, change: protocol.ImagesChange, _changed: Sequence[str]) -> Json:
+    """The image for each spot; spots that are not named keep theirs."""
+    if change.edits is not None:
+        return {"edits": _edits(shown, change.edits)}
+    if change.images is None:
+        raise BadInput("images: it is missing. Send back what was shown, with your changes.")
+    rows = {row.spot: row for row in change.images}
     before = {row["spot"]: row for row in shown["images"]}
+    if unknown := [spot for spot in rows if spot not in before]:
+        raise BadInput(f"images: unknown spot {unknown[0][:40]!r}. Choose one of: {', '.join(before)}.")
     made, taken = [], {}
-    for spot in rows:
-        if spot not in before:
-            raise BadInput(f"images: unknown spot {spot[:40]!r}. Choose one of: {', '.join(before)}.")
     for spot, old in before.items():
-        chosen = rows[spot].get("chosen", old["chosen"]) if spot in rows else old["chosen"]
-        known = {old["chosen"], None, *(c["image_id"] for c in old["candidates"])}
-        if not (chosen is None or isinstance(chosen, str)) or chosen not in known:
+        row = rows.get(spot)
+        chosen = row.chosen if row is not None and "chosen" in row.model_fields_set else old["chosen"]
+        if chosen not in {old["chosen"], None, *(c["image_id"] for c in old["candidates"])}:
             raise BadInput(f"images: {str(chosen)[:40]!r} is no candidate of spot {spot}. Choose one of them, or null.")
         if chosen is not None and chosen in taken:
             raise BadInput(f"images: spots {taken[chosen]} and {spot} have the same image. Choose another for one.")
@@ -227,12 +232,11 @@ def _images(shown: Json, given: Json) -> Json:
     return {"images": made}
 
 
-def _proposed(_shown: Json, given: Json) -> Json:
-    _only(given, ("edits", "says"))
-    return {"edits": _edits(None, given.get("edits"))}
+def _proposed(_shown: Json, change: protocol.EditsChange, _changed: Sequence[str]) -> Json:
+    return {"edits": _edits({}, change.edits)}
 
 
-_READERS: dict[str, Callable[[Json, Json], Json]] = {
+_CHECKS: dict[str, Callable[[Json, Any, Sequence[str]], Json]] = {
     "outline": _outline,
     "draft": _whole,
     "spots": _spots,
@@ -242,20 +246,9 @@ _READERS: dict[str, Callable[[Json, Json], Json]] = {
 }
 
 
-# --- parts ---------------------------------------------------------------------------------------------------
-
-
-def _edits(shown: Json | None, given: Any) -> list[Json]:
-    """Read edits from JSON, each of a known kind and, if the content is known, of existing parts."""
-    if not isinstance(given, list | tuple) or len(given) > MAX_EDITS:
-        raise BadInput(f"edits: it is not a list of at most {MAX_EDITS}. Send a list of edits.")
-    try:
-        edits = EDITS.validate_python(given)
-    except ValidationError as e:
-        first = e.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise BadInput(f"edits.{where}: {first['msg'].rstrip('.')}. /openapi.json describes edits.") from e
-    if shown is not None and "blocks" in shown:
+def _edits(shown: Json, edits: Sequence[Edit]) -> list[Json]:
+    """Edits as JSON; if blocks were shown, each names an existing one."""
+    if "blocks" in shown:
         there = {row["id"] for row in (*shown["blocks"], *shown.get("images", ()))}
         for n, edit in enumerate(edits):
             named = [getattr(edit, f) for f in ("block", "after", "image") if getattr(edit, f, None)]
@@ -264,41 +257,11 @@ def _edits(shown: Json | None, given: Any) -> list[Json]:
     return [edit.model_dump(mode="json") for edit in edits]
 
 
-def _only(given: Mapping[str, Any], names: Any) -> None:
-    if unknown := sorted(set(given) - set(names), key=str):
-        raise BadInput(
-            f"args has the unknown field {str(unknown[0])[:40]!r}. Send back what was shown: {_list(names)}."
-        )
-
-
-def _list(names: Any) -> str:
-    return ", ".join(names)
-
-
-def _text(value: Any, name: str, limit: int, *, empty: bool = False) -> str:
-    if not isinstance(value, str):
-        raise BadInput(f"{name}: it is not a text. Send a string.")
-    text = printable(value)
-    if not (empty or text.strip()):
-        raise BadInput(f"{name}: it is empty. Write something, or leave the answer at accept.")
-    if len(text) > limit:
-        raise BadInput(f"{name}: it has {len(text):,} characters, more than {limit:,}. Shorten it.")
-    return text
-
-
-def _rows(value: Any, name: str, fields: Sequence[str], limit: int) -> list[Mapping[str, Any]]:
-    if not isinstance(value, list) or not all(isinstance(row, Mapping) for row in value) or len(value) > limit:
-        raise BadInput(f"{name}: it is not a list of at most {limit} objects. Send it back as it was shown.")
-    for row in value:
-        _only(row, fields)
-    return value
-
-
-def _known(ids: Sequence[str], shown: Sequence[Json], name: str) -> None:
+def _known(ids: Sequence[str | None], shown: Sequence[Json], name: str) -> None:
     there = {row["id"] for row in shown}
     for n, one in enumerate(ids):
         if one not in there or one in ids[:n]:
-            raise BadInput(f"{name}: the id {one[:40]!r} is unknown or duplicated. Leave the id out of a new one.")
+            raise BadInput(f"{name}: the id {str(one)[:40]!r} is unknown or duplicated. Leave the id out of a new one.")
 
 
 def _places(ids: Sequence[str], paragraphs: Sequence[str], name: str) -> None:

@@ -12,6 +12,7 @@ from pydantic import TypeAdapter
 from limner.document import POINTS, Article, Spot, figure_id
 from limner.notes import Note, coded, note
 from limner.tools.editing.commands import Edit
+from limner.workflows.review.protocol import QUESTION
 
 EXCERPT = 300  # characters of a paragraph by which a reader recognises it
 
@@ -35,13 +36,14 @@ def question(
     said: Note | str = "",
     action: str = "",
 ) -> Json:
-    """A question to a person. args: the reviewed content, as JSON. respond: whether a model can follow a free answer.
+    """A question to a person, in the shape of `protocol.Question`. args: the reviewed content, as JSON. respond:
+    whether a model can follow a free answer.
 
     answered: numbers of accepted and refused answers so far, so that no version repeats. said: the result of the last
     answer.
     """
     description = note("asked-again", said=said, about=about) if said else about
-    return {
+    made = {
         "action_request": {"action": action or f"review_{point}", "args": args},
         "config": {"allow_ignore": True, "allow_respond": respond, "allow_edit": True, "allow_accept": True},
         "description": str(description),
@@ -49,6 +51,8 @@ def question(
         "version": digest([point, args, list(answered)]),
         "point": point,
     }
+    QUESTION.validate_python(made)
+    return made
 
 
 def interrupting(asked: Json, decisions: bool) -> Json:

@@ -48,7 +48,7 @@ def test_a_waiting_job_shows_its_question_and_takes_one_answer(client: TestClien
         (None, 422, "not an object"),
         ({"type": "edit", "args": {"args": {"text": ""}}, "version": VERSION}, 422, "text: it is empty"),
         ({"type": "edit", "args": {"args": {"text": "x" * 900_000}}, "version": VERSION}, 422, "Shorten it"),
-        ({"type": ["accept"], "version": {"a": 1}}, 422, "is not an answer"),
+        ({"type": ["accept"], "version": {"a": 1}}, 422, "is not known"),
         ({"type": "edit", "args": {"args": {"blocks": [{"id": 7}]}}, "version": VERSION}, 422, "blocks"),
         ({"type": "edit", "args": {"args": {"edits": [{"do": {}}]}}, "version": VERSION}, 422, "edits.0"),
     ],

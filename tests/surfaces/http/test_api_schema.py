@@ -19,6 +19,7 @@ from schemathesis import GenerationMode
 from schemathesis.checks import CHECKS
 from schemathesis.specs.openapi.checks import negative_data_rejection, positive_data_acceptance
 
+from limner.jobs.events import JOB_EVENT
 from limner.jobs.ledger import Order
 from limner.jobs.service import Jobs
 from limner.settings import Settings
@@ -145,17 +146,48 @@ def test_every_operation_says_what_it_is(described: Any) -> None:
                 assert "404" in operation["responses"], where
     assert "HTTPValidationError" not in str(raw["paths"])
     for name, model in raw["components"]["schemas"].items():
-        if name in ("JobView", "Problem", "JobRequest", "BatchRequest", "Answer", "Health", "Me"):
+        if name in ("JobView", "Problem", "JobRequest", "BatchRequest", "AnswerRequest", "Health", "Me"):
             assert model["examples"], name
 
 
 def test_examples_are_true(described: Any, installation: Jobs) -> None:
     from limner.jobs.request import JobRequest
-    from limner.surfaces.http.views import Answer, BatchRequest, JobView
+    from limner.surfaces.http.views import AnswerRequest, BatchRequest, JobView
 
-    for model in (JobView, JobRequest, BatchRequest, Answer):
+    for model in (JobView, JobRequest, BatchRequest, AnswerRequest):
         for example in model.model_json_schema()["examples"]:
             model.model_validate(example)
+
+
+def test_questions_answers_and_events_are_told_apart_by_one_field(described: Any) -> None:
+    schemas = described.raw_schema["components"]["schemas"]
+    told: dict[str, set[str]] = {}
+
+    def look(value: Any) -> None:
+        if isinstance(value, dict):
+            if found := value.get("discriminator"):
+                told.setdefault(found["propertyName"], set()).update(found["mapping"])
+            for one in value.values():
+                look(one)
+        elif isinstance(value, list):
+            for one in value:
+                look(one)
+
+    look(schemas)
+    assert told["type"] >= {"accept", "edit", "response", "ignore"}
+    assert told["point"] == {"outline", "draft", "spots", "images", "final", "edits"}
+    assert told["kind"] >= {"queued", "step", "text", "waiting", "done", "failed", "edited"}
+    for name in ("AcceptAnswer", "EditAnswer", "ResponseAnswer", "IgnoreAnswer", "EditedEvent"):
+        assert schemas[name]["examples"], name
+
+
+def test_what_happened_to_real_jobs_is_what_is_described(installation: Jobs) -> None:
+    kinds = set()
+    for job in installation.ledger.list(batch="batch-1"):
+        for event in installation.ledger.events(job.id, 0):
+            JOB_EVENT.validate_python(event.model_dump())
+            kinds.add(event.kind)
+    assert kinds >= {"queued", "started", "text", "done", "failed", "waiting"}
 
 
 def test_the_paths_of_the_home_are_not_described(described: Any, installation: Jobs) -> None:

@@ -11,19 +11,19 @@ import { Progress } from "./jobs.js";
 const STEPS = ["outline", "write", "spot", "retrieve", "select", "arrange"];
 const CHANGES = new Set(["done", "failed", "cancelled", "set_aside", "waiting"]);
 const NOTES = new Set(["parked", "put_back", "lapsed", "retried", "answered"]);
-/** @typedef {{text: string, step: string, steps: Record<string, Record<string, unknown>>, notes: string[], seen: number}} Heard */
+/** @typedef {{text: string, step: string, steps: Record<string, {done: number, of: number}>, notes: string[], seen: number}} Heard */
 /** @type {Heard} */
 const START = { text: "", step: "", steps: {}, notes: [], seen: 0 };
 
 /** What is known after one more event. Pure: the same events give the same page. @param {Heard} now @param {JobEvent} event @returns {Heard} */
 export function heard(now, event) {
   const next = { ...now, seen: event.seq };
-  const text = String(event.data.text ?? "");
-  if (event.kind === "text") return { ...next, text: now.text + text, step: event.step || now.step };
-  if (event.kind === "again") return { ...next, text };
+  if (event.kind === "text") return { ...next, text: now.text + event.data.text, step: event.step || now.step };
+  if (event.kind === "again") return { ...next, text: event.data.text };
   if (event.kind === "step") return { ...next, step: event.step, steps: { ...now.steps, [event.step]: event.data } };
-  if (event.kind === "note") return { ...next, notes: [...now.notes, server(text, event.data)] };
-  if (NOTES.has(event.kind)) return { ...next, notes: [...now.notes, `${t(`event-${event.kind.replace("_", "-")}`)} ${server(String(event.data.why ?? ""), event.data)}`.trim()] };
+  if (event.kind === "note") return { ...next, notes: [...now.notes, server(event.data.text, event.data)] };
+  const why = "why" in event.data ? server(event.data.why, event.data) : "";
+  if (NOTES.has(event.kind)) return { ...next, notes: [...now.notes, `${t(`event-${event.kind.replace("_", "-")}`)} ${why}`.trim()] };
   return next;
 }
 

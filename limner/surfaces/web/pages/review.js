@@ -1,6 +1,6 @@
 /**
- * A job that waits for a person. A question has one shape for all surfaces (see limner/workflows/review/answers.py); here each
- * point has a form of its own, and a question of a graph that is not ours its JSON.
+ * A job that waits for a person. A question has one shape for all surfaces (see limner/workflows/review/protocol.py); here
+ * each point has a form of its own, and a question of a graph that is not ours its JSON.
  */
 import { html, useRef, useState } from "../lib/html.js";
 import { Refused, post } from "../lib/api.js";
@@ -10,15 +10,15 @@ import { useKept } from "../lib/kept.js";
 import { link } from "../lib/router.js";
 import { Grown, Notice, Picture, lineOf } from "../lib/ui.js";
 import { thumbnail } from "./libraries.js";
-/** @import { InputOf, JobWhole, Question, ReviewArgs, ReviewImage, ReviewSpot } from "../types.js" */
-/** @typedef {{args: ReviewArgs, set: (change: Partial<ReviewArgs>) => void}} FormProps */
+/** @import { InputOf, JobWhole, Question, ReviewFigure, ReviewSpot, ReviewSpots, Schemas, Shown } from "../types.js" */
+/** @template Args @typedef {{args: Args, set: (change: Partial<Args>) => void}} FormProps */
 
-/** @param {FormProps} props */
+/** @param {FormProps<Schemas["ShownOutline"]>} props */
 function Outline({ args, set }) {
   return html`<label class="sr" for="outline">${t("point-outline")}</label><${Grown} id="outline" class="typing" dir="auto" value=${args.outline} onInput=${(/** @type {InputOf} */ e) => set({ outline: e.target.value })} />`;
 }
 
-/** @param {FormProps} props */
+/** @param {{args: Schemas["ShownDraft"], set: (change: Pick<Schemas["ShownDraft"], "blocks">) => void}} props */
 function Blocks({ args, set }) {
   /** @param {number} n @param {string} text */
   const change = (n, text) => set({ blocks: args.blocks.map((block, i) => (i === n ? { ...block, text } : block)) });
@@ -31,7 +31,7 @@ function Blocks({ args, set }) {
   </div>`;
 }
 
-/** @param {FormProps} props */
+/** @param {FormProps<ReviewSpots>} props */
 function Spots({ args, set }) {
   /** @param {number} n @param {Partial<ReviewSpot>} news */
   const change = (n, news) => set({ spots: args.spots.map((spot, i) => (i === n ? { ...spot, ...news } : spot)) });
@@ -50,7 +50,7 @@ function Spots({ args, set }) {
         <option value=""></option>${free.map((one) => html`<option value=${one.id}>${one.text.slice(0, 80)}</option>`)}</select></div>`}`;
 }
 
-/** @param {FormProps} props */
+/** @param {FormProps<Schemas["ShownImages"]>} props */
 function Images({ args, set }) {
   /** @param {number} n @param {string | null} chosen */
   const choose = (n, chosen) => set({ images: args.images.map((row, i) => (i === n ? { ...row, chosen } : row)) });
@@ -66,9 +66,9 @@ function Images({ args, set }) {
     </div></fieldset>`)}`;
 }
 
-/** @param {FormProps} props */
+/** @param {FormProps<Schemas["ShownFinal"]>} props */
 function Final({ args, set }) {
-  /** @param {string} id @param {Partial<ReviewImage>} news */
+  /** @param {string} id @param {Partial<ReviewFigure>} news */
   const change = (id, news) => set({ images: args.images.map((one) => (one.id === id ? { ...one, ...news } : one)) });
   return html`<${Blocks} args=${args} set=${set} />
     <h2>${t("point-images")}</h2>
@@ -85,7 +85,7 @@ function Foreign({ args }) {
   return html`<pre class="plan" tabindex="0">${JSON.stringify(args, null, 2)}</pre>`;
 }
 
-/** @type {Record<string, (props: FormProps) => unknown>} */
+/** @type {Record<Question["point"], (props: never) => unknown>} */
 const FORMS = { outline: Outline, draft: Blocks, spots: Spots, images: Images, final: Final };
 
 /** What of a question was changed: whole fields, as they were shown. `blocks` and `text` are the same twice. @param {object} shown @param {object} now */
@@ -113,7 +113,7 @@ export function Review({ job, changed }) {
   const [problem, setProblem] = useState("");
   const [busy, setBusy] = useState(false);
   const box = useRef(/** @type {HTMLTextAreaElement | null} */ (null));
-  const config = ours?.config ?? { allow_respond: true };
+  const config = ours?.config ?? { allow_respond: true, allow_accept: false, allow_edit: false };
   const Form = ours && FORMS[ours.point];
   const news = shown && args ? edited(shown, args) : {};
   const dirty = Object.keys(news).length > 0;
@@ -145,7 +145,7 @@ export function Review({ job, changed }) {
       <p class="label">${ours ? t(`review-${ours.point}`) : t("state-waiting")}</p>
       <h1 dir="auto">${job.title}</h1>
       ${ours?.description && html`<p class="says" dir="auto">${server(ours.description, ours)}</p>`}
-      ${Form && args ? html`<${Form} args=${args} set=${(/** @type {Partial<ReviewArgs>} */ change) => setArgs({ ...args, ...change })} />` : html`<${Foreign} args=${asked} />`}
+      ${Form && args ? html`<${Form} args=${args} set=${(/** @type {Partial<Shown>} */ change) => setArgs(/** @type {Shown} */ ({ ...args, ...change }))} />` : html`<${Foreign} args=${asked} />`}
       ${problem && html`<${Notice} problem text=${problem} />`}
       <div class="answer">
         ${config.allow_respond && html`<form onSubmit=${respond}><label for="respond">${t("respond")}</label>

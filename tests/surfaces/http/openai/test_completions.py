@@ -239,7 +239,8 @@ def test_words_of_others_are_no_markdown_in_a_question() -> None:
             "height": 1,
         }
     ]
-    args = {"images": [{"spot": "s1", "after": "b1", "caption": evil, "chosen": None, "why": "", "candidates": rows}]}
+    about = {"why": "", "code": "", "params": {}}
+    args = {"images": [{"spot": "s1", "after": "b1", "caption": evil, "chosen": None, **about, "candidates": rows}]}
     shown = to_markdown(article_of(questions.question("images", args, Note(""))), {})
     assert markdown().render(shown).count("href=") == markdown().render(shown).count("<img") == 0
     draft = questions.question("draft", questions.text_args(read_markdown(f"# Honey\n\n{evil}\n")), "")

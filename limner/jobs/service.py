@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
+from limner.agents.meter import Usage
 from limner.document import Article
 from limner.errors import BadInput, JobConflict, LibraryMissing
 from limner.jobs.checkpoints import checkpoints
@@ -90,6 +91,25 @@ class Jobs:
         made = self.ledger.submit(owner.name, orders, f"batch-{secrets.token_hex(6)}" if batch else None)
         self.ringer.ring_all((job.id, job.route) for job, new in made if new)
         return made
+
+    def adopt(
+        self,
+        request: JobRequest,
+        article: Article,
+        owner: Owner | None = None,
+        *,
+        name: str = "",
+        spent: Mapping[str, Usage] | None = None,
+    ) -> Job:
+        """Keep an article that was composed in this process as a job that is done: listed, revised and undone as any.
+
+        request: what it was composed for. name: the job's id, if it was promised. spent: tokens, by role.
+        Raises LedgerError.
+        """
+        job = self.ledger.adopt((owner or self.owners.get(LOCAL)).name, request.order(), article, name)
+        if spent:
+            self.ledger.paid(job.id, "compose", spent)
+        return job
 
     def check_library(self, name: str, owner: Owner) -> None:
         """Raises LibraryMissing alike for a library that does not exist and for another owner's."""

@@ -73,7 +73,7 @@ def build_server(toolbox: Toolbox, tenant: TenantOf = lambda _request: Tenant())
 
     Clients abandon a call after their own timeout, so workers or a background thread compose the article.
     """
-    if toolbox.jobs is None and toolbox.background is None:
+    if not toolbox.submits and toolbox.background is None:
         toolbox.background = Background()
     offered = {tool.name: tool for tool in descriptions(later=True)}
 
@@ -366,10 +366,6 @@ _TEMPLATES = [
 
 
 def _resources(tools: Tools) -> list[types.Resource]:
-    names = [(name, name) for name in tools.desk.names()]
-    if tools.toolbox.jobs is not None:
-        done = tools.toolbox.jobs.ledger.list(tools.tenant.owner, states=["done"], limit=LISTED)
-        names = [*((job.id, job.title) for job in done), *names]
     return [
         types.Resource(
             uri=f"limner://articles/{quote(name, safe='')}/article.md",
@@ -377,7 +373,7 @@ def _resources(tools: Tools) -> list[types.Resource]:
             title=title,
             mime_type="text/markdown",
         )
-        for name, title in names[:LISTED]
+        for name, title in tools.articles.names(LISTED)
     ]
 
 
@@ -405,11 +401,16 @@ def _read(tools: Tools, uri: str) -> types.ReadResourceResult:
 # --- transports ----------------------------------------------------------------------------------------------------
 
 
-def serve_stdio(settings: Settings, library: Any = None, jobs: Jobs | None = None) -> None:
-    """Serve the parent process until it closes standard input."""
+def serve_stdio(
+    settings: Settings, library: Any = None, jobs: Jobs | None = None, *, leave_to_workers: bool = False
+) -> None:
+    """Serve the parent process until it closes standard input.
+
+    jobs: articles are then jobs of the installation. leave_to_workers: as for `serve_http`.
+    """
     from mcp.server.stdio import stdio_server
 
-    server = build_server(_toolbox(settings, library, jobs))
+    server = build_server(_toolbox(settings, library, jobs, leave_to_workers))
 
     async def serve() -> None:
         async with stdio_server() as (reading, writing):
@@ -433,7 +434,7 @@ def http_app(toolbox: Toolbox, owners: Owners, hosts: str = "") -> ASGIApp:
         owner = owners.get(name)
         return owner.jobs_at_a_time, owner.jobs_a_minute
 
-    if toolbox.jobs is None and toolbox.background is None:
+    if not toolbox.submits and toolbox.background is None:
         toolbox.background = Background(limits)
     # The guard knows this installation's names; the SDK's own list would be a second one.
     off = TransportSecuritySettings(enable_dns_rebinding_protection=False)
@@ -467,7 +468,7 @@ def serve_http(
         jobs = Jobs(settings)
         parts.callback(jobs.close)
         listening = parts.enter_context(_listening(settings, jobs))
-        app = http_app(_toolbox(settings, library, jobs if leave_to_workers else None), jobs.owners, settings.hosts)
+        app = http_app(_toolbox(settings, library, jobs, leave_to_workers), jobs.owners, settings.hosts)
         config = uvicorn.Config(
             app,
             log_config=None,
@@ -487,7 +488,7 @@ def _tenant(owner: Owner) -> Tenant:
     return Tenant(owner.name, libraries, owner.tokens_a_day)
 
 
-def _toolbox(settings: Settings, library: Any, jobs: Jobs | None) -> Toolbox:
+def _toolbox(settings: Settings, library: Any, jobs: Jobs | None, workers: bool) -> Toolbox:
     from limner.workflows.context import build_context
 
-    return Toolbox(build_context(settings, library=library), jobs)
+    return Toolbox(build_context(settings, library=library), jobs, workers=workers)

@@ -23,8 +23,10 @@ from langchain_openai import ChatOpenAI
 from mcp import StdioServerParameters
 from parts import NAMES, served, working
 from PIL import Image
+from revising import command, revising_answers
 from scripted import Delayed, ScriptedServer, Status, article_answers, asking, last_text
 from servers import until
+from shell import Shell
 
 import limner
 from limner.jobs.service import Jobs
@@ -390,6 +392,31 @@ def test_a_state_that_limner_did_not_give_is_refused(bees: Path, state: str) -> 
     with ScriptedServer(wished) as server:
         anyio.run(talk, server)
         assert server.requests == []
+
+
+def test_what_mcp_composes_and_changes_is_in_the_shells_history_with_undo(bees: Path, jobs: Jobs, shell: Shell) -> None:
+    retitled = revising_answers([command("set_title", text="Sweet")])
+
+    async def talk(server: ScriptedServer) -> str:
+        async with mcp.Client(build_server(toolbox(server, jobs=jobs, workers=False))) as client:
+            made = await client.call_tool("compose_article", {"brief": "Honey", "images": 1, "wait_seconds": 60})
+            article = {"article": made.structured_content["article"]}
+            changed = await client.call_tool("revise_article", {**article, "instruction": "Call it Sweet."})
+            assert not changed.is_error, text(changed)
+            listed = (await client.list_resources()).resources
+            assert [resource.name for resource in listed] == [article["article"]]
+        return article["article"]
+
+    with ScriptedServer(retitled) as server:
+        article = anyio.run(talk, server)
+    lines = shell("revise", "versions", article).out.splitlines()
+    assert [line.partition("limner: ")[2] or line.partition("local: ")[2] for line in lines] == [
+        "Composed",
+        "Call it Sweet.",
+    ]
+    assert "Sweet (version 2" in shell("revise", "show", article).out
+    assert shell("revise", "undo", article).code == 0
+    assert "How Bees Make Honey (version 1" in shell("revise", "show", article).out
 
 
 # --- HTTP ----------------------------------------------------------------------------------------------------------

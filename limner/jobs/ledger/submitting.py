@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
+from limner.document import Article
 from limner.errors import JobConflict, LimitReached
 from limner.jobs.ledger.base import SHOWN, Base, ending, failure, say
 from limner.jobs.ledger.schema import calls, events, jobs, now
@@ -62,10 +63,24 @@ class Submitting(Base):
                 "Wait a minute, or have the limit raised with `limner token limit`."
             )
 
-    def _insert(self, c: Connection, owner: str, order: Order, batch: str | None) -> str:
+    def adopt(self, owner: str, order: Order, article: Article, name: str = "") -> Job:
+        """Keep a finished article that no worker made, as a job that is done: from here on it has a history.
+
+        name: the job's id, "" for a new one. No limit refuses it: what was made is not lost.
+        """
+        with self.database.write() as c:
+            job = self._insert(c, owner, order, None, name)
+            done = {"article": article.model_dump(mode="json"), "started": now(), **ending("done")}
+            c.execute(update(jobs).where(jobs.c.id == job).values(**done))
+            told = {"title": article.title, "images": len(article.illustrations)}
+            self._log(c, job, 0, [News("done", data=told)])
+            self._count_end(c, job, "done")
+            return self._job(c, job, None)
+
+    def _insert(self, c: Connection, owner: str, order: Order, batch: str | None, name: str = "") -> str:
         from limner.workflows.run import new_job
 
-        job = f"{new_job(order.title)}{secrets.token_hex(2)}"
+        job = name or f"{new_job(order.title)}{secrets.token_hex(2)}"
         row = {
             "id": job,
             "owner": owner,

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from limner.errors import NotInstalled
 from limner.settings import Settings
 from limner.surfaces.mcp import serve_http, serve_stdio
+
+if TYPE_CHECKING:
+    from limner.jobs.service import Jobs
 
 
 def register(app: typer.Typer) -> None:
@@ -32,13 +36,20 @@ def mcp(
     if http:
         serve_http(settings, lambda line: print(line, file=sys.stderr, flush=True), library, leave_to_workers=jobs)
         return
-    if not jobs:
-        serve_stdio(settings, library)
-        return
-    from limner.jobs.service import Jobs  # needs another extra
-
-    opened = Jobs(settings)
+    opened = _ledger(settings, needed=jobs)
     try:
-        serve_stdio(settings, library, opened)
+        serve_stdio(settings, library, opened, leave_to_workers=jobs)
     finally:
-        opened.close()
+        if opened is not None:
+            opened.close()
+
+
+def _ledger(settings: Settings, *, needed: bool) -> Jobs | None:
+    """The installation's jobs, which keep the history of articles; None where their extra is not installed."""
+    try:
+        from limner.jobs.service import Jobs  # needs another extra
+    except ModuleNotFoundError as e:
+        if needed:
+            raise NotInstalled(f"Jobs need {e.name}: pip install 'limner[jobs]'.") from e
+        return None
+    return Jobs(settings)

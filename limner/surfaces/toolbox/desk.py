@@ -9,9 +9,8 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -49,6 +48,8 @@ class Version(NamedTuple):
     number: int
     """From 1."""
     work: Work
+    head: int | None = None
+    """The version of the job's article that it was made from, where the article is a job."""
 
 
 class Desk:
@@ -59,20 +60,24 @@ class Desk:
         self.home = home
         self.folder = home / "desk" / hashlib.sha256(owner.encode()).hexdigest()[:24]
 
-    def begin(self, work: Work, name: str = "") -> Version:
+    def begin(self, work: Work, name: str = "", head: int | None = None) -> Version:
         """Store a new work under a new name, or the reserved one."""
         name = name or new_job(work.article.title or work.brief.text[:60])
         self._put(name, 1, work)
-        return Version(name, 1, work)
+        return Version(name, 1, work, head)
 
-    def latest(self, name: str) -> Version:
-        """The current version of a work. Raises JobUnknown, naming the latest works, and JobConflict while it waits for
-        an answer."""
+    def has(self, name: str) -> bool:
+        """Whether there is a work of this name."""
+        return bool(self._numbers(name))
+
+    def latest(self, name: str, others: Sequence[str] = ()) -> Version:
+        """The current version of a work. Raises JobUnknown, naming `others` and the latest works, and JobConflict while
+        it waits for an answer."""
         numbers = self._numbers(name)
         if not numbers and self.waits(name):
             raise JobConflict(f"The article {name} waits for an answer. get_article shows it, answer_review answers.")
         if not numbers:
-            names = ", ".join([*self.names()[:5], *self.waiting_names()[:5]]) or "none yet"
+            names = ", ".join([*others, *self.names()[:5], *self.waiting_names()[:5]]) or "none yet"
             raise JobUnknown(f"There is no article {name[:80]!r}. Use the id of one of yours: {names}.")
         return Version(name, numbers[-1], self._get(name, numbers[-1]))
 
@@ -81,7 +86,7 @@ class Desk:
         meanwhile."""
         work = version.work.model_copy(update=changes)
         self._put(version.name, version.number + 1, work)
-        return Version(version.name, version.number + 1, work)
+        return Version(version.name, version.number + 1, work, version.head)
 
     @contextmanager
     def waiting(self) -> Iterator[BaseCheckpointSaver]:
@@ -123,23 +128,12 @@ class Desk:
                 (self.folder / f"{name}.lock").unlink(missing_ok=True)
             lock.release()
 
-    def before(self, version: Version) -> Version:
-        """The previous version. Raises JobConflict for the first."""
-        if version.number == 1:
-            raise JobConflict(f"The article {version.name} is in its first version: there is nothing to undo.")
-        return Version(version.name, version.number - 1, self._get(version.name, version.number - 1))
-
     def names(self) -> list[str]:
         """All works, latest first."""
         if not self.folder.is_dir():
             return []
         folders = [f for f in self.folder.iterdir() if f.is_dir()]
         return [f.name for f in sorted(folders, key=lambda f: f.stat().st_mtime, reverse=True)]
-
-    def forget(self, name: str) -> None:
-        """Delete a work. Raises JobUnknown."""
-        self.latest(name)
-        shutil.rmtree(self.folder / name)
 
     def _numbers(self, name: str) -> list[int]:
         if not _NAME.fullmatch(name):  # the name comes from a model

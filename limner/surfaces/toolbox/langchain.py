@@ -31,22 +31,24 @@ def toolbox(
     settings: Settings | None = None,
     context: Context | None = None,
     jobs: Jobs | None = None,
+    workers: bool = True,
     folder: str | Path | None = None,
     only: tuple[str, ...] = (),
     tenant: TenantOf = tenant_of,
 ) -> list[BaseTool]:
     """limner as LangChain tools: the content is for the model, the artifact for the program.
 
-    library, model, selector_model, settings, context: as for `build_graph`. jobs: compose_article then submits a job
-    and returns at once. folder: where export_article writes; a model never chooses a path. only: names of the wanted
+    library, model, selector_model, settings, context: as for `build_graph`. jobs: articles are then jobs of the
+    installation, with their history, and compose_article submits a job and returns at once; with workers=False this
+    process composes. folder: where export_article writes; a model never chooses a path. only: names of the wanted
     tools; all ten by default. tenant: gives the tenant from the run's `configurable`.
 
     Errors that a model can correct reach it as a tool message with status "error".
     """
     if context is None:
         context = build_context(settings, library=library, models=models_for(model, selector_model))
-    shared = Toolbox(context, jobs, Path(folder) if folder else None)
-    made = [_tool(tool, shared, tenant) for tool in descriptions(later=jobs is not None)]
+    shared = Toolbox(context, jobs, Path(folder) if folder else None, workers=workers)
+    made = [_tool(tool, shared, tenant) for tool in descriptions(later=shared.submits)]
     unknown = set(only) - {tool.name for tool in made}
     if unknown:
         raise ValueError(f"no tool is called {', '.join(sorted(unknown))}: {', '.join(tool.name for tool in made)}")

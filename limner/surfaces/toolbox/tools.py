@@ -1,7 +1,8 @@
 """Implement the tools as functions that return a text for the model and a value for the program.
 
-`Tools` belong to one tenant, for one call. With `jobs`, articles are jobs of the installation, composed by its workers;
-without, the call composes them and stores them on the desk.
+`Tools` belong to one tenant, for one call. With `jobs`, articles are jobs of the installation, with their history,
+composed by its workers, or by this process if `workers` is False; without, the call composes them and stores them on
+the desk.
 """
 
 from __future__ import annotations
@@ -16,7 +17,9 @@ from langchain_core.runnables.config import var_child_runnable_config
 from langgraph.config import get_stream_writer
 
 from limner.document import Article, Point, Spot
-from limner.errors import BadInput, JobConflict, JobUnknown
+from limner.errors import BadInput, JobConflict, LimitReached
+from limner.notes import note
+from limner.surfaces.toolbox.articles import Articles
 from limner.surfaces.toolbox.background import Background, Running
 from limner.surfaces.toolbox.desk import Desk, Version, Work
 from limner.tools.listing import QUOTED, asked, found, numbered, outline, quoted
@@ -54,15 +57,22 @@ class Toolbox:
 
     context: Context
     jobs: Jobs | None = None
-    """With jobs, articles are jobs of the installation."""
+    """With jobs, articles are jobs of the installation, with their history."""
     folder: Path | None = None
     """Where exports go; None is `exports` in limner's home."""
     background: Background | None = None
-    """Without jobs: composes in threads of this process, so that a caller may go; None composes within the call."""
+    """Where no workers compose: threads of this process do, so that a caller may go; None composes within the call."""
+    workers: bool = True
+    """With jobs: leave composing to the installation's workers. Otherwise this process composes."""
     tenants: Tenants = field(init=False)
 
     def __post_init__(self) -> None:
         self.tenants = Tenants(self.context)
+
+    @property
+    def submits(self) -> bool:
+        """Whether composing is left to workers."""
+        return self.jobs is not None and self.workers
 
     def tools(
         self,
@@ -97,8 +107,13 @@ class Tools:
 
     @property
     def desk(self) -> Desk:
-        """The store of the tenant's articles, unless they are jobs."""
+        """The store of working material, and of the tenant's articles where no ledger keeps them."""
         return Desk(self.context.settings.home, self.tenant.owner)
+
+    @property
+    def articles(self) -> Articles:
+        """The tenant's articles."""
+        return Articles(self.desk, self.tenant.owner, self.toolbox.jobs)
 
     @property
     def owner(self) -> Owner:
@@ -125,8 +140,9 @@ class Tools:
         review: points at which it stops; the value is then the question, and `answer` continues.
         """
         made = make_brief(brief, images=images, language=language, review=review)
-        if self.toolbox.jobs is not None:
+        if self.toolbox.submits:
             return self._submit(brief, images, language, made.review, wait_seconds)
+        self._check_tokens()
         if self.toolbox.background is not None:
             return self._in_background(new_job(made.text[:60]), {"brief": made}, wait_seconds)
         if made.review:
@@ -135,8 +151,7 @@ class Tools:
             article = build_graph(self.context).invoke({"brief": made})["article"]  # type: ignore[typeddict-item]
         else:
             article = run(self.context, {"brief": made}, on_event=self.on_event)
-        work = Work(brief=made, article=article, selections=article.selections, what="composed")
-        return self._made(self.desk.begin(work))
+        return self._kept(Work(brief=made, article=article, selections=article.selections, what="composed"))
 
     def answer(self, article: str, type: str, version: str, args: Any = None, wait_seconds: int = 0) -> ToolResult:
         """Answer an article's question, once, and continue to the next question or the end.
@@ -144,14 +159,14 @@ class Tools:
         Raises JobConflict for a late or second answer, and BadInput for one that does not fit the question.
         """
         given = {"type": type, "args": args, "version": version}
-        if self.toolbox.jobs is not None and self._is_job(article):
+        if self.toolbox.jobs is not None and self.articles.is_job(article):
             self.toolbox.jobs.answer(article, given, self.tenant.owner)
             if wait_seconds:
                 return self.get(article, wait_seconds=wait_seconds)
             says = f"The answer is taken and article {article} goes on. get_article shows how far it is."
             return ToolResult(says, None, article)
         if not self.desk.waits(article):
-            self.desk.latest(article)  # Raises JobUnknown if the article does not exist.
+            self.articles.latest(article)  # Raises JobUnknown if the article does not exist.
             raise JobConflict(f"The article {article} asks nothing: it was answered already. get_article shows it.")
         if self.toolbox.background is not None:
             return self._in_background(article, given, wait_seconds)
@@ -218,9 +233,22 @@ class Tools:
                 raise
             brief = job_state(saver, name)["brief"]
             work = Work(brief=brief, article=article, selections=article.selections, what="composed")
-            made = desk.begin(work, name)
+            made = self._kept(work, name)
             saver.delete_thread(name)
-        return self._made(made)
+        return made
+
+    def _kept(self, work: Work, name: str = "") -> ToolResult:
+        """Keep a new article, and show it."""
+        libraries = [library.name for library in self.context.libraries]
+        made = self.articles.begin(work, name, libraries=libraries, spent=self.context.meter.roles)
+        return ToolResult(self._shown(made, work.article), work.article, made)
+
+    def _check_tokens(self) -> None:
+        """Raises LimitReached where the ledger says that the day's tokens are spent."""
+        jobs, owner = self.toolbox.jobs, self.tenant.owner
+        left = jobs.ledger.left_today(owner) if jobs else None
+        if left is not None and left <= 0:
+            raise LimitReached(note("spent-today", who=owner))
 
     def _asked(self, name: str, question: dict[str, Any]) -> ToolResult:
         return ToolResult(asked(name, question), question, name)
@@ -249,18 +277,18 @@ class Tools:
         """Change an article by an instruction; locked parts stay."""
         from limner.tools.editing.commands import Instruct
 
-        if self.toolbox.jobs is not None and self._is_job(article):
+        if self.articles.is_job(article):
             return self._revise_job(article, instruction)
         from limner.tools.editing.apply import edited
         from limner.workflows.revise.graph import propose
 
-        version = self.desk.latest(article)
+        version = self.articles.latest(article)
         old = version.work.article
         proposal = propose(self.scope.holding(old), old, Instruct(text=read_words(instruction)), version.work.brief)
         if not proposal.edits:
             return ToolResult(f"Nothing was changed. {quoted(proposal.says, 500)}", old, article)
         new = edited(old, proposal.edits, self.scope.record_of(old))
-        after = self.desk.go_on(version, article=new, what=instruction[:200])
+        after = self.articles.go_on(version, article=new, what=instruction[:200])
         return self._made(after, f"Changed: {quoted(proposal.says, 500)}\n")
 
     def _revise_job(self, job: str, instruction: str) -> ToolResult:
@@ -292,7 +320,7 @@ class Tools:
 
     def get(self, article: str, start: int = 1, wait_seconds: int = 0) -> ToolResult:
         """Show an article block by block; if it is not done, its progress or its question."""
-        if self.toolbox.jobs is not None and self._is_job(article):
+        if self.toolbox.jobs is not None and self.articles.is_job(article):
             job = self._waited(article, min(wait_seconds, LONGEST_WAIT))
             if job.state == "waiting" and (question := questions.ours(job.question)) is not None:
                 return self._asked(job.id, question)
@@ -318,7 +346,7 @@ class Tools:
                 return self._in_background(article, {}, wait_seconds)
             says = f"Article {article} goes on after an answer. If nothing comes of it, answer again: it is taken up."
             return ToolResult(says, None, article)
-        version = self.desk.latest(article)
+        version = self.articles.latest(article)
         return ToolResult(self._shown(version.name, version.work.article, start), version.work.article, version.name)
 
     def export(self, article: str, format: str = "html") -> ToolResult:
@@ -340,31 +368,30 @@ class Tools:
         """Write only the text."""
         made = make_brief(brief, language=language)
         article = self.context.write(made, self._telling("write"))
-        version = self.desk.begin(Work(brief=made, article=article, what="written"))
-        return self._made(version)
+        return self._kept(Work(brief=made, article=article, what="written"))
 
     def spot(self, article: str, images: Images = "auto") -> ToolResult:
         """Propose places for images, and what each should show."""
-        version = self.desk.latest(article)
+        version = self.articles.latest(article)
         brief = version.work.brief.model_copy(update={"images": images})
         text = steps.with_locked_images_only(version.work.article)
         spots, note = steps.spot(self.context, text, brief)
         made = version.work.article.noted(note)
         changes = {"article": made, "brief": brief, "spots": tuple(spots), "candidates": None, "selections": None}
-        self.desk.go_on(version, **changes, what="spotted")
+        self.articles.go_on(version, **changes, what="spotted")
         lines = [f"{s.id} after [{s.after}]: {quoted(s.caption)}" for s in spots]
         head = [f"{len(spots)} places for images in article {article}. retrieve comes next."]
         return ToolResult("\n".join([*head, *_notes([note]), *lines, QUOTED]), spots, article)
 
     def retrieve(self, article: str, shown: int = 3) -> ToolResult:
         """Find the library's candidates for every spot."""
-        version = self.desk.latest(article)
+        version = self.articles.latest(article)
         work = version.work
         spots = _needed(work.spots, article, "places for images", "spot")
         text = steps.with_locked_images_only(work.article)
         candidates = steps.retrieve(self.context, text, spots, work.brief)
         got = {spot_id: tuple(images) for spot_id, images in candidates.items()}
-        self.desk.go_on(version, candidates=got, what="retrieved")
+        self.articles.go_on(version, candidates=got, what="retrieved")
         lines = []
         for spot in spots:
             lines.append(f"{spot.id}: {quoted(spot.search)}")
@@ -375,7 +402,7 @@ class Tools:
 
     def select(self, article: str) -> ToolResult:
         """Choose one image or none for every spot, and put the best set into the article."""
-        version = self.desk.latest(article)
+        version = self.articles.latest(article)
         work = version.work
         spots = _needed(work.spots, article, "places for images", "spot")
         if work.candidates is None:
@@ -385,7 +412,7 @@ class Tools:
             self.context, text, spots, work.candidates, work.brief, lambda done: self._send("select", done, len(spots))
         )
         new = steps.arrange(self.context, text, selections, work.brief).article
-        return self._made(self.desk.go_on(version, article=new, selections=tuple(selections), what="illustrated"))
+        return self._made(self.articles.go_on(version, article=new, selections=tuple(selections), what="illustrated"))
 
     # -- images
 
@@ -398,18 +425,10 @@ class Tools:
 
     def article(self, name: str) -> tuple[str, Article]:
         """(id, article). Raises JobUnknown, and JobConflict before a job has an article."""
-        if self.toolbox.jobs is not None and self._is_job(name):
+        if self.toolbox.jobs is not None and self.articles.is_job(name):
             return name, self.toolbox.jobs.article(name, self.tenant.owner)
-        version = self.desk.latest(name)
+        version = self.articles.latest(name)
         return version.name, version.work.article
-
-    def _is_job(self, name: str) -> bool:
-        assert self.toolbox.jobs
-        try:
-            self.toolbox.jobs.ledger.job(name, self.tenant.owner)
-        except JobUnknown:
-            return False
-        return True
 
     def _waited(self, name: str, seconds: float) -> Any:
         """Wait until the job has ended or the seconds are over."""

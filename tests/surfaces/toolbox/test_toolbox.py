@@ -25,6 +25,7 @@ from scripted import ScriptedServer, Status, article_answers, asking, last_text
 
 import limner
 from limner.document import Article, Candidate
+from limner.jobs.history.revisions import Revisions
 from limner.jobs.service import Jobs
 from limner.surfaces.toolbox.desk import Desk, Work
 
@@ -178,6 +179,24 @@ def test_with_jobs_composing_comes_back_at_once_and_is_waited_for(bees: Path, mo
         assert jobs.ledger.usage(name)["reviser" if "reviser" in jobs.ledger.usage(name) else "writer"].calls
 
 
+def test_the_four_steps_are_versions_of_one_article_where_there_is_a_ledger(bees: Path) -> None:
+    with ScriptedServer(article_answers(sees=True)) as server, closing(Jobs()) as jobs:
+        tools = limner.toolbox(library="bees", model=chat_model(server), jobs=jobs, workers=False)
+        name = article_id(named(tools, "write").invoke(call("write", {"brief": "Honey"})).text)
+        for step in ("spot", "retrieve", "select"):
+            made = named(tools, step).invoke(call(step, {"article": name}))
+            assert made.status == "success", made.text
+        revisions = Revisions(jobs.ledger)
+        at, versions = revisions.history(name)
+        assert (at, [v.code for v in versions]) == (2, ["composed", "illustrated"])
+        assert revisions.show(name).article == made.artifact
+        assert len(made.artifact.illustrations) > 0
+        assert revisions.undo(name, 2, "ann").article.illustrations == ()
+        assert jobs.ledger.usage(name)["writer"].calls == 1
+        unknown = named(tools, "get_article").invoke(call("get_article", {"article": "nothing-1234"}))
+        assert name in unknown.text
+
+
 # --- review points -------------------------------------------------------------------------------------------------
 
 
@@ -185,9 +204,9 @@ def answering(question: dict[str, Any], article: str, kind: str = "accept", args
     return call("answer_review", {"article": article, "type": kind, "args": args, "version": question["version"]})
 
 
-@pytest.fixture(params=["here", "jobs"])
+@pytest.fixture(params=["here", "history", "jobs"])
 def tools(request: pytest.FixtureRequest, bees: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[BaseTool]]:
-    """The toolbox with and without jobs, over a model that can be wished to change the title."""
+    """The toolbox without a ledger, with one, and with one and workers; its model can be told to change the title."""
     write = article_answers(sees=True)
 
     def answer(body: dict[str, Any]) -> Any:
@@ -202,8 +221,10 @@ def tools(request: pytest.FixtureRequest, bees: Path, monkeypatch: pytest.Monkey
             return
         monkeypatch.setenv("LIMNER_MODEL_URL", server.url)
         jobs = parts.enter_context(closing(Jobs()))
-        parts.enter_context(working(jobs))
-        yield limner.toolbox(library="bees", model=chat_model(server), jobs=jobs)
+        workers = request.param == "jobs"
+        if workers:
+            parts.enter_context(working(jobs))
+        yield limner.toolbox(library="bees", model=chat_model(server), jobs=jobs, workers=workers)
 
 
 def asked(tools: list[BaseTool], called: dict[str, Any]) -> ToolMessage:
@@ -250,7 +271,7 @@ def test_an_answer_that_comes_late_or_twice_or_fits_nothing_is_refused_with_a_li
     assert "There is no article" in refused(answering(question, "nothing-123"))
     assert "There is no article" in refused(answering(question, "../jobs"))
     assert "an earlier version" in refused(answering({"version": "0" * 16}, name))
-    assert 'args: an "edit" carries' in refused(answering(question, name, "edit", "Honey!"))
+    assert 'args: an "edit" needs' in refused(answering(question, name, "edit", "Honey!"))
     assert "there is no block" in refused(
         answering(question, name, "edit", {"args": {"edits": [{"do": "set_text", "block": "b99", "text": "Honey."}]}})
     )

@@ -146,7 +146,8 @@ def test_the_walks_of_contributing_name_files_that_exist() -> None:
             assert name.rpartition(".")[2] in file.read_text(encoding="utf-8"), f"{path}: {name}"
 
 
-def test_the_drawn_trees_are_the_tree() -> None:
-    done = subprocess.run([sys.executable, ROOT / "docs" / "tree.py", "--check"], capture_output=True, text=True)
+@pytest.mark.parametrize("drawing", ["tree.py", "codes.py"])
+def test_what_is_drawn_from_the_code_is_up_to_date(drawing: str) -> None:
+    done = subprocess.run([sys.executable, ROOT / "docs" / drawing, "--check"], capture_output=True, text=True)
     assert done.stdout == ""
     assert done.returncode == 0, done.stderr

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from limner.document import Point, Source
 from limner.errors import BadInput
 from limner.jobs.ledger import Order, Queue
+from limner.notes import note
 from limner.workflows.inputs import MAX_BRIEF, MAX_GENERATED, MAX_IMAGES, Start, draft_state, make_brief
 
 ImageId = Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
@@ -107,7 +108,7 @@ def start_of(request: JobRequest) -> Start:
     about: dict[str, Any] = {name: getattr(request, name) for name in shared}
     if request.draft is not None:
         if request.sources or request.references:
-            raise BadInput("A draft is left as it is: sources and references go with a brief.")
+            raise BadInput(note("draft-alone"))
         return draft_state(request.draft, language=request.language, **about)
     sources = [Source(name=s.name, text=s.text) for s in request.sources]
     return {"brief": make_brief(request.brief or "", language=request.language, sources=sources, **about)}

@@ -68,9 +68,9 @@ class Jobs:
         """
         owner = owner or self.owners.get(LOCAL)
         if len(requests) > MAX_BATCH:
-            raise BadInput(f"{len(requests)} jobs are more than the {MAX_BATCH} that one batch takes. Send several.")
+            raise BadInput(note("batch-too-large", n=len(requests), most=MAX_BATCH))
         if not requests:
-            raise BadInput("There is nothing to submit. Give at least one brief or draft.")
+            raise BadInput(note("batch-empty"))
         for name in dict.fromkeys(name for r in requests for name in r.library):
             self.check_library(name, owner)
         if references := list(dict.fromkeys(i for r in requests for i in r.references)):
@@ -162,9 +162,10 @@ class Jobs:
         found = self.ledger.job(job, owner)
         article = self.ledger.article(job)
         if article is None:
-            state = found.state.replace("_", " ")
-            hint = "Wait for it: its events tell when it is done." if not found.ended else found.error or "Retry it."
-            raise JobConflict(f"Job {job} is {state} and has no article yet. {hint}")
+            about = {"job": job, "state": found.state.replace("_", " ")}
+            if not found.ended:
+                raise JobConflict(note("no-article-yet", **about))
+            raise JobConflict(note("no-article", **about, line=found.why or note("retry-it")))
         return article
 
     def follow(self, job: str, owner: str | None = None, after: int = 0) -> Iterator[Event]:

@@ -45,7 +45,7 @@ def keep(context: Context, owner: Owner, data: bytes, name: str, caption: str) -
     image_id = image_identity(data)
     path = folder / f"{image_id}{suffix}"
     if not path.exists() and sum(1 for p in folder.iterdir() if p.suffix != ".json") >= MOST:
-        raise LimitReached(f"{owner.name} has {MOST:,} images of their own here. Put them into a library instead.")
+        raise LimitReached(note("uploads-full", who=owner.name, most=MOST))
     embedded = metadata(data, max_pixels=settings.max_pixels)
     words = one_line(caption) or embedded.caption or embedded.alt or readable(os.path.splitext(name)[0])
     _write(path, data)
@@ -114,7 +114,7 @@ def check_there(home: Path, owner: Owner, image_ids: Sequence[str]) -> None:
     """Raises BadInput alike for an unknown image and for another owner's."""
     for image_id in image_ids:
         if not any(path.suffix != ".json" for path in _files(home, owner, image_id)):
-            raise BadInput(f"There is no image {image_id[:64]!r} of yours. Upload it first: POST /v1/images.")
+            raise BadInput(note("no-upload", image=image_id[:64]))
 
 
 def _folder(home: Path, owner: Owner) -> Path:

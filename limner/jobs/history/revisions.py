@@ -129,8 +129,7 @@ class Revisions:
         changed = self._changed(job, version, number, comparison)
         if merging is None:
             raise VersionConflict(
-                f"The article is at version {number}, not {version}: {_said(changed)}. Look at it and send the change "
-                "again for that version, or let it be merged.",
+                note("version-behind", head=number, version=version, line=_said(changed)),
                 number,
                 changed,
             )
@@ -138,8 +137,7 @@ class Revisions:
         if conflicts:
             listed = [row for row in changed if row["block"] in conflicts]
             raise VersionConflict(
-                f"The change cannot be merged into version {number}: {_said(listed)}. Look at it and make the change "
-                "there.",
+                note("merge-refused", head=number, line=_said(listed)),
                 number,
                 changed,
                 listed,
@@ -155,8 +153,7 @@ class Revisions:
             if version > head:
                 raise
             raise VersionConflict(
-                f"The article is at version {head}, and version {version} is not kept any more: somebody typed on "
-                "there. Look at it and send the change again for that version.",
+                note("version-forgotten", head=head, version=version),
                 head,
                 [],
             ) from None
@@ -168,7 +165,7 @@ class Revisions:
         steps = [v for v in here if v.number not in shared]
         credit: dict[str, Version] = {}
         if not shared:
-            raise JobUnknown(f"The job {job!r} was deleted just now.")
+            raise JobUnknown(note("job-deleted", job=job))
         before = self.at(job, max(shared))[1]
         for step in steps[-MOST_STEPS:]:
             article = self.at(job, step.number)[1]

@@ -99,7 +99,7 @@ class Versions:
             found = self._head(job, owner)
         if found is None:  # raises JobUnknown if it was deleted just now
             self.ledger.job(job, owner)
-            raise JobConflict(f"Job {job} was changed this very moment. Ask again.")
+            raise JobConflict(note("changed-just-now", job=job))
         return found
 
     def _head(self, job: str, owner: str | None) -> Head | None:
@@ -204,7 +204,7 @@ class Versions:
             self._expect(c, job, expected)
             number, count = self._next(c, job)
             if count >= MAX_VERSIONS:
-                raise LimitReached(f"Job {job} has {MAX_VERSIONS:,} versions, and no room for more. Export it.")
+                raise LimitReached(note("versions-full", job=job, most=MAX_VERSIONS))
             before = self._typed_before(c, job, expected, edits, who) if typing else None
             if before is not None:
                 parent, edits = before.parent, _joined(before.edits, edits)
@@ -251,9 +251,8 @@ class Versions:
             if row.version is not None:
                 return
             if not row.article or row.state != "done":
-                state = row.state.replace("_", " ")
-                hint = "Its draft is changed by answering it." if row.state == "waiting" else "Wait until it is done."
-                raise JobConflict(f"Job {job} is {state}: there is nothing to revise yet. {hint}")
+                why = "revise-waiting" if row.state == "waiting" else "revise-unfinished"
+                raise JobConflict(note(why, job=job, state=row.state.replace("_", " ")))
             article = Article.model_validate(row.article)
             what = note("illustrated" if article.made_with.get("draft") else "composed")
             self._insert(c, job, 1, None, _encoded(article), [], "limner", "model", what, at=row.finished)

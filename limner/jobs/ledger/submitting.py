@@ -41,10 +41,7 @@ class Submitting(Base):
             for order in orders:
                 there = known.get(order.idempotency_key)
                 if there is not None and there.request_digest != order.digest:
-                    raise JobConflict(
-                        f"The Idempotency-Key {order.idempotency_key!r} was used for another request, job {there.id}. "
-                        "Use a new key for a new job."
-                    )
+                    raise JobConflict(note("key-used", key=order.idempotency_key, job=there.id))
             new = [o for o in orders if o.idempotency_key not in known]
             self._check_rate(c, owner, limits, len(new))
             made = {id(o): self._insert(c, owner, o, batch) for o in new}
@@ -58,10 +55,7 @@ class Submitting(Base):
             return
         recent = select(func.count()).where(jobs.c.owner == owner, jobs.c.created > now() - 60)
         if (count := c.execute(recent).scalar_one()) + new > limit:
-            raise LimitReached(
-                f"{owner} may submit {limit} jobs a minute; {count} came in the last one and {new} more are asked for. "
-                "Wait a minute, or have the limit raised with `limner token limit`."
-            )
+            raise LimitReached(note("jobs-a-minute", who=owner, most=limit, n=count, more=new))
 
     def adopt(self, owner: str, order: Order, article: Article, name: str = "") -> Job:
         """Keep a finished article that no worker made, as a job that is done: from here on it has a history.
@@ -105,7 +99,7 @@ class Submitting(Base):
         with self.database.write() as c:
             found = self._lock_owned(c, job, owner)
             if found.state in ENDED and found.state != "cancelled":
-                raise JobConflict(f"Job {job} is {say(found.state)} already and cannot be cancelled.")
+                raise JobConflict(note("cannot-cancel", job=job, state=say(found.state)))
             if found.state != "cancelled":
                 c.execute(update(jobs).where(jobs.c.id == job).values(**ending("cancelled")))
                 self._log(c, job, found.attempt, [News("cancelled")])
@@ -120,11 +114,8 @@ class Submitting(Base):
         with self.database.write() as c:
             found = self._lock_owned(c, job, owner)
             if found.state not in ("failed", "set_aside", "cancelled", "parked"):
-                hint = {"done": "Submit it again for another article.", "waiting": "Answer its question."}
-                raise JobConflict(
-                    f"Job {job} is {say(found.state)}: there is nothing to retry. "
-                    + hint.get(found.state, "Wait for it, or cancel it first.")
-                )
+                why = {"done": "retry-done", "waiting": "retry-waiting"}.get(found.state, "retry-unended")
+                raise JobConflict(note(why, job=job, state=say(found.state)))
             fresh: dict[str, Any] = {"crashes": 0, "losses": 0, "tries": 0}
             fresh |= {**failure(""), "finished": None, "not_before": None}
             if found.webhook:

@@ -15,6 +15,7 @@ from fastapi import APIRouter, Query, Response
 
 from limner.document import Article
 from limner.errors import BadInput
+from limner.notes import note
 from limner.surfaces.http.deps import Asker, Has, Parts
 from limner.surfaces.http.event_streams import Stream
 from limner.surfaces.http.images import fitting
@@ -113,7 +114,7 @@ def get_article_image(
     """Get an image of the finished article: the file, or a WebP of about `side` px on its longer side."""
     article = has.jobs.article(job, asker.name)
     if image_id not in {i.image_id for i in article.illustrations}:
-        raise Missing(f"The article of job {job!r} has no image {image_id}. Its JSON lists those it has.")
+        raise Missing(note("no-image-of-article", job=job, image=image_id))
     data, suffix = has.shelf.images_of(article).image(image_id)
     if side is None:
         data, suffix = public_images(article, lambda _: (data, suffix))(image_id)

@@ -69,8 +69,7 @@ class Shelf:
 
     def _open(self, name: str) -> Library:
         if name not in libraries(self.settings.home):  # the error of `open` would name other owners' libraries
-            hint = "The first job that uses it makes it." if name == STARTER else "It was removed; put it back."
-            raise LibraryMissing(f"The library {name[:64]!r} is not there. {hint}")
+            raise LibraryMissing(note("starter-not-made" if name == STARTER else "library-removed", name=name[:64]))
         context = self.context
         return Library.open(self.settings.home, name, context.encoders, connect=context.connect)
 

@@ -11,6 +11,7 @@ from limner.jobs.ledger import ENDED, Job, Queue, State
 from limner.jobs.owners import Owner
 from limner.jobs.progress import means
 from limner.jobs.request import JobRequest, read_request
+from limner.notes import note
 from limner.surfaces.http.deps import Asker, Has, Parts
 from limner.surfaces.http.problems import Missing, documented
 from limner.surfaces.http.views import (
@@ -107,7 +108,7 @@ def show_batch(has: Has, asker: Asker, batch: BatchId, limit: Limit = 50, after:
     """Get the progress of a batch, and a page of its jobs."""
     states = has.jobs.ledger.batch_counts(batch, asker.name)
     if not states:
-        raise Missing(f"There is no batch {batch!r}. Jobs that were submitted together name theirs.")
+        raise Missing(note("no-batch", batch=batch))
     found, more = _page(has, asker, limit, after, batch=batch)
     ended = sum(n for state, n in states.items() if state in ENDED)
     return Batch(id=batch, states=states, total=sum(states.values()), ended=ended, jobs=found, next=more)
@@ -137,7 +138,7 @@ def show_job(has: Has, asker: Asker, job: JobId) -> JobWhole:
     found = has.jobs.ledger.job(job, asker.name)
     request = has.jobs.ledger.request(job)
     if not request:
-        raise JobUnknown(f"The job {job!r} was deleted just now.")
+        raise JobUnknown(note("job-deleted", job=job))
     return JobWhole(**_view(has, found).model_dump(), request=read_request(request))
 
 

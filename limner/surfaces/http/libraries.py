@@ -182,7 +182,7 @@ def list_images(
     """List images by the path of their files. `without=caption` lists those that use their file's name."""
     library = has.shelf.open(name, asker)
     if after and not library.has(after):
-        raise Missing(f"The library {name} has no image {after} any more. Begin again, without `after`.")
+        raise Missing(note("page-gone", library=name, image=after))
     found, total = library.page(without=without or "", after=after, limit=limit)
     following = found[-1].id if len(found) == limit else None
     return LibraryPage(images=[_image(name, r) for r in found], total=total, next=following)
@@ -218,7 +218,7 @@ def search_library(
     """Get the k images that fit best."""
     query = printable(q).strip()
     if not query:
-        raise BadInput("The query is empty. Say what the image should show: ?q=harvest at dusk")
+        raise BadInput(note("query-empty"))
     return Found(images=has.shelf.open(name, asker).search([query], k)[0])
 
 
@@ -300,5 +300,5 @@ def list_own_images(
 def delete_own_image(has: Has, asker: Asker, image_id: ImageId) -> Response:
     """Delete an uploaded image; 409 while an article or one of its versions shows it."""
     if not drop(has.shelf.context, has.jobs.ledger, asker, image_id):
-        raise Missing(f"You have no image {image_id}. GET /v1/images lists your images.")
+        raise Missing(note("no-image-of-yours", image=image_id))
     return Response(status_code=204)

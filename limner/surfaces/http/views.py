@@ -18,7 +18,7 @@ from limner.jobs.events import Interrupted, JobEvent
 from limner.jobs.ledger import Job, Queue, State
 from limner.jobs.progress import progress, remaining
 from limner.jobs.request import JobRequest
-from limner.notes import coded
+from limner.notes import coded, note
 from limner.settings import Settings
 from limner.workflows.review.protocol import Answer
 from limner.workflows.review.unchecked import Unchecked
@@ -250,4 +250,4 @@ def read_cursor(text: str | None) -> tuple[float, str] | None:
     match value:
         case [float(created), str(job)] if math.isfinite(created) and job.isprintable() and len(job) <= 80:
             return created, job
-    raise BadInput("The cursor is not one that was given out. Ask for the first page again.")
+    raise BadInput(note("cursor-unknown"))

@@ -29,11 +29,11 @@ def check(asked: Mapping[str, Any], given: Any, *, strict: bool = True) -> Json:
     """
     answer = _read(_unwrapped(given))
     if answer.version is None and strict:
-        raise BadInput('version: it is missing. Repeat the "version" of the question that you answer.')
+        raise BadInput(note("answer-version-missing"))
     if answer.version is not None and answer.version != asked["version"]:
         raise JobConflict(note("earlier-version"))
     if not asked["config"][f"allow_{'respond' if answer.type == 'response' else answer.type}"]:
-        raise BadInput(f"type: {answer.type!r} is not possible here, the model takes no instructions. Edit it instead.")
+        raise BadInput(note("answer-not-allowed", type=answer.type))
     args: Any = None
     if isinstance(answer, protocol.ResponseAnswer):
         args = answer.args
@@ -92,7 +92,7 @@ def _edited(asked: Mapping[str, Any], given: protocol.Changed) -> Json:
     if given.action not in (None, request["action"]):
         raise BadInput(f"args.action: {given.action[:40]!r} is not {request['action']!r}. Repeat what was asked.")
     if not isinstance(given.args, Mapping):
-        raise BadInput(f"args: {protocol.NEEDS['edit']}.")
+        raise BadInput(note("answer-field", field="args", line=protocol.NEEDS["edit"]))
     shown = request["args"]
     args = dict(given.args)
     if point in ("draft", "final"):  # a title that was empty before may stay so
@@ -124,9 +124,9 @@ def _refused(error: ValidationError, kind: str = "") -> BadInput:
     if kind and where[:1] == [kind]:
         where = where[1:]
         if where[:1] == ["args"] and wrong in _WORDS and kind in protocol.NEEDS:
-            return BadInput(f"args: {protocol.NEEDS[kind]}.")
+            return BadInput(note("answer-field", field="args", line=protocol.NEEDS[kind]))
     elif wrong == "model_attributes_type" and not where:
-        return BadInput('The answer is not an object. Send {"type": "accept", "version": "…"} or another type.')
+        return BadInput(note("answer-shape"))
     ctx = first.get("ctx", {})
     if wrong == "union_tag_invalid":
         where.append(ctx["discriminator"].strip("'"))
@@ -140,7 +140,7 @@ def _refused(error: ValidationError, kind: str = "") -> BadInput:
         line = f"it has {len(first['input']):,} {what}, more than {ctx['max_length']:,}. Shorten it"
     else:
         line = _WORDS.get(wrong) or first["msg"].removeprefix("Value error, ").rstrip(".")
-    return BadInput(one_line(f"{'.'.join(where) or 'args'}: {line}."))
+    return BadInput(note("answer-field", field=one_line(".".join(where)) or "args", line=one_line(line)))
 
 
 # --- checking against what was shown ---------------------------------------------------------------------------------

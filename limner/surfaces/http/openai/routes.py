@@ -21,6 +21,7 @@ from fastapi.routing import APIRoute
 
 from limner.errors import JobConflict, LimnerError
 from limner.jobs.owners import Owner
+from limner.notes import note
 from limner.surfaces.http.deps import Asker, Has, Parts
 from limner.surfaces.http.event_streams import Stream
 from limner.surfaces.http.jobs import Trace
@@ -122,7 +123,7 @@ def _library(has: Parts, asker: Owner, model: str) -> str:
     if name == MODEL and (not library or library in has.shelf.names(asker)):
         return library
     known = ", ".join((MODEL, *(f"{MODEL}/{n}" for n in has.shelf.names(asker)[:5])))
-    raise Missing(f"There is no model {model[:80]!r} for you. The models are: {known}.")
+    raise Missing(note("no-model", model=model[:80], models=known))
 
 
 # --- the wire ------------------------------------------------------------------------------------------------------

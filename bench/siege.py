@@ -43,7 +43,7 @@ from limner.settings import Settings  # noqa: E402
 from limner.tools.encoders import default_encoders  # noqa: E402
 from limner.tools.library import Library, index  # noqa: E402
 
-WISH = {"version": 1, "wish": {"wish": "shorten", "block": "b2", "instruction": "one word"}}
+CHANGE = {"version": 1, "instruction": {"do": "shorten", "block": "b2", "instruction": "one word"}}
 FILES = 1024  # open files of the API, as most systems allow by default
 
 
@@ -117,7 +117,7 @@ def proposals(town: Town, stack: ExitStack) -> None:
     def propose() -> None:
         with contextlib.suppress(httpx.TransportError):
             url = f"{town.url}/v1/jobs/{town.jobs['bad']}/proposals"
-            httpx.post(url, json=WISH, headers=bearer(town.tokens["bad"]), timeout=60)
+            httpx.post(url, json=CHANGE, headers=bearer(town.tokens["bad"]), timeout=60)
 
     _many(60, propose)
 

@@ -1,8 +1,8 @@
 """Read a person's message about an article as one move.
 
-The model only chooses the move. Briefs and wishes are the person's own words, never the model's; results go to the
-person, never back to the model. So an injected caption or text can at worst make it choose another move of this short
-list, once. Models that cannot call tools are not asked; `read_command` reads commands instead.
+The model only chooses the move. Briefs and instructions are the person's own words, never the model's; results go to
+the person, never back to the model. So an injected caption or text can at worst make it choose another move of this
+short list, once. Models that cannot call tools are not asked; `read_command` reads commands instead.
 """
 
 from __future__ import annotations

@@ -113,10 +113,10 @@ def translate_image(article: Article, image: Illustration, language: str, speake
     )
 
 
-def understand(article: Article, wish: str, speaker: Speaker) -> tuple[list[Command], str]:
+def understand(article: Article, instruction: str, speaker: Speaker) -> tuple[list[Command], str]:
     """A free instruction as commands, and what cannot be done of it. Raises as `revise_block`."""
     return speaker.ask(
-        commands.ask_commands(article, wish),
+        commands.ask_commands(article, instruction),
         lambda reply: commands.read_commands(reply, article),
         schema=commands.commands_schema(len(article.body), len(article.illustrations)),
         max_tokens=commands.ANSWER_TOKENS,

@@ -45,9 +45,9 @@ def window_of(article: Article, paragraph_id: str) -> Sequence[Paragraph]:
 
 
 def spot(
-    article: Article, speaker: Speaker, images: int | Literal["auto"], seed: int = 0, wish: str = ""
+    article: Article, speaker: Speaker, images: int | Literal["auto"], seed: int = 0, instruction: str = ""
 ) -> list[Spot]:
-    """Propose spots in reading order, more than will be kept. wish: a person's remarks on earlier spots.
+    """Propose spots in reading order, more than will be kept. instruction: a person's remarks on earlier spots.
 
     Raises UnreadableReply if an answer cannot be read twice.
     """
@@ -59,7 +59,7 @@ def spot(
             continue
         numbers = [article.number(p.id) + 1 for p in window]
         spots += speaker.ask(
-            instruct.ask_spots(article, limit, window, wish),
+            instruct.ask_spots(article, limit, window, instruction),
             lambda reply, limit=limit, window=window: instruct.read_spots(reply, article, limit, window),
             schema=instruct.spots_schema(limit, numbers[0], numbers[-1]),
             max_tokens=TOKENS_PER_SPOT * limit + 50,

@@ -36,13 +36,13 @@ def write(
     return whole
 
 
-def outline(brief: Brief, speaker: Speaker, before: str = "", wish: str = "") -> str:
+def outline(brief: Brief, speaker: Speaker, before: str = "", instruction: str = "") -> str:
     """Make an outline of Markdown headings and lists, for a person to change before the article is written.
 
-    before, wish: an earlier outline, and the change to make. Raises UnreadableReply, BudgetReached, ModelError.
+    before, instruction: an earlier outline, and the change to make. Raises UnreadableReply, BudgetReached, ModelError.
     """
     return speaker.ask(
-        outlines.ask_outline(brief, before, wish),
+        outlines.ask_outline(brief, before, instruction),
         outlines.read_outline,
         max_tokens=outlines.OUTLINE_TOKENS,
         temperature=0.7,

@@ -30,10 +30,10 @@ class Composing(TypedDict):
 
 
 class Revising(TypedDict):
-    """wish: a text, or one of limner.tools.editing.commands as JSON."""
+    """instruction: a text, or one of limner.tools.editing.commands as JSON."""
 
     article: dict[str, Any]
-    wish: Any
+    instruction: Any
 
 
 def compose(config: RunnableConfig) -> Any:
@@ -50,11 +50,11 @@ def compose(config: RunnableConfig) -> Any:
 
 
 def revise(config: RunnableConfig) -> Any:
-    """The graph of a revision: {"article": …, "wish": …} -> {"article": …}; it interrupts with the proposed edits."""
+    """The graph of a revision: {"article": …, "instruction": …} -> {"article": …}; it interrupts with its edits."""
 
     def run(state: Revising, config: RunnableConfig) -> dict[str, Any]:
         graph = revising.build_revise_graph(_context(config))
-        start = {"article": Article.model_validate(state["article"]), "wish": state["wish"]}
+        start = {"article": Article.model_validate(state["article"]), "instruction": state["instruction"]}
         return {"article": graph.invoke(start)["article"].model_dump(mode="json")}
 
     return _alone(Revising, run)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
     from langgraph.checkpoint.base import BaseCheckpointSaver
 
-    from limner.tools.editing.commands import Wish
+    from limner.tools.editing.commands import Instruction
     from limner.workflows.compose import Graph
 from limner.workflows.context import build_context, models_for
 from limner.workflows.inputs import MAX_GENERATED, Images, Start, draft_state, make_brief
@@ -135,7 +135,7 @@ def build_graph(
 
 def revise(
     article: Article,
-    wish: Wish | dict[str, Any] | str,
+    instruction: Instruction | dict[str, Any] | str,
     *,
     library: Any = None,
     model: BaseChatModel | None = None,
@@ -143,16 +143,16 @@ def revise(
     settings: Settings | None = None,
     max_tokens: int | None = None,
 ) -> Article:
-    """The article after a wish, e.g. "make the introduction shorter"; its notes say what could not be done.
+    """The article after an instruction, e.g. "make the introduction shorter"; its notes say what could not be done.
 
-    wish: a text, or one of limner.tools.editing.commands, also as JSON. library: where to search other images; it must
-    contain the article's images that a model should see. brief: the article's brief. Locked blocks stay. Raises
+    instruction: a text, or one of limner.tools.editing.commands, also as JSON. library: where to search other images;
+    it must contain the article's images that a model should see. brief: the article's brief. Locked blocks stay. Raises
     LimnerError: BadInput, UnreadableReply, ModelError, BudgetReached, LibraryError.
     """
     from limner.workflows.revise.graph import revise as revised
 
     context = build_context(settings, library=library, models=models_for(model, None), max_tokens=max_tokens)
-    return revised(context, article, wish, brief)
+    return revised(context, article, instruction, brief)
 
 
 def build_revise_graph(
@@ -165,7 +165,8 @@ def build_revise_graph(
 ) -> Any:
     """The compiled LangGraph behind `revise`, which shows the proposed edits and waits for an answer.
 
-    Invoke it with {"article": article, "wish": "…"}, then with Command(resume={"type": "accept"}): docs/review.md.
+    Invoke it with {"article": article, "instruction": "…"}, then with Command(resume={"type": "accept"}): see
+    docs/review.md.
     Arguments as for `revise`, or a `context` of your own.
     """
     from limner.workflows.revise.graph import build_revise_graph as build

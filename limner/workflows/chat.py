@@ -243,7 +243,7 @@ def _changing(state: ChatState, scope: Scope, change: Any) -> dict[str, Any]:
 def _wished(scope: Scope, article: Article, state: ChatState) -> tuple[tuple[Edit, ...], str]:
     """The user's last message as edits: their words, not the model's."""
     made = propose(scope.holding(article), article, Instruct(text=_last(state)[:10_000]), state.get("brief"))
-    return made.edits, made.says
+    return made.edits, made.summary
 
 
 def _moved(article: Article, move: dict[str, Any]) -> tuple[list[Edit], str]:

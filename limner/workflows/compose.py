@@ -118,7 +118,7 @@ class Nodes:
         article, said = state["article"], ""
         try:
             proposal = propose(self.context, article, Instruct(text=state.get("wanted", "")), state["brief"])
-            said, article = proposal.says, points.applied(self.context, article, proposal.edits)
+            said, article = proposal.summary, points.applied(self.context, article, proposal.edits)
         except (BadInput, UnreadableReply) as e:
             said = note("nothing-changed", line=e.note)
         if "limner" in article.made_with:  # arrange has already recorded the costs

@@ -70,12 +70,12 @@ class Context:
         images = [self._data_url(r.image_id) for r in brief.references if shown]
         return dialect.write(brief, self.speaker("writer"), emit, images, self.similarity)
 
-    def outline(self, brief: Brief, before: str = "", wish: str = "") -> str:
+    def outline(self, brief: Brief, before: str = "", instruction: str = "") -> str:
         """Make the writer's outline, for a person to change; "" from a writer without outlines.
 
-        before, wish: an earlier outline, and the change to make.
+        before, instruction: an earlier outline, and the change to make.
         """
-        return self.dialect("writer").outline(brief, self.speaker("writer"), before, wish, self.similarity)
+        return self.dialect("writer").outline(brief, self.speaker("writer"), before, instruction, self.similarity)
 
     def outlines(self) -> bool:
         """Whether the writer makes an outline before the text."""
@@ -102,15 +102,15 @@ class Context:
             f"The library {library[:64]!r} has no image {image_id[:64]!r} here. Take one that was found."
         )
 
-    def spot(self, article: Article, brief: Brief, wish: str = "") -> list[Spot]:
+    def spot(self, article: Article, brief: Brief, instruction: str = "") -> list[Spot]:
         """The spotter: asks the model, or proposes places from the text if the model is too small to judge.
 
-        wish: a person's instruction about the spots, for a model that takes instructions.
+        instruction: a person's instruction about the spots, for a model that takes instructions.
         """
         dialect = self.dialect("spotter")
         if not dialect.judges:
             return self.spot_from_text(article)
-        return dialect.spot(article, self.speaker("spotter"), brief, wish)
+        return dialect.spot(article, self.speaker("spotter"), brief, instruction)
 
     def spot_from_text(self, article: Article) -> list[Spot]:
         """Spotting with no language model."""

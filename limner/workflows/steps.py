@@ -43,15 +43,15 @@ def with_locked_images_only(article: Article) -> Article:
     return article.model_copy(update={"selections": ()}).illustrated(locked)
 
 
-def spot(context: Context, article: Article, brief: Brief, wish: str = "") -> Spotted:
+def spot(context: Context, article: Article, brief: Brief, instruction: str = "") -> Spotted:
     """Propose places for images; from the text alone if two of the spotter's answers cannot be read.
 
-    wish: a person's instruction about the places, for a model that takes instructions.
+    instruction: a person's instruction about the places, for a model that takes instructions.
     """
     if brief.images == 0 or not article.paragraphs:
         return Spotted([], Note(""))
     try:
-        spots, fallback = context.spot(article, brief, wish), Note("")
+        spots, fallback = context.spot(article, brief, instruction), Note("")
     except UnreadableReply:
         spots, fallback = context.spot_from_text(article), note("spots-from-text")
     taken = {i.after for i in article.illustrations} | article.before_figures

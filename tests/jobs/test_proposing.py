@@ -30,7 +30,7 @@ from limner.tools.library import Library
 from limner.workflows.context import Context, build_context
 from limner.workflows.tenants import Tenant
 
-WISH = "Shorten the first paragraph."
+INSTRUCTION = "Shorten the first paragraph."
 
 
 @pytest.fixture
@@ -59,18 +59,18 @@ def finished(jobs: Jobs, **request: object) -> str:
 
 def by_http(jobs: Jobs, job: str, shell: Shell) -> str:
     with TestClient(create_app(jobs.settings, jobs), base_url="http://localhost:8642") as client:
-        body = {"version": 1, "wish": {"wish": "instruct", "text": WISH}}
+        body = {"version": 1, "instruction": {"do": "instruct", "text": INSTRUCTION}}
         return client.post(f"/v1/jobs/{job}/proposals", json=body).json()["detail"]
 
 
 def by_shell(jobs: Jobs, job: str, shell: Shell) -> str:
-    return shell("revise", "ask", job, WISH).err
+    return shell("revise", "ask", job, INSTRUCTION).err
 
 
 def by_tool(jobs: Jobs, job: str, shell: Shell) -> str:
     tools = Toolbox(build_context(jobs.settings, library="bees"), jobs).tools(Tenant())
     with pytest.raises(Exception, match="tokens") as refused:
-        tools.revise(job, WISH)
+        tools.revise(job, INSTRUCTION)
     return str(refused.value)
 
 
@@ -90,7 +90,7 @@ def test_a_proposal_stops_at_what_is_left_of_the_day(jobs: Jobs, server: Scripte
     jobs.owners.limit("local", tokens_a_day=100)
     tools = Toolbox(build_context(jobs.settings, library="bees"), jobs).tools(Tenant())
     with pytest.raises(Exception, match="budget of 100"):
-        tools.revise(job, WISH)
+        tools.revise(job, INSTRUCTION)
     assert server.requests == []
 
 

@@ -160,7 +160,7 @@ def test_an_article_is_composed_reviewed_and_revised(url: str, client: Any) -> N
 
     revise = RemoteGraph("revise", sync_client=client)
     config = thread(url)
-    revise.invoke({"article": done["article"], "wish": "Call it Sweet."}, config)
+    revise.invoke({"article": done["article"], "instruction": "Call it Sweet."}, config)
     (asked,) = revise.get_state(config).interrupts
     assert asked.value["action_request"]["args"]["edits"][0]["do"] == "set_title"
     assert revise.invoke(Command(resume={"type": "accept", "args": None}), config)["article"]["title"] == "Sweet"

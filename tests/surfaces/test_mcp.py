@@ -266,7 +266,7 @@ SWEET = {"do": "set_title", "block": 0, "image": 0, "where": "after", "text": "S
 
 
 def wished(body: dict[str, Any]) -> Any:
-    """A model that can be wished to call it Sweet."""
+    """A model that can be told to call it Sweet."""
     if "The editor wishes:" in last_text(body):
         return json.dumps({"commands": [SWEET], "cannot": ""})
     return article_answers(sees=True)(body)
@@ -301,8 +301,8 @@ def test_a_question_comes_back_with_a_handle_and_is_answered_by_the_tool(bees: P
             assert shown.structured_content == draft.structured_content
             exported = await client.call_tool("export_article", {"article": article})
             assert (exported.is_error, "waits for an answer" in text(exported)) == (True, True)
-            wish = answer_to(draft, "response", args="Call it Sweet.")
-            again = await client.call_tool("answer_review", wish)
+            instruction = answer_to(draft, "response", args="Call it Sweet.")
+            again = await client.call_tool("answer_review", instruction)
             assert again.structured_content["question"]["action_request"]["args"]["title"] == "Sweet"
             late = await client.call_tool("answer_review", answer_to(draft, "accept"))
             assert (late.is_error, "an earlier version" in text(late)) == (True, True)

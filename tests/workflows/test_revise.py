@@ -1,4 +1,4 @@
-"""Wishes become edits: the real graph, library and client; only the model's words are scripted."""
+"""Instructions become edits: the real graph, library and client; only the model's words are scripted."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from limner.tools.editing import commands as e
 from limner.tools.editing.apply import edited
 from limner.tools.export import to_markdown
 from limner.workflows.context import Context, build_context
-from limner.workflows.revise.graph import build_revise_graph, propose, read_wish
+from limner.workflows.revise.graph import build_revise_graph, propose, read_instruction
 
 MIXED = """# Honey
 
@@ -65,8 +65,8 @@ def illustrated(context: Context, article: Article, *names: str) -> Article:
     return article.illustrated(images)
 
 
-def after(context: Context, article: Article, wish: e.Wish) -> Article:
-    return edited(article, propose(context, article, wish).edits, context.record)
+def after(context: Context, article: Article, instruction: e.Instruction) -> Article:
+    return edited(article, propose(context, article, instruction).edits, context.record)
 
 
 def texts(article: Article) -> list[str]:
@@ -80,8 +80,8 @@ def texts(article: Article) -> list[str]:
 def test_a_paragraph_is_put_otherwise_and_the_rest_stays(bees: Path, kind: Any) -> None:
     old = read_markdown(ARTICLE)
     with speaking(revising_answers()) as (context, server):
-        wish = e.Rewrite(wish=kind, block="b2", instruction="for children")
-        proposal = propose(context, old, wish)
+        instruction = e.Rewrite(do=kind, block="b2", instruction="for children")
+        proposal = propose(context, old, instruction)
         new = edited(old, proposal.edits, context.record)
         (asked,) = server.texts
         assert proposal.spent == sum(a.usage["total_tokens"] for a in server.log)
@@ -129,7 +129,7 @@ def test_what_comes_back_is_cut_bounded_and_holds_no_image(bees: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("wish", "why"),
+    ("instruction", "why"),
     [
         (e.Rewrite(block="b9"), "no block 'b9'"),
         (e.Rewrite(block="b2"), "locked"),
@@ -138,11 +138,13 @@ def test_what_comes_back_is_cut_bounded_and_holds_no_image(bees: Path) -> None:
         (e.Translate(language="Klingon, please"), "not a language code"),
     ],
 )
-def test_what_cannot_be_wished_is_refused_before_a_model_is_asked(bees: Path, wish: e.Wish, why: str) -> None:
+def test_what_cannot_be_wished_is_refused_before_a_model_is_asked(
+    bees: Path, instruction: e.Instruction, why: str
+) -> None:
     old = read_markdown(MIXED).model_copy(update={"locked": ("b2",)})
     with speaking(revising_answers()) as (context, server):
         with pytest.raises(BadInput, match=why):
-            propose(context, old, wish)
+            propose(context, old, instruction)
         assert server.requests == []
 
 
@@ -169,7 +171,7 @@ def test_the_whole_is_translated_its_form_kept_and_what_is_locked_left(bees: Pat
     assert first.caption == "A JAR OF HONEY ON A KITCHEN TABLE"
     assert first.alt == "GOLDEN HONEY IN A GLASS JAR"
     assert locked == old.illustrations[1]
-    assert "1 block is locked" in proposal.says
+    assert "1 block is locked" in proposal.summary
 
 
 def test_a_block_whose_form_is_lost_stays_as_it_is_and_is_told(bees: Path) -> None:
@@ -182,7 +184,7 @@ def test_a_block_whose_form_is_lost_stays_as_it_is_and_is_told(bees: Path) -> No
         new = edited(old, proposal.edits, context.record)
     assert new.body[2] == old.body[2]
     assert new.body[1].text == "Fein."
-    assert "1 of 5 could not be translated" in proposal.says
+    assert "1 of 5 could not be translated" in proposal.summary
     assert len(server.requests) == 6, "each block once, the lost one twice"
 
 
@@ -202,7 +204,7 @@ def test_a_budget_that_ends_in_the_middle_keeps_what_was_done(bees: Path) -> Non
         proposal = propose(context, old, e.Restyle(instruction="merrily"))
         assert context.meter.total <= 1200
         assert 0 < len(proposal.edits) < len(old.paragraphs)
-        assert "token budget" in proposal.says
+        assert "token budget" in proposal.summary
         context.meter.budget = context.meter.total
         with pytest.raises(BudgetReached):
             propose(context, old, e.Restyle(instruction="merrily"))
@@ -246,7 +248,7 @@ def test_images_are_chosen_anew_around_the_locked_ones_which_stand_nowhere_twice
 
 
 def test_make_the_introduction_shorter_and_put_a_picture_of_the_hive_before_the_honey(bees: Path) -> None:
-    wish = "make the introduction shorter and put a picture of the hive before the honey"
+    instruction = "make the introduction shorter and put a picture of the hive before the honey"
     made = [
         command("shorten", block=2),
         command("add_image", block=9, where="before", text="A wooden beehive in an orchard"),
@@ -255,10 +257,10 @@ def test_make_the_introduction_shorter_and_put_a_picture_of_the_hive_before_the_
     with speaking(revising_answers(made, otherwise=choose)) as (context, server):
         old = read_markdown(ARTICLE)
         assert old.body[8].text == "## On the table"
-        proposal = propose(context, old, e.Instruct(text=wish))
+        proposal = propose(context, old, e.Instruct(text=instruction))
         new = edited(old, proposal.edits, context.record)
-        shown = next(text for text in server.texts if wish in text)
-        form = next(b for b in server.requests if wish in text_of(b))["response_format"]
+        shown = next(text for text in server.texts if instruction in text)
+        form = next(b for b in server.requests if instruction in text_of(b))["response_format"]
     assert "[9] ## On the table" in shown
     assert form["json_schema"]["schema"]["properties"]["commands"]["maxItems"] > 1
     assert [edit.do for edit in proposal.edits] == ["set_text", "place_image"]
@@ -286,7 +288,7 @@ def test_every_command_becomes_its_edit(bees: Path) -> None:
         old = illustrated(context, read_markdown(ARTICLE), "ship.png", "flower.png", "tax.png")
         proposal = propose(context, old, e.Instruct(text="everything"))
         new = edited(old, proposal.edits, context.record)
-    assert [edit.do for edit in proposal.edits] == [*kinds.split(), "remove_image"], proposal.says
+    assert [edit.do for edit in proposal.edits] == [*kinds.split(), "remove_image"], proposal.summary
     assert new.title == "Honey for bears"
     assert new.body[0].id == "b10"
     captions = [i.caption for i in new.illustrations]
@@ -319,7 +321,7 @@ def test_what_is_locked_or_not_there_is_left_out_and_told(bees: Path) -> None:
         assert [task(b) for b in server.requests] == ["commands"], "nothing is written that would be thrown away"
     assert [edit.model_dump(exclude_none=True) for edit in proposal.edits] == [{"do": "delete_block", "block": "b3"}]
     for said in ("No film can be added.", "locked", "no block 77", "'explode'"):
-        assert said in proposal.says
+        assert said in proposal.summary
 
 
 def test_an_unreadable_answer_is_asked_for_once_more_then_given_up(bees: Path) -> None:
@@ -339,7 +341,7 @@ def test_no_image_of_that_kind_is_told(bees: Path) -> None:
     with speaking(revising_answers(made, otherwise=none)) as (context, _):
         proposal = propose(context, read_markdown(ARTICLE), e.Instruct(text="a submarine, please"))
     assert proposal.edits == ()
-    assert "no image of the library shows 'a submarine'" in proposal.says
+    assert "no image of the library shows 'a submarine'" in proposal.summary
 
 
 def test_a_chinese_article_is_asked_about_in_chinese(bees: Path) -> None:
@@ -380,7 +382,7 @@ def test_whatever_a_model_answers_what_is_locked_stays(bees: Path, made: Sequenc
 
 def test_a_small_model_refuses_in_one_line_that_helps(bees: Path) -> None:
     old = read_markdown(ARTICLE)
-    wishes: list[e.Wish] = [
+    instructions: list[e.Instruction] = [
         e.Instruct(text="shorter"),
         e.Restyle(instruction="merry"),
         e.Translate(language="de"),
@@ -388,9 +390,9 @@ def test_a_small_model_refuses_in_one_line_that_helps(bees: Path) -> None:
         e.Regenerate(what="text"),
     ]
     with speaking(revising_answers(), "SmolLM2-135M-Instruct") as (context, server):
-        for wish in wishes:
+        for instruction in instructions:
             with pytest.raises(BadInput, match=r"too small to .*LIMNER_MODEL_URL"):
-                propose(context, old, wish)
+                propose(context, old, instruction)
         assert server.requests == []
 
 
@@ -400,12 +402,12 @@ def test_shortening_needs_no_model_and_says_so(bees: Path) -> None:
     )
     old = read_markdown(f"# Honey\n\n{text}\n")
     with speaking(revising_answers(), "SmolLM2-135M-Instruct") as (context, server):
-        proposal = propose(context, old, e.Rewrite(wish="shorten", block="b2"))
+        proposal = propose(context, old, e.Rewrite(do="shorten", block="b2"))
         new = edited(old, proposal.edits, context.record)
         with pytest.raises(BadInput, match="no sentence can be left out"):
-            propose(context, read_markdown("One sentence alone.\n"), e.Rewrite(wish="shorten", block="b1"))
+            propose(context, read_markdown("One sentence alone.\n"), e.Rewrite(do="shorten", block="b1"))
         assert server.requests == []
-    assert "no model wrote anything" in proposal.says
+    assert "no model wrote anything" in proposal.summary
     kept = new.body[1].text
     assert "uncle" not in kept
     assert kept.startswith("Honey is made of nectar.")
@@ -424,18 +426,18 @@ def test_images_are_chosen_anew_with_a_small_model_too(bees: Path) -> None:
 def test_xcomposer2_is_asked_in_its_trained_words(bees: Path) -> None:
     old = read_markdown(ARTICLE)
     first, second = old.body[1].plain, old.body[3].plain
-    asked: list[tuple[e.Wish, str]] = [
+    asked: list[tuple[e.Instruction, str]] = [
         (e.Rewrite(block="b2", instruction="merry"), f"改写以下段落：{first}\n基于以下素材：merry"),
-        (e.Rewrite(wish="expand", block="b2"), f"扩写以下段落：{first}\n基于以下素材："),
-        (e.Rewrite(wish="shorten", block="b2"), f"缩写以下段落：{first}"),
+        (e.Rewrite(do="expand", block="b2"), f"扩写以下段落：{first}\n基于以下素材："),
+        (e.Rewrite(do="shorten", block="b2"), f"缩写以下段落：{first}"),
         (
             e.WriteParagraph(block="b4", where="after", instruction="wax"),
             f"在以下两段中插入一段。\n第一段：{second}\n第二段：{old.body[4].plain}\n插入段的大纲：wax",
         ),
     ]
     with speaking(lambda _: "A new one.[UNUSED_TOKEN_145]", "internlm-xcomposer2-vl-7b") as (context, server):
-        for wish, prompt in asked:
-            (edit,) = propose(context, old, wish).edits
+        for instruction, prompt in asked:
+            (edit,) = propose(context, old, instruction).edits
             assert getattr(edit, "text", "") == "A new one."
             assert server.texts[-1].strip() == prompt.strip()
         with pytest.raises(BadInput, match="not trained to follow free instructions"):
@@ -455,7 +457,7 @@ def test_the_graph_shows_the_edits_and_applies_what_is_accepted(bees: Path) -> N
     config: Any = {"configurable": {"thread_id": "1"}}
     with speaking(revising_answers([command("delete", block=2)])) as (context, server):
         graph = build_revise_graph(context, InMemorySaver())
-        paused = graph.invoke({"article": old, "wish": "shorter"}, config)
+        paused = graph.invoke({"article": old, "instruction": "shorter"}, config)
         question = paused["__interrupt__"][0].value
         assert question["action_request"]["action"] == "apply_edits"
         assert question["action_request"]["args"]["edits"] == [{"do": "delete_block", "block": "b2"}]
@@ -467,15 +469,15 @@ def test_the_graph_shows_the_edits_and_applies_what_is_accepted(bees: Path) -> N
 def test_the_graph_takes_other_edits_another_wish_or_none(bees: Path) -> None:
     old = read_markdown(ARTICLE)
 
-    def made(wish: str) -> list[dict[str, Any]]:
-        return [command("delete", block=3 if "other" in wish else 2)]
+    def made(instruction: str) -> list[dict[str, Any]]:
+        return [command("delete", block=3 if "other" in instruction else 2)]
 
     with speaking(revising_answers(made)) as (context, _):
         graph = build_revise_graph(context, InMemorySaver())
 
         def answered(n: int, *answers: dict[str, Any]) -> dict[str, Any]:
             config: Any = {"configurable": {"thread_id": str(n)}}
-            state = graph.invoke({"article": old, "wish": {"wish": "instruct", "text": "shorter"}}, config)
+            state = graph.invoke({"article": old, "instruction": {"do": "instruct", "text": "shorter"}}, config)
             for answer in answers:
                 state = graph.invoke(Command(resume=answer), config)
             return state
@@ -501,7 +503,7 @@ def test_from_python_a_wish_is_fulfilled_at_once(bees: Path) -> None:
 
 
 def test_a_wish_that_is_none_is_refused_in_one_line() -> None:
-    for wrong in ({"wish": "dance"}, {"wish": "rewrite"}, "", {}):
+    for wrong in ({"do": "dance"}, {"do": "rewrite"}, "", {}):
         with pytest.raises(BadInput) as refused:
-            read_wish(wrong)
+            read_instruction(wrong)
         assert "\n" not in str(refused.value)

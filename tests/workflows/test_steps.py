@@ -44,7 +44,7 @@ def by_tools(context: Context, brief: Brief, article: Article) -> tuple[Article,
 
 def by_revision(context: Context, brief: Brief, article: Article) -> tuple[Article, str]:
     proposal = propose(context, article, Regenerate(what="images"), brief)
-    return edited(article, proposal.edits, context.record), proposal.says
+    return edited(article, proposal.edits, context.record), proposal.summary
 
 
 WAYS = pytest.mark.parametrize("way", [by_graph, by_tools, by_revision])

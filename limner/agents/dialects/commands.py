@@ -94,12 +94,12 @@ _FORM = """Commands, each {"do", "block", "image", "where", "text"}; block and i
 Answer with JSON alone: {"commands": [...], "cannot": "what cannot be done with these, or empty"}"""
 
 
-def ask_commands(article: Article, wish: str) -> list[BaseMessage]:
-    """Ask for a wish as commands. Numbers are positions in `article.body` and `article.illustrations`, from 1."""
+def ask_commands(article: Article, instruction: str) -> list[BaseMessage]:
+    """Ask for commands. Numbers are positions in `article.body` and `article.illustrations`, from 1."""
     zh = article.language.lower().startswith("zh")
     system = _SYSTEM["zh" if zh else "en"]
     says = "编辑的要求：" if zh else "The editor wishes: "
-    return [SystemMessage(system), HumanMessage(f"{shown(article)}\n\n---\n{_FORM}\n\n{says}{wish}")]
+    return [SystemMessage(system), HumanMessage(f"{shown(article)}\n\n---\n{_FORM}\n\n{says}{instruction}")]
 
 
 def shown(article: Article) -> str:

@@ -193,11 +193,11 @@ def spots_schema(limit: int, first: int, last: int) -> dict[str, Any]:
 
 
 def ask_spots(
-    article: Article, limit: int, window: Sequence[Paragraph] | None = None, wish: str = ""
+    article: Article, limit: int, window: Sequence[Paragraph] | None = None, instruction: str = ""
 ) -> list[BaseMessage]:
     """Ask after which paragraphs an image helps, and what it should show. At most `limit` answers.
 
-    wish: the person's instruction, e.g. "more of the beekeeper".
+    instruction: the person's instruction, e.g. "more of the beekeeper".
     """
     if _chinese(article.language):
         question = (
@@ -214,8 +214,10 @@ def ask_spots(
             'the article", "search": "the same in English, for an image search", "strength": 1 to 5, where 5 is '
             "needed most}]}"
         )
-    if wish:
-        question += f"\n编辑的要求：{wish}" if _chinese(article.language) else f"\nThe editor wants: {wish}"
+    if instruction:
+        question += (
+            f"\n编辑的要求：{instruction}" if _chinese(article.language) else f"\nThe editor wants: {instruction}"
+        )
     return [_editor(article), HumanMessage(context(article, window) + question)]
 
 

@@ -16,8 +16,8 @@ MAX_OUTLINE = 6000  # characters; an outline, not the article
 _LINE = re.compile(r"^\s*(#{1,6}\s+\S|[-*+•]\s+\S|\d+[.)]\s+\S)")
 
 
-def ask_outline(brief: Brief, before: str = "", wish: str = "") -> list[BaseMessage]:
-    """Ask for an outline of the brief. before: the outline that `wish` asks to change."""
+def ask_outline(brief: Brief, before: str = "", instruction: str = "") -> list[BaseMessage]:
+    """Ask for an outline of the brief. before: the outline that `instruction` asks to change."""
     language = language_of(brief)
     if language.lower().startswith("zh"):
         system = (
@@ -26,7 +26,7 @@ def ask_outline(brief: Brief, before: str = "", wish: str = "") -> list[BaseMess
         )
         parts = [f"请根据以下要求拟定提纲：\n{brief.text.strip()}"]
         parts += [f"素材 ({s.name}):\n{s.text.strip()}" for s in brief.sources]
-        parts += [f"目前的提纲：\n{before}\n\n请这样修改：{wish}"] if wish else []
+        parts += [f"目前的提纲：\n{before}\n\n请这样修改：{instruction}"] if instruction else []
     else:
         system = (
             "You plan articles that will be illustrated. Answer with the outline alone, in Markdown: the title as "
@@ -35,7 +35,9 @@ def ask_outline(brief: Brief, before: str = "", wish: str = "") -> list[BaseMess
         )
         parts = [f"Outline an article for this brief:\n{brief.text.strip()}"]
         parts += [f"Material ({s.name}):\n{s.text.strip()}" for s in brief.sources]
-        parts += [f"The outline so far:\n{before}\n\nThe editor asks for this change: {wish}"] if wish else []
+        parts += (
+            [f"The outline so far:\n{before}\n\nThe editor asks for this change: {instruction}"] if instruction else []
+        )
         spoken = f"in the language with the code '{language}'" if language else "in the language of the brief"
         parts.append(f"Write it {spoken}.")
     return [SystemMessage(system), HumanMessage("\n\n".join(parts))]

@@ -89,8 +89,8 @@ def ask_block(
 ) -> list[BaseMessage]:
     """Ask for a block, or some characters of it, in other words. window: the paragraphs shown with it."""
     zh = _zh(article)
-    wish = _TASKS["zh" if zh else "en"][task] + (f"：{instruction}" if zh and instruction else "")
-    wish += f": {instruction}" if instruction and not zh else ""
+    order = _TASKS["zh" if zh else "en"][task] + (f"：{instruction}" if zh and instruction else "")
+    order += f": {instruction}" if instruction and not zh else ""
     if selection:
         start, end = selection
         marked = f"{block.text[:start]}⟦{block.text[start:end]}⟧{block.text[end:]}"
@@ -103,7 +103,7 @@ def ask_block(
         marked = block.text
         where = "要处理的是这一段：" if zh else "This is the block to work on:"
     end_mark = "。" if zh else "."
-    question = f"{where}\n\n{marked}\n\n{wish}{end_mark}"
+    question = f"{where}\n\n{marked}\n\n{order}{end_mark}"
     return [_system(article), HumanMessage(context(article, window) + question)]
 
 

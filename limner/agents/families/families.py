@@ -56,20 +56,20 @@ class Dialect:
         """
         return writer.write(brief, speaker, emit, reference_images=images)
 
-    def outline(self, brief: Brief, speaker: Speaker, before: str, wish: str, similarity: Similarity) -> str:
-        """An outline as Markdown headings and lists. before, wish: an earlier outline, and the change to make."""
-        return writer.outline(brief, speaker, before, wish)
+    def outline(self, brief: Brief, speaker: Speaker, before: str, instruction: str, similarity: Similarity) -> str:
+        """An outline as Markdown headings and lists. before, instruction: an earlier one, and the change to make."""
+        return writer.outline(brief, speaker, before, instruction)
 
     def outlined(self, brief: Brief, outline: str) -> Brief:
         """The brief with an outline to follow."""
         return outlines.outlined(brief, outline)
 
-    def spot(self, article: Article, speaker: Speaker, brief: Brief, wish: str) -> list[Spot]:
-        """Propose places for images, in reading order, more than will be kept. wish: a person's instruction, or "".
+    def spot(self, article: Article, speaker: Speaker, brief: Brief, instruction: str) -> list[Spot]:
+        """Propose places for images, in reading order, more than will be kept. instruction: a person's, or "".
 
         Raises UnreadableReply if two answers cannot be read; the caller then takes places from the text alone.
         """
-        return spotter.spot(article, speaker, brief.images, brief.seed, wish)
+        return spotter.spot(article, speaker, brief.images, brief.seed, instruction)
 
     def select(
         self,
@@ -123,7 +123,7 @@ class Small(Dialect):
 
         return write_in_steps(brief, speaker, emit, similarity)
 
-    def outline(self, brief: Brief, speaker: Speaker, before: str, wish: str, similarity: Similarity) -> str:
+    def outline(self, brief: Brief, speaker: Speaker, before: str, instruction: str, similarity: Similarity) -> str:
         """The headings that the writer would follow."""
         from limner.agents.families import small
 
@@ -152,11 +152,11 @@ class Trained(Dialect):
         """As trained."""
         return xcomposer.write(brief, speaker, emit, self.name, images)
 
-    def outline(self, brief: Brief, speaker: Speaker, before: str, wish: str, similarity: Similarity) -> str:
+    def outline(self, brief: Brief, speaker: Speaker, before: str, instruction: str, similarity: Similarity) -> str:
         """Always "": these models make no outline."""
         return ""
 
-    def spot(self, article: Article, speaker: Speaker, brief: Brief, wish: str) -> list[Spot]:
+    def spot(self, article: Article, speaker: Speaker, brief: Brief, instruction: str) -> list[Spot]:
         """Ask for places, then for a caption for each."""
         return xcomposer.spot(article, speaker, brief.images, brief.seed, self.name)
 

@@ -10,7 +10,7 @@ from limner.jobs.request import read_request, start_of
 from limner.jobs.service import Jobs
 from limner.notes import note
 from limner.tools.candidates import usable
-from limner.tools.editing.commands import Proposal, Wish
+from limner.tools.editing.commands import Instruction, Proposal
 from limner.tools.library import Library
 from limner.workflows.context import Context
 from limner.workflows.revise.graph import propose
@@ -23,14 +23,14 @@ def propose_for_job(
     jobs: Jobs,
     job: str,
     article: Article,
-    wish: Wish,
+    instruction: Instruction,
     context: Context,
     open_: Open,
     *,
     owner: Owner | None = None,
     max_tokens: int | None = None,
 ) -> Proposal:
-    """Propose edits that fulfil a wish about a job's article, without applying them.
+    """Propose edits that fulfil an instruction about a job's article, without applying them.
 
     context: gives the models; its libraries are not used. open_: opens the job's libraries. owner: who asks; None means
     the job's owner. max_tokens: limit of this proposal, besides the day's remaining tokens.
@@ -46,14 +46,14 @@ def propose_for_job(
     meter = SharedMeter(budget=budget, whole=context.meter)
     asking = context.derived(libraries=libraries, meter=meter)
     try:
-        return propose(asking, article, wish, _brief(jobs, job, libraries))
+        return propose(asking, article, instruction, _brief(jobs, job, libraries))
     finally:
         if meter.roles:
             jobs.ledger.paid(job, "revise", meter.roles)
 
 
 def _opened(names: list[str], open_: Open) -> list[Library]:
-    """The libraries that can be searched; a wish about the text needs none."""
+    """The libraries that can be searched; an instruction about the text needs none."""
     try:
         return usable(names, open_)
     except LibraryError:

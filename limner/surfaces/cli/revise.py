@@ -29,7 +29,7 @@ from limner.tools.editing.apply import ImageOf
 from limner.tools.editing.commands import Edit
 from limner.tools.library import Library
 from limner.workflows.context import Context
-from limner.workflows.revise.graph import read_wish
+from limner.workflows.revise.graph import read_instruction
 
 revise_app = typer.Typer(
     name="revise", help="Change a finished article; every step can be undone.", no_args_is_help=True
@@ -194,19 +194,19 @@ def accept(job: JobId) -> None:
 @revise_app.command("ask")
 def ask(
     job: JobId,
-    wish: Annotated[list[str], typer.Argument(metavar="WISH", help='In words, or as JSON {"wish": …}.')],
+    instruction: Annotated[list[str], typer.Argument(metavar="INSTRUCTION", help='In words, or as JSON {"do": …}.')],
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Apply the proposed edits.")] = False,
     max_tokens: Annotated[int | None, typer.Option("--max-tokens", min=1)] = None,
 ) -> None:
-    """Ask the model for edits that fulfil a wish, and show them; --yes applies them."""
-    given = " ".join(wish)
-    asked = read_wish(_json(given, "The wish") if given.lstrip().startswith("{") else given)
+    """Ask the model for edits that fulfil an instruction, and show them; --yes applies them."""
+    given = " ".join(instruction)
+    asked = read_instruction(_json(given, "The instruction") if given.lstrip().startswith("{") else given)
     with open_jobs() as jobs:
         revisions = _revisions(jobs)
         head = revisions.show(job)
         context = Context(jobs.settings, [])
         proposal = propose_for_job(jobs, job, head.article, asked, context, opener(context), max_tokens=max_tokens)
-        typer.echo(f"{_clean(proposal.says) or 'Proposed:'} ({proposal.spent:,} tokens)")
+        typer.echo(f"{_clean(proposal.summary) or 'Proposed:'} ({proposal.spent:,} tokens)")
         for e in proposal.edits:
             typer.echo(json.dumps(e.model_dump(mode="json", exclude_none=True), ensure_ascii=False))
         if not proposal.edits:

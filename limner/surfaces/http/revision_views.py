@@ -14,7 +14,7 @@ from pydantic import ConfigDict, Field
 from limner.document import Article, Illustration, markdown
 from limner.jobs.history.versions import By, Head, Version
 from limner.surfaces.http.views import View
-from limner.tools.editing.commands import MAX_EDITS, Edit, Wish
+from limner.tools.editing.commands import MAX_EDITS, Edit, Instruction
 from limner.tools.export import block_html
 
 SHOWN, THUMBNAIL = 1024, 256  # px of the longer side
@@ -156,24 +156,24 @@ class GoRequest(At_):
 
 
 class ProposalRequest(At_):
-    """A wish."""
+    """An instruction."""
 
     model_config = ConfigDict(
         extra="forbid",
         json_schema_extra={
-            "examples": [{"version": 1, "wish": {"wish": "shorten", "block": "b2", "instruction": "one sentence"}}]
+            "examples": [{"version": 1, "instruction": {"do": "shorten", "block": "b2", "instruction": "one sentence"}}]
         },
     )
 
-    wish: Wish
+    instruction: Instruction
 
 
 class ProposalView(View):
-    """A model's proposal for a wish. It changes nothing; send its edits to POST …/edits."""
+    """A model's proposal for an instruction. It changes nothing; send its edits to POST …/edits."""
 
     version: int
     edits: list[Edit]
-    says: str
+    summary: str
     """What the model understood, and what it could not do."""
     spent: int
     """Tokens."""

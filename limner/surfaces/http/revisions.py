@@ -1,4 +1,4 @@
-"""Routes: revise finished articles; edits, history, other images, wishes."""
+"""Routes: revise finished articles; edits, history, other images, instructions."""
 
 from __future__ import annotations
 
@@ -184,21 +184,21 @@ def upload_image(
 @routes.post("/jobs/{job}/proposals", summary="Ask for a change", responses=documented(404, 409, 429))
 @slow("models")
 def propose_edits(has: Has, asker: Asker, job: JobId, request: ProposalRequest) -> ProposalView:
-    """Ask the model for edits that fulfil a wish, and get the article after them. This changes nothing."""
+    """Ask the model for edits that fulfil an instruction, and get the article after them. This changes nothing."""
     return proposed(has, asker, job, request)
 
 
 def proposed(has: Parts, asker: Owner, job: str, request: ProposalRequest) -> ProposalView:
-    """The edits that a model proposes for a wish, and the article after them. Raises LimnerError."""
+    """The edits that a model proposes for an instruction, and the article after them. Raises LimnerError."""
     head = has.revisions.fitting(job, request.version, owner=asker.name)
     opening = lambda name: has.shelf.open(name, asker)  # noqa: E731
     context = has.shelf.context
-    proposal = propose_for_job(has.jobs, job, head.article, request.wish, context, opening, owner=asker)
+    proposal = propose_for_job(has.jobs, job, head.article, request.instruction, context, opening, owner=asker)
     after = edited(head.article, proposal.edits, image_of(has, asker))
     return ProposalView(
         version=head.version.number,
         edits=list(proposal.edits),
-        says=proposal.says,
+        summary=proposal.summary,
         spent=proposal.spent,
         preview=preview(job, after, head.article),
     )

@@ -286,10 +286,10 @@ class Tools:
         old = version.work.article
         proposal = propose(self.scope.holding(old), old, Instruct(text=read_words(instruction)), version.work.brief)
         if not proposal.edits:
-            return ToolResult(f"Nothing was changed. {quoted(proposal.says, 500)}", old, article)
+            return ToolResult(f"Nothing was changed. {quoted(proposal.summary, 500)}", old, article)
         new = edited(old, proposal.edits, self.scope.record_of(old))
         after = self.articles.go_on(version, article=new, what=instruction[:200])
-        return self._made(after, f"Changed: {quoted(proposal.says, 500)}\n")
+        return self._made(after, f"Changed: {quoted(proposal.summary, 500)}\n")
 
     def _revise_job(self, job: str, instruction: str) -> ToolResult:
         from limner.jobs.history.proposing import propose_for_job
@@ -307,15 +307,15 @@ class Tools:
             jobs.check_library(library, asks)
             return self.toolbox.tenants.open([library])[0]
 
-        wish = Instruct(text=read_words(instruction))
-        proposal = propose_for_job(jobs, job, head.article, wish, self.context, opening, owner=asks)
+        asked_for = Instruct(text=read_words(instruction))
+        proposal = propose_for_job(jobs, job, head.article, asked_for, self.context, opening, owner=asks)
         if not proposal.edits:
-            return ToolResult(f"Nothing was changed. {quoted(proposal.says, 500)}", head.article, job)
+            return ToolResult(f"Nothing was changed. {quoted(proposal.summary, 500)}", head.article, job)
         records, what = record_of(opening), instruction[:200]
         number = head.version.number
         after = revisions.edit(job, proposal.edits, number, name, records, owner=name, what=what, by="model")
         return ToolResult(
-            f"Changed: {quoted(proposal.says, 500)}\n{self._shown(job, after.article)}", after.article, job
+            f"Changed: {quoted(proposal.summary, 500)}\n{self._shown(job, after.article)}", after.article, job
         )
 
     def get(self, article: str, start: int = 1, wait_seconds: int = 0) -> ToolResult:

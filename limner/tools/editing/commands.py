@@ -1,8 +1,8 @@
 """The edits that a person may make, each a typed command.
 
 Commands are small JSON values, shared by the studio, the shell, HTTP, chatbots and models. A request to a model
-(`Wish`) first becomes such commands, so that every change to an article can be shown before it is applied, and undone
-afterwards.
+(`Instruction`) first becomes such commands, so that every change to an article can be shown before it is applied, and
+undone afterwards.
 """
 
 from __future__ import annotations
@@ -187,13 +187,13 @@ Edit = Annotated[
 ]
 """One change."""
 
-# --- wishes: what a model is asked to turn into edits --------------------------------------------------------------
+# --- instructions: what a model is asked to turn into edits --------------------------------------------------------
 
 
 class Rewrite(Value):
     """Write a paragraph, or a part of it, otherwise."""
 
-    wish: Literal["rewrite", "expand", "shorten"] = "rewrite"
+    do: Literal["rewrite", "expand", "shorten"] = "rewrite"
     block: Id
     instruction: Line = ""
     selection: tuple[int, int] | None = None
@@ -203,7 +203,7 @@ class Rewrite(Value):
 class WriteParagraph(Value):
     """A new paragraph beside a block."""
 
-    wish: Literal["write"] = "write"
+    do: Literal["write"] = "write"
     block: Id
     where: Literal["before", "after"] = "after"
     instruction: Line
@@ -212,14 +212,14 @@ class WriteParagraph(Value):
 class Restyle(Value):
     """The whole article in another tone."""
 
-    wish: Literal["restyle"] = "restyle"
+    do: Literal["restyle"] = "restyle"
     instruction: Line
 
 
 class Translate(Value):
     """The whole article, captions and alternative texts included, in another language."""
 
-    wish: Literal["translate"] = "translate"
+    do: Literal["translate"] = "translate"
     language: Annotated[str, Field(max_length=35)]
     """BCP 47, e.g. "de"."""
 
@@ -227,7 +227,7 @@ class Translate(Value):
 class Regenerate(Value):
     """Everything that is not locked, anew."""
 
-    wish: Literal["regenerate"] = "regenerate"
+    do: Literal["regenerate"] = "regenerate"
     what: Literal["text", "images", "all"] = "all"
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
 
@@ -235,19 +235,21 @@ class Regenerate(Value):
 class Instruct(Value):
     """Whatever is said, e.g. "make the introduction shorter and put a picture of the hive before the honey"."""
 
-    wish: Literal["instruct"] = "instruct"
+    do: Literal["instruct"] = "instruct"
     text: Annotated[str, Field(min_length=1, max_length=10_000)]
 
 
-Wish = Annotated[Rewrite | WriteParagraph | Restyle | Translate | Regenerate | Instruct, Field(discriminator="wish")]
+Instruction = Annotated[
+    Rewrite | WriteParagraph | Restyle | Translate | Regenerate | Instruct, Field(discriminator="do")
+]
 """Something a model is asked for."""
 
 
 class Proposal(Value):
-    """The edits that would fulfil a wish. Nothing has been changed yet."""
+    """The edits that would fulfil an instruction. Nothing has been changed yet."""
 
     edits: tuple[Edit, ...]
-    says: str = ""
+    summary: str = ""
     """What was understood and what could not be done; one or two lines."""
     spent: int = 0
     """Tokens."""

@@ -68,7 +68,7 @@ def _unwrapped(given: Any) -> Any:
 def _decided(decisions: Any) -> Any:
     """A decision of LangChain's middleware, {"decisions": [{"type": "approve"}]}, as an answer of ours."""
     if not (isinstance(decisions, list) and len(decisions) == 1 and isinstance(decisions[0], Mapping)):
-        raise BadInput("decisions: it is not a list of one. Send one decision for the one question.")
+        raise _wrong("decisions", "it is not a list of one. Send one decision for the one question.")
     match decisions[0]:
         case {"type": "approve"}:
             return {"type": "accept"}
@@ -76,23 +76,24 @@ def _decided(decisions: Any) -> Any:
             return {"type": "response", "args": more.get("message")}
         case {"type": "edit", "edited_action": {"name": name, "args": args}}:
             return {"type": "edit", "args": {"action": name, "args": args}}
-    raise BadInput("decisions: send approve, reject with a message, or edit with an edited_action.")
+    raise _wrong("decisions", "send approve, reject with a message, or edit with an edited_action.")
 
 
 def _read(given: Any) -> Any:
     try:
         return protocol.ANSWER.validate_python(dict(given) if isinstance(given, Mapping) else given)
     except ValidationError as e:
-        raise _refused(e, kind=str(given.get("type")) if isinstance(given, Mapping) else "") from e
+        kind = str(given.get("type")) if isinstance(given, Mapping) else ""
+        raise _refused(e, kind) from e
 
 
 def _edited(asked: Mapping[str, Any], given: protocol.Changed) -> Json:
     """What was changed of what was shown."""
     request, point = asked["action_request"], asked["point"]
     if given.action not in (None, request["action"]):
-        raise BadInput(f"args.action: {given.action[:40]!r} is not {request['action']!r}. Repeat what was asked.")
+        raise _wrong("args.action", f"{given.action[:40]!r} is not {request['action']!r}. Repeat what was asked.")
     if not isinstance(given.args, Mapping):
-        raise BadInput(note("answer-field", field="args", line=protocol.NEEDS["edit"]))
+        raise _wrong("args", protocol.NEEDS["edit"])
     shown = request["args"]
     args = dict(given.args)
     if point in ("draft", "final"):  # a title that was empty before may stay so
@@ -113,6 +114,7 @@ _WORDS = {
     "list_type": "it is not a list. Send a list, as it was shown",
     "model_type": "it is not an object. Send an object, as it was shown",
     "model_attributes_type": "it is not an object. Send an object, as it was shown",
+    "string_too_short": "it is empty. Write something",
     "extra_forbidden": "unknown field. Leave it out",
 }
 
@@ -120,27 +122,39 @@ _WORDS = {
 def _refused(error: ValidationError, kind: str = "") -> BadInput:
     """The first thing that is wrong, in one line. kind: the type of the answer, if a whole answer was read."""
     first = error.errors(include_url=False)[0]
-    where, wrong = [str(part)[:80] for part in first["loc"]], first["type"]
-    if kind and where[:1] == [kind]:
-        where = where[1:]
-        if where[:1] == ["args"] and wrong in _WORDS and kind in protocol.NEEDS:
-            return BadInput(note("answer-field", field="args", line=protocol.NEEDS[kind]))
-    elif wrong == "model_attributes_type" and not where:
+    if first["type"] == "model_attributes_type" and not first["loc"]:
         return BadInput(note("answer-shape"))
-    ctx = first.get("ctx", {})
+    where, line = worded(error, protocol.ANSWER_TYPES)
+    if kind in protocol.NEEDS and where.split(".")[0] == "args" and first["type"] in _WORDS:
+        where, line = "args", protocol.NEEDS[kind]
+    return _wrong(where or ("answer" if kind else "args"), line)
+
+
+def _wrong(field: str, line: str) -> BadInput:
+    return BadInput(note("answer-field", field=field, line=line.rstrip(".")))
+
+
+def worded(error: ValidationError, kinds: Sequence[str]) -> tuple[str, str]:
+    """The first mistake in words: (its field, "" for the whole; what is wrong and what to do, without a full stop).
+
+    kinds: those that what was read may be of, by its discriminator.
+    """
+    first = error.errors(include_url=False)[0]
+    where, wrong, ctx = [str(part)[:80] for part in first["loc"]], first["type"], first.get("ctx", {})
+    if where and where[0] in kinds:
+        where = where[1:]
     if wrong == "union_tag_invalid":
         where.append(ctx["discriminator"].strip("'"))
         line = f"{ctx['tag'][:40]!r} is not known. Choose one of: {ctx['expected_tags'].replace(chr(39), '')}"
     elif wrong == "union_tag_not_found":
+        line = f"it is missing. Choose one of: {', '.join(protocol.EDIT_KINDS if where else kinds)}"
         where.append(ctx["discriminator"].strip("'"))
-        tags = ", ".join(protocol.ANSWER_TYPES if where == ["type"] else protocol.EDIT_KINDS)
-        line = f"it is missing. Choose one of: {tags}"
     elif wrong in ("string_too_long", "too_long"):
         what = "characters" if isinstance(first["input"], str) else "entries"
         line = f"it has {len(first['input']):,} {what}, more than {ctx['max_length']:,}. Shorten it"
     else:
         line = _WORDS.get(wrong) or first["msg"].removeprefix("Value error, ").rstrip(".")
-    return BadInput(note("answer-field", field=one_line(".".join(where)) or "args", line=one_line(line)))
+    return one_line(".".join(where)), one_line(line)
 
 
 # --- checking against what was shown ---------------------------------------------------------------------------------
@@ -154,12 +168,12 @@ def _whole(shown: Json, change: protocol.DraftChange, changed: Sequence[str]) ->
     """An article's text, by edits or typed over."""
     if change.edits is not None:
         if more := [name for name in changed if name != "edits"]:
-            raise BadInput(f"{more[0]}: edits are sent alone. Leave out one of the two.")
+            raise _wrong(more[0], "edits are sent alone. Leave out one of the two.")
         return {"edits": _edits(shown, change.edits)}
     if "language" in changed:
-        raise BadInput('language: ask for a translation with a "response" instead, or send edits.')
+        raise _wrong("language", 'ask for a translation with a "response" instead, or send edits.')
     if "text" in changed and "blocks" in changed:
-        raise BadInput("text and blocks are the same text twice. Change one of them.")
+        raise _wrong("blocks", "text and blocks are the same text twice. Change one of them.")
     made: Json = {name: getattr(change, name) for name in ("title", "text") if name in changed}
     if "blocks" in changed and change.blocks is not None:
         made["blocks"] = [{"id": row.id or "", "text": row.text} for row in change.blocks]
@@ -176,10 +190,10 @@ def _figures(shown: Json, rows: Sequence[protocol.NewFigure]) -> list[Json]:
     for row in rows:
         old = before.get(row.id)
         if old is None:
-            raise BadInput(f"images: there is no image {row.id[:40]!r}. Place new ones with edits.")
+            raise _wrong("images", f"there is no image {row.id[:40]!r}. Place new ones with edits.")
         fixed = row.model_dump(include={"image_id", "library", "licence"}, exclude_unset=True)
         if any(value != old[name] for name, value in fixed.items()):
-            raise BadInput("images: use the edit swap_image to place another image; image_id cannot change.")
+            raise _wrong("images", "use the edit swap_image to place another image; image_id cannot change.")
         given = row.model_dump(include={"after", "caption", "alt", "credit"}, exclude_none=True)
         made.append({"id": row.id, **{n: given.get(n, old[n]) for n in ("after", "caption", "alt", "credit")}})
     _known([row["id"] for row in made], shown["images"], "images")
@@ -193,14 +207,14 @@ def _spots(shown: Json, change: protocol.SpotsChange, _changed: Sequence[str]) -
     made = [_spot(row, before.get(row.id, {})) for row in change.spots]
     _places([row["after"] for row in made], [p["id"] for p in shown["paragraphs"]], "spots")
     if len({row["after"] for row in made}) < len(made):
-        raise BadInput("spots: two stand after the same paragraph. Leave one of them.")
+        raise _wrong("spots", "two stand after the same paragraph. Leave one of them.")
     return {"spots": made}
 
 
 def _spot(row: protocol.NewSpot, old: Mapping[str, Any]) -> Json:
     caption = row.caption if row.caption is not None else old.get("caption")
     if caption is None:
-        raise BadInput("spots.caption: it is empty. Say what the image should show.")
+        raise _wrong("spots.caption", "it is empty. Say what the image should show.")
     search = row.search if row.search is not None else old.get("search")
     if search == old.get("search") and caption != old.get("caption"):
         search = caption  # the old one was made from the old caption
@@ -213,19 +227,19 @@ def _images(shown: Json, change: protocol.ImagesChange, _changed: Sequence[str])
     if change.edits is not None:
         return {"edits": _edits(shown, change.edits)}
     if change.images is None:
-        raise BadInput("images: it is missing. Send back what was shown, with your changes.")
+        raise _wrong("images", "it is missing. Send back what was shown, with your changes.")
     rows = {row.spot: row for row in change.images}
     before = {row["spot"]: row for row in shown["images"]}
     if unknown := [spot for spot in rows if spot not in before]:
-        raise BadInput(f"images: unknown spot {unknown[0][:40]!r}. Choose one of: {', '.join(before)}.")
+        raise _wrong("images", f"unknown spot {unknown[0][:40]!r}. Choose one of: {', '.join(before)}.")
     made, taken = [], {}
     for spot, old in before.items():
         row = rows.get(spot)
         chosen = row.chosen if row is not None and "chosen" in row.model_fields_set else old["chosen"]
         if chosen not in {old["chosen"], None, *(c["image_id"] for c in old["candidates"])}:
-            raise BadInput(f"images: {str(chosen)[:40]!r} is no candidate of spot {spot}. Choose one of them, or null.")
+            raise _wrong("images", f"{str(chosen)[:40]!r} is no candidate of spot {spot}. Choose one of them, or null.")
         if chosen is not None and chosen in taken:
-            raise BadInput(f"images: spots {taken[chosen]} and {spot} have the same image. Choose another for one.")
+            raise _wrong("images", f"spots {taken[chosen]} and {spot} have the same image. Choose another for one.")
         taken[chosen] = spot
         if chosen != old["chosen"]:
             made.append({"spot": spot, "chosen": chosen})
@@ -253,7 +267,7 @@ def _edits(shown: Json, edits: Sequence[Edit]) -> list[Json]:
         for n, edit in enumerate(edits):
             named = [getattr(edit, f) for f in ("block", "after", "image") if getattr(edit, f, None)]
             if missing := [i for i in (*named, *getattr(edit, "ids", ())) if i not in there]:
-                raise BadInput(f"edits.{n}: there is no block or image {missing[0]!r}. Take an id that was shown.")
+                raise _wrong(f"edits.{n}", f"there is no block or image {missing[0]!r}. Take an id that was shown.")
     return [edit.model_dump(mode="json") for edit in edits]
 
 
@@ -261,9 +275,11 @@ def _known(ids: Sequence[str | None], shown: Sequence[Json], name: str) -> None:
     there = {row["id"] for row in shown}
     for n, one in enumerate(ids):
         if one not in there or one in ids[:n]:
-            raise BadInput(f"{name}: the id {str(one)[:40]!r} is unknown or duplicated. Leave the id out of a new one.")
+            raise _wrong(
+                f"{name}", f"the id {str(one)[:40]!r} is unknown or duplicated. Leave the id out of a new one."
+            )
 
 
 def _places(ids: Sequence[str], paragraphs: Sequence[str], name: str) -> None:
     if wrong := [i for i in ids if i not in set(paragraphs)]:
-        raise BadInput(f"{name}.after: {wrong[0][:40]!r} is not a paragraph's id. An image stands after a paragraph.")
+        raise _wrong(f"{name}.after", f"{wrong[0][:40]!r} is not a paragraph's id. An image stands after a paragraph.")

@@ -157,7 +157,7 @@ class ShownEdits(Part):
     """What a revision would do."""
 
     edits: list[Edit]
-    says: str
+    summary: str
     """What the model understood, and what could not be done."""
 
 
@@ -363,7 +363,7 @@ class EditsChange(Given):
     """Other edits than those that are proposed."""
 
     edits: Edits
-    says: Any = None
+    summary: Any = None
 
 
 CHANGES: dict[str, type[Given]] = {

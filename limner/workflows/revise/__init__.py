@@ -1,1 +1,1 @@
-"""Revision: a wish about an article becomes edits, proposed first."""
+"""Revision: an instruction about an article becomes edits, proposed first."""

@@ -1,7 +1,7 @@
-"""Turn a wish about an article into edits: proposed first, shown to a person, then applied.
+"""Turn an instruction about an article into edits: proposed first, shown to a person, then applied.
 
     graph = limner.build_revise_graph(library="photos", checkpointer=InMemorySaver())
-    graph.invoke({"article": article, "wish": "Make the introduction shorter"}, config)   # waits, with the edits
+    graph.invoke({"article": article, "instruction": "Make the introduction shorter"}, config)   # waits, with the edits
     graph.invoke(Command(resume={"type": "accept"}), config)["article"]
 
 `limner.revise` does the same without waiting. Locked parts never change, whatever a model answers.
@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from itertools import count
-from typing import TYPE_CHECKING, Any, Required
+from typing import TYPE_CHECKING, Any, Required, get_args
 
 from langgraph.graph import END, START, StateGraph
 from langgraph.types import interrupt
@@ -22,7 +22,7 @@ from limner.document import Article, Brief
 from limner.errors import BadInput, LimnerError
 from limner.notes import Note, note
 from limner.tools.editing.apply import edited
-from limner.tools.editing.commands import Proposal, Wish
+from limner.tools.editing.commands import Instruction, Proposal
 from limner.workflows.context import Context
 from limner.workflows.review import answers, questions
 from limner.workflows.revise.revision import Revision, tried
@@ -30,33 +30,34 @@ from limner.workflows.revise.revision import Revision, tried
 if TYPE_CHECKING:
     from langgraph.checkpoint.base import BaseCheckpointSaver
 
-WISHES: TypeAdapter[Wish] = TypeAdapter(Wish)
+INSTRUCTIONS: TypeAdapter[Instruction] = TypeAdapter(Instruction)
 
 
-def propose(context: Context, article: Article, wish: Wish, brief: Brief | None = None) -> Proposal:
-    """Propose edits that fulfil a wish, without applying them.
+def propose(context: Context, article: Article, instruction: Instruction, brief: Brief | None = None) -> Proposal:
+    """Propose edits that fulfil an instruction, without applying them.
 
-    brief: the article's brief, if known. `says` names what could not be done. Raises BadInput if the wish concerns an
-    unknown or locked part, or is beyond the model; UnreadableReply, BudgetReached, ModelError, LibraryError.
+    brief: the article's brief, if known. `summary` names what could not be done. Raises BadInput if the instruction
+    concerns an unknown or locked part, or is beyond the model; UnreadableReply, BudgetReached, ModelError,
+    LibraryError.
     """
     before = context.meter.total
     work = Revision(context, article, brief or Brief(text=article.title or "An article"))
-    edits, says = work.fulfilled(wish)
+    edits, says = work.fulfilled(instruction)
     kept, refused = tried(context, article, edits)
     lines = [line for line in dict.fromkeys([*says, *refused]) if line]
-    return Proposal(edits=tuple(kept), says=" ".join(lines)[:2000], spent=context.meter.total - before)
+    return Proposal(edits=tuple(kept), summary=" ".join(lines)[:2000], spent=context.meter.total - before)
 
 
-def read_wish(wish: Wish | dict[str, Any] | str) -> Wish:
-    """Read a caller's wish; a text is a free instruction. Raises BadInput."""
+def read_instruction(instruction: Instruction | dict[str, Any] | str) -> Instruction:
+    """Read a caller's instruction; a text is a free instruction. Raises BadInput."""
     try:
-        return WISHES.validate_python({"wish": "instruct", "text": wish} if isinstance(wish, str) else wish)
+        return INSTRUCTIONS.validate_python(
+            {"do": "instruct", "text": instruction} if isinstance(instruction, str) else instruction
+        )
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"][1:])) or "wish"
-        raise BadInput(
-            f"{where}: {first['msg']}. Say what you wish as text, or as one of limner.tools.editing.commands."
-        ) from error
+        kinds = [kind.model_fields["do"] for kind in get_args(get_args(Instruction)[0])]
+        where, line = answers.worded(error, [str(name) for field in kinds for name in get_args(field.annotation)])
+        raise BadInput(note("answer-field", field=where or "instruction", line=line)) from error
 
 
 # --- the graph -----------------------------------------------------------------------------------------------------
@@ -66,8 +67,8 @@ class ReviseState(TypedDict, total=False):
     """The state of a revision's graph."""
 
     article: Required[Article]
-    wish: Required[Any]
-    """A text, or a wish as JSON or as one of limner.tools.editing.commands."""
+    instruction: Required[Any]
+    """A text, or an instruction as JSON or as one of limner.tools.editing.commands."""
     brief: Brief
     proposal: Required[dict[str, Any]]
     """A Proposal, as JSON."""
@@ -78,18 +79,19 @@ class ReviseState(TypedDict, total=False):
 def build_revise_graph(context: Context, checkpointer: BaseCheckpointSaver | None = None) -> Any:
     """The graph of one revision, compiled: propose -> wait for a person -> apply.
 
-    Input: {"article": Article, "wish": text or Wish} and, if known, {"brief": Brief}. It interrupts with a question in
-    the shape of the review points (docs/review.md), its args {"edits", "says"}; accept applies them, edit applies
-    others, response states another wish, ignore leaves the article unchanged. Output: {"article": Article}.
+    Input: {"article": Article, "instruction": text or Instruction} and, if known, {"brief": Brief}. It interrupts with
+    a question in the shape of the review points (docs/review.md), its args {"edits", "summary"}; accept applies them,
+    edit applies others, response states another instruction, ignore leaves the article unchanged.
+    Output: {"article": Article}.
     """
 
     def propose_(state: ReviseState) -> dict[str, Any]:
-        made = propose(context, state["article"], read_wish(state["wish"]), state.get("brief"))
+        made = propose(context, state["article"], read_instruction(state["instruction"]), state.get("brief"))
         return {"proposal": made.model_dump(mode="json")}
 
     def wait(state: ReviseState) -> dict[str, Any]:
         proposal, answered = state["proposal"], state.get("answered", 0)
-        args = {"edits": proposal["edits"], "says": proposal["says"]}
+        args = {"edits": proposal["edits"], "summary": proposal["summary"]}
         about, said = note("review-edits", n=len(proposal["edits"])), Note("")
         for refused_before in count():
             respond = context.follows("writer")
@@ -113,7 +115,7 @@ def build_revise_graph(context: Context, checkpointer: BaseCheckpointSaver | Non
     def taken(state: ReviseState, answer: dict[str, Any]) -> dict[str, Any]:
         match answer["type"]:
             case "response":
-                return {"wish": answer["args"], "proposal": {}}
+                return {"instruction": answer["args"], "proposal": {}}
             case "ignore":
                 return {"proposal": {**state["proposal"], "edits": []}}
             case "edit":
@@ -150,12 +152,12 @@ def _entered(context: Context, node: Callable[[ReviseState], dict[str, Any]], na
 
 
 def revise(
-    context: Context, article: Article, wish: Wish | dict[str, Any] | str, brief: Brief | None = None
+    context: Context, article: Article, instruction: Instruction | dict[str, Any] | str, brief: Brief | None = None
 ) -> Article:
-    """The article after a wish, applied without asking; the model's remarks go into its notes.
+    """The article after an instruction, applied without asking; the model's remarks go into its notes.
 
     Raises like `propose`.
     """
-    proposal = propose(context, article, read_wish(wish), brief)
+    proposal = propose(context, article, read_instruction(instruction), brief)
     after = edited(article, proposal.edits, context.record) if proposal.edits else article
-    return after.noted(proposal.says)
+    return after.noted(proposal.summary)

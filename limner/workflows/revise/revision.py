@@ -1,7 +1,7 @@
-"""Turn wishes into edits: ask a model for the text of each, and put its answers into place.
+"""Turn instructions into edits: ask a model for the text of each, and put its answers into place.
 
-A `Revision` is one wish about one article. Model calls run in parallel where possible, and an unusable answer costs
-only its own block.
+A `Revision` is one instruction about one article. Model calls run in parallel where possible, and an unusable answer
+costs only its own block.
 """
 
 from __future__ import annotations
@@ -22,66 +22,75 @@ from limner.document import Article, Brief, Heading, Illustration, Paragraph, Se
 from limner.errors import BadInput, BudgetReached, LibraryError, UnreadableReply
 from limner.tools.editing import commands as e
 from limner.tools.editing.apply import edited
-from limner.tools.editing.commands import Edit, Instruct, Regenerate, Restyle, Rewrite, Translate, Wish, WriteParagraph
+from limner.tools.editing.commands import (
+    Edit,
+    Instruct,
+    Instruction,
+    Regenerate,
+    Restyle,
+    Rewrite,
+    Translate,
+    WriteParagraph,
+)
 from limner.tools.illustrate import illustrated
 from limner.tools.shorten import shortened
 from limner.workflows import steps
 from limner.workflows.context import Context
 
 AT_ONCE = 6  # parallel model calls; servers batch them
-MAX_BLOCKS = 400  # blocks per wish about the whole article: its edits form one step of at most MAX_EDITS
+MAX_BLOCKS = 400  # blocks per instruction about the whole article: its edits form one step of at most MAX_EDITS
 T = TypeVar("T")
 
 
 class Revision:
-    """One wish about one article."""
+    """One instruction about one article."""
 
     def __init__(self, context: Context, article: Article, brief: Brief) -> None:
         self.context, self.article, self.brief = context, article, brief
         self.locked = frozenset(article.locked)
 
-    def fulfilled(self, wish: Wish) -> tuple[list[Edit], list[str]]:
+    def fulfilled(self, order: Instruction) -> tuple[list[Edit], list[str]]:
         """(edits, remarks about them)."""
-        match wish:
+        match order:
             case Rewrite():
-                return self.rewritten(wish)
+                return self.rewritten(order)
             case WriteParagraph():
-                return self.written(wish)
+                return self.written(order)
             case Restyle():
-                return self.restyled(wish.instruction)
+                return self.restyled(order.instruction)
             case Translate():
-                return self.translated(wish.language)
+                return self.translated(order.language)
             case Regenerate():
-                return self.regenerated(wish)
+                return self.regenerated(order)
             case Instruct():
-                return self.instructed(wish.text)
+                return self.instructed(order.text)
 
     # -- one paragraph
 
-    def rewritten(self, wish: Rewrite) -> tuple[list[Edit], list[str]]:
-        block = self.block(wish.block)
+    def rewritten(self, order: Rewrite) -> tuple[list[Edit], list[str]]:
+        block = self.block(order.block)
         if block.id in self.locked:
             raise BadInput("The part that this would change is locked. Unlock it first.")
         if why := reviser.revisable(block):
             raise BadInput(f"No model can do that: {why}. Edit it by hand.")
-        if wish.selection is not None:
-            start, end = wish.selection
+        if order.selection is not None:
+            start, end = order.selection
             if not 0 <= start < end <= len(block.text):
                 raise BadInput(f"selection: the block has {len(block.text)} characters. Give from and to within it.")
-        if not self.dialect.judges and wish.wish == "shorten" and not wish.instruction and not wish.selection:
+        if not self.dialect.judges and order.do == "shorten" and not order.instruction and not order.selection:
             text = shortened(block.text, self.context.similarity)
             if not text:
                 raise BadInput(f"{self.name} is too small to shorten this, and no sentence can be left out. Cut it.")
             said = "Its least telling sentences were left out; no model wrote anything."
             return [e.SetText(block=block.id, text=text)], [said]
-        self.dialect.require(self.name, f"{wish.wish} a paragraph", one_paragraph=True)
+        self.dialect.require(self.name, f"{order.do} a paragraph", one_paragraph=True)
         text = self.dialect.revise(
             self.article,
             block,
-            wish.wish,
+            order.do,
             self.speaker(),
-            instruction=wish.instruction,
-            selection=wish.selection,
+            instruction=order.instruction,
+            selection=order.selection,
             seed=self.brief.seed,
         )
         return self.changed(block, text)
@@ -91,10 +100,10 @@ class Revision:
             return [], ["The model left it as it is."]
         return [e.SetText(block=block.id, text=text)], []
 
-    def written(self, wish: WriteParagraph) -> tuple[list[Edit], list[str]]:
-        self.block(wish.block)
+    def written(self, order: WriteParagraph) -> tuple[list[Edit], list[str]]:
+        self.block(order.block)
         self.dialect.require(self.name, "write a paragraph into an article", one_paragraph=True)
-        text, after = self.new_paragraph(wish.block, wish.where, wish.instruction)
+        text, after = self.new_paragraph(order.block, order.where, order.instruction)
         return [e.InsertText(after=after, text=text)], []
 
     def new_paragraph(self, block_id: str, where: str, instruction: str) -> tuple[str, str | None]:
@@ -144,23 +153,23 @@ class Revision:
                 edits.append(e.DescribeImage(image=image.id, caption=line[0], alt=line[1]))
         return [*said, *edits], [*says, *more, *lost]
 
-    def regenerated(self, wish: Regenerate) -> tuple[list[Edit], list[str]]:
+    def regenerated(self, order: Regenerate) -> tuple[list[Edit], list[str]]:
         edits: list[Edit] = []
         says: list[str] = []
-        if wish.what in ("text", "all"):
+        if order.what in ("text", "all"):
             self.dialect.require(self.name, "write the text anew", one_paragraph=True)
             speaker = self.speaker()
             blocks, says = self.free(lambda b: isinstance(b, Paragraph))
 
             def anew(block: Block) -> str:
                 task: Task = "anew"
-                return self.dialect.revise(self.article, block, task, speaker, seed=wish.seed)
+                return self.dialect.revise(self.article, block, task, speaker, seed=order.seed)
 
             texts, more = self.each(blocks, anew, "written anew")
             edits, says = self.set_texts(blocks, texts), [*says, *more]
-        if wish.what in ("images", "all"):
+        if order.what in ("images", "all"):
             self.apply(edits)
-            new, more = self.other_images(wish.seed)
+            new, more = self.other_images(order.seed)
             edits, says = [*edits, *new], [*says, *more]
         return edits, says
 
@@ -257,7 +266,7 @@ class Revision:
 
     def found(self, after: str, caption: str, used: set[str]) -> Illustration | None:
         """The image that best fits a caption and a place, None if none fits."""
-        spot = Spot(id="wish", after=after, caption=caption, search=caption, strength=1.0)
+        spot = Spot(id="wanted", after=after, caption=caption, search=caption, strength=1.0)
         candidates = self.context.retrieve([spot], self.brief).get(spot.id, [])
         candidates = [c for c in candidates if c.image_id not in used]
         if not candidates:

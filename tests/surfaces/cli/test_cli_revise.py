@@ -171,19 +171,19 @@ def test_candidates(shell: Shell, job: str, records: list[Record]) -> None:
 def test_a_wish_is_shown_and_with_yes_applied(
     shell: Shell, jobs: Jobs, job: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    wish = json.dumps({"wish": "shorten", "block": "b2"})
+    instruction = json.dumps({"do": "shorten", "block": "b2"})
     with ScriptedServer(lambda _asked: "Nectar is gathered.") as server:
         monkeypatch.setenv("LIMNER_MODEL_URL", server.url)
-        shown = ok(shell, "revise", "ask", job, wish)
+        shown = ok(shell, "revise", "ask", job, instruction)
         assert "set_text" in shown
         assert jobs.article(job).source == SOURCE
-        said = ok(shell, "revise", "ask", job, wish, "--yes")
+        said = ok(shell, "revise", "ask", job, instruction, "--yes")
     assert "Version 2:" in said
     assert jobs.article(job).paragraphs[0].text == "Nectar is gathered."
     assert jobs.ledger.job(job).spent > 0
     last = json.loads(ok(shell, "revise", "versions", job, "--json"))["versions"][-1]
     assert last["by"] == "model"
-    assert "The wish is not JSON" in refused(shell, "revise", "ask", job, "{")
+    assert "The instruction is not JSON" in refused(shell, "revise", "ask", job, "{")
 
 
 # --- agreement -----------------------------------------------------------------------------------------------------

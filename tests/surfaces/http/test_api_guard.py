@@ -77,7 +77,7 @@ BODIES: dict[str, Any] = {
     "/v1/jobs/{job}/undo": {"version": 1},
     "/v1/jobs/{job}/redo": {"version": 1},
     "/v1/jobs/{job}/go": {"version": 1, "to": 1},
-    "/v1/jobs/{job}/proposals": {"version": 1, "wish": {"wish": "instruct", "text": "Shorter."}},
+    "/v1/jobs/{job}/proposals": {"version": 1, "instruction": {"do": "instruct", "text": "Shorter."}},
     "/v1/plan": BRIEF,
     "/v1/libraries/{name}/images/{image_id}/words": {"caption": "A hive"},
 }

@@ -1,4 +1,4 @@
-"""Revising over HTTP: edits, versions, two tabs, other images, own images, wishes."""
+"""Revising over HTTP: edits, versions, two tabs, other images, own images, instructions."""
 
 from __future__ import annotations
 
@@ -222,7 +222,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "undo": {"version": 1},
     "redo": {"version": 1},
     "go": {"version": 1, "to": 1},
-    "proposals": {"version": 1, "wish": {"wish": "instruct", "text": "Shorter"}},
+    "proposals": {"version": 1, "instruction": {"do": "instruct", "text": "Shorter"}},
 }
 
 
@@ -384,7 +384,7 @@ def test_a_bomb_is_refused(app: FastAPI, jobs: Jobs, client: TestClient, job: st
     assert (answer.status_code, "pixels" in answer.json()["detail"]) == (422, True)
 
 
-# --- wishes --------------------------------------------------------------------------------------------------------
+# --- instructions --------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -398,8 +398,8 @@ def writer(app: FastAPI) -> Iterator[ScriptedServer]:
 
 
 def test_a_wish_is_shown_and_then_applied(client: TestClient, jobs: Jobs, job: str, writer: ScriptedServer) -> None:
-    wish = {"wish": "shorten", "block": "b2", "instruction": "one word"}
-    answer = client.post(f"/v1/jobs/{job}/proposals", json={"version": 1, "wish": wish})
+    instruction = {"do": "shorten", "block": "b2", "instruction": "one word"}
+    answer = client.post(f"/v1/jobs/{job}/proposals", json={"version": 1, "instruction": instruction})
     proposal = answer.json()
     assert answer.status_code == 200, answer.text
     assert proposal["spent"] > 0
@@ -415,8 +415,8 @@ def test_a_wish_is_shown_and_then_applied(client: TestClient, jobs: Jobs, job: s
 
 def test_a_wish_on_an_old_version_asks_nobody(client: TestClient, job: str, writer: ScriptedServer) -> None:
     edit(client, job, 1, {"do": "remove_image", "image": "i0"})
-    wish = {"wish": "instruct", "text": "Shorter"}
-    assert client.post(f"/v1/jobs/{job}/proposals", json={"version": 1, "wish": wish}).status_code == 409
+    instruction = {"do": "instruct", "text": "Shorter"}
+    assert client.post(f"/v1/jobs/{job}/proposals", json={"version": 1, "instruction": instruction}).status_code == 409
     assert writer.requests == []
 
 
@@ -425,7 +425,7 @@ def test_who_spent_the_day_s_tokens_asks_nobody(
 ) -> None:
     jobs.owners.limit("local", tokens_a_day=1)
     jobs.ledger.paid(job, "revise", {"reviser": Usage(1, 100, 20)})
-    body = {"version": 1, "wish": {"wish": "shorten", "block": "b2"}}
+    body = {"version": 1, "instruction": {"do": "shorten", "block": "b2"}}
     refused = client.post(f"/v1/jobs/{job}/proposals", json=body)
     assert (refused.status_code, "retry-after" in refused.headers) == (429, True)
     assert writer.requests == []
@@ -434,7 +434,7 @@ def test_who_spent_the_day_s_tokens_asks_nobody(
 def test_a_model_that_is_not_there(client: TestClient, job: str, app: FastAPI, writer: ScriptedServer) -> None:
     gone = app.state.parts.shelf.settings.model_copy(update={"model_url": "http://127.0.0.1:9/v1"})
     app.state.parts.shelf.settings = gone
-    body = {"version": 1, "wish": {"wish": "shorten", "block": "b2"}}
+    body = {"version": 1, "instruction": {"do": "shorten", "block": "b2"}}
     answer = client.post(f"/v1/jobs/{job}/proposals", json=body)
     assert (answer.status_code, "127.0.0.1:9" in answer.json()["detail"]) == (503, True)
 

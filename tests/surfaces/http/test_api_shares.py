@@ -22,7 +22,7 @@ from limner.surfaces.http.shares import SIZES, Pool
 from limner.tools.encoders import default_encoders
 from limner.tools.library import Library
 
-WISH = {"version": 1, "wish": {"wish": "shorten", "block": "b2", "instruction": "one word"}}
+CHANGE = {"version": 1, "instruction": {"do": "shorten", "block": "b2", "instruction": "one word"}}
 
 
 @pytest.fixture
@@ -69,7 +69,7 @@ def test_sixty_proposals_of_one_owner_hold_up_nobody(
     with serving(app) as url, httpx.Client(base_url=url, timeout=120) as http, ThreadPoolExecutor(61) as many:
 
         def propose(name: str, job: str) -> httpx.Response:
-            return httpx.post(f"{url}/v1/jobs/{job}/proposals", json=WISH, headers=bearer(tokens[name]), timeout=120)
+            return httpx.post(f"{url}/v1/jobs/{job}/proposals", json=CHANGE, headers=bearer(tokens[name]), timeout=120)
 
         try:
             asked = [many.submit(propose, "alice", his) for _ in range(60)]

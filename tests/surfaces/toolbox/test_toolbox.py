@@ -142,16 +142,16 @@ def test_an_article_is_revised_and_what_is_locked_stays(bees: Path) -> None:
     with ScriptedServer(answer) as server:
         tools = limner.toolbox(library="bees", model=chat_model(server))
         made = named(tools, "compose_article").invoke(call("compose_article", {"brief": "Honey", "images": 2}))
-        wish = {"article": article_id(made.text), "instruction": "Take the second picture out."}
-        revised = named(tools, "revise_article").invoke(call("revise_article", wish))
+        instruction = {"article": article_id(made.text), "instruction": "Take the second picture out."}
+        revised = named(tools, "revise_article").invoke(call("revise_article", instruction))
         assert revised.status == "success", revised.text
         assert [i.id for i in revised.artifact.illustrations] == [made.artifact.illustrations[0].id]
         desk = Desk(limner.Settings().home, "local")
-        version = desk.latest(wish["article"])
+        version = desk.latest(instruction["article"])
         kept = made.artifact.model_copy(update={"locked": tuple(i.id for i in made.artifact.illustrations)})
         desk.go_on(version, article=kept)
-        refused = named(tools, "revise_article").invoke(call("revise_article", wish))
-    assert len(desk.latest(wish["article"]).work.article.illustrations) == 2, refused.text
+        refused = named(tools, "revise_article").invoke(call("revise_article", instruction))
+    assert len(desk.latest(instruction["article"]).work.article.illustrations) == 2, refused.text
 
 
 def test_with_jobs_composing_comes_back_at_once_and_is_waited_for(bees: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -172,8 +172,8 @@ def test_with_jobs_composing_comes_back_at_once_and_is_waited_for(bees: Path, mo
         with working(jobs):
             done = named(tools, "get_article").invoke(call("get_article", {"article": name, "wait_seconds": 60}))
         assert len(done.artifact.illustrations) == 2
-        wish = {"article": name, "instruction": "Take the first picture out."}
-        revised = named(tools, "revise_article").invoke(call("revise_article", wish))
+        instruction = {"article": name, "instruction": "Take the first picture out."}
+        revised = named(tools, "revise_article").invoke(call("revise_article", instruction))
         assert len(revised.artifact.illustrations) == 1, revised.text
         assert jobs.article(name) == revised.artifact
         assert jobs.ledger.usage(name)["reviser" if "reviser" in jobs.ledger.usage(name) else "writer"].calls

@@ -11,7 +11,7 @@ from limner.surfaces.http.openai.conversation import MAX_MESSAGES
 from limner.surfaces.http.openai.parts import Message
 
 
-class Wishes(BaseModel):
+class Options(BaseModel):
     """limner's own options; the openai SDK sends them as `extra_body={"limner": {...}}`."""
 
     model_config = ConfigDict(extra="forbid")
@@ -40,4 +40,4 @@ class ChatRequest(BaseModel):
     stream_options: dict[str, Any] | None = None
     response_format: Any = None
     """The format of a requested title; articles are Markdown."""
-    limner: Wishes = Wishes()
+    limner: Options = Options()

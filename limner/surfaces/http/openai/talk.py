@@ -74,14 +74,14 @@ class Talk:
         if self.asked.what != "compose":
             self.has.jobs.ledger.job(self.asked.job, self.asker.name)
             return self.asked.job
-        wishes = self.request.limner
+        options = self.request.limner
         order = JobRequest(
             brief=self.asked.text,
-            images=wishes.images,
-            language=wishes.language,
-            max_tokens=wishes.max_tokens,
+            images=options.images,
+            language=options.language,
+            max_tokens=options.max_tokens,
             library=[self.library] if self.library else [],
-            review=list(self.asked.review or wishes.review),
+            review=list(self.asked.review or options.review),
             references=self._keep_images(),
             sources=self._sources(),
         )
@@ -181,9 +181,10 @@ class Talk:
             has.revisions.redo(job, head, who(asker), owner=asker.name)
             return "It is done again."
         self._keep_images()
-        proposal = proposed(has, asker, job, ProposalRequest(version=head, wish=Instruct(text=self.asked.text)))
+        request = ProposalRequest(version=head, instruction=Instruct(text=self.asked.text))
+        proposal = proposed(has, asker, job, request)
         if not proposal.edits:
-            return proposal.says or "Nothing was changed."
+            return proposal.summary or "Nothing was changed."
         has.revisions.edit(
             job,
             proposal.edits,
@@ -194,7 +195,7 @@ class Talk:
             what=self.asked.text[:200],
             by="model",
         )
-        return proposal.says
+        return proposal.summary
 
     def _keep_images(self) -> list[str]:
         """Store the attached images in the caller's own library; returns their distinct ids."""

@@ -6,7 +6,7 @@ import { say } from "../lib/ui.js";
 import { said } from "./drag.js";
 import { same } from "./seen.js";
 import { points } from "./text.js";
-/** @import { Binding, Block, Marked, Mode, Ref, Revision, Wish } from "../types.js" */
+/** @import { Binding, Block, Marked, Mode, Ref, Revision, Instruction } from "../types.js" */
 /** @import { Op } from "./changes.js" */
 /** @import { Desk } from "./desk.js" */
 /** @import { Offered } from "./figure.js" */
@@ -20,7 +20,7 @@ import { points } from "./text.js";
  * @property {(id: string | null) => void} setChosen
  * @property {Mode | null} mode
  * @property {(mode: Mode | null) => void} setMode
- * @property {(wish: Wish) => void} setWish
+ * @property {(instruction: Instruction) => void} setInstruction
  * @property {(open: boolean) => void} setSheet
  * @property {Marked | null} marked
  * @property {{whole: Ref<HTMLTextAreaElement>, said: Ref<HTMLTextAreaElement>, search: Ref<HTMLInputElement>}} boxes
@@ -36,7 +36,7 @@ const soon = (run) => requestAnimationFrame(() => requestAnimationFrame(run));
 const blur = (which) => { if (document.activeElement instanceof HTMLElement && document.activeElement.matches(which)) document.activeElement.blur(); };
 
 /** @param {At} at */
-export function actions({ desk, revision, block, chosen, setChosen, mode, setMode, setWish, setSheet, marked, boxes, offered, speak }) {
+export function actions({ desk, revision, block, chosen, setChosen, mode, setMode, setInstruction, setSheet, marked, boxes, offered, speak }) {
   const { blocks } = revision;
   const texts = blocks.filter((one) => one.type === "text");
   const at = blocks.findIndex((one) => one.id === chosen);
@@ -59,7 +59,7 @@ export function actions({ desk, revision, block, chosen, setChosen, mode, setMod
 
   const act = {
     place,
-    ask: setWish,
+    ask: setInstruction,
     nothing() { setChosen(null); setMode(null); setSheet(false); },
     undo() {
       blur(".typing");

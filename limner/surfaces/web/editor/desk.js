@@ -11,7 +11,7 @@ import { say } from "../lib/ui.js";
 import { dirty, editFor, heldRow, rowsOf, waiter } from "./changes.js";
 import { Outbox, tabs } from "./outbox.js";
 import { same, seen, trailTo, wordsOf } from "./seen.js";
-/** @import { Proposal, Wish } from "../types.js" */
+/** @import { Proposal, Instruction } from "../types.js" */
 /** @import { Draft, Held, Op } from "./changes.js" */
 
 const PAUSE = 1000; // ms without a key before what is typed is sent
@@ -132,11 +132,11 @@ export class Desk extends Outbox {
     else say(t("undo-late"), true);
   }
 
-  /** What a model would do about a wish; nothing is changed. Raises Refused. @param {Wish} wish @param {AbortSignal} signal */
-  async propose(wish, signal) {
+  /** What a model would do about an instruction; nothing is changed. Raises Refused. @param {Instruction} instruction @param {AbortSignal} signal */
+  async propose(instruction, signal) {
     await this.idle();
-    const asked = `${this.confirmed?.version}${JSON.stringify(wish)}`;
-    const found = this.proposals.get(asked) ?? await post("/v1/jobs/{job}/proposals", { version: this.confirmed?.version ?? 1, wish }, { ...this.path, signal });
+    const asked = `${this.confirmed?.version}${JSON.stringify(instruction)}`;
+    const found = this.proposals.get(asked) ?? await post("/v1/jobs/{job}/proposals", { version: this.confirmed?.version ?? 1, instruction }, { ...this.path, signal });
     this.proposals.set(asked, found);
     return found;
   }

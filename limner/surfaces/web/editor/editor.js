@@ -15,8 +15,8 @@ import { useDrag } from "./drag.js";
 import { ExportDialog } from "./export.js";
 import { Figure, ImageTools, PlaceTools } from "./figure.js";
 import { Inserting, Reading, TextTools, Typing } from "./text.js";
-import { ProposalDialog, WholeWishes } from "./wish.js";
-/** @import { Block as BlockType, Candidate, JobWhole, Marked, Mode, Wish } from "../types.js" */
+import { ProposalDialog, WholeInstructions } from "./instruction.js";
+/** @import { Block as BlockType, Candidate, JobWhole, Marked, Mode, Instruction } from "../types.js" */
 /** @import { Desk } from "./desk.js" */
 
 const AGAIN = 2000; // ms before an article that could not be fetched is asked for again
@@ -104,7 +104,7 @@ export function Editor({ job }) {
   const [desk, problem] = useDesk(job.id);
   const [chosen, setChosen] = useState(/** @type {string | null} */ (null));
   const [mode, setMode] = useState(/** @type {Mode | null} */ (null));
-  const [wish, setWish] = useState(/** @type {Wish | null} */ (null));
+  const [instruction, setInstruction] = useState(/** @type {Instruction | null} */ (null));
   const [sheet, setSheet] = useState(false); // on a phone: the margin is open
   const [marked, setMarked] = useState(/** @type {Marked | null} */ (null)); // what is selected in the text that was typed last
   const area = /** @type {HTMLTextAreaElement | null} */ (null);
@@ -122,7 +122,7 @@ export function Editor({ job }) {
     return () => { clearInterval(timer); removeEventListener("focus", look); };
   }, [desk]);
   useEffect(() => { if (revision) document.title = `${revision.title} · limner`; }, [revision?.title]);
-  const act = revision && actions({ desk, revision, block, chosen, setChosen, mode, setMode, setWish, setSheet, marked, boxes, offered, speak });
+  const act = revision && actions({ desk, revision, block, chosen, setChosen, mode, setMode, setInstruction, setSheet, marked, boxes, offered, speak });
   useKeys(act?.keys || []);
   if (problem && !revision) return html`<div class="page narrow"><${Notice} problem text=${problem} /><p><a href="#/">${t("nav-jobs")}</a></p></div>`;
   if (!revision || !act) return html`<${Busy} />`;
@@ -172,14 +172,14 @@ export function Editor({ job }) {
         <button type="button" class="sheet-toggle" aria-expanded=${sheet} onClick=${() => setSheet(!sheet)}>${sheet ? t("close") : block ? t("tools") : t("instruct")}</button>
         <div class="margin-body">
           ${placing ? html`<${PlaceTools} key=${placing.id} block=${placing} desk=${desk} box=${boxes.search} offered=${offered} done=${() => setMode(null)} />`
-            : !block ? html`<${WholeWishes} ask=${setWish} box=${boxes.whole} revision=${revision} desk=${desk} />
+            : !block ? html`<${WholeInstructions} ask=${setInstruction} box=${boxes.whole} revision=${revision} desk=${desk} />
                 <p class="quietly hint">${t("hint-start")}</p>`
             : block.type === "image" ? html`<${ImageTools} key=${block.id} block=${block} place=${place} desk=${desk} act=${act} box=${boxes.search} offered=${offered} />`
             : html`<${TextTools} key=${block.id} block=${block} place=${place} desk=${desk} ask=${act.ask} act=${act} marked=${marked} box=${boxes.said} />`}
           ${block && html`<p><button type="button" class="quiet" onClick=${act.nothing}>${t("whole-article")}</button></p>`}
         </div>
       </aside>
-      ${wish && html`<${ProposalDialog} key=${JSON.stringify(wish)} desk=${desk} wish=${wish} onClose=${() => setWish(null)} again=${() => setWish(wish)} applied=${() => keep({ [`${rowsOf(job.id)}wish`]: undefined, ..."block" in wish ? { [`${rowsOf(job.id)}said/${wish.block}`]: undefined } : {} })} />`}
+      ${instruction && html`<${ProposalDialog} key=${JSON.stringify(instruction)} desk=${desk} instruction=${instruction} onClose=${() => setInstruction(null)} again=${() => setInstruction(instruction)} applied=${() => keep({ [`${rowsOf(job.id)}instruction`]: undefined, ..."block" in instruction ? { [`${rowsOf(job.id)}said/${instruction.block}`]: undefined } : {} })} />`}
       ${mode?.crop && block?.type === "image" && html`<${CropDialog} block=${block} desk=${desk} onClose=${() => setMode(null)} />`}
       ${mode?.export && html`<${ExportDialog} desk=${desk} onClose=${() => setMode(null)} />`}
     </div>`;

@@ -5,7 +5,7 @@ import { useKept } from "../lib/kept.js";
 import { Grown, Icon, say } from "../lib/ui.js";
 import { rowsOf } from "./changes.js";
 import { same } from "./seen.js";
-/** @import { InputOf, Marked, Ref, TextBlock, Wish } from "../types.js" */
+/** @import { InputOf, Marked, Ref, TextBlock, Instruction } from "../types.js" */
 /** @import { Act, Place } from "./actions.js" */
 /** @import { Desk } from "./desk.js" */
 
@@ -79,20 +79,20 @@ export function Reading({ block }) {
 
 /**
  * What can be done with the block that is chosen.
- * @param {{block: TextBlock, place: Place, desk: Desk, ask: (wish: Wish) => void, act: Act, marked: Marked | null, box: Ref<HTMLTextAreaElement>}} props
+ * @param {{block: TextBlock, place: Place, desk: Desk, ask: (instruction: Instruction) => void, act: Act, marked: Marked | null, box: Ref<HTMLTextAreaElement>}} props
  */
 export function TextTools({ block, place, desk, ask, act, marked, box }) {
   const [said, setSaid] = useKept(`${rowsOf(desk.job)}said/${block.id}`, "");
   const part = marked && marked.block === block.id && marked.to > marked.from && same(marked.text) === same(block.text) ? marked : null;
   const caret = marked && marked.block === block.id && marked.from > 0 && marked.from < marked.text.length;
   /** @param {"rewrite" | "expand" | "shorten"} name */
-  const wish = (name) => {
+  const instruction = (name) => {
     /** @type {[number, number] | null} */
     const selection = part && [points(part.text, part.from), points(part.text, part.to)];
-    ask({ wish: name, block: block.id, instruction: said.trim(), selection });
+    ask({ do: name, block: block.id, instruction: said.trim(), selection });
   };
   /** @param {"before" | "after"} where */
-  const write = (where) => ask({ wish: "write", block: block.id, where, instruction: said.trim() });
+  const write = (where) => ask({ do: "write", block: block.id, where, instruction: said.trim() });
   const off = block.locked;
   /** @param {string} name @param {() => unknown} run @param {{icon?: string, keys?: string, disabled?: boolean, danger?: boolean}} how */
   const tool = (name, run, { icon, keys, disabled = off, danger } = {}) => html`
@@ -116,7 +116,7 @@ export function TextTools({ block, place, desk, ask, act, marked, box }) {
       <label for="said">${part ? t("said-part", { words: part.text.slice(part.from, part.to).slice(0, 40) }) : t("said")}</label>
       <${Grown} id="said" area=${box} dir="auto" value=${said} placeholder=${t("said-example")} onInput=${(/** @type {InputOf} */ e) => setSaid(e.target.value)} />
       <div class="tools">
-        ${tool(t("wish-rewrite"), () => wish("rewrite"))}${tool(t("wish-expand"), () => wish("expand"))}${tool(t("wish-shorten"), () => wish("shorten"))}
+        ${tool(t("instruction-rewrite"), () => instruction("rewrite"))}${tool(t("instruction-expand"), () => instruction("expand"))}${tool(t("instruction-shorten"), () => instruction("shorten"))}
         ${tool(t("write-before"), () => write("before"), { disabled: !said.trim() })}${tool(t("write-after"), () => write("after"), { disabled: !said.trim() })}
       </div>
     </div>`}`;

@@ -3,7 +3,7 @@ import { html, useEffect, useLayoutEffect, useRef, useState } from "../lib/html.
 import { isAbort } from "../lib/api.js";
 import { useKept } from "../lib/kept.js";
 import { number, t } from "../lib/i18n.js";
-/** @import { Block, InputOf, Proposal, Preview, Ref, Revision, Wish } from "../types.js" */
+/** @import { Block, InputOf, Proposal, Preview, Ref, Revision, Instruction } from "../types.js" */
 /** @import { Desk } from "./desk.js" */
 import { Busy, Difference, Grown, Modal, Notice, Picture, lineOf, say } from "../lib/ui.js";
 import { rowsOf } from "./changes.js";
@@ -86,18 +86,18 @@ export function Changes({ before, after }) {
 }
 
 /**
- * Ask for a wish and show what would come of it. Closed without a decision, the proposal is kept for as long as the article stays as it is.
- * @param {{desk: Desk, wish: Wish, onClose: () => void, again: () => void, applied: () => void}} props
+ * Ask for an instruction and show what would come of it. Closed without a decision, the proposal is kept for as long as the article stays as it is.
+ * @param {{desk: Desk, instruction: Instruction, onClose: () => void, again: () => void, applied: () => void}} props
  */
-export function ProposalDialog({ desk, wish, onClose, again, applied }) {
+export function ProposalDialog({ desk, instruction, onClose, again, applied }) {
   const [found, setFound] = useState(/** @type {Proposal | null} */ (null));
   const [problem, setProblem] = useState("");
   useEffect(() => {
     const ended = new AbortController();
-    desk.propose(wish, ended.signal).then(setFound, (error) => { if (!isAbort(error)) setProblem(lineOf(error)); });
+    desk.propose(instruction, ended.signal).then(setFound, (error) => { if (!isAbort(error)) setProblem(lineOf(error)); });
     return () => ended.abort();
   }, []);
-  const asked = (wish.wish === "instruct" ? wish.text : "instruction" in wish && wish.instruction) || t(`wish-${wish.wish}`);
+  const asked = (instruction.do === "instruct" ? instruction.text : "instruction" in instruction && instruction.instruction) || t(`instruction-${instruction.do}`);
   const apply = () => {
     onClose();
     applied();
@@ -115,25 +115,25 @@ export function ProposalDialog({ desk, wish, onClose, again, applied }) {
       <button type="button" onClick=${onClose}>${t("discard")}</button>
       <button type="button" class="primary" disabled=${!can} onClick=${apply}>${t("apply")}</button>`}>
       ${problem ? html`<${Notice} problem text=${problem} />` : !found ? html`<${Busy} text=${t("proposal-busy")} />` : html`
-        ${found.says && html`<p class="says" dir="auto">${found.says}</p>`}
+        ${found.summary && html`<p class="says" dir="auto">${found.summary}</p>`}
         ${desk.confirmed && html`<${Changes} before=${desk.confirmed} after=${found.preview} />`}
         ${found.spent > 0 && html`<p class="quietly">${t("tokens", { n: number(found.spent) })}</p>`}`}
     </${Modal}>`;
 }
 
-/** What is asked of the article as a whole: a free instruction, tone, language, everything anew. @param {{ask: (wish: Wish) => void, box: Ref<HTMLTextAreaElement>, revision: Revision, desk: Desk}} props */
-export function WholeWishes({ ask, box, revision, desk }) {
-  const [text, setText] = useKept(`${rowsOf(desk.job)}wish`, "");
+/** What is asked of the article as a whole: a free instruction, tone, language, everything anew. @param {{ask: (instruction: Instruction) => void, box: Ref<HTMLTextAreaElement>, revision: Revision, desk: Desk}} props */
+export function WholeInstructions({ ask, box, revision, desk }) {
+  const [text, setText] = useKept(`${rowsOf(desk.job)}instruction`, "");
   const [tone, setTone] = useState("");
   const [language, setLanguage] = useState("");
   const seed = useRef(1);
   /** @param {Event} event */
   const instruct = (event) => {
     event.preventDefault();
-    if (text.trim()) ask({ wish: "instruct", text: text.trim() });
+    if (text.trim()) ask({ do: "instruct", text: text.trim() });
   };
   /** @param {"text" | "images" | "all"} what */
-  const anew = (what) => ask({ wish: "regenerate", what, seed: seed.current++ });
+  const anew = (what) => ask({ do: "regenerate", what, seed: seed.current++ });
   return html`
     <form onSubmit=${instruct}>
       <label for="instruct">${t("instruct")}</label>
@@ -142,15 +142,15 @@ export function WholeWishes({ ask, box, revision, desk }) {
       <button class="primary" disabled=${!text.trim()}>${t("propose")}</button>
     </form>
     <details><summary>${t("whole-more")}</summary>
-      <form onSubmit=${(/** @type {Event} */ e) => { e.preventDefault(); if (tone.trim()) ask({ wish: "restyle", instruction: tone.trim() }); }}>
-        <label for="tone">${t("wish-restyle")}</label>
+      <form onSubmit=${(/** @type {Event} */ e) => { e.preventDefault(); if (tone.trim()) ask({ do: "restyle", instruction: tone.trim() }); }}>
+        <label for="tone">${t("instruction-restyle")}</label>
         <div class="with"><input id="tone" value=${tone} placeholder=${t("tone-example")} onInput=${(/** @type {InputOf<HTMLInputElement>} */ e) => setTone(e.target.value)} /><button>${t("propose")}</button></div>
       </form>
-      <form onSubmit=${(/** @type {Event} */ e) => { e.preventDefault(); if (language.trim()) ask({ wish: "translate", language: language.trim() }); }}>
-        <label for="translate">${t("wish-translate")}</label>
+      <form onSubmit=${(/** @type {Event} */ e) => { e.preventDefault(); if (language.trim()) ask({ do: "translate", language: language.trim() }); }}>
+        <label for="translate">${t("instruction-translate")}</label>
         <div class="with"><input id="translate" value=${language} placeholder=${revision.language === "de" ? "en" : "de"} pattern="[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*" onInput=${(/** @type {InputOf<HTMLInputElement>} */ e) => setLanguage(e.target.value)} /><button>${t("propose")}</button></div>
       </form>
-      <p class="label">${t("wish-regenerate")}</p>
+      <p class="label">${t("instruction-regenerate")}</p>
       <div class="tools">${/** @type {("text" | "images" | "all")[]} */ (["text", "images", "all"]).map((what) => html`<button type="button" onClick=${() => anew(what)}>${t(`anew-${what}`)}</button>`)}</div>
       <${Titles} revision=${revision} desk=${desk} />
     </details>`;

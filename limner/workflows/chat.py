@@ -9,7 +9,7 @@ Its state is a conversation and an article; the article is in `state["article"]`
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Annotated, Any, Required
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Required
 
 from langchain_core.messages import AIMessage, AnyMessage, HumanMessage, RemoveMessage
 from langchain_core.runnables import RunnableConfig
@@ -19,7 +19,7 @@ from typing_extensions import TypedDict  # pydantic accepts typing's TypedDict o
 
 from limner.agents import chat
 from limner.document import Article, Brief, Point
-from limner.errors import BadInput, LimnerError, UnreadableReply
+from limner.errors import BadInput, JobConflict, JobUnknown, LimnerError, UnreadableReply
 from limner.text import printable
 from limner.tools.editing.apply import edited
 from limner.tools.editing.commands import Edit, Instruct, RemoveImage, SwapImage
@@ -38,9 +38,10 @@ if TYPE_CHECKING:
 
     from limner.settings import Settings
     from limner.workflows.context import Context
+    from limner.workflows.keeper import Keeper
 
 KEPT = 200  # messages; older ones are dropped, but not the article
-PAST = 20  # versions kept for undo
+PAST = 20  # versions kept for undo, where no keeper has them
 
 
 class ChatState(TypedDict, total=False):
@@ -49,7 +50,9 @@ class ChatState(TypedDict, total=False):
     messages: Required[Annotated[list[AnyMessage], add_messages]]
     article: Article | None
     past: list[Article]
-    """Earlier versions, oldest first."""
+    """Earlier versions, oldest first, where no keeper has them."""
+    jobs: list[str]
+    """Ids that a keeper gave the articles of this chat, the current one last."""
     brief: Brief | None
     since: int | None
     """Index, from 0, of the user's message that begins a brief about which the chat asked a question."""
@@ -72,12 +75,14 @@ def build_chat_graph(
     checkpointer: BaseCheckpointSaver | None = None,
     tenant: TenantOf = tenant_of,
     review: Sequence[Point] = (),
+    keeper: Keeper | None = None,
 ) -> Any:
     """The chat graph, compiled. Input {"messages": [...]}; give it a thread_id and a checkpointer.
 
     talker: the chat model that interprets messages; None takes `model`. tools: whether it can call tools; None: yes for
     a passed model, while the settings' models work by commands. review: default points at which a composition
-    interrupts, unless `/review` names others: docs/review.md. Other arguments are those of `build_graph` and `toolbox`.
+    interrupts, unless `/review` names others: docs/review.md. keeper: keeps the articles and their versions; None keeps
+    the last versions in the chat's state. Other arguments are those of `build_graph` and `toolbox`.
     """
     if context is None:
         context = build_context(settings, library=library, models=models_for(model, selector_model))
@@ -86,7 +91,7 @@ def build_chat_graph(
     calls = talker is not None if tools is None else tools
     if calls and talker is None:
         raise BadInput("A chat by tool calls needs a chat model. Give model= or talker=.")
-    return chat_graph(lambda: tenants, talker if calls else None, checkpointer, tenant, review)
+    return chat_graph(lambda: tenants, talker if calls else None, checkpointer, tenant, review, keeper)
 
 
 def chat_graph(
@@ -95,14 +100,25 @@ def chat_graph(
     checkpointer: BaseCheckpointSaver | None = None,
     tenant: TenantOf = tenant_of,
     review: Sequence[Point] = (),
+    keeper: Keeper | None = None,
 ) -> Any:
     """Like `build_chat_graph`, with parts that are made at the first message. talker: None means commands only."""
 
     def scope_of(config: RunnableConfig) -> Scope:
         return tenants().scope(tenant(config.get("configurable") or {}))
 
-    def decide(state: ChatState) -> dict[str, Any]:
-        state = _typed(state)
+    def opened(state: ChatState, config: RunnableConfig) -> ChatState:
+        """The state, with the article as others have left it."""
+        state, jobs = _typed(state), state.get("jobs", [])
+        if keeper is None or not jobs:
+            return state
+        try:
+            return {**state, "article": keeper.now(tenant(config.get("configurable") or {}).owner, jobs[-1])}
+        except JobUnknown:  # somebody deleted it: what the chat remembers is left
+            return {**state, "jobs": []}
+
+    def decide(state: ChatState, config: RunnableConfig) -> dict[str, Any]:
+        state = opened(state, config)
         text = _last(state)
         may_ask = not state.get("asked")
         article = state.get("article")
@@ -141,23 +157,31 @@ def chat_graph(
         except LimnerError as e:
             return _say(str(e))
         article, before = done["article"], state.get("article")
-        past = [*state.get("past", []), *([before] if before else [])][-PAST:]
         return {
             **_say(_shown(article)),
             "article": article,
-            "past": past,
+            **kept_anew(state, scope, brief, article, before),
             "brief": brief,
             "since": None,
             "asked": False,
         }
 
+    def kept_anew(
+        state: ChatState, scope: Scope, brief: Brief, article: Article, before: Article | None
+    ) -> dict[str, Any]:
+        if keeper is None:
+            return {"past": [*state.get("past", []), *([before] if before else [])][-PAST:]}
+        libraries = [library.name for library in scope.context.libraries]
+        job = keeper.begin(scope.tenant.owner, brief, article, libraries, scope.context.meter.roles)
+        return {"jobs": [*state.get("jobs", []), job]}
+
     def revise(state: ChatState, config: RunnableConfig) -> dict[str, Any]:
-        state = _typed(state)
+        state = opened(state, config)
         scope = scope_of(config)
-        return _changing(state, scope, lambda article: _wished(scope, article, state))
+        return _changing(state, scope, lambda article: _instructed(scope, article, state), keeper, "model")
 
     def act(state: ChatState, config: RunnableConfig) -> dict[str, Any]:
-        state = _typed(state)
+        state = opened(state, config)
         move, article = state["move"], state.get("article")
         scope = scope_of(config)
         match move["do"]:
@@ -175,15 +199,11 @@ def chat_graph(
             case "show":
                 return _say(_shown(article))
             case "undo":
-                past = state.get("past", [])
-                if not past:
+                before = _before(state, scope, keeper)
+                if before is None:
                     return _say("There is nothing to undo.")
-                return {
-                    **_say("The last change is undone.\n\n" + _shown(past[-1])),
-                    "article": past[-1],
-                    "past": past[:-1],
-                }
-        return _changing(state, scope, lambda article: _moved(article, move))
+                return {**_say("The last change is undone.\n\n" + _shown(before["article"])), **before}
+        return _changing(state, scope, lambda article: _moved(article, move), keeper, "person")
 
     graph = StateGraph(ChatState)
     graph.add_node("decide", decide)
@@ -224,23 +244,41 @@ def _trim(state: ChatState) -> dict[str, Any]:
     return {"messages": removed, "since": since if since is None else max(0, since - gone)} if removed else {}
 
 
-def _changing(state: ChatState, scope: Scope, change: Any) -> dict[str, Any]:
+def _before(state: ChatState, scope: Scope, keeper: Keeper | None) -> dict[str, Any] | None:
+    """The state one version back, or with the article before; None where there is neither."""
+    if keeper is None:
+        past = state.get("past", [])
+        return {"article": past[-1], "past": past[:-1]} if past else None
+    jobs, owner = state.get("jobs", []), scope.tenant.owner
+    try:
+        return {"article": keeper.undo(owner, jobs[-1])} if jobs else None
+    except JobConflict:  # at its first version
+        return {"article": keeper.now(owner, jobs[-2]), "jobs": jobs[:-1]} if len(jobs) > 1 else None
+
+
+def _changing(
+    state: ChatState, scope: Scope, change: Any, keeper: Keeper | None, by: Literal["model", "person"]
+) -> dict[str, Any]:
     """The state after a change to its article; a message says what cannot be done."""
-    article = state.get("article")
+    article, jobs = state.get("article"), state.get("jobs", [])
     if article is None:
         return _say(f"There is no article yet. {chat.HELP}")
     try:
         edits, says = change(article)
         new = edited(article, edits, scope.record_of(article)) if edits else article
+        if keeper is not None and jobs and new != article:
+            what = _last(state)[:200] if by == "model" else ""
+            new = keeper.change(scope.tenant.owner, jobs[-1], edits, scope.record_of(article), what, by)
     except LimnerError as e:
         return _say(str(e))
     if new == article:
         return _say(quoted(says, 500) if says else "Nothing was changed.")
     told = f"{quoted(says, 500)}\n\n{_shown(new)}" if says else _shown(new)
-    return {**_say(told), "article": new, "past": [*state.get("past", []), article][-PAST:]}
+    past = {"past": [*state.get("past", []), article][-PAST:]} if keeper is None else {}
+    return {**_say(told), "article": new, **past}
 
 
-def _wished(scope: Scope, article: Article, state: ChatState) -> tuple[tuple[Edit, ...], str]:
+def _instructed(scope: Scope, article: Article, state: ChatState) -> tuple[tuple[Edit, ...], str]:
     """The user's last message as edits: their words, not the model's."""
     made = propose(scope.holding(article), article, Instruct(text=_last(state)[:10_000]), state.get("brief"))
     return made.edits, made.summary

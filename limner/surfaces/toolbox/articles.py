@@ -9,14 +9,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from limner.document import Brief
-from limner.errors import JobConflict, JobUnknown
-from limner.notes import note
 from limner.surfaces.toolbox.desk import Desk, Version, Work
 
 if TYPE_CHECKING:
     from limner.agents.meter import Usage
-    from limner.jobs.history.revisions import Revisions
+    from limner.jobs.history.keeping import Keeping
     from limner.jobs.service import Jobs
 
 
@@ -30,13 +27,7 @@ class Articles:
 
     def is_job(self, name: str) -> bool:
         """Whether the article is a job of this owner."""
-        if self.jobs is None:
-            return False
-        try:
-            self.jobs.ledger.job(name, self.owner)
-        except JobUnknown:
-            return False
-        return True
+        return self.jobs is not None and self._keeping.has(self.owner, name)
 
     def begin(
         self,
@@ -49,25 +40,16 @@ class Articles:
         """Keep a new article; its id. name: the id that it was promised. spent: tokens that it cost, by role."""
         if self.jobs is None:
             return self.desk.begin(work, name).name
-        from limner.jobs.request import JobRequest
-
-        brief = work.brief
-        request = JobRequest(
-            brief=brief.text,
-            images=brief.images,
-            language=brief.language or None,
-            review=list(brief.review),
-            library=list(libraries),
-        )
-        return self.jobs.adopt(request, work.article, self.jobs.owners.get(self.owner), name=name, spent=spent).id
+        return self._keeping.begin(self.owner, work.brief, work.article, libraries, spent, name)
 
     def latest(self, name: str) -> Version:
         """An article as it is now, with its working material. Raises JobUnknown; JobConflict while there is none."""
         if not self.is_job(name):
             return self.desk.latest(name, self._latest_jobs())
-        head = self._revisions().show(name, self.owner)
+        head = self._keeping.head(self.owner, name)
         if not self.desk.has(name):
-            return self.desk.begin(Work(brief=self._brief(name), article=head.article), name, head.version.number)
+            work = Work(brief=self._keeping.brief(name), article=head.article)
+            return self.desk.begin(work, name, head.version.number)
         kept = self.desk.latest(name)
         work = kept.work.model_copy(update={"article": head.article.noted(*kept.work.article.notes)})
         return Version(name, kept.number, work, head.version.number)
@@ -75,14 +57,8 @@ class Articles:
     def go_on(self, version: Version, **changes: Any) -> Version:
         """The next state of an article. Raises JobConflict if somebody else changed it meanwhile."""
         after = self.desk.go_on(version, **changes)
-        if version.head is not None and "selections" in changes and changes["selections"] is not None:
-            from limner.jobs.history.versions import Moved
-
-            made = (after.work.article, [], self.owner, "model", note("illustrated"))
-            try:
-                self._revisions().versions.add(version.name, version.head, *made)
-            except Moved:
-                raise JobConflict(note("changed-by-others", job=version.name)) from None
+        if version.head is not None and changes.get("selections") is not None:
+            self._keeping.replace(self.owner, version.name, version.head, after.work.article)
         return after
 
     def names(self, limit: int) -> list[tuple[str, str]]:
@@ -92,17 +68,12 @@ class Articles:
         mine = [(name, name) for name in self.desk.names() if name not in jobs]
         return [*jobs.items(), *mine][:limit]
 
-    def _revisions(self) -> Revisions:
-        from limner.jobs.history.revisions import Revisions
+    @property
+    def _keeping(self) -> Keeping:
+        from limner.jobs.history.keeping import Keeping
 
         assert self.jobs
-        return Revisions(self.jobs.ledger)
-
-    def _brief(self, job: str) -> Brief:
-        from limner.jobs.request import read_request, start_of
-
-        assert self.jobs
-        return start_of(read_request(self.jobs.ledger.request(job)))["brief"]
+        return Keeping(self.jobs)
 
     def _latest_jobs(self) -> list[str]:
         return [job.id for job in self.jobs.ledger.list(self.owner, limit=5)] if self.jobs else []

@@ -323,7 +323,7 @@ class Speaker:
 
 
 def _counted(tokens: int) -> int:
-    """What a server says that it counted, within what a database can hold."""
+    """A server's token count, limited to the range of a database integer."""
     return min(max(0, int(tokens)), MOST)
 
 

@@ -1,8 +1,8 @@
-"""One file with everything that cannot be made again: the job database, and limner's home. Taken while it runs.
+"""Back up everything irreplaceable in one file, also while limner runs: the job database and limner's home.
 
-The database is read in one transaction, SQLite by its own backup, so it is of one moment; jobs that ran then go on
-from their last step after a restore. The home is read afterwards: what the database speaks of is there. Pictures of
-libraries lie in their user's folders and are not part of it; vectors on a Qdrant server are not either.
+The database is read in one transaction, SQLite by its own backup, so it is consistent; jobs that ran then continue from
+their last step after a restore. The home is read afterwards, so files that the database names are included. Images of
+libraries stay in the user's folders and are not included, nor are vectors on a Qdrant server.
 """
 
 from __future__ import annotations
@@ -40,17 +40,17 @@ LEFT_OUT = (".lock", ".part", ".sock", "-wal", "-shm", "-journal", ".migrating")
 
 @dataclass(frozen=True)
 class Kept:
-    """What a backup holds."""
+    """The contents of a backup."""
 
     jobs: int
     files: int
-    """Of the home."""
+    """Number of files of the home."""
     size: int
     """Bytes of the backup."""
 
 
 def backup(settings: Settings, file: Path) -> Kept:
-    """Write a backup to `file`, which must not exist; it appears when it is whole.
+    """Write a backup to `file`, which must not exist; it appears when it is complete.
 
     Raises BadInput, LedgerError, LibraryBusy, OSError.
     """
@@ -76,10 +76,10 @@ def backup(settings: Settings, file: Path) -> Kept:
 
 
 def restore(settings: Settings, file: Path) -> Kept:
-    """Bring a backup back, into an empty home and a database without jobs.
+    """Restore a backup into an empty home and a database without jobs.
 
-    Raises BadInput for what is no backup, or of a newer limner or another kind of database; JobConflict where something
-    is there already; LedgerError, OSError.
+    Raises BadInput for a file that is no backup, or of a newer limner or another kind of database; JobConflict if the
+    target is not empty; LedgerError, OSError.
     """
     with _opened(file) as archive, closing(Database(database_url(settings), answer=SLOW)) as database:
         about = _manifest(archive, file)
@@ -117,7 +117,7 @@ def _add_database(archive: tarfile.TarFile, database: Database) -> int:
 
 
 def _snapshot(path: Path, copy: Path) -> Path:
-    """A SQLite database as it is at one moment, whoever writes meanwhile."""
+    """A consistent copy of a SQLite database, even during writes."""
     with closing(sqlite3.connect(path, timeout=PATIENCE)) as source, closing(sqlite3.connect(copy)) as target:
         source.backup(target)
         target.execute("PRAGMA journal_mode = DELETE")  # one file
@@ -243,7 +243,7 @@ def _manifest(archive: tarfile.TarFile, file: Path) -> dict[str, Any]:
 
 
 def _chunks(archive: tarfile.TarFile, member: str | tarfile.TarInfo) -> Iterator[bytes]:
-    """A member's bytes. Raises KeyError where it is not there."""
+    """A member's bytes. Raises KeyError if it is missing."""
     with archive.extractfile(member) as file:  # type: ignore[union-attr]  # of files alone
         while chunk := file.read(1 << 20):
             yield chunk

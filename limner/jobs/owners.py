@@ -35,7 +35,7 @@ class Owner:
     person: str = ""
     """The label of the token: tells apart people who share an owner."""
     key: str = field(default="", compare=False)
-    """What let the caller in, for `Owners.still_good`; "" for what cannot change while this process runs."""
+    """The key that admitted the caller, for `Owners.still_good`; "" if it cannot change while this process runs."""
 
     @property
     def own_library(self) -> str:
@@ -83,7 +83,7 @@ class Owners:
         return replace(self.get(found.owner), person=found.label, key=digest)
 
     def still_good(self, keys: Collection[str]) -> set[str]:
-        """Of `Owner.key`s those that would let somebody in now."""
+        """The given keys (`Owner.key`) that would admit a caller now."""
         asked = set(keys)
         good = {"", OPEN} if OPEN in asked and not self.closed() else {""}
         with self.database.read() as c:

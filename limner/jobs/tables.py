@@ -1,4 +1,4 @@
-"""The tables of a Postgres as lines of JSON, and back: one file a table, one line a row."""
+"""Dump the tables of a Postgres as lines of JSON, and load them: one file per table, one line per row."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ AT_ONCE = 500  # rows
 
 
 def dump(database: Database, folder: Path) -> dict[str, int]:
-    """Write NAME.jsonl for each table, all as they are at one moment; how many rows of each."""
+    """Write NAME.jsonl for each table, all of the same moment; returns the number of rows of each."""
     counts: dict[str, int] = {}
     with database.read() as c:
         c = c.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
@@ -33,7 +33,7 @@ def dump(database: Database, folder: Path) -> dict[str, int]:
 
 
 def load(database: Database, files: Mapping[str, Callable[[], Iterator[bytes]]]) -> dict[str, int]:
-    """Fill empty tables, all or none; how many rows each got."""
+    """Fill empty tables, all or none; returns the number of rows of each."""
     checkpoints.prepare(database)
     counts: dict[str, int] = {}
     with database.write() as c:
@@ -45,13 +45,14 @@ def load(database: Database, files: Mapping[str, Callable[[], Iterator[bytes]]])
 
 
 def empty(database: Database) -> bool:
-    """Whether there is nothing that somebody would miss."""
+    """Whether the tables contain nothing of value."""
     with database.read() as c:
         return not any(c.execute(select(table).limit(1)).first() for table in (jobs, owners, calls))
 
 
 def _there(c: Connection) -> list[Table]:
-    """Ours, in an order that foreign keys allow, and LangGraph's; as they are in the database, of whatever schema."""
+    """limner's tables, in an order that foreign keys allow, and LangGraph's; as found in the database, of any
+    schema."""
     names = [*(table.name for table in metadata.sorted_tables), *TABLES]
     found = set(inspect(c).get_table_names())
     tables = [Table(name, MetaData(), autoload_with=c, resolve_fks=False) for name in names if name in found]
@@ -86,7 +87,7 @@ def _lines(chunks: Iterator[bytes]) -> Iterator[bytes]:
 
 
 def _written(value: Any) -> Any:
-    """Bytes in base64, everything else, in a list that tells the two apart."""
+    """A value as a list that distinguishes bytes, in base64, from everything else."""
     if isinstance(value, bytes | memoryview):
         return ["b", base64.b64encode(value).decode()]
     return ["v", value]

@@ -1,4 +1,4 @@
-"""The words of a PDF, page by page; run in the process that reads untrusted files, not in the one that serves."""
+"""Extract the text of a PDF page by page, in the process that reads untrusted files."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ MAX_PAGES = 500
 
 
 def pdf_text(data: bytes, characters: int) -> str:
-    """At most so many characters of the text of a PDF. Raises ImageUnreadable, saying why."""
+    """The text of a PDF, shortened to a number of characters. Raises ImageUnreadable with the reason."""
     try:
         import pypdfium2  # an extra, and no other picture waits for it
     except ModuleNotFoundError as e:

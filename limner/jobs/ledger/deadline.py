@@ -1,9 +1,8 @@
-"""Connections to Postgres that never wait without an end; a separate module because psycopg comes with an extra.
+"""Connections to Postgres with a deadline on every wait; a separate module because psycopg comes with an extra.
 
-A network that swallows bytes looks like a server that is thinking: TCP acknowledges, something in between answers
-keepalives, and libpq waits. So every wait for an answer has a deadline by this process's own clock; when it is over,
-the connection is closed. The server gets the same deadlines, so that a transaction whose client is cut off gives its
-locks back.
+A network that drops data looks like a busy server: TCP acknowledges, something in between answers keepalives, and libpq
+waits. So every wait for an answer has a deadline by this process's own clock, after which the connection is closed. The
+server gets the same deadlines, so that a transaction whose client is cut off releases its locks.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from psycopg.rows import Row
 T = TypeVar("T")
 
 CONNECT = 2  # seconds; psycopg takes no less
-LONG = 20  # seconds; whoever has hours for an answer need not have them for a connection
+LONG = 20  # seconds for a connection, even if an answer may take hours
 
 
 class Bounded(psycopg.Connection[Row]):
@@ -45,20 +44,20 @@ class Bounded(psycopg.Connection[Row]):
         return made
 
     def wait(self, gen: Any, *args: Any, **options: Any) -> Any:
-        """As psycopg's, with a deadline."""
+        """Like psycopg's, with a deadline."""
         try:
             return super().wait(_bounded(gen, self.answer), *args, **options)
         except _Silent as silent:
-            self.close()  # an answer that comes later must not be taken for that to the next question
+            self.close()  # a late answer must not be taken for the next one
             raise psycopg.OperationalError(f"no answer within {self.answer:.0f} s") from silent
 
 
 class _Silent(Exception):
-    """The deadline of a wait is over."""
+    """The deadline of a wait has passed."""
 
 
 def _bounded(gen: Generator[Any, Any, T], seconds: float) -> Generator[Any, Any, T]:
-    """The same generator; psycopg's loop comes by ten times a second, also when there is nothing to be read."""
+    """Wrap a generator; psycopg's loop resumes it ten times a second, even if there is nothing to read."""
     end = time.monotonic() + seconds
     try:
         wanted = next(gen)

@@ -316,7 +316,7 @@ class _Text:
         return News("again", "write", {"text": self._said})
 
     def settled(self, text: str) -> None:
-        """This is the text, whatever was said before; watchers are told so."""
+        """Replace all earlier text; watchers get an event."""
         self._ahead, self._said = "", text
 
     def end(self) -> News | None:

@@ -1,7 +1,7 @@
-"""Take jobs from the ledger while the broker cannot be reached: the bell only saves workers from asking.
+"""Take jobs from the ledger while the broker cannot be reached.
 
-The sweeper notices that the broker is gone, since it is the one that rings for jobs nobody heard of. From then on the
-threads below look for jobs by themselves, at irregular distances, so that workers do not all ask at once.
+Messages only save workers from polling. The sweeper notices that the broker is gone, because it sends lost messages
+again. From then on the threads below poll the ledger, at irregular intervals, so that workers do not all ask at once.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from limner.jobs.ledger import QUEUES, Ledger
 
 log = logging.getLogger("limner.worker")
 
-AT_ONCE = 16  # jobs of one look; others may take some of them first
-LINGER = 60  # seconds to go on looking when the broker is back: Celery tries to reach it every half minute at worst
+AT_ONCE = 16  # jobs per poll; others may take some of them first
+LINGER = 60  # seconds to continue after the broker is back: Celery tries to reach it every half minute at worst
 
 
 class Gone:
@@ -31,7 +31,7 @@ class Gone:
         self._until = mmap.mmap(-1, 8)
 
     def tell(self) -> None:
-        """In the sweeper: it cannot be reached."""
+        """Record that the broker cannot be reached; called in the sweeper."""
         if not self:
             log.warning("the broker cannot be reached; workers look for jobs by themselves")
         self._until[:] = struct.pack("d", time.monotonic() + LINGER)
@@ -42,7 +42,7 @@ class Gone:
 
 
 class Poller:
-    """Looks for jobs in threads of its own, one for each job that the process may work on at once."""
+    """Polls for jobs in threads of its own, one for each concurrent job of the process."""
 
     def __init__(
         self,
@@ -55,12 +55,13 @@ class Poller:
         patience: float,
         jobs: int,
     ) -> None:
-        """work: takes a job and works on it, if it can be taken and there is room; whether it did. every: seconds
-        between two looks. patience: seconds since somebody rang for a job until it counts as unheard. jobs: at once.
+        """work: takes a job and works on it if it can be taken and there is room; returns whether it did. every:
+        seconds between two polls. patience: seconds until a job's message counts as lost. jobs: number of concurrent
+        jobs.
         """
         self._ledger, self._work, self._gone, self._stopping = ledger, work, gone, stopping
         self._every, self._patience = every, patience
-        self._suspects = jobs == 1  # else they are handed over to processes of their own
+        self._suspects = jobs == 1  # else suspects get processes of their own
         self._ended = threading.Event()
         self._threads = [threading.Thread(target=self._run, name=f"limner-poller-{n}") for n in range(jobs)]
 
@@ -70,7 +71,7 @@ class Poller:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Waits until what was begun has come to a boundary."""
+        """Wait until the running jobs have reached a boundary."""
         self._ended.set()
         for thread in self._threads:
             thread.join()
@@ -82,11 +83,11 @@ class Poller:
                     pass
             except LedgerError as e:
                 log.warning("%s", e)
-            except Exception:  # whatever it is, the next jobs must not wait for ever
+            except Exception:  # whatever is raised, the next jobs must not wait for ever
                 log.exception("looking for a job failed in a way nobody foresaw")
 
     def _take(self) -> bool:
-        """Work on one job, of those that Celery would hear of first; whether there was one."""
+        """Work on one job, in Celery's order; returns whether there was one."""
         for queue, begun in itertools.product(QUEUES, (True, False)):
             found = self._ledger.unheard(queue, self._patience, AT_ONCE, suspects=self._suspects, begun=begun)
             for job in found:

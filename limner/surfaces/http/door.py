@@ -1,8 +1,8 @@
-"""Connections within limits: of time for headers, bodies and unread answers, and of number in all and per address.
+"""Limit connections: the time for headers, bodies and unread answers, and the number in all and per address.
 
-Strangers cost a socket and some kilobytes until they have sent the headers of a request. uvicorn lets them take for
-ever over that; here they have seconds. Where the places are all taken, the connection that has waited longest without a
-request gives its own up: many who open connections and say nothing shut nobody out.
+A client costs a socket and some kilobytes before it has sent a request's headers. uvicorn gives it unlimited time; here
+it has seconds. If all places are taken, the connection that has waited longest without a request is closed, so that
+many silent connections shut nobody out.
 """
 
 from __future__ import annotations
@@ -24,24 +24,24 @@ log = logging.getLogger("limner.api")
 
 HEAD = 20.0  # seconds for the headers of a request
 BODY = 120.0  # seconds for its body; 8 MB at half a megabit a second
-LINGER = 10.0  # seconds that the rest of a body is dropped after the answer, so that its sender comes to read that
-STALLED = 120.0  # seconds without a byte of an answer being taken
-OTHERS = 256  # files that a process needs besides: databases, libraries, pictures
-MOST = 10_000  # connections where the system sets no limit, or a higher one
+LINGER = 10.0  # seconds to drop the rest of a body after the answer, so that its sender reads the answer
+STALLED = 120.0  # seconds in which the client reads no byte of an answer
+OTHERS = 256  # other open files of a process: databases, libraries, images
+MOST = 10_000  # connections if the system's limit is higher or missing
 
 
 class Doors:
-    """The open connections of a process. Lives in the event loop."""
+    """The open connections of a process. It belongs to the event loop."""
 
     def __init__(self, most: int = 0, per_address: int = 0) -> None:
-        """most: connections at once, 0 for what the limit of open files leaves. per_address: 0 for half of them."""
+        """most: limit of connections, 0 for the rest of the limit of open files. per_address: 0 for half of them."""
         self.most = most or _fitting()
         self.per_address = per_address or max(1, self.most // 2)
-        self._open: dict[Connection, None] = {}  # in the order they came
+        self._open: dict[Connection, None] = {}  # in order of arrival
         self._of: defaultdict[str, dict[Connection, None]] = defaultdict(dict)
 
     def enter(self, connection: Connection) -> bool:
-        """Whether there is a place, if need be of one that waits without a request."""
+        """Whether there is a place, if need be after closing a connection that waits without a request."""
         address = connection.address
         there = self._of.get(address, {})
         if len(there) >= self.per_address and not self._turn_out(there):
@@ -69,10 +69,10 @@ class Doors:
 
 
 class Connection(H11Protocol):
-    """uvicorn's, within limits."""
+    """uvicorn's protocol, within limits."""
 
     def __init__(self, doors: Doors, *args: Any, **options: Any) -> None:
-        """args, options: as uvicorn gives them."""
+        """args, options: uvicorn's."""
         super().__init__(*args, **options)
         self._doors = doors
         self._timer: asyncio.TimerHandle | None = None
@@ -81,18 +81,18 @@ class Connection(H11Protocol):
 
     @property
     def address(self) -> str:
-        """The other side's, without its port."""
+        """The client's address, without its port."""
         return self.client[0] if self.client else ""
 
     @property
     def waits(self) -> bool:
-        """Whether no request of it is being answered."""
+        """Whether the connection has no running request."""
         return self.cycle is None or self.cycle.response_complete
 
-    # -- what asyncio tells
+    # -- callbacks of asyncio
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """As uvicorn's; without a place it is closed at once."""
+        """Like uvicorn's; closes the connection at once if there is no place."""
         super().connection_made(transport)
         if self._doors.enter(self):
             self._keep_time()
@@ -114,7 +114,7 @@ class Connection(H11Protocol):
         self._keep_time()
 
     def on_response_complete(self) -> None:
-        """As uvicorn's. What comes of a body that nobody wanted is dropped, for a while."""
+        """Like uvicorn's; drops the rest of an unwanted body for a while."""
         super().on_response_complete()
         if self.conn.their_state is h11.SEND_BODY:
             self._within(LINGER)
@@ -122,7 +122,7 @@ class Connection(H11Protocol):
             self._keep_time()
 
     def pause_writing(self) -> None:
-        """As uvicorn's: the other side reads too slowly."""
+        """Like uvicorn's: the client reads too slowly."""
         super().pause_writing()
         self._stalled = self.loop.call_later(STALLED, self._too_slow)
 
@@ -135,7 +135,7 @@ class Connection(H11Protocol):
     # -- the clock
 
     def _keep_time(self) -> None:
-        """Start the clock for what the other side is at: headers, or a body. Nothing of either: no clock."""
+        """Start the clock for the client's current part, headers or body; no clock outside of both."""
         state = self.conn.their_state
         between = state is h11.IDLE and self.timeout_keep_alive_task is not None  # uvicorn's own clock runs
         state = None if between else state
@@ -153,7 +153,7 @@ class Connection(H11Protocol):
 
 
 def _fitting() -> int:
-    """As many connections as the limit of open files has room for."""
+    """The number of connections for which the limit of open files has room."""
     if resource is None:
         return MOST
     soft, _hard = resource.getrlimit(resource.RLIMIT_NOFILE)

@@ -1,9 +1,9 @@
-"""Threads for what takes long, apart from those of quick requests, and of each kind a share for every owner.
+"""Run slow requests in separate threads by kind, with a share for every owner.
 
-A request that asks a model waits for seconds, one that decodes a picture or writes a document computes for one. If they
-took the threads that all requests share, a few dozen of one owner would hold up everybody, probes included. Here they
-have threads by kind. Of these one owner gets a share; the rest of theirs wait in a line of their own, and beyond its
-end limner answers 429.
+A request that asks a model waits for seconds; one that decodes an image or writes a document computes for one. In the
+threads that all requests share, a few dozen from one owner would delay everybody, probes included. So they have threads
+by kind. One owner gets a share of these; its other requests wait in its own queue, and beyond the queue's limit limner
+answers 429.
 """
 
 from __future__ import annotations
@@ -24,25 +24,25 @@ P = ParamSpec("P")
 T = TypeVar("T")
 Kind = Literal["models", "pictures", "texts"]
 
-NOBODY = ""  # who comes by a signed address: all of them share one share
+NOBODY = ""  # all callers with signed addresses have one share
 
 
 @dataclass(frozen=True)
 class Size:
-    """How much a pool takes."""
+    """The limits of a pool."""
 
     threads: int
-    """At work at once, of all owners."""
+    """Concurrent requests of all owners."""
     share: int
-    """Of these for one owner."""
+    """Concurrent requests of one owner."""
     line: int
-    """More of one owner's that may wait."""
+    """Waiting requests of one owner."""
     again: int
-    """Seconds after which to try again where the line is full."""
+    """Seconds until a retry if the queue is full."""
 
 
 SIZES: dict[Kind, Size] = {
-    "models": Size(threads=64, share=16, line=16, again=10),  # they wait for the model's server, and compute nothing
+    "models": Size(threads=64, share=16, line=16, again=10),  # they wait for the model's server and compute nothing
     "pictures": Size(threads=8, share=4, line=200, again=5),  # a page of thumbnails at once; two processes decode
     "texts": Size(threads=4, share=2, line=30, again=5),  # Markdown and documents: they hold the interpreter
 }
@@ -57,7 +57,7 @@ class _Line:
 
 
 class Pool:
-    """Threads of one kind. Lives in the event loop."""
+    """Threads for one kind. It belongs to the event loop."""
 
     def __init__(self, size: Size) -> None:
         self.size = size
@@ -65,7 +65,8 @@ class Pool:
         self._lines: dict[str, _Line] = {}
 
     async def run(self, owner: str, work: Callable[[], T]) -> T:
-        """What `work` returns, called in a thread when it is this owner's turn. Raises LimitReached, and its errors."""
+        """Call `work` in a thread when it is this owner's turn; returns its result. Raises LimitReached, and its
+        errors."""
         self._limiter = self._limiter or anyio.CapacityLimiter(self.size.threads)
         line = self._lines.setdefault(owner, _Line(self.size.share))
         if line.count >= self.size.share + self.size.line:
@@ -86,7 +87,8 @@ def pools() -> dict[Kind, Pool]:
 
 
 def slow(kind: Kind) -> Callable[[Callable[P, T]], Callable[P, Coroutine[Any, Any, T]]]:
-    """For an endpoint, `def`, with arguments `has` and, but for signed addresses, `asker`: it runs in such a pool."""
+    """Decorator that runs an endpoint in such a pool: a `def` with the arguments `has` and, except for signed
+    addresses, `asker`."""
 
     def decorate(endpoint: Callable[P, T]) -> Callable[P, Coroutine[Any, Any, T]]:
         @functools.wraps(endpoint)

@@ -175,7 +175,7 @@ class Tools:
     def _in_background(self, name: str, given: Mapping[str, Any], wait_seconds: float) -> ToolResult:
         """Compose in a thread, wait for it as long as is wished, and say how far it is.
 
-        Raises what can be said before the work begins; whatever comes later is told by `get`.
+        Raises what can be said before the work begins; `get` reports whatever comes later.
         """
         background, owner = self.toolbox.background, self.tenant.owner
         assert background

@@ -41,14 +41,14 @@ PAIRS = (
     Pair("jinja_comment", "Jinja, MkDocs macros", r"\{\#[ \t\r\n-]|(?P<end_jinja_comment>[ \t\r\n-]\#\})", False, True),
     Pair("liquid", "Liquid, Jekyll, Jinja, GitBook", r"\{%[-+]?\s*(?P<end_liquid>end)?(?P<name_liquid>\w+)"),
     Pair("shortcode", "Hugo, Quarto", r"\{\{[<%]\s*(?P<end_shortcode>/)?\s*(?P<name_shortcode>\w[\w./-]*)"),
-    Pair("extension", "kramdown", r"\{::(?P<name_extension>\w+)(?![^}\r\n]*/\})|(?P<end_extension>\{:/(?:\w+)?\})"),
+    Pair("extension", "kramdown", r"\{::(?P<name_extension>\w+)(?![^{}\r\n]*/\})|(?P<end_extension>\{:/(?:\w+)?\})"),
     Pair("tex", "TeX in pandoc, MyST, kramdown", r"\\(?:begin|(?P<end_tex>end))\{(?P<name_tex>[A-Za-z]+\*?)\}", False),
     Pair("bracket_math", "MathJax, pandoc", r"^[ \t]*\\{1,2}\[|(?P<end_bracket_math>\\{1,2}\][ \t]*$)", False, True),
     Pair("obsidian_comment", "Obsidian", r"^%%(?![^\n]*%%)|(?P<end_obsidian_comment>%%[ \t]*$)", False, True, True),
     Pair(
         "math",
         "pandoc, MyST, kramdown, GFM",
-        r"^[ \t]*\$\$(?![^\n]*\$\$)|(?P<end_math>\$\$(?![^\n]*\$))",
+        r"^[ \t]*\$\$(?![^\n]*\$\$)|(?P<end_math>\$\$(?![^\n$]*\$))",
         False,
         True,
         True,
@@ -95,7 +95,7 @@ LINES: dict[str, str] = {
     "block id": r"\^[A-Za-z0-9-]+",  # Obsidian
     "embed": r"(?:!\[\[[^\]\r\n]+\]\][ \t]*)+",  # Obsidian
     "snippet": r"-+8<-+.*",  # PyMdown
-    "tag": r"(?:</?[A-Za-z][^<>]*>|<!--.*-->|</?>)(?:[ \t]*(?:</?[A-Za-z][^<>]*>|<!--.*-->))*",  # HTML, MDX
+    "tag": r"(?:</?[A-Za-z][^<>]*>|<!--(?:(?!-->).)*-->|</?>)(?:[ \t]*(?:</?[A-Za-z][^<>]*>|<!--(?:(?!-->).)*-->))*",
     "grid table": r"\+(?:[-=:+]+)\+|\|.*\|",  # pandoc
     "critic": r"(?:\{\+\+|\+\+\}|\{--|--\}|\{==|==\}|\{>>|<<\})+",  # CriticMarkup
 }
@@ -103,7 +103,9 @@ NO_TEXT = re.compile(r"[ \t]*(?:" + "|".join(f"(?:{rule})" for rule in LINES.val
 
 MARKED = re.compile(r"[{<$%\\:/!?=^|~+]|\[\^|8<")
 """Characters of which every rule here needs at least one."""
-ASIDE = re.compile(r"(?<!\\)(?:\[\^[^\]\s]+\]|\{\{[^{}\r\n]*\}\}|\{%[^%\r\n]*%\}|[ \t]*\{[:#.][^{}\r\n]*\})")
+ASIDE = re.compile(
+    r"(?<!\\)(?:\[\^[^\[\]\s]+\]|\{\{[^{}\r\n]*\}\}|\{%[^%\r\n]*%\}|(?<![ \t])[ \t]*\{[:#.][^{}\r\n]*\})"
+)
 """Within a line: references to footnotes, values and tags of templates, attributes."""
 
 IMAGE = r"!\[(?:[^\[\]\r\n]|\[[^\[\]\r\n]*\])*\](?:\([^()\r\n]*(?:\([^()\r\n]*\)[^()\r\n]*)*\)|\[[^\[\]\r\n]*\])?"

@@ -183,14 +183,14 @@ def _masked(lines: Lines, fenced: Sequence[bool]) -> str:
         last = first
         while last < len(parts) and not lines.blank[last] and not fenced[last]:
             last += 1
-        for start, end in _code_spans(text, lines.starts[first], lines.starts[last]):
+        for start, end in code_spans(text, lines.starts[first], lines.starts[last]):
             out += [text[at:start], _NOT_BREAK.sub(" ", text[start:end])]
             at = end
         first = last
     return "".join([*out, text[at:]])
 
 
-def _code_spans(text: str, begin: int, end: int) -> Iterator[tuple[int, int]]:
+def code_spans(text: str, begin: int, end: int) -> Iterator[tuple[int, int]]:
     """Start and end of the code spans in a run of non-blank lines."""
     runs = [(m.start(), m.end()) for m in _TICKS.finditer(text, begin, end)]
     of_length: dict[int, list[int]] = {}

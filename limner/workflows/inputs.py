@@ -22,6 +22,9 @@ from limner.text import printable
 MAX_BRIEF = 200_000  # characters; about 50 000 tokens, more than servers' contexts take
 
 
+MAX_DRAFT = 4 * MAX_BRIEF  # characters
+
+
 MAX_IMAGES = 100  # in one article
 
 
@@ -138,6 +141,10 @@ def draft_state(
     language: a BCP 47 code; None takes the front matter's, else the detected language, else "und".
     """
     text = read_text(draft) if isinstance(draft, Path) else draft
+    if len(text) > MAX_DRAFT:
+        raise BadInput(
+            f"The draft has {len(text):,} characters, more than {MAX_DRAFT:,}. Illustrate its parts one by one."
+        )
     named = f"Illustrate {draft.name if isinstance(draft, Path) else 'the text'}."
     points = read_points(review, [p for p in POINTS if p != "outline"])  # its text exists already
     about: dict[str, Any] = {"images": images, "seed": seed, "review": points}

@@ -10,6 +10,7 @@ from urllib.parse import unquote
 
 from limner.document import Article, Illustration, Verbatim, markdown, read_markdown
 from limner.errors import BadInput
+from limner.markdown.regions import code_spans
 from limner.tools.export.counting import compare, figures
 from limner.tools.export.names import linked_files, target
 from limner.tools.export.words import alt_of, as_bytes, attribution, caption_text, credited, credits_title, escaped
@@ -132,7 +133,8 @@ def _open_fence(article: Article, newline: str) -> str:
 # --- text that a model wrote -------------------------------------------------------------------------------------
 
 _RAW = {"html_block", "html_inline", "image"}
-_CODE_OR_MARKUP = re.compile(r"(?<!`)(`+)(?!`).*?(?<!`)\1(?!`)|<(?=[A-Za-z/!?])|!\[", re.DOTALL)
+_TAG_OR_IMAGE = re.compile(r"<(?=[A-Za-z/!?])|!\[")
+_MARKUP = re.compile(r"(?<!`)(`+)(?!`).*?(?<!`)\1(?!`)|<(?=[A-Za-z/!?])|!\[", re.DOTALL)
 _MARKUP = re.compile(r"<|!\[")
 
 
@@ -142,16 +144,26 @@ def harmless(article: Article) -> Article:
     if not has_raw(article.source, env):
         return article
     # First without touching code spans, because that reads best; if the parser still finds HTML, escape these, too.
-    for pattern in (_CODE_OR_MARKUP, _MARKUP):
-        body = [
-            b.model_copy(update={"text": pattern.sub(_as_text, b.text)}) if has_raw(b.text, env) else b
-            for b in article.body
-        ]
+    for tame in (_without_code, _everywhere):
+        body = [b.model_copy(update={"text": tame(b.text)}) if has_raw(b.text, env) else b for b in article.body]
         tamed = article.model_copy(update={"body": tuple(body)})
         if not has_raw(tamed.source, {}):
             return tamed
-    whole = {"body": tuple(b.model_copy(update={"text": _MARKUP.sub(_as_text, b.text)}) for b in article.body)}
-    return article.model_copy(update={**whole, "lead": _MARKUP.sub(_as_text, article.lead)})
+    whole = {"body": tuple(b.model_copy(update={"text": _everywhere(b.text)}) for b in article.body)}
+    return article.model_copy(update={**whole, "lead": _everywhere(article.lead)})
+
+
+def _without_code(text: str) -> str:
+    """Tags and images escaped, but for those in code spans."""
+    out, at = [], 0
+    for start, end in code_spans(text, 0, len(text)):
+        out += [_TAG_OR_IMAGE.sub(_as_text, text[at:start]), text[start:end]]
+        at = end
+    return "".join([*out, _TAG_OR_IMAGE.sub(_as_text, text[at:])])
+
+
+def _everywhere(text: str) -> str:
+    return _MARKUP.sub(_as_text, text)
 
 
 def _as_text(match: re.Match[str]) -> str:

@@ -1,0 +1,90 @@
+"""Twice the text is at most two and a half times the work, whatever it is made of, in every reader of text."""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from nested import PIECES, deeper, nested
+
+import limner
+from limner.document import markdown, plain_text, read_markdown
+from limner.markdown import front_matter
+from limner.surfaces.http.openai.conversation import meant
+from limner.surfaces.http.openai.parts import Message
+from limner.tools.editing.typed import edits_for_text
+from limner.tools.export.markdown import harmless
+from limner.tools.export.text import text_of
+from limner.workflows.inputs import draft_state
+
+LENGTH = 6_000
+
+
+def plain(text: str) -> None:
+    plain_text.cache_clear()
+    for block in read_markdown(text).body:
+        _ = block.plain
+
+
+def retyped(text: str) -> None:
+    edits_for_text(read_markdown("# A\n\nBees.\n"), text)
+
+
+READERS: dict[str, Callable[[str], Any]] = {
+    "blocks": read_markdown,
+    "words": plain,
+    "page": lambda text: text_of(read_markdown(text)),
+    "rendered": lambda text: markdown().render(text),
+    "front matter": front_matter.read,
+    "reply": lambda text: harmless(read_markdown(text)),
+    "retyped": retyped,
+    "message": lambda text: meant([Message(role="user", content=f"{text} honey")]),
+}
+
+
+def work(read: Callable[[str], Any], text: str) -> float:
+    """Processor time in seconds, the least of three, without collections of garbage, which come when they like."""
+    taken = []
+    gc.disable()
+    try:
+        for _ in range(3):
+            start = time.process_time()
+            with contextlib.suppress(limner.LimnerError):  # a clear refusal is work too
+                read(text)
+            taken.append(time.process_time() - start)
+    finally:
+        gc.enable()
+    return min(taken)
+
+
+def assert_linear(read: Callable[[str], Any], make: Callable[[int], str], length: int = LENGTH) -> None:
+    """The ratio of two times of the same run, with repeats: a busy machine makes it worse at times, never better."""
+    ratios = []
+    for _ in range(6):
+        once, twice = work(read, make(length)), work(read, make(2 * length))
+        ratios.append(twice / max(once, 1e-9))
+        if twice <= 2.5 * once + 0.005:
+            return
+    raise AssertionError(f"twice the text took {min(ratios):.1f} times as long, at the best of six")
+
+
+@pytest.mark.parametrize("reader", READERS)
+@pytest.mark.parametrize("piece", PIECES)
+def test_twice_the_text_is_twice_the_work(piece: str, reader: str) -> None:
+    assert_linear(READERS[reader], lambda length: nested(piece, length))
+
+
+@pytest.mark.parametrize("reader", READERS)
+@pytest.mark.parametrize("kind", ["quotes", "ticks"])
+def test_twice_the_text_that_gets_deeper_is_twice_the_work(kind: str, reader: str) -> None:
+    assert_linear(READERS[reader], lambda length: deeper(kind, length))
+
+
+@pytest.mark.parametrize("size", [800_001, 1_000_000])
+def test_a_draft_above_the_stated_size_is_refused(size: int) -> None:
+    with pytest.raises(limner.LimnerError, match=f"The draft has {size:,} characters, more than 800,000"):
+        draft_state("a " * (size // 2) + "a" * (size % 2))

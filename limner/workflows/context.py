@@ -68,7 +68,8 @@ class Context:
         dialect = self.dialect("writer")
         shown = dialect.shows_references and brief.references and self.sees("writer")
         images = [self._data_url(r.image_id) for r in brief.references if shown]
-        return dialect.write(brief, self.speaker("writer"), emit, images, self.similarity)
+        article = dialect.write(brief, self.speaker("writer"), emit, images, self.similarity)
+        return _in_language(article, brief)
 
     def outline(self, brief: Brief, before: str = "", instruction: str = "") -> str:
         """Make the writer's outline, for a person to change; "" from a writer without outlines.
@@ -487,3 +488,16 @@ def models_for(model: BaseChatModel | None, selector_model: BaseChatModel | None
     if selector_model is not None:
         roles["selector"] = selector_model
     return roles
+
+
+def _in_language(article: Article, brief: Brief) -> Article:
+    """A composed article with its brief's language, else the one its text is found to be in, else the writer's."""
+    from limner.tools.language import UNKNOWN, language_of
+
+    if brief.language:
+        return article.model_copy(update={"language": brief.language})
+    code, confidence = language_of([b.plain for b in article.body])
+    if code in (UNKNOWN, article.language.partition("-")[0]):
+        return article
+    made_with = {**article.made_with, "language": {"found": code, "confidence": confidence}}
+    return article.model_copy(update={"language": code, "made_with": made_with})

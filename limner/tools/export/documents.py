@@ -25,7 +25,7 @@ from limner.document import Article, Heading, Illustration, Verbatim
 from limner.errors import ExportFailed, NotInstalled
 from limner.tools.export.bidi import direction
 from limner.tools.export.counting import compare, figures
-from limner.tools.export.identity import dated_docx, dated_epub, now, pictures_of_notes
+from limner.tools.export.identity import dated_docx, dated_epub, now, pictures_of_notes, written_on
 from limner.tools.export.page import frame, own_image, parts, render, wants_headline
 from limner.tools.export.pictures import Embedded, Pictures, opened
 from limner.tools.export.safe import replace, serialised
@@ -54,7 +54,8 @@ def to_epub(article: Article, pictures: Pictures) -> bytes:
     """The article as an EPUB 3. Raises NotInstalled without pandoc."""
     title = line(article.title) or "Untitled"
     book = _book(article, pictures, headline=title if wants_headline(article) else "", sizes=False)
-    options = ["--metadata", f"date={now()[:10]}", "--epub-title-page=false", "--mathml"]
+    options = ["--metadata", f"date={written_on(article) or now()[:10]}", "--epub-title-page=false", "--mathml"]
+    options += ["--metadata", f"author={line(article.author)[:500]}"] if line(article.author) else []
     return dated_epub(_written("epub3", book, article, title, options), article)
 
 

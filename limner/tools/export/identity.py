@@ -13,10 +13,11 @@ import re
 import uuid
 import zipfile
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from xml.sax.saxutils import escape
 
 from limner.document import Article
+from limner.tools.export.words import line
 
 _SPACE = uuid.UUID("5a0e6a0c-7f3b-5f0e-9b5c-2f4f0d3a9c61")
 """Namespace of the identifiers; any fixed UUID would do (RFC 9562, section 5.5)."""
@@ -36,6 +37,15 @@ def now() -> str:
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
+def written_on(article: Article) -> str:
+    """The day of the article's own date as YYYY-MM-DD, "" if it has none that says the day."""
+    found = re.match(r"(\d{4}-\d{2}-\d{2})(?![\d-])", article.date)
+    try:
+        return date.fromisoformat(found[1]).isoformat() if found else ""
+    except ValueError:
+        return ""
+
+
 def dated_epub(data: bytes, article: Article) -> bytes:
     """Set identifier and time in pandoc's EPUB."""
     own, moment = identifier(article), now()
@@ -50,11 +60,17 @@ def dated_epub(data: bytes, article: Article) -> bytes:
 
 
 def dated_docx(data: bytes, article: Article) -> bytes:
-    """Set identifier and time in pandoc's DOCX."""
+    """Set identifier, author and times in pandoc's DOCX."""
     own, moment = identifier(article), now()
+    day, author = written_on(article), escape(line(article.author))
+    created = f"{day}T00:00:00Z" if day else moment
 
     def change(_: str, text: str) -> str:
-        text = re.sub(r"(<dcterms:(created|modified) [^>]*>)[^<]*", rf"\g<1>{moment}", text)
+        text = re.sub(r"(<dcterms:created [^>]*>)[^<]*", rf"\g<1>{created}", text)
+        text = re.sub(r"(<dcterms:modified [^>]*>)[^<]*", rf"\g<1>{moment}", text)
+        if author:
+            text = re.sub(r"<dc:creator\s*/>|<dc:creator>[^<]*</dc:creator>", "", text)
+            text = text.replace("</cp:coreProperties>", f"<dc:creator>{author}</dc:creator></cp:coreProperties>")
         return text.replace("</cp:coreProperties>", f"<dc:identifier>{escape(own)}</dc:identifier></cp:coreProperties>")
 
     return _changed(data, ("core.xml",), change)

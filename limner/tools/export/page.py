@@ -87,8 +87,10 @@ def to_html(article: Article, images: Images) -> str:
 
 
 def frame(article: Article) -> dict[str, Any]:
-    """The frame of a page or document: title, language, credits."""
+    """The frame of a page or document: title, author, date, language, credits."""
     return {
+        "author": line(article.author),
+        "date": line(article.date),
         "title": line(article.title) or "Untitled",
         "headline": line(article.title) if wants_headline(article) else "",
         "language": line(article.language) or "und",

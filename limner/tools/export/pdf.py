@@ -24,6 +24,7 @@ from limner.tools.export.bidi import direction
 from limner.tools.export.counting import compare, figures
 from limner.tools.export.documents import pandoc
 from limner.tools.export.formulas import in_typst
+from limner.tools.export.identity import written_on
 from limner.tools.export.pictures import Pictures
 from limner.tools.export.typeset import Writer, alt_in_pdf, plain
 from limner.tools.export.words import attribution, credited, line
@@ -99,6 +100,8 @@ def _document(article: Article, pictures: Pictures, root: Path) -> dict[str, Any
         latin = {"name": latin, "covers": "latin-in-cjk"}  # full-width quotation marks
     return {
         "title": plain(article.title) or "Untitled",
+        "author": [plain(article.author)] if plain(article.author) else [],
+        "date": [int(part) for part in written_on(article).split("-") if part],
         "language": {"lang": code, "region": region, "dir": direction(article)},
         "known": code != "und",
         "fonts": [latin, *_script_fonts(article), cjk, "Noto Sans", "Noto Sans Symbols", "Noto Emoji"],

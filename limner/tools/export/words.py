@@ -10,8 +10,9 @@ from limner.document import Article, Candidate, Illustration
 _UNSEEN = re.compile("[\u202a-\u202e\u2066-\u2069\ufeff]")  # change the text direction, or are invisible
 SURROGATE = re.compile("[\ud800-\udfff]")
 # Everything that CommonMark, its table and strikethrough extensions or GitHub's mathematics could read as a mark, and
-# the characters with which GitHub detects addresses.
-_MARK = re.compile(r"[\\`*_\[\]<>&~|$@]|(?<=:)(?=//)|(?<=www)(?=\.)", re.IGNORECASE)
+# the characters with which GitHub detects addresses; and what templates would run, whatever the draft is for: `{{` and
+# `{%` of Liquid, Jinja and Hugo, `{` of MDX, `:::` and `:name` of directives.
+_MARK = re.compile(r"[\\`*_\[\]<>&~|$@{]|:(?=::)|(?<=::):|(?<=:)(?=//)|(?<=www)(?=\.)", re.IGNORECASE)
 
 
 def line(text: str) -> str:
@@ -27,7 +28,12 @@ def as_bytes(text: str) -> bytes:
 
 def escaped(text: str) -> str:
     """One line of Markdown that renders as exactly this text."""
-    return _MARK.sub(lambda m: "\\" + m[0], line(text))
+    return _MARK.sub(_as_text, line(text))
+
+
+def _as_text(mark: re.Match[str]) -> str:
+    # A brace as an entity: a template reads `{%` and `{#` after a backslash, too.
+    return "&#123;" if mark[0] == "{" else "\\" + mark[0]
 
 
 def attribution(i: Illustration | Candidate) -> str:

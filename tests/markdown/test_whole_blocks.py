@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from drafts import WHOLE
 
 from limner.document import Article, Verbatim, read_markdown
 
@@ -33,62 +34,6 @@ def test_reported_drafts(source: str, blocks: list[tuple[str, str]]) -> None:
     article = read_markdown(source)
     assert shown(article) == blocks
     assert article.source == source
-
-
-WHOLE = {  # one block each, in the dialect named
-    "commonmark list": "- one\n\n  still one\n\n- two",
-    "commonmark comment": "<!-- one\n\ntwo -->",
-    "gfm alert": "> [!NOTE]\n> one\n>\n> two",
-    "gfm details": "<details>\n<summary>More</summary>\n\ntext\n\n</details>",
-    "gfm math": "$$\na = b\n\nc = d\n$$",
-    "gfm table without a blank line": "Sizes:\n| a | b |\n|---|---|\n| 1 | 2 |",
-    "pandoc footnote": "[^1]: One.\n\n    Two.\n\n        code",
-    "pandoc definition list": "Term\n\n:   One.\n\n    Two.\n\nOther\n\n:   Three.",
-    "pandoc div": "::: {.warning}\n\n:::: inner\n\ntext\n\n::::\n\nmore\n\n:::",
-    "pandoc example list": "(@) First.\n\n(@) Second.",
-    "pandoc fancy list": "a. First.\n\n   More of it.\n\nb. Second.",
-    "pandoc multiline table": (
-        "----------- ------- ---------------\n   First    row                12.0\n\n"
-        "  Second    row                 5.0\n----------- ------- ---------------"
-    ),
-    "pandoc metadata": "---\nauthor: Ana\nkeywords:\n- crane\n...",
-    "pandoc table caption": "Table: Sizes\n\n| a | b |\n|---|---|\n| 1 | 2 |",
-    "pandoc raw tex": "\\begin{table}\none\n\ntwo\n\\end{table}",
-    "pandoc display math": "\\[\na\n\nb\n\\]",
-    "mkdocs admonition": '!!! note "Title"\n\n    One.\n\n    Two.',
-    "mkdocs details": "??? tip\n    One.\n\n    - two",
-    "mkdocs tabs": '=== "A"\n\n    One.\n\n=== "B"\n\n    Two.',
-    "mkdocs blocks": "/// note | Title\n\nOne.\n\nTwo.\n///",
-    "mkdocs tab blocks": "/// tab | A\none\n///\n\n/// tab | B\ntwo\n///",
-    "mkdocs lists in a row": "- one\n- two\n\n1. three",
-    "mkdocs quotes in a row": "> one\n\n> two",
-    "mkdocs list with a footnote": "- one[^1]\n\n[^1]: A note.\n\n- two",
-    "mkdocs markdown in html": '<div markdown="1">\n\none\n\ntwo\n\n</div>',
-    "mkdocs snippet": "--8<--\na.md\n\nb.md\n--8<--",
-    "mkdocs jinja": "{% if x %}\n\none\n\n{% else %}\n\ntwo\n\n{% endif %}",
-    "jekyll raw": "{% raw %}\n{{ one }}\n\n{% if %}\n{% endraw %}",
-    "jekyll for": "{% for p in posts %}\n\none\n\n{% for q in p %}\n\ntwo\n\n{% endfor %}\n\n{% endfor %}",
-    "gitbook hint": '{% hint style="info" %}\none\n\ntwo\n{% endhint %}',
-    "hugo shortcode": "{{< notice tip >}}\none\n\ntwo\n{{< /notice >}}",
-    "hugo markdown shortcode": "{{% notice tip %}}\none\n\n{{% notice note %}}two{{% /notice %}}\n\n{{% /notice %}}",
-    "hugo list with tabs": "1. one\n\n   {{< tabs >}}\n\ntwo\n\n{{< /tabs >}}\n\n2. three",
-    "docusaurus admonition": ":::tip[Title]\n\none\n\n:::note\n\ntwo\n\n:::\n\n:::",
-    "mdx element": '<Tabs items={["a > b"]}>\n\n<Tab>\n\none\n\n</Tab>\n\n</Tabs>',
-    "mdx element over lines": "<Chart\n  data={[\n    1,\n\n    2,\n  ]}\n>\n\none\n\n</Chart>",
-    "mdx export": "export const rows = [\n  1,\n\n  2,\n]",
-    "mdx comment": "{/* one\n\ntwo */}",
-    "myst directive": ":::{note}\none\n\n```{tip}\ntwo\n```\n\nthree\n:::",
-    "myst math with a label": "$$\na\n\nb\n$$ (eq)",
-    "myst amsmath": "\\begin{align}\na\n\nb\n\\end{align}",
-    "obsidian callout": "> [!tip]- Title\n> one\n\n> more",
-    "obsidian comment": "%%\none\n\ntwo\n%%",
-    "obsidian block id": "- one\n- two\n\n^list-1",
-    "kramdown extension": "{::comment}\none\n\ntwo\n{:/comment}",
-    "kramdown definition list": "term\n: one\n\n  more\n: two\n\nother\n: three",
-    "kramdown lists apart": "- one\n\n^\n\n    code",
-    "criticmarkup": "{++one\n\ntwo++}",
-    "wordpress caption": '[caption id="a"]\n\none\n\n[/caption]',
-}
 
 
 @pytest.mark.parametrize("name", WHOLE)

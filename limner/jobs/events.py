@@ -1,6 +1,6 @@
-"""What may happen to a job, as events: the one schema of HTTP, webhooks' readers, the studio and Python.
+"""The events of a job: one schema for HTTP, webhooks' readers, the studio and Python.
 
-An event is known by its `kind`. The ledger gives their numbers, in order and without a gap.
+`kind` identifies an event. The ledger numbers events in order and without a gap.
 """
 
 from __future__ import annotations
@@ -15,39 +15,39 @@ from limner.workflows.review.unchecked import Unchecked
 
 
 class Data(BaseModel):
-    """What an event says."""
+    """Base of the data of events."""
 
     model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
 
 
 class Nothing(Data):
-    """The kind says all."""
+    """No data: the kind is enough."""
 
 
 class Coded(Data):
-    """A sentence's code and parameters, beside its text; absent where a person or a model worded it."""
+    """A sentence's code and parameters, beside its text; absent if a person or a model worded it."""
 
     code: str = ""
     params: dict[str, Any] = {}
 
 
 class QueuedData(Data):
-    """Where it waits."""
+    """The queue of the job."""
 
     queue: Queue
 
 
 class StartedData(Data):
-    """Which attempt it is."""
+    """Number of the attempt."""
 
     attempt: int
 
 
 class StepData(Data):
-    """How far a step is."""
+    """Progress of a step."""
 
     done: int
-    """Parts that are done, of `of`."""
+    """Finished parts, out of `of`."""
     of: int
 
 
@@ -58,19 +58,19 @@ class TextData(Data):
 
 
 class NoteData(Coded):
-    """What was done instead of what should have been."""
+    """A fallback."""
 
     text: str
 
 
 class WhyData(Coded):
-    """What went wrong: one line that ends with what to do."""
+    """The error: one line that ends with what to do."""
 
     why: str
 
 
 class ParkedData(WhyData):
-    """Why it waits, and for how long."""
+    """The reason for the wait, and its length."""
 
     seconds: float | None = None
 
@@ -80,11 +80,11 @@ class Interrupted(Data):
 
     id: str
     value: Annotated[Question | Any, Unchecked()]
-    """A question of a review point, or what a graph of your own asks."""
+    """A question of a review point, or of your own graph."""
 
 
 class WaitingData(Data):
-    """What it asks."""
+    """The question."""
 
     question: Annotated[list[Interrupted] | Any, Unchecked()]
 
@@ -97,7 +97,7 @@ class DoneData(Data):
 
 
 class EditedData(Coded):
-    """What a person or a model did to the finished article."""
+    """A change by a person or a model to the finished article."""
 
     version: int
     title: str
@@ -146,7 +146,7 @@ class TextEvent(_Event):
 
 
 class AgainEvent(_Event):
-    """The text so far is void; this replaces it."""
+    """Discard the text so far; this event replaces it."""
 
     kind: Literal["again"]
     data: TextData
@@ -160,28 +160,28 @@ class NoteEvent(_Event):
 
 
 class ParkedEvent(_Event):
-    """Something that it needs is missing; it goes on by itself."""
+    """The job lacks something and resumes by itself."""
 
     kind: Literal["parked"]
     data: ParkedData
 
 
 class LapsedEvent(_Event):
-    """Its worker is gone; another goes on."""
+    """Its worker is gone; another continues."""
 
     kind: Literal["lapsed"]
     data: WhyData
 
 
 class WaitingEvent(_Event):
-    """It asks a person."""
+    """The job asks a person."""
 
     kind: Literal["waiting"]
     data: WaitingData
 
 
 class MovedEvent(_Event):
-    """It goes on: its time to wait is over, a person answered or retried it, or its worker stopped in order."""
+    """The job is queued again: its wait is over, a person answered or retried it, or its worker stopped in order."""
 
     kind: Literal["due", "answered", "put_back", "retried"]
     data: Nothing

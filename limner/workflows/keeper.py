@@ -1,4 +1,5 @@
-"""What a chat needs of whoever keeps its articles: a ledger with a history (`jobs/history/keeping.py`)."""
+"""The interface through which a chat stores its articles, e.g. in a ledger with a history
+(`jobs/history/keeping.py`)."""
 
 from __future__ import annotations
 
@@ -11,16 +12,16 @@ from limner.tools.editing.commands import Edit
 
 
 class Keeper(Protocol):
-    """Keeps articles and their versions, apart from the state of a chat. Errors are LimnerErrors."""
+    """Stores articles and their versions, apart from the state of a chat. Errors are LimnerErrors."""
 
     def begin(
         self, owner: str, brief: Brief, article: Article, libraries: Sequence[str], spent: Mapping[str, Usage]
     ) -> str:
-        """Keep a new article; its id. spent: tokens that it cost, by role."""
+        """Store a new article; returns its id. spent: its tokens by role."""
         ...
 
     def now(self, owner: str, name: str) -> Article:
-        """The article as it is now, changes from elsewhere included."""
+        """The current article, including changes from elsewhere."""
         ...
 
     def change(
@@ -32,9 +33,9 @@ class Keeper(Protocol):
         what: str,
         by: Literal["model", "person"],
     ) -> Article:
-        """The article after edits."""
+        """Apply edits; returns the article."""
         ...
 
     def undo(self, owner: str, name: str) -> Article:
-        """The article one version before. Raises JobConflict at the first."""
+        """Go back one version; returns the article. Raises JobConflict at the first."""
         ...

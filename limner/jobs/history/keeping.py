@@ -1,4 +1,4 @@
-"""Keep what toolbox and chat compose as finished jobs, so that every article has the one history."""
+"""Store articles of the toolbox and the chat as finished jobs, so that all articles share one history."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from limner.tools.editing.commands import Edit
 
 
 class Keeping:
-    """The articles of one installation. Implements `limner.workflows.keeper.Keeper`."""
+    """The articles of one installation, as a `limner.workflows.keeper.Keeper`."""
 
     def __init__(self, jobs: Jobs) -> None:
         self.jobs, self.revisions = jobs, Revisions(jobs.ledger)
@@ -39,7 +39,7 @@ class Keeping:
         spent: Mapping[str, Usage] | None = None,
         name: str = "",
     ) -> str:
-        """Keep a new article; its id. spent: tokens that it cost, by role. name: the id that it was promised."""
+        """Store a new article; returns its id. spent: its tokens by role. name: the reserved id."""
         request = JobRequest(
             brief=brief.text,
             images=brief.images,
@@ -50,26 +50,26 @@ class Keeping:
         return self.jobs.adopt(request, article, self.jobs.owners.get(owner), name=name, spent=spent).id
 
     def head(self, owner: str, name: str) -> Head:
-        """The article as it is now, changes from elsewhere included. Raises JobUnknown, JobConflict."""
+        """The current article, including changes from elsewhere. Raises JobUnknown, JobConflict."""
         return self.revisions.show(name, owner)
 
     def brief(self, name: str) -> Brief:
-        """What an article was composed for. Raises JobUnknown."""
+        """The brief of an article. Raises JobUnknown."""
         return start_of(read_request(self.jobs.ledger.request(name)))["brief"]
 
     def replace(self, owner: str, name: str, head: int, article: Article) -> None:
-        """Keep an article that was illustrated anew from version `head`. Raises JobConflict if it moved on since."""
+        """Store an article that was illustrated again from version `head`. Raises JobConflict if it has moved on."""
         try:
             self.revisions.versions.add(name, head, article, [], owner, "model", note("illustrated"))
         except Moved:
             raise JobConflict(note("changed-by-others", job=name)) from None
 
     def now(self, owner: str, name: str) -> Article:
-        """The article as it is now. Raises JobUnknown, JobConflict."""
+        """The current article. Raises JobUnknown, JobConflict."""
         return self.head(owner, name).article
 
     def change(self, owner: str, name: str, edits: Sequence[Edit], image_of: ImageOf, what: str, by: By) -> Article:
-        """Apply edits to the article as it is now. Raises as `Revisions.edit`."""
+        """Apply edits to the current article. Raises like `Revisions.edit`."""
         number = self.head(owner, name).version.number
         return self.revisions.edit(name, edits, number, owner, image_of, owner=owner, what=what, by=by).article
 

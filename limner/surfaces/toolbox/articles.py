@@ -1,4 +1,4 @@
-"""The articles of the tools: jobs with a history where there is a ledger, files on the desk where there is none.
+"""The articles of the tools: jobs with a history if there is a ledger, else files on the desk.
 
 The desk keeps the working material of the four single steps in both cases, under the article's id.
 """
@@ -37,13 +37,14 @@ class Articles:
         libraries: Sequence[str] = (),
         spent: Mapping[str, Usage] | None = None,
     ) -> str:
-        """Keep a new article; its id. name: the id that it was promised. spent: tokens that it cost, by role."""
+        """Store a new article; returns its id. name: the reserved id. spent: its tokens by role."""
         if self.jobs is None:
             return self.desk.begin(work, name).name
         return self._keeping.begin(self.owner, work.brief, work.article, libraries, spent, name)
 
     def latest(self, name: str) -> Version:
-        """An article as it is now, with its working material. Raises JobUnknown; JobConflict while there is none."""
+        """The current article, with its working material. Raises JobUnknown, and JobConflict before there is an
+        article."""
         if not self.is_job(name):
             return self.desk.latest(name, self._latest_jobs())
         head = self._keeping.head(self.owner, name)
@@ -55,7 +56,7 @@ class Articles:
         return Version(name, kept.number, work, head.version.number)
 
     def go_on(self, version: Version, **changes: Any) -> Version:
-        """The next state of an article. Raises JobConflict if somebody else changed it meanwhile."""
+        """Store the next state of an article. Raises JobConflict if somebody else changed it meanwhile."""
         after = self.desk.go_on(version, **changes)
         if version.head is not None and changes.get("selections") is not None:
             self._keeping.replace(self.owner, version.name, version.head, after.work.article)

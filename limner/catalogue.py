@@ -67,14 +67,22 @@ CHANGES = {
 
 CHOICES = {
     "by-person": "Chosen by a person.",
-    "kept-best": "Kept: relevance {n:.2f}, part of the best set.",
-    "kept-chosen": "Kept as chosen: relevance {n:.2f}.",
-    "kept-instead": "Kept in place of the choice, which fits better elsewhere or not at all: relevance {n:.2f}.",
+    "kept-best": "Kept: {p:g} % likely, above all by {by} ({z:.1f} deviations above chance); in the best set.",
+    "kept-chosen": "Kept as chosen: {p:g} % likely, above all by {by} ({z:.1f} deviations above chance).",
+    "kept-instead": "Kept in place of the choice, which fits better elsewhere or not at all: {p:g} % likely, above all "
+    "by {by} ({z:.1f} deviations above chance).",
+    "by-words": "words that it shares with the text",
+    "by-caption": "the meaning of its caption",
+    "by-clip": "what it shows",
+    "by-plugin": "what a plug-in measured",
+    "by-nothing": "nothing: it has no caption, and what it shows is not searched",
     "empty-nothing": "Empty: the selector, or a person, found that nothing fits here.",
     "empty-none": "Empty: no candidates were found.",
     "empty-another": "Empty: another spot has the image after this paragraph.",
-    "empty-least": "Empty: the best candidate's relevance is {n:.2f}, {least:.2f} is needed.",
-    "empty-gain": "Empty: other places gain more (best relevance here {n:.2f}).",
+    "empty-unlikely": "Empty: the best candidate is {p:g} % likely and {least} % is needed; most speaks for it by {by} "
+    "({z:.1f} deviations above chance).",
+    "empty-elsewhere": "Empty: other places gain more; the best candidate here is {p:g} % likely, above all by {by} "
+    "({z:.1f} deviations above chance).",
     "choice-unread": "The selector's answer could not be read twice; similarity decides.",
     "choice-once": "The selector's second answer could not be read; its first one counts.",
     "by-captions": "Judged by captions: {line}",

@@ -179,6 +179,9 @@ class Candidate(Value):
     """Fused relevance; comparable within one article, higher is better."""
     scores: dict[str, float] = {}
     """Raw score per encoder: cosine for `caption` and `clip`, BM25 for `words`."""
+    fits: dict[str, float] = {}
+    """Per encoder of `scores` how far its score lies above chance, in standard deviations of what pairs of the library
+    have that do not belong together; comparable over encoders, libraries and articles."""
     caption: str
     alt: str = ""
     credit: str = ""

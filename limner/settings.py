@@ -50,7 +50,8 @@ class Settings(BaseSettings):
         validation_alias=AliasChoices("LIMNER_QDRANT_API_KEY", "QDRANT_API_KEY", "qdrant_api_key"),
     )
     encoder: str = ""
-    """Encoder of captions: minilm (also when empty), or a plug-in's name (LIMNER_ENCODER)."""
+    """Encoder of captions: minilm (also when empty), a folder that holds another one (a path with a slash), or a
+    plug-in's name (LIMNER_ENCODER)."""
     clip_model: str = ""
     """open_clip model and weights, "ViT-B-32/laion2b_s34b_b79k" or "ViT-B-32/PATH-TO-WEIGHTS", or the name of a plug-in
     that encodes images; empty means no CLIP."""

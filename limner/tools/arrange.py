@@ -1,137 +1,49 @@
 """Choose the images of an article and their places: the best set of (spot, image) pairs, taken together.
 
-`relevance` puts every pair of an article on one scale. `arrange` weighs the pairs by it and by what a selector chose,
-and finds the exact best set: at most one image after a paragraph, no image twice, look-alikes only where they pay.
-A choice spot by spot would give two neighbours the same image, or one of them its second best, and would not see that
-an image a little worse here frees a much better one there.
+`limner.tools.fit` says how probable it is that an image belongs at a spot. `arrange` weighs the pairs by it and by what
+a selector chose, and finds the exact best set: at most one image after a paragraph, no image twice, look-alikes only
+where they pay. A choice spot by spot would give two neighbours the same image, or one of them its second best, and
+would not see that an image a little worse here frees a much better one there.
 """
 
 from __future__ import annotations
 
 import math
-from collections import Counter, defaultdict
-from collections.abc import Collection, Mapping, Sequence
-from functools import lru_cache
-from itertools import combinations, pairwise
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from itertools import combinations
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
 from limner.document import Article, Candidate, Selection
 from limner.notes import Note, note
-from limner.tools.encoders import words
+from limner.tools.fit import Fit, fits, image_words, log_odds, probability
+from limner.tools.terms import Bag, dot
 
-MEANING = 0.3
-"""Weight of the dense cosine beside that of words: what a logistic regression of true against other pairs finds (0.28
-with captions, 0.22 with alternative texts alone), rounded."""
-
-THRESHOLD, MARGIN = 0.15, 0.1
-"""Relevance that an image needs under "auto": THRESHOLD, and MARGIN more than the median pair of the article. In a
-library all about the article's subject everything fits a little, and only what stands out is worth a place; where
-nothing fits the median is near 0 and so is what stands out by chance. bench/illustrate.md has what both let pass."""
+LIKELY = 0.27
+"""Probability that an image needs under "auto": that the author of a textbook would have used it in this article.
+bench/fit.md has what other values place, and let pass."""
 DENSITY = 3
 """Paragraphs per image under "auto", at least; textbook authors have 4.4 (291 figures, 1280 paragraphs)."""
 
-STRENGTH = 0.1
-"""Gain of a spotter that wants an image over an indifferent one, as relevance (times strength - 0.5). Small:
-the gap between the best and the second best image of a spot is about as much."""
-JUDGED: Mapping[str, float] = {"pixels": 0.5, "captions": 0.25, "person": 100.0}
-"""Weight of a choice, as relevance times its confidence. A model that saw the image outweighs all but the largest
-gaps in relevance, one that read captions half of that, a person everything."""
-PREFERRED = 100.0
+# What follows is in log-odds, as the fit is: 1 makes an image 2.7 times as likely.
+STRENGTH = 1.4
+"""Gain of a spotter that wants an image over an indifferent one (times strength - 0.5). Small: the gap between the best
+and the second best image of a spot is about as much."""
+JUDGED: Mapping[str, float] = {"pixels": 7.0, "captions": 3.5, "person": 1000.0}
+"""Weight of a choice, times its confidence. A model that saw the image outweighs all but the largest gaps between fits,
+one that read captions half of that, a person everything."""
+PREFERRED = 1000.0
 """Weight of an image that the user handed in: more than all else in an article."""
 
-ALIKE, PENALTY = 0.7, 0.3
+ALIKE, PENALTY = 0.7, 4.0
 """Images whose captions have at least this cosine look alike; each pair of them kept costs PENALTY times the cosine."""
 
 
-# --- relevance -------------------------------------------------------------------------------------------------------
-
-
 def relevance(options: Sequence[Selection]) -> list[dict[str, float]]:
-    """Per option, image id -> how well the image fits the spot; comparable over all spots of an article.
-
-    The cosine of the spot's `search` and the image's caption and alternative text as bags of words, plus MEANING times
-    their cosine in the dense encoders' spaces. About 0 to 1.4, seldom above 0.8.
-
-    Retrieval's own scores compare images for one spot; between spots they mislead, since BM25 grows with the length of
-    the paragraph that asks. A cosine is free of both lengths, so paragraphs compete for an image on equal terms. Words
-    and pairs of neighbouring words weigh as in BM25: how often, saturated, times how rare among all the images that
-    were found for the article, where what the whole article is about is not rare.
-    """
-    return _relevance(options, *_image_bags([c for o in options for c in o.candidates]))
-
-
-Bag = Mapping[str, float]
-
-
-def _relevance(
-    options: Sequence[Selection], bags: Mapping[str, Bag], rarity: Mapping[str, float]
-) -> list[dict[str, float]]:
-    lists = [o.candidates for o in options]
-    asked = [_bag(_terms(o.spot.search), rarity) for o in options]
-    shared = [[_dot(bags[c.image_id], bag) for c in found] for bag, found in zip(asked, lists, strict=True)]
-    return [
-        {c.image_id: s + MEANING * m for c, s, m in zip(found, row, column, strict=True)}
-        for found, row, column in zip(lists, shared, _meaning(lists), strict=True)
-    ]
-
-
-def _image_bags(candidates: Sequence[Candidate]) -> tuple[dict[str, Bag], Mapping[str, float]]:
-    """Each image's bag of words, and the rarity of terms among these images."""
-    terms = {c.image_id: _terms(_text(c)) for c in candidates}
-    rarity = _rarity(terms.values())
-    return {image_id: _bag(found, rarity) for image_id, found in terms.items()}, rarity
-
-
-def _text(candidate: Candidate) -> str:
-    """Scores of the library's encoders."""
-    same = not candidate.alt or candidate.alt == candidate.caption
-    return candidate.caption if same else f"{candidate.caption} {candidate.alt}"
-
-
-@lru_cache(maxsize=8192)
-def _terms(text: str) -> Mapping[str, int]:
-    """Words and pairs of neighbours ("crab nebula"), counted."""
-    found = words(text)
-    return Counter([*found, *(" ".join(pair) for pair in pairwise(found))])
-
-
-def _rarity(documents: Collection[Mapping[str, int]]) -> Mapping[str, float]:
-    """Inverse document frequency as in BM25; a term that no document has is as rare as can be."""
-    frequency = Counter(term for terms in documents for term in terms)
-    n = len(documents)
-    unseen = math.log(1 + (n + 0.5) / 0.5)
-    known = {term: math.log(1 + (n - f + 0.5) / (f + 0.5)) for term, f in frequency.items()}
-    return defaultdict(lambda: unseen, known)
-
-
-def _bag(terms: Mapping[str, int], rarity: Mapping[str, float]) -> Bag:
-    """Weights of unit length: a count n as n / (n + 1.2), BM25's saturation with its usual k1, times rarity."""
-    weights = {term: n / (n + 1.2) * rarity[term] for term, n in terms.items()}
-    length = math.sqrt(sum(w * w for w in weights.values())) or 1
-    return {term: w / length for term, w in weights.items()}
-
-
-def _dot(one: Bag, other: Bag) -> float:
-    small, large = (one, other) if len(one) < len(other) else (other, one)
-    return sum(w * large[term] for term, w in small.items() if term in large)
-
-
-def _meaning(lists: Sequence[Sequence[Candidate]]) -> list[list[float]]:
-    """Per spot and candidate the cosine of the caption encoder, -1 to 1; with CLIP the mean of both.
-
-    CLIP's text-image cosines lie in a narrow band whose place depends on the model, so they are first brought to the
-    mean and spread that the caption cosines have over the same pairs.
-    """
-    caption = [np.array([c.scores.get("caption", 0.0) for c in found]) for found in lists]
-    if not any("clip" in c.scores for found in lists for c in found):
-        return [row.tolist() for row in caption]
-    clip = [np.array([c.scores.get("clip", np.nan) for c in found]) for found in lists]
-    every, all_clip = np.concatenate(caption), np.concatenate(clip)
-    spread = float(np.nanstd(all_clip)) or 1.0
-    scaled = [(row - np.nanmean(all_clip)) / spread * every.std() + every.mean() for row in clip]
-    return [np.where(np.isnan(s), c, (s + c) / 2).tolist() for s, c in zip(scaled, caption, strict=True)]
+    """Per option, image id -> the probability that the image, placed there, belongs to the article, 0 to 1."""
+    return [{image: probability(f.log_odds) for image, f in row.items()} for row in fits(options)]
 
 
 # --- arrangement -----------------------------------------------------------------------------------------------------
@@ -164,13 +76,13 @@ def arrange(
     """
     for option in options:
         article.number(option.spot.after)
-    bags, rarity = _image_bags([c for o in options for c in o.candidates])
-    fits = _relevance(options, bags, rarity)
-    least = _needed(fits) if images == "auto" else -math.inf
-    pairs = _pairs(options, fits, least, prefer)
+    words = image_words([c for o in options for c in o.candidates])
+    found = fits(options, words)
+    least = log_odds(LIKELY) if images == "auto" else -math.inf
+    pairs = _pairs(options, found, least, prefer)
     count = math.ceil(len(article.paragraphs) / DENSITY) if images == "auto" else images
-    kept = {p.spot: p.candidate for p in _best_set(pairs, count, bags, exactly=images != "auto")}
-    return kept, {o.spot.id: _why(o, f, kept, options, least) for o, f in zip(options, fits, strict=True)}
+    kept = {p.spot: p.candidate for p in _best_set(pairs, count, words[0], exactly=images != "auto")}
+    return kept, {o.spot.id: _why(o, f, kept, options, least) for o, f in zip(options, found, strict=True)}
 
 
 def shortfall(options: Sequence[Selection], images: int | Literal["auto"], kept: Mapping[str, Candidate]) -> Note:
@@ -183,20 +95,13 @@ def shortfall(options: Sequence[Selection], images: int | Literal["auto"], kept:
 
 
 def unfit(options: Sequence[Selection]) -> frozenset[str]:
-    """Ids of the spots where nothing fits by the measure of "auto": nobody chose, and no candidate stands out."""
-    fits = relevance(options)
-    least = _needed(fits)
+    """Ids of the spots where nothing fits by the measure of "auto": nobody chose, and no candidate is likely enough."""
+    least = log_odds(LIKELY)
     return frozenset(
         o.spot.id
-        for o, fit in zip(options, fits, strict=True)
-        if _refused(o) or (o.by == "similarity" and max(fit.values(), default=-math.inf) < least) or not o.candidates
+        for o, row in zip(options, fits(options), strict=True)
+        if _refused(o) or not row or (o.by == "similarity" and max(f.log_odds for f in row.values()) < least)
     )
-
-
-def _needed(fits: Sequence[Mapping[str, float]]) -> float:
-    """Relevance that an image needs under "auto": THRESHOLD, and MARGIN over the median pair of the article."""
-    every = [score for fit in fits for score in fit.values()]
-    return max(THRESHOLD, float(np.median(every)) + MARGIN) if every else THRESHOLD
 
 
 def _refused(option: Selection) -> bool:
@@ -205,14 +110,14 @@ def _refused(option: Selection) -> bool:
 
 
 def _pairs(
-    options: Sequence[Selection], fits: Sequence[Mapping[str, float]], least: float, prefer: frozenset[str]
+    options: Sequence[Selection], found: Sequence[Mapping[str, Fit]], least: float, prefer: frozenset[str]
 ) -> list[Pair]:
     """All pairs that may be kept. With a finite `least`, gain is what is above it and pairs below are left out."""
     pairs = []
-    for option, fit in zip(options, fits, strict=True):
+    for option, row in zip(options, found, strict=True):
         for candidate in () if _refused(option) else option.candidates:
             chosen = option.by != "similarity" and candidate.image_id == option.choice
-            gain = fit[candidate.image_id] - (0 if least == -math.inf else least)
+            gain = row[candidate.image_id].log_odds - (0 if least == -math.inf else least)
             gain += STRENGTH * (option.spot.strength - 0.5)
             if chosen:  # whoever chose it knows more than the threshold does
                 gain = max(gain, 0.0) + JUDGED[option.by] * option.confidence
@@ -225,7 +130,7 @@ def _pairs(
 
 def _why(
     option: Selection,
-    fit: Mapping[str, float],
+    row: Mapping[str, Fit],
     kept: Mapping[str, Candidate],
     options: Sequence[Selection],
     least: float,
@@ -235,17 +140,28 @@ def _why(
     if image:
         kept_as = "chosen" if image.image_id == option.choice else "instead"
         how = "best" if option.by == "similarity" else kept_as
-        return note(f"kept-{how}", n=round(fit[image.image_id], 2))
+        return note(f"kept-{how}", **_in_words(row[image.image_id]))
     if _refused(option):
         return note("empty-nothing")
     if not option.candidates:
         return note("empty-none")
     if any(o.spot.after == spot.after and o.spot.id in kept for o in options):
         return note("empty-another")
-    best = max(fit.values())
-    if best < least:
-        return note("empty-least", n=round(best, 2), least=round(least, 2))
-    return note("empty-gain", n=round(best, 2))
+    best = max(row.values(), key=lambda fit: fit.log_odds)
+    if best.log_odds < least:
+        return note("empty-unlikely", least=round(100 * LIKELY), **_in_words(best))
+    return note("empty-elsewhere", **_in_words(best))
+
+
+def _in_words(fit: Fit) -> dict[str, Any]:
+    """A fit as parameters of a note: the probability in per cent, and the signal that says most for it."""
+    percent = 100 * probability(fit.log_odds)
+    signal = _SIGNALS.get(fit.most, "by-plugin") if fit.most else "by-nothing"
+    z = round(fit.signals.get(fit.most, 0.0), 1)
+    return {"p": round(percent, 0 if percent >= 1 else 2), "by": note(signal), "z": z}
+
+
+_SIGNALS = {"words": "by-words", "caption": "by-caption", "clip": "by-clip"}
 
 
 # --- the best set ----------------------------------------------------------------------------------------------------
@@ -301,9 +217,9 @@ def _look_alikes(
     Otherwise every image that looks like one of the chosen, so that the next solution does not merely swap one copy
     for another.
     """
-    if not any(_pair(a, b) not in known and _dot(bags[a], bags[b]) >= ALIKE for a, b in combinations(chosen, 2)):
+    if not any(_pair(a, b) not in known and dot(bags[a], bags[b]) >= ALIKE for a, b in combinations(chosen, 2)):
         return {}
-    likeness = {_pair(a, b): _dot(bags[a], bags[b]) for a in chosen for b in bags if a != b}
+    likeness = {_pair(a, b): dot(bags[a], bags[b]) for a in chosen for b in bags if a != b}
     return {ids: s for ids, s in likeness.items() if s >= ALIKE and ids not in known}
 
 

@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
 from limner.errors import BadInput, LimnerError, NotInstalled
 from limner.tools import plugins
 from limner.tools.plugins import Plugin
+from limner.tools.sentence_folder import sentence_folder
 
 if TYPE_CHECKING:
     import numpy as np
@@ -71,6 +72,10 @@ class MiniLM:
     """
 
     size = 384
+    languages: Sequence[str] = ("en",)
+    """Languages that it reads, as BCP 47 codes; an encoder without this, or with none, reads all."""
+    window = 256
+    """Tokens at which texts are cut."""
 
     def __init__(self, model: Path | None = None, tokenizer: Path | None = None, *, threads: int = 0) -> None:
         """model: the .onnx file; tokenizer: its tokenizer.json; None takes the installed packages'.
@@ -125,13 +130,34 @@ class MiniLM:
         from tokenizers import Tokenizer
 
         tokenizer = Tokenizer.from_file(str(self.tokenizer))
-        tokenizer.enable_truncation(256)
+        tokenizer.enable_truncation(self.window)
         tokenizer.no_padding()  # padded per batch instead
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = self.threads
         options.log_severity_level = 3  # errors only: it warns if it cannot name the CPU
         session = onnxruntime.InferenceSession(str(self.model), options, providers=["CPUExecutionProvider"])
         return tokenizer, session
+
+
+class FolderEncoder(MiniLM):
+    """Any other sentence encoder with ONNX weights, from a folder; see `sentence_folder`. Reads all languages."""
+
+    languages = ()
+
+    def __init__(self, folder: Path, *, threads: int = 0) -> None:
+        """threads: CPU threads, 0 for all. Raises BadInput for a folder without such an encoder."""
+        self.parts = sentence_folder(folder)
+        super().__init__(self.parts.weights, self.parts.tokenizer, threads=threads)
+        self.size, self.window = self.parts.size, self.parts.window
+
+    @property
+    def name(self) -> str:
+        """Includes a digest of the weights and the prompt, because others give other vectors."""
+        return f"{self.parts.folder.name} {self._digest[:8]} {self.parts.prompt}".strip()
+
+    def encode_texts(self, texts: Sequence[str]) -> np.ndarray:
+        """(n, size) float32, rows of unit length."""
+        return super().encode_texts([self.parts.prompt + text for text in texts])
 
 
 # Tokens in one run of the model. 48 captions of 140 tokens took 3.2 s of CPU time by 4, 3.9 s by 8 and 4.8 s by 32:
@@ -385,11 +411,14 @@ class Encoders:
 def default_encoders(*, caption: str = "", clip_model: str = "", threads: int = 0) -> Encoders:
     """Build MiniLM and BM25, and CLIP if `clip_model` names one ("ViT-B-32/laion2b_s34b_b79k").
 
-    caption, clip_model: the name of a plug-in selects its encoder; a name with a slash is open_clip's.
+    caption, clip_model: the name of a plug-in selects its encoder. A caption encoder with a slash is a folder with a
+    sentence encoder, a clip_model with one is open_clip's.
     Raises NotInstalled, BadInput, PluginFailed.
     """
     if caption in ("", "minilm"):
         texts: TextEncoder = MiniLM(threads=threads)
+    elif "/" in caption or os.sep in caption:
+        texts = FolderEncoder(Path(caption), threads=threads)
     else:
         texts = encoder(caption, threads=threads)
     clip: PictureEncoder | None = None
@@ -438,6 +467,11 @@ class PluggedEncoder:
     def size(self) -> int:
         """Numbers in a vector."""
         return self.inner.size
+
+    @property
+    def languages(self) -> Sequence[str]:
+        """The languages it reads, as BCP 47 codes; () for all."""
+        return tuple(getattr(self.inner, "languages", ()))
 
     def load(self) -> None:
         """Load its weights now, if it can."""

@@ -36,8 +36,8 @@ PATIENCE = 60.0  # seconds to wait for another process that holds a folder
 class Vectors:
     """The vectors of one image or query. Without words `words` is empty; without CLIP `clip` is None."""
 
-    caption: np.ndarray
-    """(size,) float32 of unit length."""
+    caption: np.ndarray | None
+    """(size,) float32 of unit length; None for an image of which nothing is said."""
     words: Sparse
     clip: np.ndarray | None = None
     """(size,) float32 of unit length."""
@@ -45,8 +45,8 @@ class Vectors:
     @property
     def dense(self) -> dict[str, list[float]]:
         """The dense vectors by name."""
-        named = {"caption": self.caption} | ({"clip": self.clip} if self.clip is not None else {})
-        return {name: vector.tolist() for name, vector in named.items()}
+        named = {"caption": self.caption, "clip": self.clip}
+        return {name: vector.tolist() for name, vector in named.items() if vector is not None}
 
 
 @dataclass(frozen=True)

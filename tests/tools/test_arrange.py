@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from limner.document import Article, Candidate, Selection, Spot, read_markdown
-from limner.tools.arrange import ALIKE, PENALTY, THRESHOLD, Pair, _best_set, _image_bags, arrange, relevance, shortfall
+from limner.tools.arrange import ALIKE, LIKELY, PENALTY, Pair, _best_set, arrange, relevance, shortfall
+from limner.tools.fit import image_words
 from limner.tools.spotting import spots_from_text
 
 HARVEST = "In August the keeper spins honey out of the combs in a drum."
@@ -78,7 +79,7 @@ def test_no_set_is_better(problem) -> None:
     pairs = [Pair(f"s{p}", f"b{p}", candidate(words[i], f"i{i}"), gain) for (p, i), gain in gains.items()]
     # Equal captions have cosine 1 and these three share no word.
     likeness = {(a, b): 1.0 for a in range(images) for b in range(a) if words[a] == words[b]}
-    best = _best_set(pairs, count, _image_bags([p.candidate for p in pairs])[0], exactly=exactly)
+    best = _best_set(pairs, count, image_words([p.candidate for p in pairs])[0], exactly=exactly)
 
     assert len({p.place for p in best}) == len({p.candidate.image_id for p in best}) == len(best) <= count
     ids = [int(p.candidate.image_id[1:]) for p in best]
@@ -92,7 +93,7 @@ def test_a_little_worse_here_frees_a_much_better_one_there() -> None:
         Pair("s1", "b1", candidate("two"), 0.8),
         Pair("s2", "b2", candidate("one"), 0.8),
     ]
-    best = _best_set(pairs, 2, _image_bags([p.candidate for p in pairs])[0], exactly=True)
+    best = _best_set(pairs, 2, image_words([p.candidate for p in pairs])[0], exactly=True)
     assert {p.spot: p.candidate.caption for p in best} == {"s1": "two", "s2": "one"}
 
 
@@ -144,8 +145,8 @@ def test_each_image_goes_where_it_fits() -> None:
     text = article(HARVEST, TAXES, SWARM, MITES)
     kept, why = arrange(text, options(text, MITE, SHIP, CLUSTER, DRUM), 3)
     assert captions(kept) == {"s1": DRUM, "s3": CLUSTER, "s4": MITE}
-    assert why["s1"].startswith("Kept: relevance ")
-    assert why["s2"].startswith("Empty: other places gain more")
+    assert (why["s1"].code, why["s1"].params["by"].code) == ("kept-best", "by-words")
+    assert why["s2"].code == "empty-elsewhere"
 
 
 def test_auto_places_what_fits_and_nothing_where_nothing_does() -> None:
@@ -153,7 +154,7 @@ def test_auto_places_what_fits_and_nothing_where_nothing_does() -> None:
     assert captions(arrange(text, options(text, SHIP, CLUSTER, DRUM), "auto")[0]) == {"s1": DRUM, "s4": CLUSTER}
     kept, why = arrange(text, options(text, SHIP), "auto")
     assert kept == {}
-    assert f"{THRESHOLD:.2f} is needed" in why["s1"]
+    assert (why["s1"].code, why["s1"].params["least"]) == ("empty-unlikely", round(100 * LIKELY))
 
 
 def test_auto_keeps_two_paragraphs_of_three_free() -> None:
@@ -190,7 +191,7 @@ def test_a_choice_outweighs_relevance_and_needs_no_threshold(by: str) -> None:
     given[1] = given[1].model_copy(update={"choice": SHIP, "by": by, "confidence": 1.0})
     kept, why = arrange(text, given, "auto")
     assert captions(kept) == {"s2": SHIP}
-    assert why["s2"].startswith("Kept as chosen: relevance ")
+    assert why["s2"].code == "kept-chosen"
 
 
 def test_pixels_outweigh_captions() -> None:

@@ -16,7 +16,16 @@ from PIL import Image
 from rank_bm25 import BM25Okapi
 
 from limner.errors import BadInput, NotInstalled
-from limner.tools.encoders import Encoders, MiniLM, OpenClip, TextEncoder, Words, default_encoders, words
+from limner.tools.encoders import (
+    Encoders,
+    FolderEncoder,
+    MiniLM,
+    OpenClip,
+    TextEncoder,
+    Words,
+    default_encoders,
+    words,
+)
 
 minilm = MiniLM(threads=1)
 
@@ -164,3 +173,64 @@ def test_clip_weights_that_are_not_there_are_named(tiny_clip: OpenClip) -> None:
         OpenClip("limner-tiny", "no-such-weights").encode_texts(["red"])
     with pytest.raises(BadInput, match="no model"):
         _ = OpenClip("no-such-model", "x").size
+
+
+# --- another encoder, from a folder ----------------------------------------------------------------------------------
+
+
+def folder_of(path: Path, **files: object) -> Path:
+    """MiniLM's own weights, laid out as on the hub."""
+    minilm = MiniLM(threads=1)
+    (path / "onnx").mkdir(parents=True)
+    (path / "onnx" / "model.onnx").symlink_to(minilm.model)
+    (path / "tokenizer.json").symlink_to(minilm.tokenizer)
+    for name, content in {"config": {"hidden_size": 384}, **files}.items():
+        (path / f"{name}.json").write_text(json.dumps(content))
+    return path
+
+
+TEXTS = ["A heron at dawn", "a much longer text about the harvest, at dusk, with a tractor", ""]
+
+
+def test_an_encoder_from_a_folder_gives_its_own_vectors(tmp_path: Path) -> None:
+    ours = default_encoders(caption=str(folder_of(tmp_path / "sentences")), threads=1).caption
+    assert np.allclose(ours.encode_texts(TEXTS), MiniLM(threads=1).encode_texts(TEXTS), atol=1e-6)
+    assert ours.name.startswith("sentences ")
+    assert (ours.size, ours.languages) == (384, ())  # type: ignore[attr-defined]
+
+
+def test_the_prompt_goes_before_each_text_and_is_in_the_name(tmp_path: Path) -> None:
+    minilm = MiniLM(threads=1)
+    e5 = FolderEncoder(folder_of(tmp_path / "multilingual-e5-small"), threads=1)
+    assert np.allclose(e5.encode_texts(["bees"]), minilm.encode_texts(["query: bees"]), atol=1e-6)
+    said = {"config_sentence_transformers": {"prompts": {"query": "task: "}}}
+    other = FolderEncoder(folder_of(tmp_path / "other-e5", **said), threads=1)
+    assert np.allclose(other.encode_texts(["bees"]), minilm.encode_texts(["task: bees"]), atol=1e-6)
+    assert e5.name.endswith("query:")
+
+
+def test_a_folder_may_say_at_which_length_texts_are_cut(tmp_path: Path) -> None:
+    short = FolderEncoder(folder_of(tmp_path / "short", sentence_bert_config={"max_seq_length": 8}), threads=1)
+    long = " ".join(["heron"] * 50)
+    assert np.allclose(short.encode_texts([long]), short.encode_texts([long + " and a tractor"]), atol=1e-6)
+    assert not np.allclose(short.encode_texts([long]), MiniLM(threads=1).encode_texts([long]), atol=1e-2)
+
+
+def test_a_folder_without_an_encoder_is_refused_in_one_line(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match=r"has no ONNX model\. Put .*multilingual-e5-small"):
+        default_encoders(caption=f"{tmp_path}/nothing")
+    bare = folder_of(tmp_path / "bare")
+    (bare / "tokenizer.json").unlink()
+    with pytest.raises(BadInput, match=r"has no tokenizer.json"):
+        FolderEncoder(bare)
+    with pytest.raises(BadInput, match="hidden_size"):
+        FolderEncoder(folder_of(tmp_path / "sizeless", config={}))
+    broken = folder_of(tmp_path / "broken")
+    (broken / "config.json").write_text("<html>")
+    with pytest.raises(BadInput, match=r"config.json of broken cannot be read"):
+        FolderEncoder(broken)
+    pooled = folder_of(tmp_path / "pooled")
+    (pooled / "1_Pooling").mkdir()
+    (pooled / "1_Pooling" / "config.json").write_text('{"pooling_mode_cls_token": true}')
+    with pytest.raises(BadInput, match="does not use the mean"):
+        FolderEncoder(pooled)

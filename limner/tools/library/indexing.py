@@ -184,6 +184,7 @@ class Sync:
             with self.library.vectors() as store:
                 store.delete(dropped)
         self.library.encode_marked()  # captions written during this run
+        self.library.chances()
         self.report.vanished = self.gone.total()
         self.report.problems = list(dict.fromkeys(self.scan.problems))
         return self.report

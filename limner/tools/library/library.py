@@ -25,9 +25,10 @@ from limner.errors import (
 from limner.notes import note
 from limner.settings import private_file, private_folder
 from limner.text import printable_path
-from limner.tools.encoders import Encoders, unit_mean
+from limner.tools.chance import Chance
+from limner.tools.encoders import Encoders
 from limner.tools.images.images import for_clip
-from limner.tools.library import captions
+from limner.tools.library import captions, chances, encoding
 from limner.tools.library.folders import (
     Connect,
     check_name,
@@ -93,7 +94,7 @@ class Library:
             reason = error.strerror or error
             raise LibraryError(f"Cannot write {home} ({reason}): set LIMNER_HOME to a folder you may write.") from error
         with library.transaction() as records:
-            records.executescript(SCHEMA + captions.SCHEMA)
+            records.executescript(SCHEMA + captions.SCHEMA + chances.SCHEMA)
             records.executemany("INSERT INTO meta VALUES (?, ?)", known.items())
         try:
             library.path = library.path.rename(library_path(home, name))
@@ -121,6 +122,7 @@ class Library:
             )
         with library.transaction() as records:
             complete(records)
+            records.executescript(chances.SCHEMA)
         return library
 
     @classmethod
@@ -220,19 +222,26 @@ class Library:
 
         Raises LibraryEmpty if the library holds no image.
         """
-        return self.nearest(self._encode_queries(queries), k)
+        unread = not encoding.reads(self.encoders.caption, queries)
+        return self.nearest(encoding.queries(self.encoders, queries), k, unread=unread)
 
-    def nearest(self, queries: Sequence[Vectors], k: int) -> list[list[Candidate]]:
-        """As `search`, by vectors, for example those of `example`."""
+    def nearest(self, queries: Sequence[Vectors], k: int, *, unread: bool = False) -> list[list[Candidate]]:
+        """As `search`, by vectors, for example those of `example`. unread: they are of texts in a language that the
+        captions' encoder does not read."""
         if not len(self):
             raise LibraryEmpty(note("library-without-images", name=self.name))
         self.freshen(0)  # encode what an interrupted run left unencoded
         with self.vectors() as store:
             answers = store.search(queries, k)
         known = self._by_id(hit.id for hits in answers for hit in hits)
+        by_chance = chances.expected(self.chances(), queries, unread)
         return [
-            [known[hit.id].as_candidate(self.name, hit.score, hit.scores) for hit in hits if hit.id in known]
-            for hits in answers
+            [
+                record.as_candidate(self.name, hit.score, hit.scores, chances.fits(expected, hit.scores, record))
+                for hit in hits
+                if (record := known.get(hit.id))
+            ]
+            for expected, hits in zip(by_chance, answers, strict=True)
         ]
 
     def example(self, image_id: str, but: str = "") -> Vectors:
@@ -241,22 +250,7 @@ class Library:
         A missing file is replaced by its caption. Raises LibraryError for an image that the library does not have.
         """
         words = self.record(image_id).text
-        texts = [words, but] if but.strip() else [words]
-        caption = unit_mean(self.encoders.caption.encode_texts(texts))
-        clip = None
-        if self.encoders.clip:
-            try:
-                seen = self.encoders.clip.encode_images([for_clip(self.image(image_id))])
-            except (LibraryError, ImageUnreadable):
-                seen = self.encoders.clip.encode_texts([words])
-            clip = unit_mean([*seen, *self.encoders.clip.encode_texts(texts[1:])] if texts[1:] else seen)
-        return Vectors(caption, self.encoders.words.query(" ".join(texts)), clip)
-
-    def _encode_queries(self, queries: Sequence[str]) -> list[Vectors]:
-        captions = self.encoders.caption.encode_texts(queries)
-        clips = self.encoders.clip.encode_texts(queries) if self.encoders.clip else [None] * len(queries)
-        sparse = map(self.encoders.words.query, queries)
-        return [Vectors(c, s, v) for c, s, v in zip(captions, sparse, clips, strict=True)]
+        return encoding.example(self.encoders, words, but, lambda: self._picture(image_id))
 
     def _no_image(self, image_id: str) -> LibraryError:
         return LibraryError(f"The library {self.name} has no image {printable_path(image_id)[:64]}: search it again.")
@@ -375,17 +369,21 @@ class Library:
         """Encode and store. pictures: decoded pictures for CLIP by image id; missing ones are read from their files."""
         if not records:
             return
-        captions = self.encoders.caption.encode_texts([r.text for r in records])
-        clips: dict[str, Any] = {}
-        if self.encoders.clip:
-            seen = {r.id: pictures.get(r.id) or self._picture(r.id) for r in records}
-            shown = {image_id: picture for image_id, picture in seen.items() if picture is not None}
-            clips = dict(zip(shown, self.encoders.clip.encode_images(list(shown.values())), strict=True))
+        seen = encoding.encoded(self.encoders, records, "clip", lambda i: pictures.get(i) or self._picture(i))
+        # A name like DSC_0001 would only draw an image that can be found by what it shows to texts with numbers.
+        said = [r for r in records if not (r.bare and r.id in seen)]
+        told = encoding.encoded(self.encoders, said, "caption", self._picture)
+        words = self.encoders.words
         with self.vectors() as store:
-            store.upsert(
-                (r.id, Vectors(c, self.encoders.words.document(r.words), clips.get(r.id)))
-                for r, c in zip(records, captions, strict=True)
-            )
+            store.upsert((r.id, Vectors(told.get(r.id), words.document(r.words), seen.get(r.id))) for r in records)
+        with self.transaction() as rows:
+            chances.keep(rows, "caption", {r.id: told[r.id] for r in records if not r.bare})
+            chances.keep(rows, "clip", seen)
+
+    def chances(self) -> dict[str, Chance]:
+        """Per dense encoder what pictures score by chance; measured now if it is not known."""
+        encode = partial(encoding.encoded, self.encoders, picture=self._picture)
+        return chances.of(self.transaction, self.encoders, encode)
 
     def _picture(self, image_id: str) -> Any:
         """The picture for CLIP; None if its file is gone: the image is then found by its caption alone."""

@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from limner.document import Candidate
+from limner.tools.filenames import says_something
 from limner.tools.images.images import Described
 from limner.tools.library import captions
 
@@ -65,6 +66,11 @@ class Record:
     """Headline, keywords, persons, places and date, as the files have them."""
 
     @property
+    def bare(self) -> bool:
+        """Whether nothing is said about it: no caption, and a file name like DSC_0001."""
+        return not (self.described or self.alt or says_something(self.caption))
+
+    @property
     def words(self) -> str:
         """The text whose words are searched: `text` and the details."""
         return f"{self.text} {self.details}" if self.details else self.text
@@ -74,11 +80,12 @@ class Record:
         """The text that is encoded."""
         return self.caption if not self.alt or self.alt == self.caption else f"{self.caption} {self.alt}"
 
-    def as_candidate(self, library: str, score: float, scores: dict[str, float]) -> Candidate:
+    def as_candidate(self, library: str, score: float, scores: dict[str, float], fits: dict[str, float]) -> Candidate:
         """This image as a search result of the library named."""
         return Candidate(
-            image_id=self.id, library=library, score=score, scores=scores, caption=self.caption, alt=self.alt,
-            credit=self.credit, licence=self.licence, described=self.described, width=self.width, height=self.height,
+            image_id=self.id, library=library, score=score, scores=scores, fits=fits, caption=self.caption,
+            alt=self.alt, credit=self.credit, licence=self.licence, described=self.described,
+            width=self.width, height=self.height,
         )  # fmt: skip
 
 

@@ -53,14 +53,19 @@ note-image-locked = 这张图片已锁定。请先解锁。
 
 # 为何选图
 note-by-person = 由人选定。
-note-kept-best = 保留：相关度 { $n }，属于最佳组合。
-note-kept-chosen = 按选择保留：相关度 { $n }。
-note-kept-instead = 代替原选择保留；原选择在别处更合适或根本不合适：相关度 { $n }。
+note-kept-best = 保留：适合此处的可能性为 { $p } %，主要依据{ $by }（高出偶然水平 { $z } 个标准差）；属于最佳组合。
+note-kept-chosen = 按选择保留：适合此处的可能性为 { $p } %，主要依据{ $by }（高出偶然水平 { $z } 个标准差）。
+note-kept-instead = 代替原选择保留；原选择在别处更合适或根本不合适：可能性为 { $p } %，主要依据{ $by }（高出偶然水平 { $z } 个标准差）。
+note-by-words = 与正文共有的词语
+note-by-caption = 图片说明的含义
+note-by-clip = 画面内容
+note-by-plugin = 插件的度量
+note-by-nothing = 无：没有图片说明，也未检索画面内容
 note-empty-nothing = 空缺：选图者认为没有合适的。
 note-empty-none = 空缺：没有找到候选图。
 note-empty-another = 空缺：这一段之后已有图片。
-note-empty-least = 空缺：最佳候选的相关度为 { $n }，需要 { $least }。
-note-empty-gain = 空缺：别处更值得（此处最高相关度 { $n }）。
+note-empty-unlikely = 空缺：最佳候选适合此处的可能性为 { $p } %，需要 { $least } %；其主要依据是{ $by }（高出偶然水平 { $z } 个标准差）。
+note-empty-elsewhere = 空缺：别处更值得。此处最佳候选的可能性为 { $p } %，主要依据{ $by }（高出偶然水平 { $z } 个标准差）。
 note-choice-unread = 选图的回答两次无法读取；由相似度决定。
 note-choice-once = 选图的第二次回答无法读取；以第一次为准。
 note-by-captions = 根据图注判断：{ $line }

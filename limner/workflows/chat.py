@@ -9,6 +9,7 @@ Its state is a conversation and an article; the article is in `state["article"]`
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Required
 
 from langchain_core.messages import AIMessage, AnyMessage, HumanMessage, RemoveMessage
@@ -103,35 +104,59 @@ def chat_graph(
     keeper: Keeper | None = None,
 ) -> Any:
     """Like `build_chat_graph`, with parts that are made at the first message. talker: None means commands only."""
+    nodes = _Nodes(tenants, talker, tenant, review, keeper)
+    graph = StateGraph(ChatState)
+    graph.add_node("decide", nodes.decide)
+    graph.add_node("compose", nodes.compose)
+    graph.add_node("revise", nodes.revise)
+    graph.add_node("act", nodes.act)
+    graph.add_node("trim", _trim)
+    graph.add_edge(START, "decide")
+    graph.add_conditional_edges("decide", _next, ["compose", "revise", "act"])
+    for node in ("compose", "revise", "act"):
+        graph.add_edge(node, "trim")
+    graph.add_edge("trim", END)
+    return graph.compile(checkpointer=checkpointer, name="chat")
 
-    def scope_of(config: RunnableConfig) -> Scope:
-        return tenants().scope(tenant(config.get("configurable") or {}))
 
-    def opened(state: ChatState, config: RunnableConfig) -> ChatState:
+@dataclass(frozen=True)
+class _Nodes:
+    """The nodes of the chat graph, with the parts that they share."""
+
+    tenants: Callable[[], Tenants]
+    talker: BaseChatModel | None
+    tenant: TenantOf
+    review: Sequence[Point]
+    keeper: Keeper | None
+
+    def _scope_of(self, config: RunnableConfig) -> Scope:
+        return self.tenants().scope(self.tenant(config.get("configurable") or {}))
+
+    def _opened(self, state: ChatState, config: RunnableConfig) -> ChatState:
         """The state, with the article as others have left it."""
         state, jobs = _typed(state), state.get("jobs", [])
-        if keeper is None or not jobs:
+        if self.keeper is None or not jobs:
             return state
         try:
-            return {**state, "article": keeper.now(tenant(config.get("configurable") or {}).owner, jobs[-1])}
+            return {**state, "article": self.keeper.now(self.tenant(config.get("configurable") or {}).owner, jobs[-1])}
         except JobUnknown:  # somebody deleted it: what the chat remembers is left
             return {**state, "jobs": []}
 
-    def decide(state: ChatState, config: RunnableConfig) -> dict[str, Any]:
-        state = opened(state, config)
+    def decide(self, state: ChatState, config: RunnableConfig) -> dict[str, Any]:
+        state = self._opened(state, config)
         text = _last(state)
         may_ask = not state.get("asked")
         article = state.get("article")
         try:
             if not text:
                 move: Any = chat.Reply(text=chat.HELP)
-            elif talker is not None and not text.startswith("/"):
+            elif self.talker is not None and not text.startswith("/"):
                 if (pending := state.get("pending")) and chat.confirmed(text):
                     return {"move": pending, "pending": None}
-                move = chat.decide(state["messages"], article, talker, may_ask=may_ask)
+                move = chat.decide(state["messages"], article, self.talker, may_ask=may_ask)
                 move = chat.doubted(move, text, article)
             else:
-                follows = article is None or tenants().context.follows("writer")
+                follows = article is None or self.tenants().context.follows("writer")
                 move = chat.read_command(text, article, may_ask=may_ask, follows=follows)
         except UnreadableReply:  # the model called an unknown tool twice: read the message without it
             move = chat.read_command(text, article, may_ask=may_ask, follows=True)
@@ -144,15 +169,15 @@ def chat_graph(
             update |= {"pending": move.meant, "since": len(_users(state)) - 1}
         return update
 
-    def compose(state: ChatState, config: RunnableConfig) -> dict[str, Any]:
+    def compose(self, state: ChatState, config: RunnableConfig) -> dict[str, Any]:
         state = _typed(state)
         move = state["move"]
         users, since = _users(state), state.get("since")
         words = move["brief"] or chat.brief_of(users, len(users) - 1 if since is None else since)
         try:
-            points = move.get("review") or review
+            points = move.get("review") or self.review
             brief = make_brief(words, images=move["images"], language=move["language"], review=points)
-            scope = scope_of(config)
+            scope = self._scope_of(config)
             done = build_graph(scope.context).invoke({"brief": brief})  # type: ignore[typeddict-item]
         except LimnerError as e:
             return _say(str(e))
@@ -160,30 +185,30 @@ def chat_graph(
         return {
             **_say(_shown(article)),
             "article": article,
-            **kept_anew(state, scope, brief, article, before),
+            **self._kept_anew(state, scope, brief, article, before),
             "brief": brief,
             "since": None,
             "asked": False,
         }
 
-    def kept_anew(
-        state: ChatState, scope: Scope, brief: Brief, article: Article, before: Article | None
+    def _kept_anew(
+        self, state: ChatState, scope: Scope, brief: Brief, article: Article, before: Article | None
     ) -> dict[str, Any]:
-        if keeper is None:
+        if self.keeper is None:
             return {"past": [*state.get("past", []), *([before] if before else [])][-PAST:]}
         libraries = [library.name for library in scope.context.libraries]
-        job = keeper.begin(scope.tenant.owner, brief, article, libraries, scope.context.meter.roles)
+        job = self.keeper.begin(scope.tenant.owner, brief, article, libraries, scope.context.meter.roles)
         return {"jobs": [*state.get("jobs", []), job]}
 
-    def revise(state: ChatState, config: RunnableConfig) -> dict[str, Any]:
-        state = opened(state, config)
-        scope = scope_of(config)
-        return _changing(state, scope, lambda article: _instructed(scope, article, state), keeper, "model")
+    def revise(self, state: ChatState, config: RunnableConfig) -> dict[str, Any]:
+        state = self._opened(state, config)
+        scope = self._scope_of(config)
+        return _changing(state, scope, lambda article: _instructed(scope, article, state), self.keeper, "model")
 
-    def act(state: ChatState, config: RunnableConfig) -> dict[str, Any]:
-        state = opened(state, config)
+    def act(self, state: ChatState, config: RunnableConfig) -> dict[str, Any]:
+        state = self._opened(state, config)
         move, article = state["move"], state.get("article")
-        scope = scope_of(config)
+        scope = self._scope_of(config)
         match move["do"]:
             case "ask":
                 return {**_say(chat.harmless(move["question"])), "asked": True, "since": len(_users(state)) - 1}
@@ -199,24 +224,11 @@ def chat_graph(
             case "show":
                 return _say(_shown(article))
             case "undo":
-                before = _before(state, scope, keeper)
+                before = _before(state, scope, self.keeper)
                 if before is None:
                     return _say("There is nothing to undo.")
                 return {**_say("The last change is undone.\n\n" + _shown(before["article"])), **before}
-        return _changing(state, scope, lambda article: _moved(article, move), keeper, "person")
-
-    graph = StateGraph(ChatState)
-    graph.add_node("decide", decide)
-    graph.add_node("compose", compose)
-    graph.add_node("revise", revise)
-    graph.add_node("act", act)
-    graph.add_node("trim", _trim)
-    graph.add_edge(START, "decide")
-    graph.add_conditional_edges("decide", _next, ["compose", "revise", "act"])
-    for node in ("compose", "revise", "act"):
-        graph.add_edge(node, "trim")
-    graph.add_edge("trim", END)
-    return graph.compile(checkpointer=checkpointer, name="chat")
+        return _changing(state, scope, lambda article: _moved(article, move), self.keeper, "person")
 
 
 def _typed(state: ChatState) -> ChatState:

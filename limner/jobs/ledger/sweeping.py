@@ -76,15 +76,18 @@ class Sweeping(Base):
                 self._take_away(row.id, row.attempt, note("worker-died"), swept, dead=True)
             elif (row.id, row.attempt) in late:
                 self._take_away(row.id, row.attempt, note("worker-silent"), swept, until=row.lease_until)
-        for job in due_ids:
-            with self.database.write() as c:
-                here = and_(jobs.c.id == job, jobs.c.state == "parked", jobs.c.not_before <= now())
-                found = self._locked(c, here)
-                if found is not None:
-                    c.execute(update(jobs).where(jobs.c.id == job).values(state="queued", rung=None, **failure("")))
-                    self._log(c, job, found.attempt, [News("due")])
-                    swept.due.append(job)
+        swept.due.extend(job for job in due_ids if self._unpark(job))
         return swept
+
+    def _unpark(self, job: str) -> bool:
+        """Requeue a parked job whose time is over; whether it still waited for that."""
+        with self.database.write() as c:
+            here = and_(jobs.c.id == job, jobs.c.state == "parked", jobs.c.not_before <= now())
+            found = self._locked(c, here)
+            if found is not None:
+                c.execute(update(jobs).where(jobs.c.id == job).values(state="queued", rung=None, **failure("")))
+                self._log(c, job, found.attempt, [News("due")])
+            return found is not None
 
     def _take_away(
         self,

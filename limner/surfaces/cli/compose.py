@@ -106,8 +106,7 @@ def compose(
         seed=seed,
         sources=list(source or []),
         review=review_points(review),
-        generate=generate,
-        max_generated=max_generated,
+        **{"generate": generate, "max_generated": max_generated},
     )
     if plan:
         return _print_plan({"brief": made}, options)

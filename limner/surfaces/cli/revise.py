@@ -164,8 +164,7 @@ def edit(
     what: Annotated[str, typer.Option(help="Description for the history.")] = "",
 ) -> None:
     """Change the article by edits from a file or by options, all or none. `limner revise show` lists the ids."""
-    commands: list[Any] = [{"do": "unlock", "ids": unlock}] if unlock else []
-    commands += _read(file) if file else []
+    commands: list[Any] = [*([{"do": "unlock", "ids": unlock}] if unlock else []), *(_read(file) if file else [])]
     commands += [{"do": "set_title", "title": title}] if title is not None else []
     with open_jobs() as jobs:
         revisions = _revisions(jobs)
@@ -173,14 +172,13 @@ def edit(
         images = {i.id for i in head.article.illustrations}
         commands += _edits_of_text(text, insert, move, images)
         commands += _edits_of_images(swap, place, crop, {"caption": caption, "alt": alt, "credit": credit})
-        for one in delete or []:
-            kind, name = ("remove_image", "image") if one in images else ("delete_block", "block")
-            commands.append({"do": kind, name: one})
+        commands += [{"do": "remove_image", "image": i} for i in delete or [] if i in images]
+        commands += [{"do": "delete_block", "block": i} for i in delete or [] if i not in images]
         commands += [{"do": "lock", "ids": lock}] if lock else []
         if not commands:
             raise BadInput("There is nothing to change. Give edits as JSON, or options such as --text b2='New words.'")
-        number = version or head.version.number
-        _say(revisions.edit(job, _edits(commands), number, _who(), _image_of(jobs), merge=merge, what=what))
+        at = version or head.version.number
+        _say(revisions.edit(job, _edits(commands), at, _who(), _image_of(jobs), merge=merge, what=what))
 
 
 @revise_app.command("accept")

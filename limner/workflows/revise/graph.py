@@ -10,6 +10,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from itertools import count
 from typing import TYPE_CHECKING, Any, Required, get_args
 
@@ -89,48 +90,13 @@ def build_revise_graph(context: Context, checkpointer: BaseCheckpointSaver | Non
         made = propose(context, state["article"], read_instruction(state["instruction"]), state.get("brief"))
         return {"proposal": made.model_dump(mode="json")}
 
-    def wait(state: ReviseState) -> dict[str, Any]:
-        proposal, answered = state["proposal"], state.get("answered", 0)
-        args = {"edits": proposal["edits"], "summary": proposal["summary"]}
-        about, said = note("review-edits", n=len(proposal["edits"])), Note("")
-        for refused_before in count():
-            respond = context.follows("writer")
-            asked = questions.question(
-                "edits",
-                args,
-                about,
-                answered=(answered, refused_before),
-                respond=respond,
-                said=said,
-                action="apply_edits",
-            )
-            given = interrupt(questions.interrupting(asked, context.decisions))
-            try:
-                answer = answers.check(asked, given, strict=False)
-                return {"answered": answered + 1, **taken(state, answer)}
-            except LimnerError as refused:
-                said = note("not-taken", line=refused.note)
-        raise AssertionError("unreachable")
-
-    def taken(state: ReviseState, answer: dict[str, Any]) -> dict[str, Any]:
-        match answer["type"]:
-            case "response":
-                return {"instruction": answer["args"], "proposal": {}}
-            case "ignore":
-                return {"proposal": {**state["proposal"], "edits": []}}
-            case "edit":
-                edits = questions.EDITS.validate_python(answer["args"]["edits"])
-                edited(state["article"], edits, context.record)  # edits that cannot be applied lead to another question
-                return {"proposal": {**state["proposal"], "edits": answer["args"]["edits"]}}
-        return {}
-
     def apply(state: ReviseState) -> dict[str, Any]:
         edits = questions.EDITS.validate_python(state["proposal"]["edits"])
         return {"article": edited(state["article"], edits, context.record)}
 
     graph = StateGraph(ReviseState)
     graph.add_node("propose", _entered(context, propose_, "revise"))
-    graph.add_node("review_edits", _entered(context, wait, "review_edits"))
+    graph.add_node("review_edits", _entered(context, partial(_reviewed, context), "review_edits"))
     graph.add_node("apply", _entered(context, apply, "apply"))
     graph.add_edge(START, "propose")
     graph.add_edge("propose", "review_edits")
@@ -139,6 +105,43 @@ def build_revise_graph(context: Context, checkpointer: BaseCheckpointSaver | Non
     )
     graph.add_edge("apply", END)
     return graph.compile(checkpointer=checkpointer, name="revise")
+
+
+def _reviewed(context: Context, state: ReviseState) -> dict[str, Any]:
+    proposal, answered = state["proposal"], state.get("answered", 0)
+    args = {"edits": proposal["edits"], "summary": proposal["summary"]}
+    about, said = note("review-edits", n=len(proposal["edits"])), Note("")
+    for refused_before in count():
+        respond = context.follows("writer")
+        asked = questions.question(
+            "edits",
+            args,
+            about,
+            answered=(answered, refused_before),
+            respond=respond,
+            said=said,
+            action="apply_edits",
+        )
+        given = interrupt(questions.interrupting(asked, context.decisions))
+        try:
+            answer = answers.check(asked, given, strict=False)
+            return {"answered": answered + 1, **_answered(context, state, answer)}
+        except LimnerError as refused:
+            said = note("not-taken", line=refused.note)
+    raise AssertionError("unreachable")
+
+
+def _answered(context: Context, state: ReviseState, answer: dict[str, Any]) -> dict[str, Any]:
+    match answer["type"]:
+        case "response":
+            return {"instruction": answer["args"], "proposal": {}}
+        case "ignore":
+            return {"proposal": {**state["proposal"], "edits": []}}
+        case "edit":
+            edits = questions.EDITS.validate_python(answer["args"]["edits"])
+            edited(state["article"], edits, context.record)  # edits that cannot be applied lead to another question
+            return {"proposal": {**state["proposal"], "edits": answer["args"]["edits"]}}
+    return {}
 
 
 def _entered(context: Context, node: Callable[[ReviseState], dict[str, Any]], name: str) -> Any:

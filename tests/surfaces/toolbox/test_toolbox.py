@@ -249,7 +249,7 @@ def test_a_review_is_asked_answered_and_gone_on_from(tools: list[BaseTool]) -> N
     edited = {"action": "review_draft", "args": {"title": "Wax"}}
     images = asked(tools, answering(again.artifact, name, "edit", edited))
     assert images.artifact["point"] == "images", images.text
-    row = images.artifact["action_request"]["args"]["images"][0]
+    row = next(r for r in images.artifact["action_request"]["args"]["images"] if r["chosen"])
     assert f"{row['spot']} after [{row['after']}]" in images.text
     left_out = {"action": "review_images", "args": {"images": [{"spot": row["spot"], "chosen": None}]}}
     done = asked(tools, answering(images.artifact, name, "edit", left_out))

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
+from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
@@ -69,10 +70,7 @@ def write_article(
     format, ImageUnreadable for an image that browsers do not show, and ExportFailed if the disk refuses or the result
     is incomplete; no half-written file remains.
     """
-    chosen = {name: format_named(name) for name in dict.fromkeys(formats)}
-    if len({f.file for f in chosen.values()}) < len(chosen):
-        names = ", ".join(map(line, chosen))
-        raise BadInput(f"Two of the formats {names} write the same file. Ask for one at a time.")
+    chosen = _chosen(formats)
     own = read_own(article, beside, keep_metadata=keep_metadata)
     parts = cache(shown_parts(article, images))
     pictures = Pictures(article, parts, own.shown, side=side, keep_metadata=keep_metadata)
@@ -87,25 +85,46 @@ def write_article(
         for name, f in chosen.items():
             if name != "json":
                 _write(f, article, pictures, stage)
-        for image_id, name in files.items() if linked else ():
-            put(stage / name, pictures(image_id)[0])
-        for name, data in own.files.items() if linked else ():
-            if not (stage / name).exists():
-                put(stage / name, data)
+        if linked:
+            _put_images(stage, ((name, pictures(i)[0]) for i, name in files.items()), own.files)
         if "json" in chosen:  # the record comes last, with the hashes of the other files
             article = article.model_copy(update={"made_with": {**article.made_with, "files": hashes(stage)}})
             _write(chosen["json"], article, pictures, stage)
+        sources = [parts(i.image_id)[0] for i in figures(article)]
         for f in chosen.values():
-            f.check(article, stage / f.file)
-            if f.shown:
-                sources = [parts(i.image_id)[0] for i in figures(article)]
-                check_seen(stage / f.file, sources, f.shown(stage / f.file), ordered=f.ordered)
-            if f.own:
-                counted(stage / f.file, "images of the draft's own", own.images, f.own(stage / f.file))
+            _check(f, article, stage / f.file, sources, own.images)
         if linked:
             check_files(article, stage)
     written = {name: folder / f.file for name, f in chosen.items()}
     return Written(folder, article, written, len(files) if linked else 0)
+
+
+def _chosen(formats: Sequence[str]) -> dict[str, Format]:
+    """The formats by name. Raises BadInput for an unknown one, and for two that write the same file."""
+    chosen = {name: format_named(name) for name in dict.fromkeys(formats)}
+    if len({f.file for f in chosen.values()}) < len(chosen):
+        names = ", ".join(map(line, chosen))
+        raise BadInput(f"Two of the formats {names} write the same file. Ask for one at a time.")
+    return chosen
+
+
+def _put_images(stage: Path, placed: Iterable[tuple[str, bytes]], own: Mapping[str, bytes]) -> None:
+    """Write images beside the text, one by one; of two with one name, the article's own stays."""
+    for name, data in chain(placed, own.items()):
+        if not (stage / name).exists():
+            put(stage / name, data)
+
+
+def _check(f: Format, article: Article, file: Path, sources: Sequence[bytes], own: int) -> None:
+    """Reopen a file and compare it with the article: texts, pictures as they are seen, the draft's own images.
+
+    sources: of each figure the picture that it must show. Raises ExportFailed.
+    """
+    f.check(article, file)
+    if f.shown:
+        check_seen(file, sources, f.shown(file), ordered=f.ordered)
+    if f.own:
+        counted(file, "images of the draft's own", own, f.own(file))
 
 
 def _write(f: Format, article: Article, pictures: Pictures, stage: Path) -> None:

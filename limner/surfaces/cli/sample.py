@@ -23,7 +23,7 @@ def register(app: typer.Typer) -> None:
 def sample(out: Out = None, model: Model = None, model_url: ModelUrl = None, quiet: Quiet = False) -> None:
     """Illustrate a bundled draft with bundled photographs: what limner does, in seconds."""
     folder = out or fresh_folder(Path.cwd(), TITLE)
-    photos = [str(SAMPLE / "photos")]
+    photos = [str(SAMPLE / "pictures")]
     illustrate(SAMPLE / "draft.md", library=photos, out=folder, model=model, model_url=model_url, quiet=quiet)
     if not quiet:
         print(f"Open it in a browser: {(folder / 'article.html').absolute().as_uri()}")

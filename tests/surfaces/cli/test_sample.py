@@ -49,11 +49,11 @@ def test_the_sample_can_be_had_twice(shell: Shell) -> None:
 
 
 def test_every_photograph_has_its_words_and_its_licence() -> None:
-    with (SAMPLE / "photos" / "metadata.csv").open(newline="", encoding="utf-8") as file:
+    with (SAMPLE / "pictures" / "metadata.csv").open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
-    assert {r["file_name"] for r in rows} == {p.name for p in (SAMPLE / "photos").glob("*.webp")}
+    assert {r["file_name"] for r in rows} == {p.name for p in (SAMPLE / "pictures").glob("*.webp")}
     assert all(all(r.values()) for r in rows)
     for row in rows:
-        with Image.open(SAMPLE / "photos" / row["file_name"]) as image:
+        with Image.open(SAMPLE / "pictures" / row["file_name"]) as image:
             image.load()
             assert not image.getexif()

@@ -240,7 +240,7 @@ def place(studio: Studio) -> None:
     count, one = len(studio.images()), studio.paragraph(3)
     studio.choose(one)
     studio.tool("Insert image after")
-    studio.page.locator(".candidates button").first.click()
+    studio.page.locator(".candidates button:enabled").first.click()
     studio.saved()
     assert len(studio.images()) == count + 1
     assert one["id"] in [image["after"] for image in studio.images()]
@@ -255,7 +255,8 @@ def move_an_image(studio: Studio) -> None:
 
 
 def drag_an_image(studio: Studio) -> None:
-    before, target = studio.images()[0], studio.paragraph(2)
+    before = studio.images()[0]
+    target = next(p for p in map(studio.paragraph, (2, 1)) if p["id"] != before["after"])
     with edited(studio):
         studio.block(before).locator("img").drag_to(studio.block(target), target_position={"x": 60, "y": 62}, steps=6)
     studio.saved()

@@ -53,7 +53,7 @@ def test_from_a_brief_to_an_export(page: Page, up: Up, said: Model, tmp_path: Pa
     studio.shot("05-live")
     expect(page.get_by_text("Review the images")).to_be_visible(timeout=60_000)
     studio.shot("06-images", full_page=True)
-    first = page.locator("fieldset.choice").first
+    first = page.locator("fieldset.choice").filter(has=page.locator("label.chosen .caption")).first
     taken = first.locator("label.chosen .caption").inner_text()
     first.locator("label:not(.chosen)", has=page.locator(".caption")).first.click()
     expect(first.locator("label.chosen .caption")).not_to_have_text(taken)

@@ -11,6 +11,7 @@ import re
 import tomllib
 from collections.abc import Mapping
 from datetime import date, datetime
+from functools import cache
 from typing import Any, NamedTuple
 
 from limner.text import one_line
@@ -77,13 +78,25 @@ def _yaml_values(text: str) -> Mapping[str, Any] | None:
     if len(text) > MAX:
         return {}
     try:
-        values = yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+        values = yaml.load(text, Loader=_as_written())
     except (yaml.YAMLError, ValueError, RecursionError):  # ValueError: a date like 2026-02-31
         values = {key: (value or "").strip(" \"'") for key, value in _KEY.findall(text)}
         return values or None
     if values is None:
         return {}
     return values if isinstance(values, dict) else None
+
+
+@cache
+def _as_written() -> Any:
+    """A loader that reads only dates and null: `title: 007` and `lang: no`, Norwegian, stay as they are written."""
+    import yaml
+
+    kept = {f"tag:yaml.org,2002:{name}" for name in ("null", "timestamp", "merge")}
+    known = yaml.SafeLoader.yaml_implicit_resolvers
+    rules = {sign: [rule for rule in some if rule[0] in kept] for sign, some in known.items()}
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    return type("AsWritten", (loader,), {"yaml_implicit_resolvers": rules})
 
 
 def _toml(source: str, start: int) -> Found:
@@ -149,16 +162,28 @@ def _first(values: Any) -> str:
 
 
 def _words(value: Any, depth: int = 0) -> str:
-    """A value on one line: joins the names of a list, and takes the name of `{name: …}`."""
+    """A value on one line: joins the names of a list, and takes the name of a mapping."""
     if isinstance(value, datetime | date):
         return value.isoformat()
     if isinstance(value, str | int | float) and not isinstance(value, bool):
         return one_line(str(value)[: 4 * LINE])[:LINE]
     if isinstance(value, Mapping) and depth < 3:
-        return _words(value.get("name", value.get("text", "")), depth + 1)
+        return _words(_name(value), depth + 1)
     if isinstance(value, list) and depth < 3:
         return ", ".join(filter(None, (_words(one, depth + 1) for one in value[:20])))[:LINE]
     return ""
+
+
+def _name(value: Mapping[Any, Any]) -> Any:
+    """The name in `{name: …}`, in Quarto's `{given: …, family: …}`, and in pandoc-scholar's `{Jane Doe: {…}}`."""
+    for key in ("name", "literal", "text"):
+        if key in value:
+            return value[key]
+    if "family" in value or "given" in value:
+        parts = (_words(value.get(key), 3) for key in ("given", "non-dropping-particle", "family"))
+        return " ".join(filter(None, parts))
+    only = [*value.items()]
+    return only[0][0] if len(only) == 1 and isinstance(only[0][1], Mapping) else ""
 
 
 def _language(value: Any) -> str:

@@ -21,6 +21,7 @@ from markdown_it.rules_inline import StateInline
 from markdown_it.token import Token
 
 from limner.markdown.parser import with_linear_labels
+from limner.tools.export.marks import highlight, script
 
 KINDS = {
     "abstract", "attention", "bug", "caution", "check", "danger", "error", "example", "failure", "faq", "hint",
@@ -44,6 +45,8 @@ def page_parser(html: bool) -> MarkdownIt:
     alternatives: RuleOptionsType = {"alt": ["paragraph", "reference", "blockquote", "list"]}
     parser.block.ruler.before("fence", "fenced_div", _fenced_div, alternatives)
     parser.block.ruler.before("fence", "comment", _comment_block, alternatives)
+    parser.inline.ruler.before("link", "highlight", highlight)
+    parser.inline.ruler.before("link", "script", script)
     parser.inline.ruler.before("link", "wiki", _wiki)
     parser.inline.ruler.after("image", "image_with_spaces", _image_with_spaces)
     parser.inline.ruler.before("text", "comment_inline", _comment_inline)
@@ -53,6 +56,7 @@ def page_parser(html: bool) -> MarkdownIt:
     parser.core.ruler.before("inline", "directives", _directives)
     parser.core.ruler.before("inline", "heading_attributes", _heading_attributes)
     parser.core.ruler.push("task_lists", _task_lists)
+    parser.core.ruler.push("image_sizes", _image_sizes)
     for kind in ("math_inline", "math_inline_double"):
         parser.add_render_rule(kind, _formula)
     for kind in ("math_block", "math_block_label", "amsmath"):
@@ -217,7 +221,8 @@ def _task_lists(state: StateCore) -> None:
 
 # --- inline ---------------------------------------------------------------------------------------------------
 
-_WIKI = re.compile(r"(!?)\[\[([^\[\]\n|]+)(?:\|([^\[\]\n]*))?\]\](?![(\[:])")
+_WIKI = re.compile(r"(!?)\[\[([^\[\]\n|]+?)(?:\\?\|([^\[\]\n]*))?\]\](?![(\[:])")
+"""In tables, Obsidian writes `\\|` for `|`; it reads that everywhere."""
 
 
 def _wiki(state: StateInline, silent: bool) -> bool:
@@ -242,7 +247,8 @@ def _wiki(state: StateInline, silent: bool) -> bool:
 
 
 _SPACED = re.compile(r"!\[([^\[\]\n]{0,1000})\]\([ \t]*([^()<>\n]{1,300})\)")
-_TITLE = re.compile(r"[ \t]+(?:\"[^\"]*\"|'[^']*')[ \t]*\Z")
+_TITLE = re.compile(r"(?:[ \t]+(?:\"[^\"]*\"|'[^']*'|=\d*%?x\d*%?))+[ \t]*\Z")
+"""A title, and a size as HackMD and BoostNote write it: `![](crane.png =300x200)`."""
 _EXTENSION = re.compile(r"\.\w{2,4}\Z")
 
 
@@ -256,6 +262,16 @@ def _image_with_spaces(state: StateInline, silent: bool) -> bool:
         _push_image(state, name.replace("\\", "/"), found[1])
     state.pos = found.end()
     return True
+
+
+_ALT_SIZE = re.compile(r"\|[ \t]*\d+(?:x\d+)?[ \t]*\Z")
+
+
+def _image_sizes(state: StateCore) -> None:
+    """Take the size out of alternative texts, where Obsidian writes it: `![A crane|300x200](crane.png)`."""
+    for image in (t for block in state.tokens for t in block.children or () if t.type == "image"):
+        for part in (image, *(image.children or ())[-1:]):
+            part.content = _ALT_SIZE.sub("", part.content)
 
 
 _ATTRIBUTE_LIST = re.compile(r"\{[:#.\w][^{}\n]{0,300}\}")

@@ -125,7 +125,16 @@ def _notes(lost: list[str], left_out: set[str]) -> list[str]:
 
 def image_names(image: Element) -> list[str]:
     """The targets of an <img>, best first: its `src`, then those of its `srcset`."""
-    return [unquote(name) for name in (image.get("src", ""), *_candidates(image.get("srcset", ""))) if name]
+    targets = (image.get("src", ""), *_candidates(image.get("srcset", "")))
+    return [name for target in targets if target for name in _files(target)]
+
+
+def _files(target: str) -> Iterator[str]:
+    """The names of files that a target may mean: as it is, and without `#gh-dark-mode-only` or `?raw=true`."""
+    yield unquote(target)
+    bare = re.split("[?#]", target, maxsplit=1)[0]
+    if bare and bare != target and ":" not in target:
+        yield unquote(bare)
 
 
 def _candidates(srcset: str) -> list[str]:
@@ -138,7 +147,7 @@ def names_in(root: Element) -> Iterator[list[str]]:
         for child in parent:
             if child.tag == "img":
                 sources = [e.get("srcset", "") for e in parent if e.tag == "source"] if parent.tag == "picture" else []
-                yield [*image_names(child), *(unquote(n) for s in sources for n in _candidates(s))]
+                yield [*image_names(child), *(f for s in sources for n in _candidates(s) for f in _files(n))]
 
 
 def replace_images(root: Element, shown: Any) -> None:
@@ -146,7 +155,7 @@ def replace_images(root: Element, shown: Any) -> None:
     for parent in list(root.iter()):
         for child in [c for c in parent if c.tag == "img"]:
             sources = [e.get("srcset", "") for e in parent if e.tag == "source"] if parent.tag == "picture" else []
-            names = [*image_names(child), *(unquote(n) for s in sources for n in _candidates(s))]
+            names = [*image_names(child), *(f for s in sources for n in _candidates(s) for f in _files(n))]
             element = shown(names, line(child.get("alt", "")))
             if element is None:
                 replace(parent, child, text=child.get("alt", ""))

@@ -86,13 +86,18 @@ def said_in(data: bytes, *, max_pixels: int = MAX_PIXELS) -> dict[str, str]:
 
 
 def merged(sources: Sequence[Mapping[str, str]]) -> dict[str, str]:
-    """The first value of each property, without values that a machine wrote by itself."""
+    """The first value of each property, without values that a machine wrote by itself and values without letters."""
     keys = dict.fromkeys(key for source in sources for key in source)
-    found = {key: next((v.strip() for s in sources if (v := s.get(key, "")).strip()), "") for key in keys}
+    found = {key: next((v.strip() for s in sources if not _lost(v := s.get(key, ""))), "") for key in keys}
     # The title stands in for a missing description; text by a machine discredits both.
     if _BY_MACHINE.fullmatch(found.get("description") or found.get("title") or ""):
         found |= {"description": "", "title": ""}
     return {key: value for key, value in found.items() if value}
+
+
+def _lost(text: str) -> bool:
+    """Whether a text is empty, or a program without Unicode replaced most of its letters: "??????? podezd"."""
+    return not text.strip() or text.count("?") >= max(3, sum(map(str.isalpha, text)))
 
 
 def orientation_of(data: bytes, *, max_pixels: int = MAX_PIXELS) -> int:
@@ -166,7 +171,8 @@ def _exif(picture: Image.Image) -> dict[str, str]:
     except DAMAGED:
         return {}
     own = {key: windows[tag] for key, tag in _XP.items()}
-    spoken = "" if _BY_MACHINE.fullmatch(found["description"]) else found["description"]
+    spoken = found["description"]
+    spoken = "" if _BY_MACHINE.fullmatch(spoken) or _lost(spoken) else spoken
     return {
         **found,
         "description": spoken or own["comment"] or own["subject"] or comment or found["description"],
@@ -187,11 +193,14 @@ def _utf_16(value: Any) -> str:
 
 def _comment(value: Any) -> str:
     """EXIF's UserComment: eight bytes that name the encoding, then the text."""
+    if isinstance(value, str):  # of type ASCII, as piexifjs writes it
+        value = value.encode("latin-1", "ignore")
     if not isinstance(value, bytes):
         return ""
     name, text = value[:8], value[8:]
     if name.startswith(b"UNICODE"):
         order = "utf-16-be" if text[:1] == b"\0" else "utf-16-le"
+        text += b"\0" * (len(text) % 2)  # Pillow takes the last one off a text
         return text.decode(order, "ignore").strip("\ufeff\x00 ")
     return (decode(text.strip(b"\x00 ")) or "").strip() if name[:5] in (b"ASCII", b"\0\0\0\0\0", b"JIS\0\0") else ""
 

@@ -11,6 +11,8 @@ _EXT = "{http://iptc.org/std/Iptc4xmpExt/2008-02-29/}"
 _PHOTOSHOP = "{http://ns.adobe.com/photoshop/1.0/}"
 _RIGHTS = "{http://ns.adobe.com/xap/1.0/rights/}"
 _REGIONS = "{http://www.metadataworkinggroup.com/schemas/regions/}"
+_LIGHTROOM = "{http://ns.adobe.com/lightroom/1.0/}"
+_DIGIKAM = "{http://www.digikam.org/ns/1.0/}"
 _LANGUAGE = "{http://www.w3.org/XML/1998/namespace}lang"
 MOST = 1_000_000  # characters of a packet
 
@@ -26,7 +28,7 @@ PROPERTIES: dict[str, tuple[str, ...]] = {
     "statement": (f"{_RIGHTS}WebStatement",),
     "rights": (f"{_DC}rights",),
     "source_type": (f"{_EXT}DigitalSourceType",),
-    "keywords": (f"{_DC}subject",),
+    "keywords": (f"{_DC}subject", f"{_LIGHTROOM}hierarchicalSubject", f"{_DIGIKAM}TagsList"),
     "persons": (f"{_EXT}PersonInImage", f"{_REGIONS}Name"),
     "place": (f"{_CORE}Location",),
     "city": (f"{_PHOTOSHOP}City", f"{_EXT}City"),

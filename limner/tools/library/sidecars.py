@@ -59,6 +59,8 @@ def _json(name: str, found: Scan) -> Described:
     except (ValueError, RecursionError) as error:
         found.problems.append((printable_path(path), f"not JSON ({error}): correct it"))
         return Described()
+    if isinstance(content, list) and len(content) == 1:  # as exiftool -json writes it
+        content = content[0]
     if not isinstance(content, Mapping):
         found.problems.append((printable_path(path), 'not a JSON object such as {"caption": "..."}: correct it'))
         return Described()

@@ -99,6 +99,8 @@ def _key(name: Any) -> str:
 def _words(value: Any) -> str:
     if isinstance(value, str):
         return value.strip()
+    if isinstance(value, int | float) and not isinstance(value, bool):  # a year among exiftool's keywords
+        return str(value)
     if isinstance(value, list):
         return ", ".join(filter(None, map(_words, value)))
     return _words(value.get("name")) if isinstance(value, Mapping) else ""

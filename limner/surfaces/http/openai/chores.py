@@ -44,7 +44,7 @@ _TALK = re.compile(
 )
 _ALONE = re.compile(
     r"(?i)\bonly\b|\bwithout any\b|no (?:additional|other|explanation)|nothing else|ohne |sans |\bsin |senza |\bsem |"
-    r"без |только|不要|仅|只|のみ|なし|만 "
+    r"без |только|不要|仅|只|のみ|なし|만 |punctuation|satzzeichen|ponctuation|puntuaci|punteggiatura|pontuaç|标点|標點"
 )
 _SUMMARY = re.compile(r"(?i)summar|zusammenfass|fasse|résum|resum|riassu|резюм|кратк|итог|总结|總結|要約|요약")
 _TURN = re.compile(r"(?mi)^(?:user|human)\s?:")
@@ -103,9 +103,14 @@ def _tools(system: str, text: str) -> Chore | None:
 
 
 def _titled_transcript(system: str, text: str) -> Chore | None:
-    """LibreChat and LobeChat: a transcript, and a request for a title before or after it, or in the system message."""
+    """LibreChat and LobeChat: a transcript, and a request for a title before or after it, or in the system message.
+
+    DeepChat and Cherry Studio: the request is the system message, and Cherry Studio's transcript is JSON.
+    """
     if _wants_title(system, strict=True) and (_is_transcript(text) or _is_tagged(text)):
         return Chore("title", "plain", text)
+    if _wants_title(system) and (talk := _json_transcript(text)):
+        return Chore("title", "plain", talk)
     turn = _TURN.search(text)
     if turn is None or not _is_transcript(text[turn.start() :]):
         return None
@@ -155,6 +160,20 @@ def _wants_title(text: str, *, strict: bool = False) -> bool:
 
 def _is_transcript(text: str) -> bool:
     return bool(_TURN.match(text.lstrip())) and bool(_REPLY.search(text))
+
+
+def _json_transcript(text: str) -> str:
+    """The transcript in `[{"role": "user", "mainText": "…"}, …]`; "" if a text is anything else."""
+    if not re.match(r"\[\s*\{", text):
+        return ""
+    try:
+        turns = json.loads(text)
+    except (ValueError, RecursionError):
+        return ""
+    if not all(isinstance(turn, Mapping) and isinstance(turn.get("role"), str) for turn in turns):
+        return ""
+    words = ((turn["role"], turn.get("mainText", turn.get("content"))) for turn in turns)
+    return "\n".join(f"{role}: {said}" for role, said in words if isinstance(said, str))
 
 
 def _is_tagged(text: str) -> bool:

@@ -22,8 +22,9 @@ def edited(studio: Studio) -> Any:
 
 
 def apply(studio: Studio) -> None:
-    """Take a proposal."""
-    studio.page.get_by_role("dialog").get_by_role("button", name="Apply").click()
+    """Take a proposal; until its edit is sent, the studio still says that all is saved."""
+    with edited(studio):
+        studio.page.get_by_role("dialog").get_by_role("button", name="Apply").click()
 
 
 def type_over(studio: Studio) -> None:

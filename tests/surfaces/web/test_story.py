@@ -73,7 +73,8 @@ def test_from_a_brief_to_an_export(page: Page, up: Up, said: Model, tmp_path: Pa
     expect(dialog).to_contain_text("Removed")
     studio.shot("08-proposal")
     assert up.revision(job)["version"] == 1  # nothing has changed yet
-    dialog.get_by_role("button", name="Apply").click()
+    with page.expect_response(lambda answer: answer.url.endswith("/edits")):
+        dialog.get_by_role("button", name="Apply").click()
     studio.saved()
     assert up.revision(job)["title"] == "Honey"
 

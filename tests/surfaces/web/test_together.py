@@ -33,7 +33,8 @@ def test_what_is_locked_stays(studio: Studio, said: Model) -> None:
     studio.page.locator(".margin").get_by_role("button", name="Whole article").click()
     studio.page.get_by_label("Ask for a change").fill("all of it louder, without the opening")
     studio.page.get_by_role("button", name="Preview").first.click()
-    studio.page.get_by_role("dialog").get_by_role("button", name="Apply").click()
+    with studio.page.expect_response(lambda answer: answer.url.endswith("/edits")):
+        studio.page.get_by_role("dialog").get_by_role("button", name="Apply").click()
     studio.saved()
     assert studio.paragraph()["text"] == one["text"]
     assert studio.paragraph(1)["text"].isupper()

@@ -6,8 +6,8 @@ that an image lacks is absent, not zero: a picture named DSC_0001 is judged by w
 
 For each set of signals a logistic regression of true against other pairs gives the log-odds that an author put this
 very image at this very place. They are what `arrange` adds up. `probability` says what they mean for an image that was
-placed by them: how probable it is that the author used it in this article at all. bench/fit.py learns both on two
-textbooks, bench/fit.md has the tables.
+placed by them: how probable it is that the author used it in this article at all. The weights are set by hand near
+those that the regression learnt on two textbooks; bench/fit.md has both.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,12 +11,10 @@ from typing import Any
 
 import pytest
 from orders import submitted
-from servers import until
 from sqlalchemy import event
 
 from limner.jobs.ledger import Lease, Ledger, Renewals
 from limner.jobs.ledger.database import Database, database_url, migrate
-from limner.jobs.worker.keeper import Keeper
 from limner.settings import Settings
 
 HOUR = 3600.0
@@ -41,7 +39,7 @@ def clock() -> Clock:
 
 @pytest.fixture
 def ledger(home: Path, clock: Clock) -> Iterator[Ledger]:
-    """A ledger with leases of a second, on a machine whose clock can be set."""
+    """A ledger with leases of a minute, on a machine whose clock can be set."""
     with closing(Database(database_url(Settings(home=home)))) as database:
 
         @event.listens_for(database.engine, "connect")
@@ -49,18 +47,11 @@ def ledger(home: Path, clock: Clock) -> Iterator[Ledger]:
             connection.create_function("julianday", 1, clock.julianday)
 
         migrate(database)
-        made = Ledger(database, lease=1)
+        made = Ledger(database, lease=60)
         with database.read() as c:
             told = c.exec_driver_sql("SELECT (julianday('now') - 2440587.5) * 86400").scalar_one()
         assert abs(told - datetime.now(UTC).timestamp()) < 60, "the clock is what the ledger goes by"
         yield made
-
-
-@pytest.fixture
-def sweep(ledger: Ledger) -> Callable[[], list[str]]:
-    """A sweep of one sweeper that goes on; which jobs it put back."""
-    renewals = Renewals(ledger.lease_seconds)
-    return lambda: ledger.sweep(renewals=renewals).put_back
 
 
 def taken(ledger: Ledger, title: str) -> Lease:
@@ -70,19 +61,23 @@ def taken(ledger: Ledger, title: str) -> Lease:
 
 
 @pytest.mark.parametrize("shift", [HOUR, -HOUR])
-def test_who_reports_keeps_the_lease(shift: float, ledger: Ledger, clock: Clock, sweep: Callable[[], Any]) -> None:
+def test_who_reports_keeps_the_lease(shift: float, ledger: Ledger, clock: Clock) -> None:
     lease = taken(ledger, "Honey")
     other = taken(ledger, "Glass")  # nobody reports for it
-    put_back: list[str] = []
-    with Keeper(ledger, lease) as keeper:
-        sweep()
-        clock.shift = shift
-        until(lambda: put_back.extend(sweep()) or put_back, "the silent one's lease to end")
-        end = time.monotonic() + 2 * ledger.lease_seconds
-        while time.monotonic() < end:
-            put_back += sweep()
-            time.sleep(0.05)
-        keeper.check()
+    seconds, put_back = 0.0, list[str]()
+    renewals = Renewals(ledger.lease_seconds, lambda: seconds)
+
+    def sweep() -> None:
+        put_back.extend(ledger.sweep(renewals=renewals).put_back)
+
+    sweep()
+    clock.shift = shift
+    for _ in range(12):  # as a keeper does, three times a lease; sweeps come more often
+        ledger.beat(lease)
+        for _ in range(3):
+            seconds += ledger.lease_seconds / 9
+            clock.shift += ledger.lease_seconds / 9
+            sweep()
     assert put_back == [other.job]
     assert ledger.job(lease.job).attempt == 1
     ledger.put_back(lease)
@@ -100,6 +95,10 @@ def test_a_sweeper_that_comes_new_waits_for_half_a_lease(ledger: Ledger, clock: 
     """It cannot tell whether a clock jumped, or a holder died; holders report three times a lease."""
     lease = taken(ledger, "Honey")
     clock.shift = HOUR
-    renewals = Renewals(ledger.lease_seconds)
+    seconds = 0.0
+    renewals = Renewals(ledger.lease_seconds, lambda: seconds)
     assert ledger.sweep(renewals=renewals).put_back == []
-    until(lambda: ledger.sweep(renewals=renewals).put_back == [lease.job], "the lease to end")
+    seconds = 0.49 * ledger.lease_seconds
+    assert ledger.sweep(renewals=renewals).put_back == []
+    seconds = 0.51 * ledger.lease_seconds
+    assert ledger.sweep(renewals=renewals).put_back == [lease.job]

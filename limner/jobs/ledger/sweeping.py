@@ -21,14 +21,14 @@ class Renewals:
     A clock that jumps ahead ends no lease whose holder reports, and one that jumps back lets none last for ever.
     """
 
-    def __init__(self, lease: float) -> None:
-        """lease: seconds; holders report three times in that time."""
-        self._lease = lease
+    def __init__(self, lease: float, clock: Callable[[], float] = time.monotonic) -> None:
+        """lease: seconds; holders report three times in that time. clock: seconds, never set back."""
+        self._lease, self._clock = lease, clock
         self._seen: dict[tuple[str, int], tuple[float | None, float]] = {}
 
     def over(self, running: Sequence[Any], late: Set[tuple[str, int]]) -> set[tuple[str, int]]:
         """The (id, attempt) of running jobs whose lease is over. late: those by the database's clock."""
-        at, seen, over = time.monotonic(), {}, set()
+        at, seen, over = self._clock(), {}, set()
         for row in running:
             held = (row.id, row.attempt)
             until, since = self._seen.get(held, (row.lease_until, at))

@@ -62,5 +62,6 @@ if seconds := os.environ.get("CHAOS_VISIBILITY"):
         "visibility_timeout": float(seconds),
         "unacked_restore_interval": 0.5,
         "unacked_restore_throttle": 1,
+        "unacked_mutex_expire": 2,  # kombu's 300 s last if a busy machine cuts the answer to its lock off
     }
 raise SystemExit(worker.run())

@@ -22,7 +22,7 @@ from nursery import Nursery
 from place import Place, WorkerProcess, new_place, pid_of, until_state
 from scripted import Delayed, ScriptedServer
 from served import Book, Served, brief
-from servers import until
+from servers import WAIT, until
 
 from limner.jobs.queue import Bell, make_app
 from limner.jobs.request import JobRequest
@@ -249,14 +249,17 @@ def test_heard_ten_times_and_again_and_again_it_is_one_attempt(
     heard, rung = tmp_path / "heard", threading.Event()
 
     def held(_served: Served) -> None:
-        rung.wait(120)
+        rung.wait(2 * WAIT)
 
     shop.book.inject = held
     workers(lease=60, odd={"CHAOS_HEARD": str(heard), "CHAOS_VISIBILITY": "1"})
     job, _ = shop.submit()
     assert bell.ring_all([(job.id, "interactive")] * 10) == 10
-    until(lambda: heard.exists() and Counter(heard.read_text().split())[job.id] > 10, "the broker to ring again")
-    rung.set()
+    try:
+        until(lambda: heard.exists() and Counter(heard.read_text().split())[job.id] > 10, "the broker to ring again")
+    finally:
+        print(heard.read_text() if heard.exists() else "nothing was heard", broker.client.keys("*"))
+        rung.set()
     until_done(shop, [job.id])
 
     assert shop.ledger.job(job.id).attempt == 1

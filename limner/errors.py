@@ -47,8 +47,8 @@ class LimnerError(Exception):
 
     def __init__(self, message: str = "") -> None:
         super().__init__(message)
-        said = message if isinstance(message, Note) else Note(message)
-        self.note = said if said.code else Note(said, type(self).code)
+        noted = message if isinstance(message, Note) else Note(message)
+        self.note = noted if noted.code else Note(noted, type(self).code)
         self.code = self.note.code
 
     @property

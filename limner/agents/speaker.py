@@ -103,9 +103,9 @@ class Speaker:
         """
         body = {**((extra or {}) if self.llama_cpp else {}), **(fields or {})}
         options = {"temperature": temperature, "seed": seed}
-        return self._say(messages, body, on_text=on_text, max_tokens=max_tokens, stop=stop, **options)
+        return self._request(messages, body, on_text=on_text, max_tokens=max_tokens, stop=stop, **options)
 
-    def _say(
+    def _request(
         self,
         messages: Sequence[BaseMessage],
         body: dict[str, Any],
@@ -228,16 +228,16 @@ class Speaker:
         options: dict[str, Any] = {"temperature": temperature, "seed": seed, "max_tokens": max_tokens}
         body = dict(extra or {}) if self.llama_cpp else {}
         if schema is None or not self.json_schema:
-            return self._say(messages, body, **options)
+            return self._request(messages, body, **options)
         form = {"type": "json_schema", "json_schema": {"name": "answer", "schema": schema, "strict": True}}
         try:
             # In the body, bypassing the client library, which would parse the answer itself and lose the token counts.
-            return self._say(messages, {**body, "response_format": form}, **options)
+            return self._request(messages, {**body, "response_format": form}, **options)
         except ModelRefused as refused:
             # 400 and 422 are how servers say that they do not know response_format (TGI, older vLLM and LMDeploy).
             if refused.status not in (400, 422):
                 raise
-            reply = self._say(messages, body, **options)
+            reply = self._request(messages, body, **options)
             self.json_schema = False  # the schema was the cause, or the retry would have failed, too
             return reply
 
@@ -264,8 +264,8 @@ class Speaker:
 
     def _count(self, chunks: Sequence[AIMessageChunk], prompt: int) -> Usage:
         """Count a call, and return what it cost."""
-        if told := [chunk.usage_metadata for chunk in chunks if chunk.usage_metadata]:
-            said = reduce(add_usage, told)
+        if counts := [chunk.usage_metadata for chunk in chunks if chunk.usage_metadata]:
+            said = reduce(add_usage, counts)
             cached = (said.get("input_token_details") or {}).get("cache_read") or 0
             usage = Usage(1, _counted(said["input_tokens"]), _counted(said["output_tokens"]), _counted(cached))
         else:
@@ -301,12 +301,12 @@ class Speaker:
         """limner's error for an error of the client or its transport; None for any other."""
         kinds = {kind.__name__ for kind in type(e).__mro__ if kind.__module__.partition(".")[0] == "openai"}
         if "APIStatusError" in kinds:
-            answer = f"answered {e.status_code}{_said(e)}"
+            answer = f"answered {e.status_code}{_reason(e)}"
             return ModelRefused(f"{self._server} {answer}. {_advice(e)}", e.status_code, f"its server {answer}")
         if "APIConnectionError" in kinds:
             return self._unreachable(e)
         if "APIError" in kinds:  # an error event inside a stream
-            said = _said(e) or f" ({_one_line(str(e))})"
+            said = _reason(e) or f" ({_one_line(str(e))})"
             return ModelRefused(f"{self._server} broke off{said}. Run the command again, or use another model.")
         return self._unreachable(e) if _transport_error(e) else None  # some versions of the client pass these on
 
@@ -358,7 +358,7 @@ def _one_line(text: str, limit: int = 160) -> str:
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
 
-def _said(error: Any) -> str:
+def _reason(error: Any) -> str:
     """The server's own message, shortened."""
     body = error.body
     if isinstance(body, dict):

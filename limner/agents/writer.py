@@ -55,8 +55,8 @@ def _read_again(reply: str, brief: Brief, name: str) -> Article:
     try:
         return instruct.read_article(reply, brief)
     except UnreadableReply as e:
-        said = " ".join("".join(c if c.isprintable() else " " for c in reply).split())[:80] or "nothing"
+        start = " ".join("".join(c if c.isprintable() else " " for c in reply).split())[:80] or "nothing"
         raise UnreadableReply(
-            f"{name or 'The model'} wrote no article, asked twice; it answered {said!r}. Use another model (--model), "
+            f"{name or 'The model'} wrote no article, asked twice; it answered {start!r}. Use another model (--model), "
             "or say more in the brief."
         ) from e

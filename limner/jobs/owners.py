@@ -84,11 +84,11 @@ class Owners:
 
     def still_good(self, keys: Collection[str]) -> set[str]:
         """The given keys (`Owner.key`) that would admit a caller now."""
-        asked = set(keys)
-        good = {"", OPEN} if OPEN in asked and not self.closed() else {""}
+        wanted = set(keys)
+        good = {"", OPEN} if OPEN in wanted and not self.closed() else {""}
         with self.database.read() as c:
-            good |= set(c.execute(select(tokens.c.digest).where(tokens.c.digest.in_(asked - {"", OPEN}))).scalars())
-        return asked & good
+            good |= set(c.execute(select(tokens.c.digest).where(tokens.c.digest.in_(wanted - {"", OPEN}))).scalars())
+        return wanted & good
 
     def get(self, name: str) -> Owner:
         """An owner by name. An unknown one has no limits and no libraries, except `local`, which has all."""

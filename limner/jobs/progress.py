@@ -111,11 +111,11 @@ def event_line(event: Event) -> str:
     from datetime import UTC, datetime
 
     at = datetime.fromtimestamp(event.at, UTC).strftime("%H:%M:%S")
-    said = {k: v for k, v in event.data.items() if k not in ("text", "done", "of", "question")}
+    fields = {k: v for k, v in event.data.items() if k not in ("text", "done", "of", "question")}
     if "question" in event.data:
-        said["asks"] = _about(event.data["question"])
+        fields["asks"] = _about(event.data["question"])
     of = f" {event.data['done']} of {event.data['of']}" if event.data.get("of") else ""
-    more = " ".join(f"{k}={v}" for k, v in said.items())
+    more = " ".join(f"{k}={v}" for k, v in fields.items())
     note = f" {event.data['text']}" if event.kind == "note" else ""
     return " ".join(f"{event.seq:>4} {at} {event.kind} {event.step}{of}{note} {more}".split(" ")).rstrip()
 

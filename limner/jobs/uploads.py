@@ -99,8 +99,8 @@ def _use(ledger: Ledger, owner: Owner, image_id: str) -> Note | None:
     for row in rows:
         title = " ".join(row.title.split())[:80]
         if row.state != "done":
-            asked = row.request or {}
-            if image_id in (asked.get("references") or []) or owner.own_library in (asked.get("library") or []):
+            wanted = row.request or {}
+            if image_id in (wanted.get("references") or []) or owner.own_library in (wanted.get("library") or []):
                 return note("use-making", job=row.id, title=title)
             continue
         if any(i.image_id == image_id for i in Article.model_validate(row.article).illustrations):

@@ -70,9 +70,9 @@ def send_due(ledger: Ledger, settings: Settings) -> int:
         return 0
     allowed, sent = read_hosts(settings.webhook_hosts), 0
     with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="limner-webhook") as pool:
-        told = {pool.submit(deliver, job, webhook, allowed_hosts=allowed): job for job, webhook in due}
-        for future in as_completed(told):
-            job, error = told[future], future.exception()
+        deliveries = {pool.submit(deliver, job, webhook, allowed_hosts=allowed): job for job, webhook in due}
+        for future in as_completed(deliveries):
+            job, error = deliveries[future], future.exception()
             if error is None:
                 ledger.webhook_sent(job.id)
                 sent += 1

@@ -53,7 +53,7 @@ def read(source: str) -> FrontMatter:
         found = reader(source, start)
         if found is not None:
             end, values = found
-            return FrontMatter(end, **_said(values))
+            return FrontMatter(end, **_fields(values))
     return FrontMatter(start)
 
 
@@ -144,7 +144,7 @@ def _headers(source: str, start: int) -> Found:
 # --- fields ----------------------------------------------------------------------------------------------------
 
 
-def _said(values: Mapping[str, Any]) -> dict[str, str]:
+def _fields(values: Mapping[str, Any]) -> dict[str, str]:
     lower = {str(key).lower(): value for key, value in values.items()}
     params = lower.get("params")  # Hugo's table for custom fields
     if isinstance(params, Mapping):

@@ -158,14 +158,14 @@ async def _invalid(_request: Request, error: Exception) -> Response:
     first = error.errors()[0]
     where = ".".join(str(part) for part in first["loc"] if part != "body")
     if first["type"] == "extra_forbidden":
-        said = f"unknown field `{one_line(where, 200)}`: this server does not have it, leave it out"
+        problem = f"unknown field `{one_line(where, 200)}`: this server does not have it, leave it out"
     elif first["type"] == "json_invalid":
-        said = f"the body is not JSON ({first.get('ctx', {}).get('error', 'malformed')}): send an object"
+        problem = f"the body is not JSON ({first.get('ctx', {}).get('error', 'malformed')}): send an object"
     elif not where:
-        said = "the body must be a JSON object, sent with Content-Type: application/json"
+        problem = "the body must be a JSON object, sent with Content-Type: application/json"
     else:
-        said = f"`{one_line(where, 200)}`: {one_line(first['msg'], 200)}"
-    return JSONResponse(Refused(f"{said}.").body, 422)
+        problem = f"`{one_line(where, 200)}`: {one_line(first['msg'], 200)}"
+    return JSONResponse(Refused(f"{problem}.").body, 422)
 
 
 async def _http(_request: Request, error: Exception) -> Response:
@@ -191,8 +191,8 @@ class _Bounded:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        told = next((v for k, v in scope["headers"] if k == b"content-length"), b"0")
-        if told.isdigit() and int(told) > MAX_BODY:
+        length = next((v for k, v in scope["headers"] if k == b"content-length"), b"0")
+        if length.isdigit() and int(length) > MAX_BODY:
             refusal = Refused(_TOO_LARGE, status=413)
             await JSONResponse(refusal.body, refusal.status)(scope, receive, send)
             return

@@ -33,7 +33,7 @@ class Beam:
     """Ids generated so far."""
     score: float = 0.0
     """Sum of logprobs, after penalties."""
-    told: tuple[Any, ...] = ()
+    details: tuple[Any, ...] = ()
     """The caller's own record of each token."""
 
 
@@ -66,7 +66,7 @@ class BeamSearch:
         ]
         return [n for n, one in enumerate(listed) if not one.whole and hidden[n] > bar]
 
-    def step(self, listed: Sequence[Listed], told: Any = None) -> None:
+    def step(self, listed: Sequence[Listed], details: Any = None) -> None:
         """Continue with the best candidates, and finish those that end.
 
         listed: the list of each running beam, none of them in `lacking`. told: (beam, position in its list) -> the
@@ -76,8 +76,8 @@ class BeamSearch:
         kept: list[Beam] = []
         for rank, (score, n, place) in enumerate(best):
             old, token = self.running[n], listed[n].tokens[place]
-            extra = (told(n, place),) if told else ()
-            beam = Beam((*old.ids, token), score, (*old.told, *extra))
+            extra = (details(n, place),) if details else ()
+            beam = Beam((*old.ids, token), score, (*old.details, *extra))
             if token not in self.end_ids:
                 kept.append(beam)
             elif rank < self.num_beams:

@@ -39,8 +39,8 @@ async def chat_completions(service: Service, request: Request, body: ChatRequest
             "logprobs": _logprobs(tokens) if body.logprobs else None,
             "finish_reason": _reason(finished),
         }
-        said = {**_frame(service, "chat.completion"), "choices": [choice], "usage": _usage(answer, finished)}
-        return JSONResponse(said, headers=answer.headers(finished))
+        completion = {**_frame(service, "chat.completion"), "choices": [choice], "usage": _usage(answer, finished)}
+        return JSONResponse(completion, headers=answer.headers(finished))
     finally:
         answer.close()
 

@@ -141,14 +141,14 @@ def _serve(service: Any, listener: socket.socket) -> None:
     host, port = listener.getsockname()[:2]
     address = f"[{host}]" if ":" in host else host
 
-    told = f"{service.model_id} on http://{address}:{port} ({service.engine.name}, {service.engine.device})"
+    banner = f"{service.model_id} on http://{address}:{port} ({service.engine.name}, {service.engine.device})"
 
     class Server(uvicorn.Server):
         """Prints the address once the server is reachable."""
 
         async def startup(self, sockets: list[socket.socket] | None = None) -> None:
             await super().startup(sockets)
-            typer.echo(told)
+            typer.echo(banner)
 
     Server(server_config(service)).run(sockets=[listener])
 

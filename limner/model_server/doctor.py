@@ -42,12 +42,12 @@ class Line:
     """One finding. ok: None if there is nothing to judge."""
 
     name: str
-    said: str
+    finding: str
     ok: bool | None = None
 
     def __str__(self) -> str:
         mark = {True: "ok  ", False: "FAIL", None: "    "}[self.ok]
-        return f"{mark} {self.name}: {self.said}"
+        return f"{mark} {self.name}: {self.finding}"
 
 
 # --- the machine ---------------------------------------------------------------------------------------------------
@@ -170,7 +170,7 @@ def jobs(config: Any) -> list[tuple[str, Job]]:
         return Prompt((1, *text[: words // 2], *[image] * rows * pictures, *text[words // 2 :]), pixels)
 
     plain = Sampling(NEW_TOKENS, top_n=1, prompt_logprobs=True)
-    asked = [
+    named = [
         ("text", prompt(9, 0), plain),
         ("a picture", prompt(11, 1), plain),
         ("three pictures", prompt(40, 3), plain),
@@ -178,11 +178,11 @@ def jobs(config: Any) -> list[tuple[str, Job]]:
         ("a penalty", prompt(20, 1), replace(plain, repetition_penalty=1.5)),
         ("beams", prompt(20, 1), replace(plain, num_beams=3, repetition_penalty=1.5)),
     ]
-    return [(name, Job(ids, sampling)) for name, ids, sampling in asked]
+    return [(name, Job(ids, sampling)) for name, ids, sampling in named]
 
 
 @dataclass(frozen=True)
-class Told:
+class Answered:
     """One answer of an engine."""
 
     ids: tuple[int, ...]
@@ -190,26 +190,26 @@ class Told:
     prefill: tuple[float, ...]
 
 
-async def answers(engine: Engine, asked: list[Job]) -> list[Told]:
-    """Answers to all prompts at once, to test batches and graphs."""
+async def answers(engine: Engine, tests: list[Job]) -> list[Answered]:
+    """Answers to all tests at once, to test batches and graphs."""
 
-    async def one(job: Job) -> Told:
+    async def one(job: Job) -> Answered:
         tokens: list[Token] = []
         async for event in engine.answer(job):
             if isinstance(event, Finished):
                 prefill = tuple(t.logprob for t in event.prefill if t.logprob is not None)
-                return Told(tuple(t.id for t in tokens), tuple(t.logprob or 0.0 for t in tokens), prefill)
+                return Answered(tuple(t.id for t in tokens), tuple(t.logprob or 0.0 for t in tokens), prefill)
             tokens.append(event)
         raise ServingError("the engine broke an answer off")
 
     await engine.start()
     try:
-        return list(await asyncio.gather(*(one(job) for job in asked)))
+        return list(await asyncio.gather(*(one(job) for job in tests)))
     finally:
         await engine.close()
 
 
-def compare(name: str, ours: Told, reference: Told, tolerance: float) -> Line:
+def compare(name: str, ours: Answered, reference: Answered, tolerance: float) -> Line:
     """Compare the logprobs of prompt and answer, as far as both chose the same tokens.
 
     In half precision the answers may diverge where two tokens are about equally likely; in float32 not at the first
@@ -220,9 +220,9 @@ def compare(name: str, ours: Told, reference: Told, tolerance: float) -> Line:
     pairs += [*zip(ours.logprobs[:same], reference.logprobs[:same], strict=True)]
     gaps = [abs(a - b) for a, b in pairs] or [float("inf")]
     mean = sum(gaps) / len(gaps)
-    said = f"logprobs differ by {mean:.2g} in the mean, {max(gaps):.2g} at most"
-    said += f"; {same} of {len(reference.ids)} tokens are the same"
-    return Line(name, said, mean <= tolerance and (same > 0 or tolerance > TOLERANCE["float32"]))
+    finding = f"logprobs differ by {mean:.2g} in the mean, {max(gaps):.2g} at most"
+    finding += f"; {same} of {len(reference.ids)} tokens are the same"
+    return Line(name, finding, mean <= tolerance and (same > 0 or tolerance > TOLERANCE["float32"]))
 
 
 def examine(build: Any, version: int, dtype: str, device: str) -> Iterator[Line]:
@@ -232,14 +232,14 @@ def examine(build: Any, version: int, dtype: str, device: str) -> Iterator[Line]
 
     with small_model(version, dtype) as folder:
         prompts = Prompts(folder, 2048)
-        asked = jobs(transformers_engine.read_config(folder))
+        named = jobs(transformers_engine.read_config(folder))
         options: dict[str, Any] = {"max_total_tokens": 2048}
         plain = transformers_engine.build(folder, prompts.tokenizer, dtype="float32", device="cpu", **options)
-        reference = asyncio.run(answers(plain, [job for _, job in asked]))
+        reference = asyncio.run(answers(plain, [job for _, job in named]))
         engine = build(folder, prompts.tokenizer, dtype=dtype, device=device, **options)
         yield Line(f"v{version} engine", f"{engine.name} on {engine.device} in {engine.dtype}{_how(engine)}")
-        ours = asyncio.run(answers(engine, [job for _, job in asked]))
-        for (name, _), mine, right in zip(asked, ours, reference, strict=True):
+        ours = asyncio.run(answers(engine, [job for _, job in named]))
+        for (name, _), mine, right in zip(named, ours, reference, strict=True):
             yield compare(f"v{version} {name}", mine, right, TOLERANCE[engine.dtype])
 
 

@@ -60,8 +60,8 @@ class Refused(ModelServerError):
     @property
     def body(self) -> dict[str, str]:
         """TGI's flat form of an error."""
-        said = f"Input validation error: {self}" if self.error_type == "validation" else str(self)
-        return {"error": said, "error_type": self.error_type}
+        problem = f"Input validation error: {self}" if self.error_type == "validation" else str(self)
+        return {"error": problem, "error_type": self.error_type}
 
 
 def one_line(text: str, limit: int = 300) -> str:

@@ -23,10 +23,10 @@ async def generate(service: Service, request: Request, body: GenerateRequest, *,
     answer = await service.answer(request, lambda: _prepare(service, body, tells_tokens=details))
     try:
         tokens, finished = await answer.whole()
-        said: dict[str, Any] = {"generated_text": _full_text(body, finished)}
+        fields: dict[str, Any] = {"generated_text": _full_text(body, finished)}
         if details:
-            said["details"] = _details(answer, tokens, finished)
-        return JSONResponse([said] if as_list else said, headers=answer.headers(finished))
+            fields["details"] = _details(answer, tokens, finished)
+        return JSONResponse([fields] if as_list else fields, headers=answer.headers(finished))
     finally:
         answer.close()
 
@@ -70,10 +70,10 @@ async def _lines(answer: Answer, body: GenerateRequest) -> AsyncIterator[str]:
 
 
 def _stream_event(index: int, token: Token, body: GenerateRequest) -> dict[str, Any]:
-    said: dict[str, Any] = {"index": index, "token": _token(token)}
+    fields: dict[str, Any] = {"index": index, "token": _token(token)}
     if body.options.top_n_tokens:
-        said["top_tokens"] = [_token(t) for t in token.top]
-    return {**said, "generated_text": None, "details": None}
+        fields["top_tokens"] = [_token(t) for t in token.top]
+    return {**fields, "generated_text": None, "details": None}
 
 
 def _prepare(service: Service, body: GenerateRequest, *, tells_tokens: bool) -> tuple[Prompt, Sampling]:
@@ -87,14 +87,14 @@ def _full_text(body: GenerateRequest, finished: Finished) -> str:
 
 
 def _details(answer: Answer, tokens: list[Token], finished: Finished) -> dict[str, Any]:
-    said = {
+    fields = {
         **_summary(answer, finished),
         "prefill": [{"id": t.id, "text": t.text, "logprob": t.logprob} for t in finished.prefill],
         "tokens": [_token(t) for t in tokens],
     }
     if answer.job.sampling.top_n:
-        said["top_tokens"] = [[_token(top) for top in t.top] for t in tokens]
-    return said
+        fields["top_tokens"] = [[_token(top) for top in t.top] for t in tokens]
+    return fields
 
 
 def _summary(answer: Answer, finished: Finished) -> dict[str, Any]:

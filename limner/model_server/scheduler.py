@@ -168,5 +168,5 @@ class OneAtATime:
         return ""
 
     def _unhealthy(self) -> Refused:
-        said = f"unhealthy: the engine has ended ({self._broken or 'it is closed'}). Start the server again."
-        return Refused(said, "healthcheck")
+        message = f"unhealthy: the engine has ended ({self._broken or 'it is closed'}). Start the server again."
+        return Refused(message, "healthcheck")

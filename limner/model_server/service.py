@@ -61,67 +61,67 @@ class Service:
 
     # -- requests
 
-    def generate_sampling(self, asked: GenerateParameters, prompt: Prompt, *, tells_tokens: bool) -> Sampling:
+    def generate_sampling(self, request: GenerateParameters, prompt: Prompt, *, tells_tokens: bool) -> Sampling:
         """The sampling of a request. Raises Refused for unsupported options and for more tokens than fit.
 
         tells_tokens: whether the client gets single tokens with their logprobs.
         """
-        if asked.best_of not in (None, 1):
-            raise Refused(f"`best_of` must be > 0 and <= 1. Given: {asked.best_of}. Ask again instead.")
-        if asked.watermark:
+        if request.best_of not in (None, 1):
+            raise Refused(f"`best_of` must be > 0 and <= 1. Given: {request.best_of}. Ask again instead.")
+        if request.watermark:
             raise Refused("watermark is not supported: leave `watermark` out.")
-        if asked.adapter_id:
+        if request.adapter_id:
             raise Refused("adapters are not supported: leave `adapter_id` out.")
-        if (asked.typical_p or 1) < 1 and "typical_p" not in self.engine.decoding:
+        if (request.typical_p or 1) < 1 and "typical_p" not in self.engine.decoding:
             raise Refused("`typical_p` needs --engine transformers: leave it out, or use `top_p`.")
-        self._check_beams(asked, asked.samples, asked.grammar, asked.frequency_penalty)
+        self._check_beams(request, request.samples, request.grammar, request.frequency_penalty)
         return Sampling(
-            max_new_tokens=self._room(asked.max_new_tokens, prompt),
-            do_sample=asked.samples,
-            temperature=asked.temperature or 1.0,
-            top_k=asked.top_k or 0,
-            top_p=asked.top_p or 1.0,
-            typical_p=asked.typical_p or 1.0,
-            repetition_penalty=asked.repetition_penalty or 1.0,
-            frequency_penalty=asked.frequency_penalty or 0.0,
-            seed=_seed(asked.seed),
-            num_beams=asked.num_beams or 1,
-            length_penalty=1.0 if asked.length_penalty is None else asked.length_penalty,
-            stop=tuple(asked.stop or ()),
-            top_n=(asked.top_n_tokens or 0) if tells_tokens else None,
-            prompt_logprobs=tells_tokens and bool(asked.decoder_input_details),
-            grammar=self._grammar(asked.grammar),
+            max_new_tokens=self._room(request.max_new_tokens, prompt),
+            do_sample=request.samples,
+            temperature=request.temperature or 1.0,
+            top_k=request.top_k or 0,
+            top_p=request.top_p or 1.0,
+            typical_p=request.typical_p or 1.0,
+            repetition_penalty=request.repetition_penalty or 1.0,
+            frequency_penalty=request.frequency_penalty or 0.0,
+            seed=_seed(request.seed),
+            num_beams=request.num_beams or 1,
+            length_penalty=1.0 if request.length_penalty is None else request.length_penalty,
+            stop=tuple(request.stop or ()),
+            top_n=(request.top_n_tokens or 0) if tells_tokens else None,
+            prompt_logprobs=tells_tokens and bool(request.decoder_input_details),
+            grammar=self._grammar(request.grammar),
         )
 
-    def chat_sampling(self, asked: ChatRequest, prompt: Prompt) -> Sampling:
+    def chat_sampling(self, request: ChatRequest, prompt: Prompt) -> Sampling:
         """Like `generate_sampling`, for chats. Beams do not sample; a temperature with beams is refused."""
-        if asked.tools:
+        if request.tools:
             raise Refused("Tool error: this model calls no tools. Leave `tools` out.", "tool_error")
-        if asked.n not in (None, 1):
-            raise Refused(f"`n` must be 1. Given: {asked.n}. Ask again instead.")
-        if asked.logit_bias:
+        if request.n not in (None, 1):
+            raise Refused(f"`n` must be 1. Given: {request.n}. Ask again instead.")
+        if request.logit_bias:
             raise Refused("logit_bias is not supported: leave it out.")
-        if asked.top_logprobs and not asked.logprobs:
+        if request.top_logprobs and not request.logprobs:
             raise Refused("`top_logprobs` needs `logprobs`: set it to true.")
-        beams = asked.num_beams or 1
-        samples = asked.temperature > 0 if asked.temperature is not None else beams == 1
-        penalised = asked.frequency_penalty or asked.presence_penalty
-        self._check_beams(asked, samples, asked.response_format, penalised)
+        beams = request.num_beams or 1
+        samples = request.temperature > 0 if request.temperature is not None else beams == 1
+        penalised = request.frequency_penalty or request.presence_penalty
+        self._check_beams(request, samples, request.response_format, penalised)
         return Sampling(
-            max_new_tokens=self._room(asked.max_completion_tokens or asked.max_tokens, prompt),
+            max_new_tokens=self._room(request.max_completion_tokens or request.max_tokens, prompt),
             do_sample=samples,
-            temperature=asked.temperature or 1.0,
-            top_k=asked.top_k or 0,
-            top_p=asked.top_p or 1.0,
-            repetition_penalty=asked.repetition_penalty or 1.0,
-            frequency_penalty=asked.frequency_penalty or 0.0,
-            presence_penalty=asked.presence_penalty or 0.0,
-            seed=_seed(asked.seed),
+            temperature=request.temperature or 1.0,
+            top_k=request.top_k or 0,
+            top_p=request.top_p or 1.0,
+            repetition_penalty=request.repetition_penalty or 1.0,
+            frequency_penalty=request.frequency_penalty or 0.0,
+            presence_penalty=request.presence_penalty or 0.0,
+            seed=_seed(request.seed),
             num_beams=beams,
-            length_penalty=1.0 if asked.length_penalty is None else asked.length_penalty,
-            stop=tuple(asked.stop or ()),
-            top_n=(asked.top_logprobs or 0) if asked.logprobs else None,
-            grammar=self._grammar(asked.response_format),
+            length_penalty=1.0 if request.length_penalty is None else request.length_penalty,
+            stop=tuple(request.stop or ()),
+            top_n=(request.top_logprobs or 0) if request.logprobs else None,
+            grammar=self._grammar(request.response_format),
         )
 
     def _room(self, wanted: int | None, prompt: Prompt) -> int:
@@ -141,12 +141,12 @@ class Service:
 
     def _check_beams(
         self,
-        asked: GenerateParameters | ChatRequest,
+        request: GenerateParameters | ChatRequest,
         samples: bool,
         grammar: Constraint | None,
         penalty: float | None,
     ) -> None:
-        if (asked.num_beams or 1) == 1:
+        if (request.num_beams or 1) == 1:
             return
         if samples:
             raise Refused("`num_beams` > 1 does not sample: leave temperature, top_p, top_k and do_sample out.")

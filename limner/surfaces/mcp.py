@@ -99,10 +99,10 @@ def build_server(toolbox: Toolbox, tenant: TenantOf = lambda _request: Tenant())
         if params.request_state is None:
             result = await call(tool, params.arguments)
         else:  # the same call again, with the user's answer: continue the existing composition
-            said = _said(params)
-            if isinstance(said, types.CallToolResult):
-                return said
-            result = await call(offered["answer_review"], said | waits)
+            reply = _elicited(params)
+            if isinstance(reply, types.CallToolResult):
+                return reply
+            result = await call(offered["answer_review"], reply | waits)
         while tool.name in _ASKING and (question := _question(result)) is not None and _asks_users(ctx):
             if ctx.session.protocol_version >= _BY_RESULT:
                 return types.InputRequiredResult(
@@ -111,10 +111,10 @@ def build_server(toolbox: Toolbox, tenant: TenantOf = lambda _request: Tenant())
                 )
             form = _form(*question)
             answer = await ctx.session.elicit_form(form.message, form.requested_schema, ctx.request_id)
-            said = _answer(question[0], question[1]["version"], answer)
-            if said is None:
+            reply = _answer(question[0], question[1]["version"], answer)
+            if reply is None:
                 break
-            result = await call(offered["answer_review"], said | waits)
+            result = await call(offered["answer_review"], reply | waits)
         return result
 
     async def list_resources(ctx: Any, params: Any) -> types.ListResourcesResult:
@@ -265,12 +265,12 @@ def _answer(article: str, version: str, given: types.ElicitResult) -> dict[str, 
     if given.action != "accept":
         return None
     content = given.content or {}
-    said = str(content.get("say") or "").strip()
-    kind = "response" if said else str(content.get("answer") or "accept")  # a written text counts as a change request
-    return {"article": article, "type": kind, "version": version, **({"args": said} if said else {})}
+    reply = str(content.get("say") or "").strip()
+    kind = "response" if reply else str(content.get("answer") or "accept")  # a written text counts as a change request
+    return {"article": article, "type": kind, "version": version, **({"args": reply} if reply else {})}
 
 
-def _said(params: types.CallToolRequestParams) -> dict[str, Any] | types.CallToolResult:
+def _elicited(params: types.CallToolRequestParams) -> dict[str, Any] | types.CallToolResult:
     """Read a repeated call: arguments of answer_review, or a message for the model instead.
 
     The state comes back from the client. It names an article and a version, which are looked up and checked like any
@@ -282,14 +282,14 @@ def _said(params: types.CallToolRequestParams) -> dict[str, Any] | types.CallToo
     except (ValueError, KeyError, TypeError, RecursionError):
         return _mistake("The state of this request is not one that limner gave. Call the tool without it.")
     given = (params.input_responses or {}).get("answer")
-    said = _answer(article, version, given) if isinstance(given, types.ElicitResult) else None
-    if said is None:
+    reply = _answer(article, version, given) if isinstance(given, types.ElicitResult) else None
+    if reply is None:
         line = (
             f"The user did not answer. Article {article[:80]} waits for it: get_article shows what is asked, "
             "answer_review answers."
         )
         return types.CallToolResult(content=[types.TextContent(type="text", text=line)])
-    return said
+    return reply
 
 
 def _pictures(tools: Tools, result: ToolResult, given: dict[str, Any]) -> list[types.ImageContent]:

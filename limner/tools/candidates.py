@@ -51,8 +51,8 @@ def candidates(article: Article, wanted: Wanted, libraries: Sequence[Library]) -
 
     Raises BadInput for an unknown id and unless exactly one field is given; LibraryError.
     """
-    asked = [name for name in ("image", "spot", "caption", "like") if getattr(wanted, name)]
-    if len(asked) != 1:
+    given = [name for name in ("image", "spot", "caption", "like") if getattr(wanted, name)]
+    if len(given) != 1:
         raise BadInput("Ask by one of: image (an id of the article), spot, caption, like (an image id).")
     if wanted.but and not wanted.like:
         raise BadInput("`but` describes a difference from an image. Name that image in `like`.")

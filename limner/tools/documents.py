@@ -54,12 +54,12 @@ def document_text(data: bytes, name: str = "", media: str = "") -> str:
 def _kind(data: bytes, name: str, media: str) -> str | None:
     """pandoc's name of the format; None for one that it must not read."""
     zipped, rich = data.startswith(b"PK\x03\x04"), data.startswith(b"{\\rtf")
-    said = _PANDOC.get(PurePosixPath(name.lower()).suffix) or _MEDIA.get(media.partition(";")[0].strip().lower())
+    format_name = _PANDOC.get(PurePosixPath(name.lower()).suffix) or _MEDIA.get(media.partition(";")[0].strip().lower())
     if zipped:
-        return said if said in ("docx", "odt", "epub") else None
+        return format_name if format_name in ("docx", "odt", "epub") else None
     if rich:
         return "rtf"
-    return said if said == "html" else None
+    return format_name if format_name == "html" else None
 
 
 def _pdf(data: bytes) -> str:

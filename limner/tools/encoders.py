@@ -476,17 +476,17 @@ class PluggedEncoder:
     def load(self) -> None:
         """Load its weights now, if it can."""
         if callable(load := getattr(self.inner, "load", None)):
-            self._asked(load)
+            self._call(load)
 
     def encode_texts(self, texts: Sequence[str]) -> np.ndarray:
         """(n, size) float32, rows of unit length. Raises PluginFailed for anything else."""
-        return self._checked(self._asked(lambda: self.inner.encode_texts(texts)), len(texts))
+        return self._checked(self._call(lambda: self.inner.encode_texts(texts)), len(texts))
 
     def encode_images(self, pictures: Sequence[Any]) -> np.ndarray:
         """(n, size) float32, rows of unit length. Raises PluginFailed for anything else."""
-        return self._checked(self._asked(lambda: self.inner.encode_images(pictures)), len(pictures))
+        return self._checked(self._call(lambda: self.inner.encode_images(pictures)), len(pictures))
 
-    def _asked(self, call: Callable[[], Any]) -> Any:
+    def _call(self, call: Callable[[], Any]) -> Any:
         try:
             return call()
         except LimnerError:
@@ -499,8 +499,8 @@ class PluggedEncoder:
 
         vectors, wanted = np.asarray(answer), (count, self.size)
         if vectors.shape != wanted or vectors.dtype.kind != "f":
-            said = f"it gave {vectors.dtype} of shape {vectors.shape} where floats of shape {wanted} are due"
-            raise plugins.failed(self.plugin, said, "encoding")
+            problem = f"it gave {vectors.dtype} of shape {vectors.shape} where floats of shape {wanted} are due"
+            raise plugins.failed(self.plugin, problem, "encoding")
         lengths = np.linalg.norm(vectors.astype(np.float32), axis=1)
         if not np.all(np.abs(lengths - 1) < NEAR_ONE):  # NaN compares as false, too
             raise plugins.failed(self.plugin, "its vectors are not all of unit length", "encoding")

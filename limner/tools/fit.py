@@ -92,10 +92,10 @@ def fits(options: Sequence[Selection], images: Words | None = None) -> list[dict
     """
     bags, rare = images or image_words([c for o in options for c in o.candidates])
     searched = language([o.spot.search for o in options])
-    asked = [bag(terms(o.spot.search, searched), rare) for o in options]
+    text_bags = [bag(terms(o.spot.search, searched), rare) for o in options]
     chance = _unmeasured(options)
     rows: list[dict[str, Fit]] = []
-    for option, text in zip(options, asked, strict=True):
+    for option, text in zip(options, text_bags, strict=True):
         row = {}
         for c in option.candidates:
             signals = _dense(c, chance)
@@ -130,8 +130,8 @@ def _dense(candidate: Candidate, chance: Mapping[str, tuple[float, float]]) -> d
     """The signals of encoders: as the library measured them, else from raw scores."""
     if candidate.fits:
         return dict(candidate.fits)
-    told = {n: s for n, s in candidate.scores.items() if n in chance and (n != "caption" or _says(candidate))}
-    return {name: (score - chance[name][0]) / chance[name][1] for name, score in told.items()}
+    measured = {n: s for n, s in candidate.scores.items() if n in chance and (n != "caption" or _says(candidate))}
+    return {name: (score - chance[name][0]) / chance[name][1] for name, score in measured.items()}
 
 
 def _unmeasured(options: Sequence[Selection]) -> dict[str, tuple[float, float]]:

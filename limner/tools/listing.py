@@ -67,7 +67,7 @@ def found(candidates: Sequence[Candidate]) -> list[str]:
     return [f"{c.image_id} in {quoted(c.library, 64)}: {quoted(c.description)}{_owed(c)}" for c in candidates]
 
 
-def asked(name: str, question: Mapping[str, Any]) -> str:
+def question_text(name: str, question: Mapping[str, Any]) -> str:
     """A question of a review point (workflows/review/questions.py), and how to answer it."""
     request, point = question["action_request"], question["point"]
     kinds = [k for k in ("accept", "edit", "response") if question["config"][_ALLOWED[k]]]

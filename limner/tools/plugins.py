@@ -77,7 +77,7 @@ def load(plugin: Plugin, shape: Callable[[Any], T | None], wanted: str) -> T:
         part = shape(point.load())
     except (Exception, SystemExit) as e:  # third-party code may raise anything; report it in one line
         raise PluginFailed(
-            f"{_cap(plugin)} cannot be loaded ({_said(e)}). Repair or uninstall the package, or do without the "
+            f"{_cap(plugin)} cannot be loaded ({_reason(e)}). Repair or uninstall the package, or do without the "
             f"{plugin.kind}."
         ) from e
     if part is None:
@@ -89,8 +89,8 @@ def load(plugin: Plugin, shape: Callable[[Any], T | None], wanted: str) -> T:
 
 def failed(plugin: Plugin, error: BaseException | str, doing: str) -> PluginFailed:
     """The error of a plug-in at work. doing: e.g. "writing talk.txt"."""
-    said = error if isinstance(error, str) else _said(error)
-    return PluginFailed(f"{_cap(plugin)} failed at {doing} ({said}). Tell its authors, or do without it.")
+    reason = error if isinstance(error, str) else _reason(error)
+    return PluginFailed(f"{_cap(plugin)} failed at {doing} ({reason}). Tell its authors, or do without it.")
 
 
 def _plugin(kind: Kind, point: EntryPoint) -> Plugin:
@@ -110,7 +110,7 @@ def _cap(plugin: Plugin) -> str:
     return text[0].upper() + text[1:]
 
 
-def _said(error: BaseException) -> str:
+def _reason(error: BaseException) -> str:
     return f"{type(error).__name__}: {_line(str(error))}".rstrip(": ")
 
 

@@ -180,10 +180,10 @@ class _Nodes:
             scope = self._scope_of(config)
             done = build_graph(scope.context).invoke({"brief": brief})  # type: ignore[typeddict-item]
         except LimnerError as e:
-            return _say(str(e))
+            return _reply(str(e))
         article, before = done["article"], state.get("article")
         return {
-            **_say(_shown(article)),
+            **_reply(_shown(article)),
             "article": article,
             **self._kept_anew(state, scope, brief, article, before),
             "brief": brief,
@@ -211,23 +211,23 @@ class _Nodes:
         scope = self._scope_of(config)
         match move["do"]:
             case "ask":
-                return {**_say(chat.harmless(move["question"])), "asked": True, "since": len(_users(state)) - 1}
+                return {**_reply(chat.harmless(move["question"])), "asked": True, "since": len(_users(state)) - 1}
             case "confirm":
-                return _say(move["question"])
+                return _reply(move["question"])
             case "reply":
-                return _say(move["text"])
+                return _reply(move["text"])
             case "search":
                 return _search(scope, move["query"])
         if article is None:
-            return _say(f"There is no article yet. {chat.HELP}")
+            return _reply(f"There is no article yet. {chat.HELP}")
         match move["do"]:
             case "show":
-                return _say(_shown(article))
+                return _reply(_shown(article))
             case "undo":
                 before = _before(state, scope, self.keeper)
                 if before is None:
-                    return _say("There is nothing to undo.")
-                return {**_say("The last change is undone.\n\n" + _shown(before["article"])), **before}
+                    return _reply("There is nothing to undo.")
+                return {**_reply("The last change is undone.\n\n" + _shown(before["article"])), **before}
         return _changing(state, scope, lambda article: _moved(article, move), self.keeper, "person")
 
 
@@ -274,7 +274,7 @@ def _changing(
     """The state after a change to its article; a message says what cannot be done."""
     article, jobs = state.get("article"), state.get("jobs", [])
     if article is None:
-        return _say(f"There is no article yet. {chat.HELP}")
+        return _reply(f"There is no article yet. {chat.HELP}")
     try:
         edits, says = change(article)
         new = edited(article, edits, scope.record_of(article)) if edits else article
@@ -282,12 +282,12 @@ def _changing(
             what = _last(state)[:200] if by == "model" else ""
             new = keeper.change(scope.tenant.owner, jobs[-1], edits, scope.record_of(article), what, by)
     except LimnerError as e:
-        return _say(str(e))
+        return _reply(str(e))
     if new == article:
-        return _say(quoted(says, 500) if says else "Nothing was changed.")
-    told = f"{quoted(says, 500)}\n\n{_shown(new)}" if says else _shown(new)
+        return _reply(quoted(says, 500) if says else "Nothing was changed.")
+    reply_text = f"{quoted(says, 500)}\n\n{_shown(new)}" if says else _shown(new)
     past = {"past": [*state.get("past", []), article][-PAST:]} if keeper is None else {}
-    return {**_say(told), "article": new, **past}
+    return {**_reply(reply_text), "article": new, **past}
 
 
 def _instructed(scope: Scope, article: Article, state: ChatState) -> tuple[tuple[Edit, ...], str]:
@@ -333,8 +333,8 @@ def _search(scope: Scope, query: str) -> dict[str, Any]:
     try:
         images = scope.search(query)
     except LimnerError as e:
-        return _say(str(e))
-    return _say("\n".join(["Found:", *(f"- {line}" for line in found(images))]))
+        return _reply(str(e))
+    return _reply("\n".join(["Found:", *(f"- {line}" for line in found(images))]))
 
 
 def _users(state: ChatState) -> list[HumanMessage]:
@@ -346,7 +346,7 @@ def _last(state: ChatState) -> str:
     return printable(last.text).strip() if last else ""
 
 
-def _say(text: str) -> dict[str, Any]:
+def _reply(text: str) -> dict[str, Any]:
     return {"messages": [AIMessage(text)]}
 
 

@@ -51,15 +51,15 @@ class Nodes:
         send, context = get_stream_writer(), self.context
         outline, brief = state.get("outline"), state["brief"]
 
-        told: list[str] = []
+        streamed: list[str] = []
 
         def emit(text: str) -> None:
             context.check()
-            told.append(text)
+            streamed.append(text)
             send(Event(kind="text", step="write", text=text))
 
         article = context.write(context.outlined(brief, outline) if outline else brief, emit)
-        if told and "".join(told).strip() != article.source.strip():  # half a sentence at its end was cut off
+        if streamed and "".join(streamed).strip() != article.source.strip():  # half a sentence at its end was cut off
             send(Event(kind="again", step="write", text=article.source))
         stopped = next((n for n in article.notes if n.code == "token-budget"), "")
         skipped = "outline" in brief.review and outline == "" and not context.outlines()

@@ -31,7 +31,7 @@ def test_the_transformers_engine_is_right(dtype: str) -> None:
         for version in (1, 2)
         for name in ("text", "a picture", "three pictures", "a long text", "a penalty", "beams")
     ]
-    assert any(dtype in line.said for line in found if line.name == "v2 engine")
+    assert any(dtype in line.finding for line in found if line.name == "v2 engine")
 
 
 def test_an_engine_that_leaves_partial_lora_out_is_found() -> None:
@@ -58,12 +58,12 @@ def test_an_engine_that_does_not_start_is_a_finding() -> None:
 def test_caches_must_be_writable(tmp_path: Path) -> None:
     assert cache("HOME", tmp_path / "new").ok
     (tmp_path / "file").write_text("")
-    assert "cannot be written" in cache("HOME", tmp_path / "file" / "under").said
+    assert "cannot be written" in cache("HOME", tmp_path / "file" / "under").finding
     noexec = [line.split()[1] for line in Path("/proc/mounts").read_text().splitlines() if "noexec" in line.split()[3]]
     for mount in noexec:
         found = cache("TRITON_CACHE_DIR", Path(mount))
         assert not found.ok
-        assert "noexec" in found.said or "cannot be written" in found.said
+        assert "noexec" in found.finding or "cannot be written" in found.finding
 
 
 def doctor(*options: str, **variables: str) -> subprocess.CompletedProcess[str]:

@@ -132,17 +132,17 @@ def read_commands(reply: str, article: Article) -> tuple[list[Command], str]:
     if not isinstance(rows, list):
         raise UnreadableReply('Answer with JSON of the form {"commands": [...], "cannot": ""} alone.')
     cannot = data.get("cannot") if isinstance(data, dict) else ""
-    said = [_short(whole_characters(cannot), 300)] if isinstance(cannot, str) and cannot.strip() else []
+    reasons = [_short(whole_characters(cannot), 300)] if isinstance(cannot, str) and cannot.strip() else []
     found: list[Command] = []
     for row in rows[:MAX_COMMANDS]:
         command = _command(row, article)
         if isinstance(command, Command):
             found.append(command)
         else:
-            said.append(command)
+            reasons.append(command)
     if rows and not found:
-        raise UnreadableReply(f"None of these can be done: {' '.join(dict.fromkeys(said))[:300]} Answer again.")
-    return found, " ".join(dict.fromkeys(said))
+        raise UnreadableReply(f"None of these can be done: {' '.join(dict.fromkeys(reasons))[:300]} Answer again.")
+    return found, " ".join(dict.fromkeys(reasons))
 
 
 _BLOCK = ("rewrite", "shorten", "expand", "write", "delete", "move", "merge", "add_image", "move_image")

@@ -178,14 +178,14 @@ def _repeats(sentence: str, found: Sequence[str], before: Sequence[str]) -> str:
     content = [w for w in found if len(w) > 3]
     if any(content.count(w) > 2 for w in content) or len(set(ngrams(found, 3))) < len(list(ngrams(found, 3))):
         return "repeats itself"
-    said = [words(b) for b in before]
-    alike = sum(found[:3] == other[:3] for other in said)
-    if (said and found[:2] == said[-1][:2]) or alike > 1 or any(found[:4] == other[:4] for other in said):
+    others = [words(b) for b in before]
+    alike = sum(found[:3] == other[:3] for other in others)
+    if (others and found[:2] == others[-1][:2]) or alike > 1 or any(found[:4] == other[:4] for other in others):
         return "begins like an earlier one"
-    earlier = {g for other in said for g in ngrams(other, 4)}
+    earlier = {g for other in others for g in ngrams(other, 4)}
     if sum(g in earlier for g in ngrams(found, 4)) > 1:
         return "repeats an earlier one"
-    everything = {w for other in said for w in other}
+    everything = {w for other in others for w in other}
     pet = next((w for w in found if w in _PETS and w in everything), "")
     return f"uses '{pet}' again" if pet else ""
 

@@ -176,8 +176,8 @@ def plan(brief: Brief, kind: str = "", title: str = "") -> Plan:
     material = [] if outline or keywords or (len(lines) == 1 and own_title(brief)) else [brief.text]
     material += [source.text for source in brief.sources] + [f"{r.caption}." for r in brief.references if r.caption]
     notes = tuple(sentence for text in material for sentence in sentences(plain_text(text)))
-    said = " ".join([brief.text, title, *(s.text for s in brief.sources), *(r.caption for r in brief.references)])
-    known = frozenset(words(said)) | (PLACES if kind in ("history", "place") else frozenset())
+    known_text = " ".join([brief.text, title, *(s.text for s in brief.sources), *(r.caption for r in brief.references)])
+    known = frozenset(words(known_text)) | (PLACES if kind in ("history", "place") else frozenset())
     distinct = tuple(s for s in sections if _key(s.heading) != _key(title)) or sections
     return Plan(title, _inside(title), (_INTRO, *_unique(distinct)), notes[:MAX_NOTES], len(notes[MAX_NOTES:]), known)
 
@@ -285,8 +285,8 @@ def require_english(brief: Brief) -> None:
         raise BadInput(
             'The brief is empty: say what the article is about, e.g. `limner compose "How bees make honey"`.'
         )
-    asked = (brief.language or "en").lower().replace("_", "-").split("-")[0]
-    if asked == "en" and (brief.language or looks_english(plain_text(brief.text))):
+    code = (brief.language or "en").lower().replace("_", "-").split("-")[0]
+    if code == "en" and (brief.language or looks_english(plain_text(brief.text))):
         return
     which = f"in '{brief.language}'" if brief.language else "in the language of this brief"
     raise BadInput(

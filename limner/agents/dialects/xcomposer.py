@@ -102,13 +102,13 @@ def read_locations(reply: str, count: int) -> list[int]:
 def ask_caption(sections: Sequence[Paragraph], place: int, past: Sequence[tuple[int, str]]) -> Question:
     """Ask what the image after a section should show. past: the places and captions so far, in order."""
     question = (
-        f' 给定文章"{numbered(sections[: place + 2])}" {told(past)}给出适合在<Seg{place}>后插入的图像对应的标题。 '
+        f' 给定文章"{numbered(sections[: place + 2])}" {listed(past)}给出适合在<Seg{place}>后插入的图像对应的标题。 '
     )
     messages = [HumanMessage(question), AIMessage(' 标题是"')]
     return Question(messages, 100, fields={"repetition_penalty": 5.0, **JOINED}, stop=['"'])
 
 
-def told(past: Sequence[tuple[int, str]]) -> str:
+def listed(past: Sequence[tuple[int, str]]) -> str:
     """The captions so far, in the form that the next question repeats."""
     parts = [f'<Seg{place}>后插入图像对应的标题是"{caption}"' for place, caption in past]
     return f"现在{'， '.join(parts)}。" if parts else ""

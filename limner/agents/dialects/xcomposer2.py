@@ -19,6 +19,7 @@ from limner.agents.dialects.xcomposer import (
     blocks,
     heading,
     lettered,
+    listed,
     message,
     numbered,
     one_line,
@@ -28,7 +29,6 @@ from limner.agents.dialects.xcomposer import (
     read_locations,
     section,
     titled,
-    told,
     without_marks,
 )
 from limner.agents.prompts import text_tokens
@@ -86,7 +86,9 @@ def ask_locations(sections: Sequence[Paragraph], count: int | None, images: Sequ
 
 def ask_caption(sections: Sequence[Paragraph], place: int, past: Sequence[tuple[int, str]]) -> Question:
     """As in xcomposer.py."""
-    question = f'给定文章"{numbered(sections[: place + 2])}" {told(past)}给出适合在<Seg{place}>后插入的图像对应的标题。'
+    question = (
+        f'给定文章"{numbered(sections[: place + 2])}" {listed(past)}给出适合在<Seg{place}>后插入的图像对应的标题。'
+    )
     return Question([HumanMessage(question), AIMessage('标题是"')], 200, 1.0, SAMPLING, stop=['"'])
 
 

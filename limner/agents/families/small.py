@@ -86,7 +86,7 @@ class _Writing:
         self.brief, self.speaker, self.emit, self.similarity = brief, speaker, emit, similarity
         self.calls = self.offered = 0
         self.bearing: np.ndarray | None = None
-        self.said: list[str] = []
+        self.written: list[str] = []
         self.markdown = ""
 
     def article(self) -> Article:
@@ -98,10 +98,10 @@ class _Writing:
             for section in plan.sections:
                 self.section(plan, section)
         except BudgetReached as reached:
-            if not self.said:
+            if not self.written:
                 raise
             early = note("ends-early", line=reached.note)
-        if not self.said:
+        if not self.written:
             raise UnreadableReply(
                 "The model wrote no usable sentence. Reword the brief, or set LIMNER_MODEL_URL to a larger model."
             )
@@ -167,7 +167,7 @@ class _Writing:
         opening = f"\n\n## {escaped(section.heading)}\n\n" if section.heading else "\n\n"
         for sentence in self.sentences(plan, section):
             self.add(opening + escaped(sentence))
-            self.said.append(sentence)
+            self.written.append(sentence)
             opening = " "
 
     def sentences(self, plan: Plan, section: Section) -> Iterator[str]:
@@ -193,7 +193,7 @@ class _Writing:
             messages = small.ask_sentence(plan, section, notes, so_far, opener)
             reply = self.reply(messages, TEMPERATURES[attempt % len(TEMPERATURES)], bool(opener))
             try:
-                sentence = small.read_sentence(reply, plan, self.said, opener)
+                sentence = small.read_sentence(reply, plan, self.written, opener)
             except UnreadableReply:
                 continue
             if sentence not in usable and self.on_subject(sentence, plan, section):
@@ -220,10 +220,10 @@ class _Writing:
 
         within: whether the section already has a sentence.
         """
-        if not self.said or attempt < (OFFERED_WITHIN if within else OFFERED_FIRST) or attempt % 3 == 1:
+        if not self.written or attempt < (OFFERED_WITHIN if within else OFFERED_FIRST) or attempt % 3 == 1:
             return ""
         self.offered += 1
-        unused = [o for o in small.OPENERS_OFFERED if not any(s.startswith(o) for s in self.said)]
+        unused = [o for o in small.OPENERS_OFFERED if not any(s.startswith(o) for s in self.written)]
         return unused[self.offered % len(unused)] if unused else ""
 
     def whole(self, plan: Plan, section: Section, notes: Sequence[str]) -> list[str]:
@@ -231,7 +231,7 @@ class _Writing:
         try:
             found = self.speaker.ask(
                 small.ask_paragraph(plan, section, notes),
-                lambda reply: small.read_paragraph(reply, plan, self.said),
+                lambda reply: small.read_paragraph(reply, plan, self.written),
                 max_tokens=3 * small.SENTENCE_TOKENS,
                 temperature=TEMPERATURES[0],
                 seed=self.brief.seed,
@@ -251,12 +251,12 @@ class _Writing:
 
     def new(self, sentence: str) -> bool:
         """Whether a sentence differs in meaning from all earlier ones."""
-        return not (self.similarity and self.said) or float(self.similarity([sentence], self.said).max()) <= NEAR
+        return not (self.similarity and self.written) or float(self.similarity([sentence], self.written).max()) <= NEAR
 
     def best(self, usable: Sequence[str], plan: Plan, section: Section) -> str | None:
         """The sentence closest to the section's subject; the user's required words come first."""
-        asked = {w for phrase in section.must for w in words(phrase)} - set(words(" ".join(self.said)))
-        worth = np.array([float(min(len(asked & set(words(sentence))), 2)) for sentence in usable])
+        must = {w for phrase in section.must for w in words(phrase)} - set(words(" ".join(self.written)))
+        worth = np.array([float(min(len(must & set(words(sentence))), 2)) for sentence in usable])
         if self.similarity is not None and len(usable) > 1:
             worth += self.similarity([f"{plan.topic}: {section.heading} {section.about}"], usable)[0]
         return next((usable[n] for n in map(int, np.argsort(-worth)) if self.new(usable[n])), None)

@@ -47,8 +47,8 @@ def write(
     try:
         article = _put(speaker, question, lambda reply: dialect.read_article(reply, brief), brief.seed, growing)
     except UnreadableReply as reason:
-        said = f"{speaker.name or 'The model'} wrote no article, asked twice"
-        raise UnreadableReply(f"{said}. Say more in the brief, or use another model (--model).") from reason
+        problem = f"{speaker.name or 'The model'} wrote no article, asked twice"
+        raise UnreadableReply(f"{problem}. Say more in the brief, or use another model (--model).") from reason
     return article.noted(*_left_out(brief, speaker.name, dialect))
 
 
@@ -183,15 +183,15 @@ def _put(
     on_text: Callable[[str], None] | None = None,
 ) -> T:
     """Ask, and read the answer; after an unreadable one ask once more, with sampling."""
-    reply = _say(speaker, question, seed, on_text)
+    reply = _reply(speaker, question, seed, on_text)
     try:
         return read(reply)
     except UnreadableReply:
         fields = {k: v for k, v in question.fields.items() if k != "num_beams"}
-        return read(_say(speaker, replace(question, temperature=1.0, fields=fields), seed + 1, on_text))
+        return read(_reply(speaker, replace(question, temperature=1.0, fields=fields), seed + 1, on_text))
 
 
-def _say(speaker: Speaker, question: Question, seed: int, on_text: Callable[[str], None] | None) -> str:
+def _reply(speaker: Speaker, question: Question, seed: int, on_text: Callable[[str], None] | None) -> str:
     return speaker.say(
         question.messages,
         on_text=on_text,

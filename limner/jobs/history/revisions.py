@@ -129,7 +129,7 @@ class Revisions:
         changed = self._changed(job, version, number, comparison)
         if merging is None:
             raise VersionConflict(
-                note("version-behind", head=number, version=version, line=_said(changed)),
+                note("version-behind", head=number, version=version, line=_listed(changed)),
                 number,
                 changed,
             )
@@ -137,7 +137,7 @@ class Revisions:
         if conflicts:
             listed = [row for row in changed if row["block"] in conflicts]
             raise VersionConflict(
-                note("merge-refused", head=number, line=_said(listed)),
+                note("merge-refused", head=number, line=_listed(listed)),
                 number,
                 changed,
                 listed,
@@ -202,7 +202,7 @@ def _conflicts(then: Article, now: Article, comparison: Comparison, edits: Seque
     return found
 
 
-def _said(changed: Sequence[dict[str, Any]]) -> str:
+def _listed(changed: Sequence[dict[str, Any]]) -> str:
     """Who did what, in a few words."""
     if not changed:
         return "it was changed meanwhile"

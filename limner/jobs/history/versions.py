@@ -216,8 +216,8 @@ class Versions:
                 made = self._insert(c, job, number, parent, encoded, edits, who, by, what, began=began, key=key)
             here = (versions.c.job == job, versions.c.number == parent)
             c.execute(update(versions).where(*here).values(forward=number))
-            told = {"title": article.title, "who": who, "by": by, "what": str(what), **coded(what)}
-            self._point(c, job, number, encoded, told)
+            event = {"title": article.title, "who": who, "by": by, "what": str(what), **coded(what)}
+            self._point(c, job, number, encoded, event)
         return Head(version=made, article=self._remember(job, number, article), redo=None)
 
     def go(self, job: str, expected: int, to: int, who: str, what: str) -> None:
@@ -241,8 +241,8 @@ class Versions:
             # again.
             c.execute(update(versions).where(*here).values(folded=None, began=None))
             article = _unpacked(c.execute(select(versions.c.article).where(*here)).scalar_one())
-            told = {"title": article.title, "who": who, "by": "person", "what": str(what), **coded(what)}
-            self._point(c, job, to, _encoded(article), told)
+            event = {"title": article.title, "who": who, "by": "person", "what": str(what), **coded(what)}
+            self._point(c, job, to, _encoded(article), event)
 
     def _begin(self, job: str, owner: str | None) -> None:
         """Store the model's article as the first version."""
@@ -301,14 +301,14 @@ class Versions:
     ) -> Version:
         row = {"job": job, "number": number, "parent": parent, "edits": list(edits), "by": by, "began": began}
         row |= {"key": key}
-        said = {"who": who[:100], "what": what[:300], "article": _packed(article)}
-        said["what_note"] = coded(what) if isinstance(what, Note) and what.code else None
-        added = insert(versions).values(**row, **said, at=now() if at is None else at)
+        fields = {"who": who[:100], "what": what[:300], "article": _packed(article)}
+        fields["what_note"] = coded(what) if isinstance(what, Note) and what.code else None
+        added = insert(versions).values(**row, **fields, at=now() if at is None else at)
         return _version(c.execute(added.returning(*_ABOUT)).one())
 
-    def _point(self, c: Connection, job: str, number: int, article: Encoded, said: dict[str, Any]) -> None:
+    def _point(self, c: Connection, job: str, number: int, article: Encoded, fields: dict[str, Any]) -> None:
         c.execute(update(jobs).where(jobs.c.id == job).values(version=number, article=article))
-        self.ledger.tell(c, job, News("edited", data={"version": number, **said}))
+        self.ledger.tell(c, job, News("edited", data={"version": number, **fields}))
 
 
 def _place(edits: Sequence[Any]) -> str | None:

@@ -78,13 +78,13 @@ class Database:
     @contextmanager
     def write(self) -> Iterator[Connection]:
         """A write transaction, isolated from other writers. Raises LedgerError if the database cannot be reached."""
-        with told(), self.engine.begin() as connection:
+        with driver_errors(), self.engine.begin() as connection:
             yield connection
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
         """A connection for reading; each statement sees everything committed when it starts."""
-        with told(), self.engine.connect() as connection:
+        with driver_errors(), self.engine.connect() as connection:
             yield connection.execution_options(reading=True)
 
     def close(self) -> None:
@@ -168,7 +168,7 @@ def _final(reason: str) -> bool:
 
 
 @contextmanager
-def told() -> Iterator[None]:
+def driver_errors() -> Iterator[None]:
     """Turn a database driver's error into a LedgerError that says what to do."""
     try:
         yield
@@ -203,7 +203,7 @@ def migrate(database: Database, to: str = HEAD) -> None:
     if not database.sqlite:
         _bounded(engine, SLOW)
     try:
-        with told(), _alone(database, engine), engine.connect() as connection:
+        with driver_errors(), _alone(database, engine), engine.connect() as connection:
             found = _revision(connection)
             connection.rollback()
             if found == to:

@@ -66,8 +66,8 @@ class Submitting(Base):
             job = self._insert(c, owner, order, None, name)
             done = {"article": article.model_dump(mode="json"), "started": now(), **ending("done")}
             c.execute(update(jobs).where(jobs.c.id == job).values(**done))
-            told = {"title": article.title, "images": len(article.illustrations)}
-            self._log(c, job, 0, [News("done", data=told)])
+            event = {"title": article.title, "images": len(article.illustrations)}
+            self._log(c, job, 0, [News("done", data=event)])
             self._count_end(c, job, "done")
             return self._job(c, job, None)
 

@@ -299,11 +299,11 @@ class _Text:
 
     def __init__(self, shown: str) -> None:
         self._ahead = shown  # shown by an earlier attempt, not yet written by this one
-        self._said = ""
+        self._written = ""
 
     def news(self, text: str) -> News | None:
         """The event that shows this text, None if watchers have it already."""
-        self._said += text
+        self._written += text
         if not self._ahead:
             return News("text", "write", {"text": text})
         if self._ahead.startswith(text):
@@ -313,18 +313,18 @@ class _Text:
             fresh, self._ahead = text[len(self._ahead) :], ""
             return News("text", "write", {"text": fresh})
         self._ahead = ""
-        return News("again", "write", {"text": self._said})
+        return News("again", "write", {"text": self._written})
 
     def settled(self, text: str) -> None:
         """Replace all earlier text; watchers get an event."""
-        self._ahead, self._said = "", text
+        self._ahead, self._written = "", text
 
     def end(self) -> News | None:
         """Finish: no more text comes."""
         if not self._ahead:
             return None
         self._ahead = ""
-        return News("again", "write", {"text": self._said})
+        return News("again", "write", {"text": self._written})
 
 
 def too_long(seconds: float) -> Note:

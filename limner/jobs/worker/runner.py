@@ -81,7 +81,7 @@ class Runner:
         """Take a job and work on it until it ends, is parked, or loses its lease. Returns whether it could be taken."""
         if self.stopping():
             return False
-        asked = time.monotonic()
+        began = time.monotonic()
         with crash.around("take"):
             lease = self.ledger.take(job, self.worker, alone=self.alone)
         if lease is None:
@@ -97,7 +97,7 @@ class Runner:
                 seconds=self.settings.job_seconds,
                 overrun=self.overrun,
                 until_progress=self.until_progress,
-                taken=asked,
+                taken=began,
             ) as keeper,
         ):
             log.info("begun")
@@ -220,15 +220,15 @@ class Runner:
         return base.derived(meter=meter, memory=keeper, enter=keeper.enter)
 
 
-def _fits(answer: Any, asked: Sequence[Interrupt]) -> bool:
+def _fits(answer: Any, interrupts: Sequence[Interrupt]) -> bool:
     """Whether the graph still asks the question that was answered.
 
     A process may die after the graph asked its next question and before it told the ledger. The ledger's answer is then
     in the checkpoints already and must not be taken as an answer to the new question.
     """
-    if not asked or not is_question(asked[0].value):
-        return bool(asked)
-    return isinstance(answer, dict) and answer.get("version") == asked[0].value["version"]
+    if not interrupts or not is_question(interrupts[0].value):
+        return bool(interrupts)
+    return isinstance(answer, dict) and answer.get("version") == interrupts[0].value["version"]
 
 
 def _today(ledger: Ledger, lease: Lease) -> int | None:

@@ -63,9 +63,9 @@ class Sweeper:
     def sweep(self) -> None:
         """Sweep once. Raises LedgerError."""
         self.ledger.saw(process.name())
-        told = dict(self.deaths)
-        swept = self.ledger.sweep(process.unheard, told, self.renewals)
-        for name in told:
+        known_deaths = dict(self.deaths)
+        swept = self.ledger.sweep(process.unheard, known_deaths, self.renewals)
+        for name in known_deaths:
             del self.deaths[name]
         for job in swept.put_back:
             log.warning("job %s was orphaned and is requeued", job)

@@ -230,9 +230,9 @@ class Worker:
             return
         log.warning("process %d %s", hand.process.pid, ended.how)
         self._deaths = [*self._deaths[1 - REMEMBERED :], ended]
-        self._tell(ended)
+        self._report(ended)
 
-    def _tell(self, ended: Death) -> None:
+    def _report(self, ended: Death) -> None:
         if self._ear is not None:
             with suppress(OSError):  # the sweeper was killed; the next one gets the report
                 self._ear.send(ended)
@@ -279,7 +279,7 @@ class Worker:
         self._sweeper.start()
         theirs.close()  # so that the pipe ends when it dies
         for ended in self._deaths:
-            self._tell(ended)
+            self._report(ended)
 
     def _sweep(self, parent: int, worker: Connection) -> None:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal's Ctrl-C reaches all; the worker says when
@@ -317,27 +317,27 @@ class Worker:
             loglevel="WARNING",
             quiet=True,
         )
-        told = False
+        in_order = False
         try:
             with self._poller(jobs):
                 listener.start()
-            told = self._told
+            in_order = self._in_order
         finally:
-            if not told and not self._stop[0]:
+            if not in_order and not self._stop[0]:
                 log.error("Celery gave up, see above; the process restarts")
-        return 0 if told or self._stop[0] else GAVE_UP
+        return 0 if in_order or self._stop[0] else GAVE_UP
 
     def _poller(self, jobs: int) -> Poller:
         gone, every = self._broker_gone, self.settings.sweep
         more = {"every": every, "patience": sweeper.patience(every), "jobs": jobs}
         return Poller(self.ledger, self._work_if_room, gone=gone, stopping=self.stopping, **more)
 
-    _told = False
+    _in_order = False
     """Whether this process got a stop signal, so that Celery ended in order. kombu 5.7 may not survive losing its
     broker twice in a row."""
 
     def _on_retire(self, **_: Any) -> None:
-        self._told = True
+        self._in_order = True
         self._retiring.set()
 
     def _retire(self) -> None:

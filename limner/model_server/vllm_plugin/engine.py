@@ -235,7 +235,7 @@ class VLLM:
             self._running += 1
             try:
                 beams = Beams(self._generate, self._requests, self._vocabulary, job)
-                made = beams.answer() if job.sampling.num_beams > 1 else self._told(job)
+                made = beams.answer() if job.sampling.num_beams > 1 else self._stream(job)
                 async with contextlib.aclosing(made) as events:
                     async for event in events:
                         yield event
@@ -260,7 +260,7 @@ class VLLM:
         except VLLMClientError as error:
             raise Refused(reason(error)) from None
 
-    async def _told(self, job: Job) -> AsyncGenerator[Token | Finished, None]:
+    async def _stream(self, job: Job) -> AsyncGenerator[Token | Finished, None]:
         """Yield vLLM's output as tokens; at the first token that ends the answer, stop and end the work."""
         reply, prefill, cached = Reply(self._vocabulary, job.sampling), (), 0
         outputs = self._generate(self._requests.prompt(job.prompt), self._requests.params(job))
@@ -270,8 +270,8 @@ class VLLM:
                 if output.prompt_logprobs and not prefill:
                     prefill = self._requests.prefill(job.prompt, output.prompt_logprobs)
                 made = output.outputs[0]
-                asked = job.sampling.top_n is not None
-                places = made.logprobs if asked else itertools.repeat(None, len(made.token_ids))
+                with_logprobs = job.sampling.top_n is not None
+                places = made.logprobs if with_logprobs else itertools.repeat(None, len(made.token_ids))
                 for token, place in zip(made.token_ids, places, strict=True):
                     self._requests.check(token)
                     yield reply.add(chosen(token, place, job.sampling.top_n or 0))

@@ -44,7 +44,7 @@ class Requests:
         drawn: dict[str, Any] = {"temperature": 0.0}
         if s.do_sample:
             drawn = {"temperature": s.temperature, "top_k": s.top_k, "top_p": s.top_p, "seed": s.seed % 2**63}
-        asked: dict[str, Any] = {
+        wanted: dict[str, Any] = {
             "max_tokens": s.max_new_tokens,
             "stop_token_ids": self._end_ids,
             "logprobs": s.top_n,
@@ -53,7 +53,7 @@ class Requests:
             "output_kind": RequestOutputKind.DELTA,
             "extra_args": self._rules(job),
         }
-        return SamplingParams(**drawn, **asked | other)
+        return SamplingParams(**drawn, **wanted | other)
 
     def listing(self, job: Job, count: int, *, first: bool) -> Any:
         """Parameters that request only the `count` likeliest tokens after a prompt, -1 for all."""
@@ -66,13 +66,13 @@ class Requests:
         from limner.model_server.vllm_plugin import grammars, penalties
 
         s = job.sampling
-        asked: dict[str, Any] = {
+        wanted: dict[str, Any] = {
             penalties.REPETITION: s.repetition_penalty,
             penalties.FREQUENCY: s.frequency_penalty,
             penalties.PRESENCE: s.presence_penalty,
             penalties.SHOWS_PROMPT: self.shows(job.prompt),
         }
-        return asked | ({grammars.GRAMMAR: s.grammar.text} if s.grammar else {})
+        return wanted | ({grammars.GRAMMAR: s.grammar.text} if s.grammar else {})
 
     def prefill(self, prompt: Prompt, places: Any) -> tuple[Token, ...]:
         """The prompt's tokens with their logprobs. places: vLLM's `prompt_logprobs`."""

@@ -44,9 +44,9 @@ class Beams:
                 counts = [count * 8 if n in lacking else 0 for n, count in enumerate(counts)]
                 more = await self._listed(search, counts)
                 listed = [new if n in lacking else old for n, (old, new) in enumerate(zip(listed, more, strict=True))]
-            search.step(listed, lambda n, place, listed=listed: self._told(listed[n], place))
+            search.step(listed, lambda n, place, listed=listed: self._chosen(listed[n], place))
         reply = Reply(self._vocabulary, s)
-        for made in search.best().told:
+        for made in search.best().details:
             yield reply.add(made)
             if reply.ended:
                 break
@@ -80,7 +80,7 @@ class Beams:
                 return Listed([i for _, i, _ in likeliest], [logprob for *_, logprob in likeliest], whole)
         raise RuntimeError("vLLM ended a request without a token")
 
-    def _told(self, listed: Listed, place: int) -> Chosen:
+    def _chosen(self, listed: Listed, place: int) -> Chosen:
         """A token for the client, with the model's own logprobs."""
         count = self._job.sampling.top_n or 0
         top = tuple(zip(listed.tokens[:count], listed.logprobs[:count], strict=True))

@@ -44,9 +44,9 @@ def main() -> None:
     except OSError as e:
         _fail(f"{e.strerror or e}{f': {e.filename}' if e.filename else ''}. Check the disk and permissions.", 2)
     except TyperException as e:
-        said = e.format_message() if isinstance(e, typer.BadParameter.__base__ or ()) else str(e)
-        if said:  # a bare `limner` has shown its help already
-            _fail(f"{said} See limner --help.", 2)
+        message = e.format_message() if isinstance(e, typer.BadParameter.__base__ or ()) else str(e)
+        if message:  # a bare `limner` has shown its help already
+            _fail(f"{message} See limner --help.", 2)
         sys.exit(2)
 
 

@@ -30,10 +30,10 @@ class Check:
 
     part: str
     ok: bool
-    said: str
+    finding: str
 
     def __str__(self) -> str:
-        return f"{'ok  ' if self.ok else 'FAIL'}  {self.part:<10} {' '.join(self.said.split())}"
+        return f"{'ok  ' if self.ok else 'FAIL'}  {self.part:<10} {' '.join(self.finding.split())}"
 
 
 def checkup(settings: Settings) -> Iterator[Check]:
@@ -143,7 +143,7 @@ _LOAD: dict[str, Callable[[str], object]] = {
 def _disk(part: str, path: Path) -> Check:
     there = next(p for p in (path, *path.absolute().parents) if p.exists())
     free = shutil.disk_usage(there).free
-    said = f"{free / 1e9:.1f} GB free for {path}"
+    finding = f"{free / 1e9:.1f} GB free for {path}"
     if free < NEEDED:
-        return Check(part, False, f"{said}; at least {NEEDED / 1e9:.1f} are wanted. Free some, or set LIMNER_HOME.")
-    return Check(part, True, said)
+        return Check(part, False, f"{finding}; at least {NEEDED / 1e9:.1f} are wanted. Free some, or set LIMNER_HOME.")
+    return Check(part, True, finding)

@@ -29,7 +29,7 @@ def add(name: str, folders: Sequence[Path], on_progress: Callable[[int, int], No
         connect=context.connect,
         max_pixels=context.settings.max_pixels,
     )
-    return [*_told(report), f"{name}: {len(library)} images. Try: limner library search {name} WORDS"]
+    return [*_lines(report), f"{name}: {len(library)} images. Try: limner library search {name} WORDS"]
 
 
 def search(name: str, query: str, k: int, out: Path | None) -> list[str]:
@@ -169,7 +169,7 @@ def _open(context: Context, name: str) -> Library:
     return Library.open(context.settings.home, name, context.encoders, connect=context.connect)
 
 
-def _told(report: Report) -> list[str]:
+def _lines(report: Report) -> list[str]:
     counts = {n: getattr(report, n) for n in ("added", "known", "renamed", "changed", "vanished")}
     lines = [", ".join(f"{count} {what}" for what, count in counts.items() if count) or "nothing new"]
     kinds = ("unreadable", report.unreadable), ("caption unreadable", report.problems), ("skipped", report.skipped)

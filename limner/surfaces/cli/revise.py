@@ -178,7 +178,7 @@ def edit(
         if not commands:
             raise BadInput("There is nothing to change. Give edits as JSON, or options such as --text b2='New words.'")
         at = version or head.version.number
-        _say(revisions.edit(job, _edits(commands), at, _who(), _image_of(jobs), merge=merge, what=what))
+        _print_head(revisions.edit(job, _edits(commands), at, _who(), _image_of(jobs), merge=merge, what=what))
 
 
 @revise_app.command("accept")
@@ -186,7 +186,7 @@ def accept(job: JobId) -> None:
     """Accept the article as it is; this counts in `limner stats agreement`."""
     with open_jobs() as jobs:
         revisions = _revisions(jobs)
-        _say(revisions.edit(job, [], revisions.show(job).version.number, _who(), _image_of(jobs)))
+        _print_head(revisions.edit(job, [], revisions.show(job).version.number, _who(), _image_of(jobs)))
 
 
 @revise_app.command("ask")
@@ -198,12 +198,12 @@ def ask(
 ) -> None:
     """Ask the model for edits that fulfil an instruction, and show them; --yes applies them."""
     given = " ".join(instruction)
-    asked = read_instruction(_json(given, "The instruction") if given.lstrip().startswith("{") else given)
+    wanted = read_instruction(_json(given, "The instruction") if given.lstrip().startswith("{") else given)
     with open_jobs() as jobs:
         revisions = _revisions(jobs)
         head = revisions.show(job)
         context = Context(jobs.settings, [])
-        proposal = propose_for_job(jobs, job, head.article, asked, context, opener(context), max_tokens=max_tokens)
+        proposal = propose_for_job(jobs, job, head.article, wanted, context, opener(context), max_tokens=max_tokens)
         typer.echo(f"{_clean(proposal.summary) or 'Proposed:'} ({proposal.spent:,} tokens)")
         for e in proposal.edits:
             typer.echo(json.dumps(e.model_dump(mode="json", exclude_none=True), ensure_ascii=False))
@@ -214,7 +214,7 @@ def ask(
             return
         what = " ".join(given.split())[:300]
         number = head.version.number
-        _say(revisions.edit(job, proposal.edits, number, _who(), _image_of(jobs), what=what, by="model"))
+        _print_head(revisions.edit(job, proposal.edits, number, _who(), _image_of(jobs), what=what, by="model"))
 
 
 @revise_app.command("undo")
@@ -222,7 +222,7 @@ def undo(job: JobId) -> None:
     """Go back to the version that this one was made from."""
     with open_jobs() as jobs:
         revisions = _revisions(jobs)
-        _say(revisions.undo(job, revisions.show(job).version.number, _who()))
+        _print_head(revisions.undo(job, revisions.show(job).version.number, _who()))
 
 
 @revise_app.command("redo")
@@ -230,7 +230,7 @@ def redo(job: JobId) -> None:
     """Go forward again."""
     with open_jobs() as jobs:
         revisions = _revisions(jobs)
-        _say(revisions.redo(job, revisions.show(job).version.number, _who()))
+        _print_head(revisions.redo(job, revisions.show(job).version.number, _who()))
 
 
 @revise_app.command("go")
@@ -238,7 +238,7 @@ def go(job: JobId, number: Number) -> None:
     """Go to any version; changes from there on form a branch."""
     with open_jobs() as jobs:
         revisions = _revisions(jobs)
-        _say(revisions.go(job, revisions.show(job).version.number, number, _who()))
+        _print_head(revisions.go(job, revisions.show(job).version.number, number, _who()))
 
 
 # --- parts ---------------------------------------------------------------------------------------------------------
@@ -272,7 +272,7 @@ def _lines(article: Article) -> list[str]:
     return lines
 
 
-def _say(head: Head) -> None:
+def _print_head(head: Head) -> None:
     typer.echo(f"Version {head.version.number}: {_clean(head.version.what)}.")
 
 

@@ -141,5 +141,5 @@ def images(article: Article) -> str:
     """The number of images, in words."""
     count = len(article.illustrations)
     made = sum(1 for i in article.illustrations if i.digital_source_type)
-    said = "no image" if not count else f"{count} image{'s' * (count != 1)}"
-    return f"{said}, {made} of them generated" if made else said
+    count_text = "no image" if not count else f"{count} image{'s' * (count != 1)}"
+    return f"{count_text}, {made} of them generated" if made else count_text

@@ -26,15 +26,15 @@ class Look(Generic[T]):
 
     def __init__(self, ask: Callable[[], T]) -> None:
         self._ask = ask
-        self._asked: asyncio.Task[T] | None = None
+        self._pending: asyncio.Task[T] | None = None
 
     async def answer(self) -> T | None:
         """The answer, None if none comes within PATIENCE. Raises the question's errors."""
-        if self._asked is None or self._asked.done():
-            self._asked = asyncio.create_task(self._in_a_thread())
-            self._asked.add_done_callback(lambda task: task.cancelled() or task.exception())
-        done, _ = await asyncio.wait([self._asked], timeout=PATIENCE)
-        return self._asked.result() if done else None
+        if self._pending is None or self._pending.done():
+            self._pending = asyncio.create_task(self._in_a_thread())
+            self._pending.add_done_callback(lambda task: task.cancelled() or task.exception())
+        done, _ = await asyncio.wait([self._pending], timeout=PATIENCE)
+        return self._pending.result() if done else None
 
     async def _in_a_thread(self) -> T:
         own = anyio.CapacityLimiter(1)

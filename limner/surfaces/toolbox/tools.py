@@ -22,7 +22,7 @@ from limner.notes import note
 from limner.surfaces.toolbox.articles import Articles
 from limner.surfaces.toolbox.background import Background, Running
 from limner.surfaces.toolbox.desk import Desk, Version, Work
-from limner.tools.listing import QUOTED, asked, found, numbered, outline, quoted
+from limner.tools.listing import QUOTED, found, numbered, outline, question_text, quoted
 from limner.workflows import steps
 from limner.workflows.compose import build_graph
 from limner.workflows.context import Context
@@ -226,7 +226,7 @@ class Tools:
                     lambda: run(self.context, start, checkpointer=saver, job=name, on_event=on_event),
                 )
             except Asks as asks:
-                return self._asked(name, asks.questions[0]["value"])
+                return self._question(name, asks.questions[0]["value"])
             except BaseException:
                 if begins:  # nobody knows its name yet
                     saver.delete_thread(name)
@@ -250,8 +250,8 @@ class Tools:
         if left is not None and left <= 0:
             raise LimitReached(note("spent-today", who=owner))
 
-    def _asked(self, name: str, question: dict[str, Any]) -> ToolResult:
-        return ToolResult(asked(name, question), question, name)
+    def _question(self, name: str, question: dict[str, Any]) -> ToolResult:
+        return ToolResult(question_text(name, question), question, name)
 
     def _submit(
         self, brief: str, images: Images, language: str | None, points: tuple[Point, ...], wait: int
@@ -323,7 +323,7 @@ class Tools:
         if self.toolbox.jobs is not None and self.articles.is_job(article):
             job = self._waited(article, min(wait_seconds, LONGEST_WAIT))
             if job.state == "waiting" and (question := questions.ours(job.question)) is not None:
-                return self._asked(job.id, question)
+                return self._question(job.id, question)
             if job.state != "done":
                 from limner.jobs.progress import progress
 
@@ -341,7 +341,7 @@ class Tools:
             with self.desk.waiting() as saver:
                 state = build_graph(self.context, saver).get_state({"configurable": {"thread_id": article}})
             if state.interrupts:
-                return self._asked(article, state.interrupts[0].value)
+                return self._question(article, state.interrupts[0].value)
             if self.toolbox.background is not None:  # the process that was at work on it is gone
                 return self._in_background(article, {}, wait_seconds)
             says = f"Article {article} goes on after an answer. If nothing comes of it, answer again: it is taken up."

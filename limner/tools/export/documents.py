@@ -172,8 +172,8 @@ def pandoc(source: str, kind: str, data: bytes, options: Sequence[str] = ()) -> 
     except subprocess.TimeoutExpired as e:
         raise ExportFailed(f"pandoc took more than {SECONDS} s for the {kind}. Write html instead.") from e
     if done.returncode:
-        said = line(done.stderr.decode("utf-8", "replace"))[-200:]
-        raise ExportFailed(f"pandoc could not make the {kind}: {said}. Write html instead, and report this.")
+        reason = line(done.stderr.decode("utf-8", "replace"))[-200:]
+        raise ExportFailed(f"pandoc could not make the {kind}: {reason}. Write html instead, and report this.")
     return done.stdout
 
 

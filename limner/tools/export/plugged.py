@@ -40,8 +40,8 @@ def _format(plugin: Plugin, made: Any) -> Format:
         except Exception as e:
             raise plugins.failed(plugin, e, f"writing {made.file}") from e
         if not isinstance(written, str | bytes):
-            said = f"it gave {type(written).__name__}, not text or bytes"
-            raise plugins.failed(plugin, said, f"writing {made.file}")
+            problem = f"it gave {type(written).__name__}, not text or bytes"
+            raise plugins.failed(plugin, problem, f"writing {made.file}")
         return written
 
     def check(article: Article, path: Path) -> None:

@@ -49,16 +49,16 @@ def metadata(data: bytes, *, max_pixels: int = MAX_PIXELS) -> Described:
     return described(said_in(data, max_pixels=max_pixels))
 
 
-def described(said: Mapping[str, str]) -> Described:
+def described(values: Mapping[str, str]) -> Described:
     """The description from properties (`said_in`): the caption is the description, else the headline, else the
     title."""
 
     def first(*keys: str) -> str:
-        return next((said[key] for key in keys if said.get(key)), "")
+        return next((values[key] for key in keys if values.get(key)), "")
 
     caption = first("description", "headline", "title")
-    details = [said.get(key, "") for key in ("headline", "title", "keywords", "persons", "place", "city", "state")]
-    details += [said.get("country", ""), _day(said.get("date", ""))]
+    details = [values.get(key, "") for key in ("headline", "title", "keywords", "persons", "place", "city", "state")]
+    details += [values.get("country", ""), _day(values.get("date", ""))]
     return Described(
         caption=caption,
         alt=first("alt"),

@@ -116,16 +116,16 @@ def expected(chances: Mapping[str, Chance], queries: Sequence[Vectors], unread: 
     found: list[Expected] = [{} for _ in queries]
     for name, chance in chances.items():
         vectors = [q.caption if name == "caption" else q.clip for q in queries]
-        asked = {n: vector for n, vector in enumerate(vectors) if vector is not None}
-        if asked:
-            bases, spread = chance.expected(np.stack(list(asked.values())))
+        given = {n: vector for n, vector in enumerate(vectors) if vector is not None}
+        if given:
+            bases, spread = chance.expected(np.stack(list(given.values())))
             spread *= UNREAD if unread and name == "caption" else 1.0
-            for n, base in zip(asked, bases, strict=True):
+            for n, base in zip(given, bases, strict=True):
                 found[n][name] = float(base), spread
     return found
 
 
 def fits(expected: Expected, scores: Mapping[str, float], record: Record) -> dict[str, float]:
     """Per dense encoder by how many deviations an image's score lies above chance. DSC_0001 is no caption."""
-    told = (name for name in expected if name in scores and not (name == "caption" and record.bare))
-    return {name: round((scores[name] - expected[name][0]) / expected[name][1], 3) for name in told}
+    known = (name for name in expected if name in scores and not (name == "caption" and record.bare))
+    return {name: round((scores[name] - expected[name][0]) / expected[name][1], 3) for name in known}

@@ -371,13 +371,13 @@ class Library:
             return
         seen = encoding.encoded(self.encoders, records, "clip", lambda i: pictures.get(i) or self._picture(i))
         # A name like DSC_0001 would only draw an image that can be found by what it shows to texts with numbers.
-        said = [r for r in records if not (r.bare and r.id in seen)]
-        told = encoding.encoded(self.encoders, said, "caption", self._picture)
+        captioned = [r for r in records if not (r.bare and r.id in seen)]
+        vectors = encoding.encoded(self.encoders, captioned, "caption", self._picture)
         words = self.encoders.words
         with self.vectors() as store:
-            store.upsert((r.id, Vectors(told.get(r.id), words.document(r.words), seen.get(r.id))) for r in records)
+            store.upsert((r.id, Vectors(vectors.get(r.id), words.document(r.words), seen.get(r.id))) for r in records)
         with self.transaction() as rows:
-            chances.keep(rows, "caption", {r.id: told[r.id] for r in records if not r.bare})
+            chances.keep(rows, "caption", {r.id: vectors[r.id] for r in records if not r.bare})
             chances.keep(rows, "clip", seen)
 
     def chances(self) -> dict[str, Chance]:

@@ -30,11 +30,11 @@ _EDITED = re.compile(
 def words_beside(path: str, found: Scan) -> list[Described]:
     """The descriptions in an image's sidecars, the closest match first."""
     stem = os.path.splitext(path)[0]
-    said = [_json(name, found) for name in (f"{stem}.json", f"{path}.json")]
-    said += [_text(name, found) for name in (f"{stem}.txt", f"{path}.txt")]
-    said += [_xmp(name, found) for name in (f"{path}.xmp", f"{stem}.xmp")]
+    found_words = [_json(name, found) for name in (f"{stem}.json", f"{path}.json")]
+    found_words += [_text(name, found) for name in (f"{stem}.txt", f"{path}.txt")]
+    found_words += [_xmp(name, found) for name in (f"{path}.xmp", f"{stem}.xmp")]
     takeout = next((there for name in _takeout_names(path) if (there := found.sidecar(name))), None)
-    return [*said, _json(takeout, found)] if takeout else said
+    return [*found_words, _json(takeout, found)] if takeout else found_words
 
 
 def _takeout_names(path: str) -> Iterator[str]:
@@ -96,7 +96,7 @@ def _xmp(name: str, found: Scan) -> Described:
     data = read_bytes(path, MOST, found.problems) if path else None
     if path is None or data is None:
         return Described()
-    said = read_xmp(data)
-    if not said:
+    found_words = read_xmp(data)
+    if not found_words:
         found.problems.append((printable_path(path), "no XMP: write it again with the program that made it"))
-    return described(merged([said]))
+    return described(merged([found_words]))

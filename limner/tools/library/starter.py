@@ -154,8 +154,8 @@ def _described(characters: str, known: Mapping[str, Any], language: str) -> Desc
         return Described(name, name, CREDIT, LICENCE)
     others = [_words(alias) for alias in known.get("alias", [])]
     others += [unicodedata.name(c, "").lower() for c in characters[:1] if len(characters.rstrip("\ufe0f")) == 1]
-    told = set(name.lower().split())
-    new = [other for other in dict.fromkeys(others) if set(other.split()) - told]
+    earlier = set(name.lower().split())
+    new = [other for other in dict.fromkeys(others) if set(other.split()) - earlier]
     return Described(name[0].upper() + name[1:], f"Drawing of {', '.join([name, *new])}", CREDIT, LICENCE)
 
 

@@ -20,7 +20,7 @@ from limner.workflows.review import protocol
 from limner.workflows.review.questions import Json, ours
 
 
-def check(asked: Mapping[str, Any], given: Any, *, strict: bool = True) -> Json:
+def check(question: Mapping[str, Any], given: Any, *, strict: bool = True) -> Json:
     """Check an answer; returns {"type", "args", "version"}, with `args` None, a text, or the edits.
 
     asked: the question. given: the raw answer, which may be a list of one, as from agent-inbox, or a decision of
@@ -30,16 +30,16 @@ def check(asked: Mapping[str, Any], given: Any, *, strict: bool = True) -> Json:
     answer = _read(_unwrapped(given))
     if answer.version is None and strict:
         raise BadInput(note("answer-version-missing"))
-    if answer.version is not None and answer.version != asked["version"]:
+    if answer.version is not None and answer.version != question["version"]:
         raise JobConflict(note("earlier-version"))
-    if not asked["config"][f"allow_{'respond' if answer.type == 'response' else answer.type}"]:
+    if not question["config"][f"allow_{'respond' if answer.type == 'response' else answer.type}"]:
         raise BadInput(note("answer-not-allowed", type=answer.type))
     args: Any = None
     if isinstance(answer, protocol.ResponseAnswer):
         args = answer.args
     elif isinstance(answer, protocol.EditAnswer):
-        args = _edited(asked, answer.args)
-    return {"type": answer.type, "args": args, "version": asked["version"]}
+        args = _edited(question, answer.args)
+    return {"type": answer.type, "args": args, "version": question["version"]}
 
 
 def check_all(questions: Any, given: Any) -> Any:
@@ -49,8 +49,8 @@ def check_all(questions: Any, given: Any) -> Any:
     """
     if isinstance(given, list) and len(given) == 1:
         given = given[0]
-    if (asked := ours(questions)) is not None:
-        check(asked, given)
+    if (question := ours(questions)) is not None:
+        check(question, given)
     return given
 
 
@@ -87,9 +87,9 @@ def _read(given: Any) -> Any:
         raise _refused(e, kind) from e
 
 
-def _edited(asked: Mapping[str, Any], given: protocol.Changed) -> Json:
+def _edited(question: Mapping[str, Any], given: protocol.Changed) -> Json:
     """The changed fields of the shown content."""
-    request, point = asked["action_request"], asked["point"]
+    request, point = question["action_request"], question["point"]
     if given.action not in (None, request["action"]):
         raise _wrong("args.action", f"{given.action[:40]!r} is not {request['action']!r}. Repeat what was asked.")
     if not isinstance(given.args, Mapping):

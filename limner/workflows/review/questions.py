@@ -55,20 +55,20 @@ def question(
     return made
 
 
-def interrupting(asked: Json, decisions: bool) -> Json:
+def interrupting(question_: Json, decisions: bool) -> Json:
     """The value that a graph interrupts with. decisions: also in the shape of LangChain's HumanInTheLoopMiddleware,
     which agent-chat-ui and others render with buttons; `check` takes their answers.
 
     In that shape agent-inbox reads `arguments`, all others `args`.
     """
     if not decisions:
-        return asked
-    request, allowed = asked["action_request"], ["approve", "edit"]
-    if asked["config"]["allow_respond"]:
+        return question_
+    request, allowed = question_["action_request"], ["approve", "edit"]
+    if question_["config"]["allow_respond"]:
         allowed.append("reject")
-    about = {"args": request["args"], "arguments": request["args"], "description": asked["description"]}
+    about = {"args": request["args"], "arguments": request["args"], "description": question_["description"]}
     return {
-        **asked,
+        **question_,
         "action_requests": [{"name": request["action"], **about}],
         "review_configs": [{"action_name": request["action"], "allowed_decisions": allowed}],
     }

@@ -81,8 +81,8 @@ class Revision:
             text = shortened(block.text, self.context.similarity)
             if not text:
                 raise BadInput(f"{self.name} is too small to shorten this, and no sentence can be left out. Cut it.")
-            said = "Its least telling sentences were left out; no model wrote anything."
-            return [e.SetText(block=block.id, text=text)], [said]
+            language_edits = "Its least telling sentences were left out; no model wrote anything."
+            return [e.SetText(block=block.id, text=text)], [language_edits]
         self.dialect.require(self.name, f"{order.do} a paragraph", one_paragraph=True)
         text = self.dialect.revise(
             self.article,
@@ -127,7 +127,7 @@ class Revision:
 
     def translated(self, language: str) -> tuple[list[Edit], list[str]]:
         try:
-            said: list[Edit] = [e.SetLanguage(language=language)]
+            language_edits: list[Edit] = [e.SetLanguage(language=language)]
         except ValidationError as error:
             raise BadInput(f"language: {language[:35]!r} is not a language code. Write e.g. de, fr or zh.") from error
         self.dialect.require(self.name, "translate")
@@ -151,7 +151,7 @@ class Revision:
         for image, line in zip(images, lines, strict=True):
             if line is not None:
                 edits.append(e.DescribeImage(image=image.id, caption=line[0], alt=line[1]))
-        return [*said, *edits], [*says, *more, *lost]
+        return [*language_edits, *edits], [*says, *more, *lost]
 
     def regenerated(self, order: Regenerate) -> tuple[list[Edit], list[str]]:
         edits: list[Edit] = []

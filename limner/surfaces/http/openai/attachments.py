@@ -35,6 +35,6 @@ def not_used(lines: Sequence[str], *, changing: bool = False) -> str:
     """One line that names unused attachments, "" for none. changing: the message changed an article."""
     if not lines:
         return ""
-    said = shorten("; ".join(one_line(line) for line in dict.fromkeys(lines)), 600)
+    joined = shorten("; ".join(one_line(line) for line in dict.fromkeys(lines)), 600)
     hint = "A change uses no files: begin a new article with /new." if changing else f"limner uses {KNOWN}, and images."
-    return f"Not used: {said}. {hint}"
+    return f"Not used: {joined}. {hint}"

@@ -173,7 +173,7 @@ def _json_transcript(text: str) -> str:
     if not all(isinstance(turn, Mapping) and isinstance(turn.get("role"), str) for turn in turns):
         return ""
     words = ((turn["role"], turn.get("mainText", turn.get("content"))) for turn in turns)
-    return "\n".join(f"{role}: {said}" for role, said in words if isinstance(said, str))
+    return "\n".join(f"{role}: {content}" for role, content in words if isinstance(content, str))
 
 
 def _is_tagged(text: str) -> bool:

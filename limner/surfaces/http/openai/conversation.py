@@ -72,7 +72,7 @@ def meant(messages: Sequence[Message]) -> Meant:
     said = [messages[n].text for n in users[-LOOKED_BACK:]]
     sent = [last.images, [file.data for file in last.files]]
     key = hashlib.sha256(json.dumps([job, len(users), said, sent]).encode()).hexdigest()[:32]
-    apart = retrieval.said(printable(last.text))
+    apart = retrieval.parted(printable(last.text))
     system = [s for m in messages if m.role in ("system", "developer") for s in retrieval.in_system(printable(m.text))]
     files, images = tuple(last.files), tuple(last.images)
     if len(images) > MAX_IMAGES:

@@ -24,7 +24,7 @@ _HEAD = re.compile(r"\A(?:#{1,4}\s*)?(?:user\s+)?(?:query|question|request)\s*:\
 _ABOUT_CONTEXT = re.compile(r"(?i)context|kontext|contexte|contexto|contesto|контекст|上下文|文脈|문맥|###")
 
 
-class Said(NamedTuple):
+class Parted(NamedTuple):
     """A message without its client's additions."""
 
     text: str
@@ -34,7 +34,7 @@ class Said(NamedTuple):
     """Names of files without content."""
 
 
-def said(text: str) -> Said:
+def parted(text: str) -> Parted:
     """Split a user's message into words and material."""
     material: list[Source] = []
     unread: list[str] = []
@@ -42,7 +42,7 @@ def said(text: str) -> Said:
         text, found, missing = cut(text)
         material += found
         unread += missing
-    return Said(text.strip(), _merged(material), tuple(dict.fromkeys(unread)))
+    return Parted(text.strip(), _merged(material), tuple(dict.fromkeys(unread)))
 
 
 def in_system(text: str) -> tuple[Source, ...]:

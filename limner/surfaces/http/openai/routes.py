@@ -103,13 +103,13 @@ async def complete(has: Has, asker: Asker, request: ChatRequest, http: Request, 
     /accept, /ignore, /edit, /answer.
     """
     library = _library(has, asker, request.model)
-    asked = meant(request.messages)
-    for n, url in enumerate(asked.images, 1):
+    meaning = meant(request.messages)
+    for n, url in enumerate(meaning.images, 1):
         picture(url, n)
-    talk = Talk(has, asker, request, asked, library, str(http.base_url).rstrip("/"), trace)
+    talk = Talk(has, asker, request, meaning, library, str(http.base_url).rstrip("/"), trace)
     # Refusals come before the first byte; from here on a job exists.
     talk.job = await (
-        has.pools["pictures"].run(asker.name, talk.begin) if asked.images else anyio.to_thread.run_sync(talk.begin)
+        has.pools["pictures"].run(asker.name, talk.begin) if meaning.images else anyio.to_thread.run_sync(talk.begin)
     )
     if request.stream:
         headers = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
@@ -158,14 +158,14 @@ async def _streamed(talk: Talk) -> AsyncIterator[bytes]:
 
 
 async def _whole(talk: Talk) -> Response:
-    said = {"reasoning": "", "content": ""}
+    parts = {"reasoning": "", "content": ""}
     async with aclosing(talk.say()) as pieces:
         async for piece in pieces:
             if piece.kind == "error":
                 return as_openai(of_error(JobConflict(piece.text)))
             if piece.kind != "ping":
-                said[piece.kind] += piece.text
-    message = {"role": "assistant", "content": said["content"], "reasoning_content": said["reasoning"]}
+                parts[piece.kind] += piece.text
+    message = {"role": "assistant", "content": parts["content"], "reasoning_content": parts["reasoning"]}
     choice = {"index": 0, "message": message, "finish_reason": "stop"}
     usage = await anyio.to_thread.run_sync(talk.usage)
     return JSONResponse({**_head(talk, "chat.completion"), "choices": [choice], "usage": usage})

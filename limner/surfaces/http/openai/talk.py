@@ -43,7 +43,7 @@ _DOING = {
 }
 
 
-class Said(NamedTuple):
+class Chunk(NamedTuple):
     """A chunk of an answer."""
 
     kind: Literal["reasoning", "content", "error", "ping"]
@@ -54,39 +54,39 @@ class Talk:
     """Handles one request, from its meaning to the answer."""
 
     def __init__(
-        self, has: Parts, asker: Owner, request: ChatRequest, asked: Meant, library: str, base: str, trace: str | None
+        self, has: Parts, asker: Owner, request: ChatRequest, meant: Meant, library: str, base: str, trace: str | None
     ) -> None:
-        self.has, self.asker, self.request, self.asked = has, asker, request, asked
+        self.has, self.asker, self.request, self.meant = has, asker, request, meant
         self.library, self.base, self.trace = library, base, trace
         self.job = ""
         self.since = 0
         """The last event of the job that the conversation has seen."""
         self.says = ""
-        self.unused: list[str] = [f"“{name}”" for name in asked.unread]
+        self.unused: list[str] = [f"“{name}”" for name in meant.unread]
         """Unused attachments of the message, with their reason if they have one."""
 
     def begin(self) -> str:
         """The request's job, submitted if it is new. Raises LimnerError."""
-        if self.asked.what == "chore":
+        if self.meant.what == "chore":
             return ""
-        if self.asked.what == "answer":
+        if self.meant.what == "answer":
             return self._answer()
-        if self.asked.what != "compose":
-            self.has.jobs.ledger.job(self.asked.job, self.asker.name)
-            return self.asked.job
+        if self.meant.what != "compose":
+            self.has.jobs.ledger.job(self.meant.job, self.asker.name)
+            return self.meant.job
         options = self.request.limner
         order = JobRequest(
-            brief=self.asked.text,
+            brief=self.meant.text,
             images=options.images,
             language=options.language,
             max_tokens=options.max_tokens,
             library=[self.library] if self.library else [],
-            review=list(self.asked.review or options.review),
+            review=list(self.meant.review or options.review),
             references=self._keep_images(),
             sources=self._sources(),
         )
         for n in range(AGAIN):
-            key = f"chat-{self.asked.key}-{self.library}-{n}"[:150]
+            key = f"chat-{self.meant.key}-{self.library}-{n}"[:150]
             try:
                 ((job, new),) = self.has.jobs.submit([order], self.asker, keys=[key], trace=self.trace)
             except JobConflict:  # the same words with other options
@@ -100,13 +100,13 @@ class Talk:
         """Answer the job's question, or notice that it is not the one asked in this conversation. Raises
         LimnerError."""
         ledger, owner = self.has.jobs.ledger, self.asker.name
-        job = ledger.job(self.asked.job, owner)
+        job = ledger.job(self.meant.job, owner)
         self.since = ledger.seqs([job.id])[job.id][0]
         question = questions.ours(job.question) if job.state == "waiting" else None
-        if question is None or question["version"] != self.asked.asks:
+        if question is None or question["version"] != self.meant.asks:
             self.says = TAKEN
             return job.id
-        given = reply(self.asked.text, question)
+        given = reply(self.meant.text, question)
         answers.check(question, given)
         self._keep_images()
         try:
@@ -115,11 +115,11 @@ class Talk:
             self.says = TAKEN
         return job.id
 
-    async def say(self) -> AsyncGenerator[Said]:
+    async def say(self) -> AsyncGenerator[Chunk]:
         """Stream the answer."""
-        what = self.asked.what
+        what = self.meant.what
         if what == "chore":
-            yield Said("content", await anyio.to_thread.run_sync(self._chore))
+            yield Chunk("content", await anyio.to_thread.run_sync(self._chore))
             return
         try:
             if what in ("compose", "answer"):
@@ -130,18 +130,18 @@ class Talk:
                             return
                 says = self.says
             else:
-                yield Said("reasoning", "Looking at the article.\n" if what == "show" else "Changing the article.\n")
+                yield Chunk("reasoning", "Looking at the article.\n" if what == "show" else "Changing the article.\n")
                 working = asyncio.ensure_future(self.has.pools["models"].run(self.asker.name, self._change))
                 while not working.done():
                     await asyncio.wait([working], timeout=PING)
                     if not working.done():
-                        yield Said("ping", "")
+                        yield Chunk("ping", "")
                 says = working.result()
-            yield Said("content", await self.has.pools["texts"].run(self.asker.name, lambda: self._page(says)))
+            yield Chunk("content", await self.has.pools["texts"].run(self.asker.name, lambda: self._page(says)))
         except LimnerError as e:
-            yield Said("error", " ".join(str(e).split()))
+            yield Chunk("error", " ".join(str(e).split()))
 
-    async def _watch(self) -> AsyncGenerator[Said]:
+    async def _watch(self) -> AsyncGenerator[Chunk]:
         """Stream a job's progress until it has ended or asks; ends with an error if the job failed."""
         if self.says and await anyio.to_thread.run_sync(self._waits):
             return  # no more events
@@ -150,14 +150,14 @@ class Talk:
             async for wire in stream:
                 for line in wire.decode().splitlines():
                     if line.startswith(":"):
-                        yield Said("ping", "")
+                        yield Chunk("ping", "")
                     elif line.startswith("data: "):
                         event = json.loads(line[6:])
-                        if said := _progress(event):
-                            yield said
+                        if chunk := _progress(event):
+                            yield chunk
                         if event["kind"] in ("failed", "cancelled", "set_aside"):
                             why = event["data"].get("why") or "It was cancelled. Send it again to start over."
-                            yield Said("error", why)
+                            yield Chunk("error", why)
                             return
                         if event["kind"] == "done":
                             return
@@ -170,18 +170,18 @@ class Talk:
 
     def _change(self) -> str:
         """Change the article as requested; returns the model's remarks."""
-        if self.asked.what == "show":
+        if self.meant.what == "show":
             return ""
         has, asker, job = self.has, self.asker, self.job
         head = has.revisions.show(job, asker.name).version.number
-        if self.asked.what == "undo":
+        if self.meant.what == "undo":
             has.revisions.undo(job, head, who(asker), owner=asker.name)
             return "The last change is undone."
-        if self.asked.what == "redo":
+        if self.meant.what == "redo":
             has.revisions.redo(job, head, who(asker), owner=asker.name)
             return "It is done again."
         self._keep_images()
-        request = ProposalRequest(version=head, instruction=Instruct(text=self.asked.text))
+        request = ProposalRequest(version=head, instruction=Instruct(text=self.meant.text))
         proposal = proposed(has, asker, job, request)
         if not proposal.edits:
             return proposal.summary or "Nothing was changed."
@@ -192,7 +192,7 @@ class Talk:
             who(asker),
             image_of(has, asker),
             owner=asker.name,
-            what=self.asked.text[:200],
+            what=self.meant.text[:200],
             by="model",
         )
         return proposal.summary
@@ -200,15 +200,15 @@ class Talk:
     def _keep_images(self) -> list[str]:
         """Store the attached images in the caller's own library; returns their distinct ids."""
         kept = [
-            keep(self.has.shelf.context, self.asker, picture(url, n), "", self.asked.text[:200])[1].id
-            for n, url in enumerate(self.asked.images, 1)
+            keep(self.has.shelf.context, self.asker, picture(url, n), "", self.meant.text[:200])[1].id
+            for n, url in enumerate(self.meant.images, 1)
         ]
         return list(dict.fromkeys(kept))
 
     def _sources(self) -> list[Material]:
         """The writer's material: the client's retrieved texts, and the text of the files; notes unreadable ones."""
-        made = [Material(name=s.name, text=s.text[:MAX_TEXT]) for s in self.asked.material]
-        for n, file in enumerate(self.asked.files, 1):
+        made = [Material(name=s.name, text=s.text[:MAX_TEXT]) for s in self.meant.material]
+        for n, file in enumerate(self.meant.files, 1):
             name = file.name or f"file {n}"
             try:
                 made.append(Material(name=name, text=document_text(file_bytes(file), file.name, file.media)))
@@ -219,16 +219,16 @@ class Talk:
 
     def _chore(self) -> str:
         """Answer a chore: with the title of its article, or with other requested values."""
-        asked = self.asked.chore
-        assert asked is not None
+        meant = self.meant.chore
+        assert meant is not None
         title = ""
-        if job := marked(asked.about):
+        if job := marked(meant.about):
             try:
                 title = self.has.jobs.ledger.job(job, self.asker.name).title
                 title = self.has.jobs.article(job, self.asker.name).title or title
             except (JobUnknown, JobConflict):  # another owner's, or not done yet
                 title = title or ""
-        return chores.answer(asked, title or chores.heading(asked.about), self.request.response_format)
+        return chores.answer(meant, title or chores.heading(meant.about), self.request.response_format)
 
     def _page(self, says: str) -> str:
         """The article as Markdown for a chat client, with the mark for the next request."""
@@ -248,9 +248,9 @@ class Talk:
 
     def _not_used(self) -> str:
         """One line that names unused attachments; "" if all are used."""
-        asked = self.asked
-        if asked.what in ("revise", "answer"):
-            names = [f.name for f in asked.files] + [s.name for s in asked.material]
+        meant = self.meant
+        if meant.what in ("revise", "answer"):
+            names = [f.name for f in meant.files] + [s.name for s in meant.material]
             return not_used([*self.unused, *(f"“{name or 'a file'}”" for name in names)], changing=bool(names))
         return not_used(self.unused)
 
@@ -282,17 +282,17 @@ class Talk:
         return {"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": prompt + completion}
 
 
-def _progress(event: dict[str, Any]) -> Said | None:
+def _progress(event: dict[str, Any]) -> Chunk | None:
     kind, step, data = event["kind"], event["step"], event["data"]
     if kind == "text":
-        return Said("reasoning", data["text"])
+        return Chunk("reasoning", data["text"])
     if kind == "step":
         of = f" {data['done']} of {data['of']}." if data.get("of") else ""
-        return Said("reasoning", f"\n{_DOING.get(step, step)}{of}\n")
+        return Chunk("reasoning", f"\n{_DOING.get(step, step)}{of}\n")
     if kind in ("parked", "note"):
-        return Said("reasoning", f"\n{data.get('why') or data.get('text') or ''}\n")
+        return Chunk("reasoning", f"\n{data.get('why') or data.get('text') or ''}\n")
     if kind == "again":
-        return Said("reasoning", f"\nOnce more:\n{data['text']}")
+        return Chunk("reasoning", f"\nOnce more:\n{data['text']}")
     return None
 
 

@@ -15,12 +15,12 @@ from limner.errors import BadInput, NotAllowed
 from limner.jobs.ledger.database import Database
 from limner.jobs.ledger.schema import now, owners, tokens
 from limner.settings import Settings
+from limner.workflows.tenants import may_use, own_library
 
 LOCAL = "local"
 """The owner of everything if no token is set, and of LIMNER_TOKEN."""
 OPEN = "open"
 """The key of callers who came while no token was needed."""
-_OWN = "own."  # prefix of libraries with one owner's uploads
 
 
 @dataclass(frozen=True)
@@ -40,14 +40,11 @@ class Owner:
     @property
     def own_library(self) -> str:
         """The library of the owner's uploads; nobody else may use it."""
-        words = re.sub(r"[^\w-]+", "-", self.name)[:40]
-        return f"{_OWN}{words}-{hashlib.sha256(self.name.encode()).hexdigest()[:8]}"
+        return own_library(self.name)
 
     def may_use(self, library: str) -> bool:
         """Whether the owner may search a library; another owner's looks as if it did not exist."""
-        if library.startswith(_OWN):
-            return library == self.own_library
-        return self.libraries is None or library == "starter" or library in self.libraries
+        return may_use(self.name, self.libraries, library)
 
     def may_describe(self, library: str) -> bool:
         """Whether the owner may write a library's captions: those of its own libraries, not of the shared starter."""

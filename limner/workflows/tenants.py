@@ -9,8 +9,10 @@ The chat graph, the toolbox, MCP and the LangGraph server reach libraries and mo
 
 from __future__ import annotations
 
+import hashlib
+import re
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +26,20 @@ if TYPE_CHECKING:
     from limner.tools.library import Library
 
 LONGEST_QUERY = 500  # characters
+_OWN = "own."  # prefix of libraries with one owner's uploads
+
+
+def own_library(owner: str) -> str:
+    """The name of the library of an owner's uploads; nobody else may use it."""
+    words = re.sub(r"[^\w-]+", "-", owner)[:40]
+    return f"{_OWN}{words}-{hashlib.sha256(owner.encode()).hexdigest()[:8]}"
+
+
+def may_use(owner: str, libraries: Collection[str] | None, library: str) -> bool:
+    """Whether an owner may search a library. libraries: names besides the starter, None for all but others' uploads."""
+    if library.startswith(_OWN):
+        return library == own_library(owner)
+    return libraries is None or library == STARTER or library in libraries
 
 
 @dataclass(frozen=True)
@@ -119,10 +135,16 @@ class Scope:
     tenant: Tenant
 
     def holding(self, article: Article) -> Context:
-        """A context that finds an article's images, also those of other libraries than the current ones."""
-        names = {i.library for i in article.illustrations if i.library}
-        known = {library.name for library in self.context.libraries}
-        more = self.tenants.open(sorted(names - known))
+        """A context that finds an article's images, also those of other libraries that the tenant may use.
+
+        An article may come from its client (a LangGraph server takes one as state), so its word opens no library.
+        """
+        from limner.tools.library import libraries
+
+        there = {STARTER, *libraries(self.context.settings.home)} - {one.name for one in self.context.libraries}
+        names = there & {i.library for i in article.illustrations}
+        who = self.tenant
+        more = self.tenants.open(sorted(name for name in names if may_use(who.owner, who.libraries, name)))
         if not more:
             return self.context
         return self.context.derived(libraries=[*self.context.libraries, *more])

@@ -24,10 +24,13 @@ from parts import NAMES, working
 from scripted import ScriptedServer, Status, article_answers, asking, last_text
 
 import limner
-from limner.document import Article, Candidate
+from limner.document import Article, Candidate, Illustration
 from limner.jobs.history.revisions import Revisions
 from limner.jobs.service import Jobs
 from limner.surfaces.toolbox.desk import Desk, Work
+from limner.tools.library import Library
+from limner.workflows.context import build_context
+from limner.workflows.tenants import Tenant, Tenants, own_library
 
 
 def chat_model(server: ScriptedServer) -> ChatOpenAI:
@@ -446,6 +449,32 @@ def test_a_tenant_sees_its_own_articles_and_libraries_and_spends_its_own_tokens(
         poor = ask("compose_article", {"brief": "Honey"}, limner_owner="acme", limner_max_tokens=10)
         assert "budget of 10" in poor.text
         assert ask("compose_article", {"brief": "Wax", "images": 0}, limner_owner="rich").status == "success"
+
+
+@pytest.mark.parametrize(
+    ("library", "libraries", "opened"),
+    [
+        ("other", None, True),
+        ("other", ("bees",), False),
+        ("starter", ("bees",), True),
+        (own_library("acme"), ("bees",), True),
+        (own_library("rival"), None, False),
+        ("deleted", None, False),
+    ],
+)
+def test_an_article_opens_no_library_that_its_tenant_may_not_use(
+    library: str, libraries: tuple[str, ...] | None, opened: bool, bees: Path
+) -> None:
+    """A client of a LangGraph server may send any article as its chat's state."""
+    tenants = Tenants(build_context(library="bees"))
+    for name in ("other", own_library("acme"), own_library("rival")):
+        Library.create(limner.Settings().home, name, tenants.context.encoders)
+    image = Illustration(
+        id="i1", after="p1", image_id="0" * 32, library=library, caption="A bee", alt="A bee", width=10, height=10
+    )
+    article = Article(title="Bees", illustrations=(image,))
+    held = tenants.scope(Tenant("acme", libraries)).holding(article)
+    assert (library in {one.name for one in held.libraries}) == opened
 
 
 def test_two_clients_on_one_article_do_not_overwrite_each_other(bees: Path) -> None:

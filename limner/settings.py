@@ -53,8 +53,17 @@ class Settings(BaseSettings):
     """Encoder of captions: minilm (also when empty), a folder that holds another one (a path with a slash), or a
     plug-in's name (LIMNER_ENCODER)."""
     clip_model: str = ""
-    """open_clip model and weights, "ViT-B-32/laion2b_s34b_b79k" or "ViT-B-32/PATH-TO-WEIGHTS", or the name of a plug-in
-    that encodes images; empty means no CLIP."""
+    """Encoder of pictures for libraries that have none of their own: siglip2, siglip2-small or clip, once downloaded; a
+    folder with an ONNX model (a path with a slash); the name of a plug-in that encodes images; or of open_clip
+    "ViT-B-32/laion2b_s34b_b79k", "ViT-B-32/PATH-TO-WEIGHTS", "hf-hub:ORG/NAME". Empty means none."""
+    hub: str = Field(
+        default="https://huggingface.co", validation_alias=AliasChoices("LIMNER_HUB", "HF_ENDPOINT", "hub")
+    )
+    """The model hub that `limner library add --encoder` downloads from (HF_ENDPOINT)."""
+    hub_offline: bool = Field(
+        default=False, validation_alias=AliasChoices("LIMNER_HUB_OFFLINE", "HF_HUB_OFFLINE", "hub_offline")
+    )
+    """Never reach for the hub (HF_HUB_OFFLINE)."""
     generators: str = ""
     """Plug-ins, separated by commas, that jobs may use to generate images where nothing fits; none by default. In the
     shell and in Python the user names one per run."""

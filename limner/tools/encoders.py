@@ -1,7 +1,7 @@
 """Encode text and images as vectors.
 
-`MiniLM` turns captions into dense vectors, `Words` into sparse ones for BM25, and `OpenClip`, which is optional, puts
-pictures and texts into one space. A library records the names of the encoders that made it.
+`MiniLM` turns captions into dense vectors, `Words` into sparse ones for BM25, and an encoder of `pictures`, which is
+optional, puts pictures and texts into one space. A library records the names of the encoders that made it.
 
 numpy is imported only where vectors are made, because building a graph over a library needs none.
 """
@@ -17,15 +17,19 @@ import unicodedata
 import zlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, replace
+from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
 
-from limner.errors import BadInput, LimnerError, NotInstalled
+from limner.errors import LimnerError, NotInstalled
+from limner.text import printable_path
 from limner.tools import plugins
+from limner.tools.pictures.known import is_there, known, models_folder
+from limner.tools.pictures.layout import is_pictures
 from limner.tools.plugins import Plugin
 from limner.tools.sentence_folder import sentence_folder
+from limner.tools.vectors import unit
 
 if TYPE_CHECKING:
     import numpy as np
@@ -195,24 +199,6 @@ def _mean_pooled(session: Any, tokens: Sequence[Sequence[int]]) -> np.ndarray:
     return unit(pooled)
 
 
-def unit(vectors: np.ndarray) -> np.ndarray:
-    """Rows scaled to unit length, float32; a row of zeros stays."""
-    import numpy as np
-
-    lengths = np.linalg.norm(vectors, axis=-1, keepdims=True)
-    return (vectors / np.where(lengths == 0, 1, lengths)).astype(np.float32)
-
-
-def unit_mean(vectors: Iterable[np.ndarray]) -> np.ndarray:
-    """Normalised mean of unit vectors, float32; the first vector if they cancel out."""
-    import numpy as np
-
-    rows = np.stack(list(vectors))
-    total = rows.sum(axis=0)
-    length = float(np.linalg.norm(total))
-    return (total / length if length else rows[0]).astype(np.float32)
-
-
 # --- sparse: words ---------------------------------------------------------------------------------------------------
 
 
@@ -301,90 +287,6 @@ def _dimension(word: str) -> int:
     return zlib.crc32(word.encode())
 
 
-# --- pictures --------------------------------------------------------------------------------------------------------
-
-
-class OpenClip:
-    """A CLIP model of open_clip: images and texts in one space. Loaded on first use; safe to use from several threads.
-
-    Source: Radford et al. 2021, arXiv 2103.00020; Ilharco et al., OpenCLIP.
-    """
-
-    def __init__(self, model: str, pretrained: str = "", *, threads: int = 0) -> None:
-        """model: a name that open_clip knows; pretrained: its tag, a weights file, or "" for random weights.
-
-        Raises NotInstalled without open_clip or torch.
-        """
-        if importlib.util.find_spec("open_clip") is None:
-            raise NotInstalled("CLIP needs open_clip and torch: pip install 'limner[clip]'")
-        self.model, self.pretrained, self.threads = model, pretrained, threads
-        self._loading = threading.Lock()
-
-    @classmethod
-    def of(cls, setting: str, *, threads: int = 0) -> OpenClip:
-        """From "ViT-B-32/laion2b_s34b_b79k" or "ViT-B-32//weights/file.pt". Raises BadInput, NotInstalled."""
-        model, slash, pretrained = setting.partition("/")
-        if not (model and slash and pretrained):
-            raise BadInput(
-                f"LIMNER_CLIP_MODEL={setting!r} is no plug-in and not MODEL/WEIGHTS: ViT-B-32/laion2b_s34b_b79k is."
-            )
-        return cls(model, pretrained, threads=threads)
-
-    @property
-    def name(self) -> str:
-        """Model and weights; a weights file without its folder, so that it can be moved."""
-        return f"open_clip {self.model} {Path(self.pretrained).name}".strip()
-
-    @property
-    def size(self) -> int:
-        """Length of a vector, from the model's configuration."""
-        import open_clip  # pyright: ignore[reportMissingImports]
-
-        config = open_clip.get_model_config(self.model)
-        if config is None:
-            raise BadInput(f"open_clip has no model {self.model!r}: `python -m open_clip` lists what it has.")
-        return config["embed_dim"]
-
-    def encode_texts(self, texts: Sequence[str], *, batch: int = 32) -> np.ndarray:
-        """(n, size) float32, rows of unit length."""
-        model, _, tokenize = self._loaded
-        return self._rows(texts, batch, lambda some: model.encode_text(tokenize(list(some))))
-
-    def encode_images(self, pictures: Sequence[Image.Image], *, batch: int = 16) -> np.ndarray:
-        """(n, size) float32, rows of unit length. pictures: any size, RGB."""
-        import torch  # pyright: ignore[reportMissingImports]
-
-        model, prepare, _ = self._loaded
-        return self._rows(pictures, batch, lambda some: model.encode_image(torch.stack([prepare(p) for p in some])))
-
-    def _rows(self, items: Sequence[Any], batch: int, encode: Any) -> np.ndarray:
-        import numpy as np
-        import torch  # pyright: ignore[reportMissingImports]
-
-        with torch.inference_mode():
-            parts = [encode(items[n : n + batch]).float().numpy() for n in range(0, len(items), batch)]
-        return unit(np.concatenate([np.empty((0, self.size), np.float32), *parts]))
-
-    @property
-    def _loaded(self) -> tuple[Any, Any, Any]:
-        with self._loading:
-            return self._parts
-
-    @cached_property
-    def _parts(self) -> tuple[Any, Any, Any]:
-        import open_clip  # pyright: ignore[reportMissingImports]
-        import torch  # pyright: ignore[reportMissingImports]
-
-        if self.threads:
-            torch.set_num_threads(self.threads)
-        try:
-            model, _, prepare = open_clip.create_model_and_transforms(self.model, pretrained=self.pretrained or None)
-        except (RuntimeError, OSError, ValueError) as error:
-            words = " ".join(str(error).split())[:200]
-            raise BadInput(f"open_clip cannot load {self.model}/{self.pretrained} ({words}): check it.") from error
-        return model.eval(), prepare, open_clip.get_tokenizer(self.model)
-
-
 # --- together ------------------------------------------------------------------------------------------------------
 
 
@@ -395,6 +297,8 @@ class Encoders:
     caption: TextEncoder
     words: Words
     clip: PictureEncoder | None = None
+    threads: int = 0
+    """CPU threads of an encoder that a library brings along; 0 for all."""
 
     @property
     def names(self) -> dict[str, str]:
@@ -408,12 +312,13 @@ class Encoders:
         return {"caption": self.caption.size} | ({"clip": self.clip.size} if self.clip else {})
 
 
-def default_encoders(*, caption: str = "", clip_model: str = "", threads: int = 0) -> Encoders:
-    """Build MiniLM and BM25, and CLIP if `clip_model` names one ("ViT-B-32/laion2b_s34b_b79k").
+def default_encoders(
+    *, caption: str = "", clip_model: str = "", threads: int = 0, home: Path | None = None
+) -> Encoders:
+    """Build MiniLM and BM25, and an encoder of pictures if `clip_model` names one.
 
-    caption, clip_model: the name of a plug-in selects its encoder. A caption encoder with a slash is a folder with a
-    sentence encoder, a clip_model with one is open_clip's.
-    Raises NotInstalled, BadInput, PluginFailed.
+    caption: the name of a plug-in, or a path with a slash of a folder with a sentence encoder. clip_model, home: see
+    `picture_encoder`. Raises NotInstalled, BadInput, PluginFailed.
     """
     if caption in ("", "minilm"):
         texts: TextEncoder = MiniLM(threads=threads)
@@ -421,15 +326,45 @@ def default_encoders(*, caption: str = "", clip_model: str = "", threads: int = 
         texts = FolderEncoder(Path(caption), threads=threads)
     else:
         texts = encoder(caption, threads=threads)
-    clip: PictureEncoder | None = None
-    if clip_model:
-        from limner.tools.plugins import installed
+    clip = picture_encoder(clip_model, home, threads=threads) if clip_model else None
+    return Encoders(texts, Words(), clip, threads)
 
-        theirs = "/" not in clip_model and any(p.name == clip_model for p in installed("encoder"))
-        clip = (
-            encoder(clip_model, threads=threads, pictures=True) if theirs else OpenClip.of(clip_model, threads=threads)
-        )
-    return Encoders(texts, Words(), clip)
+
+def picture_encoder(name: str, home: Path | None, *, threads: int = 0) -> PictureEncoder:
+    """An encoder of pictures by its name.
+
+    name: a plug-in's; one of `pictures/models.toml`, whose files lie below `home`; a path with a slash of a folder with
+    an ONNX model; else open_clip's, see `OpenClip.of`. Raises NotInstalled, BadInput, PluginFailed.
+    """
+    if "/" not in name and any(p.name == name for p in plugins.installed("encoder")):
+        return encoder(name, threads=threads, pictures=True)
+    if (model := known().get(name)) is not None:
+        if home is None or not is_there(model, home):
+            raise NotInstalled(
+                f"The picture encoder {name} is not on this machine ({model.megabytes} MB). Fetch it with "
+                f"`limner library add NAME FOLDER --encoder {name}`, or copy it to "
+                f"{printable_path(str(models_folder(home) / name)) if home else 'models/' + name}."
+            )
+        return _onnx(models_folder(home) / name, threads)
+    folder = Path(name).expanduser()
+    if "/" in name and (is_pictures(folder) or folder.is_dir()):
+        return _onnx(folder.resolve(), threads)
+    from limner.tools.pictures.openclip import OpenClip
+
+    return OpenClip.of(name, threads=threads)
+
+
+@cache
+def _onnx(folder: Path, threads: int) -> PictureEncoder:
+    """One for all libraries of a process, because its weights take up to a gigabyte."""
+    from limner.tools.pictures.onnx import OnnxPictures
+
+    return OnnxPictures(folder, threads=threads)
+
+
+def with_pictures(encoders: Encoders, name: str, home: Path) -> Encoders:
+    """These encoders with the encoder of pictures of that name. Raises what `picture_encoder` raises."""
+    return replace(encoders, clip=picture_encoder(name, home, threads=encoders.threads))
 
 
 NEAR_ONE = 1e-3  # allowed difference of a row's length from 1: float16 models round

@@ -418,7 +418,7 @@ class Context:
         from limner.tools.encoders import default_encoders
 
         s = self.settings
-        return default_encoders(caption=s.encoder, clip_model=s.clip_model, threads=s.threads)
+        return default_encoders(caption=s.encoder, clip_model=s.clip_model, threads=s.threads, home=s.home)
 
 
 def plugged_dialect(name: str) -> Dialect:

@@ -12,7 +12,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
 from rank_bm25 import BM25Okapi
 
 from limner.errors import BadInput, NotInstalled
@@ -20,12 +19,12 @@ from limner.tools.encoders import (
     Encoders,
     FolderEncoder,
     MiniLM,
-    OpenClip,
     TextEncoder,
     Words,
     default_encoders,
     words,
 )
+from limner.tools.pictures.openclip import OpenClip
 
 minilm = MiniLM(threads=1)
 
@@ -128,51 +127,6 @@ def test_the_name_has_every_number_that_is_in_the_vectors() -> None:
     assert len(names) == 4
     assert Encoders(minilm, Words()).names == {"caption": minilm.name, "words": Words().name}
     assert Encoders(minilm, Words()).sizes == {"caption": 384}
-
-
-def test_a_clip_setting_has_model_and_weights() -> None:
-    for setting in ("ViT-B-32", "/weights", "ViT-B-32/"):
-        with pytest.raises(BadInput, match="MODEL/WEIGHTS"):
-            default_encoders(clip_model=setting)
-
-
-# --- pictures --------------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def tiny_clip(tmp_path: Path) -> OpenClip:
-    """The true architecture at toy size, with random weights."""
-    open_clip = pytest.importorskip("open_clip")
-    tower = {"width": 32, "heads": 2, "layers": 2}
-    config = {
-        "embed_dim": 16,
-        "vision_cfg": {"image_size": 32, "patch_size": 16, "width": 32, "layers": 2, "head_width": 16},
-        "text_cfg": {"context_length": 77, "vocab_size": 49408, **tower},
-    }
-    (tmp_path / "limner-tiny.json").write_text(json.dumps(config))
-    open_clip.add_model_config(tmp_path)
-    return OpenClip("limner-tiny", threads=1)
-
-
-@pytest.mark.clip
-def test_clip_puts_texts_and_pictures_into_one_space(tiny_clip: OpenClip) -> None:
-    pictures = [Image.new("RGB", (50, 40), colour) for colour in ("red", "blue", "red")]
-    texts = tiny_clip.encode_texts(["red", "blue"])
-    seen = tiny_clip.encode_images(pictures)
-    assert (texts.shape, seen.shape, tiny_clip.size) == ((2, 16), (3, 16), 16)
-    assert texts.dtype == seen.dtype == np.float32
-    assert np.linalg.norm(np.concatenate([texts, seen]), axis=1) == pytest.approx(np.ones(5), abs=1e-5)
-    assert seen[0] == pytest.approx(seen[2], abs=1e-5)
-    assert seen[0] != pytest.approx(seen[1], abs=1e-3)
-    assert tiny_clip.encode_images([]).shape == (0, 16)
-
-
-@pytest.mark.clip
-def test_clip_weights_that_are_not_there_are_named(tiny_clip: OpenClip) -> None:
-    with pytest.raises(BadInput, match="no-such-weights"):
-        OpenClip("limner-tiny", "no-such-weights").encode_texts(["red"])
-    with pytest.raises(BadInput, match="no model"):
-        _ = OpenClip("no-such-model", "x").size
 
 
 # --- another encoder, from a folder ----------------------------------------------------------------------------------

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 from limner.errors import LibraryBusy, LibraryError
-from limner.tools.encoders import Sparse, Words, unit
+from limner.tools.encoders import Sparse, Words
 from limner.tools.store import EdgeStore, ServerStore, Store, Vectors, server
+from limner.tools.vectors import unit
 
 SIZES = {"caption": 8, "clip": 6}
 WORDS = Words()

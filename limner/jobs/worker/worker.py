@@ -184,7 +184,8 @@ class Worker:
                 import_module(name)
             except ImportError as error:  # not installed, or not in this version: each process reports it itself
                 log.debug("%s is not loaded before the fork: %s", name, error)
-        self.encoders = default_encoders(caption=self.settings.encoder, clip_model=self.settings.clip_model, threads=1)
+        s = self.settings
+        self.encoders = default_encoders(caption=s.encoder, clip_model=s.clip_model, threads=1, home=s.home)
         if callable(load := getattr(self.encoders.caption, "load", None)):
             load()
         gc.collect()

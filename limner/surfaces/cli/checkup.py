@@ -12,11 +12,11 @@ from langchain_core.messages import HumanMessage
 from limner.errors import LimnerError
 from limner.settings import Settings
 from limner.tools import plugins
-from limner.tools.encoders import encoder
+from limner.tools.encoders import encoder, picture_encoder
 from limner.tools.export import FORMATS
 from limner.tools.export.plugged import exporter
 from limner.tools.generate import Generator
-from limner.tools.library import Library, libraries
+from limner.tools.library import Library, libraries, pictures_of
 from limner.tools.store import server
 from limner.version import __version__
 from limner.workflows.context import Context, plugged_dialect
@@ -46,6 +46,9 @@ def checkup(settings: Settings) -> Iterator[Check]:
         yield _tried("vision", lambda: _vision(context))
     encoders = _tried("encoders", lambda: _encoders(context))
     yield encoders
+    if encoders.ok:
+        for name in _picture_encoders(settings):
+            yield _tried("pictures", lambda name=name: _pictures(name, settings))
     yield _tried("store", lambda: _store(context))
     if encoders.ok:
         yield from _libraries(context)
@@ -84,6 +87,24 @@ def _encoders(context: Context) -> str:
         cure = f"Use another than {name!r} (LIMNER_ENCODER)." if name else "Reinstall it: uv sync --reinstall."
         raise LimnerError(f"The caption encoder cannot tell a bee from a tax return. {cure}")
     return ", ".join(f"{role}: {name}" for role, name in context.encoders.names.items())
+
+
+def _picture_encoders(settings: Settings) -> list[str]:
+    """Names of the encoders of pictures that are set, or that libraries have."""
+    names = [settings.clip_model, *(pictures_of(settings.home, name) for name in libraries(settings.home))]
+    return [*dict.fromkeys(filter(None, names))]
+
+
+def _pictures(name: str, settings: Settings) -> str:
+    """Load an encoder of pictures and let it tell a red picture from a blue one."""
+    from PIL import Image
+
+    clip = picture_encoder(name, settings.home, threads=settings.threads)
+    shown = [Image.new("RGB", (64, 64), colour) for colour in ("red", "blue")]
+    red, blue = clip.encode_images(shown) @ clip.encode_texts(["a plain red picture", "a plain blue picture"]).T
+    if red[0] - red[1] <= blue[0] - blue[1]:
+        raise LimnerError(f"{clip.name} cannot tell a red picture from a blue one. Use other weights than {name}.")
+    return f"{clip.name} tells a red picture from a blue one, {clip.size} numbers"
 
 
 def _store(context: Context) -> str:

@@ -21,11 +21,23 @@ def register(app: typer.Typer) -> None:
 @library_app.command("add")
 def library_add(
     name: Annotated[str, typer.Argument(metavar="NAME")],
-    folders: Annotated[list[Path], typer.Argument(metavar="FOLDER...")],
+    folders: Annotated[
+        list[Path] | None, typer.Argument(metavar="FOLDER...", help="Left out, those that it has.")
+    ] = None,
+    encoder: Annotated[
+        str,
+        typer.Option(
+            metavar="MODEL",
+            help="Search by what the pictures show: siglip2 (downloaded if needed), siglip2-small, clip, or a folder.",
+        ),
+    ] = "",
 ) -> None:
     """Read folders of images into a library; run it again when they have changed."""
-    with Terminal().counting(f"Reading into {name}") as count:
-        lines = reports.add(name, folders, count)
+    terminal = Terminal()
+    if encoder:
+        encoder = reports.fetch(encoder, terminal)
+    with terminal.counting(f"Reading into {name}") as count:
+        lines = reports.add(name, folders or [], count, encoder)
     for line in lines:
         print(line)
 

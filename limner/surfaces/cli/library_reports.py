@@ -8,28 +8,76 @@ from pathlib import Path
 
 from limner.errors import BadInput, ImageUnreadable, LibraryError
 from limner.settings import Settings
+from limner.surfaces.cli.terminal import Terminal
 from limner.text import one_line, printable, printable_path
 from limner.tools import library as libraries
 from limner.tools.images.images import thumbnail
 from limner.tools.library import Library, Report, captions
+from limner.tools.pictures import hub
+from limner.tools.pictures.known import DEFAULT, is_there, known
 from limner.workflows.context import Context
 
 MANY = 20  # unreadable files to name; the rest are counted
 
 
-def add(name: str, folders: Sequence[Path], on_progress: Callable[[int, int], None] | None = None) -> list[str]:
-    """Index folders into a library, creating it if needed."""
+def fetch(encoder: str, terminal: Terminal) -> str:
+    """Download an encoder of pictures that limner knows, unless it is there; returns the name to record in a library.
+
+    The terminal shows size, licence and source first, then the megabytes.
+    """
+    settings = Settings()
+    model = known().get(encoder)
+    if model is None:
+        return (
+            str(Path(encoder).expanduser().resolve())
+            if "/" in encoder and Path(encoder).expanduser().is_dir()
+            else encoder
+        )
+    source = hub.Hub(settings.hub, settings.hub_offline)
+    if is_there(model, settings.home):
+        hub.fetch(model, settings.home, source, terminal.say)  # compares digests if it was copied by hand
+        return encoder
+    with terminal.counting(f"Downloading {encoder} (MB)") as count:
+        hub.fetch(model, settings.home, source, terminal.say, lambda done, of: count(done // 10**6, of // 10**6))
+    return encoder
+
+
+def add(
+    name: str,
+    folders: Sequence[Path],
+    on_progress: Callable[[int, int], None] | None = None,
+    encoder: str = "",
+) -> list[str]:
+    """Index folders into a library, creating it if needed. encoder: of pictures, as `fetch` returns it."""
     context = _context()
+    home = context.settings.home
     library, report = libraries.index(
-        context.settings.home,
+        home,
         name,
-        folders,
+        folders or libraries.folders_of(home, name),
         context.encoders,
         on_progress,
         connect=context.connect,
         max_pixels=context.settings.max_pixels,
+        pictures=encoder,
     )
-    return [*_lines(report), f"{name}: {len(library)} images. Try: limner library search {name} WORDS"]
+    lines = [*_lines(report), f"{name}: {len(library)} images. Try: limner library search {name} WORDS"]
+    return [*lines, *_offered(library)]
+
+
+def _offered(library: Library) -> list[str]:
+    """One line about pictures that nothing is said of, if only what they show could find them."""
+    bare = 0 if library.encoders.clip else sum(record.bare for record in library.records())
+    if not bare:
+        return []
+    model = known()[DEFAULT]
+    there = is_there(model, library.home)
+    costs = "" if there else f" (downloads {model.megabytes} MB once, licence {model.licence})"
+    many = "1 picture has no words and is" if bare == 1 else f"{bare} pictures have no words and are"
+    return [
+        f"{many} found by file name only. To search them by what they show: "
+        f"`limner library add {library.name} --encoder {model.name}`{costs}"
+    ]
 
 
 def search(name: str, query: str, k: int, out: Path | None) -> list[str]:
@@ -79,7 +127,7 @@ def show(name: str, without: str = "") -> list[str]:
     images, described, licensed = library.counts()
     lines = [
         f"{name}: {images} images, {described} with a caption of their own, {licensed} with a licence",
-        f"encoders: {', '.join(context.encoders.names.values())}",
+        f"encoders: {', '.join(library.encoders.names.values())}",
     ]
     lines += [f"folder: {printable_path(f)}" for f in json.loads(library.meta("folders") or "[]")]
     if words := library.own_words():

@@ -10,7 +10,16 @@ them.
 it up to date.
 """
 
-from limner.tools.library.folders import Connect, check_name, folder_library, libraries, remove, written_in
+from limner.tools.library.folders import (
+    Connect,
+    check_name,
+    folder_library,
+    folders_of,
+    libraries,
+    pictures_of,
+    remove,
+    written_in,
+)
 from limner.tools.library.indexing import Progress, Report, add, index, open_or_index, sync
 from limner.tools.library.library import Library
 from limner.tools.library.records import Record
@@ -27,10 +36,12 @@ __all__ = [
     "add",
     "check_name",
     "folder_library",
+    "folders_of",
     "image_identity",
     "index",
     "libraries",
     "open_or_index",
+    "pictures_of",
     "remove",
     "sync",
     "written_in",

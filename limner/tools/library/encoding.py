@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from limner.tools.encoders import Encoders, TextEncoder, unit_mean
+from limner.tools.encoders import Encoders, TextEncoder
 from limner.tools.language import UNKNOWN, language_of
 from limner.tools.library.records import Record
 from limner.tools.store import Vectors
+from limner.tools.vectors import unit_mean
 
 _ENOUGH = 200  # letters from which a language can be told for sure; a few words in a search box are left alone
 Picture = Callable[[str], Any]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import re
 import shutil
@@ -20,6 +21,8 @@ from limner.tools.library import captions
 from limner.tools.library.records import RECORDS, meta
 from limner.tools.store import PATIENCE, EdgeStore, Store
 
+PICTURES = "pictures"
+"""In the table `meta`: the name of the encoder of pictures that was chosen for this library."""
 _NAME = re.compile(r"\w[\w.-]{0,63}")
 
 Connect = Callable[[Path, str, dict[str, int]], Store]
@@ -109,6 +112,27 @@ def written_in(home: Path, name: str) -> dict[str, dict[str, str]]:
     if name not in libraries(home):
         raise missing(home, name)
     return captions.of_library(library_path(home, name) / RECORDS)
+
+
+def pictures_of(home: Path, name: str) -> str:
+    """The name of the encoder of pictures that a library brings along; "" without one, or if it cannot be read."""
+    with closing(sqlite3.connect(library_path(home, name) / RECORDS)) as records:
+        try:
+            return meta(records, PICTURES)
+        except sqlite3.DatabaseError:
+            return ""  # opening the library says what is wrong with it
+
+
+def folders_of(home: Path, name: str) -> list[Path]:
+    """The folders that were added to a library. Raises LibraryMissing, BadInput if there are none."""
+    check_name(name)
+    if name not in libraries(home):
+        raise missing(home, name)
+    with closing(sqlite3.connect(library_path(home, name) / RECORDS)) as records:
+        found = [Path(folder) for folder in json.loads(meta(records, "folders") or "[]")]
+    if not found:
+        raise BadInput(f"The library {name} has no folder yet: `limner library add {name} FOLDER`.")
+    return found
 
 
 def _uid(records: sqlite3.Connection) -> str:

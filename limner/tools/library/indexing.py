@@ -13,11 +13,11 @@ from typing import Any, NamedTuple
 
 from limner.errors import ImageUnreadable, LibraryEmpty, LibraryMissing
 from limner.text import printable_path
-from limner.tools.encoders import Encoders
+from limner.tools.encoders import Encoders, with_pictures
 from limner.tools.images.images import MAX_PIXELS, Described, Inspected
 from limner.tools.images.sandbox import PHOTOGRAPHS
 from limner.tools.library import captions
-from limner.tools.library.folders import Connect, check_name, folder_library, libraries
+from limner.tools.library.folders import PICTURES, Connect, check_name, folder_library, libraries
 from limner.tools.library.library import Library
 from limner.tools.library.records import (
     AS_IN_FOLDER,
@@ -33,6 +33,7 @@ from limner.tools.library.records import (
     words_row,
 )
 from limner.tools.library.sources import Folders, Source, directory, image_identity, read_file
+from limner.tools.library.switching import switch
 from limner.tools.store import PATIENCE
 
 Progress = Callable[[int, int], None]
@@ -102,15 +103,24 @@ def index(
     connect: Connect | None = None,
     patience: float = PATIENCE,
     max_pixels: int = MAX_PIXELS,
+    pictures: str = "",
 ) -> tuple[Library, Report]:
     """Add folders to a library, creating it if it is missing. A new library without an image is removed again.
 
-    Raises what `Library.open`, `Library.create` and `add` raise.
+    pictures: the name of an encoder of pictures that this library is used with from now on (see
+    `encoders.picture_encoder`); what was indexed with another one is encoded again. Raises what `Library.open`,
+    `Library.create`, `picture_encoder` and `add` raise.
     """
     roots = Folders(folders).roots  # a wrong folder is an error before anything is created
     check_name(name)
     new = name not in libraries(home)
+    if pictures:
+        encoders = with_pictures(encoders, pictures, home)
+        if not new:
+            switch(home, name, encoders, pictures, connect=connect, patience=patience)
     library = Library.open_or_create(home, name, encoders, connect=connect, patience=patience)
+    if pictures:
+        library.set_meta(PICTURES, pictures)
     try:
         return library, add(library, roots, on_progress, max_pixels=max_pixels)
     except LibraryEmpty:
@@ -196,8 +206,12 @@ class Sync:
             have = store.ids()
             store.delete(have - set(known))
         missing = [record for image_id, record in known.items() if image_id not in have]
-        for batch in batches(missing, self.source.batch):
-            self.library.put(batch, {})
+        decode = self.library.picture if self.library.encoders.clip else lambda _id: None
+        done = 0
+        for batch in self.ahead(missing, lambda record: (record, decode(record.id))):
+            self.library.put([record for record, _ in batch], {r.id: shown for r, shown in batch if shown})
+            done += len(batch)
+            self.progress(done, len(missing))
 
     # -- new and changed files
 
@@ -212,11 +226,20 @@ class Sync:
                 todo.append(path)
         done, total = len(self.scan.files) - len(todo), len(self.scan.files)
         self.progress(done, total)
+        for batch in self.ahead(todo, self.read_one):
+            self.keep_batch(batch)
+            done += len(batch)
+            self.progress(done, total)
+
+    def ahead(self, items: Sequence[Any], read: Callable[[Any], Any]) -> Iterator[list[Any]]:
+        """Batches of what `read` makes of the items; the next is being read while the caller encodes one."""
         with ThreadPoolExecutor(PHOTOGRAPHS.size) as threads:
-            for batch in batches(todo, self.source.batch):
-                self.keep_batch(list(threads.map(self.read_one, batch)))
-                done += len(batch)
-                self.progress(done, total)
+            running = (threads.map(read, batch) for batch in batches(items, self.source.batch))
+            following = next(running, None)
+            while following is not None:
+                batch = list(following)
+                following = next(running, None)
+                yield batch
 
     def count_known(self, file: File) -> None:
         """Count an unchanged file, readable or not."""

@@ -14,22 +14,16 @@ from typing import Any
 from uuid import uuid4
 
 from limner.document import Candidate
-from limner.errors import (
-    BadInput,
-    EncoderMismatch,
-    ImageUnreadable,
-    LibraryBusy,
-    LibraryEmpty,
-    LibraryError,
-)
+from limner.errors import BadInput, EncoderMismatch, ImageUnreadable, LibraryBusy, LibraryEmpty, LibraryError
 from limner.notes import note
 from limner.settings import private_file, private_folder
 from limner.text import printable_path
 from limner.tools.chance import Chance
-from limner.tools.encoders import Encoders
+from limner.tools.encoders import Encoders, with_pictures
 from limner.tools.images.images import for_clip
 from limner.tools.library import captions, chances, encoding
 from limner.tools.library.folders import (
+    PICTURES,
     Connect,
     check_name,
     collection,
@@ -107,11 +101,14 @@ class Library:
     def open(
         cls, home: Path, name: str, encoders: Encoders, *, connect: Connect | None = None, patience: float = PATIENCE
     ) -> Library:
-        """Open an existing library. Raises LibraryMissing, which lists the existing ones, and EncoderMismatch."""
+        """Open an existing library, with its own encoder of pictures if it has one. Raises LibraryMissing, which lists
+        the existing ones, EncoderMismatch, and NotInstalled if the weights of its own encoder are gone."""
         check_name(name)
         if name not in libraries(home):
             raise missing(home, name)
         library = cls(home, name, encoders, connect, patience)
+        if pictures := library.meta(PICTURES):
+            library.encoders = encoders = with_pictures(encoders, pictures, home)
         if int(library.meta("format") or 0) != FORMAT:
             raise LibraryError(f"The library {name} was made by another version of limner: {library._rebuild}.")
         made, have = json.loads(library.meta("encoders")), encoders.names
@@ -250,7 +247,7 @@ class Library:
         A missing file is replaced by its caption. Raises LibraryError for an image that the library does not have.
         """
         words = self.record(image_id).text
-        return encoding.example(self.encoders, words, but, lambda: self._picture(image_id))
+        return encoding.example(self.encoders, words, but, lambda: self.picture(image_id))
 
     def _no_image(self, image_id: str) -> LibraryError:
         return LibraryError(f"The library {self.name} has no image {printable_path(image_id)[:64]}: search it again.")
@@ -369,10 +366,10 @@ class Library:
         """Encode and store. pictures: decoded pictures for CLIP by image id; missing ones are read from their files."""
         if not records:
             return
-        seen = encoding.encoded(self.encoders, records, "clip", lambda i: pictures.get(i) or self._picture(i))
+        seen = encoding.encoded(self.encoders, records, "clip", lambda i: pictures.get(i) or self.picture(i))
         # A name like DSC_0001 would only draw an image that can be found by what it shows to texts with numbers.
         captioned = [r for r in records if not (r.bare and r.id in seen)]
-        vectors = encoding.encoded(self.encoders, captioned, "caption", self._picture)
+        vectors = encoding.encoded(self.encoders, captioned, "caption", self.picture)
         words = self.encoders.words
         with self.vectors() as store:
             store.upsert((r.id, Vectors(vectors.get(r.id), words.document(r.words), seen.get(r.id))) for r in records)
@@ -382,10 +379,10 @@ class Library:
 
     def chances(self) -> dict[str, Chance]:
         """Per dense encoder what pictures score by chance; measured now if it is not known."""
-        encode = partial(encoding.encoded, self.encoders, picture=self._picture)
+        encode = partial(encoding.encoded, self.encoders, picture=self.picture)
         return chances.of(self.transaction, self.encoders, encode)
 
-    def _picture(self, image_id: str) -> Any:
+    def picture(self, image_id: str) -> Any:
         """The picture for CLIP; None if its file is gone: the image is then found by its caption alone."""
         try:
             return for_clip(self.image(image_id))

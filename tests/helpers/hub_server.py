@@ -1,0 +1,129 @@
+"""A model hub on the loopback: the requests that limner makes of one, and what goes wrong with them."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+LARGE = 10_000  # bytes from which a file has a SHA-256, as those in git-lfs have
+
+
+@dataclass
+class Faults:
+    """What goes wrong, by the end of a file's path."""
+
+    cut: dict[str, int] = field(default_factory=dict)
+    """Bytes of a body after which the connection ends, once."""
+    lasting: bool = False
+    """Whether a file that has been cut cannot be reached any more."""
+    damaged: set[str] = field(default_factory=set)
+    """Files whose bytes are others than the declared ones, at the same length."""
+    pages: set[str] = field(default_factory=set)
+    """Files in whose place a GET answers a page of HTML."""
+    status: int = 0
+    """The status of every answer; 0 for the right one."""
+    login: bool = False
+    """Answer everything with a page of HTML and 200, as the network of a hotel does."""
+    gone: set[str] = field(default_factory=set)
+    """Files whose connections are closed without an answer."""
+
+
+@dataclass
+class Hub:
+    """The server: its address, what it was asked, and its faults, which a test may change at any time."""
+
+    url: str
+    faults: Faults = field(default_factory=Faults)
+    asked: list[tuple[str, str, str]] = field(default_factory=list)
+    """Method, path within the repository, and Range of each request."""
+
+    def got(self) -> list[tuple[str, str]]:
+        """Path and Range of each GET."""
+        return [(path, part) for method, path, part in self.asked if method == "GET"]
+
+
+@contextmanager
+def hub_of(repository: str, folder: Path) -> Iterator[Hub]:
+    """Serve a folder as the files of a repository."""
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def log_message(self, format: str, *args: object) -> None:
+            pass
+
+        def do_HEAD(self) -> None:
+            self.answer(body=False)
+
+        def do_GET(self) -> None:
+            self.answer(body=True)
+
+        def answer(self, *, body: bool) -> None:
+            match = re.fullmatch(rf"/{re.escape(repository)}/resolve/([^/]+)/(.+)", self.path)
+            path = match[2] if match else self.path
+            hub.asked.append((self.command, path, self.headers.get("Range", "")))
+            faults = hub.faults
+            if path in faults.gone:
+                self.close_connection = True
+                return
+            if faults.status:
+                self.page(faults.status, body)
+            elif faults.login or (path in faults.pages and body):
+                self.page(200, body)
+            elif match is None or not (folder / path).is_file():
+                self.page(404, body)
+            else:
+                self.file(path, body)
+
+        def page(self, status: int, body: bool) -> None:
+            text = b"<!doctype html><title>Sign in</title>"
+            self.send_response(status)
+            self.send_header("Content-Type", "text/html")
+            self.send_header("Content-Length", str(len(text)))
+            self.end_headers()
+            if body:
+                self.wfile.write(text)
+
+        def file(self, path: str, body: bool) -> None:
+            data = (folder / path).read_bytes()
+            etag = hashlib.sha256(data).hexdigest()
+            if len(data) < LARGE:
+                etag = hashlib.sha1(b"blob %d\0" % len(data) + data).hexdigest()
+            if path in hub.faults.damaged:
+                data = data[:-1] + bytes([data[-1] ^ 1])
+            start = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", ""))
+            first = int(start[1]) if start else 0
+            self.send_response(206 if start else 200)
+            self.send_header("X-Repo-Commit", COMMIT)
+            self.send_header("ETag", f'"{etag}"')
+            self.send_header("Content-Length", str(len(data) - first))
+            if start:
+                self.send_header("Content-Range", f"bytes {first}-{len(data) - 1}/{len(data)}")
+            self.end_headers()
+            if not body:
+                return
+            most = hub.faults.cut.pop(path, None)
+            self.wfile.write(data[first:] if most is None else data[first:most])
+            if most is not None:
+                hub.faults.gone |= {path} if hub.faults.lasting else set()
+                self.wfile.flush()
+                self.close_connection = True
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.daemon_threads = True
+    hub = Hub(f"http://127.0.0.1:{server.server_port}")
+    thread = threading.Thread(target=server.serve_forever, args=(0.05,))
+    thread.start()
+    try:
+        yield hub
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()

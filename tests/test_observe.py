@@ -22,6 +22,7 @@ from servers import free_port, until
 
 from limner import observe
 from limner.observe import about, set_up_logging
+from limner.redact import Redactor
 from limner.settings import Settings
 
 
@@ -244,7 +245,7 @@ def test_no_secret_reaches_a_line(log: Any, settings_with_secrets: Settings) -> 
 
 
 def test_what_is_no_secret_stays(settings_with_secrets: Settings) -> None:
-    redact = observe.Redactor(settings_with_secrets)
+    redact = Redactor(settings_with_secrets)
     plain = [
         "job honey-bees-1a2b: 12 tokens, max_tokens=4000, step select/3 at 12:30:05",
         "http://gpu:8000/v1 answers 503; redis://cache:6379/0 is gone; see http://127.0.0.1:8642/jobs?limit=5",
@@ -257,7 +258,7 @@ def test_what_is_no_secret_stays(settings_with_secrets: Settings) -> None:
 
 
 def test_a_short_secret_does_not_eat_the_logs() -> None:
-    redact = observe.Redactor(Settings(token="limner", api_key=""))  # type: ignore[arg-type]
+    redact = Redactor(Settings(token="limner", api_key=""))  # type: ignore[arg-type]
     assert redact("limner.queue is up") == "limner.queue is up"
     assert redact("Authorization: Bearer limner") == "Authorization: ***"
 

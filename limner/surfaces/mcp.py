@@ -25,15 +25,25 @@ from limner.errors import BadInput, ImageUnreadable, LibraryError, LimnerError, 
 from limner.surfaces.toolbox.background import Background
 from limner.surfaces.toolbox.descriptions import Description, descriptions, filled, mistaken
 from limner.surfaces.toolbox.tools import Toolbox, ToolResult, Tools
-from limner.tools.listing import plainly
 from limner.version import __version__
-from limner.workflows.review import protocol, questions
+from limner.workflows.review import questions
 from limner.workflows.tenants import Tenant
 
 try:
     import mcp_types as types
     from mcp.server.lowlevel import Server
     from mcp.shared.exceptions import MCPError
+
+    from limner.surfaces.mcp_questions import (
+        ASKING,
+        BY_RESULT,
+        answer_from,
+        asks_users,
+        elicited,
+        form_for,
+        mistake,
+        question_of,
+    )
 except ModuleNotFoundError as e:
     raise NotInstalled(f"The MCP server needs {e.name}: pip install 'limner[mcp]'.") from e
 from pydantic import ValidationError
@@ -75,73 +85,84 @@ def build_server(toolbox: Toolbox, tenant: TenantOf = lambda _request: Tenant())
     """
     if not toolbox.submits and toolbox.background is None:
         toolbox.background = Background()
-    offered = {tool.name: tool for tool in descriptions(later=True)}
-
-    async def list_tools(ctx: Any, params: Any) -> types.ListToolsResult:
-        return types.ListToolsResult(tools=[_described(tool) for tool in offered.values()])
-
-    async def call_tool(
-        ctx: Any, params: types.CallToolRequestParams
-    ) -> types.CallToolResult | types.InputRequiredResult:
-        tool = offered.get(params.name)
-        if tool is None:
-            return _mistake(f"There is no tool {params.name[:64]!r}. The tools are: {', '.join(offered)}.")
-        who = tenant(ctx.request)
-
-        async def call(tool: Description, arguments: dict[str, Any] | None) -> types.CallToolResult:
-            try:
-                given = filled(tool, arguments)
-            except ValidationError as e:
-                return _mistake(mistaken(e, tool.name))
-            return await _called(ctx, lambda p: _done(toolbox.tools(who, p.on_event, p.check), tool, given))
-
-        waits = {k: v for k, v in (params.arguments or {}).items() if k == "wait_seconds"}
-        if params.request_state is None:
-            result = await call(tool, params.arguments)
-        else:  # the same call again, with the user's answer: continue the existing composition
-            reply = _elicited(params)
-            if isinstance(reply, types.CallToolResult):
-                return reply
-            result = await call(offered["answer_review"], reply | waits)
-        while tool.name in _ASKING and (question := _question(result)) is not None and _asks_users(ctx):
-            if ctx.session.protocol_version >= _BY_RESULT:
-                return types.InputRequiredResult(
-                    input_requests={"answer": types.ElicitRequest(params=_form(*question))},
-                    request_state=json.dumps({"article": question[0], "version": question[1]["version"]}),
-                )
-            form = _form(*question)
-            answer = await ctx.session.elicit_form(form.message, form.requested_schema, ctx.request_id)
-            reply = _answer(question[0], question[1]["version"], answer)
-            if reply is None:
-                break
-            result = await call(offered["answer_review"], reply | waits)
-        return result
-
-    async def list_resources(ctx: Any, params: Any) -> types.ListResourcesResult:
-        tools = toolbox.tools(tenant(ctx.request))
-        return types.ListResourcesResult(resources=await anyio.to_thread.run_sync(_resources, tools))
-
-    async def list_templates(ctx: Any, params: Any) -> types.ListResourceTemplatesResult:
-        return types.ListResourceTemplatesResult(resource_templates=_TEMPLATES)
-
-    async def read_resource(ctx: Any, params: types.ReadResourceRequestParams) -> types.ReadResourceResult:
-        tools = toolbox.tools(tenant(ctx.request))
-        try:
-            return await anyio.to_thread.run_sync(_read, tools, str(params.uri))
-        except LimnerError as e:
-            raise MCPError(types.INVALID_PARAMS, _line(e)) from e
-
+    handlers = _Handlers(toolbox, tenant)
     return Server(
         "limner",
         version=__version__,
         title="limner",
         instructions=INSTRUCTIONS,
-        on_list_tools=list_tools,
-        on_call_tool=call_tool,
-        on_list_resources=list_resources,
-        on_list_resource_templates=list_templates,
-        on_read_resource=read_resource,
+        on_list_tools=handlers.list_tools,
+        on_call_tool=handlers.call_tool,
+        on_list_resources=handlers.list_resources,
+        on_list_resource_templates=handlers.list_templates,
+        on_read_resource=handlers.read_resource,
     )
+
+
+class _Handlers:
+    """Answers the protocol's requests, each for the tenant who sends it."""
+
+    def __init__(self, toolbox: Toolbox, tenant: TenantOf) -> None:
+        self._toolbox, self._tenant = toolbox, tenant
+        self._offered = {tool.name: tool for tool in descriptions(later=True)}
+
+    async def list_tools(self, ctx: Any, params: Any) -> types.ListToolsResult:
+        return types.ListToolsResult(tools=[_described(tool) for tool in self._offered.values()])
+
+    async def call_tool(
+        self, ctx: Any, params: types.CallToolRequestParams
+    ) -> types.CallToolResult | types.InputRequiredResult:
+        tool = self._offered.get(params.name)
+        if tool is None:
+            return mistake(f"There is no tool {params.name[:64]!r}. The tools are: {', '.join(self._offered)}.")
+        who = self._tenant(ctx.request)
+        waits = {k: v for k, v in (params.arguments or {}).items() if k == "wait_seconds"}
+        if params.request_state is None:
+            result = await self._call(ctx, who, tool, params.arguments)
+        else:  # the same call again, with the user's answer: continue the existing composition
+            reply = elicited(params)
+            if isinstance(reply, types.CallToolResult):
+                return reply
+            result = await self._answered(ctx, who, reply | waits)
+        while tool.name in ASKING and (question := question_of(result)) is not None and asks_users(ctx):
+            form = form_for(*question)
+            if ctx.session.protocol_version >= BY_RESULT:
+                return types.InputRequiredResult(
+                    input_requests={"answer": types.ElicitRequest(params=form)},
+                    request_state=json.dumps({"article": question[0], "version": question[1]["version"]}),
+                )
+            answer = await ctx.session.elicit_form(form.message, form.requested_schema, ctx.request_id)
+            reply = answer_from(question[0], question[1]["version"], answer)
+            if reply is None:
+                break
+            result = await self._answered(ctx, who, reply | waits)
+        return result
+
+    async def _answered(self, ctx: Any, who: Tenant, arguments: dict[str, Any]) -> types.CallToolResult:
+        return await self._call(ctx, who, self._offered["answer_review"], arguments)
+
+    async def _call(
+        self, ctx: Any, who: Tenant, tool: Description, arguments: dict[str, Any] | None
+    ) -> types.CallToolResult:
+        try:
+            given = filled(tool, arguments)
+        except ValidationError as e:
+            return mistake(mistaken(e, tool.name))
+        return await _called(ctx, lambda p: _done(self._toolbox.tools(who, p.on_event, p.check), tool, given))
+
+    async def list_resources(self, ctx: Any, params: Any) -> types.ListResourcesResult:
+        tools = self._toolbox.tools(self._tenant(ctx.request))
+        return types.ListResourcesResult(resources=await anyio.to_thread.run_sync(_resources, tools))
+
+    async def list_templates(self, ctx: Any, params: Any) -> types.ListResourceTemplatesResult:
+        return types.ListResourceTemplatesResult(resource_templates=_TEMPLATES)
+
+    async def read_resource(self, ctx: Any, params: types.ReadResourceRequestParams) -> types.ReadResourceResult:
+        tools = self._toolbox.tools(self._tenant(ctx.request))
+        try:
+            return await anyio.to_thread.run_sync(_read, tools, str(params.uri))
+        except LimnerError as e:
+            raise MCPError(types.INVALID_PARAMS, _line(e)) from e
 
 
 # --- tools ---------------------------------------------------------------------------------------------------------
@@ -165,7 +186,7 @@ async def _called(ctx: Any, work: Callable[[_Progress], types.CallToolResult]) -
         try:
             return work(progress)
         except LimnerError as e:
-            return _mistake(_line(e))
+            return mistake(_line(e))
         except Cancelled:
             return None
 
@@ -224,74 +245,6 @@ def _done(tools: Tools, tool: Description, given: dict[str, Any]) -> types.CallT
     return types.CallToolResult(content=content, structured_content=_structured(result))
 
 
-# --- asking the user, if the client can -------------------------------------------------------------------------
-
-# From this version on a server asks by the result of a call, which the client repeats with the answer; before, by a
-# request.
-_BY_RESULT = "2026-07-28"
-_ASKING = ("compose_article", "answer_review")
-
-
-def _asks_users(ctx: Any) -> bool:
-    """Whether the client can show a form. A client that names no kind supports the first kind, which limner uses."""
-    session = ctx.session
-    able = session.client_capabilities and session.client_capabilities.elicitation
-    reached = session.protocol_version >= _BY_RESULT or session.can_send_request
-    return reached and bool(able) and (able.form is not None or able.url is None)
-
-
-def _question(result: types.CallToolResult) -> tuple[str, dict[str, Any]] | None:
-    """(article, question) if a call ended with a question."""
-    made = result.structured_content or {}
-    return (made["article"], made["question"]) if "question" in made else None
-
-
-def _form(article: str, question: dict[str, Any]) -> types.ElicitRequestFormParams:
-    """The form for a person: the question and the possible answers. Edits need the tool."""
-    choices = {"accept": "Go on with it"}
-    properties: dict[str, Any] = {}
-    if question["config"]["allow_respond"]:
-        choices["response"] = "Change it as I say below"
-        properties["say"] = {"type": "string", "title": "What should change?", "maxLength": protocol.MAX_SAID}
-    choice = {"type": "string", "title": "Answer", "enum": [*choices], "enumNames": [*choices.values()]}
-    properties = {"answer": {**choice, "default": "accept"}, **properties}
-    shown = "\n".join([question["description"], "", *plainly(question)])
-    schema = {"type": "object", "properties": properties, "required": ["answer"]}
-    return types.ElicitRequestFormParams(message=shown, requested_schema=schema)
-
-
-def _answer(article: str, version: str, given: types.ElicitResult) -> dict[str, Any] | None:
-    """The arguments of answer_review from a filled form; None if the user did not answer."""
-    if given.action != "accept":
-        return None
-    content = given.content or {}
-    reply = str(content.get("say") or "").strip()
-    kind = "response" if reply else str(content.get("answer") or "accept")  # a written text counts as a change request
-    return {"article": article, "type": kind, "version": version, **({"args": reply} if reply else {})}
-
-
-def _elicited(params: types.CallToolRequestParams) -> dict[str, Any] | types.CallToolResult:
-    """Read a repeated call: arguments of answer_review, or a message for the model instead.
-
-    The state comes back from the client. It names an article and a version, which are looked up and checked like any
-    other.
-    """
-    try:
-        state = json.loads(params.request_state or "")
-        article, version = str(state["article"]), str(state["version"])
-    except (ValueError, KeyError, TypeError, RecursionError):
-        return _mistake("The state of this request is not one that limner gave. Call the tool without it.")
-    given = (params.input_responses or {}).get("answer")
-    reply = _answer(article, version, given) if isinstance(given, types.ElicitResult) else None
-    if reply is None:
-        line = (
-            f"The user did not answer. Article {article[:80]} waits for it: get_article shows what is asked, "
-            "answer_review answers."
-        )
-        return types.CallToolResult(content=[types.TextContent(type="text", text=line)])
-    return reply
-
-
 def _pictures(tools: Tools, result: ToolResult, given: dict[str, Any]) -> list[types.ImageContent]:
     """Small versions of the found or generated images."""
     from limner.tools.images.images import thumbnail
@@ -337,10 +290,6 @@ def _structured(result: ToolResult) -> dict[str, Any] | None:
     if isinstance(result.value, list) and result.value and isinstance(result.value[0], Candidate):
         return {"images": [c.model_dump(mode="json") for c in result.value]}
     return {"article": result.article} if result.article else None
-
-
-def _mistake(line: str) -> types.CallToolResult:
-    return types.CallToolResult(content=[types.TextContent(type="text", text=line)], is_error=True)
 
 
 def _line(error: BaseException) -> str:

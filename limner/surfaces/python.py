@@ -6,12 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from limner.document import (
-    Article,
-    Brief,
-    Point,
-    Source,
-)
+from limner.document import Article, Brief, Point, Source
 from limner.errors import BadInput
 from limner.settings import Settings
 from limner.workflows.context import Context
@@ -66,16 +61,8 @@ def compose(
     settings, models = (settings or Settings()).allowing(generate), models_for(model, selector_model)
     context = build_context(settings, library=library, models=models, max_tokens=max_tokens)
     if not isinstance(brief, Brief):
-        brief = make_brief(
-            brief,
-            images=images,
-            language=language,
-            seed=seed,
-            sources=sources,
-            review=review,
-            generate=generate,
-            max_generated=max_generated,
-        )
+        about: dict[str, Any] = {"images": images, "language": language, "seed": seed, "review": review}
+        brief = make_brief(brief, **about, sources=sources, generate=generate, max_generated=max_generated)
     brief = with_references(brief, references, context)
     return _run_asking(context, {"brief": brief}, on_event, answer)
 

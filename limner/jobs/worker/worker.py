@@ -11,19 +11,15 @@ ledger.
 
 from __future__ import annotations
 
-import gc
 import logging
 import mmap
 import multiprocessing
 import os
 import signal
-import struct
 import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
-from importlib import import_module
 from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING, Any
 
@@ -41,7 +37,9 @@ from limner.jobs.ledger.values import Death
 from limner.jobs.queue import ROUTES, WORK, Bell, make_app
 from limner.jobs.worker import process, sweeper
 from limner.jobs.worker.deaths import GAVE_UP, RETIRED, death, killed_for_memory
+from limner.jobs.worker.hand import Hand, Pulse
 from limner.jobs.worker.poller import Gone, Poller
+from limner.jobs.worker.preload import preload
 from limner.jobs.worker.runner import Runner
 from limner.settings import Settings
 
@@ -56,59 +54,6 @@ HUNG = 60  # seconds without a sign of life after which a process is killed; its
 RETIRE = 30  # seconds for a process's other jobs when it ends because one job does not
 BACKOFF = 1  # seconds until a process that died young is restarted
 REMEMBERED = 100  # deaths remembered for a sweeper that is restarted
-PRELOADED = (  # modules that each process would otherwise import for itself; a test checks the list
-    "billiard.pool", "celery.app.amqp", "celery.app.control", "celery.app.log", "celery.app.trace",
-    "celery.apps.worker", "celery.worker.autoscale", "celery.worker.consumer.delayed_delivery",
-    "celery.worker.strategy", "kombu.pidbox", "kombu.transport.redis", "filelock", "highspy", "httpcore2",
-    "langchain_core.messages.block_translators.langchain_v0", "langchain_core.tracers.run_collector",
-    "langchain_core.tracers.stdout", "langchain_openai.chat_models.base", "langgraph.graph", "markdown_it",
-    "mdit_py_plugins.deflist", "mdit_py_plugins.footnote",
-    "openai.resources.chat.completions.completions", "opentelemetry.sdk.metrics", "opentelemetry.sdk.trace",
-    "PIL.BmpImagePlugin", "PIL.GifImagePlugin", "PIL.ImageOps", "PIL.JpegImagePlugin", "PIL.PngImagePlugin",
-    "PIL.PpmImagePlugin", "py3langid", "qdrant_edge", "snowballstemmer", "truststore", "limner.tools.arrange",
-    "limner.tools.generate", "limner.tools.library", "limner.tools.retrieve", "limner.workflows.compose",
-    "limner.workflows.context", "limner.workflows.run",
-)  # fmt: skip
-
-
-class Pulse:
-    """A process's sign of life, in memory that it shares with its parent."""
-
-    def __init__(self) -> None:
-        self._at = mmap.mmap(-1, 8)
-        self._seen, self._since = 0.0, 0.0
-
-    def beat(self) -> None:
-        """Give a sign every second from now on; called in the process."""
-        threading.Thread(target=self._beat, name="limner-pulse", daemon=True).start()
-
-    def _beat(self) -> None:
-        while True:
-            self._at[:] = struct.pack("d", time.monotonic())
-            time.sleep(1)
-
-    def look(self, step: float) -> float:
-        """Seconds without a sign, as the parent counts them; called in the parent every `step` seconds. A parent that
-        was itself stopped counts none meanwhile."""
-        [seen] = struct.unpack("d", self._at[:])
-        self._since = self._since + step if seen == self._seen else 0.0
-        self._seen = seen
-        return self._since
-
-
-@dataclass
-class Hand:
-    """A process of the worker."""
-
-    process: Any
-    name: str
-    job: str = ""
-    """The suspect that it runs alone; "" for a process that listens to the broker."""
-    jobs: int = 1
-    """At once."""
-    pulse: Pulse = field(default_factory=Pulse)
-    begun: float = field(default_factory=time.monotonic)
-    hung: bool = False
 
 
 class Worker:
@@ -177,19 +122,7 @@ class Worker:
 
     def _load_before_the_fork(self) -> None:
         """Import what every process needs, so that it costs memory and seconds once."""
-        from limner.tools.encoders import default_encoders
-
-        for name in PRELOADED:
-            try:
-                import_module(name)
-            except ImportError as error:  # not installed, or not in this version: each process reports it itself
-                log.debug("%s is not loaded before the fork: %s", name, error)
-        s = self.settings
-        self.encoders = default_encoders(caption=s.encoder, clip_model=s.clip_model, threads=1, home=s.home)
-        if callable(load := getattr(self.encoders.caption, "load", None)):
-            load()
-        gc.collect()
-        gc.freeze()  # a garbage collection in a child would touch, and so copy, every page
+        self.encoders = preload(self.settings)
 
     def _fork(self, target: Callable[..., int], *args: Any, job: str = "", jobs: int = 1) -> None:
         hand = Hand(None, "", job, jobs)

@@ -66,8 +66,7 @@ class ImageTextModel(ImageTextPreTrainedModel):
         of the whole batch in reading order; or mm_encoder_outputs: {"image": what get_image_features returned}. With
         inputs_embeds, (B, T, D), whose image rows are already in place, image_mask, (B, T) bool, marks them.
         past_key_values, cache: earlier keys and values, under either name. Raises ValueError, stating both counts, if
-        places and images do not match; RuntimeError if the decoder left its cache empty, because later steps would be
-        wrong.
+        places and images do not match; RuntimeError if the decoder left its cache empty.
         """
         known = cache if cache is not None else past_key_values
         if (input_ids is None) == (inputs_embeds is None):

@@ -147,84 +147,101 @@ class Description(NamedTuple):
     """Whether it is read-only."""
 
 
+_DESCRIPTIONS = (
+    Description(
+        "compose_article",
+        "Write a new article and illustrate it with pictures of the user's image library. Use it once the topic "
+        "is clear; do not use it to change an article that is there.",
+        ComposeArguments,
+        Tools.compose,
+        False,
+    ),
+    Description(
+        "revise_article",
+        "Change an article that is there: rewrite, shorten, move or translate text, swap, move or remove pictures. "
+        "Parts that are locked stay as they are.",
+        ReviseArguments,
+        Tools.revise,
+        False,
+    ),
+    Description(
+        "answer_review",
+        "Answer the question of an article that waits for a review. The answer is the user's: show them what is "
+        "asked, and pass on what they say. An article asks only where compose_article was given review.",
+        AnswerArguments,
+        Tools.answer,
+        False,
+    ),
+    Description(
+        "get_article",
+        "Show an article block by block with the ids of its paragraphs and the numbers of its pictures.",
+        GetArguments,
+        Tools.get,
+        True,
+    ),
+    Description(
+        "export_article",
+        "Save an article as a file for the user. Where it goes is set by the program.",
+        ExportArguments,
+        Tools.export,
+        False,
+    ),
+    Description(
+        "search_images",
+        "Find pictures in the image library by what they show. It finds no picture elsewhere and makes none.",
+        SearchArguments,
+        Tools.search,
+        True,
+    ),
+    Description(
+        "write",
+        "First of four single steps, for those who want to look at each: write the text of an article without "
+        "pictures. compose_article does all four at once.",
+        WriteArguments,
+        Tools.write,
+        False,
+    ),
+    Description(
+        "spot",
+        "Second step: find the paragraphs after which a picture belongs, and what each picture should show.",
+        SpotArguments,
+        Tools.spot,
+        False,
+    ),
+    Description(
+        "retrieve",
+        "Third step: find candidates in the image library for every place that spot found.",
+        StepArguments,
+        Tools.retrieve,
+        False,
+    ),
+    Description(
+        "select",
+        "Fourth step: choose one of the candidates, or none, for every place, and put them into the article.",
+        StepArguments,
+        Tools.select,
+        False,
+    ),
+)
+
+
+_AT_ONCE = " It comes back at once with an id; get_article shows how far it is."
+_LATER: dict[str, tuple[type[Arguments], str]] = {
+    "compose_article": (ComposeLater, _AT_ONCE),
+    "answer_review": (AnswerLater, _AT_ONCE),
+    "get_article": (GetLater, ""),
+}
+"""Where composing goes on after the call: the arguments that a tool then takes, and what its text then adds."""
+
+
 def descriptions(*, later: bool) -> list[Description]:
     """All tools. later: composing goes on after the call, which comes back with an id."""
-    at_once = " It comes back at once with an id; get_article shows how far it is." if later else ""
+    changed = _LATER if later else {}
     return [
-        Description(
-            "compose_article",
-            "Write a new article and illustrate it with pictures of the user's image library. Use it once the topic "
-            "is clear; do not use it to change an article that is there." + at_once,
-            ComposeLater if later else ComposeArguments,
-            Tools.compose,
-            False,
-        ),
-        Description(
-            "revise_article",
-            "Change an article that is there: rewrite, shorten, move or translate text, swap, move or remove pictures. "
-            "Parts that are locked stay as they are.",
-            ReviseArguments,
-            Tools.revise,
-            False,
-        ),
-        Description(
-            "answer_review",
-            "Answer the question of an article that waits for a review. The answer is the user's: show them what is "
-            "asked, and pass on what they say. An article asks only where compose_article was given review." + at_once,
-            AnswerLater if later else AnswerArguments,
-            Tools.answer,
-            False,
-        ),
-        Description(
-            "get_article",
-            "Show an article block by block with the ids of its paragraphs and the numbers of its pictures.",
-            GetLater if later else GetArguments,
-            Tools.get,
-            True,
-        ),
-        Description(
-            "export_article",
-            "Save an article as a file for the user. Where it goes is set by the program.",
-            ExportArguments,
-            Tools.export,
-            False,
-        ),
-        Description(
-            "search_images",
-            "Find pictures in the image library by what they show. It finds no picture elsewhere and makes none.",
-            SearchArguments,
-            Tools.search,
-            True,
-        ),
-        Description(
-            "write",
-            "First of four single steps, for those who want to look at each: write the text of an article without "
-            "pictures. compose_article does all four at once.",
-            WriteArguments,
-            Tools.write,
-            False,
-        ),
-        Description(
-            "spot",
-            "Second step: find the paragraphs after which a picture belongs, and what each picture should show.",
-            SpotArguments,
-            Tools.spot,
-            False,
-        ),
-        Description(
-            "retrieve",
-            "Third step: find candidates in the image library for every place that spot found.",
-            StepArguments,
-            Tools.retrieve,
-            False,
-        ),
-        Description(
-            "select",
-            "Fourth step: choose one of the candidates, or none, for every place, and put them into the article.",
-            StepArguments,
-            Tools.select,
-            False,
-        ),
+        tool._replace(takes=changed[tool.name][0], text=tool.text + changed[tool.name][1])
+        if tool.name in changed
+        else tool
+        for tool in _DESCRIPTIONS
     ]
 
 

@@ -22,11 +22,11 @@ from limner.notes import note
 from limner.surfaces.toolbox.articles import Articles
 from limner.surfaces.toolbox.background import Background, Running
 from limner.surfaces.toolbox.desk import Desk, Version, Work
-from limner.tools.listing import QUOTED, found, numbered, outline, question_text, quoted
 from limner.workflows import steps
 from limner.workflows.compose import build_graph
 from limner.workflows.context import Context
 from limner.workflows.inputs import Images, make_brief, read_words
+from limner.workflows.listing import QUOTED, found, numbered, outline, question_text, quoted
 from limner.workflows.review import answers, questions
 from limner.workflows.run import Asks, job_state, new_job, run
 from limner.workflows.tenants import Scope, Tenant, Tenants

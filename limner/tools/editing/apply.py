@@ -11,17 +11,16 @@ Notable choices:
 
 from __future__ import annotations
 
-import hashlib
-import re
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol, get_args
 
-from limner.document import Article, Heading, Illustration, Paragraph, Selection, Verbatim, read_markdown
+from limner.document import Article, Illustration, Paragraph, Selection
 from limner.errors import EditRefused
 from limner.notes import note
 from limner.text import one_line
 from limner.tools.editing import commands as e
-from limner.tools.editing.blocks import LINE_END, AnyBlock, changed, check_size, newline_of, replaced, with_body
+from limner.tools.editing.blocks import AnyBlock, changed, check_size, newline_of, replaced, with_body
+from limner.tools.editing.fragment import MARK, fragment, ids_of, joined, last_paragraph, new_ids, title_heading
 from limner.tools.generate import labelled
 
 MIN_CROP = 0.01  # share of the width or height; a smaller crop is a slip of the mouse
@@ -75,10 +74,10 @@ def _set_title(article: Article, edit: e.SetTitle, _: ImageOf) -> Article:
     title = one_line(edit.title)
     if not title:
         raise EditRefused(note("title-empty"))
-    heading = _title_heading(article)
+    heading = title_heading(article)
     if heading is not None:
         _refuse_locked(article, heading.id)
-        text = f"{'#' * heading.level} {_MARK.sub(lambda m: chr(92) + m[0], title)}"
+        text = f"{'#' * heading.level} {MARK.sub(lambda m: chr(92) + m[0], title)}"
         renamed = heading.model_copy(update={"text": text})
         article = with_body(article, [renamed if b.id == heading.id else b for b in article.body])
     return changed(article, title=title)
@@ -93,9 +92,9 @@ def _set_text(article: Article, edit: e.SetText, _: ImageOf) -> Article:
     if edit.text == block.text:
         return article
     _refuse_locked(article, block.id)
-    new = _fragment(article, edit, edit.text, block)
-    titled = _title_heading(article)
-    article = replaced(article, at, at + 1, new, {block.id: _last_paragraph(new)})
+    new = fragment(article, edit, edit.text, block)
+    titled = title_heading(article)
+    article = replaced(article, at, at + 1, new, {block.id: last_paragraph(new)})
     if titled is not None and titled.id == block.id and new[0].plain:
         article = changed(article, title=one_line(new[0].plain))
     return article
@@ -103,7 +102,7 @@ def _set_text(article: Article, edit: e.SetText, _: ImageOf) -> Article:
 
 def _insert_text(article: Article, edit: e.InsertText, _: ImageOf) -> Article:
     at = 0 if edit.after is None else _block(article, edit.after)[0] + 1
-    return replaced(article, at, at, _fragment(article, edit, edit.text, None))
+    return replaced(article, at, at, fragment(article, edit, edit.text, None))
 
 
 def _delete_block(article: Article, edit: e.DeleteBlock, _: ImageOf) -> Article:
@@ -135,8 +134,8 @@ def _merge_blocks(article: Article, edit: e.MergeBlocks, _: ImageOf) -> Article:
     second = article.body[at + 1]
     _refuse_locked(article, first.id)
     _refuse_locked(article, second.id)
-    new = _fragment(article, edit, _joined(first, second, newline_of(article)), first)
-    last = _last_paragraph(new)
+    new = fragment(article, edit, joined(first, second, newline_of(article)), first)
+    last = last_paragraph(new)
     kept = new[-1].gap if new[-1].gap.strip() else ""
     new[-1] = new[-1].model_copy(update={"gap": kept + second.gap})
     return replaced(article, at, at + 2, new, {first.id: last, second.id: last})
@@ -150,11 +149,11 @@ def _split_block(article: Article, edit: e.SplitBlock, _: ImageOf) -> Article:
     halves = block.text[: edit.at].rstrip(), block.text[edit.at :].lstrip()
     if not all(halves):
         raise EditRefused(note("part-empty"))
-    new = _fragment(article, edit, halves[0], block.model_copy(update={"gap": newline_of(article) * 2}))
-    rest = _fragment(article, edit, halves[1], block, taken=[b.id for b in new])
-    (other,) = _new_ids(article, edit, 1, taken=[b.id for b in (*new, *rest)])
+    new = fragment(article, edit, halves[0], block.model_copy(update={"gap": newline_of(article) * 2}))
+    rest = fragment(article, edit, halves[1], block, taken=[b.id for b in new])
+    (other,) = new_ids(article, edit, 1, taken=[b.id for b in (*new, *rest)])
     new += [rest[0].model_copy(update={"id": other}), *rest[1:]]
-    return replaced(article, at, at + 1, new, {block.id: _last_paragraph(new)})
+    return replaced(article, at, at + 1, new, {block.id: last_paragraph(new)})
 
 
 # --- images --------------------------------------------------------------------------------------------------------
@@ -163,7 +162,7 @@ def _split_block(article: Article, edit: e.SplitBlock, _: ImageOf) -> Article:
 def _place_image(article: Article, edit: e.PlaceImage, image_of: ImageOf) -> Article:
     _paragraph(article, edit.after)
     _refuse_twice(article, edit.image_id)
-    (new_id,) = _new_ids(article, edit, 1, prefix="f-i" if edit.chosen else "i")
+    (new_id,) = new_ids(article, edit, 1, prefix="f-i" if edit.chosen else "i")
     image = Illustration(id=new_id, after=edit.after, **_of_library(edit, image_of))
     if edit.chosen:
         article = _recorded(article, edit.chosen, image)
@@ -224,14 +223,14 @@ def _crop_image(article: Article, edit: e.CropImage, _: ImageOf) -> Article:
 
 def _lock(article: Article, edit: e.Lock, _: ImageOf) -> Article:
     for one in edit.ids:
-        if one not in _ids(article):
+        if one not in ids_of(article):
             raise EditRefused(f"There is no block or image {one[:40]!r} to lock. Show the article again.")
     return changed(article, locked=tuple(dict.fromkeys([*article.locked, *edit.ids])))
 
 
 def _unlock(article: Article, edit: e.Unlock, _: ImageOf) -> Article:
     for one in edit.ids:
-        if one not in _ids(article):
+        if one not in ids_of(article):
             raise EditRefused(f"There is no block or image {one[:40]!r} to unlock. Show the article again.")
     return changed(article, locked=tuple(i for i in article.locked if i not in edit.ids))
 
@@ -264,10 +263,6 @@ def touched(edit: e.Edit) -> frozenset[str]:
 
 
 # --- refusals -------------------------------------------------------------------------------------------------
-
-
-def _ids(article: Article) -> set[str]:
-    return {b.id for b in article.body} | {i.id for i in article.illustrations}
 
 
 def _block(article: Article, block_id: str) -> tuple[int, AnyBlock]:
@@ -315,77 +310,7 @@ def _check_locks(before: Article, after: Article, edit: e.Edit) -> None:
             raise EditRefused(note("image-locked", id=image.id[:40]))
 
 
-# --- new text --------------------------------------------------------------------------------------------------------
-
-_NOT_TEXT = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff\ufeff]")
-_MARK = re.compile(r"[\\`*_\[\]<>&~|#!{]")
-_ATX = re.compile(r"^ {0,3}#{1,6}(?:[ \t]+|$)|[ \t]+#+[ \t]*$")
-_SETEXT = re.compile(r"(?:\r\n|\n|\r)[ \t]*(?:=+|-+)[ \t]*$")
-
-
-def _fragment(
-    article: Article, edit: e.Edit, text: str, replaces: AnyBlock | None, taken: Sequence[str] = ()
-) -> list[AnyBlock]:
-    """Markdown as blocks with new ids. replaces: the replaced block, whose id goes to the first and gap to the last."""
-    newline = newline_of(article)
-    text = LINE_END.sub(lambda _: newline, _NOT_TEXT.sub("", text)).strip(newline).rstrip()
-    # The blank line before it: `---` at the very beginning would be taken for front matter.
-    cut = read_markdown(newline + text)
-    if not cut.body:
-        raise EditRefused(note("no-text"))
-    body = list(cut.body)
-    if definitions := cut.lead.strip():
-        body[0] = body[0].model_copy(update={"gap": f"{newline * 2}{definitions}{newline * 2}"})
-    ids = _new_ids(article, edit, len(body), taken=taken)
-    if replaces is not None:
-        ids[0] = replaces.id
-        gap = replaces.gap if not body[-1].gap.strip() else body[-1].gap.rstrip() + replaces.gap
-        body[-1] = body[-1].model_copy(update={"gap": gap})
-    return [b.model_copy(update={"id": i}) for b, i in zip(body, ids, strict=True)]
-
-
-def _new_ids(article: Article, edit: e.Edit, count: int, *, prefix: str = "b", taken: Sequence[str] = ()) -> list[str]:
-    used = _ids(article) | set(taken)
-    seed = hashlib.sha256("\0".join([edit.model_dump_json(), *sorted(used)]).encode("utf-8", "replace"))
-    ids: list[str] = []
-    number = 0
-    while len(ids) < count:
-        salted = seed.copy()
-        salted.update(str(number).encode())
-        one = f"{prefix}{salted.hexdigest()[:10]}"
-        number += 1
-        if one not in used:
-            ids.append(one)
-            used.add(one)
-    return ids
-
-
-def _joined(first: AnyBlock, second: AnyBlock, newline: str) -> str:
-    """The Markdown of two blocks as one."""
-    if isinstance(first, Verbatim) or isinstance(second, Verbatim):
-        return first.text + newline + second.text
-    second_text = _bare(second) if isinstance(second, Heading) else second.text
-    if isinstance(first, Heading):
-        if not isinstance(second, Heading):
-            return f"{_bare(first)} {second_text}"
-        return f"{'#' * first.level} {' '.join(f'{_bare(first)} {second_text}'.split())}"
-    simple = all(re.match(r"[^\s>*+\-\d|#=]", text) for text in (first.text, second_text))
-    return first.text + (" " if simple else newline) + second_text
-
-
-def _bare(heading: Heading) -> str:
-    return _ATX.sub("", _SETEXT.sub("", heading.text)).strip()
-
-
-def _last_paragraph(blocks: Sequence[AnyBlock]) -> str:
-    """Id of the last paragraph among blocks, "" if there is none."""
-    return next((b.id for b in reversed(blocks) if isinstance(b, Paragraph)), "")
-
-
-def _title_heading(article: Article) -> Heading | None:
-    """The first heading, if it repeats the title."""
-    first = next((b for b in article.body if isinstance(b, Heading)), None)
-    return first if first is not None and one_line(first.plain) == one_line(article.title) else None
+# --- records of images ----------------------------------------------------------------------------------------------
 
 
 def _of_library(edit: e.PlaceImage | e.SwapImage, image_of: ImageOf) -> dict[str, Any]:

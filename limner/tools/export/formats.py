@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import cache
 from itertools import chain
 from pathlib import Path
@@ -66,18 +66,15 @@ def write_article(
     keep_metadata: keep private metadata such as place, camera, faces and preview (`tools.images.publish`).
 
     Everything is written beside the folder, synced, reopened and checked against the article before the rename. In an
-    existing folder, each file then replaces its former version one by one; others stay. Raises BadInput for an unknown
-    format, ImageUnreadable for an image that browsers do not show, and ExportFailed if the disk refuses or the result
-    is incomplete; no half-written file remains.
+    existing folder, each file then replaces its former version one by one; others stay. Raises BadInput (unknown
+    format), ImageUnreadable (browsers do not show it), ExportFailed (the disk refuses, or the result is incomplete).
     """
     chosen = _chosen(formats)
     own = read_own(article, beside, keep_metadata=keep_metadata)
     parts = cache(shown_parts(article, images))
     pictures = Pictures(article, parts, own.shown, side=side, keep_metadata=keep_metadata)
     files = file_names(article, pictures)
-    shown = tuple(filed(i, files[i.image_id], parts) for i in article.illustrations)
-    made_with = {key: value for key, value in article.made_with.items() if key != "draft_folder"}
-    article = article.model_copy(update={"illustrations": shown, "made_with": made_with}).noted(*own.notes)
+    article = _filed(article, files, parts).noted(*own.notes)
     if any(f.own for f in chosen.values()):
         article = article.noted(*notes_on(article))
     linked = any(f.linked for f in chosen.values())
@@ -90,13 +87,15 @@ def write_article(
         if "json" in chosen:  # the record comes last, with the hashes of the other files
             article = article.model_copy(update={"made_with": {**article.made_with, "files": hashes(stage)}})
             _write(chosen["json"], article, pictures, stage)
-        sources = [parts(i.image_id)[0] for i in figures(article)]
-        for f in chosen.values():
-            _check(f, article, stage / f.file, sources, own.images)
-        if linked:
-            check_files(article, stage)
-    written = {name: folder / f.file for name, f in chosen.items()}
-    return Written(folder, article, written, len(files) if linked else 0)
+        _check_all(chosen.values(), article, stage, parts, own.images)
+    return Written(folder, article, {name: folder / f.file for name, f in chosen.items()}, len(files) if linked else 0)
+
+
+def _filed(article: Article, files: Mapping[str, str], images: Images) -> Article:
+    """The article with `file` of each illustration, and without the key for a draft's folder, which is private."""
+    shown = tuple(filed(i, files[i.image_id], images) for i in article.illustrations)
+    made_with = {key: value for key, value in article.made_with.items() if key != "draft_folder"}
+    return article.model_copy(update={"illustrations": shown, "made_with": made_with})
 
 
 def _chosen(formats: Sequence[str]) -> dict[str, Format]:
@@ -115,16 +114,21 @@ def _put_images(stage: Path, placed: Iterable[tuple[str, bytes]], own: Mapping[s
             put(stage / name, data)
 
 
-def _check(f: Format, article: Article, file: Path, sources: Sequence[bytes], own: int) -> None:
-    """Reopen a file and compare it with the article: texts, pictures as they are seen, the draft's own images.
+def _check_all(formats: Collection[Format], article: Article, stage: Path, images: Images, own: int) -> None:
+    """Reopen the files and compare them with the article: texts, pictures as they are seen, the draft's own images.
 
-    sources: of each figure the picture that it must show. Raises ExportFailed.
+    images: the pictures that its figures must show. own: the number of the draft's own. Raises ExportFailed.
     """
-    f.check(article, file)
-    if f.shown:
-        check_seen(file, sources, f.shown(file), ordered=f.ordered)
-    if f.own:
-        counted(file, "images of the draft's own", own, f.own(file))
+    sources = [images(i.image_id)[0] for i in figures(article)]
+    for f in formats:
+        file = stage / f.file
+        f.check(article, file)
+        if f.shown:
+            check_seen(file, sources, f.shown(file), ordered=f.ordered)
+        if f.own:
+            counted(file, "images of the draft's own", own, f.own(file))
+    if any(f.linked for f in formats):
+        check_files(article, stage)
 
 
 def _write(f: Format, article: Article, pictures: Pictures, stage: Path) -> None:

@@ -14,13 +14,14 @@ import pytest
 import limner
 
 ROOT = Path(limner.__file__).parent
-LOW = {"document", "errors", "markdown", "notes", "text", "settings", "version", "observe"}
+LOW = {"children", "document", "errors", "markdown", "notes", "text", "settings", "version", "observe"}
 ALLOWED = {
     "document": {"errors", "markdown", "notes", "text"},
     "markdown": {"errors", "markdown", "text"},
     "errors": {"notes"},
     "notes": {"catalogue"},
     "catalogue": set(),
+    "children": set(),
     "text": set(),
     "version": set(),
     "settings": {"document", "errors"},

@@ -4,13 +4,9 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 from limner.errors import BudgetReached
 from limner.notes import note
-
-if TYPE_CHECKING:
-    pass
 
 
 @dataclass

@@ -4,13 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from langchain_core.messages import BaseMessage
-
-if TYPE_CHECKING:
-    pass
-
 
 CHARS_PER_TOKEN = 3.5  # English has about 4, code and other scripts less; used if the server does not count
 

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from langchain_core.messages import BaseMessage
+
 from limner.agents.dialects import commands, revise
 from limner.agents.dialects.commands import Command
 from limner.agents.dialects.revise import Block, Task
@@ -79,21 +81,21 @@ def write_as_trained(before: Block | None, after: Block | None, instruction: str
 
 def restyle(article: Article, block: Block, before: str, instruction: str, speaker: Speaker) -> str:
     """A block in another tone; before: the text in front of it. Raises as `revise_block`."""
-    return speaker.ask(
-        revise.ask_restyled(article, block, before, instruction),
-        lambda reply: revise.read_block(reply, block, keep_form=True),
-        max_tokens=revise.tokens_for(block.text),
-        temperature=FREE,
-    )
+    return _same_form(revise.ask_restyled(article, block, before, instruction), block, speaker, FREE)
 
 
 def translate(article: Article, block: Block, before: str, language: str, speaker: Speaker) -> str:
     """A block in another language, its Markdown as it was. Raises as `revise_block`."""
+    return _same_form(revise.ask_translated(article, block, before, language), block, speaker, CLOSE)
+
+
+def _same_form(messages: list[BaseMessage], block: Block, speaker: Speaker, temperature: float) -> str:
+    """The block as the model answers it, in the form that it has."""
     return speaker.ask(
-        revise.ask_translated(article, block, before, language),
+        messages,
         lambda reply: revise.read_block(reply, block, keep_form=True),
         max_tokens=revise.tokens_for(block.text),
-        temperature=CLOSE,
+        temperature=temperature,
     )
 
 

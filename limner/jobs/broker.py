@@ -5,16 +5,14 @@ It stores nothing on disk. If it dies, sweepers send its messages again from the
 
 from __future__ import annotations
 
-import ctypes
 import importlib.util
 import os
-import signal
 import socket
 import subprocess
-import sys
 import time
 from pathlib import Path
 
+from limner.children import die_with_parent, end
 from limner.errors import JobConflict, LimnerError, NotInstalled
 from limner.jobs.queue import socket_path
 from limner.settings import Settings
@@ -51,11 +49,11 @@ class Valkey:
             stderr=subprocess.DEVNULL,
             stdin=subprocess.DEVNULL,
             start_new_session=True,  # the terminal's Ctrl-C must not reach it
-            preexec_fn=_die_with_parent,
+            preexec_fn=die_with_parent,
         )
-        end = time.monotonic() + START
+        until = time.monotonic() + START
         while not _answers(self.socket):
-            if process.poll() is not None or time.monotonic() > end:
+            if process.poll() is not None or time.monotonic() > until:
                 process.kill()
                 raise BrokerFailed(
                     f"The bundled broker did not start (exit code {process.poll()}). Set REDIS_URL to a Redis."
@@ -78,13 +76,7 @@ class Valkey:
 
     def close(self) -> None:
         """Stop it."""
-        if self._process.poll() is None:
-            self._process.terminate()
-            try:
-                self._process.wait(5)
-            except subprocess.TimeoutExpired:
-                self._process.kill()
-                self._process.wait()
+        end(self._process, 5)
         self.socket.unlink(missing_ok=True)
 
 
@@ -116,10 +108,3 @@ def _answers(path: Path) -> bool:
             return s.recv(16).startswith(b"+PONG")
         except OSError:
             return False
-
-
-def _die_with_parent() -> None:
-    """On Linux, have the child get SIGTERM when its parent's thread ends for any reason (prctl(2),
-    PR_SET_PDEATHSIG)."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(1, signal.SIGTERM)

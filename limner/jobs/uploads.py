@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import secrets
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from limner.jobs.owners import Owner
 from limner.notes import Note, note
 from limner.settings import private_folder
 from limner.text import one_line
+from limner.tools.files import replace_file
 from limner.tools.images.images import displayable, metadata, read_picture
 from limner.tools.library import Folders, Library, Record, add, image_identity, libraries, sync
 from limner.tools.library.folder import readable
@@ -48,8 +48,8 @@ def keep(context: Context, owner: Owner, data: bytes, name: str, caption: str) -
         raise LimitReached(note("uploads-full", who=owner.name, most=MOST))
     embedded = metadata(data, max_pixels=settings.max_pixels)
     words = one_line(caption) or embedded.caption or embedded.alt or readable(os.path.splitext(name)[0])
-    _write(path, data)
-    _write(folder / f"{image_id}.json", json.dumps({"caption": words[:500] or "Image"}).encode())
+    replace_file(path, data)
+    replace_file(folder / f"{image_id}.json", json.dumps({"caption": words[:500] or "Image"}).encode())
     library = Library.open_or_create(settings.home, owner.own_library, context.encoders, connect=context.connect)
     add(library, [folder], max_pixels=settings.max_pixels)
     if one_line(caption):
@@ -124,13 +124,3 @@ def _folder(home: Path, owner: Owner) -> Path:
 def _files(home: Path, owner: Owner, image_id: str) -> list[Path]:
     """The files of an uploaded image: the image itself and its sidecar."""
     return sorted(_folder(home, owner).glob(f"{image_id}.*"))
-
-
-def _write(path: Path, data: bytes) -> None:
-    """Write a file atomically: readers see the old or the new one."""
-    part = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    try:
-        part.write_bytes(data)
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)

@@ -77,17 +77,9 @@ class Service:
         self._check_beams(request, request.samples, request.grammar, request.frequency_penalty)
         return Sampling(
             max_new_tokens=self._room(request.max_new_tokens, prompt),
+            **_shared(request),
             do_sample=request.samples,
-            temperature=request.temperature or 1.0,
-            top_k=request.top_k or 0,
-            top_p=request.top_p or 1.0,
             typical_p=request.typical_p or 1.0,
-            repetition_penalty=request.repetition_penalty or 1.0,
-            frequency_penalty=request.frequency_penalty or 0.0,
-            seed=_seed(request.seed),
-            num_beams=request.num_beams or 1,
-            length_penalty=1.0 if request.length_penalty is None else request.length_penalty,
-            stop=tuple(request.stop or ()),
             top_n=(request.top_n_tokens or 0) if tells_tokens else None,
             prompt_logprobs=tells_tokens and bool(request.decoder_input_details),
             grammar=self._grammar(request.grammar),
@@ -103,23 +95,14 @@ class Service:
             raise Refused("logit_bias is not supported: leave it out.")
         if request.top_logprobs and not request.logprobs:
             raise Refused("`top_logprobs` needs `logprobs`: set it to true.")
-        beams = request.num_beams or 1
-        samples = request.temperature > 0 if request.temperature is not None else beams == 1
+        samples = request.temperature > 0 if request.temperature is not None else (request.num_beams or 1) == 1
         penalised = request.frequency_penalty or request.presence_penalty
         self._check_beams(request, samples, request.response_format, penalised)
         return Sampling(
             max_new_tokens=self._room(request.max_completion_tokens or request.max_tokens, prompt),
+            **_shared(request),
             do_sample=samples,
-            temperature=request.temperature or 1.0,
-            top_k=request.top_k or 0,
-            top_p=request.top_p or 1.0,
-            repetition_penalty=request.repetition_penalty or 1.0,
-            frequency_penalty=request.frequency_penalty or 0.0,
             presence_penalty=request.presence_penalty or 0.0,
-            seed=_seed(request.seed),
-            num_beams=beams,
-            length_penalty=1.0 if request.length_penalty is None else request.length_penalty,
-            stop=tuple(request.stop or ()),
             top_n=(request.top_logprobs or 0) if request.logprobs else None,
             grammar=self._grammar(request.response_format),
         )
@@ -310,6 +293,21 @@ def build_service(
     computing = build(folder, prompts.tokenizer, max_total_tokens=wanted, dtype=dtype, device=device, gpus=gpus)
     prompts.max_positions = min(prompts.max_positions, computing.max_total_tokens or positions)
     return Service(computing, prompts, model_id or folder.resolve().name, max_concurrent)
+
+
+def _shared(request: GenerateParameters | ChatRequest) -> dict[str, Any]:
+    """The fields of `Sampling` that both protocols have, with the values that stand for a missing one."""
+    return {
+        "temperature": request.temperature or 1.0,
+        "top_k": request.top_k or 0,
+        "top_p": request.top_p or 1.0,
+        "repetition_penalty": request.repetition_penalty or 1.0,
+        "frequency_penalty": request.frequency_penalty or 0.0,
+        "seed": _seed(request.seed),
+        "num_beams": request.num_beams or 1,
+        "length_penalty": 1.0 if request.length_penalty is None else request.length_penalty,
+        "stop": tuple(request.stop or ()),
+    }
 
 
 def _seed(given: int | None) -> int:

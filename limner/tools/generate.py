@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import io
 import re
-import secrets
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -20,6 +19,7 @@ from typing import Any, Literal
 from limner.document import Article, Illustration, Selection, Spot
 from limner.errors import ImageUnreadable, LibraryError, PluginFailed
 from limner.tools import plugins
+from limner.tools.files import replace_file
 from limner.tools.plugins import Plugin
 
 SIDE = 1600  # px of the longer side to keep, as much as a page shows
@@ -199,12 +199,7 @@ class Shelf:
         path = self._path(image_id)
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            part = path.with_name(f".{image_id}.{secrets.token_hex(4)}")
-            try:
-                part.write_bytes(data)
-                part.replace(path)
-            finally:
-                part.unlink(missing_ok=True)
+            replace_file(path, data)
         except OSError as e:
             raise LibraryError(f"Cannot write {path} ({e.strerror}): free some disk, or set LIMNER_HOME.") from e
         return image_id

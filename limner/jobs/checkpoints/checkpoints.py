@@ -9,7 +9,6 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from typing import TYPE_CHECKING, Any
 
 from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.checkpoint.sqlite import SqliteSaver
@@ -17,19 +16,14 @@ from sqlalchemy import Connection, column, delete, inspect, table
 from sqlalchemy.engine import make_url
 
 from limner.errors import LedgerError, NotInstalled
-from limner.jobs import crash
-from limner.jobs.checkpoints.fence import SERDE, TABLES, _lost
+from limner.jobs.checkpoints.fence import SERDE, TABLES, Crashing, _lost
 from limner.jobs.ledger import Lease
 from limner.jobs.ledger.database import BUSY, Database
-
-if TYPE_CHECKING:
-    pass
-
 
 _HELD = "SELECT 1 FROM jobs WHERE id = {0} AND attempt = {0} AND state = 'running'"
 
 
-class FencedSqlite(SqliteSaver):
+class FencedSqlite(Crashing, SqliteSaver):
     """Checkpoints in the ledger's SQLite file; read-only if `lease` is None."""
 
     lease: Lease | None = None
@@ -42,14 +36,6 @@ class FencedSqlite(SqliteSaver):
                 if cursor.execute(_HELD.format("?"), (self.lease.job, self.lease.attempt)).fetchone() is None:
                     raise _lost(self.lease)
             yield cursor
-
-    def put(self, *args: Any, **kwargs: Any) -> Any:
-        with crash.around("put"):
-            return super().put(*args, **kwargs)
-
-    def put_writes(self, *args: Any, **kwargs: Any) -> None:
-        with crash.around("put_writes"):
-            super().put_writes(*args, **kwargs)
 
 
 @contextmanager

@@ -11,8 +11,7 @@ from langgraph.checkpoint.postgres import PostgresSaver
 from psycopg.rows import dict_row
 
 from limner.errors import LedgerError
-from limner.jobs import crash
-from limner.jobs.checkpoints.fence import SERDE, _lost
+from limner.jobs.checkpoints.fence import SERDE, Crashing, _lost
 from limner.jobs.ledger import Lease
 from limner.jobs.ledger.database import Database
 from limner.jobs.ledger.deadline import Bounded
@@ -20,7 +19,7 @@ from limner.jobs.ledger.deadline import Bounded
 _HELD = "SELECT 1 FROM jobs WHERE id = %s AND attempt = %s AND state = 'running' FOR SHARE"
 
 
-class FencedPostgres(PostgresSaver):
+class FencedPostgres(Crashing, PostgresSaver):
     """Checkpoints in the ledger's database, so that the transaction that writes them can check the lease."""
 
     lease: Lease | None = None
@@ -35,14 +34,6 @@ class FencedPostgres(PostgresSaver):
             if cursor.execute(_HELD, (self.lease.job, self.lease.attempt)).fetchone() is None:
                 raise _lost(self.lease)
             yield cursor
-
-    def put(self, *args: Any, **kwargs: Any) -> Any:
-        with crash.around("put"):
-            return super().put(*args, **kwargs)
-
-    def put_writes(self, *args: Any, **kwargs: Any) -> None:
-        with crash.around("put_writes"):
-            super().put_writes(*args, **kwargs)
 
 
 @contextmanager

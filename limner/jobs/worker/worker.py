@@ -27,9 +27,9 @@ from celery import Celery, signals
 from celery.concurrency.thread import TaskPool
 
 from limner import observe
+from limner.children import die_with_parent
 from limner.errors import LedgerError
 from limner.jobs import crash
-from limner.jobs.broker import _die_with_parent
 from limner.jobs.checkpoints import checkpoints
 from limner.jobs.ledger import Ledger
 from limner.jobs.ledger.database import ANSWER, Database, database_url, migrate, wait_until_there
@@ -361,7 +361,7 @@ def _child(parent: int, pulse: Pulse, target: Callable[..., int], *args: Any) ->
     for number in SIGNALS:
         signal.signal(number, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
-    _die_with_parent()
+    die_with_parent()
     code = 1
     try:
         if os.getppid() == parent:

@@ -7,12 +7,26 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import torch
 from torch import Tensor
 
 Shape = tuple[int, ...]
 Build = Callable[..., Tensor]
+_DECODER = (
+    "vocab_size",
+    "hidden_size",
+    "intermediate_size",
+    "num_hidden_layers",
+    "num_attention_heads",
+    "rms_norm_eps",
+)
+
+
+def decoder(published: Mapping[str, Any]) -> dict[str, Any]:
+    """The decoder's fields that a published config.json names like ours. Raises KeyError naming a missing one."""
+    return {name: published[name] for name in _DECODER}
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from limner.model_server.xcomposer.configuration import XComposerConfig
-from limner.model_server.xcomposer.layout import Builder, Layout, Shape
+from limner.model_server.xcomposer.layout import Builder, Layout, Shape, decoder
 
 _VISION = {  # the published config is silent on what its code hard-codes
     "hidden_size": 1408,
@@ -34,15 +34,9 @@ def config(published: dict[str, Any]) -> XComposerConfig:
     given_vision, given_qformer = published.get("vision_config", {}), published.get("qformer_config", {})
     vision = {key: given_vision.get(key, default) for key, default in _VISION.items()}
     qformer = {key: given_qformer.get(key, default) for key, default in _QFORMER.items()}
-    heads = published["num_attention_heads"]
     text = {
-        "vocab_size": published["vocab_size"],
-        "hidden_size": published["hidden_size"],
-        "intermediate_size": published["intermediate_size"],
-        "num_hidden_layers": published["num_hidden_layers"],
-        "num_attention_heads": heads,
-        "num_key_value_heads": heads,
-        "rms_norm_eps": published["rms_norm_eps"],
+        **decoder(published),
+        "num_key_value_heads": published["num_attention_heads"],
         "max_position_embeddings": published.get("max_position_embeddings", 2048),
         "rope_parameters": {"rope_type": "default", "rope_theta": float(published.get("rope_theta", 10_000.0))},
         "attention_bias": bool(published.get("kqvo_bias", published.get("bias", True))),

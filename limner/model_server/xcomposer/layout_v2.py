@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from limner.model_server.xcomposer.configuration import XComposer2Config
-from limner.model_server.xcomposer.layout import Builder, Layout, Shape
+from limner.model_server.xcomposer.layout import Builder, Layout, Shape, decoder
 
 _CLIP = {  # hard-coded by the published code: CLIP ViT-L/14
     "hidden_size": 1024,
@@ -37,15 +37,9 @@ def config(published: dict[str, Any], shapes: dict[str, Shape]) -> XComposer2Con
     scaling = published.get("rope_scaling") or {"factor": 1.0}
     if float(scaling.get("factor", 1.0)) != 1.0:
         raise ValueError(f"rope_scaling {scaling} is not the published models': this checkpoint needs other code.")
-    heads = published["num_attention_heads"]
     text = {
-        "vocab_size": published["vocab_size"],
-        "hidden_size": published["hidden_size"],
-        "intermediate_size": published["intermediate_size"],
-        "num_hidden_layers": published["num_hidden_layers"],
-        "num_attention_heads": heads,
-        "num_key_value_heads": published.get("num_key_value_heads", heads),
-        "rms_norm_eps": published["rms_norm_eps"],
+        **decoder(published),
+        "num_key_value_heads": published.get("num_key_value_heads", published["num_attention_heads"]),
         "max_position_embeddings": published.get("max_position_embeddings", 32768),
         "rope_parameters": {"rope_type": "default", "rope_theta": float(published.get("rope_theta", 1e6))},
         "bos_token_id": published.get("bos_token_id", 1),

@@ -87,13 +87,7 @@ def edited(question: Json, edit: Edit) -> Json | None:
 
 def read_args(text: str) -> Json:
     """The changed content, read from JSON. Raises BadInput."""
-    try:
-        changed = json.loads(text)
-    except (ValueError, RecursionError) as e:
-        raise BadInput(f"That is not JSON ({e}). Correct it, and edit again.") from e
-    if not isinstance(changed, dict):
-        raise BadInput("That is not a JSON object. Change the values and keep the form.")
-    return changed
+    return questions.json_object(text, "Correct it, and edit again.", "Change the values and keep the form.")
 
 
 def question_of(job: Job) -> Json:

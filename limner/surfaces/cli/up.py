@@ -14,8 +14,9 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
+from limner.children import die_with_parent, end
 from limner.errors import BadInput
-from limner.jobs.broker import Valkey, _die_with_parent
+from limner.jobs.broker import Valkey
 from limner.jobs.ledger.database import Database, database_url, wait_until_there
 from limner.jobs.service import Jobs
 from limner.settings import Settings
@@ -72,7 +73,7 @@ class WorkerProcess:
         return subprocess.Popen(
             [sys.executable, "-m", "limner.surfaces.cli.app", "worker", "--quiet"],
             start_new_session=True,
-            preexec_fn=_die_with_parent,
+            preexec_fn=die_with_parent,
         )
 
     def keep(self) -> bool:
@@ -84,13 +85,7 @@ class WorkerProcess:
 
     def close(self) -> None:
         """Stop the worker, in order if time allows."""
-        if self._process.poll() is None:
-            self._process.terminate()
-            try:
-                self._process.wait(GRACE)
-            except subprocess.TimeoutExpired:
-                self._process.kill()
-                self._process.wait()
+        end(self._process, GRACE)
 
 
 @contextmanager

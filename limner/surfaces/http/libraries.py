@@ -16,9 +16,9 @@ from limner.notes import note
 from limner.surfaces.http.deps import Asker, Has
 from limner.surfaces.http.guard import MAX_BODY
 from limner.surfaces.http.problems import Forbidden, Missing, documented
-from limner.surfaces.http.revision_views import THUMBNAIL, OwnImage, in_library
+from limner.surfaces.http.revision_views import OwnImage, recorded
 from limner.surfaces.http.shares import slow
-from limner.surfaces.http.views import NO_CONTROL, View
+from limner.surfaces.http.views import NO_CONTROL, ImageView, View
 from limner.text import printable
 from limner.tools.library import Library, Record
 from limner.tools.library.folder import CAPTION_LENGTH, CREDIT_LENGTH
@@ -79,25 +79,15 @@ class LibraryWhole(LibraryView):
     """Whether you may write its captions."""
 
 
-class LibraryImage(View):
+class LibraryImage(ImageView):
     """An image of a library, with its caption, credit and licence."""
 
-    image_id: str
-    library: str
-    caption: str
-    alt: str
-    credit: str
-    licence: str
-    width: int
-    """px."""
-    height: int
     described: bool
     """False if the caption is only the file's name made readable."""
     written: list[WordsName]
     """Fields that a person wrote in limner. They override the values beside the file and in it."""
     file: str
     """Name of its file."""
-    thumbnail: str
 
 
 class LibraryPage(View):
@@ -253,14 +243,9 @@ def _record(library: Library, image_id: str) -> Record:
 
 
 def _image(library: str, record: Record) -> LibraryImage:
-    names = ("caption", "alt", "credit", "licence", "width", "height", "described", "written")
-    return LibraryImage(
-        image_id=record.id,
-        library=library,
-        file=printable(PurePath(record.path).name),
-        thumbnail=in_library(library, record.id, side=THUMBNAIL),
-        **{name: getattr(record, name) for name in names},
-    )
+    file = printable(PurePath(record.path).name)
+    own: dict[str, Any] = {"described": record.described, "written": record.written}
+    return LibraryImage(**recorded(library, record), **own, file=file)
 
 
 def _encoders(library: Library) -> list[str]:
@@ -277,9 +262,7 @@ def hand_in_image(
 ) -> OwnImage:
     """Upload an image that nobody else may use; a job's `references` take its id."""
     library, record = keep(has.shelf.context, asker, file.file.read(MAX_BODY), file.filename or "", caption)
-    facts = {name: getattr(record, name) for name in ("caption", "alt", "credit", "licence", "width", "height")}
-    where = in_library(library.name, record.id, side=THUMBNAIL)
-    return OwnImage(image_id=record.id, library=library.name, thumbnail=where, **facts)
+    return OwnImage(**recorded(library.name, record))
 
 
 @routes.get("/images", summary="List your images", responses=documented(404))

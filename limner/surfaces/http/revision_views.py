@@ -13,9 +13,10 @@ from pydantic import ConfigDict, Field
 
 from limner.document import Article, Illustration, markdown
 from limner.jobs.history.versions import By, Head, Version
-from limner.surfaces.http.views import View
+from limner.surfaces.http.views import ImageView, View
 from limner.tools.editing.commands import MAX_EDITS, Edit, Instruction
 from limner.tools.export import block_html
+from limner.tools.library import Record
 
 SHOWN, THUMBNAIL = 1024, 256  # px of the longer side
 
@@ -38,29 +39,18 @@ class TextBlock(View):
     locked: bool
 
 
-class ImageBlock(View):
+class ImageBlock(ImageView):
     """An image at its place."""
 
     type: Literal["image"] = "image"
     id: str
     after: str
     """Id of the paragraph before it."""
-    image_id: str
-    library: str
-    caption: str
-    alt: str
-    credit: str
-    licence: str
-    width: int
-    """px of the file."""
-    height: int
     crop: tuple[float, float, float, float] | None
     """Left, top, width and height of the shown part, as fractions of the image; null shows all of it."""
     locked: bool
     src: str
     """Address of the whole image, uncropped, at most about 1024 px wide and high."""
-    thumbnail: str
-    """The same at 256 px."""
 
 
 Block = Annotated[TextBlock | ImageBlock, Field(discriminator="type")]
@@ -181,20 +171,11 @@ class ProposalView(View):
     """The article after the edits."""
 
 
-class CandidateView(View):
+class CandidateView(ImageView):
     """A candidate for a place."""
 
-    image_id: str
-    library: str
     score: float
     """Higher is better; comparable within this answer."""
-    caption: str
-    alt: str
-    credit: str
-    licence: str
-    width: int
-    height: int
-    thumbnail: str
     chosen: bool
     """Whether the article shows it now."""
     why: str
@@ -213,18 +194,8 @@ class CandidateList(View):
     candidates: list[CandidateView]
 
 
-class OwnImage(View):
+class OwnImage(ImageView):
     """An uploaded image; `place_image` and `swap_image` take its ids."""
-
-    image_id: str
-    library: str
-    caption: str
-    alt: str
-    credit: str
-    licence: str
-    width: int
-    height: int
-    thumbnail: str
 
 
 class StepPlan(View):
@@ -310,6 +281,17 @@ def in_library(library: str, image_id: str, **query: int) -> str:
     """Address of a library's image."""
     base = f"/v1/libraries/{quote(library, safe='')}/images/{quote(image_id, safe='')}"
     return f"{base}?{urlencode(query)}" if query else base
+
+
+def recorded(library: str, record: Record) -> dict[str, Any]:
+    """The fields of `ImageView` for a library's record of an image."""
+    words = {name: getattr(record, name) for name in ("caption", "alt", "credit", "licence", "width", "height")}
+    return {
+        "image_id": record.id,
+        "library": library,
+        **words,
+        "thumbnail": in_library(library, record.id, side=THUMBNAIL),
+    }
 
 
 _DEFINITION = re.compile(r"^ {0,3}\[[^\]]+\]:", re.MULTILINE)

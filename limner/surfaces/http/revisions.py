@@ -32,6 +32,7 @@ from limner.surfaces.http.revision_views import (
     VersionList,
     in_library,
     preview,
+    recorded,
     revision,
 )
 from limner.surfaces.http.shares import slow
@@ -170,12 +171,7 @@ def upload_image(
     has.revisions.show(job, asker.name)
     data = file.file.read(MAX_BODY)
     library, record = keep(has.shelf.context, asker, data, file.filename or "", caption)
-    return OwnImage(
-        image_id=record.id,
-        library=library.name,
-        **{name: getattr(record, name) for name in ("caption", "alt", "credit", "licence", "width", "height")},
-        thumbnail=in_library(library.name, record.id, side=THUMBNAIL),
-    )
+    return OwnImage(**recorded(library.name, record))
 
 
 # --- asking a model ------------------------------------------------------------------------------------------------

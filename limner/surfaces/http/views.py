@@ -38,6 +38,22 @@ class View(BaseModel):
     model_config = ConfigDict(use_attribute_docstrings=True)
 
 
+class ImageView(View):
+    """An image of a library, with its words."""
+
+    image_id: str
+    library: str
+    caption: str
+    alt: str
+    credit: str
+    licence: str
+    width: int
+    """px of the file."""
+    height: int
+    thumbnail: str
+    """Address of the image at 256 px."""
+
+
 class Links(View):
     """Addresses of a job's resources."""
 

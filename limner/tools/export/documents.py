@@ -189,36 +189,23 @@ class _Picture(NamedTuple):
     """Its file."""
 
 
-def check_docx(article: Article, path: Path) -> None:
-    """Read the document again and check that images decode, and alternative texts and credits are in the article's
-    order."""
-    _compare(article, path, _read(_in_docx, path))
+class Reopened(NamedTuple):
+    """A kind of document, read again."""
 
+    pictures: Callable[[Path], Iterator[_Picture]]
+    """Its pictures in order. Raises whatever the file's readers raise."""
 
-def own_in_docx(path: Path) -> int:
-    """Number of a draft's own images in a document."""
-    return sum(picture.own for picture in _read(_in_docx, path))
+    def check(self, article: Article, path: Path) -> None:
+        """Check that images decode, and alternative texts and credits are in the article's order."""
+        _compare(article, path, _read(self.pictures, path))
 
+    def own(self, path: Path) -> int:
+        """Number of a draft's own images in it."""
+        return sum(picture.own for picture in _read(self.pictures, path))
 
-def shown_in_docx(path: Path) -> list[bytes]:
-    """The files of the figures in a document, in order."""
-    return [picture.data for picture in _read(_in_docx, path) if not picture.own]
-
-
-def check_epub(article: Article, path: Path) -> None:
-    """Read the book again and check that images decode, and alternative texts and credits are in the article's
-    order."""
-    _compare(article, path, _read(_in_epub, path))
-
-
-def own_in_epub(path: Path) -> int:
-    """Number of a draft's own images in a book."""
-    return sum(picture.own for picture in _read(_in_epub, path))
-
-
-def shown_in_epub(path: Path) -> list[bytes]:
-    """The files of the figures in a book, in order."""
-    return [picture.data for picture in _read(_in_epub, path) if not picture.own]
+    def shown(self, path: Path) -> list[bytes]:
+        """The files of its figures, in order."""
+        return [picture.data for picture in _read(self.pictures, path) if not picture.own]
 
 
 def _read(reader: Callable[[Path], Iterator[_Picture]], path: Path) -> list[_Picture]:
@@ -304,3 +291,6 @@ def _decoded(book: zipfile.ZipFile, name: str) -> bytes:
     with opened(data, name) as image:
         image.load()
     return data
+
+
+DOCX, EPUB = Reopened(_in_docx), Reopened(_in_epub)

@@ -12,16 +12,7 @@ from typing import NamedTuple
 from limner.document import Article
 from limner.errors import BadInput
 from limner.tools.export.counting import counted, figures
-from limner.tools.export.documents import (
-    check_docx,
-    check_epub,
-    own_in_docx,
-    own_in_epub,
-    shown_in_docx,
-    shown_in_epub,
-    to_docx,
-    to_epub,
-)
+from limner.tools.export.documents import DOCX, EPUB, to_docx, to_epub
 from limner.tools.export.format import Format
 from limner.tools.export.markdown import check_markdown, to_markdown
 from limner.tools.export.names import file_names, linked_files
@@ -165,7 +156,7 @@ FORMATS: dict[str, Format] = {
     "md": Format("article.md", True, _markdown, check_markdown, None, "text/markdown"),
     "html": Format("article.html", False, to_html, check_html, own_in_html, "text/html", shown_in_html),
     "json": Format("article.json", True, lambda a, _: to_json(a), check_json, None, "application/json"),
-    "docx": Format("article.docx", False, to_docx, check_docx, own_in_docx, _WORD, shown_in_docx),
-    "epub": Format("article.epub", False, to_epub, check_epub, own_in_epub, "application/epub+zip", shown_in_epub),
+    "docx": Format("article.docx", False, to_docx, DOCX.check, DOCX.own, _WORD, DOCX.shown),
+    "epub": Format("article.epub", False, to_epub, EPUB.check, EPUB.own, "application/epub+zip", EPUB.shown),
     "pdf": Format("article.pdf", False, to_pdf, check_pdf, own_in_pdf, "application/pdf", shown_in_pdf, ordered=False),
 }

@@ -22,6 +22,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from limner.children import end
 from limner.errors import BadInput, ModelUnreachable, NotInstalled
 from limner.settings import Settings
 
@@ -88,13 +89,7 @@ class EmbeddedServer:
         if self._owner != os.getpid():
             return
         atexit.unregister(self.close)
-        if self._process.poll() is None:
-            self._process.terminate()
-            try:
-                self._process.wait(5)
-            except subprocess.TimeoutExpired:
-                self._process.kill()
-                self._process.wait()
+        end(self._process, 5)
         if self._process.stdin:
             self._process.stdin.close()
         if threading.current_thread() is not self._reader:

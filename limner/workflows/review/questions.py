@@ -10,6 +10,7 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from limner.document import POINTS, Article, Spot, figure_id
+from limner.errors import BadInput
 from limner.notes import Note, coded, note
 from limner.tools.editing.commands import Edit
 from limner.workflows.review.protocol import QUESTION
@@ -24,6 +25,17 @@ EDITS: TypeAdapter[tuple[Edit, ...]] = TypeAdapter(tuple[Edit, ...])
 
 
 Json = dict[str, Any]
+
+
+def json_object(text: str, correct: str, form: str) -> Json:
+    """A JSON object that a person typed. Raises BadInput; correct, form: what to do if it is no JSON, or no object."""
+    try:
+        made = json.loads(text)
+    except (ValueError, RecursionError) as e:
+        raise BadInput(f"That is not JSON ({e}). {correct}") from e
+    if not isinstance(made, dict):
+        raise BadInput(f"That is not a JSON object. {form}")
+    return made
 
 
 def question(

@@ -5,7 +5,6 @@ Plain words can answer: "yes" accepts, anything else asks for a change. `/edit` 
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -15,7 +14,7 @@ from pydantic import TypeAdapter
 from limner.agents.chat import confirmed
 from limner.document import Article, Block, Illustration, Paragraph, read_markdown
 from limner.errors import BadInput
-from limner.workflows.review.questions import Json
+from limner.workflows.review.questions import Json, json_object
 
 TAKEN = "That question was answered already, or it has changed: what you said last was not taken. It stands like this."
 COMMANDS = ("/accept", "/ignore", "/edit", "/answer")
@@ -59,13 +58,9 @@ def _changed(rest: str, question: Mapping[str, Any]) -> Json:
 
 
 def _json(text: str) -> Json:
-    try:
-        made = json.loads(text)
-    except (ValueError, RecursionError) as e:
-        raise BadInput(f"That is not JSON ({e}). Send what was asked about as a JSON object, changed.") from e
-    if not isinstance(made, dict):
-        raise BadInput("That is not a JSON object. Send what was asked about, changed.")
-    return made
+    return json_object(
+        text, "Send what was asked about as a JSON object, changed.", "Send what was asked about, changed."
+    )
 
 
 def article_of(question: Mapping[str, Any]) -> Article:

@@ -1,0 +1,16 @@
+"""Write a file that readers see whole: the old one or the new one."""
+
+from __future__ import annotations
+
+import secrets
+from pathlib import Path
+
+
+def replace_file(path: Path, data: bytes) -> None:
+    """Write a file beside `path`, then rename it. Raises OSError."""
+    part = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    try:
+        part.write_bytes(data)
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)

@@ -8,7 +8,6 @@ numpy is imported only where vectors are made, because building a graph over a l
 
 from __future__ import annotations
 
-import hashlib
 import importlib.util
 import os
 import re
@@ -25,6 +24,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
 from limner.errors import LimnerError, NotInstalled
 from limner.text import printable_path
 from limner.tools import plugins
+from limner.tools.files import sha256_of
 from limner.tools.pictures.known import is_there, known, models_folder
 from limner.tools.pictures.layout import is_pictures
 from limner.tools.plugins import Plugin
@@ -101,7 +101,7 @@ class MiniLM:
 
     @cached_property
     def _digest(self) -> str:
-        return hashlib.sha256(self.model.read_bytes()).hexdigest()
+        return sha256_of(self.model)  # not by reading 23 MB, where that was done at the installation
 
     def encode_texts(self, texts: Sequence[str]) -> np.ndarray:
         """(n, 384) float32, rows of unit length. Texts are batched by length to reduce padding."""

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from limner.document import Article, Brief, Reference
 from limner.tools.library import Library, Record, libraries
-from limner.workflows.context import STARTER, Context
+from limner.workflows.allowed import STARTER
+from limner.workflows.context import Context
 
 if TYPE_CHECKING:
     from limner.jobs.owners import Owner

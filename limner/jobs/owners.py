@@ -15,7 +15,7 @@ from limner.errors import BadInput, NotAllowed
 from limner.jobs.ledger.database import Database
 from limner.jobs.ledger.schema import now, owners, tokens
 from limner.settings import Settings
-from limner.workflows.tenants import may_use, own_library
+from limner.workflows.allowed import BUNDLED, may_use, own_library
 
 LOCAL = "local"
 """The owner of everything if no token is set, and of LIMNER_TOKEN."""
@@ -47,8 +47,8 @@ class Owner:
         return may_use(self.name, self.libraries, library)
 
     def may_describe(self, library: str) -> bool:
-        """Whether the owner may write a library's captions: those of its own libraries, not of the shared starter."""
-        return self.may_use(library) and (self.libraries is None or library != "starter")
+        """Whether the owner may write a library's captions: those of its own libraries, not of limner's."""
+        return self.may_use(library) and (self.libraries is None or library not in BUNDLED)
 
 
 class Owners:

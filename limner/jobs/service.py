@@ -21,6 +21,7 @@ from limner.jobs.webhook import check_url, read_hosts, signing_key
 from limner.notes import note
 from limner.observe import new_trace
 from limner.settings import Settings
+from limner.workflows.allowed import BUNDLED
 
 MAX_BATCH = 1000  # jobs per submission; a longer transaction would block the workers
 
@@ -115,7 +116,7 @@ class Jobs:
         """Raises LibraryMissing alike for a library that does not exist and for another owner's."""
         from limner.tools.library import libraries
 
-        if name != "starter" and not (owner.may_use(name) and name in libraries(self.settings.home)):
+        if name not in BUNDLED and not (owner.may_use(name) and name in libraries(self.settings.home)):
             raise LibraryMissing(note("no-library", name=name[:64]))
 
     def retry(self, job: str, owner: str | None = None) -> Job:

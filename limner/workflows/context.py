@@ -23,6 +23,7 @@ from limner.errors import BadInput, LibraryError, LimnerError, PluginFailed
 from limner.notes import Note, note
 from limner.settings import Settings
 from limner.version import __version__
+from limner.workflows.allowed import SAMPLE, STARTER
 from limner.workflows.models import _chat_model, connect, speaker_for
 
 if TYPE_CHECKING:
@@ -435,9 +436,6 @@ def plugged_dialect(name: str) -> Dialect:
 # --- reaching models -----------------------------------------------------------------------------------------------
 
 
-STARTER = "starter"  # name of the library that comes with limner
-
-
 def build_context(
     settings: Settings | None = None,
     *,
@@ -459,7 +457,7 @@ def build_context(
 
 
 def open_library(context: Context, ref: Any, on_progress: Callable[[int, int], None] | None = None) -> Library:
-    """A library by name, folder or itself; None and "starter" mean limner's own."""
+    """A library by name, folder or itself; None means the starter. Makes those of limner on first use."""
     from limner.tools.library import Library, open_or_index
 
     if isinstance(ref, Library):
@@ -469,6 +467,10 @@ def open_library(context: Context, ref: Any, on_progress: Callable[[int, int], N
         from limner.tools.library.starter import starter_library
 
         return starter_library(settings.home, context.encoders, on_progress, connect=context.connect)
+    if ref == SAMPLE:
+        from limner.tools.library.sample import sample_library
+
+        return sample_library(settings.home, context.encoders, on_progress, connect=context.connect)
     library, _report = open_or_index(
         settings.home,
         str(ref),

@@ -9,37 +9,22 @@ The chat graph, the toolbox, MCP and the LangGraph server reach libraries and mo
 
 from __future__ import annotations
 
-import hashlib
-import re
 import threading
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from limner.agents.meter import Meter
 from limner.document import Article, Candidate, Spot
 from limner.errors import LibraryMissing
-from limner.workflows.context import STARTER, Context, open_library
+from limner.workflows.allowed import BUNDLED, may_use
+from limner.workflows.context import Context, open_library
 from limner.workflows.inputs import read_words
 
 if TYPE_CHECKING:
     from limner.tools.library import Library
 
 LONGEST_QUERY = 500  # characters
-_OWN = "own."  # prefix of libraries with one owner's uploads
-
-
-def own_library(owner: str) -> str:
-    """The name of the library of an owner's uploads; nobody else may use it."""
-    words = re.sub(r"[^\w-]+", "-", owner)[:40]
-    return f"{_OWN}{words}-{hashlib.sha256(owner.encode()).hexdigest()[:8]}"
-
-
-def may_use(owner: str, libraries: Collection[str] | None, library: str) -> bool:
-    """Whether an owner may search a library. libraries: names besides the starter, None for all but others' uploads."""
-    if library.startswith(_OWN):
-        return library == own_library(owner)
-    return libraries is None or library == STARTER or library in libraries
 
 
 @dataclass(frozen=True)
@@ -119,7 +104,7 @@ class Tenants:
         from limner.tools.library import libraries
 
         # Only by name: a path would be indexed on the spot.
-        if name != STARTER and name not in libraries(self.context.settings.home):
+        if name not in BUNDLED and name not in libraries(self.context.settings.home):
             raise LibraryMissing(f"There is no library {name[:64]!r}. `limner library list` shows them.")
         if name not in self._opened:
             self._opened[name] = open_library(self.context, name)
@@ -141,7 +126,7 @@ class Scope:
         """
         from limner.tools.library import libraries
 
-        there = {STARTER, *libraries(self.context.settings.home)} - {one.name for one in self.context.libraries}
+        there = {*BUNDLED, *libraries(self.context.settings.home)} - {one.name for one in self.context.libraries}
         names = there & {i.library for i in article.illustrations}
         who = self.tenant
         more = self.tenants.open(sorted(name for name in names if may_use(who.owner, who.libraries, name)))

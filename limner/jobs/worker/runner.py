@@ -39,8 +39,9 @@ from limner.jobs.request import read_request, start_of
 from limner.jobs.worker.keeper import Keeper, Stopping, TookTooLong, too_long
 from limner.notes import Note, note
 from limner.settings import Settings
+from limner.workflows.allowed import STARTER
 from limner.workflows.compose import build_graph, last_events
-from limner.workflows.context import STARTER, Context, build_context
+from limner.workflows.context import Context, build_context
 from limner.workflows.inputs import Start
 from limner.workflows.review.questions import is_question
 from limner.workflows.run import Asks, run

@@ -6,13 +6,10 @@ from pathlib import Path
 
 import typer
 
-import limner
 from limner.surfaces.cli.compose import illustrate
 from limner.surfaces.cli.options import Model, ModelUrl, Out, Quiet
 from limner.tools.export import fresh_folder
-
-SAMPLE = Path(limner.__file__).parent / "sample"
-TITLE = "Postcards from nearby worlds"
+from limner.tools.library.sample import DRAFT, NAME, TITLE
 
 
 def register(app: typer.Typer) -> None:
@@ -23,7 +20,6 @@ def register(app: typer.Typer) -> None:
 def sample(out: Out = None, model: Model = None, model_url: ModelUrl = None, quiet: Quiet = False) -> None:
     """Illustrate a bundled draft with bundled photographs: what limner does, in seconds."""
     folder = out or fresh_folder(Path.cwd(), TITLE)
-    photos = [str(SAMPLE / "pictures")]
-    illustrate(SAMPLE / "draft.md", library=photos, out=folder, model=model, model_url=model_url, quiet=quiet)
+    illustrate(DRAFT, library=[NAME], out=folder, model=model, model_url=model_url, quiet=quiet)
     if not quiet:
         print(f"Open it in a browser: {(folder / 'article.html').absolute().as_uri()}")

@@ -12,7 +12,8 @@ from limner.surfaces.cli import up as services
 from limner.surfaces.cli.opened import jobs_settings
 from limner.surfaces.cli.terminal import Terminal
 from limner.tools.library import libraries
-from limner.workflows.context import STARTER, build_context, open_library
+from limner.workflows.allowed import STARTER
+from limner.workflows.context import build_context, open_library
 
 Host = Annotated[str | None, typer.Option(help="Address; any but the loopback needs a token. [LIMNER_HOST]")]
 Port = Annotated[int | None, typer.Option(min=0, max=65535, help="Port; 0 takes a free one. [LIMNER_PORT]")]

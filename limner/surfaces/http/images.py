@@ -14,7 +14,8 @@ from limner.settings import Settings
 from limner.surfaces.http.problems import Missing
 from limner.tools.images.images import thumbnail
 from limner.tools.library import Library, libraries
-from limner.workflows.context import STARTER, Context
+from limner.workflows.allowed import STARTER
+from limner.workflows.context import Context
 
 SIDES = (64, 128, 256, 512, 1024)  # px; few sizes, so that caches can reuse them
 

@@ -22,6 +22,8 @@ from limner.surfaces.http.views import NO_CONTROL, ImageView, View
 from limner.text import printable
 from limner.tools.library import Library, Record
 from limner.tools.library.folder import CAPTION_LENGTH, CREDIT_LENGTH
+from limner.tools.library.sample import DRAFT
+from limner.workflows.allowed import SAMPLE
 
 routes = APIRouter(prefix="/v1", tags=["libraries"])
 
@@ -126,6 +128,21 @@ class Found(View):
     """Images for a query, best first."""
 
     images: list[Candidate]
+
+
+class Sample(View):
+    """A draft that shows what limner does. Send it as a job: `{"draft": draft, "library": [library]}`."""
+
+    draft: str
+    """Markdown."""
+    library: str
+    """Name of the library of its photographs; the first job makes it."""
+
+
+@routes.get("/sample", summary="Get the sample", responses=documented())
+def get_sample(asker: Asker) -> Sample:
+    """Get the draft that comes with limner."""
+    return Sample(draft=DRAFT.read_text("utf-8"), library=SAMPLE)
 
 
 @routes.get("/libraries", summary="List libraries", responses=documented())

@@ -16,10 +16,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from limner.errors import EncoderMismatch, NotInstalled
+from limner.errors import NotInstalled
 from limner.tools.encoders import Encoders
 from limner.tools.images.images import SVG_SIDE, Described, Inspected, for_clip
-from limner.tools.library import Connect, Library, Progress, remove, sync, written_in
+from limner.tools.library import Connect, Library, Progress
+from limner.tools.library.bundled import bundled_library
 from limner.tools.library.scanned import Scan, Stamp
 from limner.tools.store import PATIENCE
 
@@ -45,17 +46,7 @@ def starter_library(
     source = Drawings(language)
     name = NAME if language == "en" else f"{NAME}-{language}"
     options: dict[str, Any] = {"connect": connect, "patience": patience}
-    try:
-        library = Library.open_or_create(home, name, encoders, **options)
-    except EncoderMismatch:  # at most captions are the user's, so rebuild it without asking
-        words = written_in(home, name)
-        remove(home, name, **options)
-        library = Library.open_or_create(home, name, encoders, **options)
-        library.restore(words)
-    if library.meta("made_from") != source.version:
-        sync(library, source, on_progress)
-        library.set_meta("made_from", source.version)
-    return library
+    return bundled_library(home, name, encoders, source, source.version, on_progress, **options)
 
 
 class Drawings:

@@ -10,8 +10,8 @@ from urllib.parse import unquote, urlparse
 from PIL import Image
 from shell import Shell
 
-from limner.surfaces.cli.sample import SAMPLE, TITLE
 from limner.tools.export import read_json
+from limner.tools.library.sample import PICTURES, TITLE
 
 SHOWN = {  # a word of the paragraph before: words of the caption that must follow it
     "highlands": "highlands",
@@ -49,11 +49,11 @@ def test_the_sample_can_be_had_twice(shell: Shell) -> None:
 
 
 def test_every_photograph_has_its_words_and_its_licence() -> None:
-    with (SAMPLE / "pictures" / "metadata.csv").open(newline="", encoding="utf-8") as file:
+    with (PICTURES / "metadata.csv").open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
-    assert {r["file_name"] for r in rows} == {p.name for p in (SAMPLE / "pictures").glob("*.webp")}
+    assert {r["file_name"] for r in rows} == {p.name for p in PICTURES.glob("*.webp")}
     assert all(all(r.values()) for r in rows)
     for row in rows:
-        with Image.open(SAMPLE / "pictures" / row["file_name"]) as image:
+        with Image.open(PICTURES / row["file_name"]) as image:
             image.load()
             assert not image.getexif()

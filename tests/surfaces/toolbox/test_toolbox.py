@@ -29,8 +29,9 @@ from limner.jobs.history.revisions import Revisions
 from limner.jobs.service import Jobs
 from limner.surfaces.toolbox.desk import Desk, Work
 from limner.tools.library import Library
+from limner.workflows.allowed import own_library
 from limner.workflows.context import build_context
-from limner.workflows.tenants import Tenant, Tenants, own_library
+from limner.workflows.tenants import Tenant, Tenants
 
 
 def chat_model(server: ScriptedServer) -> ChatOpenAI:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from playwright.sync_api import Browser, Page, expect
+from servers import free_port
 from studio import Studio, Up
 
 AXE = (Path(__file__).parent / "vendor" / "axe.min.js").read_text(encoding="utf-8")
@@ -184,3 +187,15 @@ def test_a_token_is_asked_for_and_images_come_with_it(
             context.close()
         finally:
             up.close()
+
+
+def test_a_first_visit_offers_the_sample(page: Page, scripted_up: Callable[..., Up], tmp_path: Path) -> None:
+    up = scripted_up(tmp_path, free_port())
+    page.goto(up.url)
+    page.get_by_role("button", name="Try the sample").click()
+    expect(page.locator(".editor figure img").first).to_be_visible(timeout=120_000)
+    expect(page.locator(".sheet")).to_contain_text("Postcards from nearby worlds")
+    [job] = httpx.get(f"{up.url}/v1/jobs").json()["jobs"]
+    images = [b for b in up.revision(job["id"])["blocks"] if b["type"] == "image"]
+    assert len(images) >= 3, "as many as the scripted model names places for"
+    assert {image["library"] for image in images} == {"limner-sample"}

@@ -56,7 +56,9 @@ key-pick = Use alternative 1 to 9
 
 # Jobs
 jobs-title = Articles
-jobs-none = No articles yet. A title is enough to start.
+jobs-none = No articles yet. A title is enough to start, and limner illustrates it with your own pictures.
+try-sample = Try the sample
+try-sample-hint = A text about nearby worlds, illustrated with NASA’s photographs.
 jobs-none-found = No articles match.
 search-jobs = Search by title
 filter-all = All

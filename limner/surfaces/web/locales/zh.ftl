@@ -50,7 +50,9 @@ key-candidates = 搜索其他图片
 key-pick = 使用第 1 到 9 个备选
 
 jobs-title = 文章
-jobs-none = 还没有文章。写个标题就能开始。
+jobs-none = 还没有文章。写个标题就能开始，limner 会用你自己的图片配图。
+try-sample = 试试示例
+try-sample-hint = 一篇介绍邻近天体的英文文章，配 NASA 的照片。
 jobs-none-found = 没有匹配的文章。
 search-jobs = 按标题搜索
 filter-all = 全部

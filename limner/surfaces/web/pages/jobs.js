@@ -1,6 +1,6 @@
 /** The list of jobs: what they do, and what can be done about them. */
 import { html, useEffect, useRef, useState } from "../lib/html.js";
-import { address, ask, get, post } from "../lib/api.js";
+import { address, ask, get, key, post } from "../lib/api.js";
 import { moment, server, span, t } from "../lib/i18n.js";
 import { useKeys } from "../lib/keys.js";
 import { go, link } from "../lib/router.js";
@@ -82,6 +82,27 @@ function Row({ job, act, forget }) {
     </li>`;
 }
 
+/** What a first visit offers: an article of one's own, or the sample at once. */
+function Doors() {
+  const [busy, setBusy] = useState(false);
+  const submission = useRef(key()); // sent twice it is one job
+  const sample = async () => {
+    setBusy(true);
+    try {
+      const { draft, library } = await get("/v1/sample", {});
+      const job = await post("/v1/jobs", { draft, library: [library], images: "auto" }, { headers: { "Idempotency-Key": submission.current } });
+      go("job", job.id);
+    } catch (error) {
+      say(lineOf(error), true);
+      setBusy(false);
+    }
+  };
+  return html`<div class="empty"><p>${t("jobs-none")}</p>
+    <p class="actions"><a class="button primary" href="#/new" onClick=${() => go("new")}>${t("nav-new")}</a>
+      <button type="button" disabled=${busy} onClick=${sample}>${t("try-sample")}</button></p>
+    <p><small>${t("try-sample-hint")}</small></p></div>`;
+}
+
 export function JobsPage() {
   const [filter, setFilter] = useState(/** @type {Filter} */ ("all"));
   const [search, setSearch] = useState("");
@@ -131,8 +152,7 @@ export function JobsPage() {
       </div>
       ${found.problem && html`<${Notice} problem text=${found.problem} />`}
       ${!found.ready ? html`<${Busy} />` : found.jobs.length === 0
-        ? html`<div class="empty"><p>${search || filter !== "all" ? t("jobs-none-found") : t("jobs-none")}</p>
-            ${!search && filter === "all" && html`<a class="button primary" href="#/new" onClick=${() => go("new")}>${t("nav-new")}</a>`}</div>`
+        ? search || filter !== "all" ? html`<div class="empty"><p>${t("jobs-none-found")}</p></div>` : html`<${Doors} />`
         : html`<ol class="jobs">${found.jobs.map((job) => html`<${Row} key=${job.id} job=${job} act=${act} forget=${setDoomed} />`)}</ol>`}
       ${found.next && html`<p><button type="button" onClick=${found.turn}>${t("more")}</button></p>`}
       ${doomed && html`<${Modal} title=${t("delete-title")} onClose=${() => setDoomed(null)}

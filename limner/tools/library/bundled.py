@@ -1,0 +1,38 @@
+"""Libraries that come with limner, made on first use and again after a change of their pictures or encoders."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from limner.errors import EncoderMismatch
+from limner.tools.encoders import Encoders
+from limner.tools.library import Connect, Library, Progress, Source, remove, sync, written_in
+from limner.tools.store import PATIENCE
+
+
+def bundled_library(
+    home: Path,
+    name: str,
+    encoders: Encoders,
+    source: Source,
+    made_from: str,
+    on_progress: Progress | None = None,
+    *,
+    connect: Connect | None = None,
+    patience: float = PATIENCE,
+) -> Library:
+    """Open a bundled library; read `source`, its only one, if it was not read as `made_from` yet.
+
+    made_from: differs after each change of the pictures, their words or their place.
+    """
+    try:
+        library = Library.open_or_create(home, name, encoders, connect=connect, patience=patience)
+    except EncoderMismatch:  # at most captions are the user's, so rebuild it without asking
+        words = written_in(home, name)
+        remove(home, name, connect=connect, patience=patience)
+        library = Library.open_or_create(home, name, encoders, connect=connect, patience=patience)
+        library.restore(words)
+    if library.meta("made_from") != made_from:
+        sync(library, source, on_progress)
+        library.set_meta("made_from", made_from)
+    return library

@@ -159,7 +159,7 @@ def _no_text(lines: Lines, parts: Sequence[_Part], prose: list[bool]) -> None:
                 prose[n] = False
 
 
-_ODD = frozenset("{:/!?=([%+$*^-<|~")
+_ODD = frozenset("{:/!?=([%+$*^-<|~\\")
 
 
 def _is_figure(own: Sequence[str]) -> bool:

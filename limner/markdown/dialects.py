@@ -94,6 +94,7 @@ LINES: dict[str, str] = {
     "end of block": r"\^",  # kramdown
     "block id": r"\^[A-Za-z0-9-]+",  # Obsidian
     "embed": r"(?:!\[\[[^\]\r\n]+\]\][ \t]*)+",  # Obsidian
+    "page break": r"\\(?:newpage|pagebreak|clearpage|cleardoublepage)(?:\{\}|\[\d\])?",  # pandoc
     "snippet": r"-+8<-+.*",  # PyMdown
     "tag": r"(?:</?[A-Za-z][^<>]*>|<!--(?:(?!-->).)*-->|</?>)(?:[ \t]*(?:</?[A-Za-z][^<>]*>|<!--(?:(?!-->).)*-->))*",
     "grid table": r"\+(?:[-=:+]+)\+|\|.*\|",  # pandoc

@@ -103,19 +103,22 @@ def read_source(path: Path) -> Source:
 def read_text(path: Path) -> str:
     """A text file with its line ends as they are. Raises BadInput if it is missing, too long or not UTF-8 text."""
     try:
-        if path.stat().st_size > 4 * MAX_BRIEF:
-            raise BadInput(f"{path} is larger than {4 * MAX_BRIEF:,} bytes. Give a shorter text.")
+        if path.stat().st_size > 4 * MAX_DRAFT:  # UTF-8 has at most four bytes for a character
+            raise BadInput(f"{path} is larger than {4 * MAX_DRAFT:,} bytes. Give a shorter text.")
         data = path.read_bytes()
     except OSError as e:
         raise BadInput(f"{path} cannot be read ({e.strerror}). Check the name.") from e
     if b"\0" in data[:8192]:
         raise BadInput(f"{path} is not a text file. Give Markdown or plain text.")
     try:
-        return data.decode("utf-8")
+        text = data.decode("utf-8")
     except UnicodeDecodeError as e:
         raise BadInput(
             f"{path} is not UTF-8 at byte {e.start}. Convert it: iconv -f WINDOWS-1252 -t UTF-8 {path.name}."
         ) from e
+    if len(text) > MAX_DRAFT:
+        raise BadInput(f"{path} has {len(text):,} characters, more than {MAX_DRAFT:,}. Give a shorter text.")
+    return text
 
 
 def read_words(words: str) -> str:

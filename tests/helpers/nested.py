@@ -44,3 +44,32 @@ def deeper(kind: str, length: int) -> str:
         "ticks": ("`" * n + "a" for n in range(1, depth)),
     }[kind]
     return "\n".join(lines)[:length]
+
+
+REPEATED = {  # what comes before, and what is repeated; {n} is its number
+    "definitions": ("", "Term\n: meaning\n\n"),
+    "definitions apart": ("", "Term\n\n:   meaning\n\n    more\n\n"),
+    "definitions of one term": ("Term\n", ": meaning\n"),
+    "table rows": ("| a | b |\n|---|---|\n", "| 1 | 2 |\n"),
+    "tables": ("", "| a | b |\n|---|---|\n| 1 | 2 |\n\n"),
+    "rows of HTML": ("<table>\n", "<tr><td>a\n"),
+    "headings": ("", "# A heading\n\n"),
+    "headings with ids": ("", "# A {{#a}}\n\n"),
+    "underlined headings": ("", "A\n===\n\n"),
+    "items": ("", "- item\n"),
+    "items apart": ("", "1. item\n\n"),
+    "links to nothing": ("", "[a](b.md) "),
+    "images": ("", "![a](b.png) "),
+    "open phrases": ("", "<b title={n}><p>a\n\n"),
+    "open phrases in paragraphs": ("", "<i title={n}>a\n\n"),
+    "open phrases in cells": ("<table>\n", "<td><b title={n}>a</b></td></b>\n"),
+    "open lists": ("", "<ul><li>"),
+    "front matter": ("---\n", "a: b\n"),
+    "rules": ("", "---\na: b\n"),
+}
+
+
+def repeated(name: str, length: int) -> str:
+    """About so many characters of one construct, over and over."""
+    first, piece = REPEATED[name]
+    return first + "".join(piece.format(n=n) for n in range(length // len(piece)))

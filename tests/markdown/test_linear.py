@@ -6,10 +6,11 @@ import contextlib
 import gc
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
-from nested import PIECES, deeper, nested
+from nested import PIECES, REPEATED, deeper, nested, repeated
 
 import limner
 from limner.document import markdown, plain_text, read_markdown
@@ -37,7 +38,7 @@ def retyped(text: str) -> None:
 READERS: dict[str, Callable[[str], Any]] = {
     "blocks": read_markdown,
     "words": plain,
-    "page": lambda text: text_of(read_markdown(text)),
+    "page": lambda text: text_of(read_markdown(text).model_copy(update={"made_with": {"draft": True}})),
     "rendered": lambda text: markdown().render(text),
     "front matter": front_matter.read,
     "reply": lambda text: harmless(read_markdown(text)),
@@ -82,6 +83,19 @@ def test_twice_the_text_is_twice_the_work(piece: str, reader: str) -> None:
 @pytest.mark.parametrize("kind", ["quotes", "ticks"])
 def test_twice_the_text_that_gets_deeper_is_twice_the_work(kind: str, reader: str) -> None:
     assert_linear(READERS[reader], lambda length: deeper(kind, length))
+
+
+@pytest.mark.parametrize("reader", ["words", "page", "retyped"])
+@pytest.mark.parametrize("name", REPEATED)
+def test_twice_as_many_blocks_are_twice_the_work(name: str, reader: str) -> None:
+    assert_linear(READERS[reader], lambda length: repeated(name, length), 3 * LENGTH)
+
+
+def test_a_draft_below_the_stated_size_is_read_whatever_its_alphabet(tmp_path: Path) -> None:
+    """Chinese has three bytes for a character in UTF-8: 393,000 characters are 1.2 MB."""
+    draft = tmp_path / "draft.md"
+    draft.write_text(("蜜蜂采集花蜜。" * 100 + "\n\n") * 560, "utf-8")
+    assert draft_state(draft, language="zh")["article"].source == draft.read_text("utf-8")
 
 
 @pytest.mark.parametrize("size", [800_001, 1_000_000])

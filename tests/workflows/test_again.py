@@ -65,6 +65,7 @@ def test_a_drafts_own_pictures_count_as_placed(bees: Path, tmp_path: Path) -> No
     article = again(draft, tmp_path / "out", "auto")
     assert not article.illustrations
     assert [n for n in article.notes if n.startswith("No image was added")]
+    assert {p.name for p in (tmp_path / "out" / "photos").iterdir()} == set(names), "own images travel along"
 
 
 def test_a_drafts_language_is_the_front_matters() -> None:

@@ -19,16 +19,16 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import unquote
 from xml.etree import ElementTree
-from xml.etree.ElementTree import Element
+from xml.etree.ElementTree import Element, SubElement
 
 from limner.document import Article, Heading, Illustration, Verbatim
 from limner.errors import ExportFailed, NotInstalled
 from limner.tools.export.bidi import direction
 from limner.tools.export.counting import compare, figures
-from limner.tools.export.identity import dated_docx, dated_epub, now, pictures_of_notes, written_on
+from limner.tools.export.identity import dated_docx, dated_epub, directed_docx, now, pictures_of_notes, written_on
 from limner.tools.export.page import frame, own_image, parts, render, wants_headline
 from limner.tools.export.pictures import Embedded, Pictures, opened
-from limner.tools.export.safe import replace, serialised
+from limner.tools.export.safe import Replacement, serialised, substitute
 from limner.tools.export.text import replace_images, text_of
 from limner.tools.export.words import alt_of, attribution, line
 
@@ -47,7 +47,8 @@ def to_docx(article: Article, pictures: Pictures) -> bytes:
         emptied = Verbatim(id=tops[0].id, text="", gap=tops[0].gap)  # a gap may contain link definitions
         article = article.model_copy(update={"body": (emptied, *article.body[1:])})
     book = _book(article, pictures, headline="", sizes=True)
-    return dated_docx(pictures_of_notes(_written("docx", book, article, title, options)), article)
+    made = pictures_of_notes(_written("docx", book, article, title, options))
+    return dated_docx(directed_docx(made, article), article)
 
 
 def to_epub(article: Article, pictures: Pictures) -> bytes:
@@ -108,40 +109,51 @@ def _book(article: Article, pictures: Pictures, *, headline: str, sizes: bool) -
 def for_pandoc(root: Element) -> None:
     """Write footnotes and directions in pandoc's form."""
     for parent in list(root.iter()):
-        for child in list(parent):
-            if child.tag == "sup" and child.get("class") == "footnote-ref" and len(child):
-                note = Element("a", {"epub:type": "noteref", "href": child[0].get("href", "")})
-                note.text = "".join(child.itertext())
-                replace(parent, child, [note])
-            elif child.tag == "a" and child.get("class") == "footnote-backref":
-                replace(parent, child)
-            elif child.tag == "section" and child.get("class") == "footnotes":
-                replace(
-                    parent, child, [_aside(item) for item in child.iter("li") if item.get("id", "").startswith("fn")]
-                )
-            elif child.get("class") == "admonition-title" or child.tag == "summary":
-                strong = Element("strong")
-                strong.text, child.text, child.tag = child.text, None, "p"
-                strong.extend(list(child))
-                child[:] = [strong]
-            elif child.tag == "details":
-                child.tag = "div"
-            if "dir" in child.attrib and child.tag not in ("div", "span", "bdi", "bdo"):
-                box = Element("div", {"dir": child.attrib.pop("dir")})
-                if child.tag in ("li", "dd", "dt", "td", "th", "tr", "tbody", "thead", "figcaption", "summary"):
-                    box.text, child.text = child.text, None
-                    box.extend(list(child))
-                    child[:] = [box]
-                else:
-                    replace(parent, child, [box])
-                    box.append(child)
-                    child.tail = None
+        substitute(parent, _for_pandoc)
 
 
-def _aside(item: Element) -> Element:
+_INNER = {"li", "dd", "dt", "td", "th", "tr", "tbody", "thead", "figcaption", "summary"}
+"""Elements whose content is boxed, because they can stand in no box themselves."""
+
+
+def _for_pandoc(child: Element) -> Replacement | None:
+    kind = child.get("class")
+    if child.tag == "sup" and kind == "footnote-ref" and len(child):
+        note = Element("a", {"epub:type": "noteref", "href": child[0].get("href", "")})
+        note.text = "".join(child.itertext())
+        return [note], ""
+    if child.tag == "a" and kind == "footnote-backref":
+        return [], ""
+    if child.tag == "section" and kind == "footnotes":
+        return [_aside(i, child.get("dir")) for i in child.iter("li") if i.get("id", "").startswith("fn")], ""
+    if kind == "admonition-title" or child.tag == "summary":
+        strong = Element("strong")
+        strong.text, child.text, child.tag = child.text, None, "p"
+        strong.extend(list(child))
+        child[:] = [strong]
+    elif child.tag == "details":
+        child.tag = "div"
+    elif child.tag in ("td", "th") and kind in ("left", "right", "center"):
+        child.set("style", f"text-align:{kind}")
+    if "dir" not in child.attrib or child.tag in ("div", "span", "bdi", "bdo"):
+        return None
+    box = Element("div", {"dir": child.attrib.pop("dir")})
+    if child.tag not in _INNER:
+        box.append(child)
+        return [box], ""
+    box.text, child.text = child.text, None
+    box.extend(list(child))
+    child[:] = [box]
+    return None
+
+
+def _aside(item: Element, around: str | None) -> Element:
+    """A footnote for pandoc. around: direction of all footnotes, if it is not the article's."""
     note = Element("aside", {"epub:type": "footnote", "id": item.get("id", "")})
-    note.text = item.text
-    note.extend(list(item))
+    own = item.attrib.pop("dir", "") or around
+    box = SubElement(note, "div", {"dir": own}) if own else note
+    box.text = item.text
+    box.extend(list(item))
     return note
 
 

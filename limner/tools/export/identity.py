@@ -17,6 +17,8 @@ from datetime import UTC, date, datetime
 from xml.sax.saxutils import escape
 
 from limner.document import Article
+from limner.tools.export.bidi import direction
+from limner.tools.export.word_bidi import directed, with_languages
 from limner.tools.export.words import line
 
 _SPACE = uuid.UUID("5a0e6a0c-7f3b-5f0e-9b5c-2f4f0d3a9c61")
@@ -94,6 +96,16 @@ def pictures_of_notes(data: bytes) -> bytes:
         return text.replace("</Relationships>", f"{missing}</Relationships>")
 
     return _changed(data, ("footnotes.xml.rels",), change) if missing else data
+
+
+def directed_docx(data: bytes, article: Article) -> bytes:
+    """Set directions and the language in pandoc's DOCX."""
+    base = direction(article)
+
+    def change(name: str, text: str) -> str:
+        return with_languages(text, article.language) if name.endswith("styles.xml") else directed(text, base)
+
+    return _changed(data, ("document.xml", "footnotes.xml", "styles.xml"), change)
 
 
 def _changed(data: bytes, names: tuple[str, ...], change: Callable[[str, str], str]) -> bytes:

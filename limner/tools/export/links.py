@@ -7,7 +7,7 @@ import unicodedata
 from urllib.parse import unquote
 from xml.etree.ElementTree import Element
 
-from limner.tools.export.safe import replace
+from limner.tools.export.safe import Replacement, substitute
 
 _HEADINGS = {f"h{n}" for n in range(1, 7)}
 _TAKEN = re.compile(r"credits|figure-\d+|fn\d.*|fnref\d.*")
@@ -33,22 +33,24 @@ def give_ids(root: Element) -> dict[str, str]:
             taken.add(name)
             targets.setdefault(given, name)
     headings = [e for e in root.iter() if e.tag in _HEADINGS]
+    counts: dict[str, int] = {}
     for heading in headings:
         words = "".join(heading.itertext())
         slug = anchor(words) or "section"
         if "id" not in heading.attrib:
-            heading.set("id", _free(f"text-{slug}" if _TAKEN.fullmatch(slug) else slug, taken))
+            heading.set("id", _free(f"text-{slug}" if _TAKEN.fullmatch(slug) else slug, taken, counts))
         for alias in (slug, *_aliases(words)):
             targets.setdefault(alias, heading.attrib["id"])
             targets.setdefault(alias.lower(), heading.attrib["id"])
     return targets
 
 
-def _free(name: str, taken: set[str]) -> str:
-    n, free = 0, name
+def _free(name: str, taken: set[str], counts: dict[str, int]) -> str:
+    """A name that is not taken. counts: the last number given to each name."""
+    free = f"{name}-{counts[name]}" if name in counts else name
     while free in taken:
-        n += 1
-        free = f"{name}-{n}"
+        counts[name] = counts.get(name, 0) + 1
+        free = f"{name}-{counts[name]}"
     taken.add(free)
     return free
 
@@ -71,20 +73,29 @@ def _aliases(words: str) -> tuple[str, ...]:
 def resolve(root: Element, targets: dict[str, str]) -> list[str]:
     """Resolve every link; one without a target becomes plain text. Returns the missing targets in order."""
     lost: list[str] = []
+
+    def resolved(link: Element) -> Replacement | None:
+        if link.tag != "a":
+            return None
+        href = link.attrib.pop("href", "").strip()
+        link.attrib.pop("name", None)
+        if "class" in link.attrib:  # back from a footnote
+            link.set("href", href)
+            return None
+        if target := _target(href, targets):
+            link.set("href", target)
+            if not target.startswith("#"):
+                link.set("rel", "noopener noreferrer nofollow")
+            return None
+        if href:
+            lost.append(href)
+        if link.get("id"):  # its own id stays
+            link.tag = "span"
+            return None
+        return list(link), link.text or ""
+
     for parent in list(root.iter()):
-        for link in [child for child in parent if child.tag == "a"]:
-            href = link.attrib.pop("href", "").strip()
-            link.attrib.pop("name", None)
-            if "class" in link.attrib:  # back from a footnote
-                link.set("href", href)
-            elif target := _target(href, targets):
-                link.set("href", target)
-                if not target.startswith("#"):
-                    link.set("rel", "noopener noreferrer nofollow")
-            else:
-                if href:
-                    lost.append(href)
-                _unwrap(parent, link)
+        substitute(parent, resolved)
     return lost
 
 
@@ -100,11 +111,3 @@ def _target(href: str, targets: dict[str, str]) -> str:
         return href
     found = targets.get(name) or targets.get(name.lower()) or targets.get(anchor(name))
     return f"#{found}" if found else ""
-
-
-def _unwrap(parent: Element, link: Element) -> None:
-    """Replace a link by its text; its own id stays."""
-    if link.get("id"):
-        link.tag = "span"
-        return
-    replace(parent, link, list(link), link.text or "")

@@ -20,7 +20,7 @@ from limner.tools.export.bidi import direction
 from limner.tools.export.counting import compare, figures
 from limner.tools.export.formulas import mathml
 from limner.tools.export.pictures import Embedded, Images, Pictures, embedded, opened
-from limner.tools.export.safe import replace, serialised
+from limner.tools.export.safe import Replacement, serialised, substitute
 from limner.tools.export.text import Text, replace_images, text_of
 from limner.tools.export.words import SURROGATE, alt_of, attribution, credited, credits_title, line
 
@@ -163,12 +163,18 @@ def own_image(image: Embedded, alt: str) -> Element:
 def _with_formulas(text: Text) -> str:
     """The text as HTML, with formulas as MathML, or as their source if they cannot be converted."""
     made: dict[str, str] = {}
+
+    def named(code: Element) -> Replacement | None:
+        if code.tag != "code" or not code.get("class", "").startswith("math-"):
+            return None
+        if formula := mathml("".join(code.itertext()), code.get("class") == "math-block"):
+            name = f"{text.marks}-formula-{len(made)}-"
+            made[name] = formula
+            return [], name
+        return None
+
     for parent in list(text.root.iter()):
-        for child in [c for c in parent if c.tag == "code" and c.get("class", "").startswith("math-")]:
-            if formula := mathml("".join(child.itertext()), child.get("class") == "math-block"):
-                name = f"{text.marks}-formula-{len(made)}-"
-                made[name] = formula
-                replace(parent, child, text=name)
+        substitute(parent, named)
     page = serialised(text.root)
     return re.sub(f"{text.marks}-formula-\\d+-", lambda m: made[m[0]], page)
 

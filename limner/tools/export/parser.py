@@ -7,6 +7,7 @@ task lists, admonitions in six spellings, Obsidian's embeds and links, attribute
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from typing import Any
@@ -22,6 +23,7 @@ from markdown_it.token import Token
 
 from limner.markdown.parser import with_linear_labels
 from limner.tools.export.marks import highlight, script
+from limner.tools.export.spellings import push_image, with_spellings
 
 KINDS = {
     "abstract", "attention", "bug", "caution", "check", "danger", "error", "example", "failure", "faq", "hint",
@@ -66,7 +68,7 @@ def page_parser(html: bool) -> MarkdownIt:
     if not html:
         for kind in ("html_block", "html_inline", "image"):
             parser.add_render_rule(kind, _as_text)
-    return with_linear_labels(parser)
+    return with_linear_labels(with_spellings(parser))
 
 
 # --- fenced divs, callouts, directives -------------------------------------------------------------------------------
@@ -195,17 +197,21 @@ def _directives(state: StateCore) -> None:
 
 # --- headings and lists ----------------------------------------------------------------------------------------------
 
-_ATTRIBUTES = re.compile(r"[ \t]+\{:?[ \t]*(?:#([^\s}]+))?[^{}]*\}[ \t]*\Z|[ \t]+\^([\w-]+)[ \t]*\Z")
+_ATTRIBUTES = re.compile(
+    r"[ \t]+(?:\{/\*|<!--)[ \t]*#?([\w-]+)[ \t]*(?:\*/\}|-->)[ \t]*\Z|"
+    r"[ \t]+\{:?[ \t]*(?:#([^\s}]+))?[^{}]*\}[ \t]*\Z|[ \t]+\^[\w-]+[ \t]*\Z"
+)
 
 
 def _heading_attributes(state: StateCore) -> None:
-    """Parse `# Heading {#id}` of pandoc, kramdown, Hugo and Docusaurus."""
+    """Parse `# Heading {#id}` of pandoc, kramdown and Hugo, and `# Heading {/* #id */}` of Docusaurus."""
     for heading, words in zip(state.tokens, state.tokens[1:], strict=False):
-        found = _ATTRIBUTES.search(words.content) if heading.type == "heading_open" and "{" in words.content else None
+        marked = heading.type == "heading_open" and ("{" in words.content or "<!--" in words.content)
+        found = _ATTRIBUTES.search(words.content) if marked else None
         if found:
             words.content = words.content[: found.start()]
-            if found[1]:
-                heading.attrSet("id", found[1])
+            if given := found[1] or found[2]:
+                heading.attrSet("id", given)
 
 
 def _task_lists(state: StateCore) -> None:
@@ -236,7 +242,7 @@ def _wiki(state: StateInline, silent: bool) -> bool:
         name, words = found[2].strip(), (found[3] or "").strip()
         if found[1]:
             alt = "" if re.fullmatch(r"\d+(?:x\d+)?", words) else words
-            _push_image(state, name, alt or re.sub(r"\.\w+$", "", name.rpartition("/")[2]), wiki=True)
+            push_image(state, quote(name, safe="/%"), alt or re.sub(r"\.\w+$", "", name.rpartition("/")[2]), "wiki")
         else:
             opening = state.push("link_open", "a", 1)
             opening.attrs = {"href": quote(name, safe="#/") if name.startswith("#") else f"{quote(name)}.md"}
@@ -259,7 +265,7 @@ def _image_with_spaces(state: StateInline, silent: bool) -> bool:
     if found is None or not _EXTENSION.search(name):
         return False
     if not silent:
-        _push_image(state, name.replace("\\", "/"), found[1])
+        push_image(state, quote(name.replace("\\", "/"), safe="/%"), found[1])
     state.pos = found.end()
     return True
 
@@ -274,6 +280,7 @@ def _image_sizes(state: StateCore) -> None:
             part.content = _ALT_SIZE.sub("", part.content)
 
 
+_CLASS = re.compile(r"(?<=[\s{:])\.([\w-]+)")
 _ATTRIBUTE_LIST = re.compile(r"\{[:#.\w][^{}\n]{0,300}\}")
 
 
@@ -282,19 +289,14 @@ def _attributes(state: StateInline, silent: bool) -> bool:
     if state.src[state.pos] != "{" or not state.tokens or state.pending:
         return False
     found = _ATTRIBUTE_LIST.match(state.src, state.pos)
-    if found is None or state.tokens[-1].type not in ("image", "code_inline", "link_close"):
+    last = state.tokens[-1]
+    emphasis = last.type == "text" and last.content in ("*", "_") and found is not None and found[0][1] in ":.#"
+    if found is None or (last.type not in ("image", "code_inline", "link_close") and not emphasis):
         return False
+    if not silent and state.tokens[-1].type == "image" and (kinds := _CLASS.findall(found[0])):
+        state.tokens[-1].attrSet("class", " ".join(kinds))  # it may be for dark pages only
     state.pos = found.end()
     return True
-
-
-def _push_image(state: StateInline, name: str, alt: str, wiki: bool = False) -> None:
-    token = state.push("image", "img", 0)
-    token.attrs = {"src": quote(name, safe="/%"), "alt": ""}
-    if wiki:
-        token.attrSet("class", "wiki")
-    token.content = alt
-    token.children = [Token("text", "", 0, content=alt)]
 
 
 # --- comments --------------------------------------------------------------------------------------------------------
@@ -309,12 +311,21 @@ _COMMENTS = (  # opening mark, closing mark: Obsidian, MDX, Liquid, kramdown, Ji
 )
 
 
-def _comment_end(text: str, at: int) -> int:
-    """The end of the comment that begins at `at`, -1 if none begins there or it never ends."""
+def _comment_end(state: StateBlock | StateInline, at: int) -> int:
+    """The end of the comment that begins at `at`, -1 if none begins there or it never ends.
+
+    The state stores the next closing mark, so that the search reads the text once, whatever it begins.
+    """
+    text = state.src
+    known: dict[str, tuple[int, int]] = state.__dict__.setdefault("limner_comments", {})
     for opening, closing in _COMMENTS:
         if text.startswith(opening, at) and not (opening == "{#" and not text[at + 2 : at + 3].isspace()):
-            end = text.find(closing, at + len(opening), at + MAX_COMMENT)
-            return end + len(closing) if end >= 0 else -1
+            since = at + len(opening)
+            first, end = known.get(closing, (0, -2))
+            if not first <= since <= (len(text) if end == -1 else end):
+                end = text.find(closing, since)
+                known[closing] = since, end
+            return end + len(closing) if 0 <= end < since + MAX_COMMENT else -1
     return -1
 
 
@@ -322,15 +333,13 @@ def _comment_block(state: StateBlock, start: int, end: int, silent: bool) -> boo
     at = state.bMarks[start] + state.tShift[start]
     if state.src[at : at + 1] not in ("%", "{"):
         return False
-    if state.src.startswith("% ", at) and state.src[at:].strip():  # a line of MyST's
+    if state.src.startswith("% ", at):  # a line of MyST's
         last = start
     else:
-        stop = _comment_end(state.src, at)
+        stop = _comment_end(state, at)
         if stop < 0:
             return False
-        last = start
-        while last < end and state.eMarks[last] < stop:
-            last += 1
+        last = bisect_left(state.eMarks, stop, start, end)
         if last >= end or state.src[stop : state.eMarks[last]].strip():
             return False
     if not silent:
@@ -339,7 +348,7 @@ def _comment_block(state: StateBlock, start: int, end: int, silent: bool) -> boo
 
 
 def _comment_inline(state: StateInline, silent: bool) -> bool:
-    stop = _comment_end(state.src, state.pos) if state.src[state.pos] in "%{" else -1
+    stop = _comment_end(state, state.pos) if state.src[state.pos] in "%{" else -1
     if stop < 0:
         return False
     state.pos = stop

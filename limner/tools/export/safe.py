@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import html
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from html.parser import HTMLParser
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element
 
 import nh3
+
+from limner.tools.export.balance import TAG, VOID, balanced
 
 DEPTH = 60  # levels of nesting; deeper elements are dropped, but not their text
 
@@ -45,9 +47,6 @@ _NAMED = frozenset(
 _UNSEEN = re.compile(
     r"<!--.*?(?:-->|\Z)|<[?!].*?(?:>|\Z)|<(script|style)\b.*?(?:</\1\s*>|\Z)", re.DOTALL | re.IGNORECASE
 )
-_TAG = re.compile(
-    r"""<(/?)([A-Za-z][\w.:-]*)((?:\s+[^\s"'<>/=]+(?:\s*=\s*(?:"[^"]*"|'[^']*'|[^\s"'=<>`]+))?)*)\s*(/?)>"""
-)
 
 
 def complete(text: str, left_out: set[str]) -> str:
@@ -61,7 +60,7 @@ def complete(text: str, left_out: set[str]) -> str:
     at = 0
     while (start := text.find("<", at)) >= 0:
         out.append(text[at:start])
-        found = _TAG.match(text, start)
+        found = TAG.match(text, start)
         name = found[2].lower() if found else ""
         if found is None or _is_word(found[2]):
             out.append("&lt;")
@@ -80,6 +79,18 @@ def _is_word(name: str) -> bool:
     return name.lower() not in _KNOWN and name[0].islower() and not re.search("[-:.]", name)
 
 
+THEMES = {
+    **{f"{a}{theme}{b}": theme for theme in ("light", "dark") for a, b in (("", ""), ("only-", ""), ("", "-only"))},
+    **{f"{theme}-{what}": theme for theme in ("light", "dark") for what in ("content", "mode-only", "mode", "img")},
+    "dark:hidden": "light",
+    "dark:block": "dark",
+    "dark:inline": "dark",
+    "dark:sl-hidden": "light",
+    "light:sl-hidden": "dark",
+    "light:hidden": "dark",
+}
+"""Class -> the pages that show an element of it."""
+
 _CLASSES = {
     "a": {"footnote-backref"},
     "code": {"math-inline", "math-block"},
@@ -87,21 +98,20 @@ _CLASSES = {
     "p": {"admonition-title"},
     "section": {"footnotes"},
     "sup": {"footnote-ref"},
-    "img": {"wiki"},
+    "img": {"wiki", *THEMES},
     "td": {"left", "right", "center"},
     "th": {"left", "right", "center"},
 }
 _ATTRIBUTES = {
     "*": {"id", "dir", "lang", "title"},
     "a": {"href", "name"},
-    "img": {"src", "srcset", "alt", "width", "height"},
-    "source": {"srcset"},
+    "img": {"src", "srcset", "alt", "width", "height", "classname"},
+    "source": {"srcset", "media"},
     "ol": {"start", "reversed"},
     "td": {"colspan", "rowspan"},
     "th": {"colspan", "rowspan", "scope"},
     "time": {"datetime"},
 }
-_VOID = {"br", "col", "hr", "img", "source", "wbr"}
 
 
 def tree(text: str, marks: str) -> Element:
@@ -118,7 +128,7 @@ def tree(text: str, marks: str) -> Element:
         return value if name != "dir" or value.lower() in ("ltr", "rtl") else None
 
     safe = nh3.clean(
-        text,
+        balanced(text),
         tags=set(ALLOWED),
         attributes=_ATTRIBUTES,
         attribute_filter=attribute,
@@ -140,28 +150,37 @@ class _Builder(HTMLParser):
         self.root = Element("article")
         self._open = [self.root]
         self._skipped = 0
+        self._said: list[str] = []
+
+    def close(self) -> None:
+        super().close()
+        self._flush()
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        if tag not in _VOID and (self._skipped or len(self._open) > DEPTH):
+        if tag not in VOID and (self._skipped or len(self._open) > DEPTH):
             self._skipped += 1
             return
+        self._flush()
         element = Element(tag, {name: value or "" for name, value in attrs})
         self._open[-1].append(element)
-        if tag not in _VOID:
+        if tag not in VOID:
             self._open.append(element)
 
     def handle_endtag(self, tag: str) -> None:
         if self._skipped:
             self._skipped -= 1
-        elif tag not in _VOID and len(self._open) > 1:
+        elif tag not in VOID and len(self._open) > 1:
+            self._flush()
             self._open.pop()
 
     def handle_data(self, data: str) -> None:
-        parent = self._open[-1]
-        if len(parent):
-            parent[-1].tail = (parent[-1].tail or "") + data
-        else:
-            parent.text = (parent.text or "") + data
+        self._said.append(data)
+
+    def _flush(self) -> None:
+        """Put the text since the last tag into the tree, at once: piece by piece it would be copied each time."""
+        if self._said:
+            _append(self._open[-1], "".join(self._said))
+            self._said.clear()
 
 
 def serialised(element: Element) -> str:
@@ -170,21 +189,37 @@ def serialised(element: Element) -> str:
     return "".join([html.escape(element.text or "", quote=False), *children])
 
 
-def replace(parent: Element, child: Element, new: Sequence[Element] = (), text: str = "") -> None:
-    """Replace a child by text and elements; its tail stays."""
-    index = list(parent).index(child)
-    tail = child.tail or ""
-    parent.remove(child)
-    for offset, element in enumerate(new):
-        parent.insert(index + offset, element)
-    if text:
-        _append(parent, index, text)
-    _append(parent, index + len(new), tail)
+Replacement = tuple[Sequence[Element], str]
+"""Elements in the place of another, and text before them."""
 
 
-def _append(parent: Element, index: int, text: str) -> None:
-    """Insert text right before the child at an index."""
-    if index:
-        parent[index - 1].tail = (parent[index - 1].tail or "") + text
+def substitute(parent: Element, new: Callable[[Element], Replacement | None]) -> None:
+    """Replace children of an element, all in one pass; their tails stay. new: None keeps a child."""
+    children = list(parent)
+    made = [new(child) for child in children]
+    if not any(made):
+        return
+    parent[:] = []
+    said = [parent.text or ""]
+    parent.text = None
+    for child, replacement in zip(children, made, strict=True):
+        tail, child.tail = child.tail or "", None
+        elements, text = ([child], "") if replacement is None else replacement
+        said.append(text)
+        for element in elements:
+            _append(parent, "".join(said))
+            said = [element.tail or ""]
+            element.tail = None
+            parent.append(element)
+        said.append(tail)
+    _append(parent, "".join(said))
+
+
+def _append(parent: Element, text: str) -> None:
+    """Add text to the end of an element."""
+    if not text:
+        return
+    if len(parent):
+        parent[-1].tail = (parent[-1].tail or "") + text
     else:
         parent.text = (parent.text or "") + text

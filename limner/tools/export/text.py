@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 from urllib.parse import unquote
 from xml.etree.ElementTree import Element
@@ -17,8 +17,9 @@ from markdown_it.token import Token
 from limner.document import Article, Illustration
 from limner.tools.export.bidi import direction, mark_directions
 from limner.tools.export.links import give_ids, resolve
+from limner.tools.export.pairs import by_theme, one_of_each_pair
 from limner.tools.export.parser import page_parser, top_level
-from limner.tools.export.safe import complete, replace, serialised, tree
+from limner.tools.export.safe import Replacement, complete, serialised, substitute, tree
 from limner.tools.export.words import SURROGATE, line
 
 _LINE = re.compile(r"\r\n|\n|\r")
@@ -43,9 +44,10 @@ def text_of(article: Article) -> Text:
     parser.parse(article.lead, env)  # the lead may contain link definitions
     tokens = parser.parse(article.source[len(article.lead) :], env)
     tokens, figures = _with_marks(article, tokens, marks)
-    left_out: set[str] = set()
+    left_out: set[str] = set(env.get("left_out", ()))
     _prepare(tokens, left_out)
     root = tree(SURROGATE.sub("\ufffd", parser.renderer.render(tokens, parser.options, env)), marks)
+    one_of_each_pair(root)
     lost = resolve(root, give_ids(root))
     mark_directions(root, direction(article))
     return Text(root, marks, figures, _notes(lost, left_out))
@@ -115,7 +117,8 @@ def _notes(lost: list[str], left_out: set[str]) -> list[str]:
             f"the first: {line(lost[0])[:200]}. Write whole addresses to keep them."
         )
     if left_out:
-        names = ", ".join(f"<{line(name)[:40]}>" for name in sorted(left_out)[:10])
+        tags = (name if name.startswith("{") else f"<{name}>" for name in sorted(left_out)[:10])
+        names = ", ".join(line(tag)[:48] for tag in tags)
         notes.append(f"Pages leave out what they cannot show safely: {names}.")
     return notes
 
@@ -146,22 +149,30 @@ def names_in(root: Element) -> Iterator[list[str]]:
     for parent in root.iter():
         for child in parent:
             if child.tag == "img":
-                sources = [e.get("srcset", "") for e in parent if e.tag == "source"] if parent.tag == "picture" else []
-                yield [*image_names(child), *(f for s in sources for n in _candidates(s) for f in _files(n))]
+                yield _names(parent, child)
 
 
-def replace_images(root: Element, shown: Any) -> None:
-    """Replace each image by the element from `shown(names)`; None leaves its text."""
+def _names(parent: Element, image: Element) -> list[str]:
+    """An image's possible files, best first; those for dark pages come last."""
+    sources = [e for e in parent if e.tag == "source"] if parent.tag == "picture" else []
+    light, some, dark = (
+        [f for s in part for n in _candidates(s.get("srcset", "")) for f in _files(n)] for part in by_theme(sources)
+    )
+    return [*light, *image_names(image), *some, *dark]
+
+
+def replace_images(root: Element, shown: Callable[[list[str], str], Element | None]) -> None:
+    """Replace each image by the element from `shown(names, alternative text)`; None leaves its text."""
     for parent in list(root.iter()):
-        for child in [c for c in parent if c.tag == "img"]:
-            sources = [e.get("srcset", "") for e in parent if e.tag == "source"] if parent.tag == "picture" else []
-            names = [*image_names(child), *(f for s in sources for n in _candidates(s) for f in _files(n))]
-            element = shown(names, line(child.get("alt", "")))
-            if element is None:
-                replace(parent, child, text=child.get("alt", ""))
-            else:
-                replace(parent, child, [element])
+
+        def replaced(child: Element, parent: Element = parent) -> Replacement | None:
+            if child.tag != "img":
+                return None
+            alt = child.get("alt", "")
+            element = shown(_names(parent, child), line(alt))
+            return ([], alt) if element is None else ([element], "")
+
+        substitute(parent, replaced)
         if parent.tag == "picture":
             parent.tag = "span"
-            for source in [c for c in parent if c.tag == "source"]:
-                parent.remove(source)
+            substitute(parent, lambda child: ([], "") if child.tag == "source" else None)

@@ -188,7 +188,8 @@ class Writer:
         return parts
 
     def _table(self, element: Element) -> list[Part]:
-        rows = [row for row in element.iter("tr") if row in _own_rows(element)]
+        own = set(_own_rows(element))
+        rows = [row for row in element.iter("tr") if row in own]
         head = next((n for n, row in enumerate(rows) if not all(c.tag == "th" for c in row)), len(rows))
         cells = [[self._cell(c) for c in row if c.tag in ("td", "th")] for row in rows]
         columns = max((sum(c["columns"] for c in row) for row in cells), default=0)

@@ -51,7 +51,9 @@ _CREDITS = {
     "ar": "مصادر الصور",
     "de": "Bildnachweise",
     "es": "Créditos de las imágenes",
+    "fa": "منابع تصاویر",
     "fr": "Crédits des images",
+    "he": "מקורות התמונות",
     "it": "Crediti delle immagini",
     "ja": "画像クレジット",
     "ko": "이미지 출처",
@@ -59,6 +61,7 @@ _CREDITS = {
     "pl": "Źródła ilustracji",
     "pt": "Créditos das imagens",
     "ru": "Источники изображений",
+    "ur": "تصاویر کے ماخذ",
     "zh": "图片来源",
 }
 

@@ -330,6 +330,11 @@ def test_a_draft_without_a_paragraph(shell: Shell, draft: str, bees: Path) -> No
 def test_a_draft_that_is_no_text(shell: Shell, bees: Path) -> None:
     Path("draft.md").write_bytes(b"\x89PNG\0\0\0")
     refused(shell("illustrate", "draft.md", "-l", "bees"), "not a text file")
+    Path("long.md").write_text("> " * 500_000, "utf-8")
+    for plan in ((), ("--plan",)):
+        refused(shell("illustrate", "long.md", "-l", "bees", *plan), "1,000,000 characters", "800,000", "shorter")
+    Path("huge.md").write_bytes(b"> " * 2_000_000)
+    refused(shell("illustrate", "huge.md", "-l", "bees"), "3,200,000 bytes")
     refused(shell("illustrate", "absent.md", "-l", "bees"), "absent.md")
     Path("old.md").write_bytes("Ein Märchen.".encode("latin-1"))
     refused(shell("illustrate", "old.md", "-l", "bees"), "UTF-8", "iconv")

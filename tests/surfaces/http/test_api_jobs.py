@@ -335,6 +335,16 @@ def test_ten_megabytes_of_brief_are_413(client: TestClient) -> None:
     assert "8,000,000" in answer.json()["detail"]
 
 
+def test_a_draft_longer_than_may_be_is_422_in_one_line(client: TestClient) -> None:
+    for address in ("/v1/jobs", "/v1/plan"):
+        answer = client.post(address, json={"draft": "> " * 500_000})
+        assert answer.status_code == 422
+        told = answer.text
+        assert "800000" in told.replace(",", "")
+        assert "> > >" not in told
+        assert len(told) < 2_000
+
+
 def test_a_brief_longer_than_may_be_is_422_and_not_repeated(client: TestClient) -> None:
     answer = client.post("/v1/jobs", json={"brief": "bees " * 50_000})
     assert answer.status_code == 422

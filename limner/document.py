@@ -237,7 +237,8 @@ class Article(Value):
     date: str = ""
     """The date from the front matter; ISO 8601 if it can be read."""
     shows: tuple[str, ...] = ()
-    """Ids of the images that a draft's own text shows, whole or their first eight characters; not placed again."""
+    """Ids of the images that a draft's own text shows, whole or their first eight characters, and their looks
+    ("look:" and 16 x 16 fields in base64); neither they nor their copies are placed."""
     lead: str = ""
     """The source before the first block: front matter, link definitions, blank lines."""
     body: tuple[Block, ...] = ()

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
 from limner.document import Article, Brief, Candidate, Illustration, Selection, Spot
-from limner.errors import UnreadableReply
+from limner.errors import ImageUnreadable, LibraryError, UnreadableReply
 from limner.notes import Note, note
 from limner.tools.illustrate import illustrated
 from limner.workflows.context import Context
@@ -59,13 +59,31 @@ def spot(context: Context, article: Article, brief: Brief, instruction: str = ""
 
 
 def retrieve(context: Context, article: Article, spots: Sequence[Spot], brief: Brief) -> dict[str, list[Candidate]]:
-    """Candidates by spot id, best first, without the article's existing images."""
+    """Candidates by spot id, best first, without the article's existing images and copies of them."""
     used = {i.image_id for i in article.illustrations} | {*article.shows}
     found = context.retrieve(spots, brief)
-    return {
+    left = {
         spot_id: [c for c in candidates if not used & {c.image_id, c.image_id[:8]}]
         for spot_id, candidates in found.items()
     }
+    copies = _copies(context, article, {c.image_id: c for candidates in left.values() for c in candidates})
+    return {spot_id: [c for c in candidates if c.image_id not in copies] for spot_id, candidates in left.items()}
+
+
+def _copies(context: Context, article: Article, candidates: Mapping[str, Candidate]) -> set[str]:
+    """Ids of the candidates that look the same as one of a draft's own images."""
+    from limner.tools.export.shown import is_copy, looks
+
+    known = looks(article.shows) if any(one.startswith("look:") for one in article.shows) else []
+    libraries = {library.name: library for library in context.libraries}
+    copies = set()
+    for image_id, candidate in candidates.items() if known else ():
+        try:
+            if candidate.library in libraries and is_copy(libraries[candidate.library].image(image_id), known):
+                copies.add(image_id)
+        except (LibraryError, ImageUnreadable):
+            continue  # an image that cannot be read is noted where it is placed
+    return copies
 
 
 def select(

@@ -6,6 +6,8 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from PIL import Image
+
 import limner
 from limner.document import Article
 from limner.settings import Settings
@@ -66,6 +68,22 @@ def test_a_drafts_own_pictures_count_as_placed(bees: Path, tmp_path: Path) -> No
     assert not article.illustrations
     assert [n for n in article.notes if n.startswith("No image was added")]
     assert {p.name for p in (tmp_path / "out" / "photos").iterdir()} == set(names), "own images travel along"
+
+
+def test_copies_of_a_librarys_pictures_count_as_placed(bees: Path, tmp_path: Path) -> None:
+    """Row D8: a scaled copy in another format, as a site's generator makes it."""
+    names = []
+    for n, picture in enumerate(sorted(p for p in bees.rglob("*") if p.suffix in (".png", ".jpg", ".webp"))):
+        with Image.open(picture) as image:
+            small = image.convert("RGB").resize((max(16, image.width // 2), max(16, image.height // 2)))
+        small.save(tmp_path / f"{n}.jpg", quality=60)
+        names.append(f"{n}.jpg")
+    draft = tmp_path / "draft.md"
+    draft.write_text(TEXT + "\n" + "\n\n".join(f"![own]({name})" for name in names) + "\n", "utf-8")
+    article = again(draft, tmp_path / "out", "auto")
+    assert not article.illustrations
+    draft.write_text(f"{TEXT}\n![own]({names[0]})\n", "utf-8")
+    assert again(draft, tmp_path / "other", 2).illustrations, "another picture is no copy"
 
 
 def test_a_drafts_language_is_the_front_matters() -> None:

@@ -67,7 +67,20 @@ def test_a_drafts_own_pictures_count_as_placed(bees: Path, tmp_path: Path) -> No
     article = again(draft, tmp_path / "out", "auto")
     assert not article.illustrations
     assert [n for n in article.notes if n.startswith("No image was added")]
-    assert {p.name for p in (tmp_path / "out" / "photos").iterdir()} == set(names), "own images travel along"
+
+
+def test_a_drafts_own_pictures_travel_along_from_python(bees: Path, tmp_path: Path) -> None:
+    """Row D11: article.md pointed at files that were not there."""
+    (tmp_path / "drafts").mkdir()
+    Image.new("RGB", (60, 40), (10, 120, 200)).save(tmp_path / "drafts" / "my pic.png")
+    draft = tmp_path / "drafts" / "draft.md"
+    draft.write_text(f"{TEXT}\n![own](<my pic.png>)\n", "utf-8")
+    settings = Settings(dialect="small")
+    article = limner.illustrate(draft, library="bees", images=1, settings=settings)
+    limner.export(article, tmp_path / "out", formats=["md", "html"], settings=settings)
+    assert (tmp_path / "out" / "my pic.png").is_file()
+    assert 'class="own"' in (tmp_path / "out" / "article.html").read_text("utf-8")
+    assert not [n for n in article.notes if "my pic" in n]
 
 
 def test_copies_of_a_librarys_pictures_count_as_placed(bees: Path, tmp_path: Path) -> None:

@@ -68,7 +68,7 @@ def page_parser(html: bool) -> MarkdownIt:
     if not html:
         for kind in ("html_block", "html_inline", "image"):
             parser.add_render_rule(kind, _as_text)
-    return with_linear_labels(with_spellings(parser))
+    return with_linear_labels(with_spellings(parser, templates=html))
 
 
 # --- fenced divs, callouts, directives -------------------------------------------------------------------------------

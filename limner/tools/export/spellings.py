@@ -17,8 +17,8 @@ from markdown_it.token import Token
 _MOST = 1_000
 
 
-def with_spellings(parser: MarkdownIt) -> MarkdownIt:
-    """The page parser with the rules of this module."""
+def with_spellings(parser: MarkdownIt, templates: bool) -> MarkdownIt:
+    """The page parser with the rules of this module. templates: whether a site's generator may fill the text in."""
     parser.core.ruler.before("block", "tabs", _tabs)
     parser.core.ruler.before("block", "folded_footnotes", _folded_footnotes)
     parser.core.ruler.after("block", "left_out_blocks", _left_out_blocks)
@@ -27,10 +27,11 @@ def with_spellings(parser: MarkdownIt) -> MarkdownIt:
     parser.core.ruler.after("inline", "folded_labels", _folded_labels)
     parser.inline.ruler.before("escape", "bracket_math", _bracket_math)
     parser.inline.ruler.before("backticks", "role", _role)
-    parser.inline.ruler.before("link", "templated_link", _templated_link)
     parser.inline.ruler.before("link", "bracketed_span", _bracketed_span)
-    parser.inline.ruler.before("text", "template", _template)
-    parser.inline.ruler.before("html_inline", "jsx_image", _jsx_image)
+    if templates:
+        parser.inline.ruler.before("link", "templated_link", _templated_link)
+        parser.inline.ruler.before("text", "template", _template)
+        parser.inline.ruler.before("html_inline", "jsx_image", _jsx_image)
     return parser
 
 

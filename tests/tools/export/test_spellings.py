@@ -162,3 +162,8 @@ def test_what_a_generator_fills_in_is_named() -> None:
 @pytest.mark.parametrize("source", ["`{{< x >}}`", "{{ value }}", "100{%", "{{</* x */>}}", "[^a]{.b}", "a {b} c"])
 def test_other_braces_stay(source: str) -> None:
     assert plain(source) == source.strip("`")
+
+
+def test_a_composed_article_may_write_about_templates() -> None:
+    article = read_markdown("Write {% if x %} or {{< ref >}} for a condition.\n")
+    assert "{% if x %} or {{< ref >}}" in "".join(text_of(article).root.itertext())

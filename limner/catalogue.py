@@ -105,8 +105,8 @@ FALLBACKS = {
     "sections-missing": "Nothing usable was written for: {headings}.",
     "writer-title-only": "{model} writes from a title alone; it has not read {names}.",
     "writer-language": "{model} was trained on Chinese and English; it was not asked to write in {language!r}.",
-    "selector-small": "{model} is too small to judge images: they were chosen by the similarity of their captions to "
-    "the text. Set LIMNER_MODEL_URL (or --model-url) to a vision-language model to have them looked at.",
+    "selector-small": "{model} is too small to judge images: they were chosen by their similarity to the text. "
+    "Set LIMNER_MODEL_URL (or --model-url) to a vision-language model to have them looked at.",
     "selector-sees-nothing": "{model} does not see images ({reason}): they were chosen by their captions. Set "
     "LIMNER_SELECTOR_MODEL to a vision-language model to have them looked at.",
     "too-few-images": "{placed} of {wanted} images were placed: {places} paragraphs can carry one, and {found} images "

@@ -61,6 +61,7 @@ REPEATED = {  # what comes before, and what is repeated; {n} is its number
     "links to nothing": ("", "[a](b.md) "),
     "images": ("", "![a](b.png) "),
     "open phrases": ("", "<b title={n}><p>a\n\n"),
+    "open phrases in a line": ("", "<b title={n}><p>a "),
     "open phrases in paragraphs": ("", "<i title={n}>a\n\n"),
     "open phrases in cells": ("<table>\n", "<td><b title={n}>a</b></td></b>\n"),
     "open lists": ("", "<ul><li>"),

@@ -14,14 +14,15 @@ import pytest
 import limner
 
 ROOT = Path(limner.__file__).parent
-LOW = {"children", "document", "errors", "markdown", "notes", "text", "settings", "version", "observe"}
+LOW = {"children", "document", "errors", "lazy", "markdown", "notes", "text", "settings", "version", "observe"}
 ALLOWED = {
     "document": {"errors", "markdown", "notes", "text"},
-    "markdown": {"errors", "markdown", "text"},
+    "markdown": {"errors", "lazy", "markdown", "text"},
     "errors": {"notes"},
     "notes": {"catalogue"},
     "catalogue": set(),
     "children": set(),
+    "lazy": set(),
     "text": set(),
     "version": set(),
     "settings": {"document", "errors"},

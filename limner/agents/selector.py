@@ -7,7 +7,7 @@ import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from io import BytesIO
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from langchain_core.messages import HumanMessage
 
@@ -16,7 +16,13 @@ from limner.agents.speaker import Speaker
 from limner.agents.spotter import window_of
 from limner.document import Article, Candidate, Selection, Spot
 from limner.errors import ModelRefused, UnreadableReply
+from limner.lazy import lazy
 from limner.notes import Note, note
+
+if TYPE_CHECKING:
+    from PIL import Image
+else:  # only a model that sees needs it
+    Image = lazy("PIL.Image")
 
 SHOWN = 4  # candidates shown to a model; the paper's selector chooses among four (section 3.3, letters A to D)
 # Chosen images shown as pixels; later ones go as captions. Servers limit the count, and keeping the first ones keeps
@@ -196,8 +202,6 @@ def _ordinal(index: int | None) -> str:
 
 
 def _square(colour: str) -> str:
-    from PIL import Image
-
     out = BytesIO()
     Image.new("RGB", (64, 64), colour).save(out, "PNG")
     return "data:image/png;base64," + base64.b64encode(out.getvalue()).decode()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 from limner.jobs.ledger import Event, Job, Ledger
@@ -108,8 +109,6 @@ def describe(job: Job, ledger: Ledger, stuck: float) -> list[str]:
 
 def event_line(event: Event) -> str:
     """An event as a line of a log."""
-    from datetime import UTC, datetime
-
     at = datetime.fromtimestamp(event.at, UTC).strftime("%H:%M:%S")
     fields = {k: v for k, v in event.data.items() if k not in ("text", "done", "of", "question")}
     if "question" in event.data:

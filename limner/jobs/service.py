@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any
@@ -21,6 +22,7 @@ from limner.jobs.webhook import check_url, read_hosts, signing_key
 from limner.notes import note
 from limner.observe import new_trace
 from limner.settings import Settings
+from limner.tools.library import libraries
 from limner.workflows.allowed import BUNDLED
 
 MAX_BATCH = 1000  # jobs per submission; a longer transaction would block the workers
@@ -114,8 +116,6 @@ class Jobs:
 
     def check_library(self, name: str, owner: Owner) -> None:
         """Raises LibraryMissing alike for a library that does not exist and for another owner's."""
-        from limner.tools.library import libraries
-
         if name not in BUNDLED and not (owner.may_use(name) and name in libraries(self.settings.home)):
             raise LibraryMissing(note("no-library", name=name[:64]))
 
@@ -171,8 +171,6 @@ class Jobs:
 
     def follow(self, job: str, owner: str | None = None, after: int = 0) -> Iterator[Event]:
         """Follow the job's events from number `after` on until it has ended. Raises JobUnknown."""
-        import time
-
         self.ledger.job(job, owner)
         while True:
             found = self.ledger.job(job, owner)  # before the events, so that an ended job's events are all read

@@ -12,9 +12,15 @@ import tomllib
 from collections.abc import Mapping
 from datetime import date, datetime
 from functools import cache
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+from limner.lazy import lazy
 from limner.text import one_line
+
+if TYPE_CHECKING:
+    import yaml
+else:  # few drafts have front matter
+    yaml = lazy("yaml")
 
 MAX = 100_000
 """Limit in characters; longer front matter is kept unread."""
@@ -73,8 +79,6 @@ def _yaml(source: str, start: int) -> Found:
 
 def _yaml_values(text: str) -> Mapping[str, Any] | None:
     """None unless a mapping. YAML that does not parse may still have lines like `title: The crane: a history`."""
-    import yaml
-
     if len(text) > MAX:
         return {}
     try:
@@ -90,8 +94,6 @@ def _yaml_values(text: str) -> Mapping[str, Any] | None:
 @cache
 def _as_written() -> Any:
     """A loader that reads only dates and null: `title: 007` and `lang: no`, Norwegian, stay as they are written."""
-    import yaml
-
     kept = {f"tag:yaml.org,2002:{name}" for name in ("null", "timestamp", "merge")}
     known = yaml.SafeLoader.yaml_implicit_resolvers
     rules = {sign: [rule for rule in some if rule[0] in kept] for sign, some in known.items()}

@@ -25,7 +25,10 @@ from limner.errors import BadInput, ImageUnreadable, LibraryError, LimnerError, 
 from limner.surfaces.toolbox.background import Background
 from limner.surfaces.toolbox.descriptions import Description, descriptions, filled, mistaken
 from limner.surfaces.toolbox.tools import Toolbox, ToolResult, Tools
+from limner.tools.export import to_markdown
+from limner.tools.images.images import thumbnail
 from limner.version import __version__
+from limner.workflows.context import build_context
 from limner.workflows.review import questions
 from limner.workflows.tenants import Tenant
 
@@ -247,8 +250,6 @@ def _done(tools: Tools, tool: Description, given: dict[str, Any]) -> types.CallT
 
 def _pictures(tools: Tools, result: ToolResult, given: dict[str, Any]) -> list[types.ImageContent]:
     """Small versions of the found or generated images."""
-    from limner.tools.images.images import thumbnail
-
     value: Any = result.value
     if isinstance(value, Article):
         if given.get("start", 1) > 1:
@@ -327,9 +328,6 @@ def _resources(tools: Tools) -> list[types.Resource]:
 
 
 def _read(tools: Tools, uri: str) -> types.ReadResourceResult:
-    from limner.tools.export import to_markdown
-    from limner.tools.images.images import thumbnail
-
     if found := _ARTICLE.fullmatch(uri):
         _, article = tools.article(unquote(found[1]))
         text = to_markdown(article, {i.image_id: f"images/{i.image_id}.webp" for i in article.illustrations})
@@ -438,6 +436,4 @@ def _tenant(owner: Owner) -> Tenant:
 
 
 def _toolbox(settings: Settings, library: Any, jobs: Jobs | None, workers: bool) -> Toolbox:
-    from limner.workflows.context import build_context
-
     return Toolbox(build_context(settings, library=library), jobs, workers=workers)

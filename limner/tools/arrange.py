@@ -12,14 +12,20 @@ import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from itertools import combinations
-from typing import Any, Literal, NamedTuple
-
-import numpy as np
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from limner.document import Article, Candidate, Selection
+from limner.lazy import lazy
 from limner.notes import Note, note
 from limner.tools.fit import Fit, fits, image_words, log_odds, probability
 from limner.tools.terms import Bag, dot
+
+if TYPE_CHECKING:
+    import highspy
+    import numpy as np
+else:  # it loads numpy, and a graph is built without
+    np = lazy("numpy")
+    highspy = lazy("highspy")
 
 LIKELY = 0.27
 """Probability that an image needs under "auto": that the author of a textbook would have used it in this article.
@@ -237,8 +243,6 @@ def _solve(
     relaxation has whole-numbered corners (Schrijver 2003, section 18.3), so integrality is asked for only where it
     fails.
     """
-    import highspy
-
     model = _programme(pairs, count, exactly, alike)
     solver = highspy.Highs()
     solver.setOptionValue("output_flag", False)
@@ -262,8 +266,6 @@ def _solve(
 
 def _programme(pairs: Sequence[Pair], count: int, exactly: bool, alike: Mapping[tuple[str, str], float]) -> Any:
     """The highspy.HighsLp of `_solve`, column by column."""
-    import highspy
-
     places = {p: n for n, p in enumerate(dict.fromkeys(p.place for p in pairs))}
     images = {i: len(places) + n for n, i in enumerate(dict.fromkeys(p.candidate.image_id for p in pairs))}
     both = [ids for ids in alike if ids[0] in images and ids[1] in images]

@@ -22,10 +22,13 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from limner.lazy import lazy
 from limner.tools.encoders import TextEncoder
 
 if TYPE_CHECKING:
     import numpy as np
+else:  # a graph over a library is built without it
+    np = lazy("numpy")
 
 SAMPLE = 128
 """Pictures of a library that are measured; with the 42 texts that is 5,376 pairs."""
@@ -59,8 +62,6 @@ class Chance:
 
     def expected(self, queries: np.ndarray) -> tuple[np.ndarray, float]:
         """(what each query scores by chance (n,), the standard deviation). queries: (n, size), those of one article."""
-        import numpy as np
-
         scores = queries @ self.sample.T
         near = scores.mean(axis=1)
         trust = len(self.sample) / (len(self.sample) + HALF)
@@ -72,8 +73,6 @@ class Chance:
 
 def measured(sample: np.ndarray, texts: np.ndarray) -> Chance:
     """The chance of an encoder: pictures (n, size) and unrelated texts (m, size), rows of unit length."""
-    import numpy as np
-
     scores = texts @ sample.T
     near = scores.mean(axis=1)
     low, middle, high = np.percentile(near, [15.9, 50, 84.1])
@@ -85,8 +84,6 @@ def measured(sample: np.ndarray, texts: np.ndarray) -> Chance:
 def _deviation(scores: np.ndarray) -> float:
     """The standard deviation, of a normal distribution, that the middle of these scores has; robust against a few
     pairs that belong together after all."""
-    import numpy as np
-
     middle, high = np.percentile(scores, [50, 84.1])
     return float(high - middle)
 

@@ -14,13 +14,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
-
-import numpy as np
+from typing import TYPE_CHECKING, NamedTuple
 
 from limner.document import Candidate, Selection
+from limner.lazy import lazy
 from limner.tools.filenames import says_something
 from limner.tools.terms import Bag, bag, dot, language, rarity, terms
+
+if TYPE_CHECKING:
+    import numpy as np
+else:  # a graph is built without it
+    np = lazy("numpy")
 
 COSINE = 0.008
 """Standard deviation of the cosine of words between an article's text and images that do not belong to it. It is a

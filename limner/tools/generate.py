@@ -13,13 +13,17 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from math import ceil
 from pathlib import Path
 from typing import Any, Literal
 
 from limner.document import Article, Illustration, Selection, Spot
 from limner.errors import ImageUnreadable, LibraryError, PluginFailed
 from limner.tools import plugins
+from limner.tools.arrange import DENSITY
 from limner.tools.files import replace_file
+from limner.tools.images.images import Described, read_picture
+from limner.tools.library import image_identity
 from limner.tools.plugins import Plugin
 
 SIDE = 1600  # px of the longer side to keep, as much as a page shows
@@ -115,8 +119,7 @@ class Generator:
 def _made_safe(data: Any, max_pixels: int, source_type: str, credit: str) -> bytes:
     """Rewrite untrusted bytes as a file from their pixels, within limits; returns it and its kind. Raises
     ImageUnreadable."""
-    from limner.tools.images.images import Described, read_picture
-    from limner.tools.images.publish import published
+    from limner.tools.images.publish import published  # 9 ms, which a graph need not wait for
 
     if not isinstance(data, bytes):
         raise ImageUnreadable(f"it is {type(data).__name__}, not bytes")
@@ -148,10 +151,6 @@ def lacking(
     kept: ids of spots that have an image. images: how many the article should have, as for `arrange`. unfit: ids of
     spots where nothing fits; under "auto" only these count, because the others lost their image to better places.
     """
-    from math import ceil
-
-    from limner.tools.arrange import DENSITY
-
     wanted = ceil(len(article.paragraphs) / DENSITY) if images == "auto" else images
     taken = {i.after for i in article.illustrations}
     found: list[Spot] = []
@@ -193,8 +192,6 @@ class Shelf:
 
     def put(self, data: bytes) -> str:
         """Store a file; returns its id. Raises LibraryError if the disk refuses."""
-        from limner.tools.library import image_identity
-
         image_id = image_identity(data)
         path = self._path(image_id)
         try:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 
 from limner.document import Article, Block, Paragraph, Spot, Verbatim
+from limner.tools.encoders import words
 
 SEARCH_WORDS = 200  # MiniLM reads 256 word pieces, about 1.3 per word
 SEARCH_CHARS = 2000  # for scripts without spaces between words
@@ -74,8 +75,6 @@ def _caption(text: str) -> str:
 
 
 def _words(sentence: str) -> list[str]:
-    from limner.tools.encoders import words
-
     return words(sentence)
 
 

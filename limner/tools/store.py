@@ -22,11 +22,18 @@ from typing import TYPE_CHECKING, Any, Protocol
 from uuid import UUID
 
 from limner.errors import LibraryBusy, LibraryError, LibraryUnreachable
+from limner.lazy import lazy
 from limner.tools.encoders import Sparse
 
 if TYPE_CHECKING:
     import numpy as np
-    from qdrant_client import QdrantClient
+    import qdrant_edge as edge
+    from qdrant_client import QdrantClient, models
+    from qdrant_client.http import exceptions
+else:  # a graph is built without; the client is an extra
+    edge = lazy("qdrant_edge")
+    exceptions = lazy("qdrant_client.http.exceptions")
+    models = lazy("qdrant_client.models")
 
 PREFETCH = 64  # images per encoder in the fusion; at least 4 times k
 PATIENCE = 60.0  # seconds to wait for another process that holds a folder
@@ -116,8 +123,6 @@ class EdgeStore:
     @cached_property
     def _shard(self) -> Any:
         """Open on first use, because dropping a damaged store must be possible."""
-        import qdrant_edge as edge
-
         config = edge.EdgeConfig(
             vectors={n: edge.EdgeVectorParams(size=s, distance=edge.Distance.Cosine) for n, s in self._sizes.items()},
             sparse_vectors={"words": edge.EdgeSparseVectorParams(modifier=edge.Modifier.Idf)},
@@ -133,8 +138,6 @@ class EdgeStore:
 
     def upsert(self, points: Iterable[tuple[str, Vectors]]) -> None:
         """Add or replace. On disk when it returns."""
-        import qdrant_edge as edge
-
         made = [
             edge.Point(UUID(hex=i), {**v.dense, "words": edge.SparseVector(v.words.indices, v.words.values)})
             for i, v in points
@@ -146,8 +149,6 @@ class EdgeStore:
 
     def delete(self, ids: Iterable[str]) -> None:
         """Take away; an unknown id is no error."""
-        import qdrant_edge as edge
-
         gone: list[edge.PointId] = [UUID(hex=i) for i in ids]
         if gone:
             with _working(self.folder):
@@ -156,23 +157,17 @@ class EdgeStore:
 
     def ids(self) -> set[str]:
         """Ids of all images."""
-        import qdrant_edge as edge
-
         with _working(self.folder):
             records, _ = self._shard.scroll(edge.ScrollRequest(limit=max(1, self.count()), with_payload=False))
         return {_hex(r.id) for r in records}
 
     def count(self) -> int:
         """Number of images."""
-        import qdrant_edge as edge
-
         with _working(self.folder):
             return self._shard.count(edge.CountRequest(exact=True))
 
     def search(self, queries: Sequence[Vectors], k: int) -> list[list[Hit]]:
         """Per query at most k hits, best first, ties by id. One request for all queries."""
-        import qdrant_edge as edge
-
         many = max(PREFETCH, 4 * k)
         requests: list[Any] = []
         for query in queries:
@@ -232,8 +227,6 @@ class ServerStore:
                 self._create(sizes)
 
     def _create(self, sizes: dict[str, int]) -> None:
-        from qdrant_client import models
-
         self._client.create_collection(
             self.collection,
             vectors_config={n: models.VectorParams(size=s, distance=models.Distance.COSINE) for n, s in sizes.items()},
@@ -242,8 +235,6 @@ class ServerStore:
 
     def upsert(self, points: Iterable[tuple[str, Vectors]]) -> None:
         """Add or replace. On disk when it returns."""
-        from qdrant_client import models
-
         made = [
             models.PointStruct(
                 id=str(UUID(hex=i)),
@@ -257,8 +248,6 @@ class ServerStore:
 
     def delete(self, ids: Iterable[str]) -> None:
         """Take away; an unknown id is no error."""
-        from qdrant_client import models
-
         gone: list[Any] = [str(UUID(hex=i)) for i in ids]
         with _answering():
             if gone:
@@ -284,8 +273,6 @@ class ServerStore:
 
     def search(self, queries: Sequence[Vectors], k: int) -> list[list[Hit]]:
         """Per query at most k hits, best first, ties by id. One request for all queries."""
-        from qdrant_client import models
-
         many = max(PREFETCH, 4 * k)
         requests: list[models.QueryRequest] = []
         for query in queries:
@@ -338,9 +325,7 @@ class _answering:  # lower case, because it reads as a statement: with _answerin
         return None
 
     def __exit__(self, _kind: Any, error: BaseException | None, _trace: Any) -> None:
-        from qdrant_client.http.exceptions import ApiException
-
-        if isinstance(error, (ApiException, OSError)):
+        if isinstance(error, (exceptions.ApiException, OSError)):
             words = " ".join(str(error).split())[:200]
             raise LibraryUnreachable(
                 f"The Qdrant server did not do its part ({words}): check QDRANT_URL and its log."

@@ -8,8 +8,16 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import lru_cache
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
+from limner.lazy import lazy
 from limner.tools.encoders import words
+from limner.tools.language import language_of
+
+if TYPE_CHECKING:
+    import snowballstemmer
+else:  # a library is opened without it
+    snowballstemmer = lazy("snowballstemmer")
 
 Bag = Mapping[str, float]
 """Weights by term, together of unit length."""
@@ -19,10 +27,6 @@ _LOOKED_AT = 40  # texts that are read to tell their language
 
 def language(texts: Sequence[str]) -> str:
     """The language that texts are written in together, as a code that `terms` knows; "" for another or none."""
-    import snowballstemmer
-
-    from limner.tools.language import language_of
-
     if not any(map(_LETTER.search, texts)):
         return ""
     code = language_of(texts[:_LOOKED_AT]).code.partition("-")[0]
@@ -44,8 +48,6 @@ def _stem(word: str, language: str) -> str:
 
 @lru_cache(maxsize=8)
 def _stemmer(language: str) -> Callable[[str], str]:
-    import snowballstemmer
-
     return snowballstemmer.stemmer(_SNOWBALL[language]).stemWord
 
 

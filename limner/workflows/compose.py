@@ -22,6 +22,8 @@ from langgraph.graph.state import CompiledStateGraph
 from limner.document import POINTS, Article, Point
 from limner.errors import BadInput, UnreadableReply
 from limner.notes import Note, coded, note
+from limner.tools.arrange import unfit
+from limner.tools.generate import lacking
 from limner.workflows import steps
 from limner.workflows.context import Context
 from limner.workflows.review import edges
@@ -88,9 +90,6 @@ class Nodes:
 
     def arrange(self, state: ComposeState) -> Update:
         """Arrange the images, and list the spots that need a generated one."""
-        from limner.tools.arrange import unfit  # imports numpy, which is not needed to build the graph
-        from limner.tools.generate import lacking
-
         brief, selections = state["brief"], state.get("selections", [])
         article, _new, kept, wanted = steps.arrange(self.context, state["article"], selections, brief)
         _send("arrange", len(article.illustrations), len(article.illustrations))

@@ -22,6 +22,15 @@ from limner.document import Article, Brief, Candidate, Selection, Spot
 from limner.errors import BadInput, LibraryError, LimnerError, PluginFailed
 from limner.notes import Note, note
 from limner.settings import Settings
+from limner.tools import generate, plugins
+from limner.tools.encoders import default_encoders
+from limner.tools.generate import Generator, Shelf
+from limner.tools.images.images import data_url, displayable, size_of
+from limner.tools.language import UNKNOWN, language_of
+from limner.tools.library import Library, open_or_index
+from limner.tools.retrieve import retrieve
+from limner.tools.spotting import spots_from_text
+from limner.tools.store import ServerStore, server
 from limner.version import __version__
 from limner.workflows.allowed import SAMPLE, STARTER
 from limner.workflows.models import _chat_model, connect, speaker_for
@@ -116,14 +125,10 @@ class Context:
 
     def spot_from_text(self, article: Article) -> list[Spot]:
         """Spotting with no language model."""
-        from limner.tools.spotting import spots_from_text
-
         return spots_from_text(article)
 
     def retrieve(self, spots: Sequence[Spot], brief: Brief) -> dict[str, list[Candidate]]:
         """The retriever: candidates of all spots by spot id, best first, always including the reference images."""
-        from limner.tools.retrieve import retrieve
-
         if not spots:
             return {}
         found = retrieve(self.libraries, spots, CANDIDATES)
@@ -164,9 +169,6 @@ class Context:
 
         An image from an earlier attempt at the job is not generated, and paid for, again. Raises BudgetReached.
         """
-        from limner.tools import generate, plugins
-        from limner.tools.images.images import size_of
-
         try:
             by = self._generator(brief.generate)
         except LimnerError as e:
@@ -199,8 +201,6 @@ class Context:
         if not self.settings.allows(name):
             raise BadInput(f"The generator {name[:64]!r} is not allowed here. Name it in LIMNER_GENERATORS.")
         if name not in self._generators:
-            from limner.tools.generate import Generator
-
             self._generators[name] = Generator.named(name)
         return self._generators[name]
 
@@ -211,8 +211,6 @@ class Context:
     @cached_property
     def generated(self) -> Shelf:
         """The folder of generated images."""
-        from limner.tools.generate import Shelf
-
         return Shelf(self.settings.home)
 
     def derived(
@@ -287,8 +285,6 @@ class Context:
 
     def image(self, image_id: str) -> tuple[bytes, str]:
         """An image's bytes for a page, and their file suffix. Raises LibraryError, ImageUnreadable."""
-        from limner.tools.images.images import displayable
-
         return displayable(self._holder(image_id).image(image_id), max_pixels=self.settings.max_pixels)
 
     def provenance(self, brief: Brief) -> dict[str, Any]:
@@ -367,8 +363,6 @@ class Context:
         return {}
 
     def _data_url(self, image_id: str) -> str:
-        from limner.tools.images.images import data_url
-
         if image_id not in self._urls:
             self._urls[image_id] = data_url(self._holder(image_id).image(image_id), side=PROMPT_SIDE)
         return self._urls[image_id]
@@ -406,8 +400,6 @@ class Context:
         url, key = self.settings.qdrant_url, self.settings.qdrant_api_key.get_secret_value()
         if not url:
             return None
-        from limner.tools.store import ServerStore, server
-
         client = server(url, key)
         return lambda _folder, collection, sizes: ServerStore(client, collection, sizes)
 
@@ -416,15 +408,12 @@ class Context:
         """The encoders that the libraries were made with."""
         if self.origin:
             return self.origin.encoders
-        from limner.tools.encoders import default_encoders
-
         s = self.settings
         return default_encoders(caption=s.encoder, clip_model=s.clip_model, threads=s.threads, home=s.home)
 
 
 def plugged_dialect(name: str) -> Dialect:
     """Load a plug-in's dialect. Raises BadInput, PluginFailed."""
-    from limner.tools import plugins
 
     def shape(made: Any) -> Dialect | None:
         made = made() if isinstance(made, type) and issubclass(made, Dialect) else made
@@ -458,8 +447,6 @@ def build_context(
 
 def open_library(context: Context, ref: Any, on_progress: Callable[[int, int], None] | None = None) -> Library:
     """A library by name, folder or itself; None means the starter. Makes those of limner on first use."""
-    from limner.tools.library import Library, open_or_index
-
     if isinstance(ref, Library):
         return ref
     settings = context.settings
@@ -494,8 +481,6 @@ def models_for(model: BaseChatModel | None, selector_model: BaseChatModel | None
 
 def _in_language(article: Article, brief: Brief) -> Article:
     """A composed article with its brief's language, else the one its text is found to be in, else the writer's."""
-    from limner.tools.language import UNKNOWN, language_of
-
     if brief.language:
         return article.model_copy(update={"language": brief.language})
     code, confidence = language_of([b.plain for b in article.body])

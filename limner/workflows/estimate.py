@@ -12,11 +12,11 @@ from limner.agents.meter import Meter
 from limner.agents.prompts import IMAGE_TOKENS, estimate_tokens, text_tokens
 from limner.document import Article, Brief, Paragraph
 from limner.notes import Note, note
+from limner.workflows.context import Context
 
 if TYPE_CHECKING:
     from limner.agents.speaker import Role
     from limner.settings import Settings
-    from limner.workflows.context import Context
     from limner.workflows.inputs import Start
 
 # Measured answers to a bare title: 7B to 70B instruction models write 700 to 1 000 words in about eight paragraphs. An
@@ -50,8 +50,6 @@ def plan(start: Start, settings: Settings, libraries: Sequence[str]) -> list[str
 
 def steps(start: Start, settings: Settings, libraries: Sequence[str]) -> list[Step]:
     """The steps with their estimates. Asks no server and starts none."""
-    from limner.workflows.context import Context
-
     context = Context(settings, [], {}, Meter())
     brief = start["brief"]
     article = start.get("article")

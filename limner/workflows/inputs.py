@@ -18,6 +18,8 @@ from limner.errors import BadInput
 from limner.markdown import front_matter
 from limner.notes import note
 from limner.text import printable
+from limner.tools.language import UNKNOWN, language_of
+from limner.tools.plugins import find
 
 MAX_BRIEF = 200_000  # characters; about 50 000 tokens, more than servers' contexts take
 
@@ -62,8 +64,6 @@ def make_brief(
     if not 0 <= max_generated <= MAX_IMAGES:
         raise BadInput(f"--max-generated {max_generated} is out of range. Give a number from 0 to {MAX_IMAGES}.")
     if generate:
-        from limner.tools.plugins import find
-
         find("generator", generate)
     read = [s if isinstance(s, Source) else read_source(Path(s)) for s in sources]
     return Brief(
@@ -171,8 +171,6 @@ def _says_language(text: str) -> bool:
 
 def _in_its_language(article: Article) -> Article:
     """The article with its detected language, and a note if none was found."""
-    from limner.tools.language import UNKNOWN, language_of
-
     code, confidence = language_of([b.plain for b in article.body])
     made_with = {**article.made_with, "language": {"found": code, "confidence": confidence}}
     found = article.model_copy(update={"language": code, "made_with": made_with})

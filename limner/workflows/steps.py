@@ -12,6 +12,8 @@ from typing import Any, Literal, NamedTuple
 from limner.document import Article, Brief, Candidate, Illustration, Selection, Spot
 from limner.errors import ImageUnreadable, LibraryError, UnreadableReply
 from limner.notes import Note, note
+from limner.tools.arrange import arrange as best_set
+from limner.tools.arrange import shortfall
 from limner.tools.illustrate import illustrated
 from limner.workflows.context import Context
 
@@ -139,9 +141,6 @@ def arrange(context: Context, article: Article, selections: Sequence[Selection],
 
     `brief.images` includes the article's existing images.
     """
-    from limner.tools.arrange import arrange as best_set  # imports numpy, which is not needed to build the graph
-    from limner.tools.arrange import shortfall
-
     before = article.illustrations
     wanted = brief.images if brief.images == "auto" else max(0, brief.images - len(before))
     kept, why = best_set(article, selections, wanted, prefer=frozenset(r.image_id for r in brief.references))

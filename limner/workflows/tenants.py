@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Any
 from limner.agents.meter import Meter
 from limner.document import Article, Candidate, Spot
 from limner.errors import LibraryMissing
+from limner.tools.library import libraries
+from limner.tools.retrieve import retrieve
 from limner.workflows.allowed import BUNDLED, may_use
 from limner.workflows.context import Context, open_library
 from limner.workflows.inputs import read_words
@@ -101,8 +103,6 @@ class Tenants:
             return [self._open(name) for name in names]
 
     def _open(self, name: str) -> Library:
-        from limner.tools.library import libraries
-
         # Only by name: a path would be indexed on the spot.
         if name not in BUNDLED and name not in libraries(self.context.settings.home):
             raise LibraryMissing(f"There is no library {name[:64]!r}. `limner library list` shows them.")
@@ -124,8 +124,6 @@ class Scope:
 
         An article may come from its client (a LangGraph server takes one as state), so its word opens no library.
         """
-        from limner.tools.library import libraries
-
         there = {*BUNDLED, *libraries(self.context.settings.home)} - {one.name for one in self.context.libraries}
         names = there & {i.library for i in article.illustrations}
         who = self.tenant
@@ -147,8 +145,6 @@ class Scope:
 
     def search(self, query: str, count: int = 6) -> list[Candidate]:
         """Search images by a description, best first. Raises BadInput for an empty one."""
-        from limner.tools.retrieve import retrieve
-
         wanted = read_words(query)[:LONGEST_QUERY]
         spot = Spot(id="search", after="", caption=wanted, search=wanted)
         return retrieve(self.context.libraries, [spot], count)[spot.id]

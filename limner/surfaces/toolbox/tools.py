@@ -7,6 +7,7 @@ the desk.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from contextvars import copy_context
 from dataclasses import dataclass, field, replace
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from langchain_core.runnables.config import var_child_runnable_config
 from langgraph.config import get_stream_writer
+from langgraph.types import Command
 
 from limner.document import Article, Point, Spot
 from limner.errors import BadInput, JobConflict, LimitReached
@@ -22,12 +24,15 @@ from limner.notes import note
 from limner.surfaces.toolbox.articles import Articles
 from limner.surfaces.toolbox.background import Background, Running
 from limner.surfaces.toolbox.desk import Desk, Version, Work
+from limner.tools.editing.apply import edited
+from limner.tools.editing.commands import Instruct
 from limner.workflows import steps
 from limner.workflows.compose import build_graph
 from limner.workflows.context import Context
 from limner.workflows.inputs import Images, make_brief, read_words
 from limner.workflows.listing import QUOTED, found, numbered, outline, question_text, quoted
 from limner.workflows.review import answers, questions
+from limner.workflows.revise.graph import propose
 from limner.workflows.run import Asks, job_state, new_job, run
 from limner.workflows.tenants import Scope, Tenant, Tenants
 
@@ -206,8 +211,6 @@ class Tools:
 
         accept: called once nothing is left that the caller should put right.
         """
-        from langgraph.types import Command
-
         desk, begins = self.desk, "brief" in given
         desk.folder.mkdir(parents=True, exist_ok=True)
         on_event = self.on_event or _stream_writer()
@@ -275,13 +278,8 @@ class Tools:
 
     def revise(self, article: str, instruction: str) -> ToolResult:
         """Change an article by an instruction; locked parts stay."""
-        from limner.tools.editing.commands import Instruct
-
         if self.articles.is_job(article):
             return self._revise_job(article, instruction)
-        from limner.tools.editing.apply import edited
-        from limner.workflows.revise.graph import propose
-
         version = self.articles.latest(article)
         old = version.work.article
         proposal = propose(self.scope.holding(old), old, Instruct(text=read_words(instruction)), version.work.brief)
@@ -295,7 +293,6 @@ class Tools:
         from limner.jobs.history.proposing import propose_for_job
         from limner.jobs.history.revisions import Revisions
         from limner.jobs.libraries import record_of
-        from limner.tools.editing.commands import Instruct
 
         jobs = self.toolbox.jobs
         assert jobs
@@ -432,8 +429,6 @@ class Tools:
 
     def _waited(self, name: str, seconds: float) -> Any:
         """Wait until the job has ended or the seconds are over."""
-        import time
-
         assert self.toolbox.jobs
         end = time.monotonic() + seconds
         while True:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from xml.etree.ElementTree import Element
 
 from limner.document import Article, Candidate, Heading, Illustration
+from limner.lazy import lazy
 from limner.tools.export.bidi import direction
 from limner.tools.export.counting import compare, figures
 from limner.tools.export.formulas import mathml
@@ -25,7 +26,10 @@ from limner.tools.export.text import Text, replace_images, text_of
 from limner.tools.export.words import SURROGATE, alt_of, attribution, credited, credits_title, line
 
 if TYPE_CHECKING:
+    import markupsafe
     from jinja2 import Environment
+else:  # Markdown and JSON are written without it
+    markupsafe = lazy("markupsafe")
 
 
 @cache
@@ -50,10 +54,8 @@ def _style(name: str) -> tuple[str, str]:
 
 
 def _page(template: str, **values: Any) -> str:
-    from markupsafe import Markup
-
     css, digest = _style(template.replace(".html", ".css"))
-    return render(template, style=Markup(css), style_hash=Markup(digest), **values)
+    return render(template, style=markupsafe.Markup(css), style_hash=markupsafe.Markup(digest), **values)
 
 
 def render(template: str, **values: Any) -> str:
@@ -123,15 +125,13 @@ def parts(
 
     page: the result of `serialised`, if it was changed since.
     """
-    from markupsafe import Markup
-
     pieces = re.split(f'<hr class="{text.marks}" id="{text.marks}-([0-9]+)" ?/?>', page or serialised(text.root))
     for n, piece in enumerate(pieces):
         if n % 2:
             block = text.figures[int(piece)]
             yield {"figure": shown_figure(block, pictures(block), _number(article, block))}
         elif piece.strip():
-            yield {"html": Markup(piece)}
+            yield {"html": markupsafe.Markup(piece)}
 
 
 def shown_figure(i: Illustration, image: Embedded, number: int) -> dict[str, Any]:

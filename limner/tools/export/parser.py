@@ -20,6 +20,11 @@ from markdown_it.rules_block import StateBlock
 from markdown_it.rules_core import StateCore
 from markdown_it.rules_inline import StateInline
 from markdown_it.token import Token
+from mdit_py_plugins.admon import admon_plugin
+from mdit_py_plugins.amsmath import amsmath_plugin
+from mdit_py_plugins.deflist import deflist_plugin
+from mdit_py_plugins.dollarmath import dollarmath_plugin
+from mdit_py_plugins.footnote import footnote_plugin
 
 from limner.markdown.parser import with_linear_labels
 from limner.tools.export.marks import highlight, script
@@ -35,12 +40,6 @@ KINDS = {
 @lru_cache(maxsize=2)
 def page_parser(html: bool) -> MarkdownIt:
     """html: whether to pass raw HTML on, to be sanitised; else it becomes text, and an image its alternative text."""
-    from mdit_py_plugins.admon import admon_plugin
-    from mdit_py_plugins.amsmath import amsmath_plugin
-    from mdit_py_plugins.deflist import deflist_plugin
-    from mdit_py_plugins.dollarmath import dollarmath_plugin
-    from mdit_py_plugins.footnote import footnote_plugin
-
     parser = MarkdownIt("commonmark", {"html": True, "tasklists": True}).enable(["table", "strikethrough"])
     parser.use(footnote_plugin).use(deflist_plugin).use(admon_plugin).use(amsmath_plugin)
     parser.use(dollarmath_plugin, allow_space=False, allow_digits=False, double_inline=True, allow_blank_lines=False)

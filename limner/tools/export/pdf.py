@@ -16,10 +16,11 @@ import unicodedata
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from limner.document import Article
 from limner.errors import ExportFailed, NotInstalled
+from limner.lazy import lazy
 from limner.tools.export.bidi import direction
 from limner.tools.export.counting import compare, figures
 from limner.tools.export.documents import pandoc
@@ -28,6 +29,11 @@ from limner.tools.export.identity import written_on
 from limner.tools.export.pictures import Pictures
 from limner.tools.export.typeset import Writer, alt_in_pdf, plain
 from limner.tools.export.words import attribution, credited, line
+
+if TYPE_CHECKING:
+    import pypdf
+else:  # an extra
+    pypdf = lazy("pypdf")
 
 MISSING = "PDF needs the export extra: pip install 'limner[export]', or write html instead."
 _FONTS = ("manimgx_fonts", "manimgx_fonts_cjk")  # packages whose files are Noto's fonts
@@ -136,10 +142,8 @@ def _is_traditional(language: str) -> bool:
 def check_pdf(article: Article, path: Path) -> None:
     """Read the PDF again and check alternative texts in the article's order, credits in its text, and that images
     decode."""
-    from pypdf import PdfReader
-
     with path.open("rb") as file:
-        reader = PdfReader(file)
+        reader = pypdf.PdfReader(file)
         found = list(_pictures(reader))
         text = "".join(page.extract_text() for page in reader.pages)
         for page in reader.pages:
@@ -164,18 +168,14 @@ def _shaped_text(path: Path) -> str:
 
 def own_in_pdf(path: Path) -> int:
     """Number of a draft's own images in a PDF."""
-    from pypdf import PdfReader
-
     with path.open("rb") as file:
-        return sum(own for _, own in _pictures(PdfReader(file)))
+        return sum(own for _, own in _pictures(pypdf.PdfReader(file)))
 
 
 def shown_in_pdf(path: Path) -> Iterator[bytes]:
     """The images of a PDF, page by page, as PNG; those with transparency also without, as some readers drop it."""
-    from pypdf import PdfReader
-
     with path.open("rb") as file:
-        for page in PdfReader(file).pages:
+        for page in pypdf.PdfReader(file).pages:
             for image in page.images:
                 if image.image is None:
                     continue

@@ -13,12 +13,16 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from limner.document import Article, Illustration
 from limner.errors import ImageUnreadable
+from limner.lazy import lazy
 from limner.tools.export.words import alt_of, line
 from limner.tools.images.images import Described, read_picture
 from limner.tools.images.publish import published
 
 if TYPE_CHECKING:
-    from PIL import Image
+    from PIL import Image, ImageOps
+else:  # Markdown and JSON are written without them
+    Image = lazy("PIL.Image")
+    ImageOps = lazy("PIL.ImageOps")
 
 Images = Callable[[str], tuple[bytes, str]]
 """image id -> (bytes of a file that browsers show, its suffix)."""
@@ -40,8 +44,6 @@ _SHOWN = {  # Pillow's name of a format that every current browser shows -> (suf
 def opened(data: bytes, name: str) -> Iterator[Image.Image]:
     """Open a file's bytes with Pillow. Raises ImageUnreadable if they are no image, or damaged when decoded in the
     body."""
-    from PIL import Image
-
     try:
         with warnings.catch_warnings():
             # The library has checked the size before (LIMNER_MAX_PIXELS); Pillow still refuses huge images.
@@ -155,8 +157,6 @@ def public_images(article: Article, images: Images) -> Images:
 
 def embedded(data: bytes, name: str, side: int = SIDE, portable: bool = False) -> Embedded:
     """A file's bytes for a page or document, at most `side` px wide and high."""
-    from PIL import ImageOps
-
     kind_of(data, name)
     data = _scaled(data, name, side, portable)
     media = kind_of(data, name)[1]
@@ -216,8 +216,6 @@ def _scaled(data: bytes, name: str, side: int, portable: bool) -> bytes:
 
     Animations stay as they are. portable: JPEG or PNG, upright, in RGB or grey; of an animation its first frame.
     """
-    from PIL import ImageOps
-
     from limner.tools.images.colour import to_rgb
 
     with opened(data, name) as image:

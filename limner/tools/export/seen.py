@@ -14,14 +14,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from limner.errors import ExportFailed
+from limner.lazy import lazy
 from limner.tools.export.words import line
 from limner.tools.images.images import data_url
 
 if TYPE_CHECKING:
     import numpy as np
+    from PIL import Image
 
     Grid = np.ndarray
     """(16, 16, 3), RGB from 0 to 1."""
+else:  # Markdown and JSON are written without them
+    np = lazy("numpy")
+    Image = lazy("PIL.Image")
 
 _GRID = 16
 _OFF = 0.12  # mean difference; JPEG at quality 85 and dropped colour profiles stay below 0.05
@@ -32,9 +37,6 @@ _FADED = 0.3  # share of the source's contrast that has to be left
 
 def grid(data: bytes) -> Grid:
     """The image in 16 x 16 fields. Raises ImageUnreadable."""
-    import numpy as np
-    from PIL import Image
-
     small = base64.b64decode(data_url(data, 96, max_pixels=sys.maxsize).partition(",")[2])
     with Image.open(io.BytesIO(small)) as image:
         fields = image.convert("RGB").resize((_GRID, _GRID), Image.Resampling.BOX)

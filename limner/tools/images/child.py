@@ -14,12 +14,15 @@ from dataclasses import asdict
 from typing import IO, TYPE_CHECKING, Any
 
 from limner.errors import ImageUnreadable
+from limner.lazy import lazy
 from limner.tools.images import metadata, pixels
 from limner.tools.images.svg import draw_svg
 from limner.tools.pdf_text import pdf_text
 
 if TYPE_CHECKING:
     from PIL import Image
+else:  # pictures are opened later than libraries
+    Image = lazy("PIL.Image")
 
 Answer = tuple[Any, list[bytes]]
 
@@ -109,8 +112,6 @@ def _exactly(source: IO[bytes], size: int, most: int) -> bytes:
 
 def _import_most() -> None:
     """Load what most images need before the first request; loading everything would double the start-up time."""
-    from PIL import Image
-
     Image.preinit()
 
 

@@ -10,9 +10,16 @@ import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from limner.lazy import lazy
+
 if TYPE_CHECKING:
     import numpy as np
-    from PIL import Image
+    from PIL import Image, ImageChops, ImageCms
+else:  # pictures are opened later than libraries
+    np = lazy("numpy")
+    Image = lazy("PIL.Image")
+    ImageChops = lazy("PIL.ImageChops")
+    ImageCms = lazy("PIL.ImageCms")
 
 _BITS, _PHOTOMETRIC, _NO_DATA = 258, 262, 42113  # TIFF tags; 42113 is GDAL's "no data" value
 _WHITE_IS_ZERO = 0
@@ -47,8 +54,6 @@ def to_rgb(picture: Image.Image, *, keep_profile: bool = False) -> Image.Image:
 
 def flatten(picture: Image.Image) -> Image.Image:
     """An RGB or RGBA image as RGB on a suitable background: white, or dark grey for a white drawing."""
-    from PIL import Image
-
     if picture.mode != "RGBA":
         return picture.convert("RGB")
     ground = Image.new("RGBA", picture.size, _DARK_GROUND if _is_light(picture) else "white")
@@ -72,9 +77,6 @@ def _is_light(picture: Image.Image) -> bool:
 
 def _from_wide(picture: Image.Image) -> Image.Image:
     """RGB or RGBA of an image in one of the modes I;16, I;16B, I;16L, I;16N, I and F."""
-    import numpy as np
-    from PIL import Image, ImageChops
-
     samples = np.asarray(picture)
     good = _meaningful(samples, picture)
     low, high = _range(samples, good, picture)
@@ -97,8 +99,6 @@ def _from_wide(picture: Image.Image) -> Image.Image:
 
 def _meaningful(samples: np.ndarray, picture: Image.Image) -> np.ndarray | None:
     """Mask of the valid samples of a float or 32-bit image: not NaN, infinite or "no data"; None for all."""
-    import numpy as np
-
     if samples.dtype.itemsize < 4:
         return None
     good = np.isfinite(samples)
@@ -134,8 +134,6 @@ def _tags(picture: Image.Image) -> Mapping[int, Any]:
 
 
 def _from_lab(picture: Image.Image) -> Image.Image:
-    from PIL import ImageCms
-
     lab, srgb = ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB")
     made = ImageCms.profileToProfile(picture, lab, srgb, outputMode="RGB")
     assert made is not None  # None only for a conversion in place
@@ -144,8 +142,6 @@ def _from_lab(picture: Image.Image) -> Image.Image:
 
 def _in_srgb(picture: Image.Image, profile: bytes | None, *, grey: bool = False) -> Image.Image | None:
     """The image converted by its profile; None without one, or if it is damaged or for other channels."""
-    from PIL import ImageCms
-
     if not profile:
         return None
     try:

@@ -11,6 +11,7 @@ import base64
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from limner.errors import ImageUnreadable
+from limner.lazy import lazy
 from limner.tools.images.metadata import Described
 from limner.tools.images.opening import MAX_PIXELS
 from limner.tools.images.sandbox import DRAWINGS, PHOTOGRAPHS
@@ -18,6 +19,8 @@ from limner.tools.images.svg import SVG_SIDE, is_svg
 
 if TYPE_CHECKING:
     from PIL import Image
+else:  # pictures are opened later than libraries
+    Image = lazy("PIL.Image")
 
 MAX_BYTES = 200_000_000  # per file; a TIFF of 100 million pixels without compression has 300 MB, photographs under 60
 _ENDINGS = "jpg jpeg jpe jfif png webp gif bmp tif tiff avif heic heif svg"
@@ -126,8 +129,6 @@ def _ask(name: str, data: bytes, **given: Any) -> tuple[Any, list[bytes]]:
 
 def _picture(value: Any, parts: list[bytes]) -> Image.Image:
     """The image that a process returned, if its size matches its pixels."""
-    from PIL import Image
-
     (mode, width, height), (pixels, profile) = value, parts
     if mode not in ("RGB", "RGBA") or len(pixels) != width * height * len(mode):
         raise ImageUnreadable("cut short or damaged: get the file again")

@@ -7,13 +7,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from limner.lazy import lazy
 from limner.tools.images.charset import decode
 from limner.tools.images.opening import DAMAGED, MAX_PIXELS, open_picture
 from limner.tools.images.svg import is_svg, svg_words
 from limner.tools.images.xmp import read_xmp
 
 if TYPE_CHECKING:
-    from PIL import Image, ImageFile
+    from PIL import ExifTags, Image, ImageFile, IptcImagePlugin
+else:  # pictures are opened later than libraries
+    ExifTags = lazy("PIL.ExifTags")
+    IptcImagePlugin = lazy("PIL.IptcImagePlugin")
 
 
 @dataclass(frozen=True)
@@ -102,8 +106,6 @@ def _lost(text: str) -> bool:
 
 def orientation_of(data: bytes, *, max_pixels: int = MAX_PIXELS) -> int:
     """EXIF's orientation, 1 to 8; 1 without one."""
-    from PIL import ExifTags
-
     try:
         return int(open_picture(data, max_pixels).getexif().get(ExifTags.Base.Orientation, 1))
     except DAMAGED:
@@ -128,8 +130,6 @@ _UTF8 = b"\x1b%G"  # UTF-8 as an IPTC block declares it
 
 def _iptc(picture: ImageFile.ImageFile) -> dict[str, str]:
     """IPTC's properties, in the block's declared charset, else in the one detected from all of them."""
-    from PIL import IptcImagePlugin
-
     try:
         fields = IptcImagePlugin.getiptcinfo(picture) or {}
     except DAMAGED:
@@ -155,18 +155,16 @@ def _lines(values: list[bytes], lines: Iterator[str]) -> Iterator[str]:
 
 def _exif(picture: Image.Image) -> dict[str, str]:
     """EXIF's properties, and those of Windows Explorer (XP...), which are UTF-16."""
-    from PIL.ExifTags import IFD, Base
-
     try:
         tags: Mapping[int, Any] = picture.getexif()
-        more: Mapping[int, Any] = picture.getexif().get_ifd(IFD.Exif)
+        more: Mapping[int, Any] = picture.getexif().get_ifd(ExifTags.IFD.Exif)
         windows = {tag: _utf_16(tags.get(tag)) for tag in _XP.values()}
-        comment = _comment(more.get(Base.UserComment))
+        comment = _comment(more.get(ExifTags.Base.UserComment))
         found = {
-            "description": _decoded(tags.get(Base.ImageDescription, "")),
-            "creator": _decoded(tags.get(Base.Artist, "")),
-            "rights": _decoded(tags.get(Base.Copyright, "")),
-            "date": _decoded(more.get(Base.DateTimeOriginal, "")),
+            "description": _decoded(tags.get(ExifTags.Base.ImageDescription, "")),
+            "creator": _decoded(tags.get(ExifTags.Base.Artist, "")),
+            "rights": _decoded(tags.get(ExifTags.Base.Copyright, "")),
+            "date": _decoded(more.get(ExifTags.Base.DateTimeOriginal, "")),
         }
     except DAMAGED:
         return {}

@@ -9,12 +9,15 @@ from __future__ import annotations
 import io
 from typing import TYPE_CHECKING, Any
 
+from limner.lazy import lazy
 from limner.tools.images.colour import flatten, to_rgb
 from limner.tools.images.opening import DAMAGED, open_picture, refuse_damaged
 from limner.tools.images.svg import draw_svg, is_svg
 
 if TYPE_CHECKING:
     from PIL import Image, ImageFile
+else:  # pictures are opened later than libraries
+    Image = lazy("PIL.Image")
 
 CLIP_SIDE = 512
 # MPO is Pillow's name for a JPEG with a second image appended, as phones write them.
@@ -31,8 +34,6 @@ def opened(data: bytes, max_pixels: int) -> ImageFile.ImageFile:
 
 def read_picture(data: bytes, max_pixels: int, side: int | None = None, keep_profile: bool = False) -> Image.Image:
     """See `images.read_picture`."""
-    from PIL import Image
-
     picture = opened(data, max_pixels)
     try:
         if side:

@@ -21,10 +21,15 @@ from typing import TYPE_CHECKING, NamedTuple
 from xml.sax.saxutils import escape, quoteattr
 
 from limner.errors import ImageUnreadable
+from limner.lazy import lazy
 from limner.tools.images.images import Described, orientation_of, said_in
 
 if TYPE_CHECKING:
-    from PIL import Image
+    from PIL import Image, ImageOps, ImageSequence
+else:  # pictures are opened later than libraries
+    Image = lazy("PIL.Image")
+    ImageOps = lazy("PIL.ImageOps")
+    ImageSequence = lazy("PIL.ImageSequence")
 
 LONGEST = 1000  # characters of one value: ten values, escaped, fit into the 64 kB of a JPEG segment
 
@@ -430,8 +435,6 @@ def _bmp(data: bytes, _public: _Public) -> bytes:
 
 def republished_tiff(data: bytes) -> bytes:
     """Rewrite a TIFF page by page without loss, with only its colour profiles."""
-    from PIL import Image, ImageSequence
-
     with Image.open(io.BytesIO(data), formats=["TIFF"]) as image:
         pages = [_bare(page) for page in ImageSequence.Iterator(image)]
     out = io.BytesIO()
@@ -440,8 +443,6 @@ def republished_tiff(data: bytes) -> bytes:
 
 
 def _bare(page: Image.Image) -> Image.Image:
-    from PIL import ImageOps
-
     bare = ImageOps.exif_transpose(page).copy()
     bare.info = {key: bare.info[key] for key in ("icc_profile", "transparency") if key in bare.info}
     return bare

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING
 
+from limner.lazy import lazy
 from limner.tools.chance import SAMPLE, UNREAD, Chance, measured, unrelated
 from limner.tools.encoders import Encoders, TextEncoder
 from limner.tools.library.records import Record, by_id
@@ -18,6 +19,8 @@ from limner.tools.store import Vectors
 
 if TYPE_CHECKING:
     import numpy as np
+else:  # a graph over a library is built without it
+    np = lazy("numpy")
 
 Transaction = Callable[[], AbstractContextManager[sqlite3.Connection]]
 """Opens a connection to the records and commits at the end."""
@@ -45,8 +48,6 @@ def keep(records: sqlite3.Connection, encoder: str, vectors: Mapping[str, np.nda
 
 def sampled(records: sqlite3.Connection, encoder: str) -> dict[str, np.ndarray]:
     """The encoder's sample by image id, of images that the library still has."""
-    import numpy as np
-
     rows = records.execute(
         "SELECT image, vector FROM sample WHERE encoder = ? AND image IN (SELECT id FROM image) ORDER BY image",
         (encoder,),
@@ -71,8 +72,6 @@ def of(transaction: Transaction, encoders: Encoders, encode: Encode) -> dict[str
 
     A library made by an older limner has no sample: its pictures' captions and files are encoded once more for it.
     """
-    import numpy as np
-
     found: dict[str, Chance] = {}
     with transaction() as records:
         for name, base, spread, apart in records.execute("SELECT * FROM chance").fetchall():
@@ -85,8 +84,6 @@ def of(transaction: Transaction, encoders: Encoders, encode: Encode) -> dict[str
 
 
 def _measure(transaction: Transaction, name: str, encoder: TextEncoder, encode: Encode) -> Chance | None:
-    import numpy as np
-
     with transaction() as records:
         vectors = sampled(records, name)
         there = by_id(records, wanted(records)).values()
@@ -111,8 +108,6 @@ Expected = dict[str, tuple[float, float]]
 def expected(chances: Mapping[str, Chance], queries: Sequence[Vectors], unread: bool) -> list[Expected]:
     """For each of an article's queries what it scores by chance. unread: in a language that the captions' encoder does
     not read."""
-    import numpy as np
-
     found: list[Expected] = [{} for _ in queries]
     for name, chance in chances.items():
         vectors = [q.caption if name == "caption" else q.clip for q in queries]

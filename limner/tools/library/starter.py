@@ -14,15 +14,21 @@ import re
 import unicodedata
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from limner.errors import NotInstalled
+from limner.lazy import lazy
 from limner.tools.encoders import Encoders
 from limner.tools.images.images import SVG_SIDE, Described, Inspected, for_clip
 from limner.tools.library import Connect, Library, Progress
 from limner.tools.library.bundled import bundled_library
 from limner.tools.library.scanned import Scan, Stamp
 from limner.tools.store import PATIENCE
+
+if TYPE_CHECKING:
+    import emoji
+else:  # only the starter library needs it
+    emoji = lazy("emoji")
 
 NAME = "starter"
 CREDIT = "OpenMoji (openmoji.org)"
@@ -68,8 +74,6 @@ class Drawings:
 
     def scan(self) -> Scan:
         """The drawings that could illustrate an article, with their names."""
-        import emoji
-
         found = Scan()
         there = {p.stem: p for p in self.folder.glob("*.svg")}
         for characters, known in emoji.EMOJI_DATA.items():
@@ -97,7 +101,6 @@ class Drawings:
 
     @staticmethod
     def _load(language: str) -> None:
-        import emoji
         from emoji.unicode_codes import LANGUAGES
 
         if language not in LANGUAGES:

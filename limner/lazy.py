@@ -1,0 +1,20 @@
+"""A module that is imported when it is first used: for start-up time, and for parts of extras that may be missing."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from types import ModuleType
+from typing import Any
+
+
+def lazy(name: str) -> Any:
+    """A stand-in for a module; each attribute is that of the module. Its first use may raise ModuleNotFoundError.
+
+    Name the module for type checkers under `if TYPE_CHECKING`, this in the else branch, and the reason beside it.
+    """
+    return _Lazy(name)
+
+
+class _Lazy(ModuleType):
+    def __getattr__(self, attribute: str) -> Any:
+        return getattr(import_module(self.__name__), attribute)

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
 
 from limner.errors import LimnerError, NotInstalled
+from limner.lazy import lazy
 from limner.text import printable_path
 from limner.tools import plugins
 from limner.tools.files import sha256_of
@@ -34,6 +35,8 @@ from limner.tools.vectors import unit
 if TYPE_CHECKING:
     import numpy as np
     from PIL import Image
+else:  # a graph over a library is built without it
+    np = lazy("numpy")
 
 
 @runtime_checkable
@@ -105,8 +108,6 @@ class MiniLM:
 
     def encode_texts(self, texts: Sequence[str]) -> np.ndarray:
         """(n, 384) float32, rows of unit length. Texts are batched by length to reduce padding."""
-        import numpy as np
-
         tokenizer, session = self._loaded
         tokens = [e.ids for e in tokenizer.encode_batch([t or " " for t in texts])]
         order = sorted(range(len(tokens)), key=lambda n: len(tokens[n]))
@@ -184,8 +185,6 @@ def _packaged(package: str, path: str) -> Path:
 
 def _mean_pooled(session: Any, tokens: Sequence[Sequence[int]]) -> np.ndarray:
     """(n, 384): the mean over each text's tokens, at unit length. tokens: word-piece ids, ragged."""
-    import numpy as np
-
     length = max(map(len, tokens))
     ids = np.zeros((len(tokens), length), np.int64)
     mask = np.zeros_like(ids)
@@ -430,8 +429,6 @@ class PluggedEncoder:
             raise plugins.failed(self.plugin, e, "encoding") from e
 
     def _checked(self, answer: Any, count: int) -> np.ndarray:
-        import numpy as np
-
         vectors, wanted = np.asarray(answer), (count, self.size)
         if vectors.shape != wanted or vectors.dtype.kind != "f":
             problem = f"it gave {vectors.dtype} of shape {vectors.shape} where floats of shape {wanted} are due"

@@ -11,12 +11,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from limner.errors import BadInput
+from limner.lazy import lazy
 from limner.tools.pictures.layout import Layout, Preparation, read_layout
 from limner.tools.vectors import unit
 
 if TYPE_CHECKING:
     import numpy as np
     from PIL import Image
+else:  # a graph over a library is built without it
+    np = lazy("numpy")
 
 _PICTURES, _TEXTS = 8, 16  # in one run of a tower: as many as stay in the CPU's cache with its weights
 _BLOCK, _BLOCKS = 1 << 16, 64  # bytes in a sample of a weights file, and the number of samples
@@ -69,8 +72,6 @@ class OnnxPictures:
 
     def encode_texts(self, texts: Sequence[str]) -> np.ndarray:
         """(n, size) float32, rows of unit length. Raises BadInput if the model gives no such vectors."""
-        import numpy as np
-
         if not texts:
             return np.empty((0, self.size), np.float32)
         session, tokenizer, window = self._text
@@ -91,8 +92,6 @@ class OnnxPictures:
 
     def encode_images(self, pictures: Sequence[Image.Image]) -> np.ndarray:
         """(n, size) float32, rows of unit length. pictures: any size, RGB. Raises BadInput as `encode_texts` does."""
-        import numpy as np
-
         if not pictures:
             return np.empty((0, self.size), np.float32)
         session = self._vision
@@ -116,8 +115,6 @@ class OnnxPictures:
 
     def _run(self, session: Any, given: dict[str, np.ndarray], tower: str, count: int) -> np.ndarray:
         """(count, size) float32. Raises BadInput if there is no output with a finite vector for each."""
-        import numpy as np
-
         wanted = {i.name: i for i in session.get_inputs()}
         if missing := wanted.keys() - given.keys():
             raise BadInput(
@@ -159,8 +156,6 @@ class OnnxPictures:
 
 def prepared(picture: Image.Image, how: Preparation) -> np.ndarray:
     """(3, height, width) float32: the picture as the vision tower reads it."""
-    import numpy as np
-
     picture = picture.convert("RGB")
     if how.squash:
         picture = picture.resize((how.width, how.height), how.resample)

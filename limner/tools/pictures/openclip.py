@@ -10,12 +10,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from limner.errors import BadInput, NotInstalled
+from limner.lazy import lazy
 from limner.tools.pictures.known import known
 from limner.tools.vectors import unit
 
 if TYPE_CHECKING:
     import numpy as np
+    import open_clip  # pyright: ignore[reportMissingImports]
+    import torch  # pyright: ignore[reportMissingImports]
     from PIL import Image
+else:  # an extra, loaded with the first picture
+    np = lazy("numpy")
+    open_clip = lazy("open_clip")
+    torch = lazy("torch")
 
 _SCHEMES = ("hf-hub:", "local-dir:")
 
@@ -60,8 +67,6 @@ class OpenClip:
     @property
     def size(self) -> int:
         """Length of a vector, from the model's configuration."""
-        import open_clip  # pyright: ignore[reportMissingImports]
-
         config = self._tried(open_clip.get_model_config, self.model)
         if config is None:
             raise BadInput(f"open_clip has no model {self.model!r}: `python -m open_clip` lists what it has.")
@@ -74,15 +79,10 @@ class OpenClip:
 
     def encode_images(self, pictures: Sequence[Image.Image], *, batch: int = 16) -> np.ndarray:
         """(n, size) float32, rows of unit length. pictures: any size, RGB."""
-        import torch  # pyright: ignore[reportMissingImports]
-
         model, prepare, _ = self._loaded
         return self._rows(pictures, batch, lambda some: model.encode_image(torch.stack([prepare(p) for p in some])))
 
     def _rows(self, items: Sequence[Any], batch: int, encode: Any) -> np.ndarray:
-        import numpy as np
-        import torch  # pyright: ignore[reportMissingImports]
-
         with torch.inference_mode():
             parts = [encode(items[n : n + batch]).float().numpy() for n in range(0, len(items), batch)]
         return unit(np.concatenate([np.empty((0, self.size), np.float32), *parts]))
@@ -94,9 +94,6 @@ class OpenClip:
 
     @cached_property
     def _parts(self) -> tuple[Any, Any, Any]:
-        import open_clip  # pyright: ignore[reportMissingImports]
-        import torch  # pyright: ignore[reportMissingImports]
-
         if self.threads:
             torch.set_num_threads(self.threads)
         made = self._tried(open_clip.create_model_and_transforms, self.model, pretrained=self.pretrained or None)

@@ -378,7 +378,7 @@ def http_app(toolbox: Toolbox, owners: Owners, hosts: str = "") -> ASGIApp:
     from mcp.server.auth.provider import AccessToken
     from mcp.server.transport_security import TransportSecuritySettings
 
-    from limner.surfaces.http.guard import Guard, owner_of
+    from limner.surfaces.http.guard import Guard, is_open, owner_of
 
     def tenant(request: Any) -> Tenant:
         return _tenant(owner_of(request.scope))
@@ -396,7 +396,7 @@ def http_app(toolbox: Toolbox, owners: Owners, hosts: str = "") -> ASGIApp:
 
     async def of_its_owner(scope: Scope, receive: Receive, send: Send) -> None:
         """Name the owner to the SDK, which then refuses a session to everybody but the owner who opened it."""
-        if scope["type"] == "http":
+        if scope["type"] == "http" and not is_open(scope["path"]):  # open paths have no owner, and nothing is there
             scope["user"] = AuthenticatedUser(AccessToken(token="", client_id=owner_of(scope).name, scopes=[]))
         await app(scope, receive, send)
 

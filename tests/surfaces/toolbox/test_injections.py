@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import struct
 from pathlib import Path
 from typing import Any
@@ -18,9 +19,10 @@ from PIL import Image
 from scripted import ScriptedServer, article_answers, asking, last_text, text_of
 
 import limner
-from limner.document import Illustration, read_markdown
+from limner.document import Illustration, Source, read_markdown
 from limner.surfaces.toolbox.desk import Desk, Work
 from limner.tools.encoders import default_encoders
+from limner.tools.export import to_html
 from limner.tools.library import Record, index
 
 TEXT = "# Honey\n\nBees make honey.\n\nThey keep it in wax.\n"
@@ -145,6 +147,29 @@ def test_orders_do_nothing_behind_the_guards(
         assert harmed == []
     else:
         assert harmed, "the model of this test obeys nothing: it measures nothing"
+
+
+def test_orders_in_the_material_make_no_page_load_from_a_stranger(bees: Path, tmp_path: Path) -> None:
+    """The writer obeys an order in the material, and writes what it wants; no page loads from a stranger."""
+    leaks = [order for order in corpus() if order.says]
+    written, led, loaded = 0, list[str](), list[str]()
+    for order in leaks:
+
+        def writes(body: dict[str, Any]) -> Any:
+            said = obeyed(text_of(body))
+            return f"{TEXT}\n{said}\n" if asking(body) == "writer" and said else article_answers(sees=True)(body)
+
+        with ScriptedServer(writes) as server:
+            model = ChatOpenAI(base_url=server.url, model="scripted-7b", api_key="none", max_retries=0)  # type: ignore[arg-type]
+            source = Source(name="notes.md", text=order.text)
+            article = limner.compose("Honey", library="bees", model=model, sources=[source], images=0)
+        written += "evil.example" in article.source
+        page = to_html(article, lambda _: (b"", ""))
+        led += re.findall(r"""<a [^<>]*href="[^"]*evil\.example""", page)
+        loaded += re.findall(r"""<[a-z][^<>]*\b(?:src|srcset|action|poster)\s*=\s*["'][^"']*evil\.example""", page)
+    print(f"material: {len(leaks)} orders, {written} articles with the words, {len(led)} links, {len(loaded)} loads")
+    assert written, "the writer of this test obeys nothing: it measures nothing"
+    assert loaded == []
 
 
 def test_no_tool_reaches_an_address_or_a_path(bees: Path, tmp_path: Path) -> None:

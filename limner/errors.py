@@ -45,10 +45,13 @@ class LimnerError(Exception):
     code = "error"
     """On a class, the kind of error; on an instance, the code of its message if it has one."""
 
-    def __init__(self, message: str = "") -> None:
+    def __init__(self, message: str = "", *, afar: str = "") -> None:
+        """afar: the message for callers on other machines if `message` names paths of this one."""
         super().__init__(message)
-        noted = message if isinstance(message, Note) else Note(message)
-        self.note = noted if noted.code else Note(noted, type(self).code)
+        self.note, self.afar = (
+            text if isinstance(text, Note) and text.code else Note(text, type(self).code)
+            for text in (message, afar or message)
+        )
         self.code = self.note.code
 
     @property

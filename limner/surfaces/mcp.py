@@ -151,7 +151,11 @@ class _Handlers:
             given = filled(tool, arguments)
         except ValidationError as e:
             return mistake(mistaken(e, tool.name))
-        return await _called(ctx, lambda p: _done(self._toolbox.tools(who, p.on_event, p.check), tool, given))
+
+        def work(p: _Progress) -> types.CallToolResult:
+            return _done(self._toolbox.tools(who, p.on_event, p.check), tool, given)
+
+        return await _called(ctx, work, afar=self._toolbox.afar)
 
     async def list_resources(self, ctx: Any, params: Any) -> types.ListResourcesResult:
         tools = self._toolbox.tools(self._tenant(ctx.request))
@@ -165,7 +169,7 @@ class _Handlers:
         try:
             return await anyio.to_thread.run_sync(_read, tools, str(params.uri))
         except LimnerError as e:
-            raise MCPError(types.INVALID_PARAMS, _line(e)) from e
+            raise MCPError(types.INVALID_PARAMS, _line(e, afar=self._toolbox.afar)) from e
 
 
 # --- tools ---------------------------------------------------------------------------------------------------------
@@ -180,7 +184,7 @@ def _described(tool: Description) -> types.Tool:
     )
 
 
-async def _called(ctx: Any, work: Callable[[_Progress], types.CallToolResult]) -> types.CallToolResult:
+async def _called(ctx: Any, work: Callable[[_Progress], types.CallToolResult], *, afar: bool) -> types.CallToolResult:
     """Work in a thread, report its progress, and end it when the client cancels."""
     gone = threading.Event()
     progress = _Progress(ctx, gone)
@@ -189,7 +193,7 @@ async def _called(ctx: Any, work: Callable[[_Progress], types.CallToolResult]) -
         try:
             return work(progress)
         except LimnerError as e:
-            return mistake(_line(e))
+            return mistake(_line(e, afar=afar))
         except Cancelled:
             return None
 
@@ -293,8 +297,8 @@ def _structured(result: ToolResult) -> dict[str, Any] | None:
     return {"article": result.article} if result.article else None
 
 
-def _line(error: BaseException) -> str:
-    return " ".join(str(error).split())
+def _line(error: LimnerError, *, afar: bool) -> str:
+    return " ".join((error.afar if afar else str(error)).split())
 
 
 # --- resources -----------------------------------------------------------------------------------------------------
@@ -372,7 +376,7 @@ def http_app(toolbox: Toolbox, owners: Owners, hosts: str = "") -> ASGIApp:
     from mcp.server.auth.provider import AccessToken
     from mcp.server.transport_security import TransportSecuritySettings
 
-    from limner.surfaces.http.guard import Guard, owner_of
+    from limner.surfaces.http.guard import Guard, is_open, owner_of
 
     def tenant(request: Any) -> Tenant:
         return _tenant(owner_of(request.scope))
@@ -383,13 +387,14 @@ def http_app(toolbox: Toolbox, owners: Owners, hosts: str = "") -> ASGIApp:
 
     if not toolbox.submits and toolbox.background is None:
         toolbox.background = Background(limits)
+    toolbox.afar = True
     # The guard knows this installation's names; the SDK's own list would be a second one.
     off = TransportSecuritySettings(enable_dns_rebinding_protection=False)
     app = build_server(toolbox, tenant).streamable_http_app(transport_security=off)
 
     async def of_its_owner(scope: Scope, receive: Receive, send: Send) -> None:
         """Name the owner to the SDK, which then refuses a session to everybody but the owner who opened it."""
-        if scope["type"] == "http":
+        if scope["type"] == "http" and not is_open(scope["path"]):  # open paths have no owner, and nothing is there
             scope["user"] = AuthenticatedUser(AccessToken(token="", client_id=owner_of(scope).name, scopes=[]))
         await app(scope, receive, send)
 
@@ -404,11 +409,9 @@ def serve_http(
     leave_to_workers: compose_article submits a job to the workers of `limner up`, within its owner's limits.
     """
     try:
-        import uvicorn
-
         from limner.jobs.service import Jobs
         from limner.surfaces.cli.up import _listening
-        from limner.surfaces.http.server import GRACE, KEEP_ALIVE
+        from limner.surfaces.http.server import Bounded
     except ModuleNotFoundError as e:
         raise NotInstalled(f"MCP over HTTP needs {e.name}: pip install 'limner[jobs,mcp]'.") from e
     with ExitStack() as parts:
@@ -416,17 +419,9 @@ def serve_http(
         parts.callback(jobs.close)
         listening = parts.enter_context(_listening(settings, jobs))
         app = http_app(_toolbox(settings, library, jobs, leave_to_workers), jobs.owners, settings.hosts)
-        config = uvicorn.Config(
-            app,
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            timeout_keep_alive=KEEP_ALIVE,
-            timeout_graceful_shutdown=GRACE,
-        )
         host, port = listening.getsockname()[:2]
         say(f"limner speaks MCP at http://{host}:{port}/mcp   (Ctrl-C stops it)")
-        uvicorn.Server(config).run(sockets=[listening])
+        Bounded(app, settings).run(sockets=[listening])
 
 
 def _tenant(owner: Owner) -> Tenant:

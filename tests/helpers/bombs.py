@@ -124,6 +124,18 @@ def _many() -> dict[str, bytes]:
         + _svg("<text>&a8;</text>"),
         "a name of a megabyte": _svg(f"<{'g' * 1_000_000}/>"),
         "attributes": _svg("<g " + " ".join(f"a{n}=''" for n in range(100_000)) + "/>"),
+        "symbols of symbols": _svg(
+            "".join(f'<symbol id="s{n}">' + f'<use href="#s{n - 1}"/>' * 10 + "</symbol>" for n in range(1, 12))
+            + f'<symbol id="s0">{_RECT}</symbol><use href="#s11"/>'
+        ),
+        "text on a path of a million points": _svg(
+            f'<path id="p" d="M0 0{"L9 9L1 5" * 500_000}"/>'
+            f'<text><textPath href="#p">{"honey " * 9_000}</textPath></text>'
+        ),
+        "strokes of strokes": _svg(
+            '<path stroke="red" stroke-width="1e-9" stroke-dasharray=".0001 .0001" d="M0 0L200 200"/>' * 200
+        ),
+        "letters of a huge font": _svg(f'<text y="190" font-size="190" textLength="1e9">{"W" * 10_000}</text>'),
         "pictures within": _svg(f'<image width="9" height="9" href="data:image/png;base64,{inner}"/>' * 9),
     }
 

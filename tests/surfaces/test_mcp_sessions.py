@@ -10,6 +10,7 @@ from typing import Any
 import anyio
 import httpx
 import mcp
+import pytest
 from lives import bearer
 from mcp.client.streamable_http import streamable_http_client
 from parts import served
@@ -50,6 +51,17 @@ def test_another_s_session_is_not_found(bees: Path) -> None:
             ended = httpx.delete(f"{url}/mcp", headers={**bearer(tokens["rival"]), "Mcp-Session-Id": session})
             assert ended.status_code == 404
             assert "compose_article" in post("acme", tools, session).text, "nobody else ended it"
+
+
+@pytest.mark.parametrize("path", ["/", "/health", "/static/app.js", "/v1/shared/a/b/c"])
+def test_paths_that_need_no_token_lead_nowhere(path: str, bees: Path) -> None:
+    """They have no owner, and were "nobody foresaw"."""
+    with (
+        closing(Jobs()) as jobs,
+        ScriptedServer(article_answers()) as server,
+        served(http_app(toolbox(server), jobs.owners)) as url,
+    ):
+        assert httpx.get(f"{url}{path}").status_code == 404
 
 
 def test_an_owner_s_limits_hold_where_this_process_composes(bees: Path) -> None:

@@ -251,5 +251,6 @@ def _line(error: BaseException) -> Note:
     """
     if any(kind.__module__.partition(".")[0] in DATABASES for kind in type(error).__mro__):
         return Note("the job database refused what was to be stored; limner's log has the details")
-    line = " ".join(str(error).split())[:500]
-    return Note(line, error.note.code, error.note.params) if isinstance(error, LimnerError) else Note(line)
+    said = error.afar if isinstance(error, LimnerError) else str(error)  # its owner may be on another machine
+    line = " ".join(said.split())[:500]
+    return Note(line, said.code, said.params) if isinstance(said, Note) else Note(line)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import ipaddress
 import logging
+import os
 import signal
 import socket
 import subprocess
@@ -26,11 +27,13 @@ from limner.surfaces.http.server import Server
 log = logging.getLogger("limner.up")
 
 GRACE = 30  # seconds for a worker to stop at its jobs' next boundary
+LAST = 10  # seconds for the API to stop, its requests' own 5 included; then requests that hold a thread are given up
 
 
 def up(settings: Settings, say: Callable[[str], None]) -> None:
     """Run everything until SIGTERM or Ctrl-C. Raises LimnerError if it cannot start."""
     with ExitStack() as parts:
+        parts.callback(_leave)
         wait_until_there(Database(database_url(settings)))
         jobs = parts.enter_context(contextlib.closing(Jobs(settings)))
         listening = parts.enter_context(_listening(settings, jobs))
@@ -54,6 +57,7 @@ def up(settings: Settings, say: Callable[[str], None]) -> None:
 def api(settings: Settings, say: Callable[[str], None]) -> None:
     """Run the API alone until SIGTERM or Ctrl-C. Raises LimnerError if it cannot start."""
     with ExitStack() as parts:
+        parts.callback(_leave)
         wait_until_there(Database(database_url(settings)))
         jobs = parts.enter_context(contextlib.closing(Jobs(settings)))
         listening = parts.enter_context(_listening(settings, jobs))
@@ -120,7 +124,18 @@ def _serving(settings: Settings, jobs: Jobs, listening: socket.socket) -> Iterat
         yield
     finally:
         server.should_exit = True
-        thread.join()
+        thread.join(LAST)
+
+
+def _leave() -> None:
+    """End the process at once if a request still holds a thread, which Python would wait for: a model's answer may take
+    minutes, and so may the images that wait for a decoder."""
+    held = [t for t in threading.enumerate() if t is not threading.main_thread() and not t.daemon]
+    if held:
+        log.warning("requests that did not end within %d s were given up", LAST)
+        logging.shutdown()
+        sys.stdout.flush()
+        os._exit(0)
 
 
 def _signals() -> threading.Event:

@@ -155,7 +155,7 @@ def list_libraries(has: Has, asker: Asker) -> LibraryList:
                 LibraryView(name=name, images=len(has.shelf.open(name, asker)), problem="", code="", params={})
             )
         except LimnerError as e:  # a library that cannot be opened must not hide the others
-            views.append(LibraryView(name=name, images=None, problem=str(e), **e.note.coded))
+            views.append(LibraryView(name=name, images=None, problem=str(e.afar), **e.afar.coded))
     return LibraryList(libraries=views)
 
 

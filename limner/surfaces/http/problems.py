@@ -164,7 +164,7 @@ def of_error(error: LimnerError) -> Response:
     more = {}
     if isinstance(error, VersionConflict):
         more = {"head": error.head, "changed": error.changed, "conflicts": error.conflicts}
-    return problem(status, type(error).code, error.note, headers, more)
+    return problem(status, type(error).code, error.afar, headers, more)
 
 
 def install(app: FastAPI) -> None:

@@ -1,10 +1,11 @@
-"""uvicorn that can be stopped while streams are open."""
+"""uvicorn within limits of connections and time, which can be stopped while streams are open."""
 
 from __future__ import annotations
 
 import socket
+import sys
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import uvicorn
 
@@ -13,11 +14,35 @@ from limner.surfaces.http.door import Connection, Doors
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
+    from limner.settings import Settings
+
 KEEP_ALIVE = 75  # seconds a connection may idle: uvicorn's own 5 are httpx's too, and a request can meet its closing
 GRACE = 5  # seconds for running requests after a stop signal; a client may never read its answer
+AT_ONCE = 64  # connections that asyncio accepts before it looks at one: uvicorn's 2 048 exceed a limit of open files
+QUEUE = 2048  # connections that wait in the system until they are accepted
+SWITCH = 0.0005  # seconds until a thread that computes lets another one run; Python's own 5 ms add up in every answer
 
 
-class Server(uvicorn.Server):
+class Bounded(uvicorn.Server):
+    """Serves an ASGI application to at most as many connections as fit, each within its time (`door`)."""
+
+    def __init__(self, app: Any, settings: Settings, **options: object) -> None:
+        """options: as for `uvicorn.Config`."""
+        quiet: dict[str, object] = {"log_config": None, "access_log": False, "server_header": False}
+        times: dict[str, object] = {"timeout_keep_alive": KEEP_ALIVE, "timeout_graceful_shutdown": GRACE}
+        doors = Doors(settings.connections, settings.connections_per_address)
+        http: dict[str, object] = {"http": partial(Connection, doors), "ws": "none", "backlog": AT_ONCE}
+        super().__init__(uvicorn.Config(app, **{**quiet, **times, **http, **options}))  # type: ignore[arg-type]
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Like uvicorn's; the system queues more connections than are accepted at once, and threads switch faster."""
+        sys.setswitchinterval(SWITCH)
+        await super().startup(sockets)
+        for listening in sockets or ():
+            listening.listen(QUEUE)
+
+
+class Server(Bounded):
     """Serves an application of `create_app`.
 
     uvicorn shuts the application down only after the last connection has closed, and an open stream would keep it
@@ -26,12 +51,7 @@ class Server(uvicorn.Server):
 
     def __init__(self, app: FastAPI, **options: object) -> None:
         """options: as for `uvicorn.Config`."""
-        quiet: dict[str, object] = {"log_config": None, "access_log": False, "server_header": False, "lifespan": "on"}
-        times: dict[str, object] = {"timeout_keep_alive": KEEP_ALIVE, "timeout_graceful_shutdown": GRACE}
-        settings = app.state.parts.settings
-        doors = Doors(settings.connections, settings.connections_per_address)
-        http = {"http": partial(Connection, doors), "ws": "none"}
-        super().__init__(uvicorn.Config(app, **{**quiet, **times, **http, **options}))  # type: ignore[arg-type]
+        super().__init__(app, app.state.parts.settings, **{"lifespan": "on", **options})
         self._hub = app.state.parts.hub
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:

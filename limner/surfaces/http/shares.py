@@ -44,7 +44,7 @@ class Size:
 SIZES: dict[Kind, Size] = {
     "models": Size(threads=64, share=16, line=16, again=10),  # they wait for the model's server and compute nothing
     "pictures": Size(threads=8, share=4, line=200, again=5),  # a page of thumbnails at once; two processes decode
-    "texts": Size(threads=4, share=2, line=30, again=5),  # Markdown and documents: they hold the interpreter
+    "texts": Size(threads=4, share=1, line=30, again=5),  # Markdown and documents: they hold the interpreter
 }
 
 

@@ -69,6 +69,8 @@ class Toolbox:
     """Where no workers compose: threads of this process do, so that a caller may go; None composes within the call."""
     workers: bool = True
     """With jobs: leave composing to the installation's workers. Otherwise this process composes."""
+    afar: bool = False
+    """Whether callers are on other machines: their answers then name no path of this one."""
     tenants: Tenants = field(init=False)
 
     def __post_init__(self) -> None:
@@ -357,6 +359,10 @@ class Tools:
         holder = self.scope.holding(found)
         written = write_article(found, fresh_folder(parent, found.title), holder.image, (format,))
         paths = [str(path) for path in written.files.values()]
+        if self.toolbox.afar:
+            paths = [path.relative_to(parent).as_posix() for path in written.files.values()]
+            says = f"Article {kept} is written to {', '.join(map(quoted, paths))} in the server's export folder."
+            return ToolResult(says, paths, kept)
         return ToolResult(f"Article {kept} is written to {', '.join(map(quoted, paths))}.", paths, kept)
 
     # -- the four steps

@@ -27,7 +27,7 @@ from limner.tools.export.bidi import direction
 from limner.tools.export.counting import compare, figures
 from limner.tools.export.identity import dated_docx, dated_epub, directed_docx, now, pictures_of_notes, written_on
 from limner.tools.export.page import frame, own_image, parts, render, wants_headline
-from limner.tools.export.pictures import Embedded, Pictures, opened
+from limner.tools.export.pictures import Embedded, Pictures, decoded
 from limner.tools.export.safe import Replacement, serialised, substitute
 from limner.tools.export.text import replace_images, text_of
 from limner.tools.export.words import alt_of, attribution, line
@@ -300,8 +300,7 @@ def _xml(book: zipfile.ZipFile, name: str) -> ElementTree.Element:
 def _decoded(book: zipfile.ZipFile, name: str) -> bytes:
     """An image's file, which decodes to its last row. Raises ImageUnreadable."""
     data = book.read(name)
-    with opened(data, name) as image:
-        image.load()
+    decoded(data, name)
     return data
 
 

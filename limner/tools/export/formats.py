@@ -19,7 +19,7 @@ from limner.tools.export.names import file_names, linked_files
 from limner.tools.export.own import read_own
 from limner.tools.export.page import check_html, own_in_html, shown_in_html, to_html
 from limner.tools.export.pdf import check_pdf, own_in_pdf, shown_in_pdf, to_pdf
-from limner.tools.export.pictures import SIDE, Images, Pictures, filed, opened, shown_parts
+from limner.tools.export.pictures import SIDE, Images, Pictures, decoded, filed, shown_parts
 from limner.tools.export.plugged import exporter
 from limner.tools.export.record import check_json, to_json
 from limner.tools.export.seen import check_seen
@@ -147,8 +147,7 @@ def _markdown(article: Article, _: Pictures) -> str:
 def check_files(article: Article, folder: Path) -> None:
     """Check that every image of the article exists and decodes to its last row."""
     for file in dict.fromkeys(i.file for i in article.illustrations):
-        with opened((folder / file).read_bytes(), file) as image:
-            image.load()
+        decoded((folder / file).read_bytes(), file)
 
 
 _WORD = "application/vnd.openxmlformats-officedocument.wordprocessingml.document"

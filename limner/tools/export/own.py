@@ -14,8 +14,8 @@ from limner.document import Article
 from limner.errors import ImageUnreadable
 from limner.tools.export.text import names_in, text_of
 from limner.tools.export.words import line
-from limner.tools.images.images import MAX_BYTES, displayable, is_svg
-from limner.tools.images.publish import published, republished_tiff
+from limner.tools.images.images import MAX_BYTES, displayable, is_svg, republished_tiff
+from limner.tools.images.publish import published
 
 _KNOWN = {".jpg", ".jpeg", ".png", ".gif", ".webp", ".avif", ".bmp", ".tif", ".tiff", ".svg", ".heic", ".heif"}
 _LOOKED_AT = 10_000  # names below the draft's folder to search for an Obsidian image

@@ -20,7 +20,7 @@ from limner.lazy import lazy
 from limner.tools.export.bidi import direction
 from limner.tools.export.counting import compare, figures
 from limner.tools.export.formulas import mathml
-from limner.tools.export.pictures import Embedded, Images, Pictures, embedded, opened
+from limner.tools.export.pictures import Embedded, Images, Pictures, decoded, embedded
 from limner.tools.export.safe import Replacement, serialised, substitute
 from limner.tools.export.text import Text, replace_images, text_of
 from limner.tools.export.words import SURROGATE, alt_of, attribution, credited, credits_title, line
@@ -209,8 +209,7 @@ def check_html(article: Article, path: Path) -> None:
     compare(path, "credits", [attribution(i) for i in wanted], [figure["credit"] for figure in page.figures])
     for figure, i in zip(page.figures, wanted, strict=True):
         _, _, encoded = figure["src"].partition(";base64,")
-        with opened(base64.b64decode(encoded), i.image_id) as image:
-            image.load()
+        decoded(base64.b64decode(encoded), i.image_id)
 
 
 def own_in_html(path: Path) -> int:
@@ -219,8 +218,7 @@ def own_in_html(path: Path) -> int:
     page.feed(path.read_text(encoding="utf-8"))
     page.close()
     for src in page.own:
-        with opened(base64.b64decode(src.partition(";base64,")[2]), "in the text") as image:
-            image.load()
+        decoded(base64.b64decode(src.partition(";base64,")[2]), "in the text")
     return len(page.own)
 
 

@@ -3,26 +3,17 @@
 from __future__ import annotations
 
 import base64
-import io
-import math
 import sys
-import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from limner.document import Article, Illustration
 from limner.errors import ImageUnreadable
-from limner.lazy import lazy
 from limner.tools.export.words import alt_of, line
-from limner.tools.images.images import Described, read_picture
+from limner.tools.images import images
+from limner.tools.images.images import Described
 from limner.tools.images.publish import published
-
-if TYPE_CHECKING:
-    from PIL import Image, ImageOps
-else:  # Markdown and JSON are written without them
-    Image = lazy("PIL.Image")
-    ImageOps = lazy("PIL.ImageOps")
 
 Images = Callable[[str], tuple[bytes, str]]
 """image id -> (bytes of a file that browsers show, its suffix)."""
@@ -40,26 +31,34 @@ _SHOWN = {  # Pillow's name of a format that every current browser shows -> (suf
 }
 
 
+_ANY = sys.maxsize  # pixels: the library has checked the size before (LIMNER_MAX_PIXELS)
+
+
 @contextmanager
-def opened(data: bytes, name: str) -> Iterator[Image.Image]:
-    """Open a file's bytes with Pillow. Raises ImageUnreadable if they are no image, or damaged when decoded in the
-    body."""
+def _named(name: str) -> Iterator[None]:
+    """Add the image's name to an error."""
     try:
-        with warnings.catch_warnings():
-            # The library has checked the size before (LIMNER_MAX_PIXELS); Pillow still refuses huge images.
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            with Image.open(io.BytesIO(data)) as image:
-                yield image
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as e:
+        yield
+    except ImageUnreadable as e:
         raise ImageUnreadable(
             f"Image {line(name)} cannot be read: {line(str(e))}. Put a sound copy in its place."
         ) from e
 
 
+def decoded(data: bytes, name: str) -> tuple[int, int]:
+    """Width and height in px of an image, upright, after decoding it to its last row. Raises ImageUnreadable."""
+    with _named(name):
+        return images.size_of(data, max_pixels=_ANY)
+
+
 def kind_of(data: bytes, name: str) -> tuple[str, str]:
     """(suffix, media type) by the bytes. Raises ImageUnreadable for kinds that browsers do not show."""
-    with opened(data, name) as image:
-        found = image.format or ""
+    with _named(name):
+        found = images.kind_of(data, max_pixels=_ANY)
+    return _shown(found, name)
+
+
+def _shown(found: str, name: str) -> tuple[str, str]:
     if found not in _SHOWN:
         raise ImageUnreadable(
             f"Image {line(name)} is {found or 'of no known kind'}, which browsers do not show. Save it as JPEG or PNG."
@@ -156,15 +155,14 @@ def public_images(article: Article, images: Images) -> Images:
 
 
 def embedded(data: bytes, name: str, side: int = SIDE, portable: bool = False) -> Embedded:
-    """A file's bytes for a page or document, at most `side` px wide and high."""
+    """A file's bytes for a page or document, at most `side` px wide and high and below EMBED_BYTES if that is easy.
+
+    portable: upright JPEG or PNG, which every program shows. Raises ImageUnreadable.
+    """
     kind_of(data, name)
-    data = _scaled(data, name, side, portable)
-    media = kind_of(data, name)[1]
-    with opened(data, name) as image:
-        shown = ImageOps.exif_transpose(image)
-        width, height = shown.size
-        clear = _is_clear(shown)
-    return Embedded(data, media, width, height, clear)
+    with _named(name):
+        made = images.fitted(data, side, portable=portable, most=EMBED_BYTES, max_pixels=_ANY)
+    return Embedded(made.data, _shown(made.kind, name)[1], made.width, made.height, made.clear)
 
 
 def shown_parts(article: Article, images: Images) -> Images:
@@ -181,79 +179,14 @@ def shown_parts(article: Article, images: Images) -> Images:
 
 def cropped(data: bytes, name: str, crop: tuple[float, float, float, float]) -> tuple[bytes, str]:
     """A part of an image, upright, encoded anew: (bytes, suffix). An animation becomes its first frame."""
-    kind = kind_of(data, name)[0]
-    picture = read_picture(data, max_pixels=sys.maxsize)  # the library has checked the size before
-    left, top, width, height = crop
-    x, y = (min(int(share * side), side - 1) for share, side in zip((left, top), picture.size, strict=True))
-    right = min(picture.width, max(x + 1, round((left + width) * picture.width)))
-    bottom = min(picture.height, max(y + 1, round((top + height) * picture.height)))
-    part, profile, out = picture.crop((x, y, right, bottom)), picture.info.get("icc_profile"), io.BytesIO()
-    if kind == ".jpg":
-        part.convert("RGB").save(out, "JPEG", quality=92, icc_profile=profile)
-        return out.getvalue(), ".jpg"
-    part.info = {}  # Pillow would write comments and EXIF of the file it came from
-    part.save(out, "PNG", icc_profile=profile)
-    return out.getvalue(), ".png"
+    kind_of(data, name)
+    with _named(name):
+        return images.cropped(data, crop, max_pixels=_ANY)
 
 
 def filed(i: Illustration, file: str, images: Images) -> Illustration:
     """An illustration in an export, whose file is already cropped."""
     if i.crop is None:
         return i.model_copy(update={"file": file})
-    with opened(images(i.image_id)[0], i.image_id) as image:
-        return i.model_copy(update={"file": file, "crop": None, "width": image.width, "height": image.height})
-
-
-def _is_clear(image: Image.Image) -> bool:
-    if not image.has_transparency_data:
-        return False
-    low, _ = image.convert("RGBA").getchannel("A").getextrema()
-    return isinstance(low, int | float) and low < 128
-
-
-def _scaled(data: bytes, name: str, side: int, portable: bool) -> bytes:
-    """The image at most `side` px wide and high and below EMBED_BYTES if that is easy, else unchanged.
-
-    Animations stay as they are. portable: JPEG or PNG, upright, in RGB or grey; of an animation its first frame.
-    """
-    from limner.tools.images.colour import to_rgb
-
-    with opened(data, name) as image:
-        plain = image.format in ("JPEG", "MPO", "PNG") and image.mode in ("1", "L", "LA", "P", "RGB", "RGBA")
-        plain = plain and image.getexif().get(_ORIENTATION, 1) == 1
-        if getattr(image, "n_frames", 1) > 1 and image.format != "MPO" and not portable:
-            return data
-        if max(image.size) <= side and len(data) <= EMBED_BYTES and (plain or not portable):
-            return data
-        photograph = image.format in ("JPEG", "MPO")
-        share = side / max(image.size)
-        # A JPEG decodes directly to a half, a quarter or an eighth, if that is not below the requested size.
-        image.draft("RGB", (math.ceil(image.width * share), math.ceil(image.height * share)))
-        small = to_rgb(ImageOps.exif_transpose(image), keep_profile=True)
-        profile = small.info.get("icc_profile")
-        small.thumbnail((side, side))
-        made = _encoded(small, photograph, portable, profile)
-    return made if portable and not plain else min(data, made, key=len)
-
-
-_ORIENTATION = 0x0112
-
-
-def _encoded(picture: Image.Image, photograph: bool, portable: bool, profile: bytes | None) -> bytes:
-    """Encode an image in a suitable format: drawings stay sharp, photographs get small."""
-    picture.info = {}  # Pillow would write comments and EXIF of the file it came from
-    if picture.mode == "RGBA" and not portable:
-        return _saved(picture, "WEBP", quality=85, icc_profile=profile)
-    if picture.mode == "RGBA":
-        return _saved(picture, "PNG", icc_profile=profile)
-    lossy = _saved(picture, "JPEG", quality=85, optimize=True, icc_profile=profile)
-    if photograph:
-        return lossy
-    exact = _saved(picture, "PNG", icc_profile=profile)
-    return exact if len(exact) <= 2 * len(lossy) else lossy
-
-
-def _saved(picture: Image.Image, kind: str, **options: Any) -> bytes:
-    out = io.BytesIO()
-    picture.save(out, kind, **{name: value for name, value in options.items() if value is not None})
-    return out.getvalue()
+    width, height = decoded(images(i.image_id)[0], i.image_id)
+    return i.model_copy(update={"file": file, "crop": None, "width": width, "height": height})

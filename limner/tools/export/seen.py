@@ -6,8 +6,6 @@ suitable background, so that scaling, encoding, rotation, transparency and colou
 
 from __future__ import annotations
 
-import base64
-import io
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -16,17 +14,15 @@ from typing import TYPE_CHECKING
 from limner.errors import ExportFailed
 from limner.lazy import lazy
 from limner.tools.export.words import line
-from limner.tools.images.images import data_url
+from limner.tools.images.images import fields
 
 if TYPE_CHECKING:
     import numpy as np
-    from PIL import Image
 
     Grid = np.ndarray
     """(16, 16, 3), RGB from 0 to 1."""
 else:  # Markdown and JSON are written without them
     np = lazy("numpy")
-    Image = lazy("PIL.Image")
 
 _GRID = 16
 _OFF = 0.12  # mean difference; JPEG at quality 85 and dropped colour profiles stay below 0.05
@@ -37,10 +33,8 @@ _FADED = 0.3  # share of the source's contrast that has to be left
 
 def grid(data: bytes) -> Grid:
     """The image in 16 x 16 fields. Raises ImageUnreadable."""
-    small = base64.b64decode(data_url(data, 96, max_pixels=sys.maxsize).partition(",")[2])
-    with Image.open(io.BytesIO(small)) as image:
-        fields = image.convert("RGB").resize((_GRID, _GRID), Image.Resampling.BOX)
-    return np.asarray(fields, dtype=float) / 255
+    pixels = np.frombuffer(fields(data, _GRID, max_pixels=sys.maxsize), dtype=np.uint8)
+    return pixels.reshape(_GRID, _GRID, 3).astype(float) / 255
 
 
 def alike(source: Grid, shown: Grid) -> bool:

@@ -7,15 +7,17 @@ not pickled, because output that a hostile file causes must stay data.
 from __future__ import annotations
 
 import json
+import os
 import signal
 import struct
 import sys
+from contextlib import suppress
 from dataclasses import asdict
 from typing import IO, TYPE_CHECKING, Any
 
 from limner.errors import ImageUnreadable
 from limner.lazy import lazy
-from limner.tools.images import metadata, pixels
+from limner.tools.images import fitting, metadata, pixels
 from limner.tools.images.svg import draw_svg
 from limner.tools.pdf_text import pdf_text
 
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 else:  # pictures are opened later than libraries
     Image = lazy("PIL.Image")
 
+NICE = 5  # below the processes that serve requests and run jobs; more would starve it on a busy machine
 Answer = tuple[Any, list[bytes]]
 
 
@@ -31,6 +34,8 @@ def main() -> None:
     """Serve requests until standard input ends."""
     source, target = sys.stdin.buffer, sys.stdout.buffer
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which then closes standard input
+    with suppress(AttributeError, OSError):  # not on Windows; some systems forbid it
+        os.nice(NICE)
     _import_most()
     while (request := receive(source)) is not None:
         header, (data,) = request
@@ -68,6 +73,16 @@ def _displayable(data: bytes, max_pixels: int) -> Answer:
     return suffix, [] if made is None else [made]
 
 
+def _fitted(data: bytes, **given: Any) -> Answer:
+    facts, made = fitting.fitted(data, **given)
+    return facts, [] if made is None else [made]
+
+
+def _cropped(data: bytes, **given: Any) -> Answer:
+    suffix, part = fitting.cropped(data, **given)
+    return suffix, [part]
+
+
 OPERATIONS: dict[str, Any] = {
     "read_picture": lambda data, **given: _picture(pixels.read_picture(data, **given)),
     "for_clip": lambda data, **given: _picture(pixels.for_clip(data, **given)),
@@ -76,6 +91,11 @@ OPERATIONS: dict[str, Any] = {
     "displayable": _displayable,
     "small": lambda data, **given: (None, [pixels.small(data, **given)]),
     "draw_svg": lambda data, **given: (None, [draw_svg(data, **given)]),
+    "kind_of": lambda data, **given: (fitting.kind_of(data, **given), []),
+    "fitted": _fitted,
+    "cropped": _cropped,
+    "fields": lambda data, **given: (None, [fitting.fields(data, **given)]),
+    "republished_tiff": lambda data, **given: (None, [pixels.republished_tiff(data, **given)]),
     "pdf_text": lambda data, **given: (pdf_text(data, **given), []),
     "metadata": lambda data, **given: (asdict(metadata.metadata(data, **given)), []),
     "said_in": lambda data, **given: (metadata.said_in(data, **given), []),

@@ -97,6 +97,54 @@ def data_url(data: bytes, side: int = 512, *, max_pixels: int = MAX_PIXELS) -> s
     return "data:image/jpeg;base64," + base64.b64encode(made).decode()
 
 
+class Fitted(NamedTuple):
+    """An image for a page or a document."""
+
+    data: bytes
+    kind: str
+    """Pillow's name of the format."""
+    width: int
+    """px, upright."""
+    height: int
+    clear: bool
+    """Whether parts of it are transparent."""
+
+
+def kind_of(data: bytes, *, max_pixels: int = MAX_PIXELS) -> str:
+    """Pillow's name of a raster image's format, from the header alone. Raises ImageUnreadable."""
+    return _ask("kind_of", data, max_pixels=max_pixels)[0]
+
+
+def fitted(data: bytes, side: int, *, portable: bool, most: int, max_pixels: int = MAX_PIXELS) -> Fitted:
+    """A raster image at most `side` px wide and high and below `most` bytes if that is easy, else unchanged.
+
+    Animations stay as they are. portable: JPEG or PNG, upright, in RGB or grey; of an animation its first frame.
+    Raises ImageUnreadable.
+    """
+    given = {"max_pixels": max_pixels, "side": side, "portable": portable, "most": most}
+    facts, parts = _ask("fitted", data, **given)
+    return Fitted(parts[0] if parts else data, *facts)
+
+
+def cropped(data: bytes, crop: tuple[float, float, float, float], *, max_pixels: int = MAX_PIXELS) -> tuple[bytes, str]:
+    """A part of a raster image, upright, encoded anew: (bytes, suffix). An animation becomes its first frame.
+
+    crop: left, top, width and height as shares of the upright image. Raises ImageUnreadable.
+    """
+    suffix, parts = _ask("cropped", data, max_pixels=max_pixels, crop=list(crop))
+    return parts[0], suffix
+
+
+def fields(data: bytes, count: int, *, max_pixels: int = MAX_PIXELS) -> bytes:
+    """The mean colours of `count` x `count` fields of the image, 3 bytes of RGB each. Raises ImageUnreadable."""
+    return _ask("fields", data, max_pixels=max_pixels, count=count)[1][0]
+
+
+def republished_tiff(data: bytes, *, max_pixels: int = MAX_PIXELS) -> bytes:
+    """A TIFF rewritten page by page without loss, with only its colour profiles. Raises ImageUnreadable."""
+    return _ask("republished_tiff", data, max_pixels=max_pixels)[1][0]
+
+
 def draw_svg(data: bytes, *, side: int = SVG_SIDE, max_pixels: int = MAX_PIXELS) -> bytes:
     """A PNG of an SVG, see `svg.draw_svg`. Raises ImageUnreadable."""
     return DRAWINGS.ask("draw_svg", data, side=side, max_pixels=max_pixels)[1][0]

@@ -96,3 +96,25 @@ def encoded(picture: Image.Image, kind: str, **options: Any) -> bytes:
     out = io.BytesIO()
     bare.save(out, kind, **options)
     return out.getvalue()
+
+
+def republished_tiff(data: bytes, max_pixels: int) -> bytes:
+    """See `images.republished_tiff`."""
+    from PIL import ImageSequence
+
+    try:
+        with open_picture(data, max_pixels) as image:
+            pages = [_bare(page) for page in ImageSequence.Iterator(image)]
+        out = io.BytesIO()
+        pages[0].save(out, "TIFF", compression="tiff_adobe_deflate", save_all=True, append_images=pages[1:])
+    except DAMAGED as error:
+        refuse_damaged(error)
+    return out.getvalue()
+
+
+def _bare(page: Image.Image) -> Image.Image:
+    from PIL import ImageOps
+
+    bare = ImageOps.exif_transpose(page).copy()
+    bare.info = {key: bare.info[key] for key in ("icc_profile", "transparency") if key in bare.info}
+    return bare

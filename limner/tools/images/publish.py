@@ -11,25 +11,16 @@ JPEG: ITU T.81 annex B, CIPA DC-008 (Exif). PNG: W3C PNG, third edition. WebP: R
 
 from __future__ import annotations
 
-import io
 import re
 import struct
 import sys
 import zlib
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 from xml.sax.saxutils import escape, quoteattr
 
 from limner.errors import ImageUnreadable
-from limner.lazy import lazy
 from limner.tools.images.images import Described, orientation_of, said_in
-
-if TYPE_CHECKING:
-    from PIL import Image, ImageOps, ImageSequence
-else:  # pictures are opened later than libraries
-    Image = lazy("PIL.Image")
-    ImageOps = lazy("PIL.ImageOps")
-    ImageSequence = lazy("PIL.ImageSequence")
 
 LONGEST = 1000  # characters of one value: ten values, escaped, fit into the 64 kB of a JPEG segment
 
@@ -425,27 +416,12 @@ def _item_places(data: bytes, start: int, end: int, inside: int) -> Iterator[tup
         yield item, spans
 
 
-# --- TIFF and BMP ----------------------------------------------------------------------------------------------------
+# --- BMP -------------------------------------------------------------------------------------------------------------
 
 
 def _bmp(data: bytes, _public: _Public) -> bytes:
     """Cut a BMP at its stated length; the format has no metadata."""
     return data[: struct.unpack_from("<I", data, 2)[0] or None]
-
-
-def republished_tiff(data: bytes) -> bytes:
-    """Rewrite a TIFF page by page without loss, with only its colour profiles."""
-    with Image.open(io.BytesIO(data), formats=["TIFF"]) as image:
-        pages = [_bare(page) for page in ImageSequence.Iterator(image)]
-    out = io.BytesIO()
-    pages[0].save(out, "TIFF", compression="tiff_adobe_deflate", save_all=True, append_images=pages[1:])
-    return out.getvalue()
-
-
-def _bare(page: Image.Image) -> Image.Image:
-    bare = ImageOps.exif_transpose(page).copy()
-    bare.info = {key: bare.info[key] for key in ("icc_profile", "transparency") if key in bare.info}
-    return bare
 
 
 _CLEANERS = (

@@ -86,7 +86,9 @@ class Library:
             private_file(library.path / RECORDS)
         except OSError as error:
             reason = error.strerror or error
-            raise LibraryError(f"Cannot write {home} ({reason}): set LIMNER_HOME to a folder you may write.") from error
+            line = f"Cannot write {home} ({reason}): set LIMNER_HOME to a folder you may write."
+            afar = f"The library {name} cannot be written ({reason}): ask whoever runs limner."
+            raise LibraryError(line, afar=afar) from error
         with library.transaction() as records:
             records.executescript(SCHEMA + captions.SCHEMA + chances.SCHEMA)
             records.executemany("INSERT INTO meta VALUES (?, ?)", known.items())
@@ -209,10 +211,9 @@ class Library:
                 continue  # there may be another copy; the error below is for when there is none
             if image_identity(data) == image_id:
                 return data
-        raise LibraryError(
-            f"{printable_path(paths[0])} is gone or has changed since it was indexed: put it back, or run "
-            f"`limner library add {self.name} {printable_path(os.path.dirname(paths[0]))}`."
-        )
+        gone, folder = "is gone or has changed since it was indexed", printable_path(os.path.dirname(paths[0]))
+        line = f"{printable_path(paths[0])} {gone}: put it back, or run `limner library add {self.name} {folder}`."
+        raise LibraryError(line, afar=f"Image {image_id} of {self.name} {gone}: ask whoever runs limner.")
 
     def search(self, queries: Sequence[str], k: int) -> list[list[Candidate]]:
         """Per query the k best images, best first; all queries go in one request.
@@ -349,9 +350,9 @@ class Library:
             finally:
                 connection.close()
         except sqlite3.Error as error:
-            raise LibraryError(
-                f"The records in {self.path} cannot be used ({error}): check disk and rights."
-            ) from error
+            line = f"The records in {self.path} cannot be used ({error}): check disk and rights."
+            afar = f"The records of {self.name} cannot be used ({error}): ask whoever runs limner."
+            raise LibraryError(line, afar=afar) from error
 
     @contextmanager
     def vectors(self) -> Iterator[Store]:

@@ -194,6 +194,8 @@ def test_an_image_file_that_is_gone_says_so(client: TestClient, done: str, libra
         Path(record.path).write_bytes(data)  # other tests have the same folder
     assert answer.status_code == 422
     assert "gone or has changed" in answer.json()["detail"]
+    assert str(bees) not in answer.text, "where it lies on the server is nobody's business"
+    assert str(Path(record.path).parent) not in answer.text
 
 
 # --- libraries -----------------------------------------------------------------------------------------------------

@@ -16,8 +16,8 @@ from PIL.ExifTags import GPS, IFD, Base
 from PIL.PngImagePlugin import PngInfo
 
 from limner.errors import ImageUnreadable
-from limner.tools.images.images import Described, metadata, orientation_of
-from limner.tools.images.publish import published, republished_tiff
+from limner.tools.images.images import Described, metadata, orientation_of, republished_tiff
+from limner.tools.images.publish import published
 
 PROFILE = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 SECRETS = [b"SERIAL-4711", b"Jane Face", b"47,22.9N", b"Zurich", b"comment by a camera", b"steps: 20", b"mwg-rs"]

@@ -139,7 +139,7 @@ class Talk:
                 says = working.result()
             yield Chunk("content", await self.has.pools["texts"].run(self.asker.name, lambda: self._page(says)))
         except LimnerError as e:
-            yield Chunk("error", " ".join(str(e).split()))
+            yield Chunk("error", " ".join(e.afar.split()))
 
     async def _watch(self) -> AsyncGenerator[Chunk]:
         """Stream a job's progress until it has ended or asks; ends with an error if the job failed."""

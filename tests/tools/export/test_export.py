@@ -955,7 +955,7 @@ def with_gps(kind: str = "JPEG", size=(60, 40)) -> bytes:
     xmp = (
         b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
         b'<rdf:Description rdf:about="" xmlns:exif="http://ns.adobe.com/exif/1.0/" exif:GPSLatitude="47,22.9N">'
-        b"<p>Jane</p></rdf:Description></rdf:RDF></x:xmpmeta>"
+        b"<p>Jane-4711</p></rdf:Description></rdf:RDF></x:xmpmeta>"
     )
     out, options = io.BytesIO(), {"exif": exif}
     if kind == "PNG":
@@ -968,7 +968,7 @@ def with_gps(kind: str = "JPEG", size=(60, 40)) -> bytes:
     return out.getvalue()
 
 
-SECRETS = (b"SERIAL-4711", b"47,22.9N", b"Jane")
+SECRETS = (b"SERIAL-4711", b"47,22.9N", b"Jane-4711")
 
 
 def everything(folder: Path) -> bytes:

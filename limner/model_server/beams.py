@@ -69,7 +69,7 @@ class BeamSearch:
     def step(self, listed: Sequence[Listed], details: Any = None) -> None:
         """Continue with the best candidates, and finish those that end.
 
-        listed: the list of each running beam, none of them in `lacking`. told: (beam, position in its list) -> the
+        listed: the list of each running beam, none of them in `lacking`. details: (beam, position in its list) -> the
         record of a token.
         """
         best = sorted(self._candidates(listed), key=lambda found: -found[0])[: 2 * self.num_beams]

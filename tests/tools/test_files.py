@@ -65,3 +65,10 @@ def test_a_file_of_another_size_is_read(tmp_path: Path) -> None:
 def test_a_file_of_no_package_is_read(tmp_path: Path) -> None:
     (tmp_path / "model.onnx").write_bytes(b"abc")
     assert sha256_of(tmp_path / "model.onnx") == hashlib.sha256(b"abc").hexdigest()
+
+
+@pytest.mark.parametrize("damage", [b"\n\nweights/model.onnx\n", b"\xff\xfe", b"weights/model.onnx,sha256=?,3\n"])
+def test_a_damaged_record_stops_nothing(damage: bytes, tmp_path: Path) -> None:
+    file = package(tmp_path, b"abc", recorded=b"abc")
+    (tmp_path / "weights-1.0.dist-info" / "RECORD").write_bytes(damage)
+    assert sha256_of(file) == hashlib.sha256(b"abc").hexdigest()

@@ -80,8 +80,8 @@ class Report(BaseModel):
 def report(ledger: Ledger, owner: str | None = None) -> Report:
     """Count what people did with the selector's picks. owner: None counts all owners."""
     total, by, rows = Agreement(), {}, []
-    for job, title, first, last, regenerated in _looked_at(ledger, owner):
-        counts = picks(first, last, regenerated)
+    for job, title, first, last, proposed in _looked_at(ledger, owner):
+        counts = picks(first, last, proposed)
         here = sum(counts.values(), Agreement())
         total = total + here
         for name, count in counts.items():
@@ -100,10 +100,10 @@ class _Pick:
     candidates: frozenset[str]
 
 
-def picks(first: Article, last: Article, regenerated: Sequence[tuple[Article, Article]] = ()) -> dict[str, Agreement]:
+def picks(first: Article, last: Article, proposed: Sequence[tuple[Article, Article]] = ()) -> dict[str, Agreement]:
     """Outcomes of the picks by their basis; "" for images that people added.
 
-    first: the article as the model left it. last: the article now. asked: the articles before and after each step that
+    first: the article as the model left it. last: the article now. proposed: the articles before and after each step that
     a model proposed, in order.
     """
     here = {figure: pick for s in first.selections if (pick := _pick(s, _picked(s))) for figure in [f"f-{s.spot.id}"]}
@@ -112,7 +112,7 @@ def picks(first: Article, last: Article, regenerated: Sequence[tuple[Article, Ar
     def count(pick: _Pick, now: str | None) -> None:
         found[pick.by] = found.get(pick.by, Agreement()) + _fate(pick, now)
 
-    for before, after in regenerated:
+    for before, after in proposed:
         old, new = _images(before), _images(after)
         records = {f"f-{s.spot.id}": s for s in after.selections if s.placed}
         for figure in [f for f in {**old, **new} if old.get(f) != new.get(f)]:
@@ -177,8 +177,8 @@ def _ends(ledger: Ledger, versions: Versions, job: str, head: int | None) -> tup
     if versions.one(job, head)[0].parent is None and not _reviewed(first):
         return None
     steps = [(v.parent, v.number) for v in versions.line(job, head) if v.by == "model" and v.parent is not None]
-    regenerated = [(versions.one(job, before)[1], versions.one(job, after)[1]) for before, after in steps]
-    return first, versions.one(job, head)[1], regenerated
+    proposed = [(versions.one(job, before)[1], versions.one(job, after)[1]) for before, after in steps]
+    return first, versions.one(job, head)[1], proposed
 
 
 def _reviewed(article: Article) -> bool:

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
+from limner import observe
 from limner.children import die_with_parent, end
 from limner.errors import BadInput
 from limner.jobs.broker import Valkey
@@ -33,7 +34,7 @@ LAST = 10  # seconds for the API to stop, its requests' own 5 included; then req
 def up(settings: Settings, say: Callable[[str], None]) -> None:
     """Run everything until SIGTERM or Ctrl-C. Raises LimnerError if it cannot start."""
     with ExitStack() as parts:
-        parts.callback(_leave)
+        parts.push(_leave)
         wait_until_there(Database(database_url(settings)))
         jobs = parts.enter_context(contextlib.closing(Jobs(settings)))
         listening = parts.enter_context(_listening(settings, jobs))
@@ -57,7 +58,7 @@ def up(settings: Settings, say: Callable[[str], None]) -> None:
 def api(settings: Settings, say: Callable[[str], None]) -> None:
     """Run the API alone until SIGTERM or Ctrl-C. Raises LimnerError if it cannot start."""
     with ExitStack() as parts:
-        parts.callback(_leave)
+        parts.push(_leave)
         wait_until_there(Database(database_url(settings)))
         jobs = parts.enter_context(contextlib.closing(Jobs(settings)))
         listening = parts.enter_context(_listening(settings, jobs))
@@ -127,15 +128,20 @@ def _serving(settings: Settings, jobs: Jobs, listening: socket.socket) -> Iterat
         thread.join(LAST)
 
 
-def _leave() -> None:
+def _leave(_kind: object, error: BaseException | None, _trace: object) -> None:
     """End the process at once if a request still holds a thread, which Python would wait for: a model's answer may take
-    minutes, and so may the images that wait for a decoder."""
+    minutes, and so may the images that wait for a decoder. error: what ended the service, None for a stop."""
     held = [t for t in threading.enumerate() if t is not threading.main_thread() and not t.daemon]
-    if held:
-        log.warning("requests that did not end within %d s were given up", LAST)
-        logging.shutdown()
-        sys.stdout.flush()
-        os._exit(0)
+    if not held:
+        return
+    log.warning("requests that did not end within %d s were given up", LAST)
+    if error is not None:
+        print(f"limner: {' '.join(str(error).split())}", file=sys.stderr)
+    observe.close_tracing()
+    logging.shutdown()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0 if error is None else getattr(error, "exit_code", 1))
 
 
 def _signals() -> threading.Event:

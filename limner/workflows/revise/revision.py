@@ -39,6 +39,7 @@ from limner.workflows.context import Context
 
 AT_ONCE = 6  # parallel model calls; servers batch them
 MAX_BLOCKS = 400  # blocks per instruction about the whole article: its edits form one step of at most MAX_EDITS
+LEFT_OUT = "Its least telling sentences were left out; no model wrote anything."
 T = TypeVar("T")
 
 
@@ -81,8 +82,7 @@ class Revision:
             text = shortened(block.text, self.context.similarity)
             if not text:
                 raise BadInput(f"{self.name} is too small to shorten this, and no sentence can be left out. Cut it.")
-            language_edits = "Its least telling sentences were left out; no model wrote anything."
-            return [e.SetText(block=block.id, text=text)], [language_edits]
+            return [e.SetText(block=block.id, text=text)], [LEFT_OUT]
         self.dialect.require(self.name, f"{order.do} a paragraph", one_paragraph=True)
         text = self.dialect.revise(
             self.article,

@@ -22,6 +22,7 @@ from lives import finish, take
 from scripted import ScriptedServer
 from servers import until
 
+from limner.errors import BadInput
 from limner.jobs.request import JobRequest
 from limner.jobs.service import Jobs
 from limner.settings import Settings
@@ -112,3 +113,23 @@ def test_a_stop_does_not_wait_for_a_model(bees: Path, home: Path, tmp_path: Path
                 assert "were given up" in log.read_text()
         finally:
             released.set()
+
+
+FAILING = """
+import threading
+from contextlib import ExitStack
+from limner.errors import BadInput
+from limner.surfaces.cli.up import _leave
+
+threading.Thread(target=threading.Event().wait).start()  # a request that waits for a model
+with ExitStack() as parts:
+    parts.push(_leave)
+    raise BadInput("The broker did not start. Set REDIS_URL to a Redis.")
+"""
+
+
+def test_a_service_that_fails_says_so_though_a_request_holds_a_thread() -> None:
+    """A supervisor starts what failed again, and not what was stopped."""
+    done = subprocess.run([sys.executable, "-c", FAILING], capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == BadInput.exit_code
+    assert "limner: The broker did not start. Set REDIS_URL to a Redis.\n" in done.stderr

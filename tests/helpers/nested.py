@@ -27,7 +27,10 @@ PIECES = {
     "less than": "<",
     "entities": "&amp;",
     "embeds": "![[a",
+    "spaces": " ",
 }
+OPENED = ("# a {", "# a {#", "# a <!--", ": a", "Table: a {", '=== "a', "[a]{.", "*a*{.", "a_{.", "| a |\n|---|\n\n: a")
+"""What a long run of spaces may follow."""
 
 
 def nested(name: str, length: int) -> str:

@@ -103,8 +103,8 @@ class _Pick:
 def picks(first: Article, last: Article, proposed: Sequence[tuple[Article, Article]] = ()) -> dict[str, Agreement]:
     """Outcomes of the picks by their basis; "" for images that people added.
 
-    first: the article as the model left it. last: the article now. proposed: the articles before and after each step that
-    a model proposed, in order.
+    first: the article as the model left it. last: the article now. proposed: the articles before and after each step
+    that a model proposed, in order.
     """
     here = {figure: pick for s in first.selections if (pick := _pick(s, _picked(s))) for figure in [f"f-{s.spot.id}"]}
     found: dict[str, Agreement] = {}

@@ -24,6 +24,7 @@ _INLINE = {
     "rt", "ruby", "s", "samp", "small", "span", "strike", "strong", "sub", "sup", "time", "u", "var",
 }  # fmt: skip
 _CELLS = {"td", "th", "caption"}
+_TABLE = {"table", "thead", "tbody", "tfoot", "tr"}  # their end tags end open cells, too
 _ENDED: dict[str, tuple[set[str], set[str]]] = {
     "li": ({"li"}, {"ul", "ol", *_CELLS}),
     "dt": ({"dt", "dd"}, {"dl", *_CELLS}),
@@ -66,6 +67,8 @@ def _balanced(text: str) -> Iterator[str]:
             yield from _until(opened, _implied(opened, name))
             if name in VOID:
                 yield tag[0]
+            elif tag[4]:  # `<a name="x"/>`, `<Card />`: a browser would leave it open, its author would not
+                yield f"<{tag[2]}{tag[3]}></{tag[2]}>"
             elif len(opened) >= DEPTH or (name in _INLINE and sum(n in _INLINE for n in opened) >= FORMATTING):
                 dropped[name] += 1
             else:
@@ -88,7 +91,7 @@ def _end(opened: list[str], name: str) -> int:
     for n in range(len(opened) - 1, -1, -1):
         if opened[n] == name:
             return n
-        if opened[n] in _CELLS or (name in _INLINE and opened[n] not in _INLINE):
+        if (opened[n] in _CELLS and name not in _TABLE) or (name in _INLINE and opened[n] not in _INLINE):
             break
     return len(opened)
 
@@ -98,6 +101,12 @@ def _implied(opened: list[str], name: str) -> int:
     rules = [_ENDED[name]] if name in _ENDED else []
     rules += [_PARAGRAPH] if name not in _INLINE and name not in VOID - {"hr"} else []
     left = len(opened)
+    if name == "a":  # no link is within another; blocks that were opened in one stay
+        for n in range(len(opened) - 1, -1, -1):
+            if opened[n] not in _INLINE:
+                break
+            if opened[n] == "a":
+                left = n
     for ended, limits in rules:
         for n in range(len(opened) - 1, -1, -1):
             if opened[n] in limits:

@@ -196,6 +196,7 @@ def _directives(state: StateCore) -> None:
 
 # --- headings and lists ----------------------------------------------------------------------------------------------
 
+_LONGEST_ATTRIBUTES = 500  # characters at the end of a heading
 _ATTRIBUTES = re.compile(
     r"[ \t]+(?:\{/\*|<!--)[ \t]*#?([\w-]+)[ \t]*(?:\*/\}|-->)[ \t]*\Z|"
     r"[ \t]+\{:?[ \t]*(?:#([^\s}]+))?[^{}]*\}[ \t]*\Z|[ \t]+\^[\w-]+[ \t]*\Z"
@@ -206,9 +207,10 @@ def _heading_attributes(state: StateCore) -> None:
     """Parse `# Heading {#id}` of pandoc, kramdown and Hugo, and `# Heading {/* #id */}` of Docusaurus."""
     for heading, words in zip(state.tokens, state.tokens[1:], strict=False):
         marked = heading.type == "heading_open" and ("{" in words.content or "<!--" in words.content)
-        found = _ATTRIBUTES.search(words.content) if marked else None
+        tail = max(0, len(words.content) - _LONGEST_ATTRIBUTES)
+        found = _ATTRIBUTES.search(words.content[tail:]) if marked else None
         if found:
-            words.content = words.content[: found.start()]
+            words.content = words.content[: tail + found.start()]
             if given := found[1] or found[2]:
                 heading.attrSet("id", given)
 
@@ -289,13 +291,29 @@ def _attributes(state: StateInline, silent: bool) -> bool:
         return False
     found = _ATTRIBUTE_LIST.match(state.src, state.pos)
     last = state.tokens[-1]
-    emphasis = last.type == "text" and last.content in ("*", "_") and found is not None and found[0][1] in ":.#"
-    if found is None or (last.type not in ("image", "code_inline", "link_close") and not emphasis):
+    if found is None:
+        return False
+    emphasis = last.type == "text" and found[0][1] in ":.#" and _ends_emphasis(state)
+    if last.type not in ("image", "code_inline", "link_close") and not emphasis:
         return False
     if not silent and state.tokens[-1].type == "image" and (kinds := _CLASS.findall(found[0])):
         state.tokens[-1].attrSet("class", " ".join(kinds))  # it may be for dark pages only
     state.pos = found.end()
     return True
+
+
+def _ends_emphasis(state: StateInline) -> bool:
+    """Whether the last token is a mark that ends the emphasis of an earlier one: the `_` of `t_{.05}` ends none."""
+    if not state.delimiters or state.delimiters[-1].token != len(state.tokens) - 1:
+        return False
+    marker, opened, ends = state.delimiters[-1].marker, 0, False
+    for mark in (d for d in state.delimiters[-_MARKS:] if d.marker == marker):
+        ends = mark.close and opened > 0
+        opened += -1 if ends else bool(mark.open)
+    return ends
+
+
+_MARKS = 100  # before a list of attributes; more cost each such list as much again
 
 
 # --- comments --------------------------------------------------------------------------------------------------------

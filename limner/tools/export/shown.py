@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -56,11 +57,17 @@ def _look(data: bytes) -> str:
 
 
 def looks(shows: Sequence[str]) -> list[Grid]:
-    """The looks among `Article.shows`."""
+    """The looks among `Article.shows`, at most LOOKS. An article may come from a client: others are left out."""
     import numpy as np
 
-    found = (base64.b64decode(one.removeprefix(_LOOK)) for one in shows if one.startswith(_LOOK))
-    return [np.frombuffer(data, dtype="uint8").reshape(16, 16, 3) / 255 for data in found if len(data) == 768]
+    found: list[Grid] = []
+    for one in (one for one in shows if one.startswith(_LOOK)):
+        with suppress(ValueError):
+            data = base64.b64decode(one.removeprefix(_LOOK), validate=True)
+            found.append(np.frombuffer(data, dtype="uint8").reshape(16, 16, 3) / 255)
+        if len(found) == LOOKS:
+            break
+    return found
 
 
 def is_copy(data: bytes, known: Sequence[Grid]) -> bool:

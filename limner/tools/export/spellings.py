@@ -37,8 +37,8 @@ def with_spellings(parser: MarkdownIt, templates: bool) -> MarkdownIt:
 
 # --- blocks ----------------------------------------------------------------------------------------------------------
 
-_TAB = re.compile(r"([ \t]*)===[!+]*[ \t]+(?=[\"'])")
-_FENCED = re.compile(r"[ \t>]*(`{3,}|~{3,})(.*)")
+_TAB = re.compile(r"([ \t]*)===[!+]*[ \t]+(?=([\"']).*\2[ \t]*\Z)")
+_FENCED = re.compile(r"[ \t>]*(?:(?:[-*+]|\d{1,9}[.)])[ \t]+)*(`{3,}|~{3,})(.*)")
 
 
 def _tabs(state: StateCore) -> None:
@@ -53,7 +53,8 @@ def _tabs(state: StateCore) -> None:
             elif found[1].startswith(fence) and not found[2].strip():
                 fence = ""
         elif not fence:
-            lines[n] = _TAB.sub(r"\1!!! tab ", line, count=1)
+            found = _TAB.match(line)
+            lines[n] = f"{found[1]}!!! tab {line[found.end() :]}" if found else line
     state.src = "\n".join(lines)
 
 
@@ -62,7 +63,7 @@ _PAGE_BREAK = r"\\(?:newpage|pagebreak|clearpage|cleardoublepage)(?:\{\}|\[\d\])
 _OPTIONS = r"\{::(?:options|nomarkdown)\b[^{}]*/\}"  # kramdown
 _SILENT = re.compile(rf"(?:{_CONTENTS}|{_PAGE_BREAK}|{_OPTIONS})", re.IGNORECASE)
 _TOC_LIST = re.compile(r"[^\n]*\n?\{:[ \t]*toc\b[^{}\n]*\}")
-_TABLE_CAPTION = re.compile(r"(?:[Tt]able)?:[ \t]+(.*?)(?:[ \t]*\{[^{}\n]*\})?", re.DOTALL)
+_TABLE_CAPTION = re.compile(r"(?:[Tt]able)?:[ \t]+")
 
 
 def _left_out_blocks(state: StateCore) -> None:
@@ -75,14 +76,22 @@ def _left_out_blocks(state: StateCore) -> None:
         if words and _SILENT.fullmatch(words):
             skip = n + 3
             continue
-        if words and words[0] in "Tt:" and (found := _TABLE_CAPTION.fullmatch(words)):
+        if words and words[0] in "Tt:" and (found := _TABLE_CAPTION.match(words)):
             beside = (tokens[n - 1].type if n else "", tokens[n + 3].type if n + 3 < len(tokens) else "")
-            tokens[n + 1].content = found[1] if "table_close" in beside or "table_open" in beside else words
+            if "table_close" in beside or "table_open" in beside:
+                tokens[n + 1].content = _without_attributes(words[found.end() :])
         if token.type in ("bullet_list_open", "ordered_list_open") and _is_contents(tokens[n : n + 7]):
             skip = n + 7
             continue
         out.append(token)
     state.tokens = out
+
+
+def _without_attributes(words: str) -> str:
+    """Words without the `{…}` at their end."""
+    words = words.rstrip(" \t")
+    at = words.rfind("{") if words.endswith("}") else -1
+    return words if at < 0 or "}" in words[at:-1] or "\n" in words[at:] else words[:at].rstrip(" \t")
 
 
 def _is_contents(tokens: Sequence[Token]) -> bool:
@@ -92,7 +101,8 @@ def _is_contents(tokens: Sequence[Token]) -> bool:
     return kinds[1:6] == shape and kinds[6][-4:] == "list" and bool(_TOC_LIST.fullmatch(tokens[3].content))
 
 
-_FIGURE = re.compile(r"\{(?:figure|image|figure-md)\}[ \t]*(\S.*)")
+_FIGURE = re.compile(r"\{(?:figure|image|(figure-md))\}[ \t]*(.*)")
+_BLANK = re.compile(r"\n[ \t]*\n")
 _OPTION = re.compile(r":([\w-]+):[ \t]*([^\n]*)(?:\n|\Z)")
 _YAML_OPTIONS = re.compile(r"---\n(.*?)\n---[ \t]*(?:\n|\Z)", re.DOTALL)
 
@@ -102,14 +112,15 @@ def _figures(state: StateCore) -> None:
     out: list[Token] = []
     for token in state.tokens:
         found = _FIGURE.fullmatch(token.info.strip()) if token.type == "fence" else None
-        if found is None:
+        if found is None or not (found[1] or found[2]):
             out.append(token)
             continue
         options, rest = _options(token.content)
         alt = re.sub(r"([\[\]\\])", r"\\\1", options.get("alt", ""))
         kinds = " ".join(f".{kind}" for kind in options.get("class", "").split())
-        image = f"![{alt}](<{found[1].strip().translate({60: '', 62: ''})}>)" + (f"{{{kinds}}}" if kinds else "")
-        for words in filter(None, (image, rest)):
+        image = f"![{alt}](<{found[2].strip().translate({60: '', 62: ''})}>)" + (f"{{{kinds}}}" if kinds else "")
+        # The content of {figure-md} is an image and its caption; what follows its name is a label.
+        for words in _BLANK.split(rest) if found[1] else filter(None, (image, rest)):
             out.append(Token("paragraph_open", "p", 1, map=token.map, block=True, level=token.level))
             inline = Token("inline", "", 0, map=token.map, block=True, level=token.level + 1)
             inline.content, inline.children = words, []

@@ -23,9 +23,9 @@ from limner.workflows.review.questions import Json, ours
 def check(question: Mapping[str, Any], given: Any, *, strict: bool = True) -> Json:
     """Check an answer; returns {"type", "args", "version"}, with `args` None, a text, or the edits.
 
-    question: the one that was asked. given: the raw answer, which may be a list of one, as from agent-inbox, or a decision of
-    LangChain's middleware. strict: the answer must name the version of the question; a program that holds the question
-    itself need not. Raises BadInput for another shape, JobConflict for an answer to an earlier version.
+    question: the one that was asked. given: the raw answer, which may be a list of one, as from agent-inbox, or a
+    decision of LangChain's middleware. strict: the answer must name the version of the question; a program that holds
+    the question itself need not. Raises BadInput for another shape, JobConflict for an answer to an earlier version.
     """
     answer = _read(_unwrapped(given))
     if answer.version is None and strict:

@@ -7,9 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from nested import REPEATED, repeated
+from test_drafts import draft
 
 from limner.tools.export.balance import DEPTH, balanced
-from limner.tools.export.safe import tree
+from limner.tools.export.safe import serialised, tree
+from limner.tools.export.text import text_of
 
 
 @pytest.mark.parametrize(
@@ -27,10 +29,34 @@ from limner.tools.export.safe import tree
         ("<b>a<div>b</b>c</div>", "<b>a<div>bc</div></b>"),
         ("<div><img src=a>b<br></div></div></i>", "<div><img src=a>b<br></div>"),
         ("<p>a<div>b</div></p>", "<p>a</p><div>b</div>"),
+        ("<table><tr><td>a<td>b</table><h2>c</h2>", "<table><tr><td>a</td><td>b</td></tr></table><h2>c</h2>"),
+        (
+            "<table><tr><td><table><tr><td>a</table>b</table>c",
+            "<table><tr><td><table><tr><td>a</td></tr></table>b</td></tr></table>c",
+        ),
+        ("<table><tr><td>a</div>b</table>c", "<table><tr><td>ab</td></tr></table>c"),
+        ('<a name="x"/><h2>a</h2>', '<a name="x"></a><h2>a</h2>'),
+        ("<a name=x><b>a<a name=y>b", "<a name=x><b>a</b></a><a name=y>b</a>"),
+        ("<a name=x><div>a<a href=y>b</a></div>", "<a name=x><div>a<a href=y>b</a></div></a>"),
     ],
 )
 def test_each_element_ends_within_the_one_around_it(source: str, html: str) -> None:
     assert balanced(source) == html
+
+
+@pytest.mark.parametrize("anchor", ['<a name="s{n}"/>', '<a name="s{n}">', '<a id="s{n}"></a>'])
+def test_many_anchors_take_no_link_and_no_emphasis_away(anchor: str) -> None:
+    parts = "".join(f"{anchor.format(n=n)}\n\n## Part {n}\n\nWords.\n\n" for n in range(30))
+    html = serialised(text_of(draft(f"{parts}See [the site](https://x.org), **bold** and `code`.\n")).root)
+    assert "https://x.org" in html
+    assert "<strong>bold</strong>" in html
+    assert "<code>code</code>" in html
+
+
+def test_what_follows_a_table_with_open_cells_is_not_in_it() -> None:
+    source = "<table>\n<tr><td>a<td>b\n</table>\n\nAfter the table.\n\n## Next\n"
+    root = text_of(draft(source)).root
+    assert [e.tag for e in root if e.tag != "hr"] == ["table", "p", "h2"]
 
 
 TAGS = [

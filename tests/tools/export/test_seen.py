@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import io
 from collections.abc import Callable
@@ -15,6 +16,7 @@ from limner.document import Article, Illustration, read_markdown
 from limner.errors import ExportFailed
 from limner.tools.export import write_article
 from limner.tools.export.pictures import Pictures, embedded
+from limner.tools.export.shown import LOOKS, looks
 from limner.tools.images.colour import flatten, to_rgb
 
 RAMP = np.tile(np.linspace(0.1, 0.9, 2400), (600, 1))
@@ -158,3 +160,10 @@ def test_a_part_of_a_picture_is_compared_with_that_part(tmp_path: Path) -> None:
     figure = article.illustrations[0].model_copy(update={"crop": (0.5, 0.5, 0.4, 0.3)})
     article = article.model_copy(update={"illustrations": (figure,)})
     assert write_article(article, tmp_path / "out", files.__getitem__, FORMS).files
+
+
+def test_looks_from_a_client_that_are_none_are_left_out() -> None:
+    """An article may come from a client of a LangGraph server."""
+    good = "look:" + base64.b64encode(bytes(768)).decode()
+    assert len(looks(["look:x", "look:!!!!", "look:AAAA", "an id", good])) == 1
+    assert len(looks([good] * 1_000)) == LOOKS

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
+from nested import OPENED
 from test_drafts import ALL, draft, one_picture, picture
 
 from limner.document import Verbatim, read_markdown
@@ -167,3 +169,51 @@ def test_other_braces_stay(source: str) -> None:
 def test_a_composed_article_may_write_about_templates() -> None:
     article = read_markdown("Write {% if x %} or {{< ref >}} for a condition.\n")
     assert "{% if x %} or {{< ref >}}" in "".join(text_of(article).root.itertext())
+
+
+@pytest.mark.parametrize(
+    ("source", "words"),
+    [
+        ('Use a === "b" in JavaScript.', 'Use a === "b" in JavaScript.'),
+        ('    if (a === "b") {}', 'if (a === "b") {}'),
+        ('- ```js\n  if (a === "b") {}\n  === "c"\n  ```', 'if (a === "b") {} === "c"'),
+        ('=== "b" && c', '=== "b" && c'),
+        ("The critical value t_{.05} is 1.96.", "The critical value t_{.05} is 1.96."),
+        ("A set_{#1}. P_{:,}", "A set_{#1}. P_{:,}"),
+        ("*a* and t_{.05}, _b_ and t_{.05}", "a and t_{.05}, b and t_{.05}"),
+        ("*a*{.red} and **b**{.red} and _c_{#d}", "a and b and c"),
+    ],
+)
+def test_code_and_indices_are_no_spelling(source: str, words: str) -> None:
+    assert plain(source) == words
+
+
+@pytest.mark.parametrize(
+    ("caption", "words"),
+    [(": Birds {#tbl:birds}", "Birds"), ("Table: Birds {a} b", "Birds {a} b"), (": Birds {a}}", "Birds {a}}")],
+)
+def test_a_caption_of_a_table_has_no_attributes(caption: str, words: str) -> None:
+    assert plain(f"| a |\n|---|\n| b |\n\n{caption}").endswith(words)
+
+
+def test_the_label_of_a_figure_in_markdown_is_no_image() -> None:
+    """MyST's {figure-md}: its content is an image and the caption."""
+    source = "```{figure-md} fig-crane\n:class: wide\n\n![A crane](crane.png)\n\nA crane, seen from below.\n```"
+    html = page(source)
+    assert "fig-crane" not in html
+    assert "crane.png" in html or "A crane" in html
+    assert "A crane, seen from below." in plain(source)
+
+
+@pytest.mark.parametrize("opened", OPENED)
+def test_a_run_of_spaces_is_read_once(opened: str) -> None:
+    """Thirty thousand spaces took half a minute and more where each began a search to the end."""
+
+    def seconds(count: int) -> float:
+        source = f"Before.\n\n{opened}{' ' * count}b\n\nAfter.\n"
+        begun = time.process_time()
+        text_of(draft(source))
+        return time.process_time() - begun
+
+    few = max(0.02, min(seconds(4_000) for _ in range(3)))
+    assert min(seconds(32_000) for _ in range(2)) < 20 * few, "8 times as many; 64 times as long where it is quadratic"

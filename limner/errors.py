@@ -11,6 +11,7 @@ LimnerError                 anything a user can put right; the shell prints one 
 │   ├── LibraryBusy         another process is writing it
 │   ├── LibraryUnreachable  its Qdrant server does not answer
 │   └── EncoderMismatch     it was made by other encoders than the ones at hand
+│       └── EncoderSwitched it was given others since it was opened: opening it anew helps
 ├── ImageUnreadable         one file is not an image that can be shown (truncated, a bomb, not an image at all)
 ├── ModelError              the model server
 │   ├── ModelUnreachable    nothing answers at its address
@@ -118,6 +119,12 @@ class EncoderMismatch(LibraryError):
     """The library was made with other encoders, whose vectors cannot be compared."""
 
     code = "encoder-mismatch"
+
+
+class EncoderSwitched(EncoderMismatch):
+    """The library was given other encoders since this process opened it; opening it anew helps."""
+
+    code = "encoder-switched"
 
 
 class ImageUnreadable(LimnerError):

@@ -12,6 +12,7 @@ alternative texts 0.591 (0.563, 0.584; 0.562, 0.531).
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -77,6 +78,10 @@ class Store(Protocol):
 
     def delete(self, ids: Iterable[str]) -> None:
         """Take away; an unknown id is no error."""
+        ...
+
+    def fits(self) -> bool:
+        """Whether vectors of the sizes that it was opened with can be stored; True for a new store."""
         ...
 
     def ids(self) -> set[str]:
@@ -155,6 +160,12 @@ class EdgeStore:
                 self._shard.update(edge.UpdateOperation.delete_points(gone))
                 self._shard.flush()
 
+    def fits(self) -> bool:
+        """Whether vectors of the sizes that it was opened with can be stored; True for a new store."""
+        with _working(self.folder):
+            made = self.folder / "edge_config.json"
+            return not made.exists() or _sizes(json.loads(made.read_bytes())["vectors"]) == self._sizes
+
     def ids(self) -> set[str]:
         """Ids of all images."""
         with _working(self.folder):
@@ -221,7 +232,7 @@ class ServerStore:
 
     def __init__(self, client: QdrantClient, collection: str, sizes: dict[str, int]) -> None:
         """collection: created if missing; sizes: sizes by dense vector, {} to drop the collection."""
-        self._client, self.collection = client, collection
+        self._client, self.collection, self._sizes = client, collection, sizes
         with _answering():
             if sizes and not client.collection_exists(collection):
                 self._create(sizes)
@@ -252,6 +263,12 @@ class ServerStore:
         with _answering():
             if gone:
                 self._client.delete(self.collection, models.PointIdsList(points=gone), wait=True)
+
+    def fits(self) -> bool:
+        """Whether vectors of the sizes that it was opened with can be stored; True for a new store."""
+        with _answering():
+            made = self._client.get_collection(self.collection).config.params.vectors
+        return isinstance(made, dict) and {name: one.size for name, one in made.items()} == self._sizes
 
     def ids(self) -> set[str]:
         """Ids of all images."""
@@ -295,6 +312,11 @@ class ServerStore:
 
     def close(self) -> None:
         """Do nothing, because the client's owner closes it."""
+
+
+def _sizes(made: dict[str, dict[str, Any]]) -> dict[str, int]:
+    """Sizes by dense vector, as Qdrant Edge has written them down."""
+    return {name: one["size"] for name, one in made.items()}
 
 
 def _hits(queries: Sequence[Vectors], answers: Sequence[Sequence[Any]], k: int) -> list[list[Hit]]:

@@ -12,19 +12,16 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from limner.agents.meter import Meter
 from limner.document import Article, Candidate, Spot
 from limner.errors import LibraryMissing
-from limner.tools.library import libraries
+from limner.tools.library import Library, libraries
 from limner.tools.retrieve import retrieve
 from limner.workflows.allowed import BUNDLED, may_use
 from limner.workflows.context import Context, open_library
 from limner.workflows.inputs import read_words
-
-if TYPE_CHECKING:
-    from limner.tools.library import Library
 
 LONGEST_QUERY = 500  # characters
 
@@ -92,7 +89,10 @@ class Tenants:
         with self._lock:
             whole = self._meters.setdefault(tenant.owner, Meter())
             whole.budget = tenant.max_tokens
-            libraries = None if tenant.libraries is None else [self._open(name) for name in tenant.libraries]
+            if tenant.libraries is None:
+                libraries = self.context.libraries = [self._current(one) for one in self.context.libraries]
+            else:
+                libraries = [self._open(name) for name in tenant.libraries]
             meter = SharedMeter(whole=whole)
             context = self.context.derived(libraries=libraries, meter=meter, enter=lambda _step: check(), check=check)
         return Scope(self, context, tenant)
@@ -106,9 +106,17 @@ class Tenants:
         # Only by name: a path would be indexed on the spot.
         if name not in BUNDLED and name not in libraries(self.context.settings.home):
             raise LibraryMissing(f"There is no library {name[:64]!r}. `limner library list` shows them.")
-        if name not in self._opened:
-            self._opened[name] = open_library(self.context, name)
+        known = self._opened.get(name)
+        self._opened[name] = self._current(known) if known else open_library(self.context, name)
         return self._opened[name]
+
+    def _current(self, library: Library) -> Library:
+        """The library, opened anew if it was given another encoder since."""
+        if library.is_current() or library.name not in libraries(library.home):
+            return library  # what is gone says so when it is used
+        if library.home == self.context.settings.home:
+            return open_library(self.context, library.name)
+        return Library.open(library.home, library.name, self.context.encoders, connect=self.context.connect)
 
 
 @dataclass

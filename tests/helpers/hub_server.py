@@ -31,6 +31,8 @@ class Faults:
     """The status of every answer; 0 for the right one."""
     login: bool = False
     """Answer everything with a page of HTML and 200, as the network of a hotel does."""
+    etag: str = ""
+    """The ETag of every file; "" for the right one."""
     gone: set[str] = field(default_factory=set)
     """Files whose connections are closed without an answer."""
 
@@ -94,7 +96,7 @@ def hub_of(repository: str, folder: Path) -> Iterator[Hub]:
             data = (folder / path).read_bytes()
             self.send_response(302)
             self.send_header("X-Repo-Commit", COMMIT)
-            self.send_header("X-Linked-Etag", f'"{hashlib.sha256(data).hexdigest()}"')
+            self.send_header("X-Linked-Etag", f'"{hub.faults.etag or hashlib.sha256(data).hexdigest()}"')
             self.send_header("X-Linked-Size", str(len(data)))
             self.send_header("Location", f"http://localhost:{server.server_port}/store/{path}")
             self.send_header("Content-Length", "0")
@@ -118,7 +120,7 @@ def hub_of(repository: str, folder: Path) -> Iterator[Hub]:
             first = int(start[1]) if start else 0
             self.send_response(206 if start else 200)
             self.send_header("X-Repo-Commit", COMMIT)
-            self.send_header("ETag", f'"{etag}"')
+            self.send_header("ETag", f'"{hub.faults.etag or etag}"')
             self.send_header("Content-Length", str(len(data) - first))
             if start:
                 self.send_header("Content-Range", f"bytes {first}-{len(data) - 1}/{len(data)}")

@@ -48,6 +48,29 @@ def make_siglip(folder: Path, *, suffix: str = "", seed: int = 0, window: int | 
     return folder
 
 
+def break_siglip(folder: Path, how: str) -> Path:
+    """Make `make_siglip`'s model one that loads by name and cannot be used: truncated, towers, input or side."""
+    vision = folder / "onnx/vision_model.onnx"
+    if how == "truncated":
+        vision.write_bytes(vision.read_bytes()[: vision.stat().st_size // 2])
+    elif how == "towers":  # the vision tower lacks its projection
+        nodes = [
+            helper.make_node("ReduceMean", ["pixel_values"], ["mean"], axes=[2, 3], keepdims=0),
+            helper.make_node("MatMul", ["mean", "to"], ["pooler_output"]),
+        ]
+        taken = _input("pixel_values", TensorProto.FLOAT, ["n", 3, SIDE, SIDE])
+        made = _model(nodes, {"to": np.ones((3, SLOTS), np.float32)}, taken, "pooler_output", None)
+        made.graph.output[0].type.tensor_type.shape.dim[1].dim_value = SLOTS
+        onnx.save(made, vision)
+    elif how == "input":
+        onnx.save(_vision("pixel_mask", "pooler_output", 0.5), vision)
+    else:
+        assert how == "side"
+        config = json.loads((folder / "preprocessor_config.json").read_text())
+        _write(folder / "preprocessor_config.json", {**config, "size": {"height": SIDE + 4, "width": SIDE + 4}})
+    return folder
+
+
 def make_clip(folder: Path, *, seed: int = 0) -> Path:
     """The layout of Immich's exports of open_clip: one picture and one text in a run, texts as int32."""
     rng = np.random.default_rng(seed)

@@ -20,6 +20,7 @@ from langgraph.types import interrupt
 from PIL import Image
 from scripted import ARTICLE, Answer, Delayed, Status, asking
 from servers import until
+from tiny_siglip import make_siglip
 
 from limner.agents.meter import Usage
 from limner.document import Article
@@ -30,6 +31,7 @@ from limner.jobs.uploads import keep
 from limner.jobs.worker.keeper import _Text
 from limner.jobs.worker.runner import Runner
 from limner.settings import Settings
+from limner.tools.library import index
 from limner.workflows.context import Context
 
 
@@ -135,6 +137,34 @@ def test_what_does_not_change_is_kept_between_jobs(house: House) -> None:
         probes.append([asking(body) for body in house.server.requests].count("probe"))
     assert probes[0] == probes[1] > 0, "whether the model sees is tried for the first job alone"
     assert house.server.listed == 0, "the model has a name: its server's list is not asked for"
+
+
+def test_a_library_that_gets_another_encoder_is_opened_anew(house: House, bees: Path, tmp_path: Path) -> None:
+    runner, good = house.runner(), house.answers
+
+    def switch(seed: int) -> None:
+        encoders = Context(runner.settings, []).encoders
+        index(house.home, "bees", [bees], encoders, pictures=str(make_siglip(tmp_path / f"tiny-{seed}", seed=seed)))
+
+    def in_the_middle(body: dict[str, Any]) -> Answer:
+        if asking(body) == "spotter":
+            house.answers = good
+            switch(2)
+        return good(body)
+
+    before, after, midst = house.submit(), house.submit(), house.submit()
+    assert runner.work(before.id)
+    switch(1)
+    assert runner.work(after.id)
+    house.answers = in_the_middle
+    assert runner.work(midst.id)
+    assert [house.ledger.job(job.id).state for job in (before, after, midst)] == ["done", "done", "parked"]
+    assert "given other encoders meanwhile" in house.ledger.job(midst.id).error
+    house.due(midst)
+    assert runner.work(midst.id)
+    article = house.ledger.article(midst.id)
+    assert article is not None
+    assert len(article.illustrations) == 2
 
 
 def test_only_what_is_queued_is_worked_on(house: House) -> None:

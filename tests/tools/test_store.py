@@ -203,6 +203,18 @@ def test_dropped_is_gone(store: Store, remote: ServerStore) -> None:
         assert not remote._client.collection_exists("limner-test")
 
 
+def test_a_store_knows_whether_it_was_made_for_these_sizes(store: Store, edge: EdgeStore, remote: ServerStore) -> None:
+    assert store.fits()
+    store.upsert(POINTS)
+    assert store.fits()
+    store.close()
+    client = remote._client
+    for sizes in (SIZES, {"caption": 8}, {"caption": 8, "clip": 7}):
+        made = EdgeStore(edge.folder, sizes) if store is edge else ServerStore(client, remote.collection, sizes)
+        assert made.fits() == (sizes == SIZES)
+        made.close()
+
+
 def test_a_server_that_is_not_there_says_what_to_check() -> None:
     from qdrant_client import QdrantClient
 

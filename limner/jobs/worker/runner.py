@@ -20,6 +20,7 @@ from limner.agents.meter import Meter
 from limner.document import Article
 from limner.errors import (
     BudgetReached,
+    EncoderSwitched,
     LedgerError,
     LibraryBusy,
     LibraryUnreachable,
@@ -133,8 +134,8 @@ class Runner:
             self.ledger.forget_answers(lease, keeper.step)  # the stored answer would be unreadable next time, too
             self._park(lease, note("reply-unreadable", line=_line(e)))
         except LimnerError as e:
-            if isinstance(e, ModelError):
-                self._bases.clear()  # the server may be a different one next time
+            if isinstance(e, ModelError | EncoderSwitched):
+                self._bases.clear()  # the server may be a different one next time, and the encoder is
             if passing(e):
                 self._park(lease, _line(e))
             elif isinstance(e, BudgetReached) and lease.budget is not None:
@@ -211,7 +212,7 @@ class Runner:
             own = Owner(lease.owner).own_library
             self._bases.pop(names := (own, *(names or (STARTER,))), None)  # the owner's library grows with each upload
         base = self._bases.get(names)
-        if base is None:  # two threads may each build one; one is kept
+        if base is None or not _is_current(base):  # two threads may each build one; one is kept
             if len(self._bases) > 8:
                 self._bases.clear()
             base = build_context(self.settings, library=list(names) or None, encoders=self.encoders)
@@ -219,6 +220,11 @@ class Runner:
         budgets = [b for b in (request.max_tokens, _today(self.ledger, lease)) if b is not None]
         meter = Meter(budget=min(budgets, default=None), roles=self.ledger.usage(lease.job))
         return base.derived(meter=meter, memory=keeper, enter=keeper.enter)
+
+
+def _is_current(base: Context) -> bool:
+    """Whether its libraries still have the encoders that they were opened with."""
+    return all(library.is_current() for library in base.libraries)
 
 
 def _fits(answer: Any, interrupts: Sequence[Interrupt]) -> bool:
@@ -241,7 +247,7 @@ def passing(error: LimnerError) -> bool:
     """Whether an error may go away by itself."""
     if isinstance(error, ModelRefused):
         return error.status is None or error.status in (408, 409, 425, 429) or error.status >= 500
-    return isinstance(error, ModelUnreachable | LibraryBusy | LibraryUnreachable | LedgerError)
+    return isinstance(error, ModelUnreachable | LibraryBusy | LibraryUnreachable | EncoderSwitched | LedgerError)
 
 
 def _line(error: BaseException) -> Note:

@@ -18,6 +18,7 @@ from limner.tools.export.plugged import exporter
 from limner.tools.generate import Generator
 from limner.tools.library import Library, libraries, pictures_of
 from limner.tools.store import server
+from limner.tools.trial import likeness
 from limner.version import __version__
 from limner.workflows.context import Context, plugged_dialect
 
@@ -97,11 +98,8 @@ def _picture_encoders(settings: Settings) -> list[str]:
 
 def _pictures(name: str, settings: Settings) -> str:
     """Load an encoder of pictures and let it tell a red picture from a blue one."""
-    from PIL import Image
-
     clip = picture_encoder(name, settings.home, threads=settings.threads)
-    shown = [Image.new("RGB", (64, 64), colour) for colour in ("red", "blue")]
-    red, blue = clip.encode_images(shown) @ clip.encode_texts(["a plain red picture", "a plain blue picture"]).T
+    red, blue = likeness(clip, ("red", "blue"), ("a plain red picture", "a plain blue picture"))
     if red[0] - red[1] <= blue[0] - blue[1]:
         raise LimnerError(f"{clip.name} cannot tell a red picture from a blue one. Use other weights than {name}.")
     return f"{clip.name} tells a red picture from a blue one, {clip.size} numbers"

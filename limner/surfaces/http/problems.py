@@ -15,6 +15,7 @@ from sqlalchemy.exc import DataError
 from starlette.exceptions import HTTPException
 
 from limner.errors import (
+    EncoderSwitched,
     JobConflict,
     JobUnknown,
     LedgerError,
@@ -93,6 +94,7 @@ _STATUSES: tuple[tuple[type[LimnerError], int], ...] = (  # the first match coun
     (LedgerError, 503),
     (LibraryBusy, 503),
     (LibraryUnreachable, 503),
+    (EncoderSwitched, 503),
     (ModelError, 503),
     (UnreadableReply, 503),  # another answer of the model may be readable
     (LimnerError, 422),

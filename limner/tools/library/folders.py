@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 from uuid import uuid4
 
-from limner.errors import BadInput, LibraryBusy, LibraryMissing
+from limner.errors import BadInput, EncoderMismatch, LibraryBusy, LibraryMissing
 from limner.notes import note
 from limner.text import printable_path
 from limner.tools.library import captions
@@ -64,11 +64,15 @@ def folder_library(root: Path) -> str:
 
 
 @contextmanager
-def locked(home: Path, name: str, patience: float) -> Iterator[None]:
-    """Exclude other processes that change the library. The lock lies beside it, so that the library can be removed."""
+def locked(home: Path, name: str, patience: float, what: str = "") -> Iterator[None]:
+    """Exclude other processes that change the library. The lock lies beside it, so that the library can be removed.
+
+    what: names another lock than that of all writers, by a word that starts with a sign that no library's name has.
+    Raises LibraryBusy after `patience` seconds.
+    """
     from filelock import FileLock, Timeout
 
-    lock = FileLock(library_path(home, f".{name}.lock"), timeout=patience, thread_local=False)
+    lock = FileLock(library_path(home, f".{name}{what}.lock"), timeout=patience, thread_local=False)
     try:
         lock.acquire()
     except Timeout as error:
@@ -133,6 +137,24 @@ def folders_of(home: Path, name: str) -> list[Path]:
     if not found:
         raise BadInput(f"The library {name} has no folder yet: `limner library add {name} FOLDER`.")
     return found
+
+
+def mismatch(home: Path, name: str, made: dict[str, str], have: dict[str, str]) -> EncoderMismatch:
+    """The error for a library that was made with other encoders. made, have: their names by encoder."""
+    was, now = " + ".join(made.values()), " + ".join(have.values())
+    return EncoderMismatch(
+        f"The library {name} was made with {was}, but the encoders now are {now}: {rebuilding(home, name)}."
+    )
+
+
+def rebuilding(home: Path, name: str) -> str:
+    """The commands that make a library again with other encoders."""
+    with closing(sqlite3.connect(library_path(home, name) / RECORDS)) as records:
+        folders = " ".join(json.loads(meta(records, "folders") or "[]")) or "FOLDER"
+    again = f"then `limner library add {name} {printable_path(folders)}`"
+    if written_in(home, name):
+        again = f"{again} (save the captions written in it first: `limner library captions {name} FILE.jsonl`)"
+    return f"rebuild it with `limner library remove {name}`, {again}"
 
 
 def _uid(records: sqlite3.Connection) -> str:

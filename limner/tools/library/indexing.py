@@ -35,6 +35,7 @@ from limner.tools.library.records import (
 from limner.tools.library.sources import Folders, Source, directory, image_identity, read_file
 from limner.tools.library.switching import switch
 from limner.tools.store import PATIENCE
+from limner.tools.trial import likeness
 
 Progress = Callable[[int, int], None]
 """Called after each batch with the number of files done and of all files."""
@@ -109,7 +110,7 @@ def index(
 
     pictures: the name of an encoder of pictures that this library is used with from now on (see
     `encoders.picture_encoder`); what was indexed with another one is encoded again. Raises what `Library.open`,
-    `Library.create`, `picture_encoder` and `add` raise.
+    `Library.create`, `picture_encoder`, `likeness` and `add` raise.
     """
     roots = Folders(folders).roots  # a wrong folder is an error before anything is created
     check_name(name)
@@ -118,6 +119,8 @@ def index(
         encoders = with_pictures(encoders, pictures, home)
         if not new:
             switch(home, name, encoders, pictures, connect=connect, patience=patience)
+        elif encoders.clip:
+            likeness(encoders.clip)  # before a library is made that has only it
     library = Library.open_or_create(home, name, encoders, connect=connect, patience=patience)
     if pictures:
         library.set_meta(PICTURES, pictures)
@@ -200,8 +203,12 @@ class Sync:
         return self.report
 
     def heal(self) -> None:
-        """Bring vectors in line with records: a kill leaves surplus vectors, a lost store lacks them."""
+        """Bring vectors in line with records: a kill leaves surplus vectors, a lost store lacks them, and a process
+        with the library's former encoders may have made the store anew."""
         known = {record.id: record for record in self.library.records()}
+        with self.library.vectors() as store:
+            if not store.fits():
+                store.drop()
         with self.library.vectors() as store:
             have = store.ids()
             store.delete(have - set(known))

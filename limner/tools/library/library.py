@@ -14,7 +14,7 @@ from typing import Any
 from uuid import uuid4
 
 from limner.document import Candidate
-from limner.errors import BadInput, EncoderMismatch, ImageUnreadable, LibraryBusy, LibraryEmpty, LibraryError
+from limner.errors import BadInput, EncoderSwitched, ImageUnreadable, LibraryBusy, LibraryEmpty, LibraryError
 from limner.notes import note
 from limner.settings import private_file, private_folder
 from limner.text import printable_path
@@ -31,7 +31,9 @@ from limner.tools.library.folders import (
     libraries,
     library_path,
     locked,
+    mismatch,
     missing,
+    rebuilding,
     remove,
 )
 from limner.tools.library.records import (
@@ -112,13 +114,10 @@ class Library:
         if pictures := library.meta(PICTURES):
             library.encoders = encoders = with_pictures(encoders, pictures, home)
         if int(library.meta("format") or 0) != FORMAT:
-            raise LibraryError(f"The library {name} was made by another version of limner: {library._rebuild}.")
+            raise LibraryError(f"The library {name} was made by another version of limner: {rebuilding(home, name)}.")
         made, have = json.loads(library.meta("encoders")), encoders.names
         if made != have:
-            was, now = " + ".join(made.values()), " + ".join(have.values())
-            raise EncoderMismatch(
-                f"The library {name} was made with {was}, but the encoders now are {now}: {library._rebuild}."
-            )
+            raise mismatch(home, name, made, have)
         with library.transaction() as records:
             complete(records)
             records.executescript(chances.SCHEMA)
@@ -137,13 +136,10 @@ class Library:
                 return cls.open(home, name, encoders, connect=connect, patience=patience)
         return cls.open(home, name, encoders, connect=connect, patience=patience)
 
-    @property
-    def _rebuild(self) -> str:
-        folders = " ".join(json.loads(self.meta("folders") or "[]")) or "FOLDER"
-        again = f"then `limner library add {self.name} {printable_path(folders)}`"
-        if captions.of_library(self.path / RECORDS):
-            again = f"{again} (save the captions written in it first: `limner library captions {self.name} FILE.jsonl`)"
-        return f"rebuild it with `limner library remove {self.name}`, {again}"
+    def is_current(self) -> bool:
+        """Whether the library is there and has these encoders: another process may remove it, or give it others."""
+        made_with = (self.path / RECORDS).is_file() and json.loads(self.meta("encoders"))
+        return made_with == self.encoders.names
 
     # -- reading
 
@@ -303,8 +299,8 @@ class Library:
         try:
             with locked(self.home, self.name, self.patience if patience is None else patience):
                 self.encode_marked()
-        except LibraryBusy:
-            return False  # the process that is writing does it when it ends, or the next search does
+        except (LibraryBusy, EncoderSwitched):
+            return False  # the process that is writing does it when it ends, or the next search with its encoders does
         return True
 
     def encode_marked(self) -> None:
@@ -356,9 +352,12 @@ class Library:
 
     @contextmanager
     def vectors(self) -> Iterator[Store]:
-        """The open store of the library's vectors."""
+        """The open store of the library's vectors. Raises EncoderSwitched if the library has others by now."""
         store = self._connect(self.path / "vectors", collection(self.name, self.meta("uid")), self.encoders.sizes)
         try:
+            if not self.is_current():  # asked while the store is held, which a switch needs, too
+                line = f"The library {self.name} was given other encoders meanwhile"
+                raise EncoderSwitched(f"{line}: try again, or start this program again.")
             yield store
         finally:
             store.close()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import logging
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -31,6 +32,8 @@ Progress = Callable[[int, int], None]
 """Called with the bytes that are there and the bytes of all files."""
 _SPARE = 50_000_000  # bytes left free on the disk
 _CHUNK = 1 << 20
+_ETAG = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
+"""git's SHA-1 of a file as a blob, or the SHA-256 of a large file: nothing else may become part of a file's name."""
 _CHECKED = ".checked"
 """An empty file in a model's folder: all digests were compared."""
 
@@ -134,7 +137,7 @@ class _Fetching:
             )
 
         found = self._tried(ask)
-        if not found.commit_hash or not found.etag:
+        if not found.commit_hash or not _ETAG.fullmatch(found.etag or ""):
             raise NotInstalled(
                 f"{self.hub.endpoint} does not answer like a model hub (a login page, or a proxy?). Check HF_ENDPOINT "
                 f"and the network. {self._or_by_hand}"

@@ -14,12 +14,12 @@ import pytest
 from hub_server import Hub, hub_of
 from PIL import Image
 from shell import Shell
-from tiny_siglip import COLOURS, make_siglip
+from tiny_siglip import COLOURS, break_siglip, make_siglip
 
 from limner.settings import Settings
 from limner.tools.encoders import default_encoders
 from limner.tools.export import read_json
-from limner.tools.library import Library, written_in
+from limner.tools.library import Library, libraries, written_in
 from limner.tools.pictures.known import WeightsFile, known
 from limner.tools.pictures.onnx import OnnxPictures
 
@@ -129,10 +129,10 @@ def test_another_encoder_keeps_words_and_encodes_every_picture_once(
         OnnxPictures, "encode_images", lambda self, some: (counted.append(len(some)), encode(self, some))[1]
     )
     shell("library", "add", "photos", "--encoder", "siglip2")
-    assert sum(counted) == 24
+    assert sum(counted) == 25  # and the one that a new encoder is tried with
     shell("library", "add", "photos", "--encoder", "siglip2")
     shell("library", "add", "photos", str(photos))
-    assert sum(counted) == 24  # nothing changed, nothing is encoded again
+    assert sum(counted) == 25  # nothing changed, nothing is encoded again
     assert [words["caption"] for words in written_in(home, "photos").values()] == ["A meadow"]
     found = Library.open(home, "photos", default_encoders(threads=1)).search(["A meadow"], 3)[0]
     assert found[0].caption == "A meadow"
@@ -147,7 +147,7 @@ def test_a_switch_that_is_killed_is_finished_by_the_same_command(
     encode, seen = OnnxPictures.encode_images, []
 
     def killed(self: OnnxPictures, some: list[Image.Image]) -> object:
-        if len(seen) == 1:
+        if len(seen) == 2:  # the picture that the encoder is tried with, and a batch
             raise KeyboardInterrupt
         seen.append(len(some))
         return encode(self, some)
@@ -158,7 +158,35 @@ def test_a_switch_that_is_killed_is_finished_by_the_same_command(
         OnnxPictures, "encode_images", lambda self, some: (seen.append(len(some)), encode(self, some))[1]
     )
     assert shell("library", "add", "photos", "--encoder", "siglip2").code == 0
-    assert sum(seen) == 24  # those of the first batch were not encoded again
+    assert sum(seen) == 25  # those of the first batch were not encoded again
+
+
+@pytest.mark.parametrize(
+    ("how", "says"),
+    [
+        ("truncated", "vision_model.onnx of onnx cannot be loaded"),
+        ("towers", "9 numbers for a picture and 48 for a text"),
+        ("input", "the vision tower asks for pixel_mask"),
+        ("side", "cannot encode a picture and a text"),
+    ],
+)
+def test_an_encoder_that_does_not_run_leaves_a_library_as_it_is(
+    shell: Shell, photos: Path, home: Path, tmp_path: Path, how: str, says: str
+) -> None:
+    folder = break_siglip(make_siglip(tmp_path / "tiny"), how)
+    shell("library", "add", "photos", str(photos))
+    library = Library.open(home, "photos", default_encoders(threads=1))
+    before = library.meta("encoders")
+    for name in ("photos", "others"):
+        said = shell("library", "add", name, str(photos), "--encoder", str(folder))
+        assert said.code == 2
+        assert says in said.err.splitlines()[-1]
+        assert "Traceback" not in said.err
+    assert libraries(home) == ["photos"]
+    assert (library.meta("encoders"), library.meta("pictures")) == (before, "")
+    with library.vectors() as store:
+        assert store.count() == 24
+    assert len(Library.open(home, "photos", default_encoders(threads=1)).search(["DSC 0003"], 3)[0]) == 3
 
 
 def test_a_library_whose_encoder_is_gone_says_how_to_get_it(shell: Shell, hub: Hub, photos: Path, home: Path) -> None:

@@ -147,6 +147,15 @@ def test_a_network_that_answers_with_a_login_page_is_named(served: tuple[Hub, Kn
     assert "Check HF_ENDPOINT" in words
 
 
+@pytest.mark.parametrize("etag", ["x/../../../../a", "/" * 40, "g" * 64, "0" * 41])
+def test_a_hub_s_tag_that_is_no_digest_names_no_file(served: tuple[Hub, Known], home: Path, etag: str) -> None:
+    served[0].faults.etag = etag
+    assert "does not answer like a model hub" in refused(served, home)
+    assert served[0].got() == []
+    served[0].faults.etag = ""
+    run(served, home)
+
+
 @pytest.mark.parametrize(
     ("status", "reason"),
     [

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from tiny_siglip import COLOURS, SIDE, SIZE, make_clip, make_siglip
+from tiny_siglip import COLOURS, SIZE, break_siglip, make_clip, make_siglip
 
 from limner.errors import BadInput, NotInstalled
 from limner.tools.encoders import default_encoders, picture_encoder
@@ -148,19 +148,7 @@ def test_a_folder_that_lacks_something_says_what(tmp_path: Path, name: str, text
 
 
 def test_towers_that_do_not_belong_together_are_refused(tmp_path: Path) -> None:
-    folder = make_siglip(tmp_path / "tiny")
-    import onnx
-    from onnx import TensorProto, helper
-    from tiny_siglip import SLOTS, _model  # a tower without its projection
-
-    nodes = [
-        helper.make_node("ReduceMean", ["pixel_values"], ["mean"], axes=[2, 3], keepdims=0),
-        helper.make_node("MatMul", ["mean", "to"], ["pooler_output"]),
-    ]
-    taken = helper.make_tensor_value_info("pixel_values", TensorProto.FLOAT, ["n", 3, SIDE, SIDE])
-    made = _model(nodes, {"to": np.ones((3, SLOTS), np.float32)}, taken, "pooler_output", None)
-    made.graph.output[0].type.tensor_type.shape.dim[1].dim_value = SLOTS
-    onnx.save(made, folder / "onnx/vision_model.onnx")
+    folder = break_siglip(make_siglip(tmp_path / "tiny"), "towers")
     with pytest.raises(BadInput, match="9 numbers for a picture and 48 for a text"):
         OnnxPictures(folder, threads=1).encode_images(flat("red"))
 

@@ -1,0 +1,113 @@
+"""A library gets another encoder of pictures while somebody still has it open with the former one."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from tiny_siglip import COLOURS, make_siglip
+
+from limner.errors import EncoderSwitched
+from limner.tools.encoders import Encoders, MiniLM, Sparse, Words
+from limner.tools.library import Connect, Library, add, index
+from limner.tools.store import EdgeStore, ServerStore, Store, Vectors, server
+
+ENCODERS = Encoders(MiniLM(threads=1), Words())
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for name, colour in COLOURS.items():
+        Image.new("RGB", (64, 48), colour).save(folder / f"{name}.png")
+    return folder
+
+
+@pytest.fixture(params=["edge", "server"])
+def connect(request: pytest.FixtureRequest) -> Iterator[Connect | None]:
+    """Where vectors are kept."""
+    if request.param == "edge":
+        yield None
+        return
+    client = server(":memory:")
+    yield lambda _folder, collection, sizes: ServerStore(client, collection, sizes)
+    client.close()
+
+
+def first_by_picture(library: Library, query: str) -> str:
+    """The file whose picture is nearest to a query."""
+    found = library.search([query], len(COLOURS))[0]
+    assert len(found) == len(COLOURS)
+    assert all("clip" in c.scores for c in found)
+    return Path(library.record(max(found, key=lambda c: c.scores["clip"]).image_id).path).stem
+
+
+@pytest.mark.parametrize("former", [False, True], ids=["first-encoder", "same-sizes"])
+def test_who_has_the_former_encoder_can_change_nothing(
+    home: Path, photos: Path, tmp_path: Path, connect: Connect | None, former: bool
+) -> None:
+    a, b = (str(make_siglip(tmp_path / name, seed=n)) for n, name in enumerate("ab"))
+    stale, _ = index(home, "photos", [photos], ENCODERS, connect=connect, pictures=a if former else "")
+    assert stale.is_current()
+    index(home, "photos", [photos], ENCODERS, connect=connect, pictures=b)
+    Image.new("RGB", (64, 48), "pink").save(photos / "new.png")
+    assert not stale.is_current()
+    red = next(record for record in stale.records() if record.path.endswith("red.png"))
+    stale.write({red.id: {"caption": "A tomato"}})  # words are the same with any encoder
+    with pytest.raises(EncoderSwitched, match="photos was given other encoders meanwhile: try again"):
+        stale.search(["a red thing"], 3)
+    with pytest.raises(EncoderSwitched):
+        add(stale, [photos])
+    (photos / "new.png").unlink()
+    library = Library.open(home, "photos", ENCODERS, connect=connect)
+    assert library.is_current()
+    with library.vectors() as store:
+        assert store.ids() == {record.id for record in library.records()}
+    assert first_by_picture(library, "a purple thing") == "purple"
+    assert library.search(["tomato"], 1)[0][0].caption == "A tomato"
+
+
+def test_a_store_that_was_made_for_other_encoders_is_made_again(
+    home: Path, photos: Path, tmp_path: Path, connect: Connect | None
+) -> None:
+    """As a process with the former encoders left it, or an older limner."""
+    library, _ = index(home, "photos", [photos], ENCODERS, connect=connect, pictures=str(make_siglip(tmp_path / "a")))
+    with library.vectors() as store:
+        assert store.fits()
+        store.drop()
+    ids = [record.id for record in library.records()]
+    former = Library(home, "photos", ENCODERS, connect, 5.0)
+    encoders = library.meta("encoders")
+    former.set_meta("encoders", json.dumps(ENCODERS.names))
+    with former.vectors() as store:
+        store.upsert((i, Vectors(np.full(384, 384**-0.5, np.float32), Sparse([1], [1.0]))) for i in ids)
+        assert store.fits()
+    library.set_meta("encoders", encoders)
+    with library.vectors() as store:
+        assert not store.fits()
+    add(library, [photos])
+    assert first_by_picture(library, "a yellow thing") == "yellow"
+
+
+def test_a_store_is_let_go_after_the_new_encoder_is_recorded(home: Path, photos: Path, tmp_path: Path) -> None:
+    """Else a process with the former one could make it anew in between."""
+    index(home, "photos", [photos], ENCODERS)
+    seen: list[str] = []
+
+    class Watched(EdgeStore):
+        def close(self) -> None:
+            with Library(home, "photos", ENCODERS, None, 5.0).transaction() as records:
+                seen.append(records.execute("SELECT value FROM meta WHERE key = 'encoders'").fetchone()[0])
+            super().close()
+
+    def connect(folder: Path, _collection: str, sizes: dict[str, int]) -> Store:
+        return Watched(folder, sizes)
+
+    index(home, "photos", [photos], ENCODERS, connect=connect, pictures=str(make_siglip(tmp_path / "a")))
+    assert [set(json.loads(names)) for names in seen] == [{"caption", "words", "clip"}] * len(seen)
+    assert len(seen) > 2

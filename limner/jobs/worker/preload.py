@@ -14,10 +14,10 @@ log = logging.getLogger("limner.worker")
 PRELOADED = (  # modules that each process would otherwise import for itself; a test checks the list
     "billiard.pool", "celery.app.amqp", "celery.app.control", "celery.app.log", "celery.app.trace",
     "celery.apps.worker", "celery.worker.autoscale", "celery.worker.consumer.delayed_delivery",
-    "celery.worker.strategy", "kombu.pidbox", "kombu.transport.redis", "filelock", "highspy", "httpcore2",
-    "langchain_core.messages.block_translators.langchain_v0", "langchain_core.tracers.run_collector",
+    "celery.worker.strategy", "kombu.pidbox", "kombu.transport.redis", "filelock", "highspy", "html.parser",
+    "httpcore2",    "langchain_core.messages.block_translators.langchain_v0", "langchain_core.tracers.run_collector",
     "langchain_core.tracers.stdout", "langchain_openai.chat_models.base", "langgraph.graph", "markdown_it",
-    "mdit_py_plugins.deflist", "mdit_py_plugins.footnote",
+    "mdit_py_plugins.deflist", "mdit_py_plugins.footnote", "nh3",
     "openai.resources.chat.completions.completions", "opentelemetry.sdk.metrics", "opentelemetry.sdk.trace",
     "PIL.BmpImagePlugin", "PIL.GifImagePlugin", "PIL.ImageOps", "PIL.JpegImagePlugin", "PIL.PngImagePlugin",
     "PIL.PpmImagePlugin", "py3langid", "qdrant_edge", "snowballstemmer", "truststore", "limner.tools.arrange",

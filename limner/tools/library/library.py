@@ -347,7 +347,7 @@ class Library:
                 connection.close()
         except sqlite3.Error as error:
             line = f"The records in {self.path} cannot be used ({error}): check disk and rights."
-            afar = f"The records of {self.name} cannot be used ({error}): ask whoever runs limner."
+            afar = f"The library {self.name} cannot be used ({error}): ask whoever runs limner."
             raise LibraryError(line, afar=afar) from error
 
     @contextmanager

@@ -86,7 +86,11 @@ class Nursery:
     def __exit__(self, *_: object) -> None:
         with self._process:
             assert self._process.stdin
-            self._process.stdin.close()  # it ends by itself
+            self._process.stdin.close()  # it ends by itself, unless a stray process still holds the pipe
+            try:
+                self._process.wait(30)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
 
 
 # --- the process that forks ----------------------------------------------------------------------------------------

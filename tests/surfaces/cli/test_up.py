@@ -166,7 +166,7 @@ def test_it_stops_in_order_and_the_job_goes_on_the_next_time(up: Up, slow: list[
     assert len(children) >= 4, children
     up.process.send_signal(signal.SIGINT)
     assert up.process.wait(90) == 0, up.said
-    assert [pid for pid in children if Path(f"/proc/{pid}/cmdline").is_file()] == []
+    until(lambda: not [pid for pid in children if Path(f"/proc/{pid}/cmdline").is_file()], "its children to end")
     from limner.jobs.service import Jobs
     from limner.settings import Settings
 

@@ -59,6 +59,7 @@ SHARED = {  # the same for all who have a token, or showing what is the asker's 
     ("GET", "/v1/jobs"),
     ("POST", "/v1/jobs"),
     ("POST", "/v1/batches"),
+    ("GET", "/v1/sample"),
     ("GET", "/v1/libraries"),
     ("POST", "/v1/images"),
     ("GET", "/v1/images"),

@@ -53,7 +53,7 @@ def test_the_examples_of_export_run(bees: Path, tmp_path: Path, monkeypatch: pyt
 
 
 def test_the_formats_of_the_page_are_those_there_are() -> None:
-    from limner.tools.export import FORMATS
+    from limner.exports import FORMATS
 
     page = (ROOT / "docs" / "export.md").read_text(encoding="utf-8")
     assert re.findall(r"^\| `(\w+)` \|", page, re.MULTILINE) == list(FORMATS)

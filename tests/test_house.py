@@ -30,9 +30,10 @@ ALLOWED = {
     "observe": {"redact", "settings"},
     "agents": {*LOW, "agents"},
     "tools": {*LOW, "tools"},
-    "workflows": {*LOW, "agents", "tools", "workflows"},
-    "jobs": {*LOW, "agents", "tools", "workflows", "jobs"},
-    "surfaces": {*LOW, "agents", "tools", "workflows", "jobs", "surfaces"},
+    "exports": {*LOW, "tools", "exports"},
+    "workflows": {*LOW, "agents", "tools", "exports", "workflows"},
+    "jobs": {*LOW, "agents", "tools", "exports", "workflows", "jobs"},
+    "surfaces": {*LOW, "agents", "tools", "exports", "workflows", "jobs", "surfaces"},
     "model_server": {"model_server"},
 }
 

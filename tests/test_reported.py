@@ -20,14 +20,14 @@ from PIL import Image
 from PIL.ExifTags import Base
 
 from limner.document import Article, Verbatim, read_markdown
+from limner.exports import own_images, write_article
+from limner.exports.documents import pandoc
+from limner.exports.safe import serialised
+from limner.exports.text import text_of
 from limner.surfaces.http.openai import chores
 from limner.surfaces.http.openai.conversation import meant
 from limner.surfaces.http.openai.request import ChatRequest
 from limner.tools.documents import document_text
-from limner.tools.export import own_images, write_article
-from limner.tools.export.documents import pandoc
-from limner.tools.export.safe import serialised
-from limner.tools.export.text import text_of
 from limner.tools.images.images import displayable, metadata
 from limner.tools.images.metadata import Described
 from limner.tools.images.xmp import read_xmp

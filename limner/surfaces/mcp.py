@@ -22,10 +22,10 @@ import anyio.to_thread
 
 from limner.document import Article, Candidate
 from limner.errors import BadInput, ImageUnreadable, LibraryError, LimnerError, NotInstalled
+from limner.exports import to_markdown
 from limner.surfaces.toolbox.background import Background
 from limner.surfaces.toolbox.descriptions import Description, descriptions, filled, mistaken
 from limner.surfaces.toolbox.tools import Toolbox, ToolResult, Tools
-from limner.tools.export import to_markdown
 from limner.tools.images.images import thumbnail
 from limner.version import __version__
 from limner.workflows.context import build_context

@@ -181,7 +181,7 @@ def export(
     metadata of image files (place, camera, faces, preview). Raises ExportFailed, NotInstalled, LibraryError if an image
     has vanished, BadInput, PluginFailed.
     """
-    from limner.tools.export import own_images, write_article
+    from limner.exports import own_images, write_article
 
     settings = settings or Settings()
     names = sorted({i.library for i in article.illustrations if i.library})

@@ -1,1 +1,1 @@
-"""Craft that needs no language model: images, libraries, search, arrangement, editing, export."""
+"""Craft that needs no language model: images, libraries, search, arrangement, editing."""

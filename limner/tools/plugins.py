@@ -20,7 +20,7 @@ KINDS: tuple[Kind, ...] = ("dialect", "encoder", "exporter", "generator")
 BUILT_IN: dict[Kind, tuple[str, ...]] = {
     "dialect": ("instruct", "small", "xcomposer", "xcomposer2"),
     "encoder": ("minilm",),
-    "exporter": (),  # tools/export names its own formats
+    "exporter": (),  # limner/exports names its own formats
     "generator": (),
 }
 """limner's own names, which no plug-in can take, in whatever order things were installed."""

@@ -159,7 +159,7 @@ def draft_state(
     made_with = {"draft": True, "language": "given"}
     article = article.model_copy(update={"title": title, "made_with": made_with})
     if isinstance(draft, Path):
-        from limner.tools.export.shown import shown_ids
+        from limner.exports.shown import shown_ids
 
         article = article.model_copy(update={"shows": shown_ids(article, draft.parent)})
     return {"brief": brief, "article": article if language or _says_language(text) else _in_its_language(article)}

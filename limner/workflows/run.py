@@ -94,7 +94,7 @@ def checkpoints(home: Path) -> Iterator[BaseCheckpointSaver]:
 
 def new_job(title: str) -> str:
     """A job's name: readable and unique."""
-    from limner.tools.export import slug
+    from limner.exports import slug
 
     return f"{slug(title)[:40].strip('-')}-{secrets.token_hex(3)}"
 

@@ -74,7 +74,7 @@ def retrieve(context: Context, article: Article, spots: Sequence[Spot], brief: B
 
 def _copies(context: Context, article: Article, candidates: Mapping[str, Candidate]) -> set[str]:
     """Ids of the candidates that look the same as one of a draft's own images."""
-    from limner.tools.export.shown import is_copy, looks
+    from limner.exports.shown import is_copy, looks
 
     known = looks(article.shows) if any(one.startswith("look:") for one in article.shows) else []
     libraries = {library.name: library for library in context.libraries}

@@ -14,12 +14,12 @@ from nested import PIECES, REPEATED, deeper, nested, repeated
 
 import limner
 from limner.document import markdown, plain_text, read_markdown
+from limner.exports.markdown import harmless
+from limner.exports.text import text_of
 from limner.markdown import front_matter
 from limner.surfaces.http.openai.conversation import meant
 from limner.surfaces.http.openai.parts import Message
 from limner.tools.editing.typed import edits_for_text
-from limner.tools.export.markdown import harmless
-from limner.tools.export.text import text_of
 from limner.workflows.inputs import draft_state
 
 LENGTH = 6_000

@@ -22,7 +22,7 @@ from mdit_py_plugins.dollarmath import dollarmath_plugin
 from mdit_py_plugins.footnote import footnote_plugin
 
 from limner.document import Illustration, read_markdown
-from limner.tools.export.markdown import to_markdown
+from limner.exports.markdown import to_markdown
 
 _EXTENSIONS = [
     "extra", "admonition", "sane_lists", "pymdownx.details", "pymdownx.tabbed", "pymdownx.superfences",

@@ -9,8 +9,8 @@ import pypandoc
 import pytest
 
 from limner.errors import BadInput
+from limner.exports.documents import pandoc
 from limner.tools.documents import MAX_TEXT, document_text
-from limner.tools.export.documents import pandoc
 
 
 def pdf(words: str, pages: int = 1) -> bytes:

@@ -10,8 +10,8 @@ from PIL import Image
 
 import limner
 from limner.document import Article
+from limner.exports import without_figures
 from limner.settings import Settings
-from limner.tools.export import without_figures
 from limner.workflows.context import build_context
 from limner.workflows.inputs import draft_state
 from limner.workflows.run import run
@@ -35,7 +35,7 @@ def again(draft: Path, out: Path, images: Any) -> Article:
 
 
 def read(folder: Path) -> Article:
-    from limner.tools.export import read_json
+    from limner.exports import read_json
 
     return read_json(folder / "article.json")
 

@@ -15,8 +15,8 @@ from scripted import ScriptedChatModel, ScriptedServer, Status, article_answers,
 import limner
 from limner.document import Article
 from limner.errors import BudgetReached, ModelRefused
+from limner.exports import to_markdown, without_figures
 from limner.settings import Settings
-from limner.tools.export import to_markdown, without_figures
 from limner.workflows.context import build_context, models_for
 from limner.workflows.inputs import draft_state, make_brief
 from limner.workflows.run import checkpoints, job_state, run
@@ -201,7 +201,7 @@ def test_a_draft_keeps_every_byte(bees: Path, tmp_path: Path) -> None:
 
 
 def json_article(folder: Path) -> Article:
-    from limner.tools.export import read_json
+    from limner.exports import read_json
 
     return read_json(folder / "article.json")
 

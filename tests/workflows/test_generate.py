@@ -18,12 +18,12 @@ from shell import Shell
 import limner
 from limner.document import Article, Candidate, Illustration, Selection, Spot, read_markdown
 from limner.errors import BadInput, LibraryError
+from limner.exports import read_json
 from limner.settings import Settings
 from limner.surfaces.cli import review
 from limner.tools import generate
 from limner.tools.editing.apply import edited
 from limner.tools.editing.commands import DescribeImage, SwapImage
-from limner.tools.export import read_json
 from limner.tools.images.images import Described
 from limner.tools.images.publish import published
 from limner.workflows.context import build_context

@@ -20,10 +20,10 @@ from scripted import ARTICLE, Script, ScriptedServer, article_answers, text_of
 import limner
 from limner.document import Article, Illustration, read_markdown
 from limner.errors import BadInput, BudgetReached, ModelRefused, UnreadableReply
+from limner.exports import to_markdown
 from limner.settings import Settings
 from limner.tools.editing import commands as e
 from limner.tools.editing.apply import edited
-from limner.tools.export import to_markdown
 from limner.workflows.context import Context, build_context
 from limner.workflows.revise.graph import build_revise_graph, propose, read_instruction
 

@@ -22,7 +22,7 @@ PRELOADED = (  # modules that each process would otherwise import for itself; a 
     "openai.resources.chat.completions.completions", "opentelemetry.sdk.metrics", "opentelemetry.sdk.trace",
     "PIL.BmpImagePlugin", "PIL.GifImagePlugin", "PIL.ImageOps", "PIL.JpegImagePlugin", "PIL.PngImagePlugin",
     "PIL.PpmImagePlugin", "py3langid", "qdrant_edge", "snowballstemmer", "truststore", "limner.tools.arrange",
-    "limner.tools.export.shown",
+    "limner.exports.shown",
     "limner.tools.generate", "limner.tools.library", "limner.tools.retrieve", "limner.workflows.compose",
     "limner.workflows.context", "limner.workflows.run",
 )  # fmt: skip

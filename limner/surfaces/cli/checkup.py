@@ -10,11 +10,11 @@ from pathlib import Path
 from langchain_core.messages import HumanMessage
 
 from limner.errors import LimnerError
+from limner.exports import FORMATS
+from limner.exports.plugged import exporter
 from limner.settings import Settings
 from limner.tools import plugins
 from limner.tools.encoders import encoder, picture_encoder
-from limner.tools.export import FORMATS
-from limner.tools.export.plugged import exporter
 from limner.tools.generate import Generator
 from limner.tools.library import Library, libraries, pictures_of
 from limner.tools.store import server

@@ -15,6 +15,7 @@ import typer
 from limner.agents.meter import Meter
 from limner.document import Article
 from limner.errors import BadInput, BudgetReached, ExportFailed, LimnerError
+from limner.exports import fresh_folder, images_beside, own_images, read_json, write_article
 from limner.settings import Settings
 from limner.surfaces.cli.options import (
     ALL_FORMATS,
@@ -44,7 +45,6 @@ from limner.surfaces.cli.options import (
     review_points,
 )
 from limner.surfaces.cli.terminal import Terminal, summary
-from limner.tools.export import fresh_folder, images_beside, own_images, read_json, write_article
 from limner.workflows import inputs
 from limner.workflows.inputs import Start
 

@@ -207,8 +207,8 @@ def export(
     ] = False,
 ) -> None:
     """Write a finished job's article and its images into a folder."""
+    from limner.exports import fresh_folder
     from limner.surfaces.python import export as write  # with LangGraph, which no other of these commands needs
-    from limner.tools.export import fresh_folder
 
     formats = read_formats(to)
     with open_jobs() as jobs:

@@ -82,7 +82,7 @@ def _offered(library: Library) -> list[str]:
 
 def search(name: str, query: str, k: int, out: Path | None) -> list[str]:
     """Search a library: the k best images as lines and as a contact sheet."""
-    from limner.tools.export import contact_sheet  # brings the formats along, which a list does without
+    from limner.exports import contact_sheet  # brings the formats along, which a list does without
 
     query = printable(query).strip()
     if not query:

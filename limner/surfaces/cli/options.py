@@ -10,8 +10,8 @@ import typer
 from pydantic import ValidationError
 
 from limner.errors import BadInput
+from limner.exports import FORMATS
 from limner.settings import Settings
-from limner.tools.export import FORMATS
 from limner.tools.plugins import find
 from limner.workflows.inputs import Images, read_text
 
@@ -47,7 +47,7 @@ ImageSide = Annotated[
 KeepMetadata = Annotated[
     bool, typer.Option("--keep-metadata", help="Keep place, camera, faces and previews in exported images.")
 ]
-SIDE = 1600  # px, equal to `tools.export.SIDE`, which is too slow to import for a help text
+SIDE = 1600  # px, equal to `exports.SIDE`, which is too slow to import for a help text
 
 
 def job_options(

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import typer
 
+from limner.exports import fresh_folder
 from limner.surfaces.cli.compose import illustrate
 from limner.surfaces.cli.options import Model, ModelUrl, Out, Quiet
-from limner.tools.export import fresh_folder
 from limner.tools.library.sample import DRAFT, NAME, TITLE
 
 

@@ -15,6 +15,7 @@ from fastapi import APIRouter, Query, Response
 
 from limner.document import Article
 from limner.errors import BadInput
+from limner.exports import FORMATS, Format, format_named, public_images, slug, to_json, write_article
 from limner.notes import note
 from limner.surfaces.http.deps import Asker, Has, Parts
 from limner.surfaces.http.event_streams import Stream
@@ -23,7 +24,6 @@ from limner.surfaces.http.libraries import IMAGE, ImageId, image_response
 from limner.surfaces.http.problems import Missing, documented
 from limner.surfaces.http.shares import slow
 from limner.surfaces.http.views import JobId
-from limner.tools.export import FORMATS, Format, format_named, public_images, slug, to_json, write_article
 from limner.tools.images.images import thumbnail
 
 routes = APIRouter(prefix="/v1", tags=["articles"])

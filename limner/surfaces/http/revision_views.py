@@ -12,10 +12,10 @@ import nh3
 from pydantic import ConfigDict, Field
 
 from limner.document import Article, Illustration, markdown
+from limner.exports import block_html
 from limner.jobs.history.versions import By, Head, Version
 from limner.surfaces.http.views import ImageView, View
 from limner.tools.editing.commands import MAX_EDITS, Edit, Instruction
-from limner.tools.export import block_html
 from limner.tools.library import Record
 
 SHOWN, THUMBNAIL = 1024, 256  # px of the longer side

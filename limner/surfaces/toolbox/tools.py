@@ -350,7 +350,7 @@ class Tools:
 
     def export(self, article: str, format: str = "html") -> ToolResult:
         """Write an article's files into the export folder."""
-        from limner.tools.export import fresh_folder, write_article
+        from limner.exports import fresh_folder, write_article
 
         kept, found = self.article(article)
         parent = self.toolbox.folder or self.context.settings.home / "exports"

@@ -22,8 +22,8 @@ from scripted import Delayed, Script, ScriptedServer, article_answers, asking
 from shell import Said, Shell
 from typer.main import get_group
 
+from limner.exports import read_json
 from limner.surfaces.cli.commands import COMMANDS, TABLE
-from limner.tools.export import read_json
 
 
 def chatty(**how: bool) -> Script:

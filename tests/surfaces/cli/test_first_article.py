@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from limner.document import Article, Heading
-from limner.tools.export import read_json
+from limner.exports import read_json
 
 
 @pytest.fixture(scope="module")

@@ -16,9 +16,9 @@ from PIL import Image
 from shell import Shell
 from tiny_siglip import COLOURS, break_siglip, make_siglip
 
+from limner.exports import read_json
 from limner.settings import Settings
 from limner.tools.encoders import default_encoders
-from limner.tools.export import read_json
 from limner.tools.library import Library, libraries, written_in
 from limner.tools.pictures.known import WeightsFile, known
 from limner.tools.pictures.onnx import OnnxPictures

@@ -10,7 +10,7 @@ from urllib.parse import unquote, urlparse
 from PIL import Image
 from shell import Shell
 
-from limner.tools.export import read_json
+from limner.exports import read_json
 from limner.tools.library.sample import PICTURES, TITLE
 
 SHOWN = {  # a word of the paragraph before: words of the caption that must follow it

@@ -17,9 +17,9 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from limner.document import Article
+from limner.exports import FORMATS, images_beside, read_json
 from limner.jobs.service import Jobs
 from limner.tools.encoders import default_encoders
-from limner.tools.export import FORMATS, images_beside, read_json
 from limner.tools.images.publish import published
 from limner.tools.library import Library, image_identity, index, remove
 

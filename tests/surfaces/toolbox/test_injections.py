@@ -20,9 +20,9 @@ from scripted import ScriptedServer, article_answers, asking, last_text, text_of
 
 import limner
 from limner.document import Illustration, Source, read_markdown
+from limner.exports import to_html
 from limner.surfaces.toolbox.desk import Desk, Work
 from limner.tools.encoders import default_encoders
-from limner.tools.export import to_html
 from limner.tools.library import Record, index
 
 TEXT = "# Honey\n\nBees make honey.\n\nThey keep it in wax.\n"

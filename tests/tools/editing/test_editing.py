@@ -12,9 +12,9 @@ from pydantic import TypeAdapter
 
 from limner.document import Article, Heading, Illustration, plain_text, read_markdown
 from limner.errors import BadInput, EditRefused, LibraryError
+from limner.exports import to_markdown, without_figures
 from limner.tools.editing.apply import COMMANDS, edited, touched
 from limner.tools.editing.commands import Edit
-from limner.tools.export import to_markdown, without_figures
 from limner.tools.library import Record
 
 SOURCE = """# Honey

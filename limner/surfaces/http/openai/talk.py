@@ -13,6 +13,7 @@ import anyio.to_thread
 
 from limner.document import Article
 from limner.errors import BadInput, JobConflict, JobUnknown, LimnerError
+from limner.exports import to_markdown
 from limner.jobs.owners import Owner
 from limner.jobs.request import JobRequest, Material
 from limner.jobs.uploads import keep
@@ -27,7 +28,6 @@ from limner.surfaces.http.revision_views import ProposalRequest
 from limner.surfaces.http.revisions import image_of, proposed, who
 from limner.tools.documents import MAX_TEXT, document_text
 from limner.tools.editing.commands import Instruct
-from limner.tools.export import to_markdown
 from limner.tools.images.images import data_url
 from limner.workflows.review import answers, questions
 

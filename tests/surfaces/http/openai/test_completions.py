@@ -20,11 +20,11 @@ from servers import until
 
 import limner
 from limner.document import markdown, read_markdown
+from limner.exports import to_markdown
 from limner.notes import Note
 from limner.surfaces.http.openai.conversation import ASKS, MARK, meant
 from limner.surfaces.http.openai.parts import ImagePart, ImageUrl, Message, TextPart
 from limner.surfaces.http.openai.review import article_of, reply
-from limner.tools.export import to_markdown
 from limner.workflows.review import questions
 
 

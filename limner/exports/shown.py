@@ -1,0 +1,84 @@
+"""Recognise a draft's own images in a library, so that none of them is placed a second time."""
+
+from __future__ import annotations
+
+import base64
+import re
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from limner.document import Article
+from limner.errors import ImageUnreadable
+from limner.exports.own import images_in, own_images
+from limner.tools.library.sources import image_identity
+
+if TYPE_CHECKING:
+    from limner.exports.seen import Grid
+
+MAX = 100_000_000  # bytes of a file to hash; no library has larger ones
+_OURS = re.compile(r"(?:^|-)([0-9a-f]{8})(?:-\d+)?\.\w+\Z")
+
+
+LOOKS = 50  # of a draft's images whose looks are compared
+_LOOK = "look:"
+_OFF = 0.05  # mean difference; copies at a quarter of the size and JPEG quality 40 stay below 0.015
+_ALIKE = 0.96  # correlation; such copies reach 0.99, different photographs of tests/data at most 0.70
+
+
+def shown_ids(article: Article, folder: Path) -> tuple[str, ...]:
+    """Ids of the images in `folder` that a draft shows, by their bytes or by the name of limner's copy; and their
+    looks, by which a scaled or re-encoded copy is recognised.
+
+    limner's copies lack private metadata, so their bytes differ from the library's; their names end in the first eight
+    characters of the id.
+    """
+    named = (_OURS.search(name) for name in images_in(article))
+    ids = {found[1]: None for found in named if found}
+    seen: dict[str, None] = {}
+    for path in own_images(article, folder).values():
+        try:
+            if path.stat().st_size <= MAX:
+                data = path.read_bytes()
+                ids[image_identity(data)] = None
+                if len(seen) < LOOKS:
+                    seen[_look(data)] = None
+        except (OSError, ImageUnreadable):
+            continue  # the export notes an image that cannot be read
+    return (*ids, *seen)
+
+
+def _look(data: bytes) -> str:
+    """An image's coarse structure as text. Raises ImageUnreadable."""
+    from limner.exports.seen import grid
+
+    return _LOOK + base64.b64encode((grid(data) * 255).round().astype("uint8").tobytes()).decode()
+
+
+def looks(shows: Sequence[str]) -> list[Grid]:
+    """The looks among `Article.shows`, at most LOOKS. An article may come from a client: others are left out."""
+    import numpy as np
+
+    found: list[Grid] = []
+    for one in (one for one in shows if one.startswith(_LOOK)):
+        with suppress(ValueError):
+            data = base64.b64decode(one.removeprefix(_LOOK), validate=True)
+            found.append(np.frombuffer(data, dtype="uint8").reshape(16, 16, 3) / 255)
+        if len(found) == LOOKS:
+            break
+    return found
+
+
+def is_copy(data: bytes, known: Sequence[Grid]) -> bool:
+    """Whether an image looks the same as one of those known. Raises ImageUnreadable."""
+    from limner.exports.seen import grid
+
+    one = grid(data)
+    flat = one - one.mean(axis=(0, 1))
+    for other in known:
+        level = other - other.mean(axis=(0, 1))
+        spread = flat.std() * level.std()
+        if spread > 1e-4 and abs(one - other).mean() <= _OFF and (flat * level).mean() >= _ALIKE * spread:
+            return True
+    return False

@@ -26,13 +26,15 @@ class FencedPostgres(Crashing, PostgresSaver):
 
     @contextmanager
     def _cursor(self, *, pipeline: bool = False) -> Iterator[Any]:
-        if not (pipeline and self.lease):  # the base class opens a pipeline here to write
-            with super()._cursor(pipeline=pipeline) as cursor:
+        if not pipeline:
+            with super()._cursor() as cursor:
                 yield cursor
             return
+        # The base class opens a pipeline here, to write; deadline.OneByOne says why none is opened.
         with super()._cursor() as cursor, cursor.connection.transaction():
-            if cursor.execute(_HELD, (self.lease.job, self.lease.attempt)).fetchone() is None:
-                raise _lost(self.lease)
+            lease = self.lease
+            if lease and cursor.execute(_HELD, (lease.job, lease.attempt)).fetchone() is None:
+                raise _lost(lease)
             yield cursor
 
 

@@ -8,16 +8,35 @@ server gets the same deadlines, so that a transaction whose client is cut off re
 from __future__ import annotations
 
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Iterable
 from typing import Any, Self, TypeVar
 
 import psycopg
+from psycopg.abc import Params, Query
 from psycopg.rows import Row
 
 T = TypeVar("T")
 
 CONNECT = 2  # seconds; psycopg takes no less
 LONG = 20  # seconds for a connection, even if an answer may take hours
+
+
+class OneByOne(psycopg.Cursor[Row]):
+    """A cursor that sends many rows one after the other, without the pipeline that psycopg opens for them.
+
+    After a pipeline's Flush the server (seen with Postgres 15) no longer counts the time that the transaction is idle:
+    one whose client was cut off then kept its locks for as long as TCP lived.
+    """
+
+    def executemany(self, query: Query, params_seq: Iterable[Params], *, returning: bool = False) -> None:
+        """Run a query for each row. Raises NotSupportedError if rows are wanted back."""
+        if returning:
+            raise psycopg.NotSupportedError("rows cannot be returned: run the queries singly")
+        count = 0
+        for params in params_seq:
+            self.execute(query, params)
+            count += max(0, self.rowcount)
+        self._rowcount = count
 
 
 class Bounded(psycopg.Connection[Row]):
@@ -30,7 +49,7 @@ class Bounded(psycopg.Connection[Row]):
         """Connect, and give the server the same deadlines. answer: seconds. Raises psycopg.OperationalError."""
         options.setdefault("connect_timeout", max(CONNECT, round(min(answer, LONG) / 2)))
         made = cls.connect(url, **options)
-        made.answer = answer
+        made.answer, made.cursor_factory = answer, OneByOne
         ms = round(answer * 1000)
         try:
             made.execute(

@@ -17,6 +17,7 @@ from servers import Postgres, until
 from test_outages import once
 
 from limner.jobs.ledger.database import Database
+from limner.jobs.ledger.deadline import Bounded
 from limner.jobs.queue import Bell, make_app
 from limner.jobs.service import Jobs
 from limner.settings import Settings
@@ -110,3 +111,18 @@ def test_the_server_gives_the_locks_of_a_silent_client_back(place: Place, proxy:
         proxy.fall_silent()
         assert place.ledger.cancel(job.id).state == "cancelled"
         connection.invalidate()
+
+
+def test_also_after_many_rows_at_once(place: Place, proxy: Proxy) -> None:
+    """psycopg sends many rows in a pipeline, whose end lets the server forget that the transaction is idle."""
+    job, _ = place.submit()
+    settings = Settings(**behind(place, proxy))
+    url = settings.database_url.get_secret_value()
+    with closing(Bounded[Any].reach(url, answer=1)) as cut_off:
+        cut_off.execute("SELECT 1 FROM jobs WHERE id = %s FOR SHARE", (job.id,))
+        cut_off.execute("CREATE TEMPORARY TABLE rows (n int)")
+        cursor = cut_off.cursor()
+        cursor.executemany("INSERT INTO rows VALUES (%s)", [(n,) for n in range(5)])
+        assert cursor.rowcount == 5
+        proxy.fall_silent()
+        assert place.ledger.cancel(job.id).state == "cancelled"

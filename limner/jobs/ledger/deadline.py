@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Generator, Iterable
-from typing import Any, Self, TypeVar
+from typing import Any, Self, TypeVar, cast
 
 import psycopg
-from psycopg.abc import Params, Query
+from psycopg.abc import Params, Query, QueryNoTemplate
 from psycopg.rows import Row
 
 T = TypeVar("T")
@@ -34,7 +34,7 @@ class OneByOne(psycopg.Cursor[Row]):
             raise psycopg.NotSupportedError("rows cannot be returned: run the queries singly")
         count = 0
         for params in params_seq:
-            self.execute(query, params)
+            self.execute(cast("QueryNoTemplate", query), params)
             count += max(0, self.rowcount)
         self._rowcount = count
 
@@ -49,7 +49,8 @@ class Bounded(psycopg.Connection[Row]):
         """Connect, and give the server the same deadlines. answer: seconds. Raises psycopg.OperationalError."""
         options.setdefault("connect_timeout", max(CONNECT, round(min(answer, LONG) / 2)))
         made = cls.connect(url, **options)
-        made.answer, made.cursor_factory = answer, OneByOne
+        made.answer = answer
+        made.cursor_factory = cast("type[psycopg.Cursor[Any]]", OneByOne)
         ms = round(answer * 1000)
         try:
             made.execute(

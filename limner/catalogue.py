@@ -221,6 +221,22 @@ REQUESTS = {
 }
 """Why a request was refused."""
 
+CAPTIONS = {
+    "captions-embedded": "The embedded model does not see pictures. Set LIMNER_MODEL_URL (or --model-url) to the "
+    "server of a vision-language model; `limner doctor` tells whether it sees.",
+    "captions-blind": "{model} does not see pictures ({reason}). Set LIMNER_MODEL or LIMNER_SELECTOR_MODEL to a "
+    "vision-language model; `limner doctor` tells whether it sees.",
+    "captions-language": "{model} describes pictures in {known} only, not in {language!r}. Give --language with one of "
+    "them, or use another model.",
+    "uncaptioned-empty": "the model did not describe it",
+    "uncaptioned-refused": "the model refused to describe it",
+    "uncaptioned-echo": "the model repeated the question",
+    "uncaptioned-language": "the model answered in another language",
+    "uncaptioned-address": "the model answered with a web address",
+    "uncaptioned-server": "the server refused it: {line}",
+}
+"""Captions by a model: why there are none for a library or a picture."""
+
 PLAN = {
     "plan-write": "about {n} calls to {model}, {tokens} tokens",
     "plan-write-one": "about {n} call to {model}, {tokens} tokens",
@@ -234,11 +250,14 @@ PLAN = {
     "plan-fit": "images in the article: as many as fit",
     "plan-images": "images in the article: {n}",
     "plan-generate": "by {generator}: up to {n} images for places where nothing fits, labelled as generated",
+    "plan-captions": "{n:,} pictures: about {n:,} calls to {model}, {tokens:,} tokens, {several} at a time; captions "
+    "in {language!r}",
+    "plan-caption": "1 picture: about 1 call to {model}, {tokens:,} tokens; a caption in {language!r}",
     "model-embedded": "the embedded SmolLM2-135M",
     "model-first": "the server's first model",
 }
 """Estimates of a job's steps."""
 
 ENGLISH: Mapping[str, str] = {
-    **HISTORY, **CHANGES, **CHOICES, **FALLBACKS, **REVIEW, **JOBS, **REQUESTS, **PLAN,
+    **HISTORY, **CHANGES, **CHOICES, **FALLBACKS, **REVIEW, **JOBS, **REQUESTS, **CAPTIONS, **PLAN,
 }  # fmt: skip

@@ -152,6 +152,8 @@ class Illustration(Value):
     """Left, top, width and height of the shown part, as fractions of the image; None shows all of it."""
     digital_source_type: str = ""
     """IPTC's digital source type, a URI, of a generated image; empty for an image of a library."""
+    machine_made: tuple[Literal["caption", "alt"], ...] = ()
+    """Which of its words a model wrote for the library, where no person had; a person's change takes the mark away."""
     file: str = ""
     """Its file in the export, relative to article.json; empty until exported."""
 
@@ -188,6 +190,8 @@ class Candidate(Value):
     licence: str = ""
     described: bool = True
     """False if the caption is only the file's name made readable."""
+    machine_made: tuple[Literal["caption", "alt"], ...] = ()
+    """Which of its words a model wrote, because the library had none."""
     width: int
     height: int
 

@@ -64,6 +64,8 @@ class Settings(BaseSettings):
         default=False, validation_alias=AliasChoices("LIMNER_HUB_OFFLINE", "HF_HUB_OFFLINE", "hub_offline")
     )
     """Never reach for the hub (HF_HUB_OFFLINE)."""
+    language: str = "en"
+    """Language of captions that a model writes for a library that has none yet, BCP 47 (LIMNER_LANGUAGE)."""
     generators: str = ""
     """Plug-ins, separated by commas, that jobs may use to generate images where nothing fits; none by default. In the
     shell and in Python the user names one per run."""

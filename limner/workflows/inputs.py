@@ -69,7 +69,7 @@ def make_brief(
     return Brief(
         text=text,
         images=images,
-        language=_language(language),
+        language=language_code(language),
         seed=seed,
         sources=tuple(read),
         review=read_points(review),
@@ -85,7 +85,8 @@ def read_points(points: Sequence[str], known: Sequence[Point] = POINTS) -> tuple
     return tuple(p for p in known if p in points)
 
 
-def _language(code: str | None) -> str | None:
+def language_code(code: str | None) -> str | None:
+    """A BCP 47 code without spaces around it, None for an empty one. Raises BadInput."""
     if code is None or not code.strip():
         return None
     code = code.strip()
@@ -152,7 +153,7 @@ def draft_state(
     points = read_points(review, [p for p in POINTS if p != "outline"])  # its text exists already
     about: dict[str, Any] = {"images": images, "seed": seed, "review": points}
     brief = make_brief(named, **about, generate=generate, max_generated=max_generated)
-    article = read_markdown(text, language=_language(language) or "")
+    article = read_markdown(text, language=language_code(language) or "")
     if not article.paragraphs:
         raise BadInput(note("no-paragraph"))
     title = article.title or (draft.stem if isinstance(draft, Path) else "")

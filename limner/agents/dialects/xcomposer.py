@@ -148,6 +148,20 @@ def read_choice(reply: str, count: int) -> int:
     return LETTERS.index(found[1])
 
 
+# --- captions of pictures --------------------------------------------------------------------------------------------
+
+
+def ask_description(image: str, language: str) -> Question:
+    """Ask for a description of one picture, in Chinese or English. image: data URL."""
+    fields = {"num_beams": 5, "repetition_penalty": 1.5}  # those of the published `chat`
+    return Question([message([image_part(image), describe_in(language)])], 500, fields=fields)
+
+
+def describe_in(language: str) -> str:
+    """The published question, for both models."""
+    return "请详细描述这张图片。" if language.lower().startswith("zh") else "Please describe this image in detail."
+
+
 # --- parts of prompts, for both models -----------------------------------------------------------------------------
 
 

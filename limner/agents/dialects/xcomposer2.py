@@ -17,6 +17,7 @@ from limner.agents.dialects.xcomposer import (
     Content,
     Question,
     blocks,
+    describe_in,
     heading,
     lettered,
     listed,
@@ -44,6 +45,7 @@ __all__ = [
     "ask_article",
     "ask_caption",
     "ask_choice",
+    "ask_description",
     "ask_expansion",
     "ask_insertion",
     "ask_locations",
@@ -100,6 +102,11 @@ def ask_choice(
     content += blocks(sections, place, placed, section)
     content += ["候选图像包括: ", *lettered(candidates)]
     return Question([message(content), AIMessage("最合适的图是")], 10, 1.0, SAMPLING)
+
+
+def ask_description(image: str, language: str) -> Question:
+    """Like xcomposer.py's, with the published settings: no sampling."""
+    return Question([message([image_part(image), describe_in(language)])], 500, fields={"repetition_penalty": 1.005})
 
 
 # --- editing a paragraph -------------------------------------------------------------------------------------------

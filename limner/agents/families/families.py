@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from limner.agents import reviser, selector, spotter, writer
+from limner.agents import captioner, reviser, selector, spotter, writer
 from limner.agents.dialects import outline as outlines
 from limner.agents.families import xcomposer
 from limner.errors import BadInput
 
 if TYPE_CHECKING:
+    from limner.agents.dialects.caption import Captioned, InLanguage, Known
     from limner.agents.dialects.revise import Block, Task
     from limner.agents.speaker import Speaker
     from limner.document import Article, Brief, Candidate, Selection, Spot
@@ -41,6 +42,8 @@ class Dialect:
     """Whether the writer can make an outline for review."""
     follows = True
     """Whether these models follow free instructions."""
+    captions_in: tuple[str, ...] = ()
+    """Languages that these models describe pictures in, as first parts of BCP 47 codes; none named means any."""
 
     def write(
         self,
@@ -84,6 +87,10 @@ class Dialect:
         """Select one of the candidates (best first), or none. chosen: those of earlier spots. pixels: None for a blind
         model."""
         return selector.select(article, spot, candidates, chosen, speaker, pixels, seed)
+
+    def describe(self, image: str, known: Known, language: str, speaker: Speaker, in_language: InLanguage) -> Captioned:
+        """A caption and an alternative text for a picture of a library; see `captioner.describe`."""
+        return captioner.describe(image, known, language, speaker, in_language)
 
     def require(self, name: str, what: str, *, one_paragraph: bool = False) -> None:
         """Raises BadInput if the model called `name` cannot do `what`, e.g. "translate".
@@ -142,6 +149,7 @@ class Trained(Dialect):
     """InternLM-XComposer, version 1 or 2, with the prompts of its training."""
 
     outlines = follows = False
+    captions_in = ("en", "zh")
     sees = True  # the probe's words are outside their training; a server without images refuses by itself
 
     def __init__(self, name: xcomposer.Trained) -> None:
@@ -167,6 +175,10 @@ class Trained(Dialect):
         if not pixels:
             return xcomposer.unseen(spot, candidates)
         return xcomposer.select(article, spot, candidates, chosen, speaker, pixels, seed, self.name)
+
+    def describe(self, image: str, known: Known, language: str, speaker: Speaker, in_language: Any) -> Captioned:
+        """As trained."""
+        return xcomposer.describe(image, known, language, speaker, in_language, self.name)
 
     def require(self, name: str, what: str, *, one_paragraph: bool = False) -> None:
         """Raises BadInput, except for one paragraph with version 2."""

@@ -13,7 +13,8 @@ from dataclasses import replace
 from math import ceil
 from typing import Any, Literal, TypeVar
 
-from limner.agents.dialects import xcomposer, xcomposer2
+from limner.agents.dialects import caption, xcomposer, xcomposer2
+from limner.agents.dialects.caption import InLanguage, Known
 from limner.agents.dialects.instruct import language_of
 from limner.agents.dialects.xcomposer import Question
 from limner.agents.selector import SHOWN, SURE
@@ -170,6 +171,26 @@ def unseen(spot: Spot, candidates: Sequence[Candidate]) -> Selection:
     """The record if the selector's server accepts no images: these models choose by looking or not at all."""
     why = note("selector-blind")
     return Selection(spot=spot, candidates=tuple(candidates), by="similarity", fallback=why)
+
+
+# --- captions of pictures -------------------------------------------------------------------------------------------
+
+
+def describe(
+    image: str, known: Known, language: str, speaker: Speaker, in_language: InLanguage, name: Trained
+) -> caption.Captioned:
+    """A picture's caption and alternative text, from the description that these models were trained to give.
+
+    What is known of the picture is no part of that question; it only shows whether an answer repeats a neighbour.
+    Raises NoCaption if two answers cannot be used, BudgetReached, ModelError.
+    """
+    question = _DIALECTS[name].ask_description(image, language)
+
+    def read(reply: str) -> caption.Captioned:
+        text, alt = caption.prose(xcomposer.without_marks(reply))
+        return caption.checked(text, alt, known, xcomposer.describe_in(language), in_language)
+
+    return _put(speaker, question, read, 0)
 
 
 # --- asking --------------------------------------------------------------------------------------------------------

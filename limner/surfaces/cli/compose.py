@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -44,7 +41,7 @@ from limner.surfaces.cli.options import (
     read_settings,
     review_points,
 )
-from limner.surfaces.cli.terminal import Terminal, summary
+from limner.surfaces.cli.terminal import Terminal, leaving_at_once, summary
 from limner.workflows import inputs
 from limner.workflows.inputs import Start
 
@@ -233,7 +230,7 @@ def _run(context: Context, terminal: Terminal, job: str, start: Start | None, op
         terminal.say(f"If this stops, resume it with: {again}", style="dim")
     with run.checkpoints(context.settings.home) as saver:
         try:
-            with _leaving_at_once(terminal, f"Stopped. Finished steps are kept; resume with: {again}"):
+            with leaving_at_once(terminal, lambda: f"Stopped. Finished steps are kept; resume with: {again}"):
                 article = _through_reviews(context, terminal, saver, job, start)
         except BudgetReached as e:
             written = run.job_state(saver, job).get("article")
@@ -263,26 +260,6 @@ def _through_reviews(context: Context, terminal: Terminal, saver: Any, job: str,
             from limner.surfaces.cli.review import ask, editor
 
             begin = Command(resume=ask(asks.questions[0]["value"], terminal, editor(context.settings.editor)))
-
-
-@contextmanager
-def _leaving_at_once(terminal: Terminal, line: str) -> Iterator[None]:
-    """Make Ctrl-C end the program at once.
-
-    LangGraph would first wait for the current model call, which may take minutes. Leaving loses nothing, because each
-    finished step is in the checkpoint before the next begins, and nothing else is open for writing.
-    """
-
-    def leave(_signal: int, _frame: object) -> None:
-        terminal.close()
-        print(f"limner: {line}", file=sys.stderr, flush=True)
-        os._exit(130)
-
-    before = signal.signal(signal.SIGINT, leave)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
 def _write(context: Context, article: Article, options: dict[str, Any]) -> Path:

@@ -1,4 +1,4 @@
-"""limner library …: add, search, list, show, edit, captions, remove."""
+"""limner library …: add, search, list, show, edit, caption, captions, remove."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from limner.surfaces.cli import library_reports as reports
+from limner.surfaces.cli.library_caption import library_caption
 from limner.surfaces.cli.terminal import Terminal
 
 library_app = typer.Typer(name="library", help="Libraries of your own images.", no_args_is_help=True)
@@ -15,6 +16,7 @@ library_app = typer.Typer(name="library", help="Libraries of your own images.", 
 
 def register(app: typer.Typer) -> None:
     """Add these commands to limner's."""
+    library_app.command("caption")(library_caption)
     app.add_typer(library_app)
 
 

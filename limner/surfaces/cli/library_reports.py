@@ -12,7 +12,7 @@ from limner.surfaces.cli.terminal import Terminal
 from limner.text import one_line, printable, printable_path
 from limner.tools import library as libraries
 from limner.tools.images.images import thumbnail
-from limner.tools.library import Library, Report, captions
+from limner.tools.library import Library, Report, captions, machine, suggesting
 from limner.tools.pictures import hub
 from limner.tools.pictures.known import DEFAULT, is_there, known
 from limner.workflows.context import Context
@@ -99,7 +99,10 @@ def search(name: str, query: str, k: int, out: Path | None) -> list[str]:
             gone.append(str(e))
     sheet = out or Path(f"{name}-search.html")
     sheet.write_text(contact_sheet(query, rows), encoding="utf-8")
-    lines = [f"{c.score:6.3f}  {_scores(c.scores)}  {c.image_id[:12]}  {one_line(c.caption)[:100]}" for c in found]
+    lines = [
+        f"{c.score:6.3f}  {_scores(c.scores)}  {c.image_id[:12]}  {one_line(c.caption)[:100]}{_mark(c.machine_made)}"
+        for c in found
+    ]
     return [*lines, *gone, str(sheet)]
 
 
@@ -132,12 +135,21 @@ def show(name: str, without: str = "") -> list[str]:
     lines += [f"folder: {printable_path(f)}" for f in json.loads(library.meta("folders") or "[]")]
     if words := library.own_words():
         lines.append(f"written here: words of {len(words)} images, which win over the folder's")
+    if made := suggesting.suggested(library):
+        by = ", ".join(machine.models(made.values()))
+        lines.append(f"machine-made: words of {len(made)} images, by {by}; the folder's and yours win over them")
     for r in records:
         details = f"  ({one_line(r.details)[:80]})" if r.details else ""
-        lines.append(
-            f"{r.id[:12]}  {r.width}x{r.height}  {printable_path(r.path)}  {one_line(r.caption)[:80]}{details}"
-        )
+        caption = f"{one_line(r.caption)[:80]}{_mark(r.machine_made)}{details}"
+        lines.append(f"{r.id[:12]}  {r.width}x{r.height}  {printable_path(r.path)}  {caption}")
     return lines
+
+
+def _mark(machine_made: Sequence[str]) -> str:
+    """What is shown behind a machine-made caption, or behind a caption whose alternative text is."""
+    if "caption" in machine_made:
+        return " [machine-made]"
+    return " [alt machine-made]" if machine_made else ""
 
 
 def edit(name: str, image: str | None, words: captions.Words, reset: bool, given: Path | None) -> list[str]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -118,6 +120,26 @@ class Terminal:
             sys.stdout.write("\n\n")
             sys.stdout.flush()
             self._writing = False
+
+
+@contextmanager
+def leaving_at_once(terminal: Terminal, line: Callable[[], str]) -> Iterator[None]:
+    """Make Ctrl-C end the program at once, with a line.
+
+    Threads and LangGraph would first wait for the current model calls, which may take minutes. Use it where leaving
+    loses nothing, because what is finished is committed, and nothing else is open for writing.
+    """
+
+    def leave(_signal: int, _frame: object) -> None:
+        terminal.close()
+        print(f"limner: {line()}", file=sys.stderr, flush=True)
+        os._exit(130)
+
+    before = signal.signal(signal.SIGINT, leave)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def summary(article: Article, meter: Meter) -> list[str]:

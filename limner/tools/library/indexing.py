@@ -16,7 +16,7 @@ from limner.text import printable_path
 from limner.tools.encoders import Encoders, with_pictures
 from limner.tools.images.images import MAX_PIXELS, Described, Inspected
 from limner.tools.images.sandbox import PHOTOGRAPHS
-from limner.tools.library import captions
+from limner.tools.library import captions, machine
 from limner.tools.library.folders import PICTURES, Connect, check_name, folder_library, libraries
 from limner.tools.library.library import Library
 from limner.tools.library.records import (
@@ -181,7 +181,7 @@ class Sync:
         with library.transaction() as records:
             rows = [File(*row) for row in records.execute(f"SELECT {FILE} FROM file")]
             self.images = {row[0] for row in records.execute("SELECT id FROM image")}
-            self.written = captions.of(records)
+            self.written, self.machine = captions.of(records), machine.of(records)
         self.before = {file.path: file for file in rows if source.covers(file.path)}
         gone = (file.image for path, file in self.before.items() if path not in self.scan.files)
         self.gone = Counter(image or "" for image in gone)
@@ -287,8 +287,9 @@ class Sync:
             records.executemany(f"INSERT OR REPLACE INTO file ({FILE}) VALUES (?, ?, ?, ?, ?)", map(astuple, files))
 
     def as_shown(self, record: Record) -> Record:
-        """The record with captions written in the library, which outlive a file that vanishes and returns."""
-        return replace(record, **self.written.get(record.id, {}))
+        """The record with words of people and models in the library, which outlive a file that vanishes and returns."""
+        made = machine.filled(record.alt, record.described, self.machine.get(record.id))
+        return replace(record, **made | self.written.get(record.id, {}))
 
     def described(self, image_id: str, path: str, seen: Inspected) -> Record:
         """A new image with its caption."""

@@ -92,7 +92,8 @@ class Library:
             afar = f"The library {name} cannot be written ({reason}): ask whoever runs limner."
             raise LibraryError(line, afar=afar) from error
         with library.transaction() as records:
-            records.executescript(SCHEMA + captions.SCHEMA + chances.SCHEMA)
+            records.executescript(SCHEMA + chances.SCHEMA)
+            complete(records)
             records.executemany("INSERT INTO meta VALUES (?, ?)", known.items())
         try:
             library.path = library.path.rename(library_path(home, name))

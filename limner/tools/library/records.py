@@ -12,7 +12,7 @@ from typing import Any
 from limner.document import Candidate
 from limner.tools.filenames import says_something
 from limner.tools.images.images import Described
-from limner.tools.library import captions
+from limner.tools.library import captions, machine
 
 FORMAT = 1  # raised when an older limner could not read them
 RECORDS = "records.sqlite"
@@ -29,12 +29,13 @@ WORDS = "caption, alt, credit, licence, described, details"
 _HEAD = (
     "SELECT i.id AS id, coalesce((SELECT min(path) FROM file WHERE image = i.id), '') AS path, suffix, width, height"
 )
-AS_IN_FOLDER = f"{_HEAD}, {WORDS}, '' AS own FROM image i"
-"""Without the captions written in the library."""
-SELECT = f"""{_HEAD}, {", ".join(f"coalesce(w.{n}, i.{n}) AS {n}" for n in captions.FIELDS)},
-  (i.described OR w.caption IS NOT NULL) AS described, i.details,
-  {" || ".join(f"iif(w.{n} IS NULL, '', '{n} ')" for n in captions.FIELDS)} AS own
-  FROM image i LEFT JOIN written w ON w.image = i.id"""
+AS_IN_FOLDER = f"{_HEAD}, {WORDS}, '' AS own, '' AS machine FROM image i"
+"""Without the words of people and models in the library."""
+_SHOWN = {n: f"coalesce(w.{n}, i.{n})" for n in captions.FIELDS} | machine.COLUMNS
+SELECT = f"""{_HEAD}, {", ".join(f"{shown} AS {n}" for n, shown in _SHOWN.items())},
+  {machine.DESCRIBED} AS described, i.details,
+  {" || ".join(f"iif(w.{n} IS NULL, '', '{n} ')" for n in captions.FIELDS)} AS own, {machine.MADE} AS machine
+  FROM image i LEFT JOIN written w ON w.image = i.id LEFT JOIN machine m ON m.image = i.id"""
 INSERT_IMAGE = f"""INSERT OR REPLACE INTO image (id, suffix, width, height, {WORDS}, embedded)
   VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
 UPDATE_IMAGE = "UPDATE image SET caption = ?, alt = ?, credit = ?, licence = ?, described = ?, details = ? WHERE id = ?"
@@ -64,6 +65,8 @@ class Record:
 
     details: str = ""
     """Headline, keywords, persons, places and date, as the files have them."""
+    machine_made: tuple[machine.Field, ...] = ()
+    """The fields whose text a model wrote (`limner library caption`)."""
 
     @property
     def bare(self) -> bool:
@@ -85,7 +88,7 @@ class Record:
         return Candidate(
             image_id=self.id, library=library, score=score, scores=scores, fits=fits, caption=self.caption,
             alt=self.alt, credit=self.credit, licence=self.licence, described=self.described,
-            width=self.width, height=self.height,
+            machine_made=self.machine_made, width=self.width, height=self.height,
         )  # fmt: skip
 
 
@@ -106,14 +109,15 @@ class File:
 
 def complete(records: sqlite3.Connection) -> None:
     """Add the tables and columns that a library made by an older limner lacks."""
-    records.executescript(captions.SCHEMA)
+    records.executescript(captions.SCHEMA + machine.SCHEMA)
     if "details" not in {row[1] for row in records.execute("PRAGMA table_info(image)")}:
         records.execute("ALTER TABLE image ADD COLUMN details TEXT NOT NULL DEFAULT ''")
 
 
 def as_record(row: tuple[Any, ...]) -> Record:
     """From a row of SELECT or AS_IN_FOLDER."""
-    return Record(*row[:9], described=bool(row[9]), details=row[10], written=tuple(row[11].split()))
+    by: dict[str, Any] = {"written": tuple(row[11].split()), "machine_made": tuple(row[12].split())}
+    return Record(*row[:9], described=bool(row[9]), details=row[10], **by)
 
 
 def by_id(records: sqlite3.Connection, ids: Iterable[str], select: str = SELECT) -> dict[str, Record]:

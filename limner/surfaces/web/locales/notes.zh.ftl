@@ -183,7 +183,20 @@ note-no-room = 服务的磁盘已满，未保存任何内容。请稍后再试�
 note-too-many-at-once = 您已有 { $n } 个同类请求在等待。请等其中一些完成后再发送。
 note-too-large = 超过一次请求的上限 { $n } 字节。
 
+# 由模型写图注
+note-captions-embedded = 内置模型看不见图片。请用 LIMNER_MODEL_URL（或 --model-url）指定一个视觉语言模型的服务器。
+note-captions-blind = { $model } 看不见图片（{ $reason }）。请用 LIMNER_MODEL 或 LIMNER_SELECTOR_MODEL 指定一个视觉语言模型。
+note-captions-language = { $model } 只用 { $known } 描述图片，不用“{ $language }”。请选其中一种语言，或换一个模型。
+note-uncaptioned-empty = 模型没有描述它
+note-uncaptioned-refused = 模型拒绝描述它
+note-uncaptioned-echo = 模型重复了问题
+note-uncaptioned-language = 模型用了另一种语言回答
+note-uncaptioned-address = 模型的回答里有网址
+note-uncaptioned-server = 服务器拒绝了它：{ $line }
+
 # 预计
+note-plan-captions = { $n } 张图片：约 { $n } 次调用 { $model }，{ $tokens } 个词元，同时 { $several } 次；图注用“{ $language }”
+note-plan-caption = 1 张图片：约 1 次调用 { $model }，{ $tokens } 个词元；图注用“{ $language }”
 note-plan-look = 约 { $n } 次调用 { $model }，每次 { $images } 张图片，{ $tokens } 个词元
 note-plan-write-one = 约 { $n } 次调用 { $model }，{ $tokens } 个词元
 note-plan-write = 约 { $n } 次调用 { $model }，{ $tokens } 个词元

@@ -1,0 +1,209 @@
+"""Have a model that sees write captions for a library's pictures that have none.
+
+Several pictures are asked about at once. Each answer is stored before its thread asks about another picture, so a run
+that ends in any way is continued by the same call, and only the pictures in flight are asked about twice.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NamedTuple
+
+from limner.agents.dialects import caption as dialect
+from limner.agents.dialects.caption import NoCaption
+from limner.agents.prompts import estimate_tokens
+from limner.errors import BadInput, ImageUnreadable, LibraryError, ModelRefused
+from limner.notes import Note, note
+from limner.text import one_line
+from limner.tools.images.images import data_url
+from limner.tools.library import suggesting
+from limner.tools.library.machine import Suggestion
+from limner.tools.library.suggesting import Lacking, Surroundings, Without
+from limner.workflows.context import PROMPT_SIDE, Context
+from limner.workflows.inputs import language_code
+
+if TYPE_CHECKING:
+    from limner.agents.speaker import Speaker
+    from limner.tools.library import Library, Record
+
+ONE = "data:image/jpeg;base64,"  # stands for a picture in an estimate
+WRITTEN = 110  # tokens of an answer: three sentences as JSON
+SEVERAL = 4  # pictures asked about at once unless LIMNER_WORKERS says otherwise, as many as a worker runs jobs
+ENCODED = 32  # captions after which vectors are brought up to date
+REFUSALS = 3  # pictures in a row that a server refuses before the run ends
+_HAS = {"caption": "described", "alt": "alt"}
+"""Per field what tells that a record has it."""
+_SAMPLE = 20  # questions whose tokens are estimated
+
+
+class Plan(NamedTuple):
+    """What a run would do, before anything is asked."""
+
+    lacking: Lacking
+    language: str
+    """BCP 47."""
+    tokens: int
+    """Of prompts and answers, estimated."""
+
+    def line(self, model: str, several: int) -> Note:
+        """The cost, in one line."""
+        n = len(self.lacking.images)
+        code = "plan-captions" if n != 1 else "plan-caption"
+        return note(code, n=n, model=model, tokens=self.tokens, language=self.language, several=several)
+
+
+@dataclass
+class Outcome:
+    """What a run did."""
+
+    written: list[str] = field(default_factory=list)
+    """Ids of the images that have machine-made words now."""
+    left_out: list[tuple[Record, Note]] = field(default_factory=list)
+    """The others that were tried, with the reason."""
+
+    @property
+    def reasons(self) -> dict[str, int]:
+        """How many were left out, by reason."""
+        return dict(Counter(str(why) for _, why in self.left_out).most_common())
+
+
+def several(context: Context) -> int:
+    """How many pictures are asked about at once."""
+    return context.settings.workers or SEVERAL
+
+
+def model_of(context: Context) -> str:
+    """The model's name as far as it is known without asking its server. Raises BadInput if there is none that sees."""
+    if context.embedded("selector"):
+        raise BadInput(note("captions-embedded"))
+    settings = context.settings
+    speaker = context.models.get("selector") and context.speaker("selector").name
+    return speaker or settings.selector_model or settings.model or note("model-first")
+
+
+def plan(
+    context: Context, library: Library, without: Without = "", language: str | None = None, limit: int | None = None
+) -> Plan:
+    """What a run would ask. Asks no server. limit: at most so many pictures.
+
+    language: of the captions, BCP 47; None takes that of the captions that the library has, else LIMNER_LANGUAGE.
+    Raises BadInput.
+    """
+    model_of(context)
+    spoken = language_code(language) or suggesting.language(library) or context.settings.language
+    settings = context.settings
+    found = suggesting.lacking(library, without, settings.selector_model or settings.model)
+    images = found.images[:limit]
+    around = _surroundings(library)
+    some = images[:: max(1, len(images) // _SAMPLE)]
+    each = [estimate_tokens(dialect.ask_caption(ONE, around.known(r), spoken)) + WRITTEN for r in some]
+    tokens = round(sum(each) / len(each) * len(images), -2) if each else 0
+    return Plan(found._replace(images=images), spoken, int(tokens))
+
+
+def check(context: Context, language: str) -> None:
+    """Raises BadInput, in one line with what to do, if the model does not see, or not write this language."""
+    name, known = context.speaker("selector").name, list(context.dialect("selector").captions_in)
+    if not context.sees("selector"):
+        reasons = [n.params["reason"] for n in context.notes("selector") if "reason" in n.params]
+        raise BadInput(note("captions-blind", model=name, reason=(reasons or ["it is a text model"])[0]))
+    if known and language.lower().partition("-")[0] not in known:
+        raise BadInput(note("captions-language", model=name, language=language, known=known))
+
+
+def named(context: Context, library: Library, plan: Plan) -> list[Record]:
+    """The planned images without those that this model, whose server has told its name by now, was asked about in
+    vain."""
+    vain = suggesting.in_vain(library, context.speaker("selector").name)
+    return [record for record in plan.lacking.images if record.id not in vain]
+
+
+def run(
+    context: Context,
+    library: Library,
+    images: Sequence[Record],
+    language: str,
+    on_progress: Callable[[int, int], None] = lambda _done, _of: None,
+    outcome: Outcome | None = None,
+) -> Outcome:
+    """Ask about these images and store the answers. Call `check` first. outcome: grows as the run does.
+
+    Unusable answers, unreadable files and pictures that the server refuses are left out, with the reason. Raises
+    BudgetReached and ModelError; what is stored stays, and the same call goes on with the rest.
+    """
+    return _Run(context, library, language, outcome or Outcome()).through(images, on_progress)
+
+
+class _Run:
+    def __init__(self, context: Context, library: Library, language: str, outcome: Outcome) -> None:
+        self.context, self.library, self.language, self.outcome = context, library, language, outcome
+        self.dialect = context.dialect("selector")
+        self.speaker: Speaker = dataclasses.replace(context.speaker("selector"), role="captioner")
+        self.around = _surroundings(library)
+        self.refused = 0
+
+    def through(self, images: Sequence[Record], on_progress: Callable[[int, int], None]) -> Outcome:
+        done = 0
+        try:
+            for record, why in self._answered(images):
+                done += 1
+                if why is not None:
+                    self.outcome.left_out.append((record, why))
+                on_progress(done, len(images))
+                if done % ENCODED == 0:
+                    self.library.freshen(0)
+        finally:
+            self.library.freshen()
+        return self.outcome
+
+    def _answered(self, images: Sequence[Record]) -> Iterator[tuple[Record, Note | None]]:
+        """Each image as it is done. An error that ends the run waits for the pictures in flight."""
+        left = iter(images)
+        with ThreadPoolExecutor(several(self.context), "limner-captions") as threads:
+            running: dict[Future[Note | None], Record] = {}
+            while True:
+                while len(running) < several(self.context) and (record := next(left, None)):
+                    running[threads.submit(self._one, record)] = record
+                if not running:
+                    return
+                for future in wait(running, return_when=FIRST_COMPLETED).done:
+                    yield running.pop(future), future.result()
+
+    def _one(self, record: Record) -> Note | None:
+        """Ask about an image and store the answer; the reason if it is left out."""
+        try:
+            image = data_url(self.library.image(record.id), PROMPT_SIDE, max_pixels=self.context.settings.max_pixels)
+        except (LibraryError, ImageUnreadable) as e:
+            return e.note
+        try:
+            said = self.dialect.describe(image, self.around.known(record), self.language, self.speaker, self._is_in)
+        except NoCaption as e:
+            self._keep(record, problem=e.why)
+            return note(e.why)
+        except ModelRefused as e:
+            # Some servers refuse single pictures, for their content or size; one that takes none refuses all.
+            self.refused += 1
+            if e.status not in (400, 413, 422) or (self.refused >= REFUSALS and not self.outcome.written):
+                raise
+            return note("uncaptioned-server", line=one_line(e.answer))
+        lacks = {f: f in record.machine_made or not getattr(record, has) for f, has in _HAS.items()}
+        self._keep(record, **{f: text for f, text in said._asdict().items() if lacks[f]})
+        self.outcome.written.append(record.id)
+        return None
+
+    def _keep(self, record: Record, caption: str = "", alt: str = "", problem: str = "") -> None:
+        made = Suggestion(caption, alt, self.language, self.speaker.name, time.time(), problem)
+        suggesting.suggest(self.library, {record.id: made})
+
+    def _is_in(self, text: str) -> bool:
+        return suggesting.is_in(text, self.language)
+
+
+def _surroundings(library: Library) -> Surroundings:
+    return Surroundings(library, json.loads(library.meta("folders") or "[]"))

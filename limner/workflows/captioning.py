@@ -49,7 +49,7 @@ class Plan(NamedTuple):
     language: str
     """BCP 47."""
     tokens: int
-    """Of prompts and answers, estimated."""
+    """Estimated tokens of prompts and answers."""
 
     def line(self, model: str, several: int) -> Note:
         """The cost, in one line."""
@@ -90,7 +90,7 @@ def model_of(context: Context) -> str:
 def plan(
     context: Context, library: Library, without: Without = "", language: str | None = None, limit: int | None = None
 ) -> Plan:
-    """What a run would ask. Asks no server. limit: at most so many pictures.
+    """The questions of a run, before it asks any server. limit: at most so many pictures.
 
     language: of the captions, BCP 47; None takes that of the captions that the library has, else LIMNER_LANGUAGE.
     Raises BadInput.

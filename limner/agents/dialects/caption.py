@@ -154,10 +154,10 @@ def checked(caption: str, alt: str, known: Known, question: str, in_language: In
     """Both texts, clean and within their lengths. question: its fixed words. Raises NoCaption."""
     caption, alt = _within(_bare(caption), CAPTION), _within(_bare(alt), ALT)
     alt = alt or _within(caption, ALT)
-    if count_words(caption) < FEWEST or not alt:
-        raise NoCaption("uncaptioned-empty")
     if _REFUSAL.match(caption) or _REFUSAL.match(alt):
         raise NoCaption("uncaptioned-refused")
+    if count_words(caption) < FEWEST or not alt:
+        raise NoCaption("uncaptioned-empty")
     near = {one_line(text).casefold() for text in _listed(known.get("near", ()))}
     if caption.casefold() in near or any(_echoes(text, question) for text in (caption, alt)):
         raise NoCaption("uncaptioned-echo")

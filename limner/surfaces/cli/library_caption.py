@@ -1,4 +1,4 @@
-"""limner library caption: have a model that sees write captions where there are none."""
+"""limner library caption: have a model that sees describe pictures without words."""
 
 from __future__ import annotations
 

@@ -21,8 +21,8 @@ from limner.tools.library.machine import Suggestion
 from limner.tools.library.records import Record, by_id
 
 Without = Literal["", "caption", "alt"]
-NEAR = 4  # captions of neighbours that a model is told
-FOLDERS = 3  # last folders of a path that a model is told: the others are the disk's, not the pictures'
+NEAR = 4  # captions of neighbours that a question names
+FOLDERS = 3  # last folders of a path that a question names: earlier ones are the disk's, not the pictures'
 _SAMPLE = 60  # captions from which a library's language is told
 _LETTERS = 60  # of a text, fewer of which do not tell its language for sure
 _ALIKE = ({"nb", "nn", "no", "da"}, {"bs", "hr", "sr"}, {"id", "ms"}, {"gl", "pt"}, {"cs", "sk"}, {"zh", "yue"})
@@ -69,7 +69,7 @@ def in_vain(library: Library, model: str = "") -> frozenset[str]:
 
 
 class Surroundings:
-    """What the files and folders of a library say about its pictures, besides the pictures."""
+    """Facts about a library's pictures from their files, folders and neighbours."""
 
     def __init__(self, library: Library, roots: Sequence[str]) -> None:
         """roots: the folders that were added to the library."""
@@ -82,7 +82,7 @@ class Surroundings:
                 told.append(record.caption)
 
     def known(self, record: Record) -> dict[str, str | Sequence[str]]:
-        """As `limner.agents.dialects.caption.Known`. Another model's words are not among it: errors would spread."""
+        """Facts as `limner.agents.dialects.caption.Known`. Another model's words are not among it: errors would spread."""
         stem = readable(Path(record.path).stem)
         caption = record.described and "caption" not in record.machine_made
         found: dict[str, str | Sequence[str]] = {

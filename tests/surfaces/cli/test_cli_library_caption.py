@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 from PIL import Image
-from scripted import Delayed, Script, ScriptedServer, asking, by_colour, colour_of, images_of
+from scripted import Delayed, Script, ScriptedServer, Status, asking, by_colour, colour_of, images_of
 from shell import Shell
 
 from limner.tools.encoders import default_encoders
@@ -113,7 +113,7 @@ def test_pictures_left_out_are_named_with_the_reason(shell: Shell, server: Scrip
         (["nowhere", "--yes"], "nowhere"),
         (["photos", "--yes", "--without", "credit"], "choose caption or alt"),
         (["photos", "--yes", "--language", "klingonisch"], "is not a language code"),
-        (["photos", "--yes", "--max-tokens", "500"], "0 captions of this run are kept; the same command goes on."),
+        (["photos", "--yes", "--max-tokens", "500"], "Give a larger --max-tokens to go on."),
     ],
 )
 def test_what_cannot_be_done_is_one_line(
@@ -122,6 +122,20 @@ def test_what_cannot_be_done_is_one_line(
     said = shell("library", "caption", *arguments)
     assert (said.code, says in said.err.splitlines()[-1]) == (2, True), said.err
     assert asked_about(server) == Counter()
+
+
+def test_what_is_done_is_kept_when_the_server_fails(
+    shell: Shell, server: ScriptedServer, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LIMNER_WORKERS", "1")
+    broken = Status(500, {"error": "out of memory"})
+    server.answer = seeing(lambda body: broken if number_of(body) == 3 else caption_of(body))
+    said = shell("library", "caption", "photos", "--yes")
+    assert said.code == 2
+    assert "out of memory" in said.err.splitlines()[-1]
+    assert said.err.splitlines()[-1].endswith("3 captions of this run are kept; the same command goes on.")
+    server.answer = seeing()
+    assert "9 pictures of photos have words now" in shell("library", "caption", "photos", "--yes").out
 
 
 def test_a_model_that_does_not_see_is_one_line(shell: Shell, server: ScriptedServer, photos: Path) -> None:

@@ -142,7 +142,7 @@ def test_the_images_to_ask_about(library: Library, folder: Path) -> None:
     Image.new("RGB", (9, 9), "white").save(folder / "harvest at dusk.png")
     again(library, folder)
     assert names(suggesting.lacking(library)) == ["DSC_0000.png", "DSC_0002.png", "DSC_0003.png"]
-    assert names(suggesting.lacking(library, "caption"))[-1] == "harvest at dusk.png"
+    assert "harvest at dusk.png" in names(suggesting.lacking(library, "caption"))
     assert "DSC_0001.png" in names(suggesting.lacking(library, "alt"))
     library.write({named(library, "DSC_0001.png").id: {"alt": ""}})
     assert "DSC_0001.png" not in names(suggesting.lacking(library, "alt")), "a person wants it without"

@@ -23,8 +23,8 @@ from limner.tools.library.records import Record, by_id
 Without = Literal["", "caption", "alt"]
 NEAR = 4  # captions of neighbours that a question names
 FOLDERS = 3  # last folders of a path that a question names: earlier ones are the disk's, not the pictures'
-_SAMPLE = 60  # captions from which a library's language is told
-_LETTERS = 60  # of a text, fewer of which do not tell its language for sure
+_SAMPLE = 60  # captions that show a library's language
+_LETTERS = 60  # letters of a text; fewer do not show its language for sure
 _ALIKE = ({"nb", "nn", "no", "da"}, {"bs", "hr", "sr"}, {"id", "ms"}, {"gl", "pt"}, {"cs", "sk"}, {"zh", "yue"})
 """Languages that are taken for each other in two sentences."""
 
@@ -82,7 +82,7 @@ class Surroundings:
                 told.append(record.caption)
 
     def known(self, record: Record) -> dict[str, str | Sequence[str]]:
-        """Facts as `limner.agents.dialects.caption.Known`. Another model's words are not among it: errors would spread."""
+        """Facts as `limner.agents.dialects.caption.Known`, without words of a model, whose errors would spread."""
         stem = readable(Path(record.path).stem)
         caption = record.described and "caption" not in record.machine_made
         found: dict[str, str | Sequence[str]] = {

@@ -112,6 +112,12 @@ FALLBACKS = {
     "too-few-images": "{placed} of {wanted} images were placed: {places} paragraphs can carry one, and {found} images "
     "were found for them. Ask for fewer images, or add to the text or the library.",
     "nothing-to-add": "No image was added: what fits is in the draft already. Add pictures to the library, or text.",
+    "outside-time": "{n} pictures were left out: their embargo has not ended, or they have expired.",
+    "filters-nothing": "No picture of {names} passes the filters: {filters}. Take one away, or look which facts the "
+    "pictures have.",
+    "unused-unknown": "unused={n} had no effect: there is no record of earlier articles here.",
+    "facts-unread": "{n} pictures of {name} were read by an older limner, which kept no facts: "
+    "`limner library add {name}` reads them.",
     "not-generated": "No image was generated: {line}",
     "spot-empty": "Spot {id} stays empty: {line}",
     "nothing-changed": "Nothing was changed: {line}",
@@ -206,6 +212,16 @@ REQUESTS = {
     "library-image": "The library {name} has no image {id}. Search it again.",
     "caption-empty": "The caption is empty. Say what the image shows, or restore the folder's caption.",
     "words-long": "{field}: it has {n:,} characters, more than {most:,}. Shorten it.",
+    "filter-unknown": "{text!r} is no filter. Write a field, a sign and a value, such as licence=CC BY* or date>=2020; "
+    "the fields are: {fields}.",
+    "filter-value": "{text!r}: {wanted}. The fields are: {fields}.",
+    "filter-date": "{field} takes a date such as 2020, 2020-05 or 2020-05-31",
+    "filter-number": "{field} takes a whole number",
+    "filter-text": "{field} takes = or !=",
+    "filter-one-of": "{field} takes = and one of {values}",
+    "filter-unused": "unused takes = and a number of articles from 1 to {most}",
+    "filter-short": "a filter has at most {most} characters",
+    "filters-many": "{n} filters are more than {most}. Give fewer.",
     "captions-shared": "Everybody uses the captions of {name}. Ask whoever runs this installation to change them.",
     "search-empty": "The caption is empty. Say what the image should show.",
     "file-empty": "The file is empty. Send an image.",

@@ -76,6 +76,8 @@ class Brief(Value):
     generate: str = ""
     """Name of the plug-in that generates an image where nothing fits; empty (the default) generates none."""
     max_generated: int = Field(default=4, ge=0, le=100)
+    only: tuple[str, ...] = ()
+    """Filters that library images must pass, in the text form of `tools.library.filters`."""
     """Limit of generated images."""
 
 
@@ -272,6 +274,12 @@ class Article(Value):
         """Ids of the paragraphs that an image of the draft's own follows: there is no room for another."""
         pairs = pairwise(self.body)
         return frozenset(a.id for a, b in pairs if isinstance(b, Verbatim) and blocks.is_figure(b.text))
+
+    @property
+    def only(self) -> tuple[str, ...]:
+        """The filters that its images were chosen by, as its record has them."""
+        known = self.made_with.get("only")
+        return tuple(map(str, known)) if isinstance(known, list | tuple) else ()
 
     @cached_property
     def _numbers(self) -> dict[str, int]:

@@ -274,14 +274,14 @@ def said(body: str) -> dict[str, str]:
 def test_keywords_in_a_hierarchy_are_read(field: str, list_: str) -> None:
     """immich#12164, photoprism#1779, darktable#4095: Capture One and digiKam may write keywords as paths only."""
     found = said(f"<{field}><rdf:{list_}>{PATHS}</rdf:{list_}></{field}>")
-    assert found == {"keywords": "Place|Portugal|Lisbon, Nets"}
+    assert found == {"keywords": "Place|Portugal|Lisbon\nNets"}
 
 
 def test_flat_keywords_are_not_lost_beside_a_hierarchy() -> None:
     """immich#28015: IPTC's and dc:subject's keywords are ignored where there is a hierarchy."""
     flat = "<dc:subject><rdf:Bag><rdf:li>Lisbon</rdf:li><rdf:li>2026 Trip</rdf:li></rdf:Bag></dc:subject>"
     both = f"<lr:hierarchicalSubject><rdf:Bag>{PATHS}</rdf:Bag></lr:hierarchicalSubject>{flat}"
-    assert said(both) == {"keywords": "Lisbon, 2026 Trip"}
+    assert said(both) == {"keywords": "Lisbon\n2026 Trip"}
 
 
 @pytest.mark.parametrize(
@@ -309,7 +309,10 @@ def test_a_sidecar_of_exiftool_is_read(tmp_path: Path) -> None:
     (tmp_path / "a.jpg.json").write_text(json.dumps([{**row, "EXIF:Flash": False, "File:FileSize": "3 MB"}]))
     found = scan(tmp_path.resolve())
     words, own = describe(str(tmp_path.resolve() / "a.jpg"), Described(), found)
-    assert (words, own) == (Described("A crane", details="1912; Harbour, 2023"), True)
+    assert (words, own) == (
+        Described("A crane", details="1912; Harbour, 2023", facts={"tag": ["Harbour", "2023"]}),
+        True,
+    )
     assert found.problems == []
 
 

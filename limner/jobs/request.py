@@ -10,6 +10,7 @@ from limner.document import Point, Source
 from limner.errors import BadInput
 from limner.jobs.ledger import Order, Queue
 from limner.notes import note
+from limner.tools.library.filters import LONGEST, MOST
 from limner.workflows.inputs import MAX_BRIEF, MAX_GENERATED, MAX_IMAGES, Start, draft_state, make_brief
 
 ImageId = Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
@@ -72,6 +73,8 @@ class JobRequest(BaseModel):
     """Limit of generated images."""
     max_tokens: Annotated[int | None, Field(ge=1)] = None
     """Limit of the job's tokens, prompts and completions together."""
+    only: Annotated[list[Annotated[str, Field(max_length=LONGEST)]], Field(max_length=MOST)] = []
+    """Filters that the images must pass, all of them, such as "licence=CC BY*", "date>=2020" or "unused=10"."""
     queue: Queue = "interactive"
     """Jobs of "batch" wait until no interactive one does."""
     webhook: Webhook | None = None
@@ -104,7 +107,7 @@ def read_request(request: Any) -> JobRequest:
 
 def start_of(request: JobRequest) -> Start:
     """The state of the graph that a request begins with. Raises BadInput."""
-    shared = ("images", "seed", "review", "generate", "max_generated")
+    shared = ("images", "seed", "review", "generate", "max_generated", "only")
     about: dict[str, Any] = {name: getattr(request, name) for name in shared}
     if request.draft is not None:
         if request.sources or request.references:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from limner.document import Article, Brief, Point, Source
 from limner.errors import BadInput
+from limner.jobs.lately import lately
 from limner.settings import Settings
 from limner.workflows.context import Context
 from limner.workflows.state import Event
@@ -45,6 +46,7 @@ def compose(
     answer: Callable[[dict[str, Any]], dict[str, Any]] | None = None,
     generate: str = "",
     max_generated: int = MAX_GENERATED,
+    only: Sequence[str] = (),
 ) -> Article:
     """Write an article for a brief and illustrate it.
 
@@ -54,15 +56,18 @@ def compose(
     that the writer may use. max_tokens: limit of prompts and completions together. on_event: called with the text as it
     is written and with each step. review: points at which `answer` is called with the question and returns a person's
     answer: docs/review.md. generate: name of the plug-in that generates labelled images where nothing fits, at most
-    max_generated of them: docs/plugins.md; "" generates none.
+    max_generated of them: docs/plugins.md; "" generates none. only: filters that the images must pass, such as
+    "licence=CC BY*": docs/libraries.md.
 
     Raises LimnerError: BadInput, LibraryError, ModelError, BudgetReached; its message ends with what to do next.
     """
     settings, models = (settings or Settings()).allowing(generate), models_for(model, selector_model)
     context = build_context(settings, library=library, models=models, max_tokens=max_tokens)
+    context.used = lately(settings)
     if not isinstance(brief, Brief):
         about: dict[str, Any] = {"images": images, "language": language, "seed": seed, "review": review}
-        brief = make_brief(brief, **about, sources=sources, generate=generate, max_generated=max_generated)
+        about |= {"generate": generate, "max_generated": max_generated, "only": only}
+        brief = make_brief(brief, **about, sources=sources)
     brief = with_references(brief, references, context)
     return _run_asking(context, {"brief": brief}, on_event, answer)
 
@@ -82,6 +87,7 @@ def illustrate(
     answer: Callable[[dict[str, Any]], dict[str, Any]] | None = None,
     generate: str = "",
     max_generated: int = MAX_GENERATED,
+    only: Sequence[str] = (),
 ) -> Article:
     """Add images to a finished text and leave the text as it is, character for character.
 
@@ -90,8 +96,9 @@ def illustrate(
     """
     settings, models = (settings or Settings()).allowing(generate), models_for(model, None)
     context = build_context(settings, library=library, models=models, max_tokens=max_tokens)
+    context.used = lately(settings)
     about: dict[str, Any] = {"images": images, "language": language, "seed": seed, "review": review}
-    start = draft_state(draft, **about, generate=generate, max_generated=max_generated)
+    start = draft_state(draft, **about, generate=generate, max_generated=max_generated, only=only)
     article = _run_asking(context, start, on_event, answer)
     if not isinstance(draft, Path):
         return article

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
+from typing import Any
 
 from limner.document import Article, Candidate, Selection, Spot
 from limner.errors import BadInput, LibraryEmpty, LibraryError
 from limner.notes import Note, note
 from limner.text import one_line, printable_path
 from limner.tools.library import Library
+from limner.tools.library.filters import Filters
 from limner.tools.retrieve import merge, retrieve
 
 MOST = 100  # images per answer
@@ -44,28 +46,55 @@ class Wanted:
     but: str = ""
     """With `like`: the difference you want."""
     limit: int = 24
+    only: tuple[str, ...] | None = None
+    """Filters that the images must pass; None takes the article's."""
 
 
-def candidates(article: Article, wanted: Wanted, libraries: Sequence[Library]) -> list[Found]:
-    """Find candidates, best first. libraries: where to search, and to look up file names.
+@dataclass(frozen=True)
+class _Shelf:
+    """Where to search, and what may be found there."""
 
-    Raises BadInput for an unknown id and unless exactly one field is given; LibraryError.
+    libraries: Sequence[Library]
+    only: Filters
+    used: Collection[str]
+
+    def allowed(self, found: Sequence[Candidate], but: Collection[str]) -> list[Candidate]:
+        """The candidates of the record that may still be offered, because some may have expired since. but: ids of
+        those that stay whatever the limits say."""
+        limits = {library.name: library.within(self.only, self.used) for library in self.libraries}
+        away = {c.image_id for c in found if (limit := limits.get(c.library)) and not limit.allows(c.image_id)}
+        return [c for c in found if c.image_id in but or c.image_id not in away]
+
+
+def candidates(
+    article: Article,
+    wanted: Wanted,
+    libraries: Sequence[Library],
+    used: Callable[[int], Collection[str] | None] = lambda _n: None,
+) -> list[Found]:
+    """Find candidates, best first. libraries: where to search, and to look up file names. used: as in `Context`.
+
+    Raises BadInput for an unknown id, unless exactly one field is given, and for what is no filter; LibraryError.
     """
+    only = Filters.read(article.only if wanted.only is None else wanted.only)
+    shelf = _Shelf(libraries, only, (used(only.unused) or ()) if only.unused else ())
     given = [name for name in ("image", "spot", "caption", "like") if getattr(wanted, name)]
     if len(given) != 1:
         raise BadInput("Ask by one of: image (an id of the article), spot, caption, like (an image id).")
     if wanted.but and not wanted.like:
         raise BadInput("`but` describes a difference from an image. Name that image in `like`.")
     if wanted.caption:
-        return _shown(article, _searched(libraries, wanted.caption, wanted.limit), libraries, {})
+        return _shown(article, _searched(shelf, wanted.caption, wanted.limit), libraries, {})
     if wanted.like:
-        return _shown(article, _alike(libraries, wanted), libraries, {})
+        return _shown(article, _alike(shelf, wanted), libraries, {})
     selection = _by_image(article, wanted.image) if wanted.image else _by_spot(article, wanted.spot)
     if selection is None:  # a person placed it, without a record
         caption = next(i.caption for i in article.illustrations if i.id == wanted.image)
-        return _shown(article, _searched(libraries, caption, wanted.limit), libraries, {})
+        return _shown(article, _searched(shelf, caption, wanted.limit), libraries, {})
     why = {selection.placed or selection.choice or "": selection.why}
-    return _shown(article, selection.candidates[: wanted.limit], libraries, why)
+    there = {i.image_id for i in article.illustrations}
+    kept = shelf.allowed(selection.candidates, there)
+    return _shown(article, kept[: wanted.limit], libraries, why)
 
 
 def _by_image(article: Article, image: str) -> Selection | None:
@@ -81,19 +110,22 @@ def _by_spot(article: Article, spot: str) -> Selection:
     raise BadInput(f"Unknown spot {spot[:40]!r}. The article's JSON lists its spots.")
 
 
-def _searched(libraries: Sequence[Library], caption: str, k: int) -> list[Candidate]:
+def _searched(shelf: _Shelf, caption: str, k: int) -> list[Candidate]:
     query = one_line(caption)
     if not query:
         raise BadInput(note("search-empty"))
-    return retrieve(libraries, [Spot(id="s", after="", caption=query, search=query)], k)["s"]
+    spot = Spot(id="s", after="", caption=query, search=query)
+    return retrieve(shelf.libraries, [spot], k, shelf.only, shelf.used)["s"]
 
 
-def _alike(libraries: Sequence[Library], wanted: Wanted) -> list[Candidate]:
-    holder = next((one for one in libraries if one.has(wanted.like)), None)
+def _alike(shelf: _Shelf, wanted: Wanted) -> list[Candidate]:
+    holder = next((one for one in shelf.libraries if one.has(wanted.like)), None)
     if holder is None:
         raise BadInput(f"None of the libraries has the image {wanted.like[:64]!r}. Search them again.")
     example = holder.example(wanted.like, one_line(wanted.but))
-    found = merge([library.nearest([example], wanted.limit + 1)[0] for library in libraries], wanted.limit + 1)
+    within: dict[str, Any] = {"only": shelf.only, "used": shelf.used}
+    answers = [library.nearest([example], wanted.limit + 1, **within)[0] for library in shelf.libraries]
+    found = merge(answers, wanted.limit + 1)
     return [c for c in found if c.image_id != wanted.like][: wanted.limit]
 
 

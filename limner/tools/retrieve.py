@@ -2,29 +2,55 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from statistics import fmean, stdev
 from typing import TYPE_CHECKING
 
 from limner.document import Candidate, Spot
 from limner.errors import LibraryEmpty
+from limner.notes import Note, note
+from limner.tools.library.filters import ALL, Filters
 
 if TYPE_CHECKING:
     from limner.tools.library import Library
 
 
-def retrieve(libraries: Sequence[Library], spots: Sequence[Spot], k: int) -> dict[str, list[Candidate]]:
+def retrieve(
+    libraries: Sequence[Library],
+    spots: Sequence[Spot],
+    k: int,
+    only: Filters = ALL,
+    used: Collection[str] = (),
+) -> dict[str, list[Candidate]]:
     """The k images that best fit each spot's search caption, best first, by the spot's id.
 
-    An image in several libraries appears once, from the library with its best score. Raises LibraryEmpty without
-    libraries, or if one of them has no image.
+    only, used: limit the search, see `Library.search`. An image in several libraries appears once, from the library
+    with its best score. Raises LibraryEmpty without libraries, or if one of them has no image.
     """
     if not libraries:
         raise LibraryEmpty("No library to take images from: name one with --library DIR.")
     if not spots:
         return {}
-    found = [library.search([spot.search for spot in spots], k) for library in libraries]
+    found = [library.search([spot.search for spot in spots], k, only, used) for library in libraries]
     return {spot.id: merge([answers[n] for answers in found], k) for n, spot in enumerate(spots)}
+
+
+def remarks(
+    libraries: Sequence[Library], only: Filters, used: Collection[str] | None, *, empty: bool = True
+) -> list[Note]:
+    """Notes on searches with these filters: images that embargo or expiry keep back, and filters without effect.
+
+    used: ids for `unused=N`; None if nobody records articles. empty: also say if no image passes.
+    """
+    left = {library.name: library.left_out(only, used or ()) for library in libraries}
+    held = sum(one.held_back for one in left.values())
+    found = [note("outside-time", n=held)] if held else []
+    if only.unused and used is None:
+        found.append(note("unused-unknown", n=only.unused))
+    found += [note("facts-unread", n=n, name=name) for name, one in left.items() if (n := one.without_facts)]
+    if empty and only.each and all(one.everything for one in left.values()):
+        found.append(note("filters-nothing", names=list(left), filters=list(only.texts)))
+    return found
 
 
 def merge(rankings: Sequence[Sequence[Candidate]], k: int) -> list[Candidate]:

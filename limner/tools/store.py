@@ -14,12 +14,12 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 from uuid import UUID
 
 from limner.errors import LibraryBusy, LibraryError, LibraryUnreachable
@@ -69,6 +69,18 @@ class Hit:
     """Raw scores: cosine per dense vector, BM25 for `words`; comparable between queries."""
 
 
+class Within(NamedTuple):
+    """A limit of a search to some of the images."""
+
+    ids: Collection[str]
+    inside: bool
+    """Whether only these ids may be found, or all but these."""
+
+    def allows(self, image_id: str) -> bool:
+        """Whether an image may be found."""
+        return (image_id in self.ids) == self.inside
+
+
 class Store(Protocol):
     """Vectors of images by id (32 hexadecimal digits)."""
 
@@ -92,8 +104,9 @@ class Store(Protocol):
         """Number of images."""
         ...
 
-    def search(self, queries: Sequence[Vectors], k: int) -> list[list[Hit]]:
-        """Per query at most k hits, best first, ties by id. One request for all queries."""
+    def search(self, queries: Sequence[Vectors], k: int, within: Within | None = None) -> list[list[Hit]]:
+        """Per query at most k hits, best first, ties by id, among the images of `within`. One request for all
+        queries."""
         ...
 
     def drop(self) -> None:
@@ -177,15 +190,20 @@ class EdgeStore:
         with _working(self.folder):
             return self._shard.count(edge.CountRequest(exact=True))
 
-    def search(self, queries: Sequence[Vectors], k: int) -> list[list[Hit]]:
-        """Per query at most k hits, best first, ties by id. One request for all queries."""
+    def search(self, queries: Sequence[Vectors], k: int, within: Within | None = None) -> list[list[Hit]]:
+        """Per query at most k hits, best first, ties by id, among the images of `within`. One request for all
+        queries."""
         many = max(PREFETCH, 4 * k)
         requests: list[Any] = []
+        among = None
+        if within:
+            ids: Any = [edge.HasIdCondition({UUID(hex=i) for i in within.ids})]
+            among = edge.Filter(must=ids) if within.inside else edge.Filter(must_not=ids)
         for query in queries:
             nearest = {n: edge.Query.Nearest(v, using=n) for n, v in query.dense.items()}
             if query.words.indices:
                 nearest["words"] = edge.Query.Nearest(edge.SparseVector(*query.words), using="words")
-            found = [edge.Prefetch(limit=many, query=q) for q in nearest.values()]
+            found = [edge.Prefetch(limit=many, query=q, filter=among) for q in nearest.values()]
             union = many * len(found)
             fused: Any = edge.Fusion.Dbsf()
             requests.append(edge.QueryRequest(limit=union, prefetches=found, query=fused))
@@ -288,15 +306,20 @@ class ServerStore:
         with _answering():
             return self._client.count(self.collection, exact=True).count
 
-    def search(self, queries: Sequence[Vectors], k: int) -> list[list[Hit]]:
-        """Per query at most k hits, best first, ties by id. One request for all queries."""
+    def search(self, queries: Sequence[Vectors], k: int, within: Within | None = None) -> list[list[Hit]]:
+        """Per query at most k hits, best first, ties by id, among the images of `within`. One request for all
+        queries."""
         many = max(PREFETCH, 4 * k)
         requests: list[models.QueryRequest] = []
+        among = None
+        if within:
+            ids: Any = [models.HasIdCondition(has_id=[str(UUID(hex=i)) for i in within.ids])]
+            among = models.Filter(must=ids) if within.inside else models.Filter(must_not=ids)
         for query in queries:
             nearest: dict[str, Any] = dict(query.dense)
             if query.words.indices:
                 nearest["words"] = models.SparseVector(indices=query.words.indices, values=query.words.values)
-            found = [models.Prefetch(query=q, using=n, limit=many) for n, q in nearest.items()]
+            found = [models.Prefetch(query=q, using=n, limit=many, filter=among) for n, q in nearest.items()]
             union = many * len(found)
             fused = models.FusionQuery(fusion=models.Fusion.DBSF)
             requests.append(models.QueryRequest(prefetch=found, query=fused, limit=union))

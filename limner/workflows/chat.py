@@ -331,10 +331,10 @@ def _picture(article: Article, number: int) -> Any:
 
 def _search(scope: Scope, query: str) -> dict[str, Any]:
     try:
-        images = scope.search(query)
+        images, notes = scope.search(query), scope.remarks()
     except LimnerError as e:
         return _reply(str(e))
-    return _reply("\n".join(["Found:", *(f"- {line}" for line in found(images))]))
+    return _reply("\n".join(["Found:", *(f"- {line}" for line in found(images)), *notes]))
 
 
 def _users(state: ChatState) -> list[HumanMessage]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from copy import copy
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
@@ -28,7 +28,8 @@ from limner.tools.generate import Generator, Shelf
 from limner.tools.images.images import data_url, displayable, size_of
 from limner.tools.language import UNKNOWN, language_of
 from limner.tools.library import Library, open_or_index
-from limner.tools.retrieve import retrieve
+from limner.tools.library.filters import Filters
+from limner.tools.retrieve import remarks, retrieve
 from limner.tools.spotting import spots_from_text
 from limner.tools.store import ServerStore, server
 from limner.version import __version__
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
 
 CANDIDATES = 50  # images per spot for arrange; the selector sees the best four
 ROLES: tuple[Role, ...] = ("selector", "spotter", "writer", "reviser")
+Used = Callable[[int], Collection[str] | None]
 PROMPT_SIDE = 512  # px of the longer side of an image in a prompt
 
 
@@ -64,6 +66,9 @@ class Context:
     (two are left)."""
     check: Callable[[], None] = field(default=lambda: None, repr=False)
     """Called often while a model works; raises to end the work."""
+    used: Used = field(default=lambda _n: None, repr=False)
+    """Gives the ids of the images in the last n articles, for the filter `unused=N`; None where nobody records
+    articles."""
     origin: Context | None = field(default=None, repr=False)
     """The context whose parts this one shares; see `derived`."""
     decisions: bool = False
@@ -131,7 +136,8 @@ class Context:
         """The retriever: candidates of all spots by spot id, best first, always including the reference images."""
         if not spots:
             return {}
-        found = retrieve(self.libraries, spots, CANDIDATES)
+        only, used = self.limits(brief)
+        found = retrieve(self.libraries, spots, CANDIDATES, only, used or ())
         for library in self.libraries:  # a library with references may also contain other images
             first = self.libraries[0].name  # for references from before their library was recorded
             handed = {r.image_id for r in brief.references if (r.library or first) == library.name}
@@ -142,6 +148,15 @@ class Context:
                 seen = {c.image_id for c in kept}
                 found[spot_id] = kept + [c for c in own if c.image_id in handed - seen]
         return found
+
+    def limits(self, brief: Brief) -> tuple[Filters, Collection[str] | None]:
+        """(the filters of a brief, ids of images that `unused=N` excludes, None if it asks and nobody knows)."""
+        only = Filters.read(brief.only)
+        return only, self.used(only.unused) if only.unused else ()
+
+    def remarks(self, brief: Brief) -> list[Note]:
+        """Notes on what filters, embargo and expiry left out."""
+        return remarks(self.libraries, *self.limits(brief))
 
     def select(
         self,
@@ -221,6 +236,7 @@ class Context:
         memory: Memory | None = None,
         enter: Callable[[str], None] | None = None,
         check: Callable[[], None] | None = None,
+        used: Used | None = None,
     ) -> Context:
         """A context for one piece of work, which shares encoders, models and connections with this one.
 
@@ -235,6 +251,7 @@ class Context:
         made.memory = self.memory if memory is None else memory
         made.enter = self.enter if enter is None else enter
         made.check = self.check if check is None else check
+        made.used = self.used if used is None else used
         return made
 
     # -- the parts
@@ -296,6 +313,7 @@ class Context:
             "tokens": {role: asdict(usage) for role, usage in sorted(self.meter.roles.items())},
             "libraries": [library.name for library in self.libraries],
             "seed": brief.seed,
+            **({"only": list(brief.only)} if brief.only else {}),
             **({"generator": brief.generate} if "generator" in self.meter.roles else {}),
         }
 

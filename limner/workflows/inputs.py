@@ -19,6 +19,7 @@ from limner.markdown import front_matter
 from limner.notes import note
 from limner.text import printable
 from limner.tools.language import UNKNOWN, language_of
+from limner.tools.library.filters import Filters
 from limner.tools.plugins import find
 
 MAX_BRIEF = 200_000  # characters; about 50 000 tokens, more than servers' contexts take
@@ -50,8 +51,10 @@ def make_brief(
     review: Sequence[str] = (),
     generate: str = "",
     max_generated: int = MAX_GENERATED,
+    only: Sequence[str] = (),
 ) -> Brief:
-    """A checked Brief. Raises BadInput with one line for an empty or oversized one, or a count out of range."""
+    """A checked Brief. Raises BadInput with one line for an empty or oversized one, a count out of range, or what is no
+    filter."""
     text = printable(text).strip()
     if not any(c.isalnum() for c in text):
         raise BadInput(note("brief-empty"))
@@ -75,6 +78,7 @@ def make_brief(
         review=read_points(review),
         generate=generate,
         max_generated=max_generated,
+        only=Filters.read(only).texts,
     )
 
 
@@ -139,6 +143,7 @@ def draft_state(
     review: Sequence[str] = (),
     generate: str = "",
     max_generated: int = MAX_GENERATED,
+    only: Sequence[str] = (),
 ) -> Start:
     """The state that `illustrate` starts from. Raises BadInput for a draft without a paragraph.
 
@@ -152,7 +157,7 @@ def draft_state(
     named = f"Illustrate {draft.name if isinstance(draft, Path) else 'the text'}."
     points = read_points(review, [p for p in POINTS if p != "outline"])  # its text exists already
     about: dict[str, Any] = {"images": images, "seed": seed, "review": points}
-    brief = make_brief(named, **about, generate=generate, max_generated=max_generated)
+    brief = make_brief(named, **about, generate=generate, max_generated=max_generated, only=only)
     article = read_markdown(text, language=language_code(language) or "")
     if not article.paragraphs:
         raise BadInput(note("no-paragraph"))

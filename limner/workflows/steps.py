@@ -149,7 +149,7 @@ def arrange(context: Context, article: Article, selections: Sequence[Selection],
     made = made.illustrated([*before, *new]) if before else made
     if made.selections:
         fallbacks = (note("spot", id=s.spot.id, line=s.fallback) for s in selections if s.fallback)
-        made = made.noted(*context.notes("selector"), *fallbacks)
+        made = made.noted(*context.notes("selector"), *fallbacks, *context.remarks(brief))
     made = made.noted(shortfall(selections, wanted, kept))
     if article.shows and not new and wanted == "auto":
         made = made.noted(note("nothing-to-add"))

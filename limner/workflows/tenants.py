@@ -10,13 +10,14 @@ The chat graph, the toolbox, MCP and the LangGraph server reach libraries and mo
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from limner.agents.meter import Meter
-from limner.document import Article, Candidate, Spot
+from limner.document import Article, Brief, Candidate, Spot
 from limner.errors import LibraryMissing
+from limner.notes import Note
 from limner.tools.library import Library, libraries
 from limner.tools.retrieve import retrieve
 from limner.workflows.allowed import BUNDLED, may_use
@@ -151,8 +152,17 @@ class Scope:
 
         return record
 
-    def search(self, query: str, count: int = 6) -> list[Candidate]:
-        """Search images by a description, best first. Raises BadInput for an empty one."""
+    def search(self, query: str, count: int = 6, only: Sequence[str] = ()) -> list[Candidate]:
+        """Search images by a description, best first.
+
+        only: filters that they must pass. Raises BadInput for an empty description and for what is no filter.
+        """
         wanted = read_words(query)[:LONGEST_QUERY]
+        brief = Brief(text=wanted, only=tuple(only))
+        limit, used = self.context.limits(brief)
         spot = Spot(id="search", after="", caption=wanted, search=wanted)
-        return retrieve(self.context.libraries, [spot], count)[spot.id]
+        return retrieve(self.context.libraries, [spot], count, limit, used or ())[spot.id]
+
+    def remarks(self, only: Sequence[str] = ()) -> list[Note]:
+        """Notes on the images that filters, embargo and expiry leave out. Raises BadInput for what is no filter."""
+        return self.context.remarks(Brief(text="", only=tuple(only)))

@@ -11,7 +11,7 @@ import pytest
 
 from limner.errors import LibraryBusy, LibraryError
 from limner.tools.encoders import Sparse, Words
-from limner.tools.store import EdgeStore, ServerStore, Store, Vectors, server
+from limner.tools.store import EdgeStore, ServerStore, Store, Vectors, Within, server
 from limner.tools.vectors import unit
 
 SIZES = {"caption": 8, "clip": 6}
@@ -74,6 +74,24 @@ def test_points_come_and_go(store: Store) -> None:
     store.delete([])
     assert store.ids() == {i for i, _ in POINTS[1:]}
     assert identity(0) not in {hit.id for hit in store.search(QUERIES[:1], 8)[0]}
+
+
+@pytest.mark.parametrize("inside", [True, False])
+def test_a_search_within_some_images_finds_as_many_with_the_same_scores(store: Store, inside: bool) -> None:
+    """300 images fit better than the ten that may be found, so only a limit of the search itself finds those."""
+    better = [(f"{n + 1000:032x}", vectors(0, "a heron at dawn in the reeds, saturn, honey")) for n in range(300)]
+    others = [(f"{n + 5000:032x}", vectors(n, f"a tractor {n}")) for n in range(10)]
+    store.upsert([*better, *others])
+    query = Vectors(vectors(0, "").caption, WORDS.query("a heron at dawn"), vectors(0, "").clip)
+    all_hits = {hit.id: hit for hit in store.search([query], 310)[0]}
+    wanted, rest = {i for i, _ in others}, {i for i, _ in better}
+    [found, same] = store.search([query, query], 10, Within(wanted if inside else rest, inside))
+    assert {hit.id for hit in found} == wanted
+    assert [hit.scores for hit in found] == [all_hits[hit.id].scores for hit in found]
+    assert found == same
+    assert store.search([query], 5, Within(wanted if inside else rest, inside))[0] == found[:5]
+    assert store.search([query], 5, Within((), True))[0] == []
+    assert len(store.search([query], 5, Within((), False))[0]) == 5
 
 
 def test_scores_are_those_of_the_textbook(store: Store) -> None:

@@ -44,7 +44,9 @@ def propose_for_job(
     libraries = _opened(names_for(jobs, job, article, owner), open_)
     budget = min((b for b in (left, max_tokens) if b is not None), default=None)
     meter = SharedMeter(budget=budget, whole=context.meter)
-    asking = context.derived(libraries=libraries, meter=meter)
+    asking = context.derived(
+        libraries=libraries, meter=meter, used=lambda n: jobs.ledger.shown_lately(n, spender, but=job)
+    )
     try:
         return propose(asking, article, instruction, _brief(jobs, job, libraries))
     finally:

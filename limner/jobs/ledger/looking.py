@@ -94,6 +94,14 @@ class Looking(Base):
         with self.database.read() as c:
             return list(c.execute(query.order_by(jobs.c.finished).limit(limit)).scalars())
 
+    def shown_lately(self, n: int, owner: str | None = None, but: str = "") -> set[str]:
+        """Ids of the images in the last n articles, by when they were done. owner: None for all. but: a job to leave
+        out."""
+        query = owned(select(jobs.c.article["illustrations"]), owner).where(jobs.c.state == "done", jobs.c.id != but)
+        with self.database.read() as c:
+            found = c.execute(query.order_by(jobs.c.finished.desc(), jobs.c.id.desc()).limit(n)).scalars()
+            return {image["image_id"] for images in found for image in images or ()}
+
     def list(
         self,
         owner: str | None = None,

@@ -219,7 +219,9 @@ class Runner:
             self._bases[names] = base
         budgets = [b for b in (request.max_tokens, _today(self.ledger, lease)) if b is not None]
         meter = Meter(budget=min(budgets, default=None), roles=self.ledger.usage(lease.job))
-        return base.derived(meter=meter, memory=keeper, enter=keeper.enter)
+        owner = lease.owner
+        used = lambda n: self.ledger.shown_lately(n, owner, but=lease.job)  # noqa: E731  # shorter than a def
+        return base.derived(meter=meter, memory=keeper, enter=keeper.enter, used=used)
 
 
 def _is_current(base: Context) -> bool:

@@ -13,6 +13,7 @@ from limner.agents.meter import Meter
 from limner.document import Article
 from limner.errors import BadInput, BudgetReached, ExportFailed, LimnerError
 from limner.exports import fresh_folder, images_beside, own_images, read_json, write_article
+from limner.jobs.lately import lately
 from limner.settings import Settings
 from limner.surfaces.cli.options import (
     ALL_FORMATS,
@@ -26,6 +27,7 @@ from limner.surfaces.cli.options import (
     MaxTokens,
     Model,
     ModelUrl,
+    Only,
     Out,
     Plan,
     Quiet,
@@ -72,6 +74,7 @@ def compose(
     brief: BriefWords = None,
     library: Library = None,
     images: ImageCount = "auto",
+    only: Only = None,
     language: Annotated[str | None, typer.Option(metavar="xx", help="Language code; default: the brief's.")] = None,
     out: Out = None,
     seed: Seed = 0,
@@ -103,7 +106,7 @@ def compose(
         seed=seed,
         sources=list(source or []),
         review=review_points(review),
-        **{"generate": generate, "max_generated": max_generated},
+        **{"generate": generate, "max_generated": max_generated, "only": only or []},
     )
     if plan:
         return _print_plan({"brief": made}, options)
@@ -114,6 +117,7 @@ def illustrate(
     draft: Annotated[Path, typer.Argument(metavar="DRAFT.md", help="Markdown or plain text; the text stays as it is.")],
     library: Library = None,
     images: ImageCount = "auto",
+    only: Only = None,
     out: Out = None,
     language: Annotated[
         str | None, typer.Option(metavar="xx", help="Language code; default: the front matter's or the detected one.")
@@ -135,7 +139,7 @@ def illustrate(
     options = job_options(library, out, model, model_url, to, max_tokens, image_side, keep_metadata, generate)
     about: dict[str, Any] = {"images": image_count(images), "seed": seed, "review": review_points(review)}
     about["language"] = language
-    start = inputs.draft_state(draft, **about, generate=generate, max_generated=max_generated)
+    start = inputs.draft_state(draft, **about, generate=generate, max_generated=max_generated, only=only or [])
     options["draft"] = str(draft.absolute().parent)
     if plan:
         _print_plan(start, options)
@@ -203,7 +207,7 @@ def _context(settings: Settings, options: dict[str, Any], quiet: bool) -> Iterat
     """The context and the terminal; the embedded model loads while the rest is imported."""
     from limner.workflows.context import Context, open_library
 
-    context = Context(settings, [], {}, Meter(budget=options["max_tokens"]))
+    context = Context(settings, [], {}, Meter(budget=options["max_tokens"]), used=lately(settings))
     if context.embedded("writer"):
         context.start_embedded()
     terminal = Terminal(quiet=quiet)

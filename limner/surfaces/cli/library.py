@@ -9,6 +9,7 @@ import typer
 
 from limner.surfaces.cli import library_reports as reports
 from limner.surfaces.cli.library_caption import library_caption
+from limner.surfaces.cli.options import Only
 from limner.surfaces.cli.terminal import Terminal
 
 library_app = typer.Typer(name="library", help="Libraries of your own images.", no_args_is_help=True)
@@ -49,10 +50,11 @@ def library_search(
     name: Annotated[str, typer.Argument(metavar="NAME")],
     query: Annotated[list[str], typer.Argument(metavar="QUERY")],
     k: Annotated[int, typer.Option("-k", min=1, max=200, help="How many to show.")] = 12,
+    only: Only = None,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Contact sheet; default NAME-search.html.")] = None,
 ) -> None:
     """Find images by what they should show; writes a contact sheet with thumbnails."""
-    for line in reports.search(name, " ".join(query), k, out):
+    for line in reports.search(name, " ".join(query), k, out, only or []):
         print(line)
 
 
@@ -69,9 +71,10 @@ def library_show(
     without: Annotated[
         str, typer.Option(metavar="FIELD", help="Only images that lack it: caption, alt, credit, licence.")
     ] = "",
+    only: Only = None,
 ) -> None:
-    """Show a library: folders, images, captions, encoders."""
-    for line in reports.show(name, without):
+    """Show a library: folders, images, captions, facts, encoders."""
+    for line in reports.show(name, without, only or []):
         print(line)
 
 

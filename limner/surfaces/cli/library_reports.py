@@ -6,15 +6,18 @@ import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from limner.document import Brief
 from limner.errors import BadInput, ImageUnreadable, LibraryError
+from limner.jobs.lately import lately
 from limner.settings import Settings
 from limner.surfaces.cli.terminal import Terminal
 from limner.text import one_line, printable, printable_path
 from limner.tools import library as libraries
 from limner.tools.images.images import thumbnail
-from limner.tools.library import Library, Report, captions, machine, suggesting
+from limner.tools.library import Library, Record, Report, captions, machine, suggesting
 from limner.tools.pictures import hub
 from limner.tools.pictures.known import DEFAULT, is_there, known
+from limner.tools.retrieve import remarks
 from limner.workflows.context import Context
 
 MANY = 20  # unreadable files to name; the rest are counted
@@ -80,8 +83,8 @@ def _offered(library: Library) -> list[str]:
     ]
 
 
-def search(name: str, query: str, k: int, out: Path | None) -> list[str]:
-    """Search a library: the k best images as lines and as a contact sheet."""
+def search(name: str, query: str, k: int, out: Path | None, only: Sequence[str] = ()) -> list[str]:
+    """Search a library: the k best images that pass the filters `only`, as lines and as a contact sheet."""
     from limner.exports import contact_sheet  # brings the formats along, which a list does without
 
     query = printable(query).strip()
@@ -89,7 +92,8 @@ def search(name: str, query: str, k: int, out: Path | None) -> list[str]:
         raise BadInput(f'Say what the images should show: limner library search {name} "harvest at dusk".')
     context = _context()
     library = _open(context, name)
-    found = library.search([query], k)[0]
+    limit, used = context.limits(Brief(text=query, only=tuple(only)))
+    found = library.search([query], k, limit, used or ())[0]
     rows, gone = [], []
     for candidate in found:
         try:
@@ -103,7 +107,7 @@ def search(name: str, query: str, k: int, out: Path | None) -> list[str]:
         f"{c.score:6.3f}  {_scores(c.scores)}  {c.image_id[:12]}  {one_line(c.caption)[:100]}{_mark(c.machine_made)}"
         for c in found
     ]
-    return [*lines, *gone, str(sheet)]
+    return [*lines, *gone, *remarks([library], limit, used), str(sheet)]
 
 
 def listing() -> list[str]:
@@ -122,11 +126,12 @@ def _size(context: Context, name: str) -> str:
         return str(e)
 
 
-def show(name: str, without: str = "") -> list[str]:
-    """Describe a library. without: list only images without this field."""
+def show(name: str, without: str = "", only: Sequence[str] = ()) -> list[str]:
+    """Describe a library. without: list only images without this field. only: filters of the images to list."""
     context = _context()
     library = _open(context, name)
-    records = library.page(without=without, limit=-1)[0]
+    limit, used = context.limits(Brief(text=name, only=tuple(only)))
+    records, passing = library.page(without=without, limit=-1, only=limit, used=used or ())
     images, described, licensed = library.counts()
     lines = [
         f"{name}: {images} images, {described} with a caption of their own, {licensed} with a licence",
@@ -138,11 +143,21 @@ def show(name: str, without: str = "") -> list[str]:
     if made := suggesting.suggested(library):
         by = ", ".join(machine.models(made.values()))
         lines.append(f"machine-made: words of {len(made)} images, by {by}; the folder's and yours win over them")
+    if only:
+        lines.append(f"{', '.join(limit.texts)}: {passing} images")
     for r in records:
         details = f"  ({one_line(r.details)[:80]})" if r.details else ""
-        caption = f"{one_line(r.caption)[:80]}{_mark(r.machine_made)}{details}"
+        caption = f"{one_line(r.caption)[:80]}{_mark(r.machine_made)}{details}{_facts(r)}"
         lines.append(f"{r.id[:12]}  {r.width}x{r.height}  {printable_path(r.path)}  {caption}")
-    return lines
+    return [*lines, *remarks([library], limit, used, empty=False)]
+
+
+def _facts(record: Record) -> str:
+    """Facts of an image as the filters name them, apart from those that its details show."""
+    known = {**record.facts, "licence": [record.licence], "added": [record.added]}
+    named = ("rating", "licence", "embargo", "expires", "added")
+    told = [f"{name}={value}" for name in named for value in known.get(name, []) if value]
+    return f"  [{one_line(', '.join(told))[:160]}]" if told else ""
 
 
 def _mark(machine_made: Sequence[str]) -> str:
@@ -222,7 +237,8 @@ def remove(name: str, *, captions_too: bool = False) -> str:
 
 
 def _context() -> Context:
-    return Context(Settings(), [])
+    settings = Settings()
+    return Context(settings, [], used=lately(settings))
 
 
 def _open(context: Context, name: str) -> Library:

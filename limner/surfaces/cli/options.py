@@ -34,6 +34,10 @@ Review = Annotated[
     list[str] | None,
     typer.Option("--review", metavar="POINT", help="Ask at outline, draft, spots, images or final; may be repeated."),
 ]
+Only = Annotated[
+    list[str] | None,
+    typer.Option("--only", metavar="FILTER", help='Only images that pass, e.g. "licence=CC BY*"; may be repeated.'),
+]
 Generate = Annotated[
     str, typer.Option("--generate", metavar="PLUGIN", help="Generate a labelled image where nothing fits.")
 ]

@@ -11,18 +11,22 @@ from pydantic import ConfigDict, Field
 
 from limner.document import Candidate
 from limner.errors import BadInput, LimnerError
+from limner.jobs.owners import Owner
 from limner.jobs.uploads import drop, keep, own
-from limner.notes import note
-from limner.surfaces.http.deps import Asker, Has
+from limner.notes import Note, note
+from limner.surfaces.http.deps import Asker, Has, Parts
 from limner.surfaces.http.guard import MAX_BODY
 from limner.surfaces.http.problems import Forbidden, Missing, documented
 from limner.surfaces.http.revision_views import OwnImage, recorded
 from limner.surfaces.http.shares import slow
 from limner.surfaces.http.views import NO_CONTROL, ImageView, View
 from limner.text import printable
+from limner.tools.images.facts import in_time, now
 from limner.tools.library import Library, Record
+from limner.tools.library.filters import LONGEST, MOST, Filters, orientation
 from limner.tools.library.folder import CAPTION_LENGTH, CREDIT_LENGTH
 from limner.tools.library.sample import DRAFT
+from limner.tools.retrieve import remarks
 from limner.workflows.allowed import SAMPLE
 
 routes = APIRouter(prefix="/v1", tags=["libraries"])
@@ -81,8 +85,18 @@ class LibraryWhole(LibraryView):
     """Whether you may write its captions."""
 
 
+Only = Annotated[
+    list[Annotated[str, Field(max_length=LONGEST)]] | None,
+    Query(
+        max_length=MOST,
+        description="Only images that pass this filter; may be repeated.",
+        examples=[["licence=CC BY*", "date>=2020"]],
+    ),
+]
+
+
 class LibraryImage(ImageView):
-    """An image of a library, with its caption, credit and licence."""
+    """An image of a library, with its caption, credit, licence and facts."""
 
     described: bool
     """False if the caption is only the file's name made readable."""
@@ -90,6 +104,14 @@ class LibraryImage(ImageView):
     """Fields that a person wrote in limner. They override the values beside the file and in it."""
     file: str
     """Name of its file."""
+    facts: dict[str, list[str]]
+    """Known facts about it, by the name of the filter: tag, person, place, city, state, country, event, date, rating,
+    embargo, expires."""
+    added: str
+    """The day on which it came into the library; "" if unknown."""
+    orientation: Literal["landscape", "portrait", "square"]
+    in_time: bool
+    """False before the end of its embargo and after its expiry: no article gets it."""
 
 
 class LibraryPage(View):
@@ -128,6 +150,8 @@ class Found(View):
     """Images for a query, best first."""
 
     images: list[Candidate]
+    notes: list[Note]
+    """Notes on the images that filters, embargo and expiry left out."""
 
 
 class Sample(View):
@@ -185,12 +209,14 @@ def list_images(
     without: Annotated[WordsName | None, Query(description="Only images that lack it.")] = None,
     after: Annotated[str, Query(pattern=r"^([0-9a-f]{32})?$", description="The `next` of the page before.")] = "",
     limit: Annotated[int, Query(ge=1, le=200, description="How many images.")] = 60,
+    only: Only = None,
 ) -> LibraryPage:
     """List images by the path of their files. `without=caption` lists those that use their file's name."""
     library = has.shelf.open(name, asker)
     if after and not library.has(after):
         raise Missing(note("page-gone", library=name, image=after))
-    found, total = library.page(without=without or "", after=after, limit=limit)
+    passing, used = _limits(has, asker, only)
+    found, total = library.page(without=without or "", after=after, limit=limit, only=passing, used=used)
     following = found[-1].id if len(found) == limit else None
     return LibraryPage(images=[_image(name, r) for r in found], total=total, next=following)
 
@@ -221,12 +247,23 @@ def search_library(
     name: Name,
     q: Annotated[str, Query(max_length=2000, description="What the image should show.", examples=["harvest at dusk"])],
     k: Annotated[int, Query(ge=1, le=100, description="How many images.")] = 12,
+    only: Only = None,
 ) -> Found:
-    """Get the k images that fit best."""
+    """Get the k images that fit best among those that pass the filters and are within their time."""
     query = printable(q).strip()
     if not query:
         raise BadInput(note("query-empty"))
-    return Found(images=has.shelf.open(name, asker).search([query], k)[0])
+    library = has.shelf.open(name, asker)
+    passing, used = _limits(has, asker, only)
+    found = library.search([query], k, passing, used)[0]
+    return Found(images=found, notes=remarks([library], passing, used))
+
+
+def _limits(has: Parts, asker: Owner, only: list[str] | None) -> tuple[Filters, set[str]]:
+    """(filters, ids of the images that `unused=N` leaves out). Raises BadInput."""
+    passing = Filters.read(only or ())
+    n = passing.unused
+    return passing, has.jobs.ledger.shown_lately(n, asker.name) if n else set()
 
 
 @routes.get(
@@ -261,8 +298,9 @@ def _record(library: Library, image_id: str) -> Record:
 
 def _image(library: str, record: Record) -> LibraryImage:
     file = printable(PurePath(record.path).name)
-    own: dict[str, Any] = {"described": record.described, "written": record.written}
-    return LibraryImage(**recorded(library, record), **own, file=file)
+    own: dict[str, Any] = {"described": record.described, "written": record.written, "facts": record.facts}
+    own |= {"added": record.added, "orientation": orientation(record.width, record.height)}
+    return LibraryImage(**recorded(library, record), **own, file=file, in_time=in_time(record.facts, now()))
 
 
 def _encoders(library: Library) -> list[str]:

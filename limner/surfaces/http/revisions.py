@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated
 
 from fastapi import APIRouter, File, Form, Header, Path, Query, UploadFile
+from pydantic import Field
 
 from limner.jobs.history.proposing import propose_for_job
 from limner.jobs.libraries import names_for, record_of
@@ -40,6 +42,8 @@ from limner.surfaces.http.views import BIGGEST, NO_CONTROL, JobId
 from limner.tools.candidates import MOST, Found, Wanted, candidates, usable
 from limner.tools.editing.apply import ImageOf, edited
 from limner.tools.editing.compare import Comparison
+from limner.tools.library.filters import LONGEST
+from limner.tools.library.filters import MOST as MOST_FILTERS
 from limner.workflows.estimate import steps
 
 routes = APIRouter(prefix="/v1", tags=["revisions"])
@@ -150,12 +154,24 @@ def find_candidates(
         Query(max_length=20, description="Where to search; none takes the job's libraries and your own uploads."),
     ] = None,
     limit: Annotated[int, Query(ge=1, le=MOST, description="How many images.")] = 24,
+    only: Annotated[
+        list[Annotated[str, Field(max_length=LONGEST)]] | None,
+        Query(
+            max_length=MOST_FILTERS, description="Filters that the images must pass; left out, those of the article."
+        ),
+    ] = None,
 ) -> CandidateList:
     """Find candidates for a place, best first. Give one of image, spot, caption and like."""
     article = has.revisions.show(job, asker.name).article
     libraries = usable(library or names_for(has.jobs, job, article, asker), lambda name: has.shelf.open(name, asker))
     wanted = Wanted(image=image, spot=spot, caption=caption, like=like, but=but, limit=limit)
-    return CandidateList(candidates=[_candidate(found) for found in candidates(article, wanted, libraries)])
+    if only is not None:
+        wanted = replace(wanted, only=tuple(only))
+
+    def used(n: int) -> set[str]:
+        return has.jobs.ledger.shown_lately(n, asker.name, but=job)
+
+    return CandidateList(candidates=[_candidate(found) for found in candidates(article, wanted, libraries, used)])
 
 
 @routes.post("/jobs/{job}/images", summary="Upload an image", status_code=201, responses=documented(404, 409, 429))

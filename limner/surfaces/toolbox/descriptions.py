@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from limner.document import Point
 from limner.surfaces.toolbox.tools import LONGEST_WAIT, ToolResult, Tools
+from limner.tools.library.filters import LONGEST, MOST
 from limner.workflows.inputs import MAX_BRIEF, MAX_IMAGES
 from limner.workflows.review.protocol import AnswerType
 
@@ -19,6 +20,16 @@ Images = Annotated[
 ArticleId = Annotated[str, Field(max_length=80, description="Id of the article, as another tool gave it.")]
 Language = Annotated[
     str | None, Field(max_length=35, description='Language code such as "en" or "de"; leave out to follow the brief.')
+]
+Only = Annotated[
+    list[Annotated[str, Field(max_length=LONGEST)]],
+    Field(
+        max_length=MOST,
+        description="Filters that the pictures must pass, all of them: a field, a sign and a value, such as "
+        '"licence=CC BY*", "date>=2020", "tag=harvest", "person=Ada*", "place=Lisbon", "folder=2023", '
+        '"orientation=landscape", "width>=1600", "rating>=3", or "unused=10" for none that the last ten articles show. '
+        "Leave out unless the user limits the pictures.",
+    ),
 ]
 BriefText = Annotated[
     str,
@@ -47,6 +58,7 @@ class ComposeArguments(Arguments):
             "at it on the way. What it asks comes back with an id, for answer_review.",
         ),
     ] = []
+    only: Only = []
 
 
 class Waiting(Arguments):
@@ -124,6 +136,7 @@ class WriteArguments(Arguments):
 class SpotArguments(Arguments):
     article: ArticleId
     images: Images = "auto"
+    only: Only = []
 
 
 class StepArguments(Arguments):
@@ -133,6 +146,7 @@ class StepArguments(Arguments):
 class SearchArguments(Arguments):
     query: Annotated[str, Field(min_length=1, max_length=500, description="What the image should show, in English.")]
     count: Annotated[int, Field(ge=1, le=24, description="How many images to list.")] = 6
+    only: Only = []
 
 
 class Description(NamedTuple):

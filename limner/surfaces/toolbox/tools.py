@@ -18,7 +18,7 @@ from langchain_core.runnables.config import var_child_runnable_config
 from langgraph.config import get_stream_writer
 from langgraph.types import Command
 
-from limner.document import Article, Point, Spot
+from limner.document import Article, Brief, Point, Spot
 from limner.errors import BadInput, JobConflict, LimitReached
 from limner.notes import note
 from limner.surfaces.toolbox.articles import Articles
@@ -26,6 +26,7 @@ from limner.surfaces.toolbox.background import Background, Running
 from limner.surfaces.toolbox.desk import Desk, Version, Work
 from limner.tools.editing.apply import edited
 from limner.tools.editing.commands import Instruct
+from limner.tools.library.filters import Filters
 from limner.workflows import steps
 from limner.workflows.compose import build_graph
 from limner.workflows.context import Context
@@ -91,7 +92,10 @@ class Toolbox:
 
         Raises LibraryMissing for a library that does not exist.
         """
-        return Tools(self, self.tenants.scope(tenant, check), on_event)
+        made = Tools(self, self.tenants.scope(tenant, check), on_event)
+        if (jobs := self.jobs) is not None:
+            made.context.used = lambda n: jobs.ledger.shown_lately(n, tenant.owner)
+        return made
 
 
 @dataclass
@@ -141,14 +145,16 @@ class Tools:
         language: str | None = None,
         review: Sequence[Point] = (),
         wait_seconds: int = 0,
+        only: Sequence[str] = (),
     ) -> ToolResult:
         """Write and illustrate; with jobs, or in the background, come back at once with its id.
 
-        review: points at which it stops; the value is then the question, and `answer` continues.
+        review: points at which it stops; the value is then the question, and `answer` continues. only: filters that
+        the images must pass.
         """
-        made = make_brief(brief, images=images, language=language, review=review)
+        made = make_brief(brief, images=images, language=language, review=review, only=only)
         if self.toolbox.submits:
-            return self._submit(brief, images, language, made.review, wait_seconds)
+            return self._submit(brief, made, wait_seconds)
         self._check_tokens()
         if self.toolbox.background is not None:
             return self._in_background(new_job(made.text[:60]), {"brief": made}, wait_seconds)
@@ -258,18 +264,17 @@ class Tools:
     def _question(self, name: str, question: dict[str, Any]) -> ToolResult:
         return ToolResult(question_text(name, question), question, name)
 
-    def _submit(
-        self, brief: str, images: Images, language: str | None, points: tuple[Point, ...], wait: int
-    ) -> ToolResult:
+    def _submit(self, brief: str, made: Brief, wait: int) -> ToolResult:
         from limner.jobs.request import JobRequest
 
         assert self.toolbox.jobs
         names = list(self.tenant.libraries or [library.name for library in self.context.libraries])
         request = JobRequest(
             brief=brief,
-            images=images,
-            language=language,
-            review=list(points),
+            images=made.images,
+            language=made.language,
+            review=list(made.review),
+            only=list(made.only),
             library=names,
             max_tokens=self.tenant.max_tokens,
         )
@@ -373,10 +378,11 @@ class Tools:
         article = self.context.write(made, self._telling("write"))
         return self._kept(Work(brief=made, article=article, what="written"))
 
-    def spot(self, article: str, images: Images = "auto") -> ToolResult:
-        """Propose places for images, and what each should show."""
+    def spot(self, article: str, images: Images = "auto", only: Sequence[str] = ()) -> ToolResult:
+        """Propose places for images, and what each should show. only: filters that the images must pass."""
         version = self.articles.latest(article)
-        brief = version.work.brief.model_copy(update={"images": images})
+        limits = Filters.read(only).texts or version.work.brief.only
+        brief = version.work.brief.model_copy(update={"images": images, "only": limits})
         text = steps.with_locked_images_only(version.work.article)
         spots, note = steps.spot(self.context, text, brief)
         made = version.work.article.noted(note)
@@ -419,10 +425,10 @@ class Tools:
 
     # -- images
 
-    def search(self, query: str, count: int = 6) -> ToolResult:
-        """Search images by a description."""
-        got = self.scope.search(query, count)
-        return ToolResult("\n".join([f"{len(got)} images, best first:", *found(got), QUOTED]), got)
+    def search(self, query: str, count: int = 6, only: Sequence[str] = ()) -> ToolResult:
+        """Search images by a description. only: filters that they must pass."""
+        got, notes = self.scope.search(query, count, only), self.scope.remarks(only)
+        return ToolResult("\n".join([f"{len(got)} images, best first:", *found(got), *_notes(notes), QUOTED]), got)
 
     # -- inside
 

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from limner.lazy import lazy
 from limner.tools.images.charset import decode
+from limner.tools.images.facts import Facts, day, facts_of
 from limner.tools.images.opening import DAMAGED, MAX_PIXELS, open_picture
 from limner.tools.images.svg import is_svg, svg_words
-from limner.tools.images.xmp import read_xmp
+from limner.tools.images.xmp import LISTS, read_xmp
 
 if TYPE_CHECKING:
     from PIL import ExifTags, Image, ImageFile, IptcImagePlugin
@@ -29,7 +30,9 @@ class Described:
     credit: str = ""
     licence: str = ""
     details: str = ""
-    """Headline, keywords, persons, places and date, for search and display."""
+    """Headline, keywords, persons, places, event and date, for search and display."""
+    facts: Facts = field(default_factory=dict)
+    """The same and more, one by one, for filters."""
 
 
 # Descriptions that cameras and programs write by themselves, without meaning.
@@ -62,27 +65,22 @@ def described(values: Mapping[str, str]) -> Described:
 
     caption = first("description", "headline", "title")
     details = [values.get(key, "") for key in ("headline", "title", "keywords", "persons", "place", "city", "state")]
-    details += [values.get("country", ""), _day(values.get("date", ""))]
+    details += [values.get("country", ""), values.get("event", ""), day(values.get("date", ""))]
+    details = [text.replace("\n", ", ") for text in details]
     return Described(
         caption=caption,
         alt=first("alt"),
         credit=first("credit", "creator"),
         licence=first("terms", "licence", "statement", "rights"),
         details="; ".join(dict.fromkeys(text for text in details if text and text != caption)),
+        facts=facts_of(values),
     )
-
-
-def _day(date: str) -> str:
-    """A date of XMP, IPTC or EXIF as YYYY-MM-DD, as far as it goes; "" for none."""
-    found = re.match(r"(\d{4})(?:[-:]?(\d\d))?(?:[-:]?(\d\d))?", date)
-    parts = [part for part in (found.groups() if found else ()) if part and part.strip("0")]
-    return "-".join(parts) if found and found[1].strip("0") else ""
 
 
 def said_in(data: bytes, *, max_pixels: int = MAX_PIXELS) -> dict[str, str]:
     """The properties of a raster image: from XMP first, then IPTC, then EXIF, then a PNG's texts.
 
-    Keys are those of `xmp.PROPERTIES` that the image has.
+    Keys are those of `xmp.PROPERTIES` that the image has; the items of `xmp.LISTS` are on a line each.
     """
     picture = open_picture(data, max_pixels)
     packet = picture.info.get("xmp") or picture.info.get("XML:com.adobe.xmp") or _gif_packet(data)
@@ -124,6 +122,7 @@ def _gif_packet(data: bytes) -> bytes:
 _IPTC = {
     "description": 120, "headline": 105, "title": 5, "credit": 110, "creator": 80, "rights": 116, "keywords": 25,
     "place": 92, "city": 90, "state": 95, "country": 101, "date": 55,
+    "embargo": 30, "embargo_time": 35, "expires": 37, "expires_time": 38,
 }  # fmt: skip
 _UTF8 = b"\x1b%G"  # UTF-8 as an IPTC block declares it
 
@@ -140,7 +139,8 @@ def _iptc(picture: ImageFile.ImageFile) -> dict[str, str]:
     lines = iter((text or "").split("\n"))
     if text is None or text.count("\n") != whole.count(b"\n"):
         return {}
-    return {key: ", ".join(_lines(values, lines)) for key, values in found.items()}
+    read = {key: ("\n" if key in LISTS else ", ").join(_lines(values, lines)) for key, values in found.items()}
+    return {**read, **{key: f"{read[key]} {read[f'{key}_time']}".strip() for key in ("embargo", "expires")}}
 
 
 def _values(field: Any) -> list[bytes]:
@@ -165,6 +165,7 @@ def _exif(picture: Image.Image) -> dict[str, str]:
             "creator": _decoded(tags.get(ExifTags.Base.Artist, "")),
             "rights": _decoded(tags.get(ExifTags.Base.Copyright, "")),
             "date": _decoded(more.get(ExifTags.Base.DateTimeOriginal, "")),
+            "rating": str(tags.get(_RATING, "")),
         }
     except DAMAGED:
         return {}
@@ -177,10 +178,11 @@ def _exif(picture: Image.Image) -> dict[str, str]:
         "title": own["title"],
         "headline": own["subject"] if own["comment"] else "",
         "creator": found["creator"] or own["author"],
-        "keywords": ", ".join(part.strip() for part in own["keywords"].split(";") if part.strip()),
+        "keywords": "\n".join(part.strip() for part in own["keywords"].split(";") if part.strip()),
     }
 
 
+_RATING = 0x4746  # of Windows Explorer, 0 to 5
 _XP = {"title": 0x9C9B, "comment": 0x9C9C, "author": 0x9C9D, "keywords": 0x9C9E, "subject": 0x9C9F}
 
 

@@ -12,6 +12,11 @@ _PHOTOSHOP = "{http://ns.adobe.com/photoshop/1.0/}"
 _RIGHTS = "{http://ns.adobe.com/xap/1.0/rights/}"
 _REGIONS = "{http://www.metadataworkinggroup.com/schemas/regions/}"
 _LIGHTROOM = "{http://ns.adobe.com/lightroom/1.0/}"
+_PLUS = "{http://ns.useplus.org/ldf/xmp/1.0/}"
+_PRISM = (
+    "{http://prismstandard.org/namespaces/basic/2.0/}",
+    "{http://prismstandard.org/namespaces/prismusagerights/2.1/}",
+)
 _DIGIKAM = "{http://www.digikam.org/ns/1.0/}"
 _LANGUAGE = "{http://www.w3.org/XML/1998/namespace}lang"
 MOST = 1_000_000  # characters of a packet
@@ -30,6 +35,10 @@ PROPERTIES: dict[str, tuple[str, ...]] = {
     "source_type": (f"{_EXT}DigitalSourceType",),
     "keywords": (f"{_DC}subject", f"{_LIGHTROOM}hierarchicalSubject", f"{_DIGIKAM}TagsList"),
     "persons": (f"{_EXT}PersonInImage", f"{_REGIONS}Name"),
+    "event": (f"{_EXT}Event",),
+    "rating": ("{http://ns.adobe.com/xap/1.0/}Rating",),
+    "embargo": (*(f"{prism}embargoDate" for prism in _PRISM), f"{_PLUS}LicenseStartDate"),
+    "expires": (*(f"{prism}expirationDate" for prism in _PRISM), f"{_PLUS}LicenseEndDate"),
     "place": (f"{_CORE}Location",),
     "city": (f"{_PHOTOSHOP}City", f"{_EXT}City"),
     "state": (f"{_PHOTOSHOP}State", f"{_EXT}ProvinceState"),
@@ -37,6 +46,8 @@ PROPERTIES: dict[str, tuple[str, ...]] = {
     "date": (f"{_PHOTOSHOP}DateCreated", "{http://ns.adobe.com/exif/1.0/}DateTimeOriginal"),
 }
 """The fields that `read_xmp` returns, each from the first of these properties that exists."""
+LISTS = ("keywords", "persons")
+"""Fields whose items stand on a line each; those of the others are joined by ", "."""
 
 
 def read_xmp(packet: bytes | str) -> dict[str, str]:
@@ -46,7 +57,10 @@ def read_xmp(packet: bytes | str) -> dict[str, str]:
     root = _tree(packet)
     if root is None:
         return {}
-    return {key: next(filter(None, (_value(root, n) for n in names)), "") for key, names in PROPERTIES.items()}
+    return {
+        key: next(filter(None, (_value(root, n, "\n" if key in LISTS else ", ") for n in names)), "")
+        for key, names in PROPERTIES.items()
+    }
 
 
 def _tree(packet: bytes | str) -> ElementTree.Element | None:
@@ -65,21 +79,23 @@ def _tree(packet: bytes | str) -> ElementTree.Element | None:
     return None
 
 
-def _value(root: ElementTree.Element, name: str) -> str:
-    """A property written as an attribute, as text, or as alternatives (the x-default one) or a list (joined)."""
+def _value(root: ElementTree.Element, name: str, sign: str) -> str:
+    """A property written as an attribute, as text, or as alternatives (the x-default one) or a list (joined by
+    `sign`)."""
     found: list[str] = []
     for node in root.iter():
         if node.get(name):
             found.append(node.get(name, ""))
         elif node.tag == name:
-            found.append(_text(node))
-    return ", ".join(dict.fromkeys(filter(None, found))) if name.startswith(_REGIONS) else next(filter(None, found), "")
+            found.append(_text(node, sign))
+    return sign.join(dict.fromkeys(filter(None, found))) if name.startswith(_REGIONS) else next(filter(None, found), "")
 
 
-def _text(node: ElementTree.Element) -> str:
+def _text(node: ElementTree.Element, sign: str) -> str:
     items = [i for i in node.iter(f"{_RDF}li") if (i.text or "").strip()]
     if not items:
         return (node.text or "").strip() or node.get(f"{_RDF}resource", "")
     if node.find(f"{_RDF}Alt") is None:
-        return ", ".join((i.text or "").strip() for i in items)
+        texts = [(i.text or "").strip() for i in items]
+        return sign.join(" ".join(text.split()) if sign == "\n" else text for text in texts)
     return (min(items, key=lambda i: i.get(_LANGUAGE) != "x-default").text or "").strip()

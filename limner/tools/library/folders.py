@@ -14,8 +14,9 @@ from functools import partial
 from pathlib import Path
 from uuid import uuid4
 
-from limner.errors import BadInput, EncoderMismatch, LibraryBusy, LibraryMissing
+from limner.errors import BadInput, EncoderMismatch, LibraryBusy, LibraryError, LibraryMissing
 from limner.notes import note
+from limner.settings import private_file, private_folder
 from limner.text import printable_path
 from limner.tools.library import captions
 from limner.tools.library.records import RECORDS, meta
@@ -48,6 +49,22 @@ def check_name(name: str) -> None:
 def library_path(home: Path, name: str) -> Path:
     """The folder of a library, existing or not."""
     return home / "libraries" / name
+
+
+def hidden_folder(home: Path, name: str, uid: str) -> Path:
+    """A folder in which a library is built, with an empty file for its records. It is renamed when complete, so that a
+    kill leaves no partial library. Raises LibraryError where `home` cannot be written."""
+    folder = library_path(home, f".{name}.{uid}")
+    try:
+        private_folder(home)
+        folder.mkdir(parents=True)
+        private_file(folder / RECORDS)
+    except OSError as error:
+        reason = error.strerror or error
+        line = f"Cannot write {home} ({reason}): set LIMNER_HOME to a folder you may write."
+        afar = f"The library {name} cannot be written ({reason}): ask whoever runs limner."
+        raise LibraryError(line, afar=afar) from error
+    return folder
 
 
 def missing(home: Path, name: str) -> LibraryMissing:

@@ -14,9 +14,10 @@ from typing import Any, NamedTuple
 from limner.errors import ImageUnreadable, LibraryEmpty, LibraryMissing
 from limner.text import printable_path
 from limner.tools.encoders import Encoders, with_pictures
+from limner.tools.images.facts import today
 from limner.tools.images.images import MAX_PIXELS, Described, Inspected
 from limner.tools.images.sandbox import PHOTOGRAPHS
-from limner.tools.library import captions, machine
+from limner.tools.library import captions, facts, machine
 from limner.tools.library.folders import PICTURES, Connect, check_name, folder_library, libraries
 from limner.tools.library.library import Library
 from limner.tools.library.records import (
@@ -192,6 +193,7 @@ class Sync:
         self.heal()
         self.read()
         dropped = self.forget()
+        self.learn()
         self.redescribe()
         if dropped:
             with self.library.vectors() as store:
@@ -284,6 +286,7 @@ class Sync:
         self.library.put([self.as_shown(record) for record, _ in new.values()], pictures)
         with self.library.transaction() as records:
             records.executemany(INSERT_IMAGE, [image_row(record, embedded) for record, embedded in new.values()])
+            facts.keep(records, {i: record.facts for i, (record, _) in new.items()}, today().isoformat())
             records.executemany(f"INSERT OR REPLACE INTO file ({FILE}) VALUES (?, ?, ?, ?, ?)", map(astuple, files))
 
     def as_shown(self, record: Record) -> Record:
@@ -322,7 +325,24 @@ class Sync:
             orphans = "FROM image WHERE id NOT IN (SELECT image FROM file WHERE image IS NOT NULL)"
             ids = [row[0] for row in records.execute(f"SELECT id {orphans}")]
             records.execute(f"DELETE {orphans}")
+            facts.forget(records)
         return ids
+
+    def learn(self) -> None:
+        """Read the facts in files that an older limner read, which kept none."""
+        with self.library.transaction() as records:
+            todo = [(image, path) for image, path in facts.unread(records) if path in self.scan.files]
+        for batch in self.ahead(todo, lambda one: (one[0], self.said(one[1]))):
+            rows = [(json.dumps(asdict(said)), image) for image, said in batch if said]
+            with self.library.transaction() as records:
+                records.executemany("UPDATE image SET embedded = ? WHERE id = ?", rows)
+
+    def said(self, path: str) -> Described | None:
+        """A file's own metadata; None if it cannot be read. Called by several threads."""
+        try:
+            return self.source.said(read_file(path))
+        except (ImageUnreadable, OSError):
+            return None  # read long ago; if it is gone or damaged by now, the next change of it tells
 
     def redescribe(self) -> None:
         """Read all captions again: a sidecar changes without its image."""
@@ -356,6 +376,7 @@ class Sync:
             self.library.put([r for r in shown if r.words != self.as_shown(old[r.id]).words], {})
             with self.library.transaction() as records:
                 records.executemany(UPDATE_IMAGE, [words_row(r) for r in batch])
+                facts.keep(records, {r.id: r.facts for r in batch})
 
     @property
     def images_before(self) -> set[str]:

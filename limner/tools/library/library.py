@@ -6,7 +6,7 @@ import json
 import os
 import shutil
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -16,18 +16,19 @@ from uuid import uuid4
 from limner.document import Candidate
 from limner.errors import BadInput, EncoderSwitched, ImageUnreadable, LibraryBusy, LibraryEmpty, LibraryError
 from limner.notes import note
-from limner.settings import private_file, private_folder
 from limner.text import printable_path
 from limner.tools.chance import Chance
 from limner.tools.encoders import Encoders, with_pictures
 from limner.tools.images.images import for_clip
-from limner.tools.library import captions, chances, encoding
+from limner.tools.library import captions, chances, encoding, facts
+from limner.tools.library.filters import ALL, Filters
 from limner.tools.library.folders import (
     PICTURES,
     Connect,
     check_name,
     collection,
     edge,
+    hidden_folder,
     libraries,
     library_path,
     locked,
@@ -51,7 +52,7 @@ from limner.tools.library.records import (
     page,
     set_meta,
 )
-from limner.tools.library.sources import Folders, image_identity, read_file
+from limner.tools.library.sources import Folders, intact
 from limner.tools.store import PATIENCE, Store, Vectors
 
 _CAPTION_WAIT = 5.0  # seconds that writing a caption waits for another process to finish writing the library
@@ -80,17 +81,7 @@ class Library:
             raise BadInput(f"The library {name} exists already: choose another name or add to that one.")
         library = cls(home, name, encoders, connect, patience)
         known = {"format": str(FORMAT), "uid": uuid4().hex[:12], "encoders": json.dumps(encoders.names)}
-        # Built in a hidden folder and renamed when complete, so that a kill leaves no partial library.
-        library.path = library_path(home, f".{name}.{known['uid']}")
-        try:
-            private_folder(home)
-            library.path.mkdir(parents=True)
-            private_file(library.path / RECORDS)
-        except OSError as error:
-            reason = error.strerror or error
-            line = f"Cannot write {home} ({reason}): set LIMNER_HOME to a folder you may write."
-            afar = f"The library {name} cannot be written ({reason}): ask whoever runs limner."
-            raise LibraryError(line, afar=afar) from error
+        library.path = hidden_folder(home, name, known["uid"])
         with library.transaction() as records:
             records.executescript(SCHEMA + chances.SCHEMA)
             complete(records)
@@ -153,17 +144,20 @@ class Library:
         with self.transaction() as records:
             return sorted(map(as_record, records.execute(SELECT)), key=lambda r: r.path)
 
-    def page(self, *, without: str = "", after: str = "", limit: int = 60) -> tuple[list[Record], int]:
+    def page(
+        self, *, without: str = "", after: str = "", limit: int = 60, only: Filters = ALL, used: Collection[str] = ()
+    ) -> tuple[list[Record], int]:
         """(the next `limit` images by path after the image id `after`, the number of all).
 
         without: only images that lack this field: caption (their caption is the file's name), alt, credit, licence;
-        "" for all. Raises BadInput for another field, LibraryError for an `after` that the library does not have.
+        "" for all. only, used: as for `search`; but images outside their time are listed.
+        Raises BadInput for another field, LibraryError for an `after` that the library does not have.
         """
         if without and without not in captions.FIELDS:
             raise BadInput(f"without: {without[:40]!r} is not one of {', '.join(captions.FIELDS)}.")
         start = (after and self.record(after).path, after)
         with self.transaction() as records:
-            return page(records, without, start, limit)
+            return page(records, without, start, limit, facts.passing(records, only, used))
 
     def counts(self) -> tuple[int, int, int]:
         """(images, images with a caption of their own, images with a licence)."""
@@ -201,33 +195,43 @@ class Library:
         self.record(image_id)
         with self.transaction() as records:
             paths = [p for (p,) in records.execute("SELECT path FROM file WHERE image = ? ORDER BY path", (image_id,))]
-        for path in paths:
-            try:
-                data = read_file(path)
-            except (OSError, ImageUnreadable):
-                continue  # there may be another copy; the error below is for when there is none
-            if image_identity(data) == image_id:
-                return data
+        if (data := intact(paths, image_id)) is not None:
+            return data
         gone, folder = "is gone or has changed since it was indexed", printable_path(os.path.dirname(paths[0]))
         line = f"{printable_path(paths[0])} {gone}: put it back, or run `limner library add {self.name} {folder}`."
         raise LibraryError(line, afar=f"Image {image_id} of {self.name} {gone}: ask whoever runs limner.")
 
-    def search(self, queries: Sequence[str], k: int) -> list[list[Candidate]]:
+    def search(
+        self, queries: Sequence[str], k: int, only: Filters = ALL, used: Collection[str] = ()
+    ) -> list[list[Candidate]]:
         """Per query the k best images, best first; all queries go in one request.
 
-        Raises LibraryEmpty if the library holds no image.
+        only: filters that the images must pass, and unless they say `anytime=yes` no image whose embargo has not ended
+        or that has expired. used: ids of images that must not be found, for `unused=N`. Raises LibraryEmpty if the
+        library holds no image.
         """
         unread = not encoding.reads(self.encoders.caption, queries)
-        return self.nearest(encoding.queries(self.encoders, queries), k, unread=unread)
+        return self.nearest(encoding.queries(self.encoders, queries), k, unread=unread, only=only, used=used)
 
-    def nearest(self, queries: Sequence[Vectors], k: int, *, unread: bool = False) -> list[list[Candidate]]:
+    def nearest(
+        self,
+        queries: Sequence[Vectors],
+        k: int,
+        *,
+        unread: bool = False,
+        only: Filters = ALL,
+        used: Collection[str] = (),
+    ) -> list[list[Candidate]]:
         """As `search`, by vectors, for example those of `example`. unread: they are of texts in a language that the
         captions' encoder does not read."""
         if not len(self):
             raise LibraryEmpty(note("library-without-images", name=self.name))
         self.freshen(0)  # encode what an interrupted run left unencoded
+        limit = self.within(only, used)
+        if limit and limit.inside and not limit.ids:
+            return [[] for _ in queries]
         with self.vectors() as store:
-            answers = store.search(queries, k)
+            answers = store.search(queries, k, limit) if limit else store.search(queries, k)
         known = self._by_id(hit.id for hits in answers for hit in hits)
         by_chance = chances.expected(self.chances(), queries, unread)
         return [
@@ -238,6 +242,16 @@ class Library:
             ]
             for expected, hits in zip(by_chance, answers, strict=True)
         ]
+
+    def within(self, only: Filters = ALL, used: Collection[str] = ()) -> facts.Within | None:
+        """The images that a search may find, None for all. Arguments as for `search`."""
+        with self.transaction() as records:
+            return facts.within(records, only, used)
+
+    def left_out(self, only: Filters = ALL, used: Collection[str] = ()) -> facts.LeftOut:
+        """The images that a search leaves out. Arguments as for `search`."""
+        with self.transaction() as records:
+            return facts.left_out(records, only, used)
 
     def example(self, image_id: str, but: str = "") -> Vectors:
         """Query vectors for "more like this". but: the difference wanted, in words.

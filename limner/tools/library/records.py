@@ -5,14 +5,15 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from collections.abc import Collection, Iterable
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from limner.document import Candidate
 from limner.tools.filenames import says_something
+from limner.tools.images.facts import Facts
 from limner.tools.images.images import Described
-from limner.tools.library import captions, machine
+from limner.tools.library import captions, facts, machine
 
 FORMAT = 1  # raised when an older limner could not read them
 RECORDS = "records.sqlite"
@@ -29,12 +30,13 @@ WORDS = "caption, alt, credit, licence, described, details"
 _HEAD = (
     "SELECT i.id AS id, coalesce((SELECT min(path) FROM file WHERE image = i.id), '') AS path, suffix, width, height"
 )
-AS_IN_FOLDER = f"{_HEAD}, {WORDS}, '' AS own, '' AS machine FROM image i"
+AS_IN_FOLDER = f"{_HEAD}, {WORDS}, '' AS own, '' AS machine, {facts.AS_JSON} FROM image i"
 """Without the words of people and models in the library."""
 _SHOWN = {n: f"coalesce(w.{n}, i.{n})" for n in captions.FIELDS} | machine.COLUMNS
 SELECT = f"""{_HEAD}, {", ".join(f"{shown} AS {n}" for n, shown in _SHOWN.items())},
   {machine.DESCRIBED} AS described, i.details,
-  {" || ".join(f"iif(w.{n} IS NULL, '', '{n} ')" for n in captions.FIELDS)} AS own, {machine.MADE} AS machine
+  {" || ".join(f"iif(w.{n} IS NULL, '', '{n} ')" for n in captions.FIELDS)} AS own, {machine.MADE} AS machine,
+  {facts.AS_JSON}
   FROM image i LEFT JOIN written w ON w.image = i.id LEFT JOIN machine m ON m.image = i.id"""
 INSERT_IMAGE = f"""INSERT OR REPLACE INTO image (id, suffix, width, height, {WORDS}, embedded)
   VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
@@ -64,9 +66,13 @@ class Record:
     """The fields that a person wrote in the library; they take precedence over the folder's."""
 
     details: str = ""
-    """Headline, keywords, persons, places and date, as the files have them."""
+    """Headline, keywords, persons, places, event and date, as the files have them."""
     machine_made: tuple[machine.Field, ...] = ()
     """The fields whose text a model wrote (`limner library caption`)."""
+    facts: Facts = field(default_factory=dict)
+    """Facts by which searches can be limited, see `images.facts`."""
+    added: str = ""
+    """The day on which it came into the library, YYYY-MM-DD; "" in libraries of an older limner."""
 
     @property
     def bare(self) -> bool:
@@ -109,15 +115,16 @@ class File:
 
 def complete(records: sqlite3.Connection) -> None:
     """Add the tables and columns that a library made by an older limner lacks."""
-    records.executescript(captions.SCHEMA + machine.SCHEMA)
+    records.executescript(captions.SCHEMA + machine.SCHEMA + facts.SCHEMA)
     if "details" not in {row[1] for row in records.execute("PRAGMA table_info(image)")}:
         records.execute("ALTER TABLE image ADD COLUMN details TEXT NOT NULL DEFAULT ''")
 
 
 def as_record(row: tuple[Any, ...]) -> Record:
     """From a row of SELECT or AS_IN_FOLDER."""
-    by: dict[str, Any] = {"written": tuple(row[11].split()), "machine_made": tuple(row[12].split())}
-    return Record(*row[:9], described=bool(row[9]), details=row[10], **by)
+    known, added = facts.from_json(row[13])
+    own: dict[str, Any] = {"written": tuple(row[11].split()), "machine_made": tuple(row[12].split())}
+    return Record(*row[:9], described=bool(row[9]), details=row[10], facts=known, added=added, **own)
 
 
 def by_id(records: sqlite3.Connection, ids: Iterable[str], select: str = SELECT) -> dict[str, Record]:
@@ -127,16 +134,24 @@ def by_id(records: sqlite3.Connection, ids: Iterable[str], select: str = SELECT)
     return {r.id: r for r in map(as_record, rows)}
 
 
-def page(records: sqlite3.Connection, without: str, after: tuple[str, str], limit: int) -> tuple[list[Record], int]:
+def page(
+    records: sqlite3.Connection,
+    without: str,
+    after: tuple[str, str],
+    limit: int,
+    passing: Collection[str] | None = None,
+) -> tuple[list[Record], int]:
     """(at most `limit` images by path, from the one after (path, id) on; the number of all).
 
-    without: only images that lack this field, one of captions.FIELDS; "" for all.
+    without: only images that lack this field, one of captions.FIELDS; "" for all. passing: only these ids; None for
+    all.
     """
     lacks = "described = 0" if without == "caption" else f"{without} = ''" if without else "1"
-    rows = f"(SELECT * FROM ({SELECT}) WHERE {lacks})"
+    among, ids = ("1", ()) if passing is None else ("id IN (SELECT value FROM json_each(?))", (json.dumps([*passing]),))
+    rows = f"(SELECT * FROM ({SELECT}) WHERE {lacks} AND {among})"
     query = f"SELECT * FROM {rows} WHERE (path, id) > (?, ?) ORDER BY path, id LIMIT ?"
-    found = records.execute(query, (*after, limit)).fetchall()
-    return list(map(as_record, found)), records.execute(f"SELECT count(*) FROM {rows}").fetchone()[0]
+    found = records.execute(query, (*ids, *after, limit)).fetchall()
+    return list(map(as_record, found)), records.execute(f"SELECT count(*) FROM {rows}", ids).fetchone()[0]
 
 
 def counts(records: sqlite3.Connection) -> tuple[int, int, int]:

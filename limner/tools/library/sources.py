@@ -37,6 +37,10 @@ class Source(Protocol):
         """Size, embedded description and, for `clip`, the image. Raises ImageUnreadable. Called by two threads."""
         ...
 
+    def said(self, data: bytes) -> Described:
+        """A file's own metadata, without its pixels. Raises ImageUnreadable. Called by several threads."""
+        ...
+
     def describe(self, path: str, embedded: Described, found: Scan) -> tuple[Described, bool]:
         """An image's description, and whether its caption is more than the file's name."""
         ...
@@ -78,6 +82,10 @@ class Folders:
         """Decode the whole file, so that a truncated image is noticed now. Raises ImageUnreadable."""
         return images.inspect(data, max_pixels=self.max_pixels, clip=clip)
 
+    def said(self, data: bytes) -> Described:
+        """A file's own metadata, from its header. Raises ImageUnreadable."""
+        return images.metadata(data, max_pixels=self.max_pixels)
+
     def describe(self, path: str, embedded: Described, found: Scan) -> tuple[Described, bool]:
         """Description from the files beside the image, then from the image itself."""
         return folder.describe(path, embedded, found)
@@ -97,6 +105,18 @@ def read_file(path: str) -> bytes:
         if status.st_size > images.MAX_BYTES:
             raise ImageUnreadable(f"more than {images.MAX_BYTES // 1_000_000} MB: save it smaller")
         return file.read(images.MAX_BYTES)
+
+
+def intact(paths: Iterable[str], image_id: str) -> bytes | None:
+    """The bytes of the first of these files that still has this identity; None if none has."""
+    for path in paths:
+        try:
+            data = read_file(path)
+        except (OSError, ImageUnreadable):
+            continue  # there may be another copy
+        if image_identity(data) == image_id:
+            return data
+    return None
 
 
 def directory(name: str | Path) -> Path | None:

@@ -95,6 +95,10 @@ class Drawings:
         """All drawings are square and known to be drawable, so only CLIP needs pixels."""
         return Inspected(SVG_SIDE, SVG_SIDE, Described(), for_clip(data) if clip else None)
 
+    def said(self, data: bytes) -> Described:
+        """Nothing: no drawing says anything about itself."""
+        return Described()
+
     def describe(self, path: str, embedded: Described, found: Scan) -> tuple[Described, bool]:
         """Description from the names found in the scan."""
         return found.rows[path], True

@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from limner.tools.images.facts import SEVERAL, Facts, items, tidy
 from limner.tools.images.metadata import Described
 from limner.tools.library.scanned import Problems, counted, folded, read_text
 
@@ -27,8 +28,22 @@ _KEYS = {
 }
 _DETAILS = (
     *("headline", "title", "keywords", "subject", "tags", "tagslist", "persons", "people", "personinimage"),
-    *("location", "sublocation", "city", "state", "country", "date", "datecreated", "datetimeoriginal"),
+    *("location", "sublocation", "city", "state", "country", "event", "date", "datecreated", "datetimeoriginal"),
 )
+_FACTS = {
+    "tag": ("keywords", "subject", "tags", "tagslist", "hierarchicalsubject"),
+    "person": ("persons", "people", "personinimage"),
+    "place": ("location", "sublocation"),
+    "city": ("city",),
+    "state": ("state", "provincestate"),
+    "country": ("country", "countryname", "countryprimarylocationname"),
+    "event": ("event",),
+    "date": ("date", "datecreated", "datetimeoriginal"),
+    "rating": ("rating",),
+    "embargo": ("embargo", "embargodate", "releasedate", "licensestartdate"),
+    "expires": ("expires", "expiry", "expirationdate", "expirydate", "licenseenddate"),
+}
+_TIMES = {"releasedate": "releasetime", "expirationdate": "expirationtime"}  # IPTC has the time by itself
 _Row = dict[str, Any] | None
 
 
@@ -80,7 +95,17 @@ def from_row(row: Mapping[str, Any]) -> Described:
     plain = {_key(k): _words(v) for k, v in row.items()}
     found = {name: next((plain[k] for k in keys if plain.get(k)), "") for name, keys in _KEYS.items()}
     details = [plain[key] for key in _DETAILS if plain.get(key) and plain[key] != found["caption"]]
-    return Described(**found, details="; ".join(dict.fromkeys(details)))
+    return Described(**found, details="; ".join(dict.fromkeys(details)), facts=_facts(row, plain))
+
+
+def _facts(row: Mapping[str, Any], plain: Mapping[str, str]) -> Facts:
+    raw = {_key(k): v for k, v in row.items()}
+    found: dict[str, list[str]] = {}
+    for name, keys in _FACTS.items():
+        key = next((k for k in keys if plain.get(k)), "")
+        time = plain.get(_TIMES.get(key, ""), "")
+        found[name] = items(raw.get(key), _words) if name in SEVERAL else [f"{plain.get(key, '')} {time}".strip()]
+    return tidy(found)
 
 
 def file_named(row: Mapping[str, Any]) -> str:

@@ -42,7 +42,7 @@ def propose(context: Context, article: Article, instruction: Instruction, brief:
     LibraryError.
     """
     before = context.meter.total
-    work = Revision(context, article, brief or Brief(text=article.title or "An article"))
+    work = Revision(context, article, brief or Brief(text=article.title or "An article", only=article.only))
     edits, says = work.fulfilled(instruction)
     kept, refused = tried(context, article, edits)
     lines = [line for line in dict.fromkeys([*says, *refused]) if line]

@@ -317,7 +317,8 @@ def test_iptc_is_read(encoding: str) -> None:
     data = saved(picture(), "JPEG")
     data = data[:2] + b"\xff\xed" + struct.pack(">H", len(segment) + 2) + segment + data[2:]
     details = "Weizen, Mähdrescher; Köln; 1912-05-03"
-    assert metadata(data) == Described("Ernte im „Abendlicht“", "", "Grüne Felder", "frei", details)
+    facts = {"tag": ["Weizen", "Mähdrescher"], "city": ["Köln"], "date": ["1912-05-03"]}
+    assert metadata(data) == Described("Ernte im „Abendlicht“", "", "Grüne Felder", "frei", details, facts)
 
 
 def test_what_windows_explorer_writes_is_read() -> None:
@@ -325,7 +326,8 @@ def test_what_windows_explorer_writes_is_read() -> None:
     for tag, text in {0x9C9C: "A crane – Kran", 0x9C9F: "Harbour", 0x9C9E: "nets;boats", 0x9C9D: "Ana"}.items():
         exif[tag] = f"{text}\0".encode("utf-16-le")
     found = metadata(saved(picture(), "JPEG", exif=exif))
-    assert found == Described("A crane – Kran", "", "Ana", "", "Harbour; nets, boats")
+    facts = {"tag": ["nets", "boats"]}
+    assert found == Described("A crane – Kran", "", "Ana", "", "Harbour; nets, boats", facts)
 
 
 def test_a_headline_and_persons_in_xmp_are_read() -> None:

@@ -43,6 +43,7 @@ def test_xmp_sidecars_of_both_spellings_are_read(folder: Path, name: str) -> Non
     path = image(folder, "a.jpg")
     (folder / name).write_text(XMP)
     expected = Described("A harbour crane", "", "Ana", "CC0", "nets, boats; Lisboa; 1912-05-03")
+    expected.facts.update(tag=["nets", "boats"], city=["Lisboa"], date=["1912-05-03"])
     assert said(path, scan(folder)) == expected
 
 
@@ -66,7 +67,9 @@ def test_google_takeouts_sidecars_are_found(folder: Path, name: str, sidecar: st
     path = image(folder, name)
     taken = {"title": "x.jpg", "description": "A crane", "people": [{"name": "Ana"}]}
     (folder / sidecar).write_text(json.dumps(taken | {"photoTakenTime": {"timestamp": "1700000000"}}))
-    assert said(path, scan(folder)) == Described("A crane", details="Ana; 2023-11-14")
+    assert said(path, scan(folder)) == Described(
+        "A crane", details="Ana; 2023-11-14", facts={"person": ["Ana"], "date": ["2023-11-14"]}
+    )
 
 
 @pytest.mark.parametrize("encoding", ["latin-1", "cp1252", "utf-16", "utf-8", "utf-8-sig", "utf-16-le"])

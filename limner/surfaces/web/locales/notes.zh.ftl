@@ -88,6 +88,10 @@ note-selector-small = { $model } 太小，无法判断图片：按图片与正�
 note-selector-sees-nothing = { $model } 看不到图片（{ $reason }）：按图注选图。要让模型看图，请把 LIMNER_SELECTOR_MODEL 设为视觉语言模型。
 note-too-few-images = 放入了 { $wanted } 张图片中的 { $placed } 张：可配图的段落有 { $places } 段，找到的图片有 { $found } 张。请减少图片，或补充正文或图库。
 note-nothing-to-add = 没有添加图片：合适的已在草稿中。请向图库添加图片，或补充正文。
+note-outside-time = 有 { $n } 张图片未采用：禁用期未过，或已过期。
+note-filters-nothing = { $names } 中没有图片符合条件：{ $filters }。请去掉一个条件，或看看图片有哪些信息。
+note-unused-unknown = unused={ $n } 没有作用：这里没有以前文章的记录。
+note-facts-unread = { $name } 中有 { $n } 张图片由旧版 limner 读取，没有这些信息：`limner library add { $name }` 会重新读取。
 note-not-generated = 没有生成图片：{ $line }
 note-spot-empty = 位置 { $id } 空缺：{ $line }
 note-nothing-changed = 没有修改：{ $line }
@@ -170,6 +174,15 @@ note-library-being-written = 图库 { $name } 正在被写入，请稍后再试�
 note-library-image = 图库 { $name } 里没有这张图片。请重新搜索。
 note-caption-empty = 图注是空的。请写图片表现什么，或改回文件夹里的。
 note-words-long = 太长：{ $n } 个字符，最多 { $most } 个。
+note-filter-unknown = “{ $text }”不是筛选条件。请写字段、符号和值，如 licence=CC BY* 或 date>=2020；字段有：{ $fields }。
+note-filter-value = “{ $text }”：{ $wanted }。字段有：{ $fields }。
+note-filter-date = { $field } 的值是日期，如 2020、2020-05 或 2020-05-31
+note-filter-number = { $field } 的值是整数
+note-filter-text = { $field } 只能用 = 或 !=
+note-filter-one-of = { $field } 只能用 =，值为 { $values } 之一
+note-filter-unused = unused 只能用 =，值为 1 到 { $most } 的文章数
+note-filter-short = 一个条件最多 { $most } 个字符
+note-filters-many = { $n } 个筛选条件超过了 { $most } 个。请减少一些。
 note-captions-shared = { $name } 的图注是大家共用的，请联系管理员修改。
 note-search-empty = 图注是空的。请说明图片应表现什么。
 note-file-empty = 文件是空的。

@@ -3,9 +3,11 @@ import { html, useEffect, useLayoutEffect, useReducer, useRef, useState } from "
 import { address, ask, get, isAbort } from "../lib/api.js";
 import { number, server, t } from "../lib/i18n.js";
 import { useKeys } from "../lib/keys.js";
+import { LimitFields, filtersOf } from "../lib/limits.js";
 import { link } from "../lib/router.js";
 import { Busy, Field, Grown, IconButton, Modal, Notice, Picture, lineOf, say } from "../lib/ui.js";
 /** @import { InputOf, LibraryImage, Ref, Schemas, Words } from "../types.js" */
+/** @import { Limits } from "../lib/limits.js" */
 import { forget, keep, problemOf, save, typedOf } from "../lib/unsaved.js";
 
 const PAUSE = 250; // ms of no typing before a search
@@ -37,7 +39,7 @@ function Libraries() {
 
 /** @typedef {keyof Words} Word */
 /** An image of the list, or one that a search found, which knows less. @typedef {LibraryImage | Found} Shown */
-/** @typedef {Schemas["Candidate"] & {described?: boolean, written?: undefined, file?: string}} Found */
+/** @typedef {Schemas["Candidate"] & {described?: boolean, written?: undefined, file?: string, facts?: undefined, added?: undefined, in_time?: undefined}} Found */
 /** @type {Word[]} */
 const WORDS = ["caption", "alt", "credit", "licence"];
 /** @type {Record<Word, (one: Shown) => boolean>} */
@@ -47,16 +49,10 @@ const LACKS = {
   credit: (one) => one.credit === "",
   licence: (one) => one.licence === "",
 };
-/** @typedef {"landscape" | "portrait"} Shape */
-/** @type {Record<Shape, (one: Shown) => boolean>} */
-const SHAPES = {
-  landscape: (one) => one.width > one.height,
-  portrait: (one) => one.width < one.height,
-};
 const IMAGES = 60; // of a page, and of a search
 
-/** What is shown of a library: all of it page by page, or what a search finds. @param {string} library @param {string} query @param {Word | ""} without */
-function useImages(library, query, without) {
+/** What is shown of a library: all of it page by page, or what a search finds. @param {string} library @param {string} query @param {Word | ""} without @param {string[]} only */
+function useImages(library, query, without, only) {
   const [found, setFound] = useState(/** @type {{images: Shown[], total?: number, next?: string | null} | null} */ (null));
   const [problem, setProblem] = useState("");
   const path = { name: library };
@@ -71,15 +67,15 @@ function useImages(library, query, without) {
     }
   };
   /** @param {string} after @param {AbortSignal} [signal] */
-  const page = (after, signal) => get("/v1/libraries/{name}/images", { path, query: { limit: IMAGES, without: without || undefined, after }, signal });
+  const page = (after, signal) => get("/v1/libraries/{name}/images", { path, query: { limit: IMAGES, without: without || undefined, after, only }, signal });
   useEffect(() => {
     const q = query.trim();
     const ended = new AbortController();
     const { signal } = ended;
-    const look = () => show(q ? get("/v1/libraries/{name}/search", { path, query: { q, k: IMAGES }, signal }) : page("", signal));
-    const timer = setTimeout(look, q ? PAUSE : 0);
+    const look = () => show(q ? get("/v1/libraries/{name}/search", { path, query: { q, k: IMAGES, only }, signal }) : page("", signal));
+    const timer = setTimeout(look, q || only.length ? PAUSE : 0);
     return () => { clearTimeout(timer); ended.abort(); };
-  }, [library, query, without]);
+  }, [library, query, without, only.join("\n")]);
   const turn = () => found?.next && show(page(found.next), found.images);
   /** @param {LibraryImage} image */
   const change = (image) => setFound((now) => now && { ...now, images: now.images.map((one) => (one.image_id === image.image_id ? { ...one, ...image } : one)) });
@@ -139,6 +135,12 @@ function Words({ image, address, next, box }) {
     ${problem && html`<${Notice} problem text=${problem} />`}`;
 }
 
+/** What its file, its folder and the library know of an image, by the names of the filters. @param {{image: Shown}} props */
+function Facts({ image }) {
+  const known = [...Object.entries(image.facts ?? {}), ["added", image.added ? [image.added] : []]].filter(([, values]) => values?.length);
+  return known.length > 0 && html`<dl class="facts small">${known.map(([name, values]) => html`<div key=${name}><dt>${t(`fact-${name}`)}</dt><dd dir="auto">${/** @type {string[]} */ (values).join(", ")}</dd></div>`)}</dl>`;
+}
+
 /**
  * @typedef {object} PanelProps
  * @property {string} library
@@ -177,8 +179,10 @@ function Panel({ library, image, editable, change, removed, step, close, box }) 
       <span class="fill"></span><${IconButton} icon="close" name=${t("close")} keys="Esc" onClick=${close} /></header>
     <div class="frame"><${Picture} key=${image.image_id} src=${thumbnail(library, image.image_id, 1024)} alt=${image.alt || image.caption} /></div>
     <p class="quietly file"><bdi>${image.file}</bdi> <span>${image.width} × ${image.height}</span></p>
+    ${image.in_time === false && html`<${Notice} text=${t("limit-outside")} />`}
     ${editable ? html`<${Words} key=${image.image_id} image=${image} address=${where} next=${() => step(1)} box=${box} />`
       : html`<dl class="facts small">${WORDS.map((name) => html`<div><dt>${t(name)}</dt><dd dir="auto">${image[name] || "–"}</dd></div>`)}</dl>`}
+    <${Facts} image=${image} />
     ${library.startsWith("own.") && html`<p><button type="button" class="danger" onClick=${() => setDoomed(true)}>${t("own-delete")}</button></p>`}
     ${doomed && html`<${Modal} title=${t("own-delete-title")} onClose=${() => setDoomed(false)}
       actions=${html`<button type="button" onClick=${() => setDoomed(false)}>${t("keep")}</button><button type="button" class="danger" onClick=${remove}>${t("delete-for-good")}</button>`}>
@@ -191,13 +195,14 @@ function Library({ name }) {
   const [whole, setWhole] = useState(/** @type {Schemas["LibraryWhole"] | null} */ (null));
   const [query, setQuery] = useState("");
   const [without, setWithout] = useState(/** @type {Word | ""} */ (""));
-  const [shapes, setShapes] = useState(/** @type {Shape[]} */ ([]));
+  const [limits, setLimits] = useState(/** @type {Limits} */ ({}));
+  const only = filtersOf(limits);
   const [chosen, setChosen] = useState(/** @type {string | null} */ (null));
   const [trouble, setTrouble] = useState("");
   const [, draw] = useReducer((/** @type {number} */ n) => n + 1, 0); // something could not be saved, or was after all
   const box = useRef(/** @type {HTMLInputElement | null} */ (null));
   const caption = useRef(/** @type {HTMLTextAreaElement | null} */ (null));
-  const { found, problem, turn, change, removed } = useImages(name, query, without);
+  const { found, problem, turn, change, removed } = useImages(name, query, without, only);
   const count = () => get("/v1/libraries/{name}", { path: { name } }).then(setWhole, (error) => setTrouble(lineOf(error)));
   useEffect(() => {
     /** @param {Event} event */
@@ -219,7 +224,7 @@ function Library({ name }) {
   }, [name]);
   const searching = query.trim() !== "";
   /** @param {Shown} one */
-  const fits = (one) => (!searching || !without || one.image_id === chosen || LACKS[without](one)) && shapes.every((shape) => SHAPES[shape](one));
+  const fits = (one) => !searching || !without || one.image_id === chosen || LACKS[without](one);
   const shown = (found?.images || []).filter(fits);
   const image = shown.find((one) => one.image_id === chosen);
   /** @param {() => void} run */
@@ -253,8 +258,6 @@ function Library({ name }) {
     { key: "/", says: t("key-search"), run: () => box.current?.focus() },
     { key: "Escape", typed: true, says: t("key-escape"), run: () => (document.activeElement instanceof HTMLElement && document.activeElement.matches("input, textarea") ? document.activeElement.blur() : chosen && close()) },
   ]);
-  /** @param {Shape} shape */
-  const flip = (shape) => setShapes(shapes.includes(shape) ? shapes.filter((one) => one !== shape) : [...shapes, shape]);
   return html`<div class=${`page library ${image ? "with-panel" : ""}`}>
     <p class="crumbs"><a href=${link("libraries")}>${t("nav-libraries")}</a></p>
     <div class="page-head"><h1 dir="auto">${name.startsWith("own.") ? t("own-library") : name}</h1>
@@ -263,13 +266,12 @@ function Library({ name }) {
       <input ref=${box} type="search" aria-label=${t("library-search")} placeholder=${t("library-search")} value=${query} onInput=${(/** @type {InputOf<HTMLInputElement>} */ e) => setQuery(e.target.value)} />
       <select aria-label=${t("filter")} value=${without} onChange=${(/** @type {InputOf<HTMLSelectElement>} */ e) => { setWithout(/** @type {Word | ""} */ (e.target.value)); setChosen(null); }}>
         <option value="">${t("without-none")}</option>${WORDS.map((word) => html`<option value=${word}>${t(`without-${word}`)}</option>`)}</select>
-      <div class="tabs" role="group" aria-label=${t("shape")}>${/** @type {Shape[]} */ (Object.keys(SHAPES)).map((shape) => html`
-        <button type="button" aria-pressed=${shapes.includes(shape)} onClick=${() => flip(shape)}>${t(`fits-${shape}`)}</button>`)}</div>
+      <${LimitFields} limits=${limits} set=${(/** @type {Limits} */ now) => { setLimits(now); setChosen(null); }} />
     </div>
     ${(problem || trouble) && html`<${Notice} problem text=${problem || trouble} />`}
-    <p class="quietly" role="status">${found && (searching || !without) ? t("images-count", { n: searching || shapes.length ? shown.length : found.total ?? 0 }) : found && t("without-count", { n: found.total ?? 0 })}</p>
+    <p class="quietly" role="status">${found && (searching || !without) ? t("images-count", { n: searching ? shown.length : found.total ?? 0 }) : found && t("without-count", { n: found.total ?? 0 })}</p>
     <div class="shelf">
-      <div>${!found ? html`<${Busy} />` : shown.length === 0 ? html`<p class="empty">${searching ? t("found-none") : without ? t("without-all") : t("library-empty")}</p>`
+      <div>${!found ? html`<${Busy} />` : shown.length === 0 ? html`<p class="empty">${searching || only.length ? t("found-none") : without ? t("without-all") : t("library-empty")}</p>`
         : html`<ul class="contact">${shown.map((one) => html`<li key=${one.image_id} class=${one.image_id === chosen ? "chosen" : ""}>
           <button type="button" id=${`i-${one.image_id}`} class="frame" aria-label=${one.caption} aria-pressed=${one.image_id === chosen} onClick=${() => choose(one.image_id)}><${Picture} src=${thumbnail(name, one.image_id)} alt="" /></button>
           <p class=${`caption ${one.described ? "" : "bare"}`} dir="auto">${one.caption}</p>

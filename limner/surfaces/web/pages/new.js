@@ -5,6 +5,7 @@ import { ask, get, key, post } from "../lib/api.js";
 import { known, number, server, span, t } from "../lib/i18n.js";
 import { keep } from "../lib/journal.js";
 import { useKept } from "../lib/kept.js";
+import { LimitFields, filtersOf } from "../lib/limits.js";
 import { go } from "../lib/router.js";
 import { Busy, Field, Grown, Modal, Notice, lineOf } from "../lib/ui.js";
 
@@ -13,6 +14,7 @@ import { Busy, Field, Grown, Modal, Notice, lineOf } from "../lib/ui.js";
 const POINTS = ["outline", "draft", "spots", "images", "final"];
 const KEPT = "new"; // in the journal
 
+/** @import { Limits } from "../lib/limits.js" */
 /** @typedef {Pick<OwnImage, "image_id" | "caption">} Reference */
 /**
  * @typedef {object} Form
@@ -24,13 +26,14 @@ const KEPT = "new"; // in the journal
  * @property {Point[]} review
  * @property {{name: string, text: string}[]} sources
  * @property {Reference[]} references
+ * @property {Limits} limits
  * @property {boolean} batch
  */
 /** @typedef {Partial<Form> | ((now: Form) => Partial<Form>)} Change */
 /** @typedef {(change: Change) => void} Setter */
 
 /** @type {Form} */
-const EMPTY = { kind: "brief", text: "", library: [], images: "auto", language: "", review: [], sources: [], references: [], batch: false };
+const EMPTY = { kind: "brief", text: "", library: [], images: "auto", language: "", review: [], sources: [], references: [], limits: {}, batch: false };
 
 /** The JobRequest that a form stands for. @param {Form} form */
 export function request(form) {
@@ -38,6 +41,8 @@ export function request(form) {
   /** @type {Schemas["JobRequest"]} */
   const asked = { [form.kind]: form.text, images: form.images === "auto" ? "auto" : Number(form.images) };
   if (form.library.length) asked.library = form.library;
+  const only = filtersOf(form.limits);
+  if (only.length) asked.only = only;
   if (form.review.length) asked.review = form.review.filter((point) => !(draft && point === "outline"));
   if (form.batch) asked.queue = "batch";
   if (!draft && form.language.trim()) asked.language = form.language.trim();
@@ -162,6 +167,7 @@ export function NewPage() {
         <div class="choices">${libraries.map((one) => html`<label key=${one.name}><input type="checkbox" disabled=${one.problem !== ""} checked=${form.library.includes(one.name)} onChange=${() => set({ library: flipped(form.library, one.name) })} />
           <span dir="auto">${one.name}</span> <small>${server(one.problem, one) || t("images-count", { n: one.images ?? 0 })}</small></label>`)}</div>
         <small>${t("new-libraries-hint")}</small>
+        <details open=${filtersOf(form.limits).length > 0}><summary>${t("limits")}</summary><${LimitFields} limits=${form.limits} set=${(/** @type {Limits} */ limits) => set({ limits })} /></details>
       </fieldset>
       <div class="row">
         <${Field} id="images" label=${t("new-images")}>

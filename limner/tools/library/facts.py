@@ -1,0 +1,171 @@
+"""The facts of a library's images in its records, and which images pass filters.
+
+The records decide, and the search is given the ids that pass or the ids that do not, whichever are fewer: so a
+caption, a licence or a file that changes needs no update of the vectors' store, on a disk or on a server.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+from limner.tools.images.facts import Facts, in_time, now
+from limner.tools.library.filters import TEXTS, Filter, Filters, orientation
+from limner.tools.store import Within
+
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS fact (image TEXT NOT NULL, field TEXT NOT NULL, value TEXT NOT NULL);
+CREATE INDEX IF NOT EXISTS fact_image ON fact (image);
+CREATE INDEX IF NOT EXISTS fact_field ON fact (field, value);
+"""
+AS_JSON = "(SELECT json_group_array(json_array(field, value)) FROM fact WHERE image = i.id) AS facts"
+"""A column of an image's facts, for `from_json`."""
+ADDED = "added"
+"""The day on which an image came into the library; no file says it."""
+_PLACES = ("place", "city", "state", "country")
+
+
+def keep(records: sqlite3.Connection, facts: Mapping[str, Facts], added: str = "") -> None:
+    """Replace images' facts, by id. added: the day for new images; "" leaves that of known ones."""
+    kept = "" if added else f" AND field != '{ADDED}'"
+    records.executemany(f"DELETE FROM fact WHERE image = ?{kept}", [(image,) for image in facts])
+    rows = [(image, name, value) for image, of in facts.items() for name, values in of.items() for value in values]
+    rows += [(image, ADDED, added) for image in facts if added]
+    records.executemany("INSERT INTO fact VALUES (?, ?, ?)", rows)
+
+
+def forget(records: sqlite3.Connection) -> None:
+    """Delete the facts of images that are gone."""
+    records.execute("DELETE FROM fact WHERE image NOT IN (SELECT id FROM image)")
+
+
+def from_json(text: str) -> tuple[Facts, str]:
+    """(facts, day on which the image was added, "" if unknown) from the column AS_JSON."""
+    found: Facts = {}
+    for name, value in json.loads(text):
+        found.setdefault(name, []).append(value)
+    return found, next(iter(found.pop(ADDED, [])), "")
+
+
+def unread(records: sqlite3.Connection) -> list[tuple[str, str]]:
+    """(id, a path) of images that an older limner read, which kept no facts."""
+    without = "json_type(embedded, '$.facts') IS NULL"
+    return records.execute(
+        f"SELECT i.id, min(f.path) FROM image i JOIN file f ON f.image = i.id WHERE {without} GROUP BY i.id"
+    ).fetchall()
+
+
+# --- which images pass -------------------------------------------------------------------------------------------
+
+
+def outside(records: sqlite3.Connection) -> set[str]:
+    """Images whose embargo has not ended, or that have expired."""
+    moment = now()
+    rows = records.execute("SELECT image, field, value FROM fact WHERE field IN ('embargo', 'expires')")
+    limits: dict[str, Facts] = {}
+    for image, field, value in rows:
+        limits.setdefault(image, {}).setdefault(field, []).append(value)
+    return {image for image, of in limits.items() if not in_time(of, moment)}
+
+
+def passing(records: sqlite3.Connection, only: Filters, used: Collection[str] = ()) -> set[str] | None:
+    """Ids of the images whose facts fit all filters, without those of `used`; None for all."""
+    found: set[str] | None = None
+    for one in only.facts:
+        fit = _fitting(records, one)
+        found = fit if found is None else found & fit
+    return (_all(records) if found is None else found) - set(used) if used else found
+
+
+def within(records: sqlite3.Connection, only: Filters, used: Collection[str]) -> Within | None:
+    """The limit of a search: the images that pass, within their time. By their ids or those of all others, whichever
+    are fewer; None for no limit."""
+    away = set() if only.anytime else outside(records)
+    passed = passing(records, only)
+    away |= set(used)
+    if passed is None:
+        return Within(away, inside=False) if away else None
+    left, everything = passed - away, _all(records)
+    return Within(left, inside=True) if 2 * len(left) <= len(everything) else Within(everything - left, inside=False)
+
+
+class LeftOut(NamedTuple):
+    """The images that a search leaves out."""
+
+    held_back: int
+    """Images that only their embargo or expiry keeps from being found."""
+    without_facts: int
+    """Images that an older limner read, which kept no facts; 0 if the filters ask for none."""
+    everything: bool
+    """Whether filters leave out all images."""
+
+
+def left_out(records: sqlite3.Connection, only: Filters, used: Collection[str]) -> LeftOut:
+    """The images that a search with these filters leaves out."""
+    away = set() if only.anytime else outside(records)
+    passed = passing(records, only, used)
+    held = len(away if passed is None else away & passed)
+    return LeftOut(held, len(unread(records)) if only.facts else 0, passed is not None and not passed - away)
+
+
+def _fitting(records: sqlite3.Connection, one: Filter) -> set[str]:
+    """Ids of the images that fit one filter."""
+    values = _values(records, one.field)
+    if one.field in TEXTS and not one.value:
+        having = {image for image, value in values if value}
+        return having if one.sign == "!=" else _all(records) - having
+    fits, known = one.matcher(), {}
+    found = set()
+    for image, value in values:
+        if value not in known:  # many images share a licence, a tag, a folder
+            known[value] = fits(value)
+        if known[value]:
+            found.add(image)
+    return _all(records) - found if one.sign == "!=" and one.field in TEXTS else found
+
+
+def _values(records: sqlite3.Connection, field: str) -> Iterable[tuple[str, str | float]]:
+    """(image, value) of a field; an image may have several values, or none."""
+    if field in ("licence", "credit"):
+        return records.execute(
+            f"SELECT i.id, coalesce(w.{field}, i.{field}) FROM image i LEFT JOIN written w ON w.image = i.id"
+        )
+    if field == "folder":
+        return _folders(records)
+    if field in ("width", "height", "size"):
+        return records.execute(f"SELECT id, {'max(width, height)' if field == 'size' else field} FROM image")
+    if field == "orientation":
+        sizes = records.execute("SELECT id, width, height FROM image")
+        return ((image, orientation(width, height)) for image, width, height in sizes)
+    names = json.dumps(_PLACES if field == "place" else [field])
+    return records.execute("SELECT image, value FROM fact WHERE field IN (SELECT value FROM json_each(?))", (names,))
+
+
+def _folders(records: sqlite3.Connection) -> Iterator[tuple[str, str]]:
+    """(image, folder) for each folder above one of its files, up to the library's own: its name, and its path from
+    there on."""
+    row = records.execute("SELECT value FROM meta WHERE key = 'folders'").fetchone()
+    roots: list[str] = json.loads(row[0]) if row else []
+    above: dict[str, list[str]] = {}
+    for image, path in records.execute("SELECT image, path FROM file WHERE image IS NOT NULL"):
+        here = os.path.dirname(path)
+        if here not in above:
+            above[here] = list(_names(here, roots))
+        for name in above[here]:
+            yield image, name
+
+
+def _names(folder: str, roots: Sequence[str]) -> Iterator[str]:
+    """ "/photos/2023/harvest" in the library's folder /photos: photos, 2023, harvest, and all paths of them."""
+    root = max((r for r in roots if folder == r or folder.startswith(r.rstrip("/") + "/")), key=len, default="")
+    parts = [part for part in folder[len(os.path.dirname(root)) :].split(os.sep) if part]
+    for start in range(len(parts)):
+        for end in range(start + 1, len(parts) + 1):
+            yield "/".join(parts[start:end])
+
+
+def _all(records: sqlite3.Connection) -> set[str]:
+    return {image for (image,) in records.execute("SELECT id FROM image")}

@@ -21,6 +21,7 @@ from shell import Shell
 import limner
 from limner.document import Article
 from limner.errors import BadInput
+from limner.exports import read_json
 from limner.jobs.service import Jobs
 from limner.settings import Settings
 from limner.surfaces.http.app import create_app
@@ -105,7 +106,7 @@ def test_the_shell_illustrates_with_filters(shell: Shell, archive: Library) -> N
         options = ("--library", "archive", "--model-url", server.url, "--images", "2", "--out", "out")
         said = shell("compose", "How bees make honey", *options, "--only", "country=Portugal")
     assert said.code == 0, said.err
-    article = Article.model_validate_json(Path("out/article.json").read_text())
+    article = read_json(Path("out/article.json"))
     assert article.made_with["only"] == ["country=Portugal"]
     candidates = {c.image_id for s in article.selections for c in s.candidates}
     assert {stem(archive, i) for i in candidates} == {"river", "tractor"}
@@ -120,7 +121,7 @@ def test_a_resumed_command_keeps_its_filters(shell: Shell, archive: Library) -> 
         assert stopped.code != 0
         assert job
         assert shell("compose", "--resume", job[1], "--max-tokens", 100_000, "--out", "whole").code == 0
-    article = Article.model_validate_json(Path("whole/article.json").read_text())
+    article = read_json(Path("whole/article.json"))
     candidates = {stem(archive, c.image_id) for s in article.selections for c in s.candidates}
     assert (article.only, candidates) == (("country=Portugal",), {"river", "tractor"})
 

@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from limner.tools.encoders import Encoders, MiniLM, TextEncoder, Words
+from limner.tools.bm25 import Words
+from limner.tools.encoders import Encoders, MiniLM, TextEncoder
 
 
 class E5:

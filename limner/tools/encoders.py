@@ -1,6 +1,6 @@
 """Encode text and images as vectors.
 
-`MiniLM` turns captions into dense vectors, `Words` into sparse ones for BM25, and an encoder of `pictures`, which is
+`MiniLM` turns captions into dense vectors, `bm25.Words` into sparse ones, and an encoder of `pictures`, which is
 optional, puts pictures and texts into one space. A library records the names of the encoders that made it.
 
 numpy is imported only where vectors are made, because building a graph over a library needs none.
@@ -10,26 +10,23 @@ from __future__ import annotations
 
 import importlib.util
 import os
-import re
 import threading
-import unicodedata
-import zlib
-from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from limner.errors import LimnerError, NotInstalled
 from limner.lazy import lazy
 from limner.text import printable_path
 from limner.tools import plugins
+from limner.tools.bm25 import Words
 from limner.tools.files import sha256_of
-from limner.tools.pictures.known import is_there, known, models_folder
+from limner.tools.pictures.known import Kind, Known, is_there, known, models_folder
 from limner.tools.pictures.layout import is_pictures
 from limner.tools.plugins import Plugin
-from limner.tools.sentence_folder import sentence_folder
+from limner.tools.sentence_folder import is_sentences, sentence_folder
 from limner.tools.vectors import unit
 
 if TYPE_CHECKING:
@@ -198,94 +195,6 @@ def _mean_pooled(session: Any, tokens: Sequence[Sequence[int]]) -> np.ndarray:
     return unit(pooled)
 
 
-# --- sparse: words ---------------------------------------------------------------------------------------------------
-
-
-class Sparse(NamedTuple):
-    """A sparse vector: `values[i]` at dimension `indices[i]`. Indices are distinct, in 0 .. 2**32 - 1."""
-
-    indices: list[int]
-    values: list[float]
-
-
-# NLTK's English list, without words that also name things or places ("own", "down", "above", "below", "off").
-_STOP_WORDS = """
-a about after again all also am an and any are as at be because been before being between both but by can could
-did do does doing during each few for from further had has have having he her here hers herself him himself his how
-i if in into is it its itself just me more most my myself no nor not now of on once only or other our ours
-ourselves out over same she should so some such than that the their theirs them themselves then there these they
-this those through to too under until up very was we were what when where which while who whom why will with would
-you your yours yourself yourselves s t
-"""
-STOP_WORDS = frozenset(_STOP_WORDS.split())
-_WORD = re.compile(r"[^\W_]+")
-# Scripts without spaces between words: Thai to Khmer, kana, CJK ideographs. Hangul has spaces and is left out.
-_UNSPACED = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff]+")
-
-
-def words(text: str) -> list[str]:
-    """The words for BM25: lower case, without English stop words and plural s; CJK runs as bigrams."""
-    found: list[str] = []
-    for word in _WORD.findall(unicodedata.normalize("NFKC", text).casefold()):
-        at = 0
-        for run in _UNSPACED.finditer(word):
-            found += [_singular(word[at : run.start()]), *_bigrams(run[0])]
-            at = run.end()
-        found.append(_singular(word[at:]))
-    return [word for word in found if word and word not in STOP_WORDS]
-
-
-def _singular(word: str) -> str:
-    """ "galaxies" -> "galaxy", "stars" -> "star"; "glass", "venus" and "analysis" stay."""
-    if len(word) > 4 and word.endswith("ies"):
-        return word[:-3] + "y"
-    if len(word) > 3 and word.endswith("s") and not word.endswith(("ss", "us", "is")):
-        return word[:-1]
-    return word
-
-
-def _bigrams(run: str) -> Iterable[str]:
-    return (run[n : n + 2] for n in range(len(run) - 1)) if len(run) > 1 else (run,)
-
-
-class Words:
-    """BM25 as sparse vectors: stores the weights of a document's words; Qdrant counts their rarity (IDF).
-
-    The score is the dot product of `query` and `document`, each dimension times ln(1 + (N - n + 0.5) / (n + 0.5)) over
-    the N images of a library, n of them with the word. A word's dimension is its CRC-32, so there is no vocabulary to
-    store; with 20,000 words 5% of libraries have one pair that shares a dimension. Source: Robertson and Zaragoza 2009,
-    "The Probabilistic Relevance Framework: BM25 and Beyond".
-    """
-
-    def __init__(self, *, k1: float = 1.2, b: float = 0.75, average: float = 15) -> None:
-        """average: words per document, fixed so that adding images changes no stored vector.
-
-        15 is a photograph's caption; the drawings' names have 5, a textbook's captions with alternative texts 80. On
-        the latter 15, 30 and 80 gave a mean reciprocal rank of 0.695, 0.697 and 0.681 (see store.py for the task).
-        """
-        self.k1, self.b, self.average = k1, b, average
-
-    @property
-    def name(self) -> str:
-        """Includes the parameters and the version of `words`, because both affect the vectors."""
-        return f"bm25 k1={self.k1:g} b={self.b:g} average={self.average:g} words=1"
-
-    def document(self, text: str) -> Sparse:
-        """Saturated term frequencies of a caption."""
-        counts = Counter(map(_dimension, words(text)))
-        base = self.k1 * (1 - self.b + self.b * counts.total() / self.average)
-        return Sparse(list(counts), [n * (self.k1 + 1) / (n + base) for n in counts.values()])
-
-    def query(self, text: str) -> Sparse:
-        """The number of occurrences of each word in the query."""
-        counts = Counter(map(_dimension, words(text)))
-        return Sparse(list(counts), [float(n) for n in counts.values()])
-
-
-def _dimension(word: str) -> int:
-    return zlib.crc32(word.encode())
-
-
 # --- together ------------------------------------------------------------------------------------------------------
 
 
@@ -316,17 +225,42 @@ def default_encoders(
 ) -> Encoders:
     """Build MiniLM and BM25, and an encoder of pictures if `clip_model` names one.
 
-    caption: the name of a plug-in, or a path with a slash of a folder with a sentence encoder. clip_model, home: see
-    `picture_encoder`. Raises NotInstalled, BadInput, PluginFailed.
+    caption: see `caption_encoder`, "" for MiniLM. clip_model: see `picture_encoder`. Raises NotInstalled, BadInput,
+    PluginFailed.
     """
-    if caption in ("", "minilm"):
-        texts: TextEncoder = MiniLM(threads=threads)
-    elif "/" in caption or os.sep in caption:
-        texts = FolderEncoder(Path(caption), threads=threads)
-    else:
-        texts = encoder(caption, threads=threads)
+    texts = caption_encoder(caption, home, threads=threads)
     clip = picture_encoder(clip_model, home, threads=threads) if clip_model else None
     return Encoders(texts, Words(), clip, threads)
+
+
+def kind_of(name: str) -> Kind:
+    """Whether `caption_encoder` or `picture_encoder` has the encoder of that name; an unknown one is of pictures.
+
+    Raises BadInput, PluginFailed for a plug-in that cannot be loaded.
+    """
+    if name == "minilm":
+        return "captions"
+    if (model := known().get(name)) is not None:
+        return model.kind
+    if _is_plugin(name):
+        return "pictures" if hasattr(encoder(name).inner, "encode_images") else "captions"
+    folder = Path(name).expanduser()
+    return "captions" if "/" in name and not is_pictures(folder) and is_sentences(folder) else "pictures"
+
+
+def caption_encoder(name: str, home: Path | None, *, threads: int = 0) -> TextEncoder:
+    """An encoder of captions by its name.
+
+    name: "minilm" or ""; one of `pictures/models.toml`, whose files lie below `home`; a path with a slash of a folder
+    with an ONNX model; else a plug-in's. Raises NotInstalled, BadInput, PluginFailed.
+    """
+    if name in ("", "minilm"):
+        return MiniLM(threads=threads)
+    if (model := known().get(name)) is not None and model.kind == "captions":
+        return _sentences(_downloaded(model, home), threads)
+    if "/" in name or os.sep in name:
+        return _sentences(Path(name), threads)
+    return encoder(name, threads=threads)
 
 
 def picture_encoder(name: str, home: Path | None, *, threads: int = 0) -> PictureEncoder:
@@ -335,22 +269,31 @@ def picture_encoder(name: str, home: Path | None, *, threads: int = 0) -> Pictur
     name: a plug-in's; one of `pictures/models.toml`, whose files lie below `home`; a path with a slash of a folder with
     an ONNX model; else open_clip's, see `OpenClip.of`. Raises NotInstalled, BadInput, PluginFailed.
     """
-    if "/" not in name and any(p.name == name for p in plugins.installed("encoder")):
+    if _is_plugin(name):
         return encoder(name, threads=threads, pictures=True)
-    if (model := known().get(name)) is not None:
-        if home is None or not is_there(model, home):
-            raise NotInstalled(
-                f"The picture encoder {name} is not on this machine ({model.megabytes} MB). Fetch it with "
-                f"`limner library add NAME FOLDER --encoder {name}`, or copy it to "
-                f"{printable_path(str(models_folder(home) / name)) if home else 'models/' + name}."
-            )
-        return _onnx(models_folder(home) / name, threads)
+    if (model := known().get(name)) is not None and model.kind == "pictures":
+        return _onnx(_downloaded(model, home), threads)
     folder = Path(name).expanduser()
     if "/" in name and (is_pictures(folder) or folder.is_dir()):
         return _onnx(folder.resolve(), threads)
     from limner.tools.pictures.openclip import OpenClip
 
     return OpenClip.of(name, threads=threads)
+
+
+def _is_plugin(name: str) -> bool:
+    return "/" not in name and any(plugin.name == name for plugin in plugins.installed("encoder"))
+
+
+def _downloaded(model: Known, home: Path | None) -> Path:
+    """The folder of a known model. Raises NotInstalled if its files are not there."""
+    if home is None or not is_there(model, home):
+        raise NotInstalled(
+            f"The encoder {model.name} is not on this machine ({model.megabytes} MB). Fetch it with "
+            f"`limner library add NAME FOLDER --encoder {model.name}`, or copy it to "
+            f"{printable_path(str(models_folder(home) / model.name)) if home else 'models/' + model.name}."
+        )
+    return models_folder(home) / model.name
 
 
 @cache
@@ -361,9 +304,20 @@ def _onnx(folder: Path, threads: int) -> PictureEncoder:
     return OnnxPictures(folder, threads=threads)
 
 
-def with_pictures(encoders: Encoders, name: str, home: Path) -> Encoders:
-    """These encoders with the encoder of pictures of that name. Raises what `picture_encoder` raises."""
-    return replace(encoders, clip=picture_encoder(name, home, threads=encoders.threads))
+@cache
+def _sentences(folder: Path, threads: int) -> FolderEncoder:
+    """One for all libraries of a process."""
+    return FolderEncoder(folder, threads=threads)
+
+
+def with_own(encoders: Encoders, own: Mapping[Kind, str], home: Path) -> Encoders:
+    """These encoders with those that a library brings along. own: a name per kind. Raises what `caption_encoder` and
+    `picture_encoder` raise."""
+    if captions := own.get("captions"):
+        encoders = replace(encoders, caption=caption_encoder(captions, home, threads=encoders.threads))
+    if pictures := own.get("pictures"):
+        encoders = replace(encoders, clip=picture_encoder(pictures, home, threads=encoders.threads))
+    return encoders
 
 
 NEAR_ONE = 1e-3  # allowed difference of a row's length from 1: float16 models round

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from limner.document import Candidate, Selection
 from limner.lazy import lazy
 from limner.tools.filenames import says_something
+from limner.tools.spotting import bilingual
 from limner.tools.terms import Bag, bag, dot, language, rarity, terms
 
 if TYPE_CHECKING:
@@ -95,19 +96,29 @@ def fits(options: Sequence[Selection], images: Words | None = None) -> list[dict
     images: what `image_words` makes of all candidates, where it is known already.
     """
     bags, rare = images or image_words([c for o in options for c in o.candidates])
-    searched = language([o.spot.search for o in options])
-    text_bags = [bag(terms(o.spot.search, searched), rare) for o in options]
     chance = _unmeasured(options)
     rows: list[dict[str, Fit]] = []
-    for option, text in zip(options, text_bags, strict=True):
+    for option, texts in zip(options, _text_bags(options, rare), strict=True):
         row = {}
         for c in option.candidates:
             signals = _dense(c, chance)
             if _says(c):
-                signals["words"] = dot(bags[c.image_id], text) / COSINE
+                signals["words"] = max(dot(bags[c.image_id], text) for text in texts) / COSINE
             row[c.image_id] = Fit(_judged(signals), signals)
         rows.append(row)
     return rows
+
+
+def _text_bags(options: Sequence[Selection], rare: Mapping[str, float]) -> list[list[Bag]]:
+    """Per option the bags of its spot's texts: the search caption, and the caption if it is in another language."""
+    kinds = [[o.spot.search for o in options]]
+    if bilingual([o.spot for o in options]):
+        kinds.append([o.spot.caption for o in options])
+    spoken = [language(texts) for texts in kinds]
+    return [
+        [bag(terms(text, code), rare) for text, code in zip(texts, spoken, strict=True)]
+        for texts in zip(*kinds, strict=True)
+    ]
 
 
 def _judged(signals: Mapping[str, float]) -> float:

@@ -10,6 +10,7 @@ from limner.document import Candidate, Spot
 from limner.errors import LibraryEmpty
 from limner.notes import Note, note
 from limner.tools.library.filters import ALL, Filters
+from limner.tools.spotting import bilingual
 
 if TYPE_CHECKING:
     from limner.tools.library import Library
@@ -24,15 +25,38 @@ def retrieve(
 ) -> dict[str, list[Candidate]]:
     """The k images that best fit each spot's search caption, best first, by the spot's id.
 
-    only, used: limit the search, see `Library.search`. An image in several libraries appears once, from the library
-    with its best score. Raises LibraryEmpty without libraries, or if one of them has no image.
+    only, used: limit the search, see `Library.search`. Where a model wrote the search captions in English and the
+    captions in the article's language, both are searched by, and the better one counts. An image in several libraries
+    appears once, from the library where it fits best. Raises LibraryEmpty without libraries, or if one of them has no
+    image.
     """
     if not libraries:
         raise LibraryEmpty("No library to take images from: name one with --library DIR.")
     if not spots:
         return {}
     found = [library.search([spot.search for spot in spots], k, only, used) for library in libraries]
+    if bilingual(spots):
+        others = [library.search([spot.caption for spot in spots], k, only, used) for library in libraries]
+        found = [
+            [_better(*pair, k) for pair in zip(one, other, strict=True)]
+            for one, other in zip(found, others, strict=True)
+        ]
     return {spot.id: merge([answers[n] for answers in found], k) for n, spot in enumerate(spots)}
+
+
+def _better(one: Sequence[Candidate], other: Sequence[Candidate], k: int) -> list[Candidate]:
+    """One ranking of two for the same spot and library: each image by the text that fits it better."""
+    best: dict[str, Candidate] = {}
+    for candidate in (*one, *other):
+        known = best.get(candidate.image_id)
+        if known is None or _fit(candidate) > _fit(known):
+            best[candidate.image_id] = candidate
+    return _ranked(list(best.values()), k)
+
+
+def _fit(candidate: Candidate) -> tuple[float, float]:
+    """Deviations above chance, which are comparable between texts; then shared words."""
+    return sum(candidate.fits.values()), candidate.scores.get("words", 0.0)
 
 
 def remarks(
@@ -57,15 +81,27 @@ def merge(rankings: Sequence[Sequence[Candidate]], k: int) -> list[Candidate]:
     """Merge several libraries' candidates for a spot into one ranking: at most k, best first, each image once.
 
     A fused score measures how an image stands out in its own library, so the best of a poor library would equal the
-    best of a good one. Raw scores are comparable, so they are fused again over all candidates, as in `fuse`.
+    best of a good one. So what is comparable between libraries is fused again over all candidates, as in `fuse`:
+    deviations above chance, since each library may have encoders of its own; raw scores where a plug-in's library has
+    none; and shared words.
     """
     rankings = [ranking for ranking in rankings if ranking]
     if len(rankings) < 2:
         return list(*rankings)[:k]
-    together = _once([candidate for ranking in rankings for candidate in ranking])
-    scored = zip(fuse([c.scores for c in together]), together, strict=True)
-    merged = [candidate.model_copy(update={"score": score}) for score, candidate in scored]
+    return _ranked(_once([candidate for ranking in rankings for candidate in ranking]), k)
+
+
+def _ranked(candidates: Sequence[Candidate], k: int) -> list[Candidate]:
+    """Candidates of several searches with scores over all of them, best first."""
+    measured = any(candidate.fits for candidate in candidates)
+    scores = fuse([_comparable(c) if measured else c.scores for c in candidates])
+    merged = [c.model_copy(update={"score": score}) for score, c in zip(scores, candidates, strict=True)]
     return sorted(merged, key=lambda c: (-c.score, c.image_id))[:k]
+
+
+def _comparable(candidate: Candidate) -> Mapping[str, float]:
+    words = {name: score for name, score in candidate.scores.items() if name == "words"}
+    return {**candidate.fits, **words}
 
 
 def fuse(rows: Sequence[Mapping[str, float]]) -> list[float]:
@@ -83,14 +119,15 @@ def fuse(rows: Sequence[Mapping[str, float]]) -> list[float]:
 
 
 def _once(candidates: Sequence[Candidate]) -> list[Candidate]:
-    """Each image once, with the caption from the library of its best score."""
+    """Each image once, with the caption from the library where it fits best."""
     best: dict[str, Candidate] = {}
     for candidate in candidates:
         other = best.get(candidate.image_id)
-        if other is None or _raw(candidate) > _raw(other):
+        if other is None or _said(candidate) > _said(other):
             best[candidate.image_id] = candidate
     return list(best.values())
 
 
-def _raw(candidate: Candidate) -> tuple[float, float, bool]:
-    return candidate.scores.get("caption", 0.0), candidate.scores.get("words", 0.0), candidate.described
+def _said(candidate: Candidate) -> tuple[float, float, bool]:
+    caption = candidate.fits.get("caption", candidate.scores.get("caption", 0.0))
+    return caption, candidate.scores.get("words", 0.0), candidate.described

@@ -9,7 +9,10 @@ from typing import Any, NamedTuple
 from limner.errors import BadInput
 from limner.text import printable_path
 
-_WEIGHTS = ("model.onnx", "onnx/model.onnx", "onnx/model_quantized.onnx", "onnx/model_int8.onnx")
+_WEIGHTS = (
+    "model.onnx", "onnx/model.onnx", "onnx/model_quantized.onnx", "onnx/model_int8.onnx",
+    "onnx/model_qint8_avx512_vnni.onnx",
+)  # fmt: skip
 _MOST = 512  # tokens per text where the folder gives no number: the length in training of encoders of this kind
 
 
@@ -27,6 +30,11 @@ class SentenceFolder(NamedTuple):
     """Put before each text."""
 
 
+def is_sentences(folder: Path) -> bool:
+    """Whether a folder looks like one of a sentence encoder."""
+    return any((folder / name).is_file() for name in _WEIGHTS)
+
+
 def sentence_folder(folder: Path) -> SentenceFolder:
     """Read an encoder's folder: an ONNX file (`model.onnx` or `onnx/model.onnx`), `tokenizer.json` and `config.json`.
 
@@ -40,18 +48,18 @@ def sentence_folder(folder: Path) -> SentenceFolder:
     if weights is None or not tokenizer.is_file():
         lacks = "ONNX model" if weights is None else "tokenizer.json"
         raise BadInput(
-            f"LIMNER_ENCODER: {printable_path(str(folder))[:200]} has no {lacks}. Put {_WEIGHTS[1]}, tokenizer.json "
+            f"{printable_path(str(folder))[:200]} has no {lacks}. Put {_WEIGHTS[1]}, tokenizer.json "
             "and config.json of a sentence encoder there, for example of intfloat/multilingual-e5-small."
         )
     pooling = _json(folder, "1_Pooling/config.json")
     if pooling and not pooling.get("pooling_mode_mean_tokens"):
         raise BadInput(
-            f"LIMNER_ENCODER: {folder.name} does not use the mean of its tokens, which limner needs. Choose another "
+            f"{folder.name} does not use the mean of its tokens, which limner needs. Choose another "
             "model, such as intfloat/multilingual-e5-small, or install a plug-in."
         )
     size = _json(folder, "config.json").get("hidden_size")
     if not isinstance(size, int) or size < 1:
-        raise BadInput(f"LIMNER_ENCODER: config.json of {folder.name} gives no hidden_size. Copy it again.")
+        raise BadInput(f"config.json of {folder.name} gives no hidden_size. Copy it again.")
     window = _json(folder, "sentence_bert_config.json").get("max_seq_length")
     window = min(window, _MOST) if isinstance(window, int) and window > 0 else _MOST
     prompts = _json(folder, "config_sentence_transformers.json").get("prompts")
@@ -68,5 +76,5 @@ def _json(folder: Path, name: str) -> dict[str, Any]:
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise BadInput(f"LIMNER_ENCODER: {name} of {folder.name} cannot be read. Copy it again.") from error
+        raise BadInput(f"{name} of {folder.name} cannot be read. Copy it again.") from error
     return found if isinstance(found, dict) else {}

@@ -8,9 +8,11 @@ predict the authors' figures once the match with the library was known (bench/il
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 from limner.document import Article, Block, Paragraph, Spot, Verbatim
-from limner.tools.encoders import words
+from limner.tools.bm25 import words
+from limner.tools.language import UNKNOWN, language_of
 
 SEARCH_WORDS = 200  # MiniLM reads 256 word pieces, about 1.3 per word
 SEARCH_CHARS = 2000  # for scripts without spaces between words
@@ -48,6 +50,15 @@ def spots_from_text(article: Article) -> list[Spot]:
                 )
             )
     return spots
+
+
+def bilingual(spots: Sequence[Spot]) -> bool:
+    """Whether the captions are in another language than the search captions, as a model writes them for an article that
+    is not in English."""
+    if all(spot.caption in spot.search for spot in spots):
+        return False
+    captions, searched = (language_of(texts).code for texts in ([s.caption for s in spots], [s.search for s in spots]))
+    return captions != searched and UNKNOWN not in (captions, searched)
 
 
 def _strength(text: str, following: Block | None) -> float:

@@ -24,7 +24,7 @@ from uuid import UUID
 
 from limner.errors import LibraryBusy, LibraryError, LibraryUnreachable
 from limner.lazy import lazy
-from limner.tools.encoders import Sparse
+from limner.tools.bm25 import Sparse
 
 if TYPE_CHECKING:
     import numpy as np

@@ -11,7 +11,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from limner.lazy import lazy
-from limner.tools.encoders import words
+from limner.tools.bm25 import words
 from limner.tools.language import language_of
 
 if TYPE_CHECKING:

@@ -15,14 +15,13 @@ import pytest
 from rank_bm25 import BM25Okapi
 
 from limner.errors import BadInput, NotInstalled
+from limner.tools.bm25 import Words, words
 from limner.tools.encoders import (
     Encoders,
     FolderEncoder,
     MiniLM,
     TextEncoder,
-    Words,
     default_encoders,
-    words,
 )
 from limner.tools.pictures.openclip import OpenClip
 

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Sequence
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
-from limner.document import Candidate, Spot
+from limner.document import Candidate, Selection, Spot
 from limner.errors import LibraryEmpty
-from limner.tools.encoders import Encoders, MiniLM, Words
+from limner.tools.bm25 import Words
+from limner.tools.encoders import Encoders, MiniLM
+from limner.tools.fit import fits
 from limner.tools.library import Library, index
 from limner.tools.retrieve import fuse, merge, retrieve
 from limner.tools.store import EdgeStore
@@ -75,6 +80,53 @@ def test_libraries_are_merged_by_how_well_an_image_fits(birds: Library, fields: 
     assert (found["s2"][0].library, found["s2"][0].caption) == ("fields", FIELDS[0])
     assert found == retrieve([fields, birds], SPOTS, 3)
     assert all(a.score >= b.score for hits in found.values() for a, b in pairwise(hits))
+
+
+class Banded:
+    """MiniLM with its cosines between 0.7 and 1, as those of multilingual e5 are."""
+
+    name, size = "banded", 385
+
+    def encode_texts(self, texts: Sequence[str]) -> np.ndarray:
+        vectors = MiniLM(threads=1).encode_texts(texts)
+        return np.hstack([np.full((len(vectors), 1), 0.7**0.5), vectors * 0.3**0.5]).astype(np.float32)
+
+
+def test_a_library_with_an_encoder_of_its_own_has_no_advantage(home: Path, birds: Library, fields: Library) -> None:
+    banded = replace(ENCODERS, caption=Banded())
+    for name in ("birds", "fields"):
+        index(home, f"{name}-banded", [home.parent / name], banded)
+    mixed = [birds, Library.open(home, "fields-banded", banded)]
+    for libraries in (mixed, [Library.open(home, "birds-banded", banded), fields]):
+        found = retrieve(libraries, SPOTS, 3)
+        assert [found[s.id][0].caption for s in SPOTS] == [BIRDS[0], FIELDS[0]]
+
+
+SPANISH = [
+    "Una garza al amanecer entre los juncos", "Cosecha al anochecer con tractor", "Un faro durante la tormenta",
+    "El mercado de la plaza con frutas", "Una colmena abierta en el jardín", "Nieve sobre los tejados del pueblo",
+]  # fmt: skip
+
+
+def test_what_a_model_wrote_in_two_languages_is_searched_in_both(home: Path) -> None:
+    """Captions in Spanish share no word with the English search caption; captions in English none with the other."""
+    spanish, english = make(home, "campo", SPANISH, 30), make(home, "fields", FIELDS, 20)
+    both = [
+        Spot(id="s1", after="b1", caption="Una garza entre los juncos de la laguna", search="a bird in the reeds"),
+        Spot(id="s2", after="b2", caption="La cosecha al anochecer en el campo", search="a farm machine at dusk"),
+    ]
+    only = [s.model_copy(update={"caption": s.search}) for s in both]
+
+    def best(spots: list[Spot]) -> list[str]:
+        found = retrieve([spanish], spots, 6)
+        options = [Selection(spot=s, candidates=tuple(found[s.id]), by="similarity") for s in spots]
+        rows = [max(row.items(), key=lambda item: item[1].log_odds) for row in fits(options)]
+        assert [fit.signals["words"] > 0 for _, fit in rows] == [spots == both] * 2
+        return [spanish.record(image).caption for image, _ in rows]
+
+    assert best(both) == SPANISH[:2]
+    assert best(only) != SPANISH[:2]
+    assert retrieve([english], both, 1)["s2"][0].caption == FIELDS[0]
 
 
 def test_an_image_in_two_libraries_comes_once_from_where_it_is_described_best(home: Path, birds: Library) -> None:

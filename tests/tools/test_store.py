@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from limner.errors import LibraryBusy, LibraryError
-from limner.tools.encoders import Sparse, Words
+from limner.tools.bm25 import Sparse, Words
 from limner.tools.store import EdgeStore, ServerStore, Store, Vectors, Within, server
 from limner.tools.vectors import unit
 

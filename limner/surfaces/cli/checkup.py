@@ -14,11 +14,12 @@ from limner.exports import FORMATS
 from limner.exports.plugged import exporter
 from limner.settings import Settings
 from limner.tools import plugins
-from limner.tools.encoders import encoder, picture_encoder
+from limner.tools.encoders import TextEncoder, caption_encoder, encoder, picture_encoder
 from limner.tools.generate import Generator
-from limner.tools.library import Library, libraries, pictures_of
+from limner.tools.library import Library, libraries, own_encoders
+from limner.tools.pictures.known import Kind
 from limner.tools.store import server
-from limner.tools.trial import likeness
+from limner.tools.trial import kinship, likeness
 from limner.version import __version__
 from limner.workflows.context import Context, plugged_dialect
 
@@ -48,8 +49,8 @@ def checkup(settings: Settings) -> Iterator[Check]:
     encoders = _tried("encoders", lambda: _encoders(context))
     yield encoders
     if encoders.ok:
-        for name in _picture_encoders(settings):
-            yield _tried("pictures", lambda name=name: _pictures(name, settings))
+        for kind, name in _own_encoders(settings):
+            yield _tried(kind, lambda kind=kind, name=name: _OWN[kind](name, settings))
     yield _tried("store", lambda: _store(context))
     if encoders.ok:
         yield from _libraries(context)
@@ -82,18 +83,34 @@ def _vision(context: Context) -> str:
 
 
 def _encoders(context: Context) -> str:
-    similar = context.similarity(["a bee on a flower"], ["an insect visiting a blossom", "a tax return"])[0]
-    if similar[0] <= similar[1]:
-        name = context.settings.encoder
-        cure = f"Use another than {name!r} (LIMNER_ENCODER)." if name else "Reinstall it: uv sync --reinstall."
-        raise LimnerError(f"The caption encoder cannot tell a bee from a tax return. {cure}")
+    name = context.settings.encoder
+    _bees(context.encoders.caption, f"Use another than {name!r} (LIMNER_ENCODER)." if name else _REINSTALL)
     return ", ".join(f"{role}: {name}" for role, name in context.encoders.names.items())
 
 
-def _picture_encoders(settings: Settings) -> list[str]:
-    """Names of the encoders of pictures that are set, or that libraries have."""
-    names = [settings.clip_model, *(pictures_of(settings.home, name) for name in libraries(settings.home))]
-    return [*dict.fromkeys(filter(None, names))]
+_REINSTALL = "Reinstall it: uv sync --reinstall."
+
+
+def _bees(captions: TextEncoder, cure: str) -> None:
+    """Raises LimnerError unless an encoder of captions tells a bee from a tax return."""
+    bee, tax = kinship(captions)
+    if bee <= tax:
+        raise LimnerError(f"The caption encoder {captions.name} cannot tell a bee from a tax return. {cure}")
+
+
+def _own_encoders(settings: Settings) -> list[tuple[Kind, str]]:
+    """The encoder of pictures that is set, and those that libraries have."""
+    found: list[tuple[Kind, str]] = [("pictures", settings.clip_model)] if settings.clip_model else []
+    for name in libraries(settings.home):
+        found += own_encoders(settings.home, name).items()
+    return [*dict.fromkeys(found)]
+
+
+def _captions(name: str, settings: Settings) -> str:
+    """Load an encoder of captions and let it tell a bee from a tax return."""
+    captions = caption_encoder(name, settings.home, threads=settings.threads)
+    _bees(captions, f"Use other weights than {name}.")
+    return f"{captions.name} tells a bee from a tax return, {captions.size} numbers"
 
 
 def _pictures(name: str, settings: Settings) -> str:
@@ -103,6 +120,9 @@ def _pictures(name: str, settings: Settings) -> str:
     if red[0] - red[1] <= blue[0] - blue[1]:
         raise LimnerError(f"{clip.name} cannot tell a red picture from a blue one. Use other weights than {name}.")
     return f"{clip.name} tells a red picture from a blue one, {clip.size} numbers"
+
+
+_OWN: dict[Kind, Callable[[str, Settings], str]] = {"captions": _captions, "pictures": _pictures}
 
 
 def _store(context: Context) -> str:

@@ -31,7 +31,8 @@ def library_add(
         str,
         typer.Option(
             metavar="MODEL",
-            help="Search by what the pictures show: siglip2 (downloaded if needed), siglip2-small, clip, or a folder.",
+            help="Search by what the pictures show: siglip2 (downloaded if needed), siglip2-small, clip, or a folder. "
+            "Captions in many languages: multilingual-e5-small, or a folder.",
         ),
     ] = "",
 ) -> None:

@@ -14,17 +14,20 @@ from limner.surfaces.cli.terminal import Terminal
 from limner.text import one_line, printable, printable_path
 from limner.tools import library as libraries
 from limner.tools.images.images import thumbnail
+from limner.tools.language import language_of
 from limner.tools.library import Library, Record, Report, captions, machine, suggesting
+from limner.tools.library.encoding import reads
 from limner.tools.pictures import hub
-from limner.tools.pictures.known import DEFAULT, is_there, known
+from limner.tools.pictures.known import DEFAULT, MULTILINGUAL, is_there, known
 from limner.tools.retrieve import remarks
 from limner.workflows.context import Context
 
 MANY = 20  # unreadable files to name; the rest are counted
+_LOOK_AT = 200  # captions that show their language
 
 
 def fetch(encoder: str, terminal: Terminal) -> str:
-    """Download an encoder of pictures that limner knows, unless it is there; returns the name to record in a library.
+    """Download an encoder that limner knows, unless it is there; returns the name to record in a library.
 
     The terminal shows size, licence and source first, then the megabytes.
     """
@@ -51,7 +54,7 @@ def add(
     on_progress: Callable[[int, int], None] | None = None,
     encoder: str = "",
 ) -> list[str]:
-    """Index folders into a library, creating it if needed. encoder: of pictures, as `fetch` returns it."""
+    """Index folders into a library, creating it if needed. encoder: its name as `fetch` returns it."""
     context = _context()
     home = context.settings.home
     library, report = libraries.index(
@@ -62,25 +65,35 @@ def add(
         on_progress,
         connect=context.connect,
         max_pixels=context.settings.max_pixels,
-        pictures=encoder,
+        encoder=encoder,
     )
     lines = [*_lines(report), f"{name}: {len(library)} images. Try: limner library search {name} WORDS"]
     return [*lines, *_offered(library)]
 
 
 def _offered(library: Library) -> list[str]:
-    """One line about pictures that nothing is said of, if only what they show could find them."""
-    bare = 0 if library.encoders.clip else sum(record.bare for record in library.records())
-    if not bare:
-        return []
-    model = known()[DEFAULT]
+    """A line about pictures that nothing is said of, if only what they show could find them; another about captions
+    whose language the encoder does not read."""
+    records, lines = library.records(), []
+    bare = 0 if library.encoders.clip else sum(record.bare for record in records)
+    if bare:
+        many = "1 picture has no words and is" if bare == 1 else f"{bare} pictures have no words and are"
+        lines.append(f"{many} found by file name only. To search them by what they show: {_command(library, DEFAULT)}")
+    texts = [record.text for record in records if not record.bare][:_LOOK_AT]
+    if not reads(library.encoders.caption, texts):
+        lines.append(
+            f"The encoder does not read the captions' language ({language_of(texts).code}): they are found by their "
+            f"words. To search them by meaning: {_command(library, MULTILINGUAL)}"
+        )
+    return lines
+
+
+def _command(library: Library, encoder: str) -> str:
+    """The command that gives a library an encoder, and what it costs."""
+    model = known()[encoder]
     there = is_there(model, library.home)
     costs = "" if there else f" (downloads {model.megabytes} MB once, licence {model.licence})"
-    many = "1 picture has no words and is" if bare == 1 else f"{bare} pictures have no words and are"
-    return [
-        f"{many} found by file name only. To search them by what they show: "
-        f"`limner library add {library.name} --encoder {model.name}`{costs}"
-    ]
+    return f"`limner library add {library.name} --encoder {model.name}`{costs}"
 
 
 def search(name: str, query: str, k: int, out: Path | None, only: Sequence[str] = ()) -> list[str]:

@@ -16,7 +16,7 @@ from limner.tools.library.folders import (
     folder_library,
     folders_of,
     libraries,
-    pictures_of,
+    own_encoders,
     remove,
     written_in,
 )
@@ -41,7 +41,7 @@ __all__ = [
     "index",
     "libraries",
     "open_or_index",
-    "pictures_of",
+    "own_encoders",
     "remove",
     "sync",
     "written_in",

@@ -8,7 +8,7 @@ import os
 import re
 import shutil
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
@@ -20,10 +20,11 @@ from limner.settings import private_file, private_folder
 from limner.text import printable_path
 from limner.tools.library import captions
 from limner.tools.library.records import RECORDS, meta
+from limner.tools.pictures.known import Kind
 from limner.tools.store import PATIENCE, EdgeStore, Store
 
-PICTURES = "pictures"
-"""In the table `meta`: the name of the encoder of pictures that was chosen for this library."""
+OWN: Sequence[Kind] = ("captions", "pictures")
+"""In the table `meta`: the names of the encoders of these that were chosen for this library."""
 _NAME = re.compile(r"\w[\w.-]{0,63}")
 
 Connect = Callable[[Path, str, dict[str, int]], Store]
@@ -135,13 +136,13 @@ def written_in(home: Path, name: str) -> dict[str, dict[str, str]]:
     return captions.of_library(library_path(home, name) / RECORDS)
 
 
-def pictures_of(home: Path, name: str) -> str:
-    """The name of the encoder of pictures that a library brings along; "" without one, or if it cannot be read."""
+def own_encoders(home: Path, name: str) -> dict[Kind, str]:
+    """The names of the encoders that a library brings along; {} if they cannot be read."""
     with closing(sqlite3.connect(library_path(home, name) / RECORDS)) as records:
         try:
-            return meta(records, PICTURES)
+            return {kind: found for kind in OWN if (found := meta(records, kind))}
         except sqlite3.DatabaseError:
-            return ""  # opening the library says what is wrong with it
+            return {}  # opening the library says what is wrong with it
 
 
 def folders_of(home: Path, name: str) -> list[Path]:

@@ -13,12 +13,12 @@ from typing import Any, NamedTuple
 
 from limner.errors import ImageUnreadable, LibraryEmpty, LibraryMissing
 from limner.text import printable_path
-from limner.tools.encoders import Encoders, with_pictures
+from limner.tools.encoders import Encoders, kind_of, with_own
 from limner.tools.images.facts import today
 from limner.tools.images.images import MAX_PIXELS, Described, Inspected
 from limner.tools.images.sandbox import PHOTOGRAPHS
 from limner.tools.library import captions, facts, machine
-from limner.tools.library.folders import PICTURES, Connect, check_name, folder_library, libraries
+from limner.tools.library.folders import Connect, check_name, folder_library, libraries, own_encoders
 from limner.tools.library.library import Library
 from limner.tools.library.records import (
     AS_IN_FOLDER,
@@ -36,7 +36,7 @@ from limner.tools.library.records import (
 from limner.tools.library.sources import Folders, Source, directory, image_identity, read_file
 from limner.tools.library.switching import switch
 from limner.tools.store import PATIENCE
-from limner.tools.trial import likeness
+from limner.tools.trial import runs
 
 Progress = Callable[[int, int], None]
 """Called after each batch with the number of files done and of all files."""
@@ -105,26 +105,27 @@ def index(
     connect: Connect | None = None,
     patience: float = PATIENCE,
     max_pixels: int = MAX_PIXELS,
-    pictures: str = "",
+    encoder: str = "",
 ) -> tuple[Library, Report]:
     """Add folders to a library, creating it if it is missing. A new library without an image is removed again.
 
-    pictures: the name of an encoder of pictures that this library is used with from now on (see
-    `encoders.picture_encoder`); what was indexed with another one is encoded again. Raises what `Library.open`,
-    `Library.create`, `picture_encoder`, `likeness` and `add` raise.
+    encoder: the name of an encoder, of captions or of pictures, that this library is used with from now on (see
+    `encoders.kind_of`); what was indexed with another one is encoded again. Raises what `Library.open`,
+    `Library.create`, `with_own`, `trial.runs` and `add` raise.
     """
     roots = Folders(folders).roots  # a wrong folder is an error before anything is created
     check_name(name)
     new = name not in libraries(home)
-    if pictures:
-        encoders = with_pictures(encoders, pictures, home)
-        if not new:
-            switch(home, name, encoders, pictures, connect=connect, patience=patience)
-        elif encoders.clip:
-            likeness(encoders.clip)  # before a library is made that has only it
+    if encoder:
+        kind = kind_of(encoder)
+        encoders = with_own(encoders, {**({} if new else own_encoders(home, name)), kind: encoder}, home)
+        if new:
+            runs(encoders, kind)  # before a library is made that has only it
+        else:
+            switch(home, name, encoders, (kind, encoder), connect=connect, patience=patience)
     library = Library.open_or_create(home, name, encoders, connect=connect, patience=patience)
-    if pictures:
-        library.set_meta(PICTURES, pictures)
+    if encoder:
+        library.set_meta(kind_of(encoder), encoder)
     try:
         return library, add(library, roots, on_progress, max_pixels=max_pixels)
     except LibraryEmpty:

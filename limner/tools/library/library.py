@@ -18,12 +18,11 @@ from limner.errors import BadInput, EncoderSwitched, ImageUnreadable, LibraryBus
 from limner.notes import note
 from limner.text import printable_path
 from limner.tools.chance import Chance
-from limner.tools.encoders import Encoders, with_pictures
+from limner.tools.encoders import Encoders, with_own
 from limner.tools.images.images import for_clip
 from limner.tools.library import captions, chances, encoding, facts
 from limner.tools.library.filters import ALL, Filters
 from limner.tools.library.folders import (
-    PICTURES,
     Connect,
     check_name,
     collection,
@@ -34,6 +33,7 @@ from limner.tools.library.folders import (
     locked,
     mismatch,
     missing,
+    own_encoders,
     rebuilding,
     remove,
 )
@@ -97,14 +97,13 @@ class Library:
     def open(
         cls, home: Path, name: str, encoders: Encoders, *, connect: Connect | None = None, patience: float = PATIENCE
     ) -> Library:
-        """Open an existing library, with its own encoder of pictures if it has one. Raises LibraryMissing, which lists
-        the existing ones, EncoderMismatch, and NotInstalled if the weights of its own encoder are gone."""
+        """Open an existing library, with its own encoders if it has some. Raises LibraryMissing, which lists the
+        existing ones, EncoderMismatch, and NotInstalled if the weights of its own encoders are gone."""
         check_name(name)
         if name not in libraries(home):
             raise missing(home, name)
         library = cls(home, name, encoders, connect, patience)
-        if pictures := library.meta(PICTURES):
-            library.encoders = encoders = with_pictures(encoders, pictures, home)
+        library.encoders = encoders = with_own(encoders, own_encoders(home, name), home)
         if int(library.meta("format") or 0) != FORMAT:
             raise LibraryError(f"The library {name} was made by another version of limner: {rebuilding(home, name)}.")
         made, have = json.loads(library.meta("encoders")), encoders.names

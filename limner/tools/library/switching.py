@@ -1,4 +1,4 @@
-"""Give a library another encoder of pictures, or its first one."""
+"""Give a library another encoder of captions or of pictures, or its first one."""
 
 from __future__ import annotations
 
@@ -8,18 +8,22 @@ from pathlib import Path
 
 from limner.errors import EncoderMismatch
 from limner.tools.encoders import Encoders
-from limner.tools.library.folders import PICTURES, Connect, collection, edge, library_path, locked
+from limner.tools.library.folders import Connect, collection, edge, library_path, locked
 from limner.tools.library.library import Library
 from limner.tools.library.records import set_meta
+from limner.tools.pictures.known import Kind
 from limner.tools.store import PATIENCE
-from limner.tools.trial import likeness
+from limner.tools.trial import runs
+
+_PART: dict[Kind, str] = {"captions": "caption", "pictures": "clip"}
+"""The vectors of an encoder, by their name in the records."""
 
 
 def switch(
     home: Path,
     name: str,
     encoders: Encoders,
-    pictures: str,
+    chosen: tuple[Kind, str],
     *,
     connect: Connect | None = None,
     patience: float = PATIENCE,
@@ -27,23 +31,26 @@ def switch(
     """Let an existing library use these encoders; returns whether its vectors must be made again.
 
     They are dropped then, and the next run of `indexing.sync` makes them, as far as it comes: images, captions and
-    words that people wrote stay. pictures: the name that `encoders` has its encoder of pictures by. Raises
-    EncoderMismatch if the other encoders are not those of the library, LibraryBusy, and what `likeness` raises if the
-    new encoder does not run; the library then stays as it is.
+    words that people wrote stay. chosen: which of the encoders is the new one, and the name to record. Raises
+    EncoderMismatch if the other encoders are not those of the library, LibraryBusy, and what `runs` raises if the new
+    encoder does not run; the library then stays as it is.
     """
+    kind, named = chosen
+    part = _PART[kind]
     with locked(home, name, patience):
         library = Library(home, name, encoders, connect, patience)
         made, have = json.loads(library.meta("encoders")), encoders.names
         if made == have:
-            library.set_meta(PICTURES, pictures)
+            library.set_meta(kind, named)
             return False
-        if any(made.get(part) != have.get(part) for part in ("caption", "words")):
-            raise EncoderMismatch(
-                f"The library {name} was made with {made.get('caption')}, but the caption encoder now is "
-                f"{have.get('caption')}: set LIMNER_ENCODER as it was."
-            )
-        if encoders.clip:
-            likeness(encoders.clip)
+        for other in sorted({*made, *have} - {part}):
+            if made.get(other) != have.get(other):
+                variable = "LIMNER_CLIP_MODEL" if other == "clip" else "LIMNER_ENCODER"
+                raise EncoderMismatch(
+                    f"The library {name} was made with {made.get(other, 'none')}, but the {other} encoder now is "
+                    f"{have.get(other, 'none')}: set {variable} as it was."
+                )
+        runs(encoders, kind)
         where = library_path(home, name) / "vectors"
         store = (connect or partial(edge, patience))(where, collection(name, library.meta("uid")), {})
         try:
@@ -51,9 +58,9 @@ def switch(
             # Before the store is let go, so that no process makes one for the old encoders in its place.
             with library.transaction() as records:
                 set_meta(records, "encoders", json.dumps(have))
-                set_meta(records, PICTURES, pictures)
-                records.execute("DELETE FROM sample WHERE encoder = 'clip'")
-                records.execute("DELETE FROM chance WHERE encoder = 'clip'")
+                set_meta(records, kind, named)
+                records.execute("DELETE FROM sample WHERE encoder = ?", (part,))
+                records.execute("DELETE FROM chance WHERE encoder = ?", (part,))
         finally:
             store.close()
         return True

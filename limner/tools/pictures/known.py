@@ -1,4 +1,4 @@
-"""The picture encoders that limner knows by name (`models.toml`), and where they lie."""
+"""The encoders that limner knows by name (`models.toml`), and where they lie."""
 
 from __future__ import annotations
 
@@ -7,6 +7,10 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
+from typing import Literal
+
+Kind = Literal["captions", "pictures"]
+"""Encoders of captions, and encoders of pictures; both also encode queries."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +37,7 @@ class Known:
     licence: str
     languages: str
     files: tuple[WeightsFile, ...]
+    kind: Kind = "pictures"
 
     @property
     def megabytes(self) -> int:
@@ -41,7 +46,9 @@ class Known:
 
 
 DEFAULT = "siglip2"
-"""The model that `limner library add` offers."""
+"""The model that `limner library add` offers for pictures without words."""
+MULTILINGUAL = "multilingual-e5-small"
+"""The model that it offers for captions in a language that the library's encoder does not read."""
 
 
 @cache

@@ -11,7 +11,8 @@ import pytest
 from PIL import Image
 
 from limner.errors import EncoderMismatch
-from limner.tools.encoders import Encoders, MiniLM, Words
+from limner.tools.bm25 import Words
+from limner.tools.encoders import Encoders, MiniLM
 from limner.tools.library import Folders, Library, bundled
 from limner.tools.library.bundled import bundled_library
 

@@ -14,8 +14,9 @@ from PIL import Image
 
 from limner.document import Selection, read_markdown
 from limner.tools.arrange import arrange
+from limner.tools.bm25 import Words
 from limner.tools.chance import SAMPLE, unrelated
-from limner.tools.encoders import Encoders, MiniLM, Words
+from limner.tools.encoders import Encoders, MiniLM
 from limner.tools.library import Library, index
 from limner.tools.library.records import RECORDS
 from limner.tools.retrieve import retrieve

@@ -12,7 +12,8 @@ from pathlib import Path, PurePath
 import pytest
 from archive import make_archive, picture, with_iptc
 
-from limner.tools.encoders import Encoders, MiniLM, Words
+from limner.tools.bm25 import Words
+from limner.tools.encoders import Encoders, MiniLM
 from limner.tools.images import facts as images_facts
 from limner.tools.library import Library, add, index
 from limner.tools.library import facts as kept

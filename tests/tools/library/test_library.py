@@ -29,7 +29,8 @@ from limner.errors import (
     LimnerError,
 )
 from limner.tools import library as module
-from limner.tools.encoders import Encoders, MiniLM, Words
+from limner.tools.bm25 import Words
+from limner.tools.encoders import Encoders, MiniLM
 from limner.tools.library import Library, Report, add, folder_library, index, libraries, open_or_index, remove
 from limner.tools.store import ServerStore, Store, server
 
@@ -406,7 +407,8 @@ def test_a_second_writer_waits_and_is_then_refused(library: Library, folder: Pat
 INDEXING = """
 import sys
 from pathlib import Path
-from limner.tools.encoders import Encoders, MiniLM, Words
+from limner.tools.bm25 import Words
+from limner.tools.encoders import Encoders, MiniLM
 from limner.tools.library import Folders, index
 Folders.batch = 4  # many commits, so that there are many moments to be killed at
 index(Path(sys.argv[1]), "birds", [sys.argv[2]], Encoders(MiniLM(threads=1), Words()),
@@ -646,7 +648,8 @@ def test_an_image_is_meant_by_its_id_its_path_or_its_file_name(library: Library,
 WRITING = """
 import os, sys
 from pathlib import Path
-from limner.tools.encoders import Encoders, MiniLM, Words
+from limner.tools.bm25 import Words
+from limner.tools.encoders import Encoders, MiniLM
 from limner.tools.library import Library
 library = Library.open(Path(sys.argv[1]), "birds", Encoders(MiniLM(threads=1), Words()))
 if sys.argv[3] == "before":

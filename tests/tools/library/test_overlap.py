@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from limner.tools.encoders import Encoders, MiniLM, Words
+from limner.tools.bm25 import Words
+from limner.tools.encoders import Encoders, MiniLM
 from limner.tools.images.images import Inspected
 from limner.tools.library import Folders, Library, sync
 

@@ -10,7 +10,8 @@ import pytest
 from PIL import Image
 
 from limner.errors import NotInstalled
-from limner.tools.encoders import Encoders, MiniLM, Words
+from limner.tools.bm25 import Words
+from limner.tools.encoders import Encoders, MiniLM
 from limner.tools.images.images import displayable
 from limner.tools.library import Library, libraries
 from limner.tools.library.starter import Drawings, is_wanted, starter_library

@@ -12,7 +12,8 @@ from PIL import Image
 from tiny_siglip import COLOURS, make_siglip
 
 from limner.errors import EncoderSwitched
-from limner.tools.encoders import Encoders, MiniLM, Sparse, Words
+from limner.tools.bm25 import Sparse, Words
+from limner.tools.encoders import Encoders, MiniLM
 from limner.tools.library import Connect, Library, add, index
 from limner.tools.store import EdgeStore, ServerStore, Store, Vectors, server
 
@@ -52,9 +53,9 @@ def test_who_has_the_former_encoder_can_change_nothing(
     home: Path, photos: Path, tmp_path: Path, connect: Connect | None, former: bool
 ) -> None:
     a, b = (str(make_siglip(tmp_path / name, seed=n)) for n, name in enumerate("ab"))
-    stale, _ = index(home, "photos", [photos], ENCODERS, connect=connect, pictures=a if former else "")
+    stale, _ = index(home, "photos", [photos], ENCODERS, connect=connect, encoder=a if former else "")
     assert stale.is_current()
-    index(home, "photos", [photos], ENCODERS, connect=connect, pictures=b)
+    index(home, "photos", [photos], ENCODERS, connect=connect, encoder=b)
     Image.new("RGB", (64, 48), "pink").save(photos / "new.png")
     assert not stale.is_current()
     red = next(record for record in stale.records() if record.path.endswith("red.png"))
@@ -76,7 +77,7 @@ def test_a_store_that_was_made_for_other_encoders_is_made_again(
     home: Path, photos: Path, tmp_path: Path, connect: Connect | None
 ) -> None:
     """As a process with the former encoders left it, or an older limner."""
-    library, _ = index(home, "photos", [photos], ENCODERS, connect=connect, pictures=str(make_siglip(tmp_path / "a")))
+    library, _ = index(home, "photos", [photos], ENCODERS, connect=connect, encoder=str(make_siglip(tmp_path / "a")))
     with library.vectors() as store:
         assert store.fits()
         store.drop()
@@ -108,6 +109,6 @@ def test_a_store_is_let_go_after_the_new_encoder_is_recorded(home: Path, photos:
     def connect(folder: Path, _collection: str, sizes: dict[str, int]) -> Store:
         return Watched(folder, sizes)
 
-    index(home, "photos", [photos], ENCODERS, connect=connect, pictures=str(make_siglip(tmp_path / "a")))
+    index(home, "photos", [photos], ENCODERS, connect=connect, encoder=str(make_siglip(tmp_path / "a")))
     assert [set(json.loads(names)) for names in seen] == [{"caption", "words", "clip"}] * len(seen)
     assert len(seen) > 2

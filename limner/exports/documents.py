@@ -232,7 +232,7 @@ def _read(reader: Callable[[Path], Iterator[_Picture]], path: Path) -> list[_Pic
 def _compare(article: Article, path: Path, found: list[_Picture]) -> None:
     wanted, placed = figures(article), [picture for picture in found if not picture.own]
     compare(path, "images", [alt_of(i) for i in wanted], [line(picture.alt) for picture in placed])
-    captions = [_seen(line(i.caption) + attribution(i)) for i in wanted]
+    captions = [_seen(line(i.caption) + attribution(i, article.language)) for i in wanted]
     compare(path, "captions", captions, [_seen(picture.caption) for picture in placed])
 
 

@@ -57,7 +57,7 @@ def _pieces(article: Article, files: Mapping[str, str]) -> Iterator[tuple[bool, 
     newline = _newline(article.source)
     figures: dict[str, list[str]] = {}
     for i in article.illustrations:
-        figures.setdefault(i.after, []).append(_figure(i, files[i.image_id], newline))
+        figures.setdefault(i.after, []).append(_figure(i, files[i.image_id], newline, article.language))
     yield False, article.lead
     for block in article.body:
         if block.id not in figures:
@@ -95,14 +95,14 @@ def _between(before: str, figures: Sequence[str], newline: str, at_end: bool) ->
     return gap_before + (newline * 2).join(figures) + gap_after
 
 
-def _figure(i: Illustration, file: str, newline: str) -> str:
+def _figure(i: Illustration, file: str, newline: str, language: str) -> str:
     """The image, a hard line break, its caption in italics and its credit in brackets; no blank line within."""
-    image, caption = f"![{escaped(alt_of(i))}]({target(file)})", _caption_line(i)
+    image, caption = f"![{escaped(alt_of(i))}]({target(file)})", _caption_line(i, language)
     return f"{image}\\{newline}{caption}" if caption else image
 
 
-def _caption_line(i: Illustration) -> str:
-    caption, credit = escaped(i.caption), escaped(attribution(i))
+def _caption_line(i: Illustration, language: str) -> str:
+    caption, credit = escaped(i.caption), escaped(attribution(i, language))
     parts = [f"*{caption}*" if caption else "", f"({credit})" if credit else ""]
     return " ".join(part for part in parts if part)
 
@@ -112,7 +112,9 @@ def _credits(article: Article, newline: str) -> str:
     lines = [f"## {credits_title(article.language)}", ""]
     for n, i in enumerate(credited(article), 1):
         caption = escaped(i.caption) or escaped(alt_of(i))
-        lines.append(f"{n}. " + " — ".join(part for part in (caption, escaped(attribution(i))) if part))
+        lines.append(
+            f"{n}. " + " — ".join(part for part in (caption, escaped(attribution(i, article.language))) if part)
+        )
     fence = _open_fence(article, newline)
     before = article.source + fence
     gap = "" if _BLANK_LINE.search(before) else newline if before.endswith(("\n", "\r")) else newline * 2
@@ -190,7 +192,7 @@ def check_markdown(article: Article, path: Path) -> None:
     wanted = figures(article)
     compare(path, "images", [i.file for i in wanted], [file for file, _, _ in found])
     compare(path, "alternative texts", [alt_of(i) for i in wanted], [alt for _, alt, _ in found])
-    compare(path, "captions", [caption_text(i) for i in wanted], [caption for _, _, caption in found])
+    compare(path, "captions", [caption_text(i, article.language) for i in wanted], [caption for _, _, caption in found])
 
 
 def markdown_figures(text: str) -> Iterator[tuple[str, str, str]]:

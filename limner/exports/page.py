@@ -99,7 +99,11 @@ def frame(article: Article) -> dict[str, Any]:
         "direction": direction(article),
         "credits_title": credits_title(article.language),
         "credits": [
-            {"what": line(i.caption) or alt_of(i), "credit": attribution(i), "number": _number(article, i)}
+            {
+                "what": line(i.caption) or alt_of(i),
+                "credit": attribution(i, article.language),
+                "number": _number(article, i),
+            }
             for i in credited(article)
         ],
     }
@@ -129,12 +133,12 @@ def parts(
     for n, piece in enumerate(pieces):
         if n % 2:
             block = text.figures[int(piece)]
-            yield {"figure": shown_figure(block, pictures(block), _number(article, block))}
+            yield {"figure": shown_figure(block, pictures(block), _number(article, block), article.language)}
         elif piece.strip():
             yield {"html": markupsafe.Markup(piece)}
 
 
-def shown_figure(i: Illustration, image: Embedded, number: int) -> dict[str, Any]:
+def shown_figure(i: Illustration, image: Embedded, number: int, language: str) -> dict[str, Any]:
     ratio = image.width / image.height
     kinds = [
         "wide"
@@ -150,7 +154,7 @@ def shown_figure(i: Illustration, image: Embedded, number: int) -> dict[str, Any
         "kinds": " ".join(kinds),
         "alt": alt_of(i),
         "caption": line(i.caption),
-        "credit": attribution(i),
+        "credit": attribution(i, language),
     }
 
 
@@ -206,7 +210,12 @@ def check_html(article: Article, path: Path) -> None:
     page.close()
     wanted = figures(article)
     compare(path, "images", [alt_of(i) for i in wanted], [figure["alt"] for figure in page.figures])
-    compare(path, "credits", [attribution(i) for i in wanted], [figure["credit"] for figure in page.figures])
+    compare(
+        path,
+        "credits",
+        [attribution(i, article.language) for i in wanted],
+        [figure["credit"] for figure in page.figures],
+    )
     for figure, i in zip(page.figures, wanted, strict=True):
         _, _, encoded = figure["src"].partition(";base64,")
         decoded(base64.b64decode(encoded), i.image_id)

@@ -153,7 +153,8 @@ def check_pdf(article: Article, path: Path) -> None:
     wanted = figures(article)
     compare(path, "images", [alt_in_pdf(i, article) for i in wanted], [alt for alt, own in found if not own])
     # Under each image, and once more in the list at the end.
-    credits = [attribution(i) for i in (*wanted, *credited(article)) if attribution(i)]
+    shown = (attribution(i, article.language) for i in (*wanted, *credited(article)))
+    credits = [credit for credit in shown if credit]
     if list(_credits_in(text, credits)) != credits:  # a second reader, which undoes the shaping of letters
         compare(path, "credits", credits, list(_credits_in(_shaped_text(path), credits)))
 

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from limner.document import Article, Illustration
 from limner.errors import ImageUnreadable
-from limner.exports.words import alt_of, line
+from limner.exports.words import alt_of, line, machine_label
 from limner.tools.images import images
 from limner.tools.images.images import Described
 from limner.tools.images.publish import published
@@ -106,6 +106,8 @@ class Pictures:
             for i in reversed(article.illustrations)
         }
         self._made_by = {i.image_id: i.digital_source_type for i in article.illustrations if i.digital_source_type}
+        made = (i for i in article.illustrations if "caption" in i.machine_made)
+        self._written_by = {i.image_id: machine_label(article.language) for i in made}
         self._images, self._side, self._keep = images, side, keep_metadata
         self._made: dict[tuple[str, str], Any] = {}
         self.own = dict(own or {})
@@ -139,7 +141,7 @@ class Pictures:
         if self._keep and not made_by:  # generated images are labelled in any case
             return data
         try:
-            return published(data, self._known.get(image_id), made_by)
+            return published(data, self._known.get(image_id), made_by, self._written_by.get(image_id, ""))
         except ImageUnreadable as e:
             raise ImageUnreadable(f"Image {line(image_id)} cannot be exported: {e}.") from e
 

@@ -39,7 +39,7 @@ def plain(text: str) -> str:
 
 def alt_in_pdf(i: Illustration, article: Article) -> str:
     """An image's alternative text, without which a PDF does not meet PDF/UA."""
-    return alt_of(i) or attribution(i) or line(article.title) or "Image"
+    return alt_of(i) or attribution(i, article.language) or line(article.title) or "Image"
 
 
 class Writer:
@@ -73,7 +73,7 @@ class Writer:
     def _credits(self) -> Iterator[Part]:
         if credits := credited(self.article):
             yield {"kind": "heading", "level": 2, "parts": [credits_title(self.article.language)]}
-            items = [f"{line(i.caption) or alt_of(i)} — {attribution(i)}" for i in credits]
+            items = [f"{line(i.caption) or alt_of(i)} — {attribution(i, self.article.language)}" for i in credits]
             texts = [[{"kind": "paragraph", "literal": True, "parts": [text]}] for text in items]
             yield {"kind": "enum", "start": 1, "tight": True, "items": texts}
 
@@ -81,7 +81,12 @@ class Writer:
 
     def _figure(self, i: Illustration) -> Part:
         picture = self._picture(self.pictures.embedded(i.image_id, portable=True), alt_in_pdf(i, self.article))
-        return {**picture, "kind": "figure", "caption": line(i.caption), "credit": attribution(i)}
+        return {
+            **picture,
+            "kind": "figure",
+            "caption": line(i.caption),
+            "credit": attribution(i, self.article.language),
+        }
 
     def _picture(self, image: Embedded, alt: str) -> Part:
         """An image's file, and its width in cm: as wide as the column if it has 150 dpi for it."""

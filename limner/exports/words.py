@@ -36,10 +36,35 @@ def _as_text(mark: re.Match[str]) -> str:
     return "&#123;" if mark[0] == "{" else "\\" + mark[0]
 
 
-def attribution(i: Illustration | Candidate) -> str:
-    """Credit and licence as one line, "" if neither is known."""
+def attribution(i: Illustration | Candidate, language: str = "en") -> str:
+    """Credit, licence and the label of a machine-made caption as one line; "" without any. language: the article's."""
     credit, licence = line(i.credit), line(i.licence)
-    return ", ".join(part for part in (credit, "" if licence in credit else licence) if part)
+    label = machine_label(language) if "caption" in i.machine_made and line(i.caption) else ""
+    return ", ".join(part for part in (credit, "" if licence in credit else licence, label) if part)
+
+
+def machine_label(language: str) -> str:
+    """The label of a caption that a model wrote for the library; English for unknown languages."""
+    return _MACHINE.get(_base(language), _MACHINE["en"])
+
+
+_MACHINE = {
+    "ar": "تعليق كتبه الذكاء الاصطناعي",
+    "de": "Bildtext von einer KI",
+    "en": "caption written by AI",
+    "es": "pie de foto escrito por IA",
+    "fa": "زیرنویس نوشتهٔ هوش مصنوعی",
+    "fr": "légende rédigée par une IA",
+    "he": "כיתוב שנכתב בידי AI",
+    "it": "didascalia scritta da un'IA",
+    "ja": "AIによる説明文",
+    "ko": "AI가 작성한 설명",
+    "nl": "bijschrift geschreven door AI",
+    "pl": "podpis napisany przez AI",
+    "pt": "legenda escrita por IA",
+    "ru": "подпись составлена ИИ",
+    "zh": "图注由AI撰写",
+}
 
 
 def alt_of(i: Illustration) -> str:
@@ -67,16 +92,20 @@ _CREDITS = {
 
 
 def credits_title(language: str) -> str:
-    return _CREDITS.get(re.split("[-_]", language.lower())[0], "Image credits")
+    return _CREDITS.get(_base(language), "Image credits")
+
+
+def _base(language: str) -> str:
+    return re.split("[-_]", language.lower())[0]
 
 
 def credited(article: Article) -> list[Illustration]:
-    """The images with a credit or licence, each once, in reading order."""
+    """The images with a credit, licence or machine-made caption, each once, in reading order."""
     once = {b.image_id: b for b in reversed(list(article.blocks())) if isinstance(b, Illustration) and attribution(b)}
     return list(reversed(once.values()))
 
 
-def caption_text(i: Illustration) -> str:
-    """Caption and credit as one plain line, as shown under an image."""
-    credit = attribution(i)
+def caption_text(i: Illustration, language: str) -> str:
+    """Caption and credit as one plain line, as shown under an image. language: the article's."""
+    credit = attribution(i, language)
     return " ".join(part for part in (line(i.caption), f"({credit})" if credit else "") if part)

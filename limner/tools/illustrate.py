@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from typing import Literal
 
 from limner.document import Article, Candidate, Illustration, Selection
 
@@ -49,7 +50,15 @@ def _illustration(article: Article, selection: Selection, image: Candidate) -> I
         licence=image.licence,
         width=image.width,
         height=image.height,
+        machine_made=_machine_made(image, caption, alt),
     )
+
+
+def _machine_made(image: Candidate, caption: str, alt: str) -> tuple[Literal["caption", "alt"], ...]:
+    """The words of the illustration that a model wrote for the library, unlike those that it wrote for the article."""
+    of_caption = "caption" in image.machine_made and caption == image.caption
+    of_alt = ("alt" if image.alt else "caption") in image.machine_made and bool(alt)
+    return (*(("caption",) if of_caption else ()), *(("alt",) if of_alt else ()))
 
 
 def _caption(article: Article, selection: Selection, image: Candidate) -> str:

@@ -285,7 +285,8 @@ def in_library(library: str, image_id: str, **query: int) -> str:
 
 def recorded(library: str, record: Record) -> dict[str, Any]:
     """The fields of `ImageView` for a library's record of an image."""
-    words = {name: getattr(record, name) for name in ("caption", "alt", "credit", "licence", "width", "height")}
+    names = ("caption", "alt", "credit", "licence", "width", "height", "machine_made")
+    words = {name: getattr(record, name) for name in names}
     return {
         "image_id": record.id,
         "library": library,

@@ -7,7 +7,7 @@ import binascii
 import json
 import math
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from urllib.parse import quote
 
 from fastapi import Path
@@ -52,6 +52,8 @@ class ImageView(View):
     height: int
     thumbnail: str
     """Address of the image at 256 px."""
+    machine_made: list[Literal["caption", "alt"]] = []
+    """Words that a model wrote because the library had none; the others are a person's or the file's."""
 
 
 class Links(View):

@@ -12,7 +12,7 @@ Notable choices:
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol, get_args
+from typing import Any, Literal, Protocol, get_args
 
 from limner.document import Article, Illustration, Paragraph, Selection
 from limner.errors import EditRefused
@@ -41,6 +41,8 @@ class ImageRecord(Protocol):
     def width(self) -> int: ...
     @property
     def height(self) -> int: ...
+    @property
+    def machine_made(self) -> Sequence[Literal["caption", "alt"]]: ...
 
 
 ImageOf = Callable[[str, str], ImageRecord]
@@ -202,7 +204,10 @@ def _describe_image(article: Article, edit: e.DescribeImage, _: ImageOf) -> Arti
     image = _image(article, edit.image)
     _refuse_locked(article, image.id)
     given = {"caption": edit.caption, "alt": edit.alt, "credit": edit.credit}
-    new = image.model_copy(update={k: one_line(v) for k, v in given.items() if v is not None})
+    words = {k: one_line(v) for k, v in given.items() if v is not None}
+    theirs = {k for k, v in words.items() if v != getattr(image, k) and not (edit.translated and v)}
+    made = tuple(k for k in image.machine_made if k not in theirs)
+    new = image.model_copy(update={**words, "machine_made": made})
     return _with_image(article, labelled(new, article.language))
 
 
@@ -324,6 +329,7 @@ def _of_library(edit: e.PlaceImage | e.SwapImage, image_of: ImageOf) -> dict[str
         "licence": one_line(record.licence),
         "width": record.width,
         "height": record.height,
+        "machine_made": tuple(n for n in record.machine_made if getattr(edit, n) in (None, getattr(record, n))),
     }
 
 

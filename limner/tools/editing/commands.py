@@ -138,6 +138,8 @@ class DescribeImage(Value):
     caption: Line | None = None
     alt: Line | None = None
     credit: Line | None = None
+    translated: bool = False
+    """Whether the new words only translate the old ones, so that machine-made ones stay marked."""
 
 
 class CropImage(Value):

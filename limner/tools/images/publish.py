@@ -25,13 +25,13 @@ from limner.tools.images.images import Described, orientation_of, said_in
 LONGEST = 1000  # characters of one value: ten values, escaped, fit into the 64 kB of a JPEG segment
 
 
-def published(data: bytes, known: Described | None = None, source_type: str = "") -> bytes:
+def published(data: bytes, known: Described | None = None, source_type: str = "", writer: str = "") -> bytes:
     """The file with only its public metadata and unchanged pixels.
 
     data: a JPEG, PNG, WebP, GIF, AVIF or BMP. known: the library's record, whose credit and licence override the
     file's; caption and alternative text are added if the file has none. source_type: IPTC's "Digital Source Type" of a
-    generated image, an address. Raises ImageUnreadable for other kinds, and for a file whose metadata cannot be
-    separated from its image.
+    generated image, an address. writer: IPTC's "Description Writer" of the record's caption. Raises ImageUnreadable for
+    other kinds, and for a file whose metadata cannot be separated from its image.
     """
     data = bytes(data)
     cleaner = next((clean for begins, clean in _CLEANERS if begins.match(data)), None)
@@ -40,7 +40,7 @@ def published(data: bytes, known: Described | None = None, source_type: str = ""
     try:
         turned = orientation_of(data, max_pixels=sys.maxsize)  # the caller has checked its size
         words = said_in(data, max_pixels=sys.maxsize)
-        return cleaner(data, _Public(_exif(turned), packet(words, known or Described(), source_type)))
+        return cleaner(data, _Public(_exif(turned), packet(words, known or Described(), source_type, writer)))
     except (struct.error, IndexError, ValueError, KeyError, RecursionError) as error:
         raise ImageUnreadable(
             f"its metadata cannot be separated from its image ({error}): save it again, or export with --keep-metadata"
@@ -72,9 +72,11 @@ _NAMESPACES = {
 }
 
 
-def packet(said: dict[str, str], known: Described, source_type: str = "") -> bytes:
+def packet(said: dict[str, str], known: Described, source_type: str = "", writer: str = "") -> bytes:
     """An XMP packet from a file's properties (`said_in`) and the library's record; b"" if both are empty."""
     words = dict(said)
+    if writer and known.caption and not (words.get("description") or words.get("title")):
+        words["writer"] = writer
     if source_type:
         words["source_type"] = source_type
     words["description"] = words.get("description") or words.get("title") or known.caption
@@ -126,6 +128,7 @@ def _listed(tag: str) -> _Wrap:
 _FIELDS: dict[str, _Wrap] = {
     "title": _language("dc:title"),
     "description": _language("dc:description"),
+    "writer": _plain("photoshop:CaptionWriter"),  # labels a machine-made caption
     "alt": _language("Iptc4xmpCore:AltTextAccessibility"),
     "creator": _listed("dc:creator"),
     "credit": _plain("photoshop:Credit"),

@@ -150,7 +150,7 @@ class Revision:
         )
         for image, line in zip(images, lines, strict=True):
             if line is not None:
-                edits.append(e.DescribeImage(image=image.id, caption=line[0], alt=line[1]))
+                edits.append(e.DescribeImage(image=image.id, caption=line[0], alt=line[1], translated=True))
         return [*language_edits, *edits], [*says, *more, *lost]
 
     def regenerated(self, order: Regenerate) -> tuple[list[Edit], list[str]]:

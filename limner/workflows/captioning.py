@@ -23,6 +23,7 @@ from limner.notes import Note, note
 from limner.text import one_line
 from limner.tools.images.images import data_url
 from limner.tools.library import suggesting
+from limner.tools.library.folders import locked
 from limner.tools.library.machine import Suggestion
 from limner.tools.library.suggesting import Lacking, Surroundings, Without
 from limner.workflows.context import PROMPT_SIDE, Context
@@ -45,6 +46,7 @@ _SAMPLE = 20  # questions whose tokens are estimated
 class Plan(NamedTuple):
     """What a run would do, before anything is asked."""
 
+    without: Without
     lacking: Lacking
     language: str
     """BCP 47."""
@@ -88,23 +90,31 @@ def model_of(context: Context) -> str:
 
 
 def plan(
-    context: Context, library: Library, without: Without = "", language: str | None = None, limit: int | None = None
+    context: Context,
+    library: Library,
+    without: Without = "",
+    language: str | None = None,
+    limit: int | None = None,
+    after: str = "",
 ) -> Plan:
-    """The questions of a run, before it asks any server. limit: at most so many pictures.
+    """The questions of a run, before it asks any server. limit: at most so many pictures; after: only those behind this
+    one, by path.
 
     language: of the captions, BCP 47; None takes that of the captions that the library has, else LIMNER_LANGUAGE.
     Raises BadInput.
     """
-    model_of(context)
     spoken = language_code(language) or suggesting.language(library) or context.settings.language
     settings = context.settings
     found = suggesting.lacking(library, without, settings.selector_model or settings.model)
-    images = found.images[:limit]
+    start = (after and library.record(after).path, after)
+    images = [record for record in found.images if (record.path, record.id) > start][:limit]
+    if images:
+        model_of(context)
     around = _surroundings(library)
     some = images[:: max(1, len(images) // _SAMPLE)]
     each = [estimate_tokens(dialect.ask_caption(ONE, around.known(r), spoken)) + WRITTEN for r in some]
     tokens = round(sum(each) / len(each) * len(images), -2) if each else 0
-    return Plan(found._replace(images=images), spoken, int(tokens))
+    return Plan(without, found._replace(images=images), spoken, int(tokens))
 
 
 def check(context: Context, language: str) -> None:
@@ -117,27 +127,27 @@ def check(context: Context, language: str) -> None:
         raise BadInput(note("captions-language", model=name, language=language, known=known))
 
 
-def named(context: Context, library: Library, plan: Plan) -> list[Record]:
-    """The planned images without those that this model, whose server has told its name by now, was asked about in
-    vain."""
-    vain = suggesting.in_vain(library, context.speaker("selector").name)
-    return [record for record in plan.lacking.images if record.id not in vain]
-
-
 def run(
     context: Context,
     library: Library,
-    images: Sequence[Record],
-    language: str,
+    plan: Plan,
     on_progress: Callable[[int, int], None] = lambda _done, _of: None,
     outcome: Outcome | None = None,
 ) -> Outcome:
-    """Ask about these images and store the answers. Call `check` first. outcome: grows as the run does.
+    """Ask about the planned images and store the answers. Call `check` first. outcome: grows as the run does.
 
-    Unusable answers, unreadable files and pictures that the server refuses are left out, with the reason. Raises
-    BudgetReached and ModelError; what is stored stays, and the same call goes on with the rest.
+    Images that got words since the plan are not asked about, nor those that this model was asked about in vain; its
+    server has told its name by now. Unusable answers, unreadable files and pictures that the server refuses are left
+    out, with the reason. Raises LibraryBusy while another run asks about the same library, BudgetReached, ModelError;
+    what is stored stays, and the same call goes on with the rest.
     """
-    return _Run(context, library, language, outcome or Outcome()).through(images, on_progress)
+    if not plan.lacking.images:
+        return outcome or Outcome()
+    with locked(library.home, library.name, 0, "~captions"):
+        model = context.speaker("selector").name
+        lacking = {record.id for record in suggesting.lacking(library, plan.without, model).images}
+        images = [record for record in plan.lacking.images if record.id in lacking]
+        return _Run(context, library, plan.language, outcome or Outcome()).through(images, on_progress)
 
 
 class _Run:

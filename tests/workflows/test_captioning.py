@@ -23,7 +23,7 @@ from scripted import (
     too_long,
 )
 
-from limner.errors import BadInput, BudgetReached, ModelRefused, ModelUnreachable
+from limner.errors import BadInput, BudgetReached, LibraryBusy, ModelRefused, ModelUnreachable
 from limner.settings import Settings
 from limner.tools.encoders import default_encoders
 from limner.tools.library import Library, index, suggesting
@@ -67,7 +67,7 @@ def ran(context: Context, library: Library, **options: Any) -> captioning.Outcom
     """As the shell does it."""
     plan = captioning.plan(context, library, **options)
     captioning.check(context, plan.language)
-    return captioning.run(context, library, captioning.named(context, library, plan), plan.language)
+    return captioning.run(context, library, plan)
 
 
 def asked_about(server: ScriptedServer) -> list[int]:
@@ -111,6 +111,29 @@ def test_the_estimate_is_near_what_is_asked_and_asks_nothing(library: Library) -
         assert line == f"6 pictures: about 6 calls to seer, {plan.tokens:,} tokens, 4 at a time; captions in 'en'"
         assert 6 * 900 < plan.tokens < 6 * 2000
         assert len(captioning.plan(context, library, limit=2).lacking.images) == 2
+
+
+def test_a_second_run_beside_the_first_is_refused_and_an_old_plan_asks_nothing_twice(library: Library) -> None:
+    here, go_on = threading.Event(), threading.Event()
+
+    def answer(body: dict[str, Any]) -> Answer:
+        here.set()
+        assert go_on.wait(60)
+        return caption_of(body)
+
+    with ScriptedServer(seeing(answer)) as server:
+        context = wired(server)
+        plan = captioning.plan(context, library)
+        captioning.check(context, plan.language)
+        first = threading.Thread(target=captioning.run, args=(context, library, plan))
+        first.start()
+        assert here.wait(60)
+        with pytest.raises(LibraryBusy):
+            captioning.run(wired(server), library, plan)
+        go_on.set()
+        first.join(60)
+        assert captioning.run(context, library, plan).written == []
+        assert sorted(asked_about(server)) == list(range(PICTURES))
 
 
 def test_as_many_at_once_as_the_settings_say(library: Library) -> None:

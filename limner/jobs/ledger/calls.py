@@ -6,7 +6,7 @@ import secrets
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import case, func, insert, select, update
+from sqlalchemy import Connection, case, func, insert, select, update
 
 from limner.agents.meter import Usage
 from limner.jobs.ledger.base import MIDNIGHT, Base, held
@@ -59,15 +59,23 @@ class Calls(Base):
         """Count tokens spent on a job without a lease, by role."""
         with self.database.write() as c:
             row = self._lock_owned(c, job, None)
-            for role, used in usage.items():
-                paid = {"prompt": used.prompt, "completion": used.completion, "cached": used.cached}
-                about = {"job": job, "owner": row.owner, "attempt": row.attempt, "step": step, "role": role}
-                once = {"digest": digest(secrets.token_hex(8)), "once": secrets.token_hex(16)}
-                c.execute(insert(calls).values(**about, **paid, **once, estimated=used.estimated, at=now()))
-                tokens = [("model_tokens", {"role": role, "kind": kind}, n) for kind, n in paid.items()]
-                self._count(c, ("model_calls", {"role": role}, used.calls), *tokens)
+            self._paid(c, {"job": job, "owner": row.owner, "attempt": row.attempt, "step": step}, usage)
             total = sum(used.total for used in usage.values())
             c.execute(update(jobs).where(jobs.c.id == job).values(spent=jobs.c.spent + total))
+
+    def paid_beside(self, owner: str, step: str, usage: Mapping[str, Usage]) -> None:
+        """Count tokens that an owner spent on no job, by role; they belong to the day's tokens."""
+        with self.database.write() as c:
+            self._paid(c, {"job": "", "owner": owner, "attempt": 0, "step": step}, usage)
+
+    def _paid(self, c: Connection, about: dict[str, Any], usage: Mapping[str, Usage]) -> None:
+        for role, used in usage.items():
+            paid = {"prompt": used.prompt, "completion": used.completion, "cached": used.cached}
+            once = {"digest": digest(secrets.token_hex(8)), "once": secrets.token_hex(16)}
+            row = {**about, **paid, **once, "role": role, "estimated": used.estimated, "at": now()}
+            c.execute(insert(calls).values(**row))
+            tokens = [("model_tokens", {"role": role, "kind": kind}, n) for kind, n in paid.items()]
+            self._count(c, ("model_calls", {"role": role}, used.calls), *tokens)
 
     def forget_answers(self, lease: Lease, step: str) -> None:
         """Forget the answers of this step, which were unusable, so that the next attempt asks anew. Raises

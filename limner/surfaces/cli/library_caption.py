@@ -49,7 +49,7 @@ def library_caption(
 
     plan = captioning.plan(context, library, without, language, limit)  # type: ignore[arg-type]
     if plan.lacking.images:
-        _ask(context, library, plan, without, yes)
+        _ask(context, library, plan, yes)
     else:
         print(f"{name}: no picture to ask about{_vain(plan)}.")
 
@@ -59,7 +59,7 @@ def _vain(plan: Plan) -> str:
     return f"; {vain} were asked about before in vain, and another model may do better" if vain else ""
 
 
-def _ask(context: Context, library: Library, plan: Plan, without: str, yes: bool) -> None:
+def _ask(context: Context, library: Library, plan: Plan, yes: bool) -> None:
     """Say what it costs, ask the person, then the model."""
     from limner.workflows import captioning
 
@@ -72,8 +72,7 @@ def _ask(context: Context, library: Library, plan: Plan, without: str, yes: bool
     with terminal.counting("Asking about pictures") as count:
         try:
             with leaving_at_once(terminal, lambda: f"Stopped. {_kept(outcome)}"):
-                images = captioning.named(context, library, plan)
-                captioning.run(context, library, images, plan.language, on_progress=count, outcome=outcome)
+                captioning.run(context, library, plan, count, outcome)
         except LimnerError as e:
             raise type(e)(f"{e} {_kept(outcome)}") from e
     for line in _report(library, outcome, context):

@@ -14,7 +14,16 @@ from fastapi.staticfiles import StaticFiles
 
 from limner.jobs.service import Jobs
 from limner.settings import Settings
-from limner.surfaces.http import articles, event_streams, libraries, problems, revisions, signed_urls, status
+from limner.surfaces.http import (
+    articles,
+    captions,
+    event_streams,
+    libraries,
+    problems,
+    revisions,
+    signed_urls,
+    status,
+)
 from limner.surfaces.http import jobs as job_routes
 from limner.surfaces.http.deps import Parts
 from limner.surfaces.http.guard import Guard, is_open
@@ -68,7 +77,7 @@ def create_app(settings: Settings, jobs: Jobs | None = None) -> FastAPI:
     app.state.parts = Parts(settings, made, hub, Shelf(settings, made), pools(), vitals)
     app.add_middleware(Guard, owners=made.owners, hosts=settings.hosts)
     problems.install(app)
-    for part in (job_routes, event_streams, articles, revisions, libraries, openai, signed_urls, status):
+    for part in (job_routes, event_streams, articles, revisions, libraries, captions, openai, signed_urls, status):
         app.include_router(part.routes)
     _serve_page(app)
     _describe(app)

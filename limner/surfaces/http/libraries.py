@@ -22,7 +22,7 @@ from limner.surfaces.http.shares import slow
 from limner.surfaces.http.views import NO_CONTROL, ImageView, View
 from limner.text import printable
 from limner.tools.images.facts import in_time, now
-from limner.tools.library import Library, Record
+from limner.tools.library import Library, Record, suggesting
 from limner.tools.library.filters import LONGEST, MOST, Filters, orientation
 from limner.tools.library.folder import CAPTION_LENGTH, CREDIT_LENGTH
 from limner.tools.library.sample import DRAFT
@@ -83,6 +83,10 @@ class LibraryWhole(LibraryView):
     encoders: list[str]
     editable: bool
     """Whether you may write its captions."""
+    machine_made: int
+    """Images with words that a model wrote."""
+    suggests: bool
+    """Whether a model is connected that may see, and write captions."""
 
 
 Only = Annotated[
@@ -198,6 +202,8 @@ def show_library(has: Has, asker: Asker, name: Name) -> LibraryWhole:
         licensed=licensed,
         encoders=_encoders(library),
         editable=asker.may_describe(name),
+        machine_made=suggesting.count(library),
+        suggests=not has.shelf.context.embedded("selector"),
     )
 
 
@@ -218,13 +224,13 @@ def list_images(
     passing, used = _limits(has, asker, only)
     found, total = library.page(without=without or "", after=after, limit=limit, only=passing, used=used)
     following = found[-1].id if len(found) == limit else None
-    return LibraryPage(images=[_image(name, r) for r in found], total=total, next=following)
+    return LibraryPage(images=[image_view(name, r) for r in found], total=total, next=following)
 
 
 @routes.get("/libraries/{name}/images/{image_id}/words", summary="Show an image's words", responses=documented(404))
 def show_words(has: Has, asker: Asker, name: Name, image_id: ImageId) -> LibraryImage:
     """Get an image's caption, alternative text, credit and licence."""
-    return _image(name, _record(has.shelf.open(name, asker), image_id))
+    return image_view(name, _record(has.shelf.open(name, asker), image_id))
 
 
 @routes.patch("/libraries/{name}/images/{image_id}/words", summary="Write an image's words", responses=documented(404))
@@ -233,10 +239,9 @@ def write_words(has: Has, asker: Asker, name: Name, image_id: ImageId, request: 
     """Write caption, alternative text, credit or licence. They override the folder's, also when limner reads the folder
     again. Search uses them at once; articles that show the image keep their text."""
     library = has.shelf.open(name, asker)
-    if not asker.may_describe(name):
-        raise Forbidden(note("captions-shared", name=name))
+    may_describe(asker, name)
     _record(library, image_id)
-    return _image(name, library.write({image_id: request.model_dump(include=request.model_fields_set)})[0])
+    return image_view(name, library.write({image_id: request.model_dump(include=request.model_fields_set)})[0])
 
 
 @routes.get("/libraries/{name}/search", summary="Search a library", responses=documented(404))
@@ -290,13 +295,20 @@ def image_response(data: bytes, suffix: str) -> Response:
     return Response(data, media_type=_MEDIA[suffix], headers=headers)
 
 
+def may_describe(asker: Owner, library: str) -> None:
+    """Raises Forbidden for an owner who may not write the library's captions."""
+    if not asker.may_describe(library):
+        raise Forbidden(note("captions-shared", name=library))
+
+
 def _record(library: Library, image_id: str) -> Record:
     if not library.has(image_id):
         raise Missing(note("library-image", name=library.name, id=image_id))
     return library.record(image_id)
 
 
-def _image(library: str, record: Record) -> LibraryImage:
+def image_view(library: str, record: Record) -> LibraryImage:
+    """The view of a library's image."""
     file = printable(PurePath(record.path).name)
     own: dict[str, Any] = {"described": record.described, "written": record.written, "facts": record.facts}
     own |= {"added": record.added, "orientation": orientation(record.width, record.height)}

@@ -18,7 +18,7 @@ from limner.tools.library import captions, machine
 from limner.tools.library.folder import readable
 from limner.tools.library.library import Library
 from limner.tools.library.machine import Suggestion
-from limner.tools.library.records import Record, by_id
+from limner.tools.library.records import SELECT, Record, by_id
 
 Without = Literal["", "caption", "alt"]
 NEAR = 4  # captions of neighbours that a question names
@@ -151,6 +151,12 @@ def suggested(library: Library) -> dict[str, Suggestion]:
     with library.transaction() as records:
         made = {image: s for image, s in machine.of(records).items() if not s.problem}
         return {image: made[image] for image in by_id(records, made)}
+
+
+def count(library: Library) -> int:
+    """How many images show machine-made words."""
+    with library.transaction() as records:
+        return records.execute(f"SELECT count(*) FROM ({SELECT}) WHERE machine != ''").fetchone()[0]
 
 
 def withdraw(library: Library) -> int:

@@ -53,6 +53,9 @@ OWNED = {  # of a job, batch or library: 404 for all but its owner
     ("GET", "/v1/libraries/{name}/images/{image_id}"),
     ("GET", "/v1/libraries/{name}/images/{image_id}/words"),
     ("PATCH", "/v1/libraries/{name}/images/{image_id}/words"),
+    ("GET", "/v1/libraries/{name}/captions"),
+    ("POST", "/v1/libraries/{name}/captions"),
+    ("DELETE", "/v1/libraries/{name}/captions"),
     ("DELETE", "/v1/images/{image_id}"),
 }
 SHARED = {  # the same for all who have a token, or showing what is the asker's alone
@@ -81,6 +84,7 @@ BODIES: dict[str, Any] = {
     "/v1/jobs/{job}/proposals": {"version": 1, "instruction": {"do": "instruct", "text": "Shorter."}},
     "/v1/plan": BRIEF,
     "/v1/libraries/{name}/images/{image_id}/words": {"caption": "A hive"},
+    "/v1/libraries/{name}/captions": {"limit": 1},
 }
 DOT = base64.b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNkYPhfDwAChwGA60e6kgAAAABJRU5ErkJggg=="

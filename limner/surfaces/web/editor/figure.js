@@ -4,6 +4,7 @@ import { address, ask as request, get, isAbort } from "../lib/api.js";
 import { server, t } from "../lib/i18n.js";
 import { Busy, Field, Grown, Icon, IconButton, Notice, Picture, lineOf, say } from "../lib/ui.js";
 
+import { MachineMade } from "../pages/suggestions.js";
 /** @import { Candidate, ImageBlock, InputOf, OwnImage, Ref, TextBlock } from "../types.js" */
 /** @import { Act, Place } from "./actions.js" */
 /** @import { Desk } from "./desk.js" */
@@ -13,7 +14,7 @@ import { Busy, Field, Grown, Icon, IconButton, Notice, Picture, lineOf, say } fr
 export function Figure({ block }) {
   return html`<figure>
     <${Picture} src=${block.src} alt=${block.alt} width=${block.width} height=${block.height} crop=${block.crop} />
-    ${(block.caption || block.credit) && html`<figcaption><bdi>${block.caption}</bdi>${block.credit && html` <span class="credit"><bdi>${block.credit}</bdi></span>`}</figcaption>`}
+    ${(block.caption || block.credit) && html`<figcaption><bdi>${block.caption}</bdi> <${MachineMade} of=${block} />${block.credit && html` <span class="credit"><bdi>${block.credit}</bdi></span>`}</figcaption>`}
   </figure>`;
 }
 
@@ -42,6 +43,7 @@ function Words({ block, desk }) {
     <${Field} key=${name} id=${`image-${name}`} label=${t(name)}>
       <${Grown} id=${`image-${name}`} dir="auto" disabled=${block.locked} value=${words[name] ?? block[name]} onInput=${(/** @type {InputOf} */ e) => type(name, e.target.value.replace(/\n/g, " "))}
         onBlur=${() => save(name)} onKeyDown=${(/** @type {KeyboardEvent} */ e) => { if (e.key === "Enter" && !e.isComposing) { e.preventDefault(); save(name); } }} />
+      <${MachineMade} of=${block} field=${name} />
     </${Field}>`)}
     ${block.licence && html`<p class="quietly">${t("licence")}: <bdi>${block.licence}</bdi></p>`}`;
 }
@@ -107,7 +109,7 @@ export function Candidates({ desk, first, choose, chosen, like, box, offered, of
           <button type="button" disabled=${off || used(one, chosen)} aria-pressed=${one.image_id === chosen} title=${server(one.why, one) || one.caption} onClick=${() => choose(one)}>
             <span class="frame"><${Picture} src=${one.thumbnail} alt="" /></span>
             <span class="score">${used(one, chosen) ? t("used") : html`<span class="sr">${t("score")} </span>${score(one)}`}</span>
-            <span class="caption" dir="auto">${one.caption}</span>
+            <span class="caption" dir="auto">${one.caption}</span> <${MachineMade} of=${one} />
           </button>
         </li>`)}</ol>
       ${!all && found.length >= FIRST + 3 && html`<p><button type="button" class="quiet" onClick=${() => setAll(true)}>${t("more")} (${found.length - FIRST})</button></p>`}`}

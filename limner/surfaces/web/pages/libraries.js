@@ -9,6 +9,7 @@ import { Busy, Field, Grown, IconButton, Modal, Notice, Picture, lineOf, say } f
 /** @import { InputOf, LibraryImage, Ref, Schemas, Words } from "../types.js" */
 /** @import { Limits } from "../lib/limits.js" */
 import { forget, keep, problemOf, save, typedOf } from "../lib/unsaved.js";
+import { MachineMade, Suggest } from "./suggestions.js";
 
 const PAUSE = 250; // ms of no typing before a search
 
@@ -76,12 +77,13 @@ function useImages(library, query, without, only) {
     const timer = setTimeout(look, q || only.length ? PAUSE : 0);
     return () => { clearTimeout(timer); ended.abort(); };
   }, [library, query, without, only.join("\n")]);
+  const again = () => { if (!query.trim()) show(page("")); };
   const turn = () => found?.next && show(page(found.next), found.images);
   /** @param {LibraryImage} image */
   const change = (image) => setFound((now) => now && { ...now, images: now.images.map((one) => (one.image_id === image.image_id ? { ...one, ...image } : one)) });
   /** @param {string} id */
   const removed = (id) => setFound((now) => now && { ...now, total: (now.total ?? 1) - 1, images: now.images.filter((one) => one.image_id !== id) });
-  return { found, problem, turn, change, removed };
+  return { found, problem, turn, again, change, removed };
 }
 
 /** The words of an image, each saved when its field is left; what is typed is kept while saving fails. @param {{image: Shown, address: string, next: () => void, box: Ref<HTMLTextAreaElement>}} props */
@@ -129,6 +131,7 @@ function Words({ image, address, next, box }) {
       <${Grown} id=${`words-${name}`} area=${name === "caption" ? box : undefined} dir="auto" value=${typed[name] ?? image[name]} aria-describedby=${name === "caption" && !image.described ? "words-bare" : undefined}
         onInput=${(/** @type {InputOf} */ e) => type(name, e.target.value.replace(/\n/g, " "))} onBlur=${() => leave(name)} onKeyDown=${(/** @type {KeyboardEvent} */ e) => keys(e, name)} />
       ${name === "caption" && !image.described && html`<small id="words-bare">${t("words-bare")}</small>`}
+      ${image.machine_made?.some((made) => made === name) && html`<small><${MachineMade} of=${image} field=${name} /> <button type="button" class="link" onClick=${() => send({ [name]: image[name] })}>${t("machine-made-keep")}</button></small>`}
       ${image.written?.includes(name) && html`<small>${t("words-written")} <button type="button" class="link" onClick=${() => send({ [name]: null })}>${t("words-reset")}</button></small>`}
     </${Field}>`)}
     <p class="saved" role="status">${state && t(state === "saving" ? "saved-saving" : "saved-saved")}</p>
@@ -181,7 +184,7 @@ function Panel({ library, image, editable, change, removed, step, close, box }) 
     <p class="quietly file"><bdi>${image.file}</bdi> <span>${image.width} × ${image.height}</span></p>
     ${image.in_time === false && html`<${Notice} text=${t("limit-outside")} />`}
     ${editable ? html`<${Words} key=${image.image_id} image=${image} address=${where} next=${() => step(1)} box=${box} />`
-      : html`<dl class="facts small">${WORDS.map((name) => html`<div><dt>${t(name)}</dt><dd dir="auto">${image[name] || "–"}</dd></div>`)}</dl>`}
+      : html`<dl class="facts small">${WORDS.map((name) => html`<div><dt>${t(name)}</dt><dd dir="auto">${image[name] || "–"} <${MachineMade} of=${image} field=${name} /></dd></div>`)}</dl>`}
     <${Facts} image=${image} />
     ${library.startsWith("own.") && html`<p><button type="button" class="danger" onClick=${() => setDoomed(true)}>${t("own-delete")}</button></p>`}
     ${doomed && html`<${Modal} title=${t("own-delete-title")} onClose=${() => setDoomed(false)}
@@ -202,7 +205,7 @@ function Library({ name }) {
   const [, draw] = useReducer((/** @type {number} */ n) => n + 1, 0); // something could not be saved, or was after all
   const box = useRef(/** @type {HTMLInputElement | null} */ (null));
   const caption = useRef(/** @type {HTMLTextAreaElement | null} */ (null));
-  const { found, problem, turn, change, removed } = useImages(name, query, without, only);
+  const { found, problem, turn, again, change, removed } = useImages(name, query, without, only);
   const count = () => get("/v1/libraries/{name}", { path: { name } }).then(setWhole, (error) => setTrouble(lineOf(error)));
   useEffect(() => {
     /** @param {Event} event */
@@ -214,9 +217,9 @@ function Library({ name }) {
       count();
     };
     addEventListener("limner-words", saved);
-    const again = () => draw(undefined);
-    addEventListener("limner-unsaved", again);
-    return () => { removeEventListener("limner-words", saved); removeEventListener("limner-unsaved", again); };
+    const redraw = () => draw(undefined);
+    addEventListener("limner-unsaved", redraw);
+    return () => { removeEventListener("limner-words", saved); removeEventListener("limner-unsaved", redraw); };
   }, [name]);
   useEffect(() => {
     count();
@@ -267,6 +270,7 @@ function Library({ name }) {
       <select aria-label=${t("filter")} value=${without} onChange=${(/** @type {InputOf<HTMLSelectElement>} */ e) => { setWithout(/** @type {Word | ""} */ (e.target.value)); setChosen(null); }}>
         <option value="">${t("without-none")}</option>${WORDS.map((word) => html`<option value=${word}>${t(`without-${word}`)}</option>`)}</select>
       <${LimitFields} limits=${limits} set=${(/** @type {Limits} */ now) => { setLimits(now); setChosen(null); }} />
+      ${whole?.editable && html`<${Suggest} library=${whole} change=${change} changed=${() => { count(); again(); }} />`}
     </div>
     ${(problem || trouble) && html`<${Notice} problem text=${problem || trouble} />`}
     <p class="quietly" role="status">${found && (searching || !without) ? t("images-count", { n: searching ? shown.length : found.total ?? 0 }) : found && t("without-count", { n: found.total ?? 0 })}</p>
@@ -274,7 +278,7 @@ function Library({ name }) {
       <div>${!found ? html`<${Busy} />` : shown.length === 0 ? html`<p class="empty">${searching || only.length ? t("found-none") : without ? t("without-all") : t("library-empty")}</p>`
         : html`<ul class="contact">${shown.map((one) => html`<li key=${one.image_id} class=${one.image_id === chosen ? "chosen" : ""}>
           <button type="button" id=${`i-${one.image_id}`} class="frame" aria-label=${one.caption} aria-pressed=${one.image_id === chosen} onClick=${() => choose(one.image_id)}><${Picture} src=${thumbnail(name, one.image_id)} alt="" /></button>
-          <p class=${`caption ${one.described ? "" : "bare"}`} dir="auto">${one.caption}</p>
+          <p class=${`caption ${one.described ? "" : "bare"}`} dir="auto">${one.caption} <${MachineMade} of=${one} /></p>
           ${one.credit && html`<p class="credit" dir="auto">${one.credit}</p>`}
           ${problemOf(wordsOf(name, one.image_id)) && html`<p class="unsaved">${t("words-unsaved")}</p>`}</li>`)}</ul>`}
         ${found?.next && !searching && html`<p class="more"><button type="button" onClick=${turn}>${t("more")}</button></p>`}</div>

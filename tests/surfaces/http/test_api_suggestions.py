@@ -1,0 +1,130 @@
+"""Captions by a model over HTTP: the cost first, some pictures at a time, marked, within the owner's tokens."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fastapi import FastAPI
+from fastapi.testclient import TestClient
+from lives import bearer
+from PIL import Image
+from scripted import ScriptedServer, asking, by_colour, colour_of, images_of
+
+from limner.jobs.service import Jobs
+from limner.tools.encoders import default_encoders
+from limner.tools.library import Library, index
+
+URL = "/v1/libraries/bees/captions"
+PICTURES = 5
+
+
+def number_of(body: dict[str, Any]) -> int:
+    return round(colour_of(images_of(body)[0])[0] / 40)
+
+
+def answer(body: dict[str, Any]) -> str:
+    if asking(body) == "probe":
+        return by_colour(body)
+    if number_of(body) == 2:
+        return "I cannot describe this."
+    return json.dumps({"caption": f"A plain field in the red number {number_of(body)}. No bee.", "alt": "A red field."})
+
+
+@pytest.fixture
+def library(tmp_path: Path, home: Path) -> Library:
+    """The library "bees" of pictures without words."""
+    folder = tmp_path / "bare"
+    folder.mkdir()
+    for n in range(PICTURES):
+        Image.new("RGB", (64, 48), (40 * n, 0, 0)).save(folder / f"DSC_{n:04}.png")
+    return index(home, "bees", [folder], default_encoders())[0]
+
+
+@pytest.fixture
+def model(app: FastAPI, library: Library) -> Iterator[ScriptedServer]:
+    """A model that sees."""
+    with ScriptedServer(answer) as server:
+        shelf = app.state.parts.shelf
+        shelf.settings = shelf.settings.model_copy(update={"model_url": server.url, "model": "seer", "retries": 0})
+        yield server
+
+
+def asked(server: ScriptedServer) -> list[int]:
+    return sorted(number_of(body) for body in server.requests if asking(body) == "chat")
+
+
+def test_the_cost_is_told_and_nothing_asked(client: TestClient, model: ScriptedServer) -> None:
+    plan = client.get(URL).json()
+    assert (plan["images"], plan["vain"], plan["language"], plan["left_today"]) == (PICTURES, 0, "en", None)
+    assert plan["line"].startswith("5 pictures: about 5 calls to seer, ")
+    assert (plan["code"], plan["params"]["tokens"]) == ("plan-captions", plan["tokens"])
+    assert model.requests == []
+    assert client.get(URL, params={"language": "xx-klingonisch"}).status_code == 422
+    assert client.get(URL, params={"without": "credit"}).status_code == 422
+
+
+def test_pictures_are_described_some_at_a_time_and_marked(
+    client: TestClient, model: ScriptedServer, library: Library
+) -> None:
+    first = client.post(URL, json={"limit": 3}).json()
+    assert [image["caption"][:31] for image in sorted(first["images"], key=lambda i: i["file"])] == [
+        "A plain field in the red number"
+    ] * 2
+    assert all(image["machine_made"] == ["caption", "alt"] for image in first["images"])
+    [left_out] = first["left_out"]
+    assert (left_out["code"], left_out["why"]) == ("uncaptioned-refused", "the model refused to describe it")
+    assert (first["left"], first["spent"] > 0) == (2, True)
+    second = client.post(URL, json={"limit": 3, "after": first["next"]}).json()
+    assert (len(second["images"]), second["next"], second["left"]) == (2, None, 0)
+    assert asked(model) == [0, 1, 2, 2, 3, 4]
+    assert client.post(URL, json={}).json()["images"] == []
+    assert asked(model) == [0, 1, 2, 2, 3, 4]
+    whole = client.get("/v1/libraries/bees").json()
+    assert (whole["described"], whole["machine_made"], whole["suggests"]) == (4, 4, True)
+    [found] = client.get("/v1/libraries/bees/search", params={"q": "the red number 3", "k": 1}).json()["images"]
+    assert found["machine_made"] == ["caption", "alt"]
+    address = f"/v1/libraries/bees/images/{found['image_id']}/words"
+    mine = client.patch(address, json={"caption": "Mine"}).json()
+    assert (mine["caption"], mine["machine_made"], mine["written"]) == ("Mine", ["alt"], ["caption"])
+    assert client.delete(URL).json() == {"images": 4}
+    assert client.get(address).json()["machine_made"] == []
+    assert client.get("/v1/libraries/bees").json()["machine_made"] == 0
+
+
+def test_tokens_are_counted_for_the_owner_and_end_with_the_days(
+    client: TestClient, jobs: Jobs, model: ScriptedServer
+) -> None:
+    spent = client.post(URL, json={"limit": 1}).json()["spent"]
+    assert client.get("/v1/me").json()["tokens_today"] == spent > 0
+    jobs.owners.limit("local", tokens_a_day=spent)
+    refused = client.post(URL, json={"limit": 1})
+    assert (refused.status_code, refused.json()["code"]) == (429, "spent-today")
+    assert asked(model) == [0]
+
+
+def test_a_model_that_does_not_see_is_named(client: TestClient, model: ScriptedServer, app: FastAPI) -> None:
+    model.answer = lambda _body: '{"image": 1}'
+    refused = client.post(URL, json={})
+    assert refused.json()["code"] == "captions-blind"
+    assert "seer does not see pictures" in refused.json()["detail"]
+
+
+def test_without_a_model_nothing_is_offered(client: TestClient, library: Library) -> None:
+    assert client.get("/v1/libraries/bees").json()["suggests"] is False
+    assert client.get(URL).json()["code"] == client.post(URL, json={}).json()["code"] == "captions-embedded"
+
+
+def test_only_owners_who_may_write_captions_have_them_written(
+    client: TestClient, jobs: Jobs, model: ScriptedServer, tokens: dict[str, str]
+) -> None:
+    alice, bob = bearer(tokens["alice"]), bearer(tokens["bob"])
+    assert client.post(URL, json={"limit": 1}, headers=bob).status_code == 404
+    assert client.delete(URL, headers=bob).status_code == 404
+    assert client.post(URL, json={"limit": 1}, headers=alice).status_code == 200
+    for body in ({"limit": 0}, {"limit": 61}, {"after": "x"}, {"path": "/etc"}, {"without": "credit"}):
+        assert client.post(URL, json=body, headers=alice).status_code == 422, body
+    assert client.post(URL, json={"after": "0" * 32}, headers=alice).status_code == 404

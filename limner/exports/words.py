@@ -105,7 +105,7 @@ def credited(article: Article) -> list[Illustration]:
     return list(reversed(once.values()))
 
 
-def caption_text(i: Illustration, language: str) -> str:
+def caption_text(i: Illustration, language: str = "en") -> str:
     """Caption and credit as one plain line, as shown under an image. language: the article's."""
     credit = attribution(i, language)
     return " ".join(part for part in (line(i.caption), f"({credit})" if credit else "") if part)

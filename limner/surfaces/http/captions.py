@@ -29,7 +29,7 @@ WITHOUT = "All that lack it; none takes pictures of which nothing is said."
 
 
 class CaptionsPlan(View):
-    """What it would cost to have a model describe pictures. Nothing was asked."""
+    """The cost of having a model describe pictures. Nothing was asked."""
 
     images: int
     """Pictures that it would be asked about."""

@@ -99,7 +99,7 @@ def test_tokens_are_counted_for_the_owner_and_end_with_the_days(
     client: TestClient, jobs: Jobs, model: ScriptedServer
 ) -> None:
     spent = client.post(URL, json={"limit": 1}).json()["spent"]
-    assert client.get("/v1/me").json()["tokens_today"] == spent > 0
+    assert client.get("/v1/me").json()["spent_today"] == spent > 0
     jobs.owners.limit("local", tokens_a_day=spent)
     refused = client.post(URL, json={"limit": 1})
     assert (refused.status_code, refused.json()["code"]) == (429, "spent-today")

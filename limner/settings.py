@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import os
+import tomllib
 from contextlib import suppress
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from platformdirs import user_data_path
 from pydantic import AliasChoices, Field, SecretStr
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic.fields import FieldInfo
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from limner.errors import BadInput
 
 Role = Literal["writer", "spotter", "selector"]
 
@@ -22,7 +26,11 @@ class Settings(BaseSettings):
     home: Path = Field(default_factory=lambda: user_data_path("limner", appauthor=False))
     """Folder for libraries and jobs (LIMNER_HOME)."""
     model: str = ""
-    """Model name sent to the server; empty asks the server for its first model (LIMNER_MODEL)."""
+    """Model name sent to the server; empty asks the server for its first model. Without a server: the path of a GGUF,
+    hf:OWNER/REPOSITORY or hf:OWNER/REPOSITORY:FILE, or a name of `limner model list` (LIMNER_MODEL)."""
+    mmproj: str = ""
+    """Projector of pictures of a GGUF: its path; empty takes the one beside the GGUF, "none" leaves pictures out
+    (LIMNER_MMPROJ)."""
     model_url: str = ""
     """Base URL of a server with the OpenAI Messages API, e.g. http://gpu:8000/v1; empty starts the embedded model."""
     api_key: SecretStr = SecretStr("")
@@ -79,6 +87,18 @@ class Settings(BaseSettings):
     """CPU threads for the embedded model and encoders; 0 uses all."""
     editor: str = Field(default="vi", validation_alias=AliasChoices("LIMNER_EDITOR", "VISUAL", "EDITOR", "editor"))
     """Editor that the shell opens at a review point (VISUAL, EDITOR)."""
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Arguments, then variables, then the choice of `limner setup`."""
+        return init_settings, env_settings, dotenv_settings, file_secret_settings, _Chosen(settings_cls)
 
     def allowing(self, generator: str) -> Settings:
         """These settings with one more allowed generator."""
@@ -143,6 +163,51 @@ class Settings(BaseSettings):
     )
     """Receiver of traces over OTLP/HTTP, e.g. http://collector:4318; empty means no traces
     (OTEL_EXPORTER_OTLP_ENDPOINT)."""
+
+
+# --- the choice of `limner setup` ----------------------------------------------------------------------------------
+
+CHOICE = ("model", "model_url", "mmproj")
+"""Settings that belong together: a server's address says nothing about the name of a model elsewhere."""
+
+
+def choice_file(home: Path) -> Path:
+    """The file of the chosen model, in TOML, which `limner setup` and `limner model use` write."""
+    return home / "model.toml"
+
+
+def read_choice(home: Path) -> dict[str, str]:
+    """The chosen model; empty without a choice. Raises BadInput for a file that cannot be used."""
+    file = choice_file(home)
+    try:
+        chosen = tomllib.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise BadInput(f"{file} cannot be read ({error}). Correct it, or delete it and run limner setup.") from error
+    wrong = [key for key, value in chosen.items() if key not in CHOICE or not isinstance(value, str)]
+    if wrong:
+        raise BadInput(
+            f"{file} says {wrong[0][:40]!r}, which is none of the texts {', '.join(CHOICE)}. Correct it, or delete it "
+            "and run limner setup."
+        )
+    return chosen
+
+
+class _Chosen(PydanticBaseSettingsSource):
+    """The chosen model, unless an argument or a variable names a model or a server."""
+
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
+        """Unused: the file is read as a whole."""
+        return None, field_name, False
+
+    def __call__(self) -> dict[str, Any]:
+        """The settings in the file."""
+        said = self.current_state
+        if "model" in said or "model_url" in said:  # also an empty variable: the way to the default for one command
+            return {}
+        home = said.get("home")
+        return dict(read_choice(Path(home) if home else user_data_path("limner", appauthor=False)))
 
 
 def private_folder(folder: Path) -> Path:

@@ -35,7 +35,7 @@ from limner.version import __version__
 FORMAT = 1
 MANIFEST, SQLITE, TABLES, HOME = "manifest.json", "database.sqlite", "tables/", "home/"
 PATIENCE = 60.0  # seconds to wait for a library that is being written
-LEFT_OUT = (".lock", ".part", ".sock", "-wal", "-shm", "-journal", ".migrating")
+LEFT_OUT = (".lock", ".part", ".gguf", ".sock", "-wal", "-shm", "-journal", ".migrating")
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,8 @@ from limner.text import printable_path
 from limner.tools import plugins
 from limner.tools.bm25 import Words
 from limner.tools.files import sha256_of
-from limner.tools.pictures.known import Kind, Known, is_there, known, models_folder
+from limner.tools.models.known import is_there, models_folder
+from limner.tools.pictures.known import Kind, KnownEncoder, known
 from limner.tools.pictures.layout import is_pictures
 from limner.tools.plugins import Plugin
 from limner.tools.sentence_folder import is_sentences, sentence_folder
@@ -285,7 +286,7 @@ def _is_plugin(name: str) -> bool:
     return "/" not in name and any(plugin.name == name for plugin in plugins.installed("encoder"))
 
 
-def _downloaded(model: Known, home: Path | None) -> Path:
+def _downloaded(model: KnownEncoder, home: Path | None) -> Path:
     """The folder of a known model. Raises NotInstalled if its files are not there."""
     if home is None or not is_there(model, home):
         raise NotInstalled(

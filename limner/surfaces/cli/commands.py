@@ -14,10 +14,12 @@ from limner.errors import NotInstalled
 
 TABLE = {  # command: module, line in the help
     "sample": ("sample", "Illustrate a bundled draft with bundled photographs: what limner does, in seconds."),
+    "setup": ("setup", "Get a model that sees: find one that runs here, or download one, and test it."),
     "compose": ("compose", "Write an article for a brief and illustrate it."),
     "illustrate": ("compose", "Add images to a finished text; the text stays as it is, byte for byte."),
     "export": ("compose", "Write a finished article in other formats."),
     "library": ("library", "Libraries of your own images."),
+    "model": ("model", "Models that this machine has, and the one in use: list, get, use, remove."),
     "doctor": ("doctor", "Test every part: one line each, and how to correct what fails."),
     "up": ("services", "Run everything on this machine: API, studio, broker and a worker. Ctrl-C stops it."),
     "api": ("services", "Run only the HTTP API; workers run elsewhere."),

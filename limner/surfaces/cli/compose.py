@@ -223,10 +223,10 @@ def _run(context: Context, terminal: Terminal, job: str, start: Start | None, op
     """Run a job to its end and write the article; if anything stops it, say how to resume."""
     from limner.workflows import run
 
-    if context.embedded("writer") and not terminal.quiet and not (start and "article" in start):
+    if context.demonstrates("writer") and not terminal.quiet and not (start and "article" in start):
         terminal.say(
             "Writing with the embedded SmolLM2-135M: quick, plain and not to be trusted with facts. "
-            "Set LIMNER_MODEL_URL to a real model's server for articles to publish.",
+            "For articles to publish, get a real model: limner setup, or LIMNER_MODEL_URL for one on a server.",
             style="dim",
         )
     again = f"limner compose --resume {job}"

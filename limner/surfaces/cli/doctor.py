@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import typer
 
+from limner.settings import Settings
 from limner.surfaces.cli.checkup import checkup
 from limner.surfaces.cli.options import Model, ModelUrl, read_settings
 
@@ -15,7 +16,11 @@ def register(app: typer.Typer) -> None:
 
 def doctor(model: Model = None, model_url: ModelUrl = None) -> None:
     """Test every part: one line each, and how to correct what fails."""
-    settings = read_settings({"model": model, "model_url": model_url})
+    report(read_settings({"model": model, "model_url": model_url}))
+
+
+def report(settings: Settings) -> None:
+    """Print the result for each part. Raises typer.Exit if one fails."""
     failed = 0
     for check in checkup(settings):
         print(check)

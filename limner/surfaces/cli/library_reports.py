@@ -17,8 +17,9 @@ from limner.tools.images.images import thumbnail
 from limner.tools.language import language_of
 from limner.tools.library import Library, Record, Report, captions, machine, suggesting
 from limner.tools.library.encoding import reads
-from limner.tools.pictures import hub
-from limner.tools.pictures.known import DEFAULT, MULTILINGUAL, is_there, known
+from limner.tools.models import hub
+from limner.tools.models.known import is_there
+from limner.tools.pictures.known import DEFAULT, MULTILINGUAL, known
 from limner.tools.retrieve import remarks
 from limner.workflows.context import Context
 

@@ -43,6 +43,8 @@ def _load(orders):
 
     params = xllamacpp.CommonParams()  # pyright: ignore[reportAttributeAccessIssue]  # compiled, without stubs
     params.model.path = orders["model"]
+    if orders["mmproj"]:
+        params.mmproj.path = orders["mmproj"]
     params.model_alias = {orders["alias"]}  # else /v1/models shows the path of the file
     params.hostnames, params.port = ["127.0.0.1"], 0
     params.api_keys = [orders["key"]]
@@ -50,10 +52,14 @@ def _load(orders):
     params.n_ctx = orders["slots"] * orders["context"]  # n_ctx is the total, split over the slots
     params.cpuparams.n_threads = params.cpuparams_batch.n_threads = orders["threads"]
     params.n_threads_http = orders["slots"] + 2
-    params.n_gpu_layers = 0
+    devices = xllamacpp.get_device_info()  # pyright: ignore[reportAttributeAccessIssue]
+    if not orders["gpu"] or not any("GPU" in str(device["type"]) for device in devices):
+        params.n_gpu_layers = 0
+        params.mmproj_use_gpu = False
+        params.fit_params = False  # else it loads the model twice to see whether it fits a GPU
+    params.enable_reasoning = 0  # an answer that is thought aloud first would be cut off before it begins
     params.cache_ram_mib = 256
     params.ui = params.endpoint_slots = False
-    params.fit_params = False  # else it loads the model twice to see whether it fits a GPU
     params.warmup = False  # the first prompt warms it up anyway, and the first word comes sooner
     params.verbosity = 1  # errors only
     return xllamacpp.Server(params)  # pyright: ignore[reportAttributeAccessIssue]

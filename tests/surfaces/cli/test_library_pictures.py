@@ -20,7 +20,8 @@ from limner.exports import read_json
 from limner.settings import Settings
 from limner.tools.encoders import default_encoders
 from limner.tools.library import Library, libraries, written_in
-from limner.tools.pictures.known import WeightsFile, known
+from limner.tools.models.known import WeightsFile
+from limner.tools.pictures.known import known
 from limner.tools.pictures.onnx import OnnxPictures
 
 TEXT = """# Notes

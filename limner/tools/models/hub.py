@@ -1,4 +1,4 @@
-"""Download a picture encoder from the model hub: in parts that a later run continues, each file checked.
+"""Download a model from the model hub: in parts that a later run continues, each file checked.
 
 huggingface_hub finds the files and transfers them. Its own `hf_hub_download` deletes what a cut connection left
 (2.4.0), and compares no digests, so both are done here.
@@ -21,8 +21,8 @@ from filelock import FileLock, Timeout
 
 from limner.errors import NotInstalled, no_room
 from limner.settings import private_folder
-from limner.text import printable, printable_path
-from limner.tools.pictures.known import Known, WeightsFile, is_there, models_folder
+from limner.text import one_line, printable, printable_path
+from limner.tools.models.known import Known, WeightsFile, is_there, models_folder
 from limner.version import __version__
 
 if TYPE_CHECKING:
@@ -289,3 +289,67 @@ def _matches(path: Path, sha256: str, etag: str) -> bool:
     if sha256:
         return whole.hexdigest() == sha256 and declared in (None, etag)
     return declared == etag
+
+
+# --- what a repository holds ---------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Listing:
+    """The files of a repository at its newest commit."""
+
+    revision: str
+    licence: str
+    """As the repository declares it; "" if it does not."""
+    files: tuple[WeightsFile, ...]
+
+
+_MOST_FILES = 10_000
+_SAFE = re.compile(r"[\w.-]+(/[\w.-]+)*", re.ASCII)
+"""A path of a repository that may become one on this disk."""
+
+
+def listing(repository: str, hub: Hub) -> Listing:
+    """The files of a repository. Raises NotInstalled, in one line that says what to do."""
+    if hub.offline:
+        raise NotInstalled(f"{repository} is not on this machine, and HF_HUB_OFFLINE is set. {_files_by_hand()}")
+    from huggingface_hub import HfApi, constants
+
+    constants.HF_HUB_DISABLE_TELEMETRY = True
+    source = f"{hub.endpoint}/{repository}"
+    try:
+        with _quiet():
+            found = HfApi(endpoint=hub.endpoint.rstrip("/"), library_name="limner").model_info(
+                repository, files_metadata=True, timeout=_LISTING_SECONDS
+            )
+    except Exception as error:  # of huggingface_hub, of the HTTP client under it, of JSON of another shape
+        raise NotInstalled(_unlisted(error, source, repository)) from error
+    if not re.fullmatch(r"[0-9a-f]{40}", found.sha or ""):
+        raise NotInstalled(f"{hub.endpoint} does not answer like a model hub. Check HF_ENDPOINT. {_files_by_hand()}")
+    files = tuple(
+        WeightsFile(f.rfilename, f.size or 0, f.lfs.sha256 if f.lfs else "")
+        for f in (found.siblings or [])[:_MOST_FILES]
+        if _SAFE.fullmatch(f.rfilename) and ".." not in f.rfilename
+    )
+    licence = getattr(found.card_data, "license", None)
+    return Listing(found.sha or "", one_line(licence)[:60] if isinstance(licence, str) else "", files)
+
+
+_LISTING_SECONDS = 20
+
+
+def _unlisted(error: Exception, source: str, repository: str) -> str:
+    status = getattr(getattr(error, "response", None), "status_code", None)
+    if status in (401, 403, 404):
+        return (
+            f"{source} refuses ({status}): there is no such repository, or it needs an HF_TOKEN whose owner accepted "
+            f"its terms. Check the name {repository}."
+        )
+    if status is not None:
+        return f"{source} answers {status}. Run the command again later."
+    words = printable(" ".join(str(error).split()))[:160] or type(error).__name__
+    return f"{source} cannot be reached, or is no model hub ({words}). Check HF_ENDPOINT. {_files_by_hand()}"
+
+
+def _files_by_hand() -> str:
+    return "Or copy a GGUF and its mmproj into one folder, and run: limner model use PATH.gguf."

@@ -20,9 +20,10 @@ from tiny_siglip import make_siglip
 
 from limner.errors import NotInstalled
 from limner.tools.encoders import picture_encoder
-from limner.tools.pictures import hub as hub_module
-from limner.tools.pictures.hub import fetch
-from limner.tools.pictures.known import Known, WeightsFile, is_there, known
+from limner.tools.models import hub as hub_module
+from limner.tools.models.hub import fetch
+from limner.tools.models.known import Known, WeightsFile, is_there
+from limner.tools.pictures.known import known
 
 WEIGHTS = "onnx/text_model.onnx"
 

@@ -1,0 +1,30 @@
+"""Write the chosen model where `Settings` reads it: a file in LIMNER_HOME. Variables take precedence over it."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+from limner.settings import CHOICE, choice_file, private_file, private_folder
+
+
+def write(home: Path, **chosen: str) -> Path:
+    """Choose a model: model, model_url, mmproj as in `Settings`, those that are not empty. Returns the file."""
+    file = choice_file(private_folder(home))
+    lines = ["# Chosen by `limner setup` or `limner model use`. LIMNER_MODEL and LIMNER_MODEL_URL take precedence."]
+    lines += [f"{key} = {_text(chosen[key])}" for key in CHOICE if chosen.get(key)]
+    new = private_file(file.with_suffix(".new"))
+    new.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    os.replace(new, file)
+    return file
+
+
+def forget(home: Path) -> None:
+    """Choose none: the default again."""
+    choice_file(home).unlink(missing_ok=True)
+
+
+def _text(value: str) -> str:
+    """A text in TOML: JSON's form, and DEL, which TOML wants escaped."""
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")

@@ -1,0 +1,152 @@
+"""Read the header of a GGUF file: which model it holds, and what its cache of keys and values costs.
+
+Source of the layout: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md
+"""
+
+from __future__ import annotations
+
+import mmap
+import struct
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from limner.errors import BadInput
+from limner.text import printable, printable_path
+
+_NUMBERS = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d"}
+"""struct's letter for each numeric type of GGUF."""
+_STRING, _ARRAY = 8, 9
+_MOST_KEYS = 100_000  # a header has some dozens
+_MOST_KEPT = 4096  # numbers of an array that are kept: a model's, one a layer; longer arrays are vocabularies
+_F16 = 2  # bytes of a number in llama.cpp's cache
+
+
+@dataclass(frozen=True)
+class Header:
+    """What the header of a GGUF file says."""
+
+    path: Path
+    architecture: str
+    """As llama.cpp names it: "llama", "qwen3vl"; "clip" for a projector."""
+    values: dict[str, Any]
+    """Numbers, texts and short arrays of numbers, by their keys."""
+
+    @property
+    def is_projector(self) -> bool:
+        """Whether it holds a projector of pictures (mmproj), not a language model."""
+        return self.architecture == "clip"
+
+    @property
+    def has_template(self) -> bool:
+        """Whether it says how a conversation is worded for the model."""
+        return bool(self.values.get("tokenizer.chat_template"))
+
+    @property
+    def context(self) -> int:
+        """Tokens of the context that the model was trained for; 0 if the header does not say."""
+        return self._number("context_length")
+
+    @property
+    def width(self) -> int:
+        """Numbers per token: a language model's own, or those that a projector makes; 0 if the header does not say."""
+        return self._whole("clip.vision.projection_dim") if self.is_projector else self._number("embedding_length")
+
+    @property
+    def cache_per_token(self) -> int:
+        """Bytes that one token takes in the cache of keys and values, for all layers; an upper bound."""
+        heads = self._number("attention.head_count")
+        head = self._number("embedding_length") // heads if heads else 0
+        key = self._number("attention.key_length") or head
+        value = self._number("attention.value_length") or head
+        return self._number("block_count") * (self._number("attention.head_count_kv") or heads) * (key + value) * _F16
+
+    def _number(self, name: str) -> int:
+        return self._whole(f"{self.architecture}.{name}")
+
+    def _whole(self, key: str) -> int:
+        """A number of the header; the largest where each layer has one."""
+        value = self.values.get(key, 0)
+        numbers = value if isinstance(value, list) else [value]
+        return max((int(n) for n in numbers if isinstance(n, int | float) and 0 <= n < 2**53), default=0)
+
+
+def read_header(path: Path) -> Header:
+    """Read a header. Raises BadInput, in one line, for a file that cannot be read, is not GGUF or is cut off."""
+    where = printable_path(str(path))
+    try:
+        with path.open("rb") as file:
+            if file.read(4) != b"GGUF":
+                raise BadInput(f"{where} is not a GGUF file. Give one, or none for the embedded SmolLM2.")
+            with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+                values = _Reader(data).header()
+    except OSError as error:
+        raise BadInput(f"{where} cannot be read ({error.strerror}). Give a GGUF file, or none.") from None
+    except (struct.error, ValueError, OverflowError) as error:
+        raise BadInput(f"{where} is cut off or damaged ({error}). Download or copy it again.") from None
+    return Header(path, printable(str(values.get("general.architecture", "")))[:64], values)
+
+
+class _Reader:
+    """A place in a file, and how to read on. Raises struct.error or ValueError where the file ends too early."""
+
+    def __init__(self, data: mmap.mmap) -> None:
+        self.data, self.at = data, 4
+
+    def header(self) -> dict[str, Any]:
+        """All values but long arrays."""
+        version = self.number("I")
+        if version not in (2, 3):
+            raise ValueError(f"version {version}")
+        self.number("Q")  # tensors
+        count = self.number("Q")
+        if count > _MOST_KEYS:
+            raise ValueError(f"{count} keys")
+        return {key: value for key, value in (self._pair() for _ in range(count)) if value is not None}
+
+    def number(self, letter: str) -> Any:
+        """The next number, of the type that struct calls `letter`."""
+        (value,) = struct.unpack_from(f"<{letter}", self.data, self.at)
+        self.at += struct.calcsize(f"<{letter}")
+        return value
+
+    def _pair(self) -> tuple[str, Any]:
+        return self._text(), self._value(self.number("I"))
+
+    def _text(self) -> str:
+        return self._skip(self.number("Q")).decode("utf-8", "replace")
+
+    def _skip(self, length: int) -> bytes:
+        start, end = self.at, self.at + length
+        if end > len(self.data):
+            raise ValueError("its header goes on after its end")
+        self.at = end
+        return self.data[start:end] if length <= 1 << 20 else b""
+
+    def _value(self, kind: int) -> Any:
+        if kind == _STRING:
+            return self._text()
+        if kind == _ARRAY:
+            return self._array()
+        if kind not in _NUMBERS:
+            raise ValueError(f"a value of type {kind}")
+        return self.number(_NUMBERS[kind])
+
+    def _array(self) -> list[Any] | None:
+        """A short array of numbers; None for any other, which is skipped."""
+        kind, count = self.number("I"), self.number("Q")
+        if kind in _NUMBERS:
+            size = struct.calcsize(f"<{_NUMBERS[kind]}")
+            if count > _MOST_KEPT:
+                self._skip(count * size)
+                return None
+            return [self.number(_NUMBERS[kind]) for _ in range(count)]
+        if kind != _STRING:
+            raise ValueError(f"an array of type {kind}")
+        data, at, end, read = self.data, self.at, len(self.data), struct.Struct("<Q").unpack_from
+        for _ in range(count):  # a quarter of a million words: no call per word
+            at += 8 + read(data, at)[0]
+            if at > end:
+                raise ValueError("its header goes on after its end")
+        self.at = at
+        return None

@@ -1,0 +1,101 @@
+"""Find the files of a model that limner runs itself: the GGUF, and the projector of pictures that belongs to it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+
+from limner.errors import BadInput, NotInstalled
+from limner.text import one_line, printable_path
+from limner.tools.models.gguf import Header, read_header
+from limner.tools.models.known import is_there, models_folder
+from limner.tools.models.language import folder_name, is_spec, known
+
+NO_PROJECTOR = "none"
+"""The value of LIMNER_MMPROJ that leaves pictures out."""
+_MOST = 200  # GGUF files of a folder that are looked into
+
+
+class Local(NamedTuple):
+    """A model on this machine, whose headers were read."""
+
+    model: Header
+    projector: Header | None
+    """What makes it see; None for a text model."""
+
+    @property
+    def name(self) -> str:
+        """Its name for records: that of its file, in lower case."""
+        return self.model.path.stem.lower()
+
+
+def find(name: str, home: Path, projector: str = "") -> Local:
+    """The files of a model, named as in LIMNER_MODEL (`language.is_local`), without reaching for the hub.
+
+    projector: as in LIMNER_MMPROJ: a path, "none", or "" for the one that lies beside the model. Raises NotInstalled
+    for a model that is not here, BadInput for a file that cannot be used.
+    """
+    model, near = _model(name, home)
+    if not model.has_template:
+        raise BadInput(
+            f"{printable_path(str(model.path))} has no chat template: it continues texts and follows no instructions. "
+            "Choose a model that is tuned for instructions (limner model list)."
+        )
+    return Local(model, _projector(model, near, projector))
+
+
+def _model(name: str, home: Path) -> tuple[Header, list[Path]]:
+    """The header of the language model, and the files among which its projector is. A downloaded folder holds one."""
+    if not is_spec(name) and name not in known():
+        path = Path(name).expanduser().absolute()
+        header = read_header(path)
+        if header.is_projector:
+            raise BadInput(
+                f"{printable_path(str(path))} is a projector of pictures, not a model. Name the model, and this in "
+                "LIMNER_MMPROJ if it lies elsewhere."
+            )
+        return header, sorted(path.parent.glob("*.gguf"))[:_MOST]
+    folder = models_folder(home) / folder_name(name)
+    there = is_there(known()[name], home) if name in known() else folder.is_dir()
+    files = sorted(folder.rglob("*.gguf"))[:_MOST] if there else []
+    found = [header for header in map(read_header, files) if not header.is_projector]
+    if not found:
+        raise NotInstalled(
+            f"{one_line(name)[:100]} is not on this machine. Download it with `limner model get {one_line(name)[:100]}`"
+            ", or set LIMNER_MODEL_URL if a server has it."
+        )
+    return found[0], files
+
+
+def _projector(model: Header, near: list[Path], given: str) -> Header | None:
+    """The projector that was named, or the one that lies beside the model and makes as many numbers per token."""
+    if given == NO_PROJECTOR:
+        return None
+    if given:
+        header = read_header(Path(given).expanduser().absolute())
+        if not header.is_projector:
+            raise BadInput(f"{printable_path(given)} is no projector of pictures (mmproj). Correct LIMNER_MMPROJ.")
+        return header
+    beside = [path for path in near if "mmproj" in path.name.lower()]
+    fitting = [h for h in map(read_header, beside) if h.is_projector and h.width in (0, model.width)]
+    if len(beside) == 1 and not fitting:  # the engine says what is wrong with the only one
+        return read_header(beside[0])
+    alike = [h for h in fitting if _stem(h.path) == _stem(model.path)]
+    if len(fitting) > 1 and len(alike) != 1:
+        names = ", ".join(printable_path(h.path.name) for h in fitting[:6])
+        raise BadInput(
+            f"Several projectors of pictures lie beside {printable_path(model.path.name)} and may belong to it "
+            f"({names}). Name one in LIMNER_MMPROJ, or {NO_PROJECTOR}."
+        )
+    return (alike or fitting or [None])[0]
+
+
+def _stem(path: Path) -> str:
+    """A file's name without "mmproj" and the word for its bits: the same for a model and its projector."""
+    words = path.stem.lower().replace("_", "-").split("-")
+    plain = [w for w in words if w not in ("mmproj", "model", "k", "m", "s", "0", "1") and not _is_bits(w)]
+    return "-".join(plain)
+
+
+def _is_bits(word: str) -> bool:
+    return word in ("f16", "f32", "bf16") or (word[:1] == "q" and word[1:].isdigit()) or word.startswith("iq")

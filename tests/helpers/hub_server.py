@@ -36,8 +36,8 @@ class Faults:
     """The ETag of every file; "" for the right one."""
     gone: set[str] = field(default_factory=set)
     """Files whose connections are closed without an answer."""
-    stalls: set[str] = field(default_factory=set)
-    """Files whose bodies stop after some bytes, with the connection open, until the server ends."""
+    stalls: dict[str, int] = field(default_factory=dict)
+    """Bytes of a body after which nothing comes, with the connection open, until the server ends."""
     listed: str = ""
     """What the list of files answers instead of it."""
 
@@ -157,7 +157,7 @@ def hub_of(repository: str, folder: Path) -> Iterator[Hub]:
             if not body:
                 return
             if path in hub.faults.stalls:
-                self.wfile.write(data[first : first + LARGE])
+                self.wfile.write(data[first : first + hub.faults.stalls[path]])
                 self.wfile.flush()
                 ended.wait(60)
                 self.close_connection = True

@@ -9,7 +9,9 @@ import typer
 from limner.surfaces.cli import model_reports as reports
 from limner.surfaces.cli.terminal import Terminal
 
-model_app = typer.Typer(name="model", help="Models that this machine has, and the one in use.", no_args_is_help=True)
+model_app = typer.Typer(
+    name="model", help="Models that this machine has, and the one in use: list, get, use, remove.", no_args_is_help=True
+)
 Name = Annotated[
     str, typer.Argument(metavar="MODEL", help="A name of `limner model list`, or hf:OWNER/REPOSITORY[:FILE].")
 ]

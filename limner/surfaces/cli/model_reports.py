@@ -15,7 +15,7 @@ from limner.tools.models.language import LanguageModel
 from limner.tools.models.local import find
 
 DEFAULT = "default"
-"""What `limner model use` calls the embedded SmolLM2."""
+"""The name of the embedded SmolLM2 for `limner model use`."""
 
 
 def listing() -> list[str]:

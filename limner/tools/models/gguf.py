@@ -24,7 +24,7 @@ _F16 = 2  # bytes of a number in llama.cpp's cache
 
 @dataclass(frozen=True)
 class Header:
-    """What the header of a GGUF file says."""
+    """The header of a GGUF file."""
 
     path: Path
     architecture: str

@@ -21,7 +21,7 @@ class Local(NamedTuple):
 
     model: Header
     projector: Header | None
-    """What makes it see; None for a text model."""
+    """The file that makes it see; None for a text model."""
 
     @property
     def name(self) -> str:

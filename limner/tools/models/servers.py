@@ -24,7 +24,7 @@ class Server:
     """A server that answered with a list of models."""
 
     kind: str
-    """What usually listens there."""
+    """The program that usually listens there."""
     url: str
     """Base of its OpenAI Messages API."""
     models: tuple[str, ...]

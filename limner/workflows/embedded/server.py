@@ -211,7 +211,8 @@ def embedded_server(settings: Settings, name: str = "") -> EmbeddedServer:
     name: the model, as in LIMNER_MODEL, if not SmolLM2. Close it with `close()`, or leave that to the end of the
     program. Raises NotInstalled and BadInput like `local.find` and EmbeddedServer.
     """
-    local = find(name, settings.home, settings.mmproj) if name else None
+    projector = settings.mmproj if name == settings.model else ""  # a role's own model has its own
+    local = find(name, settings.home, projector) if name else None
     key = (local.model.path, local.projector.path if local.projector else None) if local else (None, None)
     with _lock:
         server = _shared.get(key)

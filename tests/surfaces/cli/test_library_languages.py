@@ -17,7 +17,8 @@ from limner.settings import Settings
 from limner.surfaces.cli.library_reports import _context
 from limner.tools.encoders import MiniLM, default_encoders
 from limner.tools.library import Library
-from limner.tools.pictures.known import WeightsFile, known
+from limner.tools.models.known import WeightsFile
+from limner.tools.pictures.known import known
 
 CAPTIONS = {
     "colmena": "Una colmena abierta con abejas que cuidan la miel en los panales del verano",

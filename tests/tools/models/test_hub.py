@@ -22,21 +22,21 @@ from limner.errors import NotInstalled
 from limner.tools.encoders import picture_encoder
 from limner.tools.models import hub as hub_module
 from limner.tools.models.hub import fetch
-from limner.tools.models.known import Known, WeightsFile, is_there
-from limner.tools.pictures.known import known
+from limner.tools.models.known import WeightsFile, is_there
+from limner.tools.pictures.known import KnownEncoder, known
 
 WEIGHTS = "onnx/text_model.onnx"
 
 
 @pytest.fixture
-def served(tmp_path: Path) -> Iterator[tuple[Hub, Known]]:
+def served(tmp_path: Path) -> Iterator[tuple[Hub, KnownEncoder]]:
     """A hub with one tiny model, and what limner knows of it."""
     folder = make_siglip(tmp_path / "repository")
     assert (folder / WEIGHTS).stat().st_size > LARGE
     paths = sorted(str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file())
     files = tuple(WeightsFile(path, *facts(folder / path)) for path in paths)
     with hub_of("maker/tiny", folder) as hub:
-        yield hub, Known("siglip2", "tiny", "maker/tiny", COMMIT, "Apache-2.0", "English", files)
+        yield hub, KnownEncoder("siglip2", "tiny", "maker/tiny", COMMIT, "Apache-2.0", "English", files)
 
 
 def facts(path: Path) -> tuple[int, str]:
@@ -52,13 +52,13 @@ def no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(huggingface_hub.constants, "DOWNLOAD_CHUNK_SIZE", 10_000)  # its 10 MB are more than these files
 
 
-def run(served: tuple[Hub, Known], home: Path, **more: Any) -> tuple[Path, list[str]]:
+def run(served: tuple[Hub, KnownEncoder], home: Path, **more: Any) -> tuple[Path, list[str]]:
     hub, model = served
     said: list[str] = []
     return fetch(model, home, hub_module.Hub(hub.url, more.pop("offline", False)), said.append, **more), said
 
 
-def refused(served: tuple[Hub, Known], home: Path, **more: Any) -> str:
+def refused(served: tuple[Hub, KnownEncoder], home: Path, **more: Any) -> str:
     """The one line that a failed download says."""
     with pytest.raises(NotInstalled) as raised:
         run(served, home, **more)
@@ -68,7 +68,7 @@ def refused(served: tuple[Hub, Known], home: Path, **more: Any) -> str:
 
 
 def test_a_model_is_fetched_once_and_said_beforehand(
-    served: tuple[Hub, Known], home: Path, monkeypatch: pytest.MonkeyPatch
+    served: tuple[Hub, KnownEncoder], home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     hub, model = served
     seen: list[tuple[int, int]] = []
@@ -87,7 +87,7 @@ def test_a_model_is_fetched_once_and_said_beforehand(
     assert len(hub.asked) == before  # nothing is asked of the hub for a model that is there
 
 
-def test_a_cut_file_is_continued_by_the_next_run(served: tuple[Hub, Known], home: Path) -> None:
+def test_a_cut_file_is_continued_by_the_next_run(served: tuple[Hub, KnownEncoder], home: Path) -> None:
     hub, model = served
     hub.faults.cut[WEIGHTS] = 20_000
     hub.faults.lasting = True
@@ -105,7 +105,7 @@ def test_a_cut_file_is_continued_by_the_next_run(served: tuple[Hub, Known], home
     assert not list(folder.rglob("*.part"))
 
 
-def test_a_short_cut_is_bridged_within_the_run(served: tuple[Hub, Known], home: Path) -> None:
+def test_a_short_cut_is_bridged_within_the_run(served: tuple[Hub, KnownEncoder], home: Path) -> None:
     hub, _ = served
     hub.faults.cut[WEIGHTS] = 20_000
     run(served, home)
@@ -113,7 +113,9 @@ def test_a_short_cut_is_bridged_within_the_run(served: tuple[Hub, Known], home: 
 
 
 @pytest.mark.parametrize("path", [WEIGHTS, "config.json"])
-def test_a_wrong_checksum_leaves_nothing_that_is_continued(served: tuple[Hub, Known], home: Path, path: str) -> None:
+def test_a_wrong_checksum_leaves_nothing_that_is_continued(
+    served: tuple[Hub, KnownEncoder], home: Path, path: str
+) -> None:
     """Of a large file limner and the hub know the SHA-256, of a small one the hub declares git's SHA-1."""
     hub, _ = served
     hub.faults.damaged.add(path)
@@ -125,7 +127,7 @@ def test_a_wrong_checksum_leaves_nothing_that_is_continued(served: tuple[Hub, Kn
     assert (path, "") in hub.got()
 
 
-def test_another_file_than_limner_knows_is_not_even_fetched(served: tuple[Hub, Known], home: Path) -> None:
+def test_another_file_than_limner_knows_is_not_even_fetched(served: tuple[Hub, KnownEncoder], home: Path) -> None:
     hub, model = served
     other = tuple(replace(f, sha256="0" * 64) if f.path == WEIGHTS else f for f in model.files)
     words = refused((hub, replace(model, files=other)), home)
@@ -133,7 +135,7 @@ def test_another_file_than_limner_knows_is_not_even_fetched(served: tuple[Hub, K
     assert not hub.got()
 
 
-def test_a_page_in_place_of_a_file_is_damage(served: tuple[Hub, Known], home: Path) -> None:
+def test_a_page_in_place_of_a_file_is_damage(served: tuple[Hub, KnownEncoder], home: Path) -> None:
     hub, _ = served
     hub.faults.pages.add(WEIGHTS)
     assert "arrived damaged" in refused(served, home)
@@ -141,7 +143,7 @@ def test_a_page_in_place_of_a_file_is_damage(served: tuple[Hub, Known], home: Pa
     run(served, home)
 
 
-def test_a_network_that_answers_with_a_login_page_is_named(served: tuple[Hub, Known], home: Path) -> None:
+def test_a_network_that_answers_with_a_login_page_is_named(served: tuple[Hub, KnownEncoder], home: Path) -> None:
     served[0].faults.login = True
     words = refused(served, home)
     assert "does not answer like a model hub (a login page, or a proxy?)" in words
@@ -149,7 +151,7 @@ def test_a_network_that_answers_with_a_login_page_is_named(served: tuple[Hub, Kn
 
 
 @pytest.mark.parametrize("etag", ["x/../../../../a", "/" * 40, "g" * 64, "0" * 41])
-def test_a_hub_s_tag_that_is_no_digest_names_no_file(served: tuple[Hub, Known], home: Path, etag: str) -> None:
+def test_a_hub_s_tag_that_is_no_digest_names_no_file(served: tuple[Hub, KnownEncoder], home: Path, etag: str) -> None:
     served[0].faults.etag = etag
     assert "does not answer like a model hub" in refused(served, home)
     assert served[0].got() == []
@@ -166,14 +168,14 @@ def test_a_hub_s_tag_that_is_no_digest_names_no_file(served: tuple[Hub, Known], 
         (500, "answers 500. Run the command again"),
     ],
 )
-def test_what_a_hub_refuses_is_told(served: tuple[Hub, Known], home: Path, status: int, reason: str) -> None:
+def test_what_a_hub_refuses_is_told(served: tuple[Hub, KnownEncoder], home: Path, status: int, reason: str) -> None:
     served[0].faults.status = status
     assert reason in refused(served, home)
     served[0].faults.status = 0
     run(served, home)
 
 
-def test_without_network_the_line_says_what_to_copy_where(served: tuple[Hub, Known], home: Path) -> None:
+def test_without_network_the_line_says_what_to_copy_where(served: tuple[Hub, KnownEncoder], home: Path) -> None:
     hub, model = served
     nobody = Hub("http://127.0.0.1:9")
     words = refused((nobody, model), home)
@@ -186,7 +188,9 @@ def test_without_network_the_line_says_what_to_copy_where(served: tuple[Hub, Kno
     assert not hub.asked
 
 
-def test_a_model_copied_by_hand_is_checked_and_used(served: tuple[Hub, Known], home: Path, tmp_path: Path) -> None:
+def test_a_model_copied_by_hand_is_checked_and_used(
+    served: tuple[Hub, KnownEncoder], home: Path, tmp_path: Path
+) -> None:
     hub, _ = served
     folder = home / "models" / "siglip2"
     shutil.copytree(tmp_path / "repository", folder)
@@ -200,7 +204,7 @@ def test_a_model_copied_by_hand_is_checked_and_used(served: tuple[Hub, Known], h
 
 
 def test_a_full_disk_is_noticed_before_and_during(
-    served: tuple[Hub, Known], home: Path, monkeypatch: pytest.MonkeyPatch
+    served: tuple[Hub, KnownEncoder], home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     usage = namedtuple("usage", "total used free")
     monkeypatch.setattr(hub_module.shutil, "disk_usage", lambda _path: usage(10**9, 10**9 - 10**6, 10**6))
@@ -238,7 +242,7 @@ def _fill(monkeypatch: pytest.MonkeyPatch, room: int) -> None:
     monkeypatch.setattr(huggingface_hub.file_download, "http_get", get)
 
 
-def test_two_programs_do_not_download_at_once(served: tuple[Hub, Known], home: Path) -> None:
+def test_two_programs_do_not_download_at_once(served: tuple[Hub, KnownEncoder], home: Path) -> None:
     (home / "models").mkdir(parents=True)
     with FileLock(home / "models" / ".siglip2.lock"):
         assert "Another program is downloading siglip2" in refused(served, home)

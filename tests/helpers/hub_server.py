@@ -9,6 +9,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -54,6 +55,17 @@ class Hub:
     def got(self) -> list[tuple[str, str]]:
         """Path and Range of each GET."""
         return [(path, part) for method, path, part in self.asked if method == "GET"]
+
+
+def sha256(path: Path) -> str:
+    """A file's digest, computed once: a client that waits for a header gives up after a while."""
+    facts = path.stat()
+    return _digest(path, facts.st_size, facts.st_mtime_ns)
+
+
+@cache
+def _digest(path: Path, _size: int, _changed: int) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 @contextmanager
@@ -107,7 +119,7 @@ def hub_of(repository: str, folder: Path) -> Iterator[Hub]:
                 data = (folder / path).read_bytes()
                 row = {"rfilename": path, "size": len(data), "blobId": "0" * 40}
                 if is_large(path):
-                    row["lfs"] = {"sha256": hashlib.sha256(data).hexdigest(), "size": len(data), "pointerSize": 134}
+                    row["lfs"] = {"sha256": sha256(folder / path), "size": len(data), "pointerSize": 134}
                 siblings.append(row)
             facts = {"id": repository, "sha": COMMIT, "siblings": siblings, "cardData": {"license": "apache-2.0"}}
             if hub.faults.status or hub.faults.login:
@@ -122,11 +134,10 @@ def hub_of(repository: str, folder: Path) -> Iterator[Hub]:
 
         def redirect(self, path: str) -> None:
             """Large files lie on another host; the hub itself declares their size and digest."""
-            data = (folder / path).read_bytes()
             self.send_response(302)
             self.send_header("X-Repo-Commit", COMMIT)
-            self.send_header("X-Linked-Etag", f'"{hub.faults.etag or hashlib.sha256(data).hexdigest()}"')
-            self.send_header("X-Linked-Size", str(len(data)))
+            self.send_header("X-Linked-Etag", f'"{hub.faults.etag or sha256(folder / path)}"')
+            self.send_header("X-Linked-Size", str((folder / path).stat().st_size))
             self.send_header("Location", f"http://localhost:{server.server_port}/store/{path}")
             self.send_header("Content-Length", "0")
             self.end_headers()
@@ -157,7 +168,7 @@ def hub_of(repository: str, folder: Path) -> Iterator[Hub]:
             if not body:
                 return
             if path in hub.faults.stalls:
-                self.wfile.write(data[first : first + hub.faults.stalls[path]])
+                self.wfile.write(data[first : max(first, hub.faults.stalls[path])])
                 self.wfile.flush()
                 ended.wait(60)
                 self.close_connection = True

@@ -95,10 +95,14 @@ def get(model: LanguageModel, terminal: Terminal) -> None:
     if is_there(model, settings.home):
         hub.fetch(model, settings.home, _hub(settings), terminal.say)  # compares digests if it was copied by hand
         return
-    with terminal.counting(f"Downloading {model.name} (MB)") as count:
-        hub.fetch(
-            model, settings.home, _hub(settings), terminal.say, lambda done, of: count(done // 10**6, of // 10**6)
-        )
+    try:
+        with terminal.counting(f"Downloading {model.name} (MB)") as count:
+            hub.fetch(
+                model, settings.home, _hub(settings), terminal.say, lambda done, of: count(done // 10**6, of // 10**6)
+            )
+    except KeyboardInterrupt:
+        terminal.say("Stopped. Run the command again; it goes on where it stopped.")
+        raise
 
 
 def use(name: str, url: str = "", mmproj: str = "") -> list[str]:

@@ -30,7 +30,7 @@ def register(app: typer.Typer) -> None:
 def setup(
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Take the first offer, without a question.")] = False,
     model: Annotated[
-        str, typer.Option(metavar="MODEL", help="This model: a name of `limner model list`, or hf:OWNER/REPOSITORY.")
+        str, typer.Option(metavar="MODEL", help="This one: a name of `limner model list`, hf:OWNER/REPOSITORY, a GGUF.")
     ] = "",
 ) -> None:
     """Get a model that sees: find one that runs here, or download one, and test it."""
@@ -38,7 +38,10 @@ def setup(
     found = machine.look(settings.home)
     for line in _machine(found):
         print(line)
-    if model or not _offered(yes):
+    if model.lower().endswith(".gguf"):
+        for line in reports.use(model):
+            print(line)
+    elif model or not _offered(yes):
         _downloaded(reports.look_up(model) if model else language.propose(found), model, found, yes, terminal)
     print()
     report(Settings())

@@ -233,7 +233,10 @@ def test_a_file_of_one_s_own_is_looked_into_before_it_is_chosen(shell: Shell, tm
     assert "big.gguf needs 5000.6 GB of memory, and this machine has" in shell("model", "use", str(big)).err
     assert not choice_file(home).exists()
     mine = link(tmp_path / "own" / "mine.gguf")
-    assert f"In use: {mine}, by the choice" in shell("model", "use", str(mine)).out
+    done = shell("setup", "--model", str(mine))
+    assert f"In use: {mine}, by the choice" in done.out
+    assert "ok    model      mine at the embedded model answers" in done.out
+    assert "image input is not supported" in done.out  # a text model that is asked to see
     assert Settings().model == str(mine)
 
 

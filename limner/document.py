@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 from pydantic import BaseModel, ConfigDict, Field
 
 from limner.markdown import blocks, front_matter
-from limner.markdown.parser import with_linear_labels
 from limner.notes import Note
 
 if TYPE_CHECKING:
@@ -336,7 +335,7 @@ def markdown() -> MarkdownIt:
     parser.add_render_rule("html_block", _escaped)
     parser.add_render_rule("html_inline", _escaped)
     parser.add_render_rule("image", _escaped)
-    return with_linear_labels(parser)
+    return parser
 
 
 def _escaped(_renderer: Any, tokens: Sequence[Token], index: int, _options: Any, _env: Any) -> str:

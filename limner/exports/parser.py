@@ -28,7 +28,6 @@ from mdit_py_plugins.footnote import footnote_plugin
 
 from limner.exports.marks import highlight, script
 from limner.exports.spellings import push_image, with_spellings
-from limner.markdown.parser import with_linear_labels
 
 KINDS = {
     "abstract", "attention", "bug", "caution", "check", "danger", "error", "example", "failure", "faq", "hint",
@@ -67,7 +66,7 @@ def page_parser(html: bool) -> MarkdownIt:
     if not html:
         for kind in ("html_block", "html_inline", "image"):
             parser.add_render_rule(kind, _as_text)
-    return with_linear_labels(with_spellings(parser, templates=html))
+    return with_spellings(parser, templates=html)
 
 
 # --- fenced divs, callouts, directives -------------------------------------------------------------------------------

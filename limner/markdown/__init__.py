@@ -1,5 +1,5 @@
 """Read people's Markdown: find the lines that belong together, and read the front matter.
 
 `blocks.cut` finds the blocks of a draft in any of the dialects of `dialects`; `front_matter.read` reads the front
-matter; `parser` is the CommonMark parser, in linear time.
+matter; `parser` is the CommonMark parser.
 """

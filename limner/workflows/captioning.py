@@ -103,7 +103,8 @@ def plan(
     language: of the captions, BCP 47; None takes that of the captions that the library has, else LIMNER_LANGUAGE.
     Raises BadInput.
     """
-    spoken = language_code(language) or suggesting.language(library) or context.settings.language
+    usual = language_code(context.settings.language) or "en"
+    spoken = language_code(language) or suggesting.language(library) or usual
     settings = context.settings
     found = suggesting.lacking(library, without, settings.selector_model or settings.model)
     start = (after and library.record(after).path, after)

@@ -64,7 +64,14 @@ def outline(article: Article) -> str:
 
 def found(candidates: Sequence[Candidate]) -> list[str]:
     """One line per image, best first."""
-    return [f"{c.image_id} in {quoted(c.library, 64)}: {quoted(c.description)}{_owed(c)}" for c in candidates]
+    return [
+        f"{c.image_id} in {quoted(c.library, 64)}: {quoted(c.description)}{_by_machine(c)}{_owed(c)}"
+        for c in candidates
+    ]
+
+
+def _by_machine(candidate: Candidate) -> str:
+    return " (words machine-made)" if candidate.machine_made else ""
 
 
 def question_text(name: str, question: Mapping[str, Any]) -> str:

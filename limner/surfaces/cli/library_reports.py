@@ -69,7 +69,15 @@ def add(
         encoder=encoder,
     )
     lines = [*_lines(report), f"{name}: {len(library)} images. Try: limner library search {name} WORDS"]
-    return [*lines, *_offered(library)]
+    return [*lines, *_offered(library), *_describable(context, library)]
+
+
+def _describable(context: Context, library: Library) -> list[str]:
+    """A line about pictures that nothing is said of, if a model is connected that may describe them."""
+    bare = 0 if context.embedded("selector") else sum(record.bare for record in library.records())
+    many = "1 picture" if bare == 1 else f"{bare} pictures"
+    command = f"`limner library caption {library.name}` (says the cost and asks you first)"
+    return [f"To have your model describe {many} without words: {command}"] if bare else []
 
 
 def _offered(library: Library) -> list[str]:

@@ -25,7 +25,7 @@ def expected(weights: int, threads: int = 0) -> Speed | None:
     """The speed to expect of a model with `weights` bytes; None where the embedded model does not run.
 
     Both kinds of work grow with the weights: each written token reads all of them, each read token multiplies by all of
-    them. SmolLM2's small layers use a processor worse than larger ones do, so this rather says too little.
+    them. By how much other layers and other kinds of numbers differ was not measured, so it is a rough guide.
     """
     import httpx
 

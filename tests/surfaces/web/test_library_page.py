@@ -9,6 +9,7 @@ from typing import Any
 from urllib.request import Request, urlopen
 
 import pytest
+from archive import make_archive, picture, with_iptc
 from PIL import Image
 from playwright.sync_api import Page, expect
 from studio import Studio, Up
@@ -27,6 +28,18 @@ def bare(up: Up, tmp_path_factory: pytest.TempPathFactory) -> str:
     (folder / "meadow.json").write_text(json.dumps({"caption": "A meadow in June", "credit": "Ann"}))
     index(up.home, "bare", [folder], default_encoders())
     return "bare"
+
+
+@pytest.fixture(scope="module")
+def archive(up: Up, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Five pictures whose programs wrote facts into them, and one whose embargo ends in 2099."""
+    from limner.tools.encoders import default_encoders
+    from limner.tools.library import index
+
+    folder = make_archive(tmp_path_factory.mktemp("pictures") / "archive")
+    with_iptc(picture(folder / "vault.jpg", (50, 40), 1), (120, "The harvest in the vault"), (30, "20990101"))
+    index(up.home, "archive", [folder], default_encoders())
+    return "archive"
 
 
 @pytest.fixture(autouse=True)
@@ -82,6 +95,39 @@ def test_captions_are_filled_in_one_after_the_other_by_keyboard(page: Page, up: 
     page.get_by_label("Filter").select_option("")
     page.get_by_label("What should the image show?").fill("painted board number 2")
     expect(page.locator(".contact .caption").first).to_have_text("A painted board, number 2")
+
+
+def test_a_library_is_limited_by_its_facts(page: Page, up: Up, archive: str) -> None:
+    studio = opened(page, up, archive)
+    shown, limits = page.locator(".contact li"), page.get_by_role("group", name="Only pictures that…")
+    expect(shown).to_have_count(6)
+    limits.get_by_label("Licence").fill("CC BY")
+    expect(shown).to_have_count(3)
+    expect(page.get_by_text("3 images", exact=True)).to_be_visible()
+    limits.get_by_label("Taken from").fill("2020")
+    expect(shown).to_have_count(2)
+    page.get_by_label("What should the image show?").fill("a barn")  # the search has the same limits
+    expect(page.locator(".contact .caption").first).to_have_text("A barn after the harvest")
+    expect(shown).to_have_count(2)
+    for label in ("Licence", "Taken from"):
+        limits.get_by_label(label).fill("")
+    page.get_by_label("What should the image show?").fill("")
+    limits.get_by_label("Orientation").select_option("landscape")
+    limits.get_by_label("Keyword").fill("harvest")
+    expect(shown).to_have_count(2)
+    limits.get_by_label("Folder").fill("2019")
+    expect(shown).to_have_count(1)
+    page.get_by_role("button", name="A harvest by the river").click()
+    facts = page.locator(".panel .facts").last
+    expect(facts).to_contain_text("People shownLovelace, Ada, Grace Hopper")
+    expect(facts).to_contain_text("Rating5")
+    studio.shot("library-facts")
+    limits.get_by_label("Folder").fill("nowhere")
+    expect(page.get_by_text("No picture passes all of this.")).to_be_visible()
+    for label in ("Keyword", "Folder"):
+        limits.get_by_label(label).fill("")
+    page.get_by_role("button", name="The harvest in the vault").click()
+    expect(page.locator(".panel")).to_contain_text("No article gets this picture")
 
 
 def test_every_field_is_saved_when_it_is_left_and_given_up_again(page: Page, up: Up, bare: str) -> None:

@@ -331,6 +331,7 @@ limit-from = Taken from
 limit-to = Taken until
 limit-folder = Folder
 limit-any = Any
+limit-none = No picture passes all of this.
 limit-outside = No article gets this picture: its embargo has not ended, or it has expired.
 fact-tag = Keywords
 fact-person = People shown

@@ -314,6 +314,7 @@ limit-from = 拍摄起始
 limit-to = 拍摄截止
 limit-folder = 文件夹
 limit-any = 不限
+limit-none = 没有图片符合全部条件。
 limit-outside = 文章不会采用这张图片：禁用期未过，或已过期。
 fact-tag = 关键词
 fact-person = 人物

@@ -275,7 +275,7 @@ function Library({ name }) {
     ${(problem || trouble) && html`<${Notice} problem text=${problem || trouble} />`}
     <p class="quietly" role="status">${found && (searching || !without) ? t("images-count", { n: searching ? shown.length : found.total ?? 0 }) : found && t("without-count", { n: found.total ?? 0 })}</p>
     <div class="shelf">
-      <div>${!found ? html`<${Busy} />` : shown.length === 0 ? html`<p class="empty">${searching || only.length ? t("found-none") : without ? t("without-all") : t("library-empty")}</p>`
+      <div>${!found ? html`<${Busy} />` : shown.length === 0 ? html`<p class="empty">${only.length ? t("limit-none") : searching ? t("found-none") : without ? t("without-all") : t("library-empty")}</p>`
         : html`<ul class="contact">${shown.map((one) => html`<li key=${one.image_id} class=${one.image_id === chosen ? "chosen" : ""}>
           <button type="button" id=${`i-${one.image_id}`} class="frame" aria-label=${one.caption} aria-pressed=${one.image_id === chosen} onClick=${() => choose(one.image_id)}><${Picture} src=${thumbnail(name, one.image_id)} alt="" /></button>
           <p class=${`caption ${one.described ? "" : "bare"}`} dir="auto">${one.caption} <${MachineMade} of=${one} /></p>

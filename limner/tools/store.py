@@ -1,6 +1,6 @@
 """Store vectors in Qdrant: `EdgeStore` in a local folder, `ServerStore` on a server, with one interface and ranking.
 
-All queries of an article go in one request. Qdrant fuses each query's rankings and, in the same request, scores every
+All queries of an article go in two requests. Qdrant fuses each query's rankings and scores every
 found image by every encoder, so that raw scores exist even if only one encoder found the image.
 
 Fusion is distribution-based (DBSF): each encoder's scores are scaled by the mean and deviation over its results, then
@@ -14,20 +14,19 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 from uuid import UUID
 
 from limner.errors import LibraryBusy, LibraryError, LibraryUnreachable
 from limner.lazy import lazy
 from limner.tools.bm25 import Sparse
+from limner.tools.stored import Hit, Vectors, Within, hexed, hits_of
 
 if TYPE_CHECKING:
-    import numpy as np
     import qdrant_edge as edge
     from qdrant_client import QdrantClient, models
     from qdrant_client.http import exceptions
@@ -37,48 +36,9 @@ else:  # a graph is built without; the client is an extra
     models = lazy("qdrant_client.models")
 
 PREFETCH = 64  # images per encoder in the fusion; at least 4 times k
+BODY = 16_000_000  # bytes of a request; a Qdrant server takes 32 MB
+UUID_BYTES = 40  # of an id in a request, with quotes and comma
 PATIENCE = 60.0  # seconds to wait for another process that holds a folder
-
-
-@dataclass(frozen=True)
-class Vectors:
-    """The vectors of one image or query. Without words `words` is empty; without CLIP `clip` is None."""
-
-    caption: np.ndarray | None
-    """(size,) float32 of unit length; None for an image of which nothing is said."""
-    words: Sparse
-    clip: np.ndarray | None = None
-    """(size,) float32 of unit length."""
-
-    @property
-    def dense(self) -> dict[str, list[float]]:
-        """The dense vectors by name."""
-        named = {"caption": self.caption, "clip": self.clip}
-        return {name: vector.tolist() for name, vector in named.items() if vector is not None}
-
-
-@dataclass(frozen=True)
-class Hit:
-    """An image found for a query."""
-
-    id: str
-    """32 hexadecimal digits."""
-    score: float
-    """Fused score, 0 to the number of encoders or slightly more; comparable within one query."""
-    scores: dict[str, float] = field(default_factory=dict)
-    """Raw scores: cosine per dense vector, BM25 for `words`; comparable between queries."""
-
-
-class Within(NamedTuple):
-    """A limit of a search to some of the images."""
-
-    ids: Collection[str]
-    inside: bool
-    """Whether only these ids may be found, or all but these."""
-
-    def allows(self, image_id: str) -> bool:
-        """Whether an image may be found."""
-        return (image_id in self.ids) == self.inside
 
 
 class Store(Protocol):
@@ -105,8 +65,7 @@ class Store(Protocol):
         ...
 
     def search(self, queries: Sequence[Vectors], k: int, within: Within | None = None) -> list[list[Hit]]:
-        """Per query at most k hits, best first, ties by id, among the images of `within`. One request for all
-        queries."""
+        """Per query at most k hits, best first, ties by id, among the images of `within`; all queries together."""
         ...
 
     def drop(self) -> None:
@@ -183,7 +142,7 @@ class EdgeStore:
         """Ids of all images."""
         with _working(self.folder):
             records, _ = self._shard.scroll(edge.ScrollRequest(limit=max(1, self.count()), with_payload=False))
-        return {_hex(r.id) for r in records}
+        return {hexed(r.id) for r in records}
 
     def count(self) -> int:
         """Number of images."""
@@ -191,26 +150,28 @@ class EdgeStore:
             return self._shard.count(edge.CountRequest(exact=True))
 
     def search(self, queries: Sequence[Vectors], k: int, within: Within | None = None) -> list[list[Hit]]:
-        """Per query at most k hits, best first, ties by id, among the images of `within`. One request for all
-        queries."""
+        """Per query at most k hits, best first, ties by id, among the images of `within`.
+
+        In two batches: the fused rankings, then each encoder's scores of the images in them. Within one, each encoder
+        would search all images once more, and read a large `within` anew.
+        """
         many = max(PREFETCH, 4 * k)
-        requests: list[Any] = []
-        among = None
-        if within:
-            ids: Any = [edge.HasIdCondition({UUID(hex=i) for i in within.ids})]
-            among = edge.Filter(must=ids) if within.inside else edge.Filter(must_not=ids)
-        for query in queries:
-            nearest = {n: edge.Query.Nearest(v, using=n) for n, v in query.dense.items()}
-            if query.words.indices:
-                nearest["words"] = edge.Query.Nearest(edge.SparseVector(*query.words), using="words")
-            found = [edge.Prefetch(limit=many, query=q, filter=among) for q in nearest.values()]
-            union = many * len(found)
-            fused: Any = edge.Fusion.Dbsf()
-            requests.append(edge.QueryRequest(limit=union, prefetches=found, query=fused))
-            requests += [edge.QueryRequest(limit=union, prefetches=found, query=q) for q in nearest.values()]
+        among = _among(within) if within else None
+        nearest = [_nearest(query) for query in queries]
+        requests, scores = [], []
+        fused: Any = edge.Fusion.Dbsf()
+        for asked in nearest:
+            found = [edge.Prefetch(limit=many, query=q, filter=among) for q in asked.values()]
+            requests.append(edge.QueryRequest(limit=many * len(found), prefetches=found, query=fused))
         with _working(self.folder):
-            answers = self._shard.query_batch(edge.QueryBatchRequest(requests)) if requests else []
-        return _hits(queries, answers, k)
+            rankings = self._shard.query_batch(edge.QueryBatchRequest(requests)) if requests else []
+            for asked, ranking in zip(nearest, rankings, strict=True):
+                these = edge.Filter(must=[edge.HasIdCondition({point.id for point in ranking})])
+                most = max(1, len(ranking))
+                scores += [edge.QueryRequest(limit=most, query=q, filter=these) for q in asked.values()]
+            scored = iter(self._shard.query_batch(edge.QueryBatchRequest(scores)) if scores else [])
+        pairs = zip(nearest, rankings, strict=True)
+        return hits_of(queries, [one for n, of in pairs for one in (of, *(next(scored) for _ in n))], k)
 
     def drop(self) -> None:
         """Take away everything, for good."""
@@ -228,6 +189,19 @@ class EdgeStore:
         if self._opened:
             self._opened = False
             self._shard.close()
+
+
+def _nearest(query: Vectors) -> dict[str, Any]:
+    """Qdrant Edge's queries for one of ours, by encoder."""
+    nearest = {n: edge.Query.Nearest(v, using=n) for n, v in query.dense.items()}
+    if query.words.indices:
+        nearest["words"] = edge.Query.Nearest(edge.SparseVector(*query.words), using="words")
+    return nearest
+
+
+def _among(within: Within) -> Any:
+    ids: Any = [edge.HasIdCondition({UUID(hex=i) for i in within.ids})]
+    return edge.Filter(must=ids) if within.inside else edge.Filter(must_not=ids)
 
 
 @contextmanager
@@ -297,7 +271,7 @@ class ServerStore:
                 records, offset = self._client.scroll(
                     self.collection, limit=1000, offset=offset, with_payload=False, with_vectors=False
                 )
-                found |= {_hex(r.id) for r in records}
+                found |= {hexed(r.id) for r in records}
                 if offset is None:
                     return found
 
@@ -307,26 +281,34 @@ class ServerStore:
             return self._client.count(self.collection, exact=True).count
 
     def search(self, queries: Sequence[Vectors], k: int, within: Within | None = None) -> list[list[Hit]]:
-        """Per query at most k hits, best first, ties by id, among the images of `within`. One request for all
-        queries."""
+        """Per query at most k hits, best first, ties by id, among the images of `within`; as `EdgeStore` does it."""
         many = max(PREFETCH, 4 * k)
+        among = _has(within.ids, within.inside) if within else None
+        asked = [query.dense | _sparse(query.words) for query in queries]
         requests: list[models.QueryRequest] = []
-        among = None
-        if within:
-            ids: Any = [models.HasIdCondition(has_id=[str(UUID(hex=i)) for i in within.ids])]
-            among = models.Filter(must=ids) if within.inside else models.Filter(must_not=ids)
-        for query in queries:
-            nearest: dict[str, Any] = dict(query.dense)
-            if query.words.indices:
-                nearest["words"] = models.SparseVector(indices=query.words.indices, values=query.words.values)
+        for nearest in asked:
             found = [models.Prefetch(query=q, using=n, limit=many, filter=among) for n, q in nearest.items()]
-            union = many * len(found)
             fused = models.FusionQuery(fusion=models.Fusion.DBSF)
-            requests.append(models.QueryRequest(prefetch=found, query=fused, limit=union))
-            requests += [models.QueryRequest(prefetch=found, query=q, using=n, limit=union) for n, q in nearest.items()]
+            requests.append(models.QueryRequest(prefetch=found, query=fused, limit=many * len(found)))
+        rankings = self._answers(requests, within)
+        scores: list[models.QueryRequest] = []
+        for nearest, ranking in zip(asked, rankings, strict=True):
+            these, most = _has([hexed(point.id) for point in ranking], True), max(1, len(ranking))
+            scores += [models.QueryRequest(query=q, using=n, filter=these, limit=most) for n, q in nearest.items()]
+        scored = iter(self._answers(scores, None))
+        pairs = zip(asked, rankings, strict=True)
+        return hits_of(queries, [one for n, of in pairs for one in (of, *(next(scored) for _ in n))], k)
+
+    def _answers(self, requests: list[models.QueryRequest], within: Within | None) -> list[Any]:
+        """Answers in the order of the requests, asked for in bodies that a server takes."""
+        long = 2 * UUID_BYTES * len(within.ids) if within else 0
+        at_once = max(1, BODY // long) if long else len(requests)
+        found: list[Any] = []
         with _answering():
-            answers = self._client.query_batch_points(self.collection, requests) if requests else []
-        return _hits(queries, [answer.points for answer in answers], k)
+            for start in range(0, len(requests), max(1, at_once)):
+                part = self._client.query_batch_points(self.collection, requests[start : start + at_once])
+                found += [answer.points for answer in part]
+        return found
 
     def drop(self) -> None:
         """Take away everything, for good."""
@@ -337,30 +319,19 @@ class ServerStore:
         """Do nothing, because the client's owner closes it."""
 
 
+def _has(ids: Iterable[str], inside: bool) -> models.Filter:
+    """A filter for these ids, or for all others."""
+    these: Any = [models.HasIdCondition(has_id=[str(UUID(hex=i)) for i in ids])]
+    return models.Filter(must=these) if inside else models.Filter(must_not=these)
+
+
+def _sparse(words: Sparse) -> dict[str, Any]:
+    return {"words": models.SparseVector(indices=words.indices, values=words.values)} if words.indices else {}
+
+
 def _sizes(made: dict[str, dict[str, Any]]) -> dict[str, int]:
     """Sizes by dense vector, as Qdrant Edge has written them down."""
     return {name: one["size"] for name, one in made.items()}
-
-
-def _hits(queries: Sequence[Vectors], answers: Sequence[Sequence[Any]], k: int) -> list[list[Hit]]:
-    """Read the answers in the order of the requests: per query the fused ranking, then one ranking per encoder."""
-    rest, found = iter(answers), []
-    for query in queries:
-        names = [*query.dense, *(["words"] if query.words.indices else [])]
-        fused = next(rest)
-        raw = {name: {point.id: point.score for point in next(rest)} for name in names}
-        # An image that shares no word with the query is in no sparse ranking; its BM25 is 0 by definition.
-        zero = {"words": 0.0}
-        hits = [
-            Hit(_hex(p.id), p.score, zero | {name: scores[p.id] for name, scores in raw.items() if p.id in scores})
-            for p in fused
-        ]
-        found.append(sorted(hits, key=lambda hit: (-hit.score, hit.id))[:k])
-    return found
-
-
-def _hex(point_id: Any) -> str:
-    return UUID(str(point_id)).hex
 
 
 class _answering:  # lower case, because it reads as a statement: with _answering(): ...

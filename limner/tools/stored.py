@@ -1,0 +1,76 @@
+"""The values that a store of vectors takes and gives: vectors of an image or a query, a limit of a search, hits."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NamedTuple
+from uuid import UUID
+
+from limner.tools.bm25 import Sparse
+
+if TYPE_CHECKING:
+    import numpy as np
+
+
+@dataclass(frozen=True)
+class Vectors:
+    """The vectors of one image or query. Without words `words` is empty; without CLIP `clip` is None."""
+
+    caption: np.ndarray | None
+    """(size,) float32 of unit length; None for an image of which nothing is said."""
+    words: Sparse
+    clip: np.ndarray | None = None
+    """(size,) float32 of unit length."""
+
+    @property
+    def dense(self) -> dict[str, list[float]]:
+        """The dense vectors by name."""
+        named = {"caption": self.caption, "clip": self.clip}
+        return {name: vector.tolist() for name, vector in named.items() if vector is not None}
+
+
+@dataclass(frozen=True)
+class Hit:
+    """An image found for a query."""
+
+    id: str
+    """32 hexadecimal digits."""
+    score: float
+    """Fused score, 0 to the number of encoders or slightly more; comparable within one query."""
+    scores: dict[str, float] = field(default_factory=dict)
+    """Raw scores: cosine per dense vector, BM25 for `words`; comparable between queries."""
+
+
+class Within(NamedTuple):
+    """A limit of a search to some of the images."""
+
+    ids: Collection[str]
+    inside: bool
+    """Whether only these ids may be found, or all but these."""
+
+    def allows(self, image_id: str) -> bool:
+        """Whether an image may be found."""
+        return (image_id in self.ids) == self.inside
+
+
+def hits_of(queries: Sequence[Vectors], answers: Sequence[Sequence[Any]], k: int) -> list[list[Hit]]:
+    """Read the answers in the order of the requests: per query the fused ranking, then one ranking per encoder."""
+    rest, found = iter(answers), []
+    for query in queries:
+        names = [*query.dense, *(["words"] if query.words.indices else [])]
+        fused = next(rest)
+        raw = {name: {point.id: point.score for point in next(rest)} for name in names}
+        # An image that shares no word with the query is in no sparse ranking; its BM25 is 0 by definition.
+        zero = {"words": 0.0}
+        hits = [
+            Hit(hexed(p.id), p.score, zero | {name: scores[p.id] for name, scores in raw.items() if p.id in scores})
+            for p in fused
+        ]
+        found.append(sorted(hits, key=lambda hit: (-hit.score, hit.id))[:k])
+    return found
+
+
+def hexed(point_id: Any) -> str:
+    """A point's id as 32 hexadecimal digits."""
+    return UUID(str(point_id)).hex

@@ -53,13 +53,11 @@ def compose(
     library: name of a library, folder of images, `Library`, or a list of these; None takes the starter library. model:
     any LangChain chat model for all roles; None follows the settings, which default to the embedded model. images: how
     many, 0 to 100, or "auto". references: image files that the article should use. sources: files (or Source values)
-    that the writer may use. max_tokens: limit of prompts and completions together. on_event: called with the text as it
-    is written and with each step. review: points at which `answer` is called with the question and returns a person's
-    answer: docs/review.md. generate: name of the plug-in that generates labelled images where nothing fits, at most
-    max_generated of them: docs/plugins.md; "" generates none. only: filters that the images must pass, such as
-    "licence=CC BY*": docs/libraries.md.
-
-    Raises LimnerError: BadInput, LibraryError, ModelError, BudgetReached; its message ends with what to do next.
+    for the writer. max_tokens: limit of prompts and completions together. on_event: called with the text as it grows
+    and with each step. review: points at which `answer` gets a question and returns a person's answer: docs/review.md.
+    generate: name of the plug-in that makes at most max_generated labelled images where nothing fits: docs/plugins.md.
+    only: filters that the images must pass, such as "licence=CC BY*": docs/libraries.md. Raises LimnerError:
+    BadInput, LibraryError, ModelError, BudgetReached; its message ends with what to do next.
     """
     settings, models = (settings or Settings()).allowing(generate), models_for(model, selector_model)
     context = build_context(settings, library=library, models=models, max_tokens=max_tokens)

@@ -99,15 +99,9 @@ def compose(
         raise BadInput("Give a brief or --resume, not both.")
     if resume:
         return _go_on(resume, options, quiet)
-    made = inputs.make_brief(
-        brief_text(brief),
-        images=image_count(images),
-        language=language,
-        seed=seed,
-        sources=list(source or []),
-        review=review_points(review),
-        **{"generate": generate, "max_generated": max_generated, "only": only or []},
-    )
+    asked = {"images": image_count(images), "language": language, "seed": seed, "review": review_points(review)}
+    asked |= {"generate": generate, "max_generated": max_generated, "only": only or []}
+    made = inputs.make_brief(brief_text(brief), sources=list(source or []), **asked)
     if plan:
         return _print_plan({"brief": made}, options)
     return _start({"brief": made}, made.text, options, quiet, references=list(image or []))

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from limner.errors import EncoderMismatch
 from limner.tools.encoders import Encoders
-from limner.tools.library.folders import Connect, collection, edge, library_path, locked
+from limner.tools.library.folders import Connect, collection, edge, library_path, locked, mismatch
 from limner.tools.library.library import Library
 from limner.tools.library.records import set_meta
 from limner.tools.pictures.known import Kind
@@ -43,13 +43,7 @@ def switch(
         if made == have:
             library.set_meta(kind, named)
             return False
-        for other in sorted({*made, *have} - {part}):
-            if made.get(other) != have.get(other):
-                variable = "LIMNER_CLIP_MODEL" if other == "clip" else "LIMNER_ENCODER"
-                raise EncoderMismatch(
-                    f"The library {name} was made with {made.get(other, 'none')}, but the {other} encoder now is "
-                    f"{have.get(other, 'none')}: set {variable} as it was."
-                )
+        _check_others(home, name, made, have, part)
         runs(encoders, kind)
         where = library_path(home, name) / "vectors"
         store = (connect or partial(edge, patience))(where, collection(name, library.meta("uid")), {})
@@ -64,3 +58,17 @@ def switch(
         finally:
             store.close()
         return True
+
+
+def _check_others(home: Path, name: str, made: dict[str, str], have: dict[str, str], part: str) -> None:
+    """Raises EncoderMismatch unless all encoders but `part` are those that the library was made with."""
+    for other in sorted({*made, *have} - {part}):
+        if made.get(other) == have.get(other):
+            continue
+        if other == "words":  # of another limner: no setting brings them back
+            raise mismatch(home, name, made, have)
+        variable = "LIMNER_CLIP_MODEL" if other == "clip" else "LIMNER_ENCODER"
+        raise EncoderMismatch(
+            f"The library {name} was made with {made.get(other, 'no such encoder')} ({other}), but "
+            f"{have.get(other, 'none')} is set now: set {variable} as it was."
+        )

@@ -13,7 +13,8 @@ import pytest
 from limner.tools.models import servers
 
 Answers = dict[tuple[str, str], object]
-"""(method, path) -> JSON, or bytes as they are."""
+"""(method, path) -> JSON, or bytes as they are; `DRIPS` never ends."""
+DRIPS = b" "
 Serve = Callable[[Answers], int]
 
 
@@ -38,6 +39,11 @@ def serve() -> Iterator[Serve]:
                         return
                     self.send_response(404 if said is None else 200)
                     self.end_headers()
+                    while said == DRIPS and not ended.wait(0.1):  # a byte now and then: no read of it times out
+                        try:
+                            self.wfile.write(DRIPS)
+                        except OSError:
+                            return
                     self.wfile.write(said if isinstance(said, bytes) else json.dumps(said).encode())
 
                 do_GET = do_POST = answer
@@ -101,12 +107,12 @@ def test_names_are_cleaned_before_they_are_shown(serve: Serve) -> None:
 
 
 def test_one_that_never_answers_does_not_keep_the_others_waiting(serve: Serve) -> None:
-    silent = serve({("GET", "/v1/models"): b""})
+    silent, drips = serve({("GET", "/v1/models"): b""}), serve({("GET", "/v1/models"): DRIPS})
     closed = serve({})
     good = serve({("GET", "/v1/models"): listed("mine")})
-    assert [s.models for s in servers.look({silent: "vLLM", closed: "LM Studio", good: "Ollama"}, seconds=1)] == [
-        ("mine",)
-    ]
+    assert [
+        s.models for s in servers.look({silent: "vLLM", drips: "vLLM", closed: "LM Studio", good: "Ollama"}, seconds=1)
+    ] == [("mine",)]
 
 
 def test_the_ports_of_the_known_kinds() -> None:

@@ -238,8 +238,8 @@ REQUESTS = {
 """Why a request was refused."""
 
 CAPTIONS = {
-    "captions-embedded": "The embedded model does not see pictures. Set LIMNER_MODEL_URL (or --model-url) to the "
-    "server of a vision-language model; `limner doctor` tells whether it sees.",
+    "captions-embedded": "The embedded model does not see pictures. Get one that sees: limner setup. Or set "
+    "LIMNER_MODEL_URL (or --model-url) to the server of a vision-language model.",
     "captions-blind": "{model} does not see pictures ({reason}). Set LIMNER_MODEL or LIMNER_SELECTOR_MODEL to a "
     "vision-language model; `limner doctor` tells whether it sees.",
     "captions-language": "{model} describes pictures in {known} only, not in {language!r}. Give --language with one of "

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 ONE = "data:image/jpeg;base64,"  # stands for a picture in an estimate
 WRITTEN = 110  # tokens of an answer: three sentences as JSON
-SEVERAL = 4  # pictures asked about at once unless LIMNER_WORKERS says otherwise, as many as a worker runs jobs
+SEVERAL = 4  # pictures that a server is asked about at once unless LIMNER_WORKERS says otherwise, as for jobs
 ENCODED = 32  # captions after which vectors are brought up to date
 REFUSALS = 3  # pictures in a row that a server refuses before the run ends
 _HAS = {"caption": "described", "alt": "alt"}
@@ -77,12 +77,12 @@ class Outcome:
 
 def several(context: Context) -> int:
     """How many pictures are asked about at once."""
-    return context.settings.workers or SEVERAL
+    return context.settings.workers or (1 if context.embedded("selector") else SEVERAL)
 
 
 def model_of(context: Context) -> str:
     """The model's name as far as it is known without asking its server. Raises BadInput if there is none that sees."""
-    if context.embedded("selector"):
+    if context.demonstrates("selector"):
         raise BadInput(note("captions-embedded"))
     settings = context.settings
     speaker = context.models.get("selector") and context.speaker("selector").name
@@ -106,7 +106,8 @@ def plan(
     usual = language_code(context.settings.language) or "en"
     spoken = language_code(language) or suggesting.language(library) or usual
     settings = context.settings
-    found = suggesting.lacking(library, without, settings.selector_model or settings.model)
+    named = "" if context.embedded("selector") else settings.selector_model or settings.model  # a local one has a path
+    found = suggesting.lacking(library, without, named)
     start = (after and library.record(after).path, after)
     images = [record for record in found.images if (record.path, record.id) > start][:limit]
     if images:

@@ -241,8 +241,15 @@ def test_a_model_that_sees_nothing_is_named_and_not_asked(library: Library, sett
         with pytest.raises(BadInput, match=r"scripted-7b does not see pictures \(.+\)\. Set LIMNER_MODEL or"):
             ran(wired(server, **settings), library)
         assert asked_about(server) == []
-    with pytest.raises(BadInput, match=r"embedded model does not see pictures\. Set LIMNER_MODEL_URL"):
+    with pytest.raises(BadInput, match=r"embedded model does not see pictures\. Get one that sees: limner setup"):
         captioning.plan(build_context(Settings(), library=[]), library)
+
+
+def test_a_local_model_that_may_see_is_not_refused_and_asked_one_by_one(library: Library, tmp_path: Path) -> None:
+    (tmp_path / "seer.gguf").write_bytes(b"GGUF")
+    context = build_context(Settings(model=str(tmp_path / "seer.gguf")), library=[])
+    assert len(captioning.plan(context, library).lacking.images) == PICTURES
+    assert captioning.several(context) == 1
 
 
 def test_xcomposer_writes_chinese_and_english_only(library: Library) -> None:

@@ -74,7 +74,7 @@ def add(
 
 def _describable(context: Context, library: Library) -> list[str]:
     """A line about pictures that nothing is said of, if a model is connected that may describe them."""
-    bare = 0 if context.embedded("selector") else sum(record.bare for record in library.records())
+    bare = 0 if context.demonstrates("selector") else sum(record.bare for record in library.records())
     many = "1 picture" if bare == 1 else f"{bare} pictures"
     command = f"`limner library caption {library.name}` (says the cost and asks you first)"
     return [f"To have your model describe {many} without words: {command}"] if bare else []

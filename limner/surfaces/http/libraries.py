@@ -203,7 +203,7 @@ def show_library(has: Has, asker: Asker, name: Name) -> LibraryWhole:
         encoders=_encoders(library),
         editable=asker.may_describe(name),
         machine_made=suggesting.count(library),
-        suggests=not has.shelf.context.embedded("selector"),
+        suggests=not has.shelf.context.demonstrates("selector"),
     )
 
 

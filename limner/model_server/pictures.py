@@ -1,27 +1,25 @@
-"""Images from clients: data URLs, limited before they are decoded, and decoded one at a time."""
+"""Images from clients: data URLs, limited before they are decoded, and decoded one at a time in another process."""
 
 from __future__ import annotations
 
+import atexit
 import base64
 import binascii
 import re
-import struct
-import threading
-from io import BytesIO
 
 from PIL import Image
 
 from limner.model_server.errors import Refused, reason
+from limner.model_server.picture_process import PictureProcess
 
 MAX_BYTES = 20_000_000  # of one file
-MAX_PIXELS = 50_000_000  # 150 MB decoded; the models see 224 or 490 px
-FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP")
 
 DATA_URL = re.compile(r"data:image/[A-Za-z0-9.+-]{1,40};base64,(?P<data>[A-Za-z0-9+/=_-]*)", re.ASCII)
 MARKDOWN = re.compile(rf"!\[[^\]\n]{{0,1000}}\]\((?P<url>{DATA_URL.pattern})\)", re.ASCII)
 """A Markdown image whose address is a data URL; no other image in text is recognised."""
 
-_ONE_AT_A_TIME = threading.Lock()
+_PROCESS = PictureProcess()
+atexit.register(_PROCESS.close)
 
 
 def open_picture(url: str) -> Image.Image:
@@ -29,9 +27,7 @@ def open_picture(url: str) -> Image.Image:
 
     The server never fetches an address, because requests could otherwise reach into its network.
     """
-    data = _data(url)
-    with _ONE_AT_A_TIME:
-        return _decode(data)
+    return _PROCESS.decode(_data(url))
 
 
 def _data(url: str) -> bytes:
@@ -48,21 +44,6 @@ def _data(url: str) -> bytes:
         raise Refused(
             f"invalid image: not base64 ({reason(error)}). Encode the file's bytes with standard base64."
         ) from None
-
-
-def _decode(data: bytes) -> Image.Image:
-    try:
-        with Image.open(BytesIO(data), formats=FORMATS) as picture:
-            if picture.width * picture.height > MAX_PIXELS:
-                raise Refused(
-                    f"invalid image: {picture.width}x{picture.height} px is over {MAX_PIXELS} px. Scale it down first."
-                )
-            return picture.convert("RGB")
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
-        raise Refused(f"invalid image: it is over {MAX_PIXELS} px. Scale it down first.") from None
-    except (OSError, ValueError, SyntaxError, EOFError, IndexError, struct.error, OverflowError, MemoryError) as error:
-        known = ", ".join(FORMATS)
-        raise Refused(f"invalid image: it cannot be read ({reason(error, 120)}). Send {known}.") from None
 
 
 def _address(url: str) -> str:

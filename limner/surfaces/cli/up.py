@@ -76,7 +76,8 @@ class WorkerProcess:
 
     def _start(self) -> subprocess.Popen[bytes]:
         return subprocess.Popen(
-            [sys.executable, "-m", "limner.surfaces.cli.app", "worker", "--quiet"],
+            # -P: `-m` would import from the current folder, which may be a stranger's.
+            [sys.executable, "-P", "-m", "limner.surfaces.cli.app", "worker", "--quiet"],
             start_new_session=True,
             preexec_fn=die_with_parent,
         )

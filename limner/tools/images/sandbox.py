@@ -28,7 +28,8 @@ class Child:
     """One process; serves one request at a time."""
 
     def __init__(self) -> None:
-        command = [sys.executable, "-c", _PROGRAM, json.dumps(sys.path)]
+        # -P: before the program sets its path, `-c` would import from the current folder, which may be a stranger's.
+        command = [sys.executable, "-P", "-c", _PROGRAM, json.dumps(sys.path)]
         self.process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
         )

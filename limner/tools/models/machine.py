@@ -118,7 +118,8 @@ def _engine() -> tuple[Gpu, ...]:
         "for d in xllamacpp.get_device_info():\n"
         "    if 'GPU' in str(d['type']): print(d['name'], d['description'], d['memory_total'], sep='\\t')"
     )
-    rows = [line.split("\t") for line in _said([sys.executable, "-c", code]).splitlines()]
+    # -P: `-c` would import from the current folder, which may be a stranger's.
+    rows = [line.split("\t") for line in _said([sys.executable, "-P", "-c", code]).splitlines()]
     return tuple(Gpu(one_line(r[1])[:60], int(r[2])) for r in rows if len(r) == 3 and r[2].isdigit())
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 from hub_server import COMMIT, Hub, hub_of
 
 from limner.errors import BadInput, NotInstalled
+from limner.tools.images import sandbox
 from limner.tools.models import hub as hubs
 from limner.tools.models import language, machine
 from limner.tools.models.language import folder_name, is_local, of_hub, propose
@@ -66,6 +68,20 @@ def test_this_machine_can_be_looked_at(tmp_path: Path) -> None:
     assert found.cores >= 1
     assert found.free > 0
     assert 0 <= found.available <= found.memory
+
+
+def test_no_program_is_taken_from_the_current_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Someone runs limner in a folder of a stranger's photographs, and modules lie among them."""
+    run = tmp_path / "run"
+    for name in ("xllamacpp", "json"):
+        (tmp_path / f"{name}.py").write_text(f"open({str(run)!r}, 'w')\n")
+    monkeypatch.chdir(tmp_path)
+    machine.look(tmp_path)
+    with suppress(EOFError, OSError):
+        child = sandbox.Child()
+        child.ask({"name": "none"}, b"", 60)
+    child.close()
+    assert not run.exists()
 
 
 def test_names_that_limner_runs_itself() -> None:

@@ -22,7 +22,7 @@ pytest.importorskip("transformers", reason="the model server has an environment 
 
 from serving import Gated, build, data_url, picture, serving
 
-from limner.model_server import pictures
+from limner.model_server import picture_process, pictures
 from limner.model_server.app import MAX_BODY
 
 pytestmark = pytest.mark.torch
@@ -106,7 +106,7 @@ def bomb(side: int) -> bytes:
 @pytest.mark.parametrize("side", [8_000, 15_000, 65_000])
 def test_image_bombs_are_measured_before_they_are_decoded(served: str, side: int) -> None:
     said = refused_chat(served, image(f"data:image/png;base64,{b64encode(bomb(side)).decode()}"))
-    assert f"over {pictures.MAX_PIXELS} px" in said
+    assert f"over {picture_process.MAX_PIXELS} px" in said
 
 
 def test_files_and_bodies_over_the_limit(served: str, monkeypatch: pytest.MonkeyPatch) -> None:

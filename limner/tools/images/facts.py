@@ -13,9 +13,11 @@ from typing import Any
 from limner.text import one_line, shorten
 
 Facts = dict[str, list[str]]
-"""Values by fact, one of NAMES; a fact without a value is missing. Only `tag` and `person` have several values."""
+"""Values by fact, one of NAMES; a fact without a value is missing. Only SEVERAL and LIMITS have several values."""
 NAMES = ("tag", "person", "place", "city", "state", "country", "event", "date", "rating", "embargo", "expires")
 SEVERAL = ("tag", "person")
+LIMITS = ("embargo", "expires")
+"""Facts of which every value counts: an image is shown when all its sources and all copies allow it."""
 _PROPERTIES = {"tag": "keywords", "person": "persons"}
 """Names of the properties of `metadata.said_in`, where they differ."""
 _LENGTH = 200  # characters of a value
@@ -25,6 +27,7 @@ _MOMENT = re.compile(
     r"(\d{4})(?:([-:./]?)(\d\d)(?:\2(\d\d))?)?"
     r"(?:[T ]\s*(\d\d):?(\d\d)(?::?(\d\d)(?:\.\d+)?)?\s*(Z|[+-]\d\d(?::?\d\d)?)?)?"
 )
+_END = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
 _NEVER = {"", "-", "none", "never", "no", "null", "n/a"}
 
 
@@ -45,10 +48,24 @@ def _values(name: str, given: Sequence[str]) -> list[str]:
         if len(texts) == 1 and name == "tag":  # programs without lists write all keywords as one
             texts = [part.strip() for part in re.split(r"[,;]", texts[0])]
         return list(dict.fromkeys(shorten(text, _LENGTH) for text in texts if text))[:_MOST]
+    if name in LIMITS:
+        return sorted(set(filter(None, map(moment, texts))))[:_MOST]
     text = texts[0] if texts else ""
-    read = {"date": day, "rating": _rating, "embargo": moment, "expires": moment}.get(name)
+    read = {"date": day, "rating": _rating}.get(name)
     value = read(text) if read else shorten(text, _LENGTH)
     return [value] if value else []
+
+
+def limits(facts: Facts) -> Facts:
+    """The embargo and expiry among facts."""
+    return {name: facts[name] for name in LIMITS if facts.get(name)}
+
+
+def stricter(facts: Facts, *others: Facts, first: bool = True) -> Facts:
+    """The facts with all limits of these and the others. first: whether the limits of `facts` count too."""
+    sources = (facts, *others) if first else others
+    every = {name: sorted({value for one in sources for value in one.get(name, ())}) for name in LIMITS}
+    return {name: values for name in NAMES if (values := every.get(name, facts.get(name, [])))}
 
 
 def items(value: Any, words: Any) -> list[str]:
@@ -100,10 +117,11 @@ def span(text: str) -> tuple[datetime, datetime] | None:
         if hour is not None:
             clock = timedelta(hours=int(hour), minutes=int(minute), seconds=int(second or 0))
             first += clock - _offset(zone)
-            return first, first + timedelta(seconds=1)
-        return first, _after(first, bool(month), bool(at))
-    except (ValueError, OverflowError):
+        return first, _after(first, bool(month), bool(at), hour is not None)
+    except ValueError:
         return None
+    except OverflowError:  # a time zone that leads out of the years 1 to 9999
+        return (_END, _END) if year == "9999" else None
 
 
 def _offset(zone: str | None) -> timedelta:
@@ -114,12 +132,16 @@ def _offset(zone: str | None) -> timedelta:
     return -size if zone[0] == "-" else size
 
 
-def _after(first: datetime, month: bool, at: bool) -> datetime:
-    if at:
-        return first + timedelta(days=1)
-    if month:
-        return (first + timedelta(days=31)).replace(day=1)
-    return first.replace(year=first.year + 1)
+def _after(first: datetime, month: bool, at: bool, clock: bool) -> datetime:
+    """The end of what begins at `first`, at most _END: programs write the year 9999 for "no end"."""
+    try:
+        if clock or at:
+            return first + (timedelta(seconds=1) if clock else timedelta(days=1))
+        if month:
+            return (first + timedelta(days=31)).replace(day=1)
+        return first.replace(year=first.year + 1)
+    except (ValueError, OverflowError):
+        return _END
 
 
 def in_time(facts: Mapping[str, Sequence[str]], moment: datetime) -> bool:
@@ -127,13 +149,13 @@ def in_time(facts: Mapping[str, Sequence[str]], moment: datetime) -> bool:
 
     A text that is no date keeps the image back, because nobody knows when it ends.
     """
-    begins, ends = ([span(text) for text in facts.get(name, ())] for name in ("embargo", "expires"))
+    begins, ends = ([span(text) for text in facts.get(name, ())] for name in LIMITS)
     return all(one and moment >= one[0] for one in begins) and all(one and moment < one[1] for one in ends)
 
 
 def unread(facts: Facts) -> list[str]:
     """The facts whose text is no date although it should be one: embargo, expires."""
-    return [name for name in ("embargo", "expires") if any(span(text) is None for text in facts.get(name, []))]
+    return [name for name in LIMITS if any(span(text) is None for text in facts.get(name, []))]
 
 
 def today() -> date:

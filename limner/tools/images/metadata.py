@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from limner.lazy import lazy
 from limner.tools.images.charset import decode
-from limner.tools.images.facts import Facts, day, facts_of
+from limner.tools.images.facts import LIMITS, Facts, day, facts_of
 from limner.tools.images.opening import DAMAGED, MAX_PIXELS, open_picture
 from limner.tools.images.svg import is_svg, svg_words
 from limner.tools.images.xmp import LISTS, read_xmp
@@ -88,9 +88,12 @@ def said_in(data: bytes, *, max_pixels: int = MAX_PIXELS) -> dict[str, str]:
 
 
 def merged(sources: Sequence[Mapping[str, str]]) -> dict[str, str]:
-    """The first value of each property, without values that a machine wrote by itself and values without letters."""
+    """The first value of each property and all of LIMITS, without values that a machine wrote by itself and values
+    without letters."""
     keys = dict.fromkeys(key for source in sources for key in source)
     found = {key: next((v.strip() for s in sources if not _lost(v := s.get(key, ""))), "") for key in keys}
+    for key in LIMITS:  # a second source does not lift what the first forbids
+        found[key] = "\n".join(dict.fromkeys(v for s in sources if not _lost(v := s.get(key, "").strip())))
     # The title stands in for a missing description; text by a machine discredits both.
     if _BY_MACHINE.fullmatch(found.get("description") or found.get("title") or ""):
         found |= {"description": "", "title": ""}
@@ -140,7 +143,7 @@ def _iptc(picture: ImageFile.ImageFile) -> dict[str, str]:
     if text is None or text.count("\n") != whole.count(b"\n"):
         return {}
     read = {key: ("\n" if key in LISTS else ", ").join(_lines(values, lines)) for key, values in found.items()}
-    return {**read, **{key: f"{read[key]} {read[f'{key}_time']}".strip() for key in ("embargo", "expires")}}
+    return {**read, **{key: f"{read[key]} {read[f'{key}_time']}".strip() for key in LIMITS}}
 
 
 def _values(field: Any) -> list[bytes]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from xml.etree import ElementTree
 
+from limner.tools.images.facts import LIMITS
+
 _RDF = "{http://www.w3.org/1999/02/22-rdf-syntax-ns#}"
 _DC = "{http://purl.org/dc/elements/1.1/}"
 _CORE = "{http://iptc.org/std/Iptc4xmpCore/1.0/xmlns/}"
@@ -45,8 +47,8 @@ PROPERTIES: dict[str, tuple[str, ...]] = {
     "country": (f"{_PHOTOSHOP}Country", f"{_EXT}CountryName"),
     "date": (f"{_PHOTOSHOP}DateCreated", "{http://ns.adobe.com/exif/1.0/}DateTimeOriginal"),
 }
-"""The fields that `read_xmp` returns, each from the first of these properties that exists."""
-LISTS = ("keywords", "persons")
+"""The fields that `read_xmp` returns, each from the first of these properties that exists, LIMITS from all."""
+LISTS = ("keywords", "persons", *LIMITS)
 """Fields whose items stand on a line each; those of the others are joined by ", "."""
 
 
@@ -57,10 +59,12 @@ def read_xmp(packet: bytes | str) -> dict[str, str]:
     root = _tree(packet)
     if root is None:
         return {}
-    return {
-        key: next(filter(None, (_value(root, n, "\n" if key in LISTS else ", ") for n in names)), "")
-        for key, names in PROPERTIES.items()
-    }
+    return {key: _first(root, key, names) for key, names in PROPERTIES.items()}
+
+
+def _first(root: ElementTree.Element, key: str, names: tuple[str, ...]) -> str:
+    values = filter(None, (_value(root, n, "\n" if key in LISTS else ", ", key in LIMITS) for n in names))
+    return "\n".join(dict.fromkeys(values)) if key in LIMITS else next(values, "")
 
 
 def _tree(packet: bytes | str) -> ElementTree.Element | None:
@@ -79,16 +83,17 @@ def _tree(packet: bytes | str) -> ElementTree.Element | None:
     return None
 
 
-def _value(root: ElementTree.Element, name: str, sign: str) -> str:
+def _value(root: ElementTree.Element, name: str, sign: str, every: bool) -> str:
     """A property written as an attribute, as text, or as alternatives (the x-default one) or a list (joined by
-    `sign`)."""
+    `sign`). every: all that are there, joined, instead of the first; so are the names of regions."""
     found: list[str] = []
     for node in root.iter():
         if node.get(name):
             found.append(node.get(name, ""))
         elif node.tag == name:
             found.append(_text(node, sign))
-    return sign.join(dict.fromkeys(filter(None, found))) if name.startswith(_REGIONS) else next(filter(None, found), "")
+    every = every or name.startswith(_REGIONS)
+    return sign.join(dict.fromkeys(filter(None, found))) if every else next(filter(None, found), "")
 
 
 def _text(node: ElementTree.Element, sign: str) -> str:

@@ -16,7 +16,7 @@ from dataclasses import fields, replace
 from pathlib import Path
 
 from limner.text import one_line, printable_path, shorten
-from limner.tools.images.facts import NAMES, unread
+from limner.tools.images.facts import NAMES, span, stricter, unread
 from limner.tools.images.images import SUFFIXES, Described
 from limner.tools.library.scanned import Scan, Stamp, counted, folded
 from limner.tools.library.sidecars import ENDINGS, words_beside
@@ -122,19 +122,20 @@ def describe(path: str, embedded: Described, found: Scan) -> tuple[Described, bo
     words = merge([*words_beside(path, found), found.rows.get(path, Described()), embedded])
     caption = words.caption or words.alt
     for name in unread(words.facts):
-        line = f"{name} {words.facts[name][0]!r} is no date: write YYYY-MM-DD; until then no article gets the image"
+        text = next(text for text in words.facts[name] if span(text) is None)
+        line = f"{name} {text!r} is no date: write YYYY-MM-DD; until then no article gets the image"
         found.problems.append((printable_path(path), line))
     return replace(words, caption=caption or readable(Path(path).stem)), bool(caption)
 
 
 def merge(sources: Sequence[Described]) -> Described:
-    """The first non-empty value of each field, cleaned."""
+    """The first non-empty value of each field, cleaned; of embargo and expiry all values."""
     names = [f.name for f in fields(Described) if f.name != "facts"]
     chosen = {name: next((v for s in sources if (v := one_line(getattr(s, name)))), "") for name in names}
     facts = {name: next((s.facts[name] for s in sources if s.facts.get(name)), []) for name in NAMES}
     short = ("credit", "licence")
     words = {n: shorten(v, CREDIT_LENGTH if n in short else CAPTION_LENGTH) for n, v in chosen.items()}
-    return Described(**words, facts={name: values for name, values in facts.items() if values})
+    return Described(**words, facts=stricter(facts, *(s.facts for s in sources)))
 
 
 def readable(stem: str) -> str:

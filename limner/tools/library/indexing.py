@@ -17,7 +17,7 @@ from limner.tools.encoders import Encoders, kind_of, with_own
 from limner.tools.images.facts import today
 from limner.tools.images.images import MAX_PIXELS, Described, Inspected
 from limner.tools.images.sandbox import PHOTOGRAPHS
-from limner.tools.library import captions, facts, machine
+from limner.tools.library import captions, copies, facts, machine
 from limner.tools.library.folders import Connect, check_name, folder_library, libraries, own_encoders
 from limner.tools.library.library import Library
 from limner.tools.library.records import (
@@ -349,26 +349,23 @@ class Sync:
         """Read all captions again: a sidecar changes without its image."""
         with self.library.transaction() as records:
             rows = records.execute(
-                "SELECT f.path, i.id, i.embedded FROM file f JOIN image i ON i.id = f.image"
+                "SELECT f.path, i.id, i.embedded, f.limits FROM file f JOIN image i ON i.id = f.image ORDER BY f.path"
             ).fetchall()
-        best: dict[str, tuple[Described, bool]] = {}
-        elsewhere = set()
-        for path, image_id, embedded in sorted(rows):
+        found = copies.Copies()
+        for path, image_id, embedded, limits in rows:
             if path not in self.scan.files:
-                elsewhere.add(image_id)  # a copy in a folder outside this run
+                found.outside(image_id, limits)
                 continue
             words = self.source.describe(path, Described(**json.loads(embedded)), self.scan)
-            if image_id not in best or (words[1] and not best[image_id][1]):
-                best[image_id] = words
+            found.scanned(path, image_id, words, limits)
         with self.library.transaction() as records:
-            old = by_id(records, best, AS_IN_FOLDER)
+            copies.keep(records, found.changed)  # first: a kill from here on loses no limit
+            old = by_id(records, found.best, AS_IN_FOLDER)
         self.report.written = sum(
             any(getattr(words, name) != text for name, text in self.written.get(i, {}).items())
-            for i, (words, _) in best.items()
+            for i, (words, _) in found.best.items()
         )
-        new = [replace(old[i], **asdict(words), described=described) for i, (words, described) in best.items()]
-        # A file name in this folder must not displace the caption of a copy elsewhere.
-        new = [r for r in new if r != old[r.id] and (r.described or r.id not in elsewhere)]
+        new = [r for r in map(found.record, old.values()) if r != old[r.id]]
         fresh = self.images_before
         self.report.changed += sum(r.id in fresh for r in new)
         self.report.known -= sum(r.id in fresh for r in new)

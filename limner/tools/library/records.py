@@ -118,6 +118,8 @@ def complete(records: sqlite3.Connection) -> None:
     records.executescript(captions.SCHEMA + machine.SCHEMA + facts.SCHEMA)
     if "details" not in {row[1] for row in records.execute("PRAGMA table_info(image)")}:
         records.execute("ALTER TABLE image ADD COLUMN details TEXT NOT NULL DEFAULT ''")
+    if "limits" not in {row[1] for row in records.execute("PRAGMA table_info(file)")}:
+        records.execute("ALTER TABLE file ADD COLUMN limits TEXT")  # of this copy, as JSON; NULL until it is described
 
 
 def as_record(row: tuple[Any, ...]) -> Record:

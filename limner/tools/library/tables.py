@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from limner.tools.images.facts import SEVERAL, Facts, items, tidy
+from limner.tools.images.facts import LIMITS, SEVERAL, Facts, items, tidy
 from limner.tools.images.metadata import Described
 from limner.tools.library.scanned import Problems, counted, folded, read_text
 
@@ -102,10 +102,16 @@ def _facts(row: Mapping[str, Any], plain: Mapping[str, str]) -> Facts:
     raw = {_key(k): v for k, v in row.items()}
     found: dict[str, list[str]] = {}
     for name, keys in _FACTS.items():
-        key = next((k for k in keys if plain.get(k)), "")
-        time = plain.get(_TIMES.get(key, ""), "")
-        found[name] = items(raw.get(key), _words) if name in SEVERAL else [f"{plain.get(key, '')} {time}".strip()]
+        given = [key for key in keys if plain.get(key)]
+        if name in LIMITS:
+            found[name] = [text for key in given for text in _moments(raw[key], plain.get(_TIMES.get(key, ""), ""))]
+        else:
+            found[name] = items(raw[given[0]], _words) if given and name in SEVERAL else [plain[k] for k in given[:1]]
     return tidy(found)
+
+
+def _moments(value: Any, time: str) -> Iterator[str]:
+    return (f"{_words(one)} {time}".strip() for one in (value if isinstance(value, list) else [value]))
 
 
 def file_named(row: Mapping[str, Any]) -> str:

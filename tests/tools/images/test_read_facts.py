@@ -39,6 +39,16 @@ def test_release_and_expiration_in_iptc(tmp_path: Path) -> None:
     }  # fmt: skip
 
 
+def test_every_embargo_and_expiry_counts(tmp_path: Path) -> None:
+    packet = xmp('plus:LicenseStartDate="2020-01-01" pur:embargoDate="2021" pur:expirationDate="2040"')
+    file = picture(tmp_path / "a.jpg", (40, 30), 9, xmp=packet)
+    with_iptc(file, (30, "20300101"), (37, "20350101"))
+    read = facts(file)
+    assert read == {"embargo": ["2020-01-01", "2021", "2030-01-01"], "expires": ["2035-01-01", "2040"]}
+    for day, shown in (("2029-12-31", False), ("2030-01-01", True), ("2035-01-02", False)):
+        assert in_time(read, datetime.fromisoformat(day).replace(tzinfo=UTC)) is shown
+
+
 def test_exif_gives_day_and_rating_and_no_place(tmp_path: Path) -> None:
     file = picture(tmp_path / "a.jpg", (40, 30), 9, exif=exif("2021:04:30 08:00:00", 4))
     assert facts(file) == {"date": ["2021-04-30"], "rating": ["4"]}
@@ -81,6 +91,12 @@ def test_moments_are_kept_in_one_form(text: str, kept: str) -> None:
         ("after the match", "", "2099-01-01T00:00:00", False),
         ("", "31.12.2099", "2026-01-01T00:00:00", False),
         ("", "", "2026-01-01T00:00:00", True),
+        ("", "9999-12-31", "2026-01-01T00:00:00", True),
+        ("", "9999-12", "2026-01-01T00:00:00", True),
+        ("", "9999", "2026-01-01T00:00:00", True),
+        ("", "9999-12-31T23:59:59Z", "2026-01-01T00:00:00", True),
+        ("", "9999-12-31T23:59:59-08:00", "2026-01-01T00:00:00", True),
+        ("9999-12-31", "", "2026-01-01T00:00:00", False),
     ],
 )
 def test_an_image_is_shown_within_its_time(embargo: str, expires: str, now: str, shown: bool) -> None:

@@ -259,3 +259,56 @@ def test_embargo_and_expiry_keep_images_back(home: Path, folder: Path, clock: da
     assert library.page(limit=-1)[1] == 11  # they are listed, because somebody has to look after them
     kept_back = library.page(limit=-1, only=Filters.read(["embargo>2026-06-01"]))[0]
     assert {PurePath(r.path).stem for r in kept_back} >= {"a"}
+
+
+def copies_of(folder: Path, *names: str) -> list[Path]:
+    """Copies of one picture, each in a folder of its own."""
+    first = picture(folder / names[0] / "wheat.jpg", (60, 40), 5)
+    for name in names[1:]:
+        (folder / name).mkdir()
+        (folder / name / "wheat.jpg").write_bytes(first.read_bytes())
+    return [folder / name for name in names]
+
+
+def says(folder: Path, **facts: str) -> None:
+    (folder / "wheat.json").write_text(json.dumps(facts))
+
+
+def test_a_second_copy_lifts_no_embargo(home: Path, tmp_path: Path, clock: datetime) -> None:
+    a, b = copies_of(tmp_path, "a", "b")
+    says(a, caption="Wheat before the harvest", embargo="2099-01-01")
+    library, _ = index(home, "copies", [a], ENCODERS)
+    (b / "wheat.txt").write_text("Wheat of the harvest")
+    add(library, [b])
+    assert found(library) == set()
+    says(a, caption="Wheat before the harvest")  # the run over its own folder lifts it
+    add(library, [b])
+    assert found(library) == set()
+    add(library, [a])
+    assert found(library) == {"wheat"}
+
+
+def test_an_embargo_beside_a_second_copy_counts_without_a_caption(home: Path, tmp_path: Path, clock: datetime) -> None:
+    a, b = copies_of(tmp_path, "a", "b")
+    says(a, caption="Wheat before the harvest", keywords="harvest")
+    library, _ = index(home, "copies", [a], ENCODERS)
+    says(b, embargo="2099-01-01", expires="2100")
+    add(library, [b])
+    assert found(library) == set()
+    [record] = library.records()
+    assert record.caption == "Wheat before the harvest"
+    assert record.facts == {"tag": ["harvest"], "embargo": ["2099-01-01"], "expires": ["2100"]}
+    assert add(library, [a, b]).changed == 0
+    (b / "wheat.jpg").unlink()
+    add(library, [b])
+    add(library, [a])
+    assert found(library) == {"wheat"}
+
+
+def test_every_embargo_of_sidecars_tables_and_the_file_counts(home: Path, tmp_path: Path) -> None:
+    file = picture(tmp_path / "a" / "wheat.jpg", (60, 40), 5)
+    with_iptc(file, (30, "20300101"))
+    says(tmp_path / "a", caption="Wheat", embargo="2020-01-01", licenseStartDate="2021")
+    (tmp_path / "a" / "metadata.csv").write_text("file_name,release date\nwheat.jpg,2031-01-01\n")
+    library, _ = index(home, "sources", [tmp_path / "a"], ENCODERS)
+    assert library.records()[0].facts == {"embargo": ["2020-01-01", "2021", "2030-01-01", "2031-01-01"]}

@@ -60,19 +60,28 @@ class Plan(NamedTuple):
         return note(code, n=n, model=model, tokens=self.tokens, language=self.language, several=several)
 
 
+class LeftOut(NamedTuple):
+    """An image without words, and the reason."""
+
+    record: Record
+    why: Note
+    afar: Note
+    """The same for callers on other machines: without paths of this one."""
+
+
 @dataclass
 class Outcome:
     """What a run did."""
 
     written: list[str] = field(default_factory=list)
     """Ids of the images that have machine-made words now."""
-    left_out: list[tuple[Record, Note]] = field(default_factory=list)
-    """The others that were tried, with the reason."""
+    left_out: list[LeftOut] = field(default_factory=list)
+    """The others that were tried."""
 
     @property
     def reasons(self) -> dict[str, int]:
         """How many were left out, by reason."""
-        return dict(Counter(str(why) for _, why in self.left_out).most_common())
+        return dict(Counter(str(left.why) for left in self.left_out).most_common())
 
 
 def several(context: Context) -> int:
@@ -163,10 +172,10 @@ class _Run:
     def through(self, images: Sequence[Record], on_progress: Callable[[int, int], None]) -> Outcome:
         done = 0
         try:
-            for record, why in self._answered(images):
+            for left in self._answered(images):
                 done += 1
-                if why is not None:
-                    self.outcome.left_out.append((record, why))
+                if left is not None:
+                    self.outcome.left_out.append(left)
                 on_progress(done, len(images))
                 if done % ENCODED == 0:
                     self.library.freshen(0)
@@ -174,36 +183,38 @@ class _Run:
             self.library.freshen()
         return self.outcome
 
-    def _answered(self, images: Sequence[Record]) -> Iterator[tuple[Record, Note | None]]:
-        """Each image as it is done. An error that ends the run waits for the pictures in flight."""
+    def _answered(self, images: Sequence[Record]) -> Iterator[LeftOut | None]:
+        """What `_one` says of each image as it is done. An error that ends the run waits for the pictures in flight."""
         left = iter(images)
         with ThreadPoolExecutor(several(self.context), "limner-captions") as threads:
-            running: dict[Future[Note | None], Record] = {}
+            running: set[Future[LeftOut | None]] = set()
             while True:
                 while len(running) < several(self.context) and (record := next(left, None)):
-                    running[threads.submit(self._one, record)] = record
+                    running.add(threads.submit(self._one, record))
                 if not running:
                     return
                 for future in wait(running, return_when=FIRST_COMPLETED).done:
-                    yield running.pop(future), future.result()
+                    running.remove(future)
+                    yield future.result()
 
-    def _one(self, record: Record) -> Note | None:
-        """Ask about an image and store the answer; the reason if it is left out."""
+    def _one(self, record: Record) -> LeftOut | None:
+        """Ask about an image and store the answer; None if that went well."""
         try:
             image = data_url(self.library.image(record.id), PROMPT_SIDE, max_pixels=self.context.settings.max_pixels)
         except (LibraryError, ImageUnreadable) as e:
-            return e.note
+            return LeftOut(record, e.note, e.afar)
         try:
             said = self.dialect.describe(image, self.around.known(record), self.language, self.speaker, self._is_in)
         except NoCaption as e:
             self._keep(record, problem=e.why)
-            return note(e.why)
+            return LeftOut(record, note(e.why), note(e.why))
         except ModelRefused as e:
             # Some servers refuse single pictures, for their content or size; one that takes none refuses all.
             self.refused += 1
             if e.status not in (400, 413, 422) or (self.refused >= REFUSALS and not self.outcome.written):
                 raise
-            return note("uncaptioned-server", line=one_line(e.answer))
+            line = note("uncaptioned-server", line=one_line(e.answer))
+            return LeftOut(record, line, line)
         lacks = {f: f in record.machine_made or not getattr(record, has) for f, has in _HAS.items()}
         self._keep(record, **{f: text for f, text in said._asdict().items() if lacks[f]})
         self.outcome.written.append(record.id)

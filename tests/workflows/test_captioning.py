@@ -188,9 +188,11 @@ def test_files_that_are_gone_or_broken_are_left_out(library: Library, folder: Pa
         outcome = ran(wired(server), library)
         assert 2 not in asked_about(server)
     assert len(outcome.written) == PICTURES - 1
-    [(record, why)] = outcome.left_out
-    assert record.path.endswith("DSC_0002.png")
-    assert "is gone or has changed" in why
+    [left] = outcome.left_out
+    assert left.record.path.endswith("DSC_0002.png")
+    assert "is gone or has changed" in left.why
+    assert str(folder) in left.why
+    assert str(folder) not in left.afar
 
 
 def test_a_picture_that_the_server_refuses_is_left_out_but_not_all_of_them(library: Library) -> None:
@@ -201,7 +203,7 @@ def test_a_picture_that_the_server_refuses_is_left_out_but_not_all_of_them(libra
     with ScriptedServer(seeing(answer)) as server:
         outcome = ran(wired(server, workers=1), library)
     assert (len(outcome.written), len(outcome.left_out)) == (5, 1)
-    assert "content_filter" in outcome.left_out[0][1]
+    assert "content_filter" in outcome.left_out[0].why
     suggesting.withdraw(library)
     with ScriptedServer(seeing(lambda _body: too_long())) as server, pytest.raises(ModelRefused):
         ran(wired(server, workers=1), library)

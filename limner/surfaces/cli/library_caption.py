@@ -91,7 +91,7 @@ def _report(library: Library, outcome: Outcome, context: Context) -> list[str]:
     if outcome.left_out:
         reasons = ", ".join(f"{n} because {why}" for why, n in outcome.reasons.items())
         lines.append(f"{len(outcome.left_out)} left out: {reasons}.")
-    lines += [f"left out: {printable_path(r.path)}: {why}" for r, why in outcome.left_out[:MANY]]
+    lines += [f"left out: {printable_path(left.record.path)}: {left.why}" for left in outcome.left_out[:MANY]]
     if len(outcome.left_out) > MANY:
         lines.append(f"left out: {len(outcome.left_out) - MANY} more")
     usage = context.meter.roles.get("captioner")

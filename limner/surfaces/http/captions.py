@@ -141,7 +141,7 @@ def write_captions(has: Has, asker: Asker, name: Name, request: CaptionsRequest)
     left = len(every.lacking.images) - len(images)
     return Captions(
         images=[image_view(name, library.record(image)) for image in done.written],
-        left_out=[LeftOut(image_id=r.id, why=str(why), **coded(why)) for r, why in done.left_out],
+        left_out=[LeftOut(image_id=left.record.id, why=str(left.afar), **coded(left.afar)) for left in done.left_out],
         next=images[-1].id if left else None,
         left=left,
         spent=context.meter.total,

@@ -95,6 +95,17 @@ def test_pictures_are_described_some_at_a_time_and_marked(
     assert client.get("/v1/libraries/bees").json()["machine_made"] == 0
 
 
+def test_a_file_that_is_gone_is_left_out_without_the_servers_path(
+    client: TestClient, model: ScriptedServer, library: Library, tmp_path: Path
+) -> None:
+    (tmp_path / "bare" / "DSC_0000.png").unlink()
+    answered = client.post(URL, json={"limit": 1})
+    [left_out] = answered.json()["left_out"]
+    assert left_out["image_id"] == library.records()[0].id
+    assert "is gone or has changed" in left_out["why"]
+    assert str(tmp_path) not in answered.text
+
+
 def test_tokens_are_counted_for_the_owner_and_end_with_the_days(
     client: TestClient, jobs: Jobs, model: ScriptedServer
 ) -> None:
@@ -116,6 +127,15 @@ def test_a_model_that_does_not_see_is_named(client: TestClient, model: ScriptedS
 def test_without_a_model_nothing_is_offered(client: TestClient, library: Library) -> None:
     assert client.get("/v1/libraries/bees").json()["suggests"] is False
     assert client.get(URL).json()["code"] == client.post(URL, json={}).json()["code"] == "captions-embedded"
+
+
+def test_a_local_model_that_may_see_is_offered(client: TestClient, library: Library, app: FastAPI) -> None:
+    seer = library.home / "seer.gguf"
+    seer.write_bytes(b"GGUF")
+    shelf = app.state.parts.shelf
+    shelf.settings = shelf.settings.model_copy(update={"model": str(seer)})
+    assert client.get("/v1/libraries/bees").json()["suggests"] is True
+    assert client.get(URL).json()["images"] == PICTURES
 
 
 def test_only_owners_who_may_write_captions_have_them_written(

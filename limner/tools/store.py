@@ -24,7 +24,7 @@ from uuid import UUID
 from limner.errors import LibraryBusy, LibraryError, LibraryUnreachable
 from limner.lazy import lazy
 from limner.tools.bm25 import Sparse
-from limner.tools.stored import Hit, Vectors, Within, hexed, hits_of
+from limner.tools.stored import BODY, UUID_BYTES, Hit, Vectors, Within, hexed, hits_of, parts
 
 if TYPE_CHECKING:
     import qdrant_edge as edge
@@ -36,8 +36,6 @@ else:  # a graph is built without; the client is an extra
     models = lazy("qdrant_client.models")
 
 PREFETCH = 64  # images per encoder in the fusion; at least 4 times k
-BODY = 16_000_000  # bytes of a request; a Qdrant server takes 32 MB
-UUID_BYTES = 40  # of an id in a request, with quotes and comma
 PATIENCE = 60.0  # seconds to wait for another process that holds a folder
 
 
@@ -283,31 +281,44 @@ class ServerStore:
     def search(self, queries: Sequence[Vectors], k: int, within: Within | None = None) -> list[list[Hit]]:
         """Per query at most k hits, best first, ties by id, among the images of `within`; as `EdgeStore` does it."""
         many = max(PREFETCH, 4 * k)
-        among = _has(within.ids, within.inside) if within else None
         asked = [query.dense | _sparse(query.words) for query in queries]
         requests: list[models.QueryRequest] = []
-        for nearest in asked:
-            found = [models.Prefetch(query=q, using=n, limit=many, filter=among) for n, q in nearest.items()]
+        for nearest, among in zip(asked, self._among(asked, many, within), strict=True):
+            found = [models.Prefetch(query=q, using=n, limit=many, filter=among[n]) for n, q in nearest.items()]
             fused = models.FusionQuery(fusion=models.Fusion.DBSF)
             requests.append(models.QueryRequest(prefetch=found, query=fused, limit=many * len(found)))
-        rankings = self._answers(requests, within)
+        rankings = self._answers(requests)
         scores: list[models.QueryRequest] = []
         for nearest, ranking in zip(asked, rankings, strict=True):
             these, most = _has([hexed(point.id) for point in ranking], True), max(1, len(ranking))
             scores += [models.QueryRequest(query=q, using=n, filter=these, limit=most) for n, q in nearest.items()]
-        scored = iter(self._answers(scores, None))
+        scored = iter(self._answers(scores))
         pairs = zip(asked, rankings, strict=True)
         return hits_of(queries, [one for n, of in pairs for one in (of, *(next(scored) for _ in n))], k)
 
-    def _answers(self, requests: list[models.QueryRequest], within: Within | None) -> list[Any]:
-        """Answers in the order of the requests, asked for in bodies that a server takes."""
-        long = 2 * UUID_BYTES * len(within.ids) if within else 0
-        at_once = max(1, BODY // long) if long else len(requests)
+    def _among(self, asked: list[dict[str, Any]], many: int, within: Within | None) -> list[dict[str, Any]]:
+        """Per query and encoder the filter of its ranking.
+
+        A filter of a whole request does not limit its prefetches, so each has its own. Ids that are too many for that
+        go out once a request: each encoder finds its best among them, and these few are what is fused.
+        """
+        among = _has(within.ids, within.inside) if within else None
+        if not within or max(map(len, asked), default=0) * UUID_BYTES * len(within.ids) < BODY // 2:
+            return [dict.fromkeys(nearest, among) for nearest in asked]
+        each = [
+            models.QueryRequest(query=q, using=n, limit=many, filter=among)
+            for nearest in asked
+            for n, q in nearest.items()
+        ]
+        best = iter(self._answers(each))
+        return [{n: _has([hexed(point.id) for point in next(best)], True) for n in nearest} for nearest in asked]
+
+    def _answers(self, requests: list[models.QueryRequest]) -> list[Any]:
+        """Answers in the order of the requests, asked for in bodies of at most BODY bytes, or of one request."""
         found: list[Any] = []
         with _answering():
-            for start in range(0, len(requests), max(1, at_once)):
-                part = self._client.query_batch_points(self.collection, requests[start : start + at_once])
-                found += [answer.points for answer in part]
+            for part in parts(requests):
+                found += [answer.points for answer in self._client.query_batch_points(self.collection, part)]
         return found
 
     def drop(self) -> None:

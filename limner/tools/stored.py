@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 from uuid import UUID
@@ -11,6 +11,11 @@ from limner.tools.bm25 import Sparse
 
 if TYPE_CHECKING:
     import numpy as np
+    from qdrant_client.models import QueryRequest
+
+BODY = 16_000_000  # bytes of a request; a Qdrant server takes 32 MB
+UUID_BYTES = 40  # of an id in a request, with quotes, comma and a blank
+NUMBER_BYTES = 26  # of a number at most
 
 
 @dataclass(frozen=True)
@@ -74,3 +79,33 @@ def hits_of(queries: Sequence[Vectors], answers: Sequence[Sequence[Any]], k: int
 def hexed(point_id: Any) -> str:
     """A point's id as 32 hexadecimal digits."""
     return UUID(str(point_id)).hex
+
+
+def parts(requests: Sequence[QueryRequest]) -> Iterator[list[QueryRequest]]:
+    """The requests in order, in batches of at most BODY bytes, or of one request that is longer."""
+    part: list[QueryRequest] = []
+    size = 0
+    for request in requests:
+        long = _bytes(request)
+        if part and size + long > BODY:
+            yield part
+            part, size = [], 0
+        part.append(request)
+        size += long
+    if part:
+        yield part
+
+
+def _bytes(request: QueryRequest) -> int:
+    """At most the bytes of a request: of its ids and numbers, without making the JSON."""
+    wanted = [request, *(request.prefetch if isinstance(request.prefetch, list) else [])]
+    ids = sum(UUID_BYTES * len(_ids(one.filter)) for one in wanted)
+    return ids + sum(NUMBER_BYTES * _numbers(one.query) + 500 for one in wanted)
+
+
+def _ids(among: Any) -> list[Any]:
+    return (among.must or among.must_not)[0].has_id if among else []
+
+
+def _numbers(query: Any) -> int:
+    return len(query) if isinstance(query, list) else 2 * len(getattr(query, "indices", ()))

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from qdrant_client import models
 
 from limner.errors import LibraryBusy, LibraryError
 from limner.tools.bm25 import Sparse, Words
-from limner.tools.store import EdgeStore, ServerStore, Store, Vectors, Within, server
+from limner.tools.store import BODY, EdgeStore, ServerStore, Store, Vectors, Within, server
 from limner.tools.vectors import unit
 
 SIZES = {"caption": 8, "clip": 6}
@@ -92,6 +93,37 @@ def test_a_search_within_some_images_finds_as_many_with_the_same_scores(store: S
     assert store.search([query], 5, Within(wanted if inside else rest, inside))[0] == found[:5]
     assert store.search([query], 5, Within((), True))[0] == []
     assert len(store.search([query], 5, Within((), False))[0]) == 5
+
+
+@pytest.mark.parametrize("many", [50_000, 200_000])
+@pytest.mark.parametrize("inside", [True, False])
+def test_many_ids_go_to_a_server_in_bodies_that_it_takes(
+    remote: ServerStore, monkeypatch: pytest.MonkeyPatch, inside: bool, many: int
+) -> None:
+    """Ten spots with tens of thousands of ids; the answers are those of a few ids."""
+    remote.upsert(POINTS)
+    away = {identity(n) for n in (0, 5)}
+    near = {i for i, _ in POINTS} - away if inside else away
+    few = remote.search(QUERIES, 4, Within(near, inside))
+    sizes: list[int] = []
+    ask = remote._client.query_batch_points
+
+    def counted(collection: str, requests: list[models.QueryRequest]) -> list[models.QueryResponse]:
+        body = models.QueryRequestBatch(searches=requests).model_dump_json(by_alias=True, exclude_unset=True)
+        sizes.append(len(body.encode()))
+        return ask(collection, requests)
+
+    monkeypatch.setattr(remote._client, "query_batch_points", counted)
+    among = Within(near | {f"{n + 1_000_000:032x}" for n in range(many)}, inside)
+    found = remote.search([QUERIES[n % 4] for n in range(10)], 4, among)
+    assert max(sizes) < BODY
+    assert sum(sizes) > BODY
+    assert [[(h.id, h.scores) for h in hits] for hits in found[:4]] == [
+        [(h.id, h.scores) for h in hits] for hits in few
+    ]
+    for one, other in zip(found[:4], few, strict=True):
+        assert [h.score for h in one] == pytest.approx([h.score for h in other])
+    assert found[8:] == found[:2]
 
 
 def test_scores_are_those_of_the_textbook(store: Store) -> None:

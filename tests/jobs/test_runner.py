@@ -144,7 +144,7 @@ def test_a_library_that_gets_another_encoder_is_opened_anew(house: House, bees: 
 
     def switch(seed: int) -> None:
         encoders = Context(runner.settings, []).encoders
-        index(house.home, "bees", [bees], encoders, pictures=str(make_siglip(tmp_path / f"tiny-{seed}", seed=seed)))
+        index(house.home, "bees", [bees], encoders, encoder=str(make_siglip(tmp_path / f"tiny-{seed}", seed=seed)))
 
     def in_the_middle(body: dict[str, Any]) -> Answer:
         if asking(body) == "spotter":

@@ -19,7 +19,7 @@ def test_a_library_that_was_given_another_encoder_is_opened_anew(bees: Path, hom
     before = [tenants.scope(tenant) for tenant in whose]
     assert [set(one.search("a bee", 1)[0].scores) for one in before] == [{"caption", "words"}] * 2
     assert tenants.scope(whose[1]).context.libraries[0] is before[1].context.libraries[0]  # opened once
-    index(home, "bees", [bees], tenants.context.encoders, pictures=str(make_siglip(tmp_path / "tiny")))
+    index(home, "bees", [bees], tenants.context.encoders, encoder=str(make_siglip(tmp_path / "tiny")))
     for one in before:  # a call that has begun
         with pytest.raises(EncoderSwitched, match="try again"):
             one.search("a bee", 1)

@@ -10,7 +10,7 @@ from limner.settings import Settings, read_choice
 from limner.surfaces.cli.terminal import Terminal
 from limner.text import one_line, printable_path
 from limner.tools.models import capacity, choice, hub, language, machine
-from limner.tools.models.known import is_there, models_folder
+from limner.tools.models.known import holds_model, is_there, models_folder
 from limner.tools.models.language import LanguageModel
 from limner.tools.models.local import find
 
@@ -31,7 +31,7 @@ def listing() -> list[str]:
         )
     known = {model.name for model in language.known().values()}
     for folder in _folders(settings.home):
-        if folder.name.startswith("hf--") and folder.name not in known:
+        if folder.name.startswith("hf--") and folder.name not in known and holds_model(folder):
             size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
             lines.append(f"{_marked(folder.name, settings)} {_spec(folder.name)} {'here':<5} {_size(size):>7}")
     return [*lines, in_use(settings)]
@@ -70,7 +70,7 @@ def look_up(name: str) -> LanguageModel:
     settings = Settings()
     if language.is_spec(name):
         here = models_folder(settings.home) / language.folder_name(name)
-        if here.is_dir():
+        if holds_model(here):
             return LanguageModel(here.name, "", "", "", "", "", ())
         return language.of_hub(name, _hub(settings))
     if name not in language.known():

@@ -38,7 +38,7 @@ def setup(
     found = machine.look(settings.home)
     for line in _machine(found):
         print(line)
-    if model.lower().endswith(".gguf"):
+    if model.lower().endswith(".gguf") and not language.is_spec(model):
         for line in reports.use(model):
             print(line)
     elif model or not _offered(yes):

@@ -92,7 +92,7 @@ class _Fetching:
 
         # It would report the programs around it, and fetch a list of such programs from its maker first.
         constants.HF_HUB_DISABLE_TELEMETRY = True
-        wanted = {file: self._metadata(file) for file in self.model.files if not self._kept(file)}
+        wanted = {file: found for file in self.model.files if (found := self._wanted(file))}
         sizes = {file: found.size or file.size for file, found in wanted.items()}
         kept = sum((self.parts / f.path).stat().st_size for f in self.model.files if f not in wanted)
         begun = sum(min(sizes[file], _size(self._part(file, found))) for file, found in wanted.items())
@@ -106,15 +106,32 @@ class _Fetching:
         with _quiet():
             for file, found in wanted.items():
                 self._transfer(file, found, sizes[file])
+        self._clear()
         if self.folder.exists():  # incomplete, perhaps copied by hand
             shutil.rmtree(self.folder)
         (self.parts / _CHECKED).touch()
         self.parts.rename(self.folder)
         return self.folder
 
-    def _kept(self, file: WeightsFile) -> bool:
-        """Whether an earlier run has downloaded and checked the file."""
-        return (self.parts / file.path).is_file()
+    def _wanted(self, file: WeightsFile) -> HfFileMetadata | None:
+        """The hub's facts of a file that is to be fetched; None for one that an earlier run has fetched.
+
+        That run may have fetched another revision: only a file whose digest is this one's counts.
+        """
+        kept = self.parts / file.path
+        if file.sha256 and kept.is_file() and _matches(kept, file.sha256, ""):
+            return None
+        found = self._metadata(file)
+        if not file.sha256 and kept.is_file() and _matches(kept, "", found.etag or ""):
+            return None
+        return found
+
+    def _clear(self) -> None:
+        """Delete what the model does not name: files, and beginnings of files, of another revision."""
+        named = {self.parts / file.path for file in self.model.files}
+        for path in self.parts.rglob("*"):
+            if path not in named and (path.is_symlink() or not path.is_dir()):
+                path.unlink()
 
     def _part(self, file: WeightsFile, found: HfFileMetadata) -> Path:
         """Where the file's first bytes are kept; another version of it has another name."""

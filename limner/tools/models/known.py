@@ -47,6 +47,16 @@ def models_folder(home: Path) -> Path:
     return home / "models"
 
 
+def is_projector_file(path: Path) -> bool:
+    """Whether a GGUF holds a projector of pictures, by its name."""
+    return "mmproj" in path.name.lower()
+
+
+def holds_model(folder: Path) -> bool:
+    """Whether a folder holds a GGUF that is no projector. A restored backup has the folder without it."""
+    return any(path.is_file() and not is_projector_file(path) for path in folder.rglob("*.gguf"))
+
+
 def is_there(model: Known, home: Path) -> bool:
     """Whether all files of the model lie in its folder, at their sizes where these are known."""
     folder = models_folder(home) / model.name

@@ -12,11 +12,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
+from pathlib import Path
 
 from limner.errors import BadInput, NotInstalled
 from limner.text import one_line
 from limner.tools.models.hub import Hub, listing
-from limner.tools.models.known import Known, WeightsFile
+from limner.tools.models.known import Known, WeightsFile, is_projector_file
 from limner.tools.models.machine import Machine
 
 SLOW = "qwen3-vl-2b"
@@ -107,7 +108,7 @@ def of_hub(spec: str, hub: Hub) -> LanguageModel:
 
 
 def _is_projector(path: str) -> bool:
-    return "mmproj" in path.rpartition("/")[2].lower()
+    return is_projector_file(Path(path))
 
 
 def _preferred(paths: Iterable[str], order: tuple[str, ...]) -> str:

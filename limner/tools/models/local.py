@@ -8,7 +8,7 @@ from typing import NamedTuple
 from limner.errors import BadInput, NotInstalled
 from limner.text import one_line, printable_path
 from limner.tools.models.gguf import Header, read_header
-from limner.tools.models.known import is_there, models_folder
+from limner.tools.models.known import is_projector_file, is_there, models_folder
 from limner.tools.models.language import folder_name, is_spec, known
 
 NO_PROJECTOR = "none"
@@ -35,17 +35,17 @@ def find(name: str, home: Path, projector: str = "") -> Local:
     projector: as in LIMNER_MMPROJ: a path, "none", or "" for the one that lies beside the model. Raises NotInstalled
     for a model that is not here, BadInput for a file that cannot be used.
     """
-    model, near = _model(name, home)
+    model, near, own = _model(name, home)
     if not model.has_template:
         raise BadInput(
             f"{printable_path(str(model.path))} has no chat template: it continues texts and follows no instructions. "
             "Choose a model that is tuned for instructions (limner model list)."
         )
-    return Local(model, _projector(model, near, projector))
+    return Local(model, _projector(model, near, own, projector))
 
 
-def _model(name: str, home: Path) -> tuple[Header, list[Path]]:
-    """The header of the language model, and the files among which its projector is. A downloaded folder holds one."""
+def _model(name: str, home: Path) -> tuple[Header, list[Path], bool]:
+    """The header of the language model, the files among which its projector is, and whether they are its alone."""
     if not is_spec(name) and name not in known():
         path = Path(name).expanduser().absolute()
         header = read_header(path)
@@ -54,7 +54,7 @@ def _model(name: str, home: Path) -> tuple[Header, list[Path]]:
                 f"{printable_path(str(path))} is a projector of pictures, not a model. Name the model, and this in "
                 "LIMNER_MMPROJ if it lies elsewhere."
             )
-        return header, sorted(path.parent.glob("*.gguf"))[:_MOST]
+        return header, sorted(filter(is_projector_file, path.parent.glob("*.gguf")))[:_MOST], False
     folder = models_folder(home) / folder_name(name)
     there = is_there(known()[name], home) if name in known() else folder.is_dir()
     files = sorted(folder.rglob("*.gguf"))[:_MOST] if there else []
@@ -64,11 +64,14 @@ def _model(name: str, home: Path) -> tuple[Header, list[Path]]:
             f"{one_line(name)[:100]} is not on this machine. Download it with `limner model get {one_line(name)[:100]}`"
             ", or set LIMNER_MODEL_URL if a server has it."
         )
-    return found[0], files
+    return found[0], [path for path in files if is_projector_file(path)], True
 
 
-def _projector(model: Header, near: list[Path], given: str) -> Header | None:
-    """The projector that was named, or the one that lies beside the model and makes as many numbers per token."""
+def _projector(model: Header, near: list[Path], own: bool, given: str) -> Header | None:
+    """The projector that was named, or the one that lies beside the model and makes as many numbers per token.
+
+    own: whether the folder is the model's alone; in any other lie strangers, which say nothing about this model.
+    """
     if given == NO_PROJECTOR:
         return None
     if given:
@@ -76,10 +79,9 @@ def _projector(model: Header, near: list[Path], given: str) -> Header | None:
         if not header.is_projector:
             raise BadInput(f"{printable_path(given)} is no projector of pictures (mmproj). Correct LIMNER_MMPROJ.")
         return header
-    beside = [path for path in near if "mmproj" in path.name.lower()]
-    fitting = [h for h in map(read_header, beside) if h.is_projector and h.width in (0, model.width)]
-    if len(beside) == 1 and not fitting:  # the engine says what is wrong with the only one
-        return read_header(beside[0])
+    if len(near) == 1 and (own or _stem(near[0]) == _stem(model.path)):
+        return read_header(near[0])  # if it does not fit, the engine says what is wrong with the only one
+    fitting = [h for h in map(_readable, near) if h and h.is_projector and h.width in (0, model.width)]
     alike = [h for h in fitting if _stem(h.path) == _stem(model.path)]
     if len(fitting) > 1 and len(alike) != 1:
         names = ", ".join(printable_path(h.path.name) for h in fitting[:6])
@@ -88,6 +90,14 @@ def _projector(model: Header, near: list[Path], given: str) -> Header | None:
             f"({names}). Name one in LIMNER_MMPROJ, or {NO_PROJECTOR}."
         )
     return (alike or fitting or [None])[0]
+
+
+def _readable(path: Path) -> Header | None:
+    """A header; None for a file that is damaged or still being copied: nobody named it."""
+    try:
+        return read_header(path)
+    except BadInput:
+        return None
 
 
 def _stem(path: Path) -> str:

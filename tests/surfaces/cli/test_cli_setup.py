@@ -137,6 +137,13 @@ def test_a_person_chooses_another_model_of_the_server(shell: Shell, hub: Hub, ol
     assert f"limner: {ollama.url} has no 'nonsense'. It has qwen3-vl:8b, other-7b." in wrong.err
 
 
+def test_a_file_of_the_hub_is_downloaded(shell: Shell, hub: Hub, home: Path) -> None:
+    spec = f"hf:maker/sight:{WEIGHTS}"
+    done = shell("setup", "--yes", "--model", spec)
+    assert f"In use: {spec}, by the choice in model.toml." in done.out, done.err
+    assert (home / "models" / f"hf--maker--sight--{WEIGHTS}" / WEIGHTS).is_file()
+
+
 def test_nothing_is_downloaded_without_a_yes(shell: Shell, hub: Hub, ollama: ScriptedServer, home: Path) -> None:
     refused = shell("setup", stdin="n\nn\n")
     assert refused.code == 2
@@ -190,6 +197,16 @@ def test_a_model_of_any_repository_comes_is_used_and_goes(
     assert f"{spec} is removed: 100 MB are free again." in removed
     assert "In use: the embedded SmolLM2-135M, which sees nothing. Get a model that sees: limner setup" in removed
     assert not list((home / "models").glob("[!.]*"))
+
+
+def test_a_model_of_a_restored_backup_is_downloaded_again(shell: Shell, hub: Hub, home: Path) -> None:
+    """A backup leaves weights out."""
+    spec, folder = "hf:maker/sight", home / "models" / "hf--maker--sight"
+    shell("model", "get", spec)
+    (folder / WEIGHTS).unlink()
+    assert spec not in shell("model", "list").out
+    assert shell("model", "get", spec).code == 0
+    assert (folder / WEIGHTS).is_file()
 
 
 def test_a_model_that_was_deleted_by_hand_is_asked_for(shell: Shell, hub: Hub, home: Path) -> None:

@@ -105,6 +105,20 @@ def test_a_cut_file_is_continued_by_the_next_run(served: tuple[Hub, KnownEncoder
     assert not list(folder.rglob("*.part"))
 
 
+def test_a_download_that_goes_on_mixes_no_revisions(served: tuple[Hub, KnownEncoder], home: Path) -> None:
+    """The finished files of a stopped download of an older revision: one of the same name, and one that is gone."""
+    hub, model = served
+    parts = home / "models" / ".siglip2.part"
+    (parts / "onnx").mkdir(parents=True)
+    for path in ("config.json", WEIGHTS, "onnx/gone.onnx", "onnx/gone.onnx.0123456789abcdef.part"):
+        (parts / path).write_bytes(b"of an older revision")
+    folder, _ = run(served, home)
+    assert {("config.json", ""), (WEIGHTS, "")} <= set(hub.got())
+    assert b"older" not in (folder / "config.json").read_bytes()
+    there = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+    assert there == {file.path for file in model.files} | {".checked"}
+
+
 def test_a_short_cut_is_bridged_within_the_run(served: tuple[Hub, KnownEncoder], home: Path) -> None:
     hub, _ = served
     hub.faults.cut[WEIGHTS] = 20_000

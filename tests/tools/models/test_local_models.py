@@ -49,6 +49,19 @@ def test_among_several_projectors_the_one_of_the_same_width_or_name_is_taken(tmp
         find(str(model), tmp_path)
 
 
+def test_a_stranger_s_projector_beside_a_text_model_changes_nothing(tmp_path: Path) -> None:
+    model = link(tmp_path / "text.gguf")
+    make_projector(tmp_path / "mmproj-other.gguf", 64)
+    assert find(str(model), tmp_path).projector is None
+    (tmp_path / "mmproj-other.gguf").write_bytes(b"half a copy")
+    assert find(str(model), tmp_path).projector is None
+    damaged = tmp_path / "mmproj-text.gguf"
+    damaged.write_bytes(b"half a copy")
+    (tmp_path / "mmproj-other.gguf").unlink()
+    with pytest.raises(BadInput, match=r"mmproj-text.gguf is not a GGUF file"):  # its own
+        find(str(model), tmp_path)
+
+
 def test_what_is_no_model_to_talk_to_is_refused(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match=r"base.gguf has no chat template: .* Choose a model that is tuned"):
         find(str(almost(tmp_path / "base.gguf", template=False)), tmp_path)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Callable
 from typing import Any
 
 import pytest
+from linear import assert_linear
 from scripted import Answer, ScriptedServer, Status, images_of, in_turn, last_text, no_response_format, text_of
 
 from limner.agents.captioner import describe
-from limner.agents.dialects.caption import ALT, CAPTION, Captioned, NoCaption, ask_caption, read_caption
+from limner.agents.dialects.caption import ALT, CAPTION, LONGEST, Captioned, NoCaption, ask_caption, read_caption
 from limner.agents.families.families import BUILT_IN
 from limner.agents.meter import Meter
 from limner.settings import Settings
@@ -202,3 +204,26 @@ def test_xcomposer_is_asked_once_more_by_sampling() -> None:
     assert isinstance(said, Captioned)
     assert ("num_beams" in requests[0], "num_beams" in requests[1], requests[1]["temperature"]) == (True, False, 1.0)
     assert asked("", "", dialect="xcomposer2")[0] == "uncaptioned-empty"
+
+
+# --- long answers ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("length", [LONGEST // 2, 4 * LONGEST])
+@pytest.mark.parametrize("piece", ["![", "![a](", "[", "![a]", '{"a": ', "(", "“", "Cow. ", "- "])
+def test_twice_the_answer_is_twice_the_work(piece: str, length: int) -> None:
+    def reading(reply: str) -> None:
+        with contextlib.suppress(NoCaption):
+            read(reply)
+
+    assert_linear(reading, lambda n: "A cow stands. " + piece * (n // len(piece)), length)
+
+
+def test_an_answer_after_long_thoughts_is_read() -> None:
+    assert read(f"<think>{'I see cows. ' * LONGEST}</think>{json.dumps(GOOD)}") == Captioned(**GOOD)
+
+
+def test_an_answer_without_end_is_cut_before_it_is_read() -> None:
+    assert (
+        read(GOOD["caption"] + "![" * 50_000).alt == "Two brown cows graze on a steep green meadow below a wooden hut."
+    )

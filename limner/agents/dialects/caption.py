@@ -23,6 +23,7 @@ CAPTION, ALT = 500, 250  # characters; a sentence in English has about 120
 FACT = 300  # characters of one fact
 ANSWER = 400  # tokens: three sentences, also in scripts with a token per letter
 FEWEST = 3  # words of a caption
+LONGEST = 10_000  # characters of an answer that are read; what is longer is no answer to the question
 
 Known = Mapping[str, str | Sequence[str]]
 """What a picture's file and folder say: "caption", "file", "folder", "details", and the captions "near" it."""
@@ -130,6 +131,7 @@ def read_caption(reply: str, known: Known, language: str, in_language: InLanguag
     Raises NoCaption: nothing there, a refusal, the question's own words or a neighbour's caption, another language, an
     address.
     """
+    reply = without_thinking(reply)[:LONGEST]
     try:
         data = read_json(reply)
     except UnreadableReply:
@@ -143,7 +145,7 @@ def read_caption(reply: str, known: Known, language: str, in_language: InLanguag
 
 def prose(reply: str) -> tuple[str, str]:
     """The caption and alternative text of an answer in sentences: the first two, and the first. "" for code or JSON."""
-    text = one_line(whole_characters(without_thinking(reply)))
+    text = one_line(whole_characters(without_thinking(reply)[:LONGEST]))
     if text[:1] in ("{", "[", "`"):
         return "", ""
     sentences = _sentences(_bare(text))
@@ -168,7 +170,7 @@ def checked(caption: str, alt: str, known: Known, question: str, in_language: In
     return Captioned(caption, alt)
 
 
-_IMAGE = re.compile(r"!\[([^\]\n]*)\](?:\([^)\n]*\))?")
+_IMAGE = re.compile(r"!\[([^\[\]\n]*)\](?:\([^()\n]*\))?")  # linear: no bracket is passed twice
 _LABEL = re.compile(r"(?:caption|alt(?: text)?|description|图注|描述|替代文本)\s*[:：]\s*", re.IGNORECASE)
 _ADDRESS = re.compile(r"\w://|\bwww\.", re.IGNORECASE)
 _MARKS, _QUOTES = " \t*_#`", re.compile(r"[\"“„«「](.*)[\"”“»」]")

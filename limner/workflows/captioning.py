@@ -52,6 +52,10 @@ class Plan(NamedTuple):
     """BCP 47."""
     tokens: int
     """Estimated tokens of prompts and answers."""
+    around: Surroundings
+    """What is known of the pictures."""
+    again: bool = False
+    """Whether pictures count about which this model was asked in vain."""
 
     def line(self, model: str, several: int) -> Note:
         """The cost, in one line."""
@@ -77,6 +81,8 @@ class Outcome:
     """Ids of the images that have machine-made words now."""
     left_out: list[LeftOut] = field(default_factory=list)
     """The others that were tried."""
+    vain: int = 0
+    """Planned ones about which this model, whose name its server told only now, was asked in vain before."""
 
     @property
     def reasons(self) -> dict[str, int]:
@@ -94,8 +100,7 @@ def model_of(context: Context) -> str:
     if context.demonstrates("selector"):
         raise BadInput(note("captions-embedded"))
     settings = context.settings
-    speaker = context.models.get("selector") and context.speaker("selector").name
-    return speaker or settings.selector_model or settings.model or note("model-first")
+    return context.known_name("selector") or settings.selector_model or settings.model or note("model-first")
 
 
 def plan(
@@ -105,27 +110,28 @@ def plan(
     language: str | None = None,
     limit: int | None = None,
     after: str = "",
+    again: bool = False,
 ) -> Plan:
     """The questions of a run, before it asks any server. limit: at most so many pictures; after: only those behind this
-    one, by path.
+    one, by path; again: also those about which this model was asked in vain, as all are while its name is not known.
 
     language: of the captions, BCP 47; None takes that of the captions that the library has, else LIMNER_LANGUAGE.
     Raises BadInput.
     """
     usual = language_code(context.settings.language) or "en"
-    spoken = language_code(language) or suggesting.language(library) or usual
-    settings = context.settings
-    named = "" if context.embedded("selector") else settings.selector_model or settings.model  # a local one has a path
-    found = suggesting.lacking(library, without, named)
+    records = library.records()
+    spoken = language_code(language) or suggesting.language(library, records) or usual
+    named = "" if again else context.known_name("selector")
+    found = suggesting.lacking(library, without, named, spoken, records)
     start = (after and library.record(after).path, after)
     images = [record for record in found.images if (record.path, record.id) > start][:limit]
     if images:
         model_of(context)
-    around = _surroundings(library)
+    around = Surroundings(library, json.loads(library.meta("folders") or "[]"), records)
     some = images[:: max(1, len(images) // _SAMPLE)]
     each = [estimate_tokens(dialect.ask_caption(ONE, around.known(r), spoken)) + WRITTEN for r in some]
     tokens = round(sum(each) / len(each) * len(images), -2) if each else 0
-    return Plan(without, found._replace(images=images), spoken, int(tokens))
+    return Plan(without, found._replace(images=images), spoken, int(tokens), around, again)
 
 
 def check(context: Context, language: str) -> None:
@@ -152,21 +158,23 @@ def run(
     out, with the reason. Raises LibraryBusy while another run asks about the same library, BudgetReached, ModelError;
     what is stored stays, and the same call goes on with the rest.
     """
+    outcome = outcome or Outcome()
     if not plan.lacking.images:
-        return outcome or Outcome()
+        return outcome
     with locked(library.home, library.name, 0, "~captions"):
-        model = context.speaker("selector").name
-        lacking = {record.id for record in suggesting.lacking(library, plan.without, model).images}
-        images = [record for record in plan.lacking.images if record.id in lacking]
-        return _Run(context, library, plan.language, outcome or Outcome()).through(images, on_progress)
+        model = "" if plan.again else context.speaker("selector").name
+        now = library.records_of(record.id for record in plan.lacking.images)
+        lacking = suggesting.lacking(library, plan.without, model, plan.language, now)
+        outcome.vain = lacking.vain
+        return _Run(context, library, plan, outcome).through(lacking.images, on_progress)
 
 
 class _Run:
-    def __init__(self, context: Context, library: Library, language: str, outcome: Outcome) -> None:
-        self.context, self.library, self.language, self.outcome = context, library, language, outcome
+    def __init__(self, context: Context, library: Library, plan: Plan, outcome: Outcome) -> None:
+        self.context, self.library, self.outcome = context, library, outcome
+        self.language, self.around = plan.language, plan.around
         self.dialect = context.dialect("selector")
         self.speaker: Speaker = dataclasses.replace(context.speaker("selector"), role="captioner")
-        self.around = _surroundings(library)
         self.refused = 0
 
     def through(self, images: Sequence[Record], on_progress: Callable[[int, int], None]) -> Outcome:
@@ -206,17 +214,19 @@ class _Run:
         try:
             said = self.dialect.describe(image, self.around.known(record), self.language, self.speaker, self._is_in)
         except NoCaption as e:
+            self.refused = 0
             self._keep(record, problem=e.why)
             return LeftOut(record, note(e.why), note(e.why))
         except ModelRefused as e:
             # Some servers refuse single pictures, for their content or size; one that takes none refuses all.
             self.refused += 1
-            if e.status not in (400, 413, 422) or (self.refused >= REFUSALS and not self.outcome.written):
+            if e.status not in (400, 413, 422) or self.refused >= REFUSALS:
                 raise
+            self._keep(record, problem="uncaptioned-server")  # else each run would end at the same pictures
             line = note("uncaptioned-server", line=one_line(e.answer))
             return LeftOut(record, line, line)
-        lacks = {f: f in record.machine_made or not getattr(record, has) for f, has in _HAS.items()}
-        self._keep(record, **{f: text for f, text in said._asdict().items() if lacks[f]})
+        self.refused = 0
+        self._keep(record, **{f: text for f, text in said._asdict().items() if not getattr(record, _HAS[f])})
         self.outcome.written.append(record.id)
         return None
 
@@ -226,7 +236,3 @@ class _Run:
 
     def _is_in(self, text: str) -> bool:
         return suggesting.is_in(text, self.language)
-
-
-def _surroundings(library: Library) -> Surroundings:
-    return Surroundings(library, json.loads(library.meta("folders") or "[]"))

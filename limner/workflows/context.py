@@ -321,6 +321,15 @@ class Context:
     def _name(self, role: Role) -> str:
         return self.speaker("writer" if role == "reviser" else role).name
 
+    def known_name(self, role: Role) -> str:
+        """The name of the role's model as far as it is known without asking its server; "" if it is not."""
+        speakers = (self.origin or self)._speakers
+        if role in self.models or role in speakers:
+            return self.speaker(role).name
+        own = getattr(self.settings, f"{role}_model") or self.settings.model_url
+        name = self._model(role)
+        return name if name and (own or not is_local(name)) and not self.embedded(role) else ""
+
     # -- wiring
 
     def _build_speaker(self, role: Role) -> Speaker:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 import threading
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +29,7 @@ from limner.errors import BadInput, BudgetReached, LibraryBusy, ModelRefused, Mo
 from limner.settings import Settings
 from limner.tools.encoders import default_encoders
 from limner.tools.library import Library, index, suggesting
+from limner.tools.library.records import RECORDS
 from limner.workflows import captioning
 from limner.workflows.context import Context, build_context
 
@@ -167,19 +170,70 @@ def test_what_is_no_caption_is_left_out_and_not_asked_about_again(library: Libra
         again = ran(wired(server), library)
         assert (again.written, again.left_out) == ([], [])
         assert len(asked_about(server)) == PICTURES + 2
-        assert captioning.plan(wired(server), library).lacking.vain == 2
-    assert captions(library)[1] == "DSC 0001"
+        context = wired(server)
+        assert (again.vain, captioning.plan(context, library).lacking.vain) == (2, 0)
+        captioning.check(context, "en")
+        assert captioning.plan(context, library).lacking.vain == 2, "now the server has told its model's name"
+        assert len(captioning.plan(context, library, language="pl").lacking.images) == 2, "in vain in English only"
+        server.answer = seeing()
+        outcome = ran(wired(server), library, limit=1, again=True)
+        assert (len(outcome.written), outcome.vain) == (1, 0)
+    assert captions(library)[4] == "DSC 0004"
     with ScriptedServer(seeing(), models=["better"]) as server:
-        assert len(ran(wired(server, model="better"), library).written) == 2, "another model is asked again"
+        assert len(ran(wired(server, model="better"), library).written) == 1, "another model is asked again"
 
 
-def test_without_a_models_name_it_is_known_once_its_server_has_told_it(library: Library) -> None:
+def test_a_server_whose_model_was_replaced_is_asked_again(library: Library) -> None:
     refusing: Script = lambda _body: "I cannot describe this."  # noqa: E731
     with ScriptedServer(seeing(refusing)) as server:
         ran(wired(server), library)
     with ScriptedServer(seeing(), models=["better"]) as server:
         assert captioning.plan(wired(server, model="better"), library).lacking.vain == 0
-        assert captioning.plan(wired(server), library).lacking.vain == PICTURES
+        assert len(captioning.plan(wired(server), library).lacking.images) == PICTURES
+        assert len(ran(wired(server), library).written) == PICTURES
+
+
+def test_an_answer_in_vain_leaves_the_words_of_an_earlier_run(library: Library) -> None:
+    with ScriptedServer(seeing()) as server:
+        ran(wired(server), library, without="alt")
+    assert library.records()[1].machine_made == ("caption", "alt")
+    image = library.records()[1].id
+    with closing(sqlite3.connect(library.path / RECORDS)) as records, records:
+        records.execute("UPDATE machine SET caption = '' WHERE image = ?", (image,))
+    with ScriptedServer(seeing(lambda _body: "I cannot describe this.")) as server:
+        assert len(ran(wired(server), library, without="caption").left_out) == 1
+    assert library.records()[1].alt == "Red 1."
+    with ScriptedServer(seeing(lambda body: caption_of(body).replace("Red", "Dark red"))) as server:
+        assert ran(wired(server, model="better"), library, without="caption").written == [image]
+    record = library.records()[1]
+    assert (record.caption[:13], record.alt) == ("A plain field", "Red 1.")
+
+
+def test_only_refusals_in_a_row_end_a_run_and_the_next_one_gets_on(library: Library) -> None:
+    refused = Status(400, {"error": {"message": "content_filter"}})
+
+    def refusing(*numbers: int) -> Script:
+        return seeing(lambda body: refused if asked_about(server)[-1] in numbers else caption_of(body))
+
+    with ScriptedServer(seeing()) as server:
+        server.answer = refusing(0, 2, 4)
+        outcome = ran(wired(server, workers=1), library)
+        assert (len(outcome.written), len(outcome.left_out)) == (3, 3)
+        suggesting.withdraw(library)
+        server.answer = refusing(1, 2, 3)
+        with pytest.raises(ModelRefused):
+            ran(wired(server, workers=1), library)
+        outcome = ran(wired(server, workers=1), library)
+        assert (len(outcome.written), len(outcome.left_out), outcome.vain) == (2, 1, 2)
+
+
+def test_a_library_is_read_once_for_a_plan_and_not_for_a_run(library: Library, monkeypatch: pytest.MonkeyPatch) -> None:
+    reads: list[str] = []
+    every = Library.records
+    monkeypatch.setattr(Library, "records", lambda self: reads.append(self.name) or every(self))
+    with ScriptedServer(seeing()) as server:
+        assert len(ran(wired(server), library, limit=2).written) == 2
+    assert reads == ["photos"]
 
 
 def test_files_that_are_gone_or_broken_are_left_out(library: Library, folder: Path) -> None:

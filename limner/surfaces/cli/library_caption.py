@@ -34,6 +34,7 @@ def library_caption(
     model_url: ModelUrl = None,
     max_tokens: MaxTokens = None,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Ask the model without asking you first.")] = False,
+    again: Annotated[bool, typer.Option("--again", help="Also ask about pictures that it was asked in vain.")] = False,
     remove: Annotated[bool, typer.Option("--remove", help="Delete the machine-made words again.")] = False,
 ) -> None:
     """Have a model describe the pictures of which nothing is said. Its words are marked as machine-made."""
@@ -47,7 +48,7 @@ def library_caption(
         return
     from limner.workflows import captioning
 
-    plan = captioning.plan(context, library, without, language, limit)  # type: ignore[arg-type]
+    plan = captioning.plan(context, library, without, language, limit, again=again)  # type: ignore[arg-type]
     if plan.lacking.images:
         _ask(context, library, plan, yes)
     else:
@@ -56,7 +57,7 @@ def library_caption(
 
 def _vain(plan: Plan) -> str:
     vain = plan.lacking.vain
-    return f"; {vain} were asked about before in vain, and another model may do better" if vain else ""
+    return f"; {vain} were asked about before in vain: --again, or another model, may do better" if vain else ""
 
 
 def _ask(context: Context, library: Library, plan: Plan, yes: bool) -> None:
@@ -88,6 +89,8 @@ def _report(library: Library, outcome: Outcome, context: Context) -> list[str]:
     if outcome.written:
         name = library.name
         lines.append(f"Look through them: `limner library show {name}`. What you write with `edit` takes their place.")
+    if outcome.vain:
+        lines.append(f"{outcome.vain} were asked about before in vain: --again, or another model, may do better.")
     if outcome.left_out:
         reasons = ", ".join(f"{n} because {why}" for why, n in outcome.reasons.items())
         lines.append(f"{len(outcome.left_out)} left out: {reasons}.")

@@ -96,6 +96,7 @@ class Withdrawn(View):
 
 
 @routes.get("", summary="Estimate captions", responses=documented(404))
+@slow("pictures")
 def plan_captions(
     has: Has,
     asker: Asker,

@@ -143,6 +143,10 @@ class Library:
         with self.transaction() as records:
             return sorted(map(as_record, records.execute(SELECT)), key=lambda r: r.path)
 
+    def records_of(self, ids: Iterable[str]) -> list[Record]:
+        """Those of the images that the library has, sorted by path."""
+        return sorted(self._by_id(ids).values(), key=lambda r: r.path)
+
     def page(
         self, *, without: str = "", after: str = "", limit: int = 60, only: Filters = ALL, used: Collection[str] = ()
     ) -> tuple[list[Record], int]:

@@ -4,7 +4,7 @@ They count field by field, where neither a person, in the library, nor the folde
 first, then the folder's, then these. They are stored by the image's id, so they follow a renamed file, return with a
 restored one, and come to light again where a person's words are taken back.
 
-An image that was asked about in vain has a row, too, with the reason, so that no model is asked about it twice.
+Images that a model was asked about in vain stand in a table of their own, so that it is not asked about them twice.
 """
 
 from __future__ import annotations
@@ -17,8 +17,15 @@ Field = Literal["caption", "alt"]
 FIELDS: tuple[Field, ...] = get_args(Field)
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS machine (image TEXT PRIMARY KEY, caption TEXT NOT NULL, alt TEXT NOT NULL,
-  language TEXT NOT NULL, model TEXT NOT NULL, made REAL NOT NULL, problem TEXT NOT NULL);
+  language TEXT NOT NULL, model TEXT NOT NULL, made REAL NOT NULL);
+CREATE TABLE IF NOT EXISTS vain (image TEXT, model TEXT, language TEXT, made REAL NOT NULL, problem TEXT NOT NULL,
+  PRIMARY KEY (image, model, language));
 """
+_KEEP = """INSERT INTO machine (image, caption, alt, language, model, made) VALUES (?, ?, ?, ?, ?, ?)
+  ON CONFLICT (image) DO UPDATE SET caption = iif(caption = '', excluded.caption, caption),
+  alt = iif(alt = '', excluded.alt, alt), language = excluded.language, made = excluded.made,
+  model = iif(model IN ('', excluded.model), excluded.model, model || ', ' || excluded.model)
+  WHERE (caption = '' AND excluded.caption != '') OR (alt = '' AND excluded.alt != '')"""
 COLUMNS = {
     "caption": "coalesce(w.caption, iif(i.described, i.caption, nullif(m.caption, '')), i.caption)",
     "alt": "coalesce(w.alt, nullif(i.alt, ''), m.alt, '')",
@@ -46,20 +53,32 @@ class Suggestion(NamedTuple):
 
 
 def keep(records: sqlite3.Connection, image: str, suggestion: Suggestion) -> None:
-    """Store a suggestion; it replaces an earlier one."""
-    records.execute("INSERT OR REPLACE INTO machine VALUES (?, ?, ?, ?, ?, ?, ?)", (image, *suggestion))
+    """Store a suggestion's words where the image has no earlier ones; of one with a problem only this is stored."""
+    caption, alt, language, model, made, problem = suggestion
+    if problem:
+        records.execute("INSERT OR REPLACE INTO vain VALUES (?, ?, ?, ?, ?)", (image, model, language, made, problem))
+    else:
+        records.execute(_KEEP, (image, caption, alt, language, model, made))
 
 
 def of(records: sqlite3.Connection) -> dict[str, Suggestion]:
-    """All suggestions, and all images asked about in vain, by image id; also of images that are missing now."""
-    return {row[0]: Suggestion(*row[1:]) for row in records.execute("SELECT * FROM machine ORDER BY image")}
+    """All suggestions with words by image id; also of images that are missing now."""
+    rows = records.execute("SELECT image, caption, alt, language, model, made FROM machine ORDER BY image")
+    return {row[0]: Suggestion(*row[1:]) for row in rows}
+
+
+def in_vain(records: sqlite3.Connection, model: str, language: str) -> frozenset[str]:
+    """Ids of the images that this model was asked about in vain in this language."""
+    asked = records.execute("SELECT image FROM vain WHERE (model, language) = (?, ?)", (model, language))
+    return frozenset(image for (image,) in asked)
 
 
 def drop(records: sqlite3.Connection) -> None:
-    """Delete them all, and what the library knows of the chance of their captions."""
+    """Delete them all, the questions in vain, and what the library knows of the chance of their captions."""
     records.execute("DELETE FROM sample WHERE encoder = 'caption' AND image IN (SELECT image FROM machine)")
     records.execute("DELETE FROM chance WHERE encoder = 'caption'")
     records.execute("DELETE FROM machine")
+    records.execute("DELETE FROM vain")
 
 
 def filled(alt: str, described: bool, made: Suggestion | None) -> dict[str, Any]:
@@ -74,4 +93,4 @@ def filled(alt: str, described: bool, made: Suggestion | None) -> dict[str, Any]
 
 def models(suggestions: Iterable[Suggestion]) -> list[str]:
     """Names of the models that wrote them."""
-    return sorted({s.model for s in suggestions if s.model and not s.problem})
+    return sorted({s.model for s in suggestions if s.model})

@@ -120,6 +120,8 @@ def complete(records: sqlite3.Connection) -> None:
         records.execute("ALTER TABLE image ADD COLUMN details TEXT NOT NULL DEFAULT ''")
     if "limits" not in {row[1] for row in records.execute("PRAGMA table_info(file)")}:
         records.execute("ALTER TABLE file ADD COLUMN limits TEXT")  # of this copy, as JSON; NULL until it is described
+    if "problem" in {row[1] for row in records.execute("PRAGMA table_info(machine)")}:  # now in the table vain
+        records.executescript("DELETE FROM machine WHERE problem != ''; ALTER TABLE machine DROP COLUMN problem")
 
 
 def as_record(row: tuple[Any, ...]) -> Record:

@@ -35,16 +35,23 @@ class Lacking(NamedTuple):
     images: list[Record]
     """Ordered by path."""
     vain: int
-    """Further images, about which this model was asked in vain."""
+    """Further images, about which this model was asked in vain in this language."""
 
 
-def lacking(library: Library, without: Without = "", model: str = "") -> Lacking:
+def lacking(
+    library: Library,
+    without: Without = "",
+    model: str = "",
+    language: str = "",
+    records: Sequence[Record] | None = None,
+) -> Lacking:
     """The images to ask a model about.
 
     without: "" for those of which nothing is said, neither by people nor by the file's name; "caption" and "alt" for
     all that have none. Raises BadInput for another word.
-    model: its name, "" if it is not known yet; images that it was asked about in vain are not among them, but another
-    model is asked again.
+    model, language: images that this model was asked about in vain in this language are not among them; "" for a model
+    whose name is not known yet, or that is to be asked once more.
+    records: those to choose from, by path; None for all.
     """
     tests = {
         "": lambda record: record.bare,
@@ -53,16 +60,16 @@ def lacking(library: Library, without: Without = "", model: str = "") -> Lacking
     }
     if without not in tests:
         raise BadInput(f"--without {str(without)[:40]!r}: choose caption or alt.")
-    found, vain = [record for record in library.records() if tests[without](record)], in_vain(library, model)
+    records = library.records() if records is None else records
+    found, vain = [record for record in records if tests[without](record)], in_vain(library, model, language)
     left = [record for record in found if record.id not in vain]
     return Lacking(left, len(found) - len(left))
 
 
-def in_vain(library: Library, model: str = "") -> frozenset[str]:
-    """Ids of the images that this model was asked about in vain; "": that any was."""
+def in_vain(library: Library, model: str, language: str) -> frozenset[str]:
+    """Ids of the images that this model was asked about in vain in this language; none for the model ""."""
     with library.transaction() as records:
-        made = machine.of(records)
-    return frozenset(image for image, s in made.items() if s.problem and model in ("", s.model))
+        return machine.in_vain(records, model, language) if model else frozenset()
 
 
 # --- what is known -------------------------------------------------------------------------------------------------
@@ -71,11 +78,11 @@ def in_vain(library: Library, model: str = "") -> frozenset[str]:
 class Surroundings:
     """Facts about a library's pictures from their files, folders and neighbours."""
 
-    def __init__(self, library: Library, roots: Sequence[str]) -> None:
-        """roots: the folders that were added to the library."""
+    def __init__(self, library: Library, roots: Sequence[str], records: Sequence[Record] | None = None) -> None:
+        """roots: the folders that were added to the library; records: all of it by path, None to read them."""
         self.home, self.roots = str(library.home), [Path(root) for root in roots]
         self._near: dict[str, tuple[list[str], list[str]]] = {}
-        for record in library.records():  # by path
+        for record in library.records() if records is None else records:
             if record.described and "caption" not in record.machine_made:
                 paths, told = self._near.setdefault(os.path.dirname(record.path), ([], []))
                 paths.append(record.path)
@@ -112,9 +119,12 @@ class Surroundings:
         return list(dict.fromkeys(told[n] for n in nearest if paths[n] != path))[:NEAR]
 
 
-def language(library: Library) -> str:
-    """The language of the captions that people and folders gave, BCP 47; "" if there are too few or they differ."""
-    known = [r.caption for r in library.records() if r.described and "caption" not in r.machine_made]
+def language(library: Library, records: Sequence[Record] | None = None) -> str:
+    """The language of the captions that people and folders gave, BCP 47; "" if there are too few or they differ.
+
+    records: all of the library; None to read them."""
+    records = library.records() if records is None else records
+    known = [r.caption for r in records if r.described and "caption" not in r.machine_made]
     step = max(1, len(known) // _SAMPLE)
     some = known[::step][:_SAMPLE]
     if sum(map(len, some)) < _LETTERS:
@@ -147,9 +157,9 @@ def suggest(library: Library, words: Mapping[str, Suggestion]) -> None:
 
 
 def suggested(library: Library) -> dict[str, Suggestion]:
-    """The suggestions for images that the library has, by id, without those in vain."""
+    """The suggestions for images that the library has, by id."""
     with library.transaction() as records:
-        made = {image: s for image, s in machine.of(records).items() if not s.problem}
+        made = machine.of(records)
         return {image: made[image] for image in by_id(records, made)}
 
 

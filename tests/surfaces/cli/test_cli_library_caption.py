@@ -109,15 +109,22 @@ def test_reading_a_folder_offers_it_where_a_model_is_connected(
     assert "library caption" not in shell("library", "add", "photos").out
 
 
-def test_pictures_left_out_are_named_with_the_reason(shell: Shell, server: ScriptedServer, photos: Path) -> None:
+def test_pictures_left_out_are_named_and_asked_about_again_on_demand(
+    shell: Shell, server: ScriptedServer, photos: Path
+) -> None:
     server.answer = seeing(lambda body: "I cannot." if number_of(body) == 5 else caption_of(body))
     said = shell("library", "caption", "photos", "-y", "-n", "6")
     assert said.code == 0
     assert "5 pictures of photos have words now" in said.out
     assert "1 left out: 1 because the model refused to describe it." in said.out
     assert f"left out: {photos}/DSC_0005.png: the model refused to describe it" in said.out
-    said = shell("library", "caption", "photos")
-    assert "; 1 were asked about before in vain, and another model may do better" in said.err
+    said = shell("library", "caption", "photos", "--model", "scripted-7b")
+    assert "; 1 were asked about before in vain: --again, or another model, may do better" in said.err
+    said = shell("library", "caption", "photos", "-y", "-n", "1")
+    assert "0 pictures of photos have words now" in said.out
+    assert "1 were asked about before in vain: --again, or another model, may do better." in said.out
+    server.answer = seeing()
+    assert "1 pictures of photos have words now" in shell("library", "caption", "photos", "-yn1", "--again").out
 
 
 @pytest.mark.parametrize(

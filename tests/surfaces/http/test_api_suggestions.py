@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +65,21 @@ def test_the_cost_is_told_and_nothing_asked(client: TestClient, model: ScriptedS
     assert model.requests == []
     assert client.get(URL, params={"language": "xx-klingonisch"}).status_code == 422
     assert client.get(URL, params={"without": "credit"}).status_code == 422
+
+
+def test_a_large_library_is_counted_in_threads_that_hold_nobody_up(
+    client: TestClient, model: ScriptedServer, app: FastAPI, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pool, owners = app.state.parts.pools["pictures"], []
+    run = pool.run
+
+    def counted(owner: str, work: Callable[[], Any]) -> Any:
+        owners.append(owner)
+        return run(owner, work)
+
+    monkeypatch.setattr(pool, "run", counted)
+    assert client.get(URL).json()["images"] == PICTURES
+    assert owners == ["local"]
 
 
 def test_pictures_are_described_some_at_a_time_and_marked(
@@ -148,3 +163,14 @@ def test_only_owners_who_may_write_captions_have_them_written(
     for body in ({"limit": 0}, {"limit": 61}, {"after": "x"}, {"path": "/etc"}, {"without": "credit"}):
         assert client.post(URL, json=body, headers=alice).status_code == 422, body
     assert client.post(URL, json={"after": "0" * 32}, headers=alice).status_code == 404
+
+
+def test_the_captions_that_everybody_uses_are_not_written_by_an_owner(
+    client: TestClient, model: ScriptedServer, library: Library, home: Path, tokens: dict[str, str]
+) -> None:
+    (home / "libraries" / "bees").rename(home / "libraries" / "starter")
+    shared, bob = URL.replace("bees", "starter"), bearer(tokens["bob"])
+    assert client.get(shared, headers=bob).json()["images"] == PICTURES
+    for refused in (client.post(shared, json={"limit": 1}, headers=bob), client.delete(shared, headers=bob)):
+        assert (refused.status_code, refused.json()["code"]) == (403, "captions-shared")
+    assert model.requests == []

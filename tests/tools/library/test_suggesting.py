@@ -108,17 +108,43 @@ def test_withdrawing_leaves_words_of_people_and_folder(library: Library, folder:
     again(library, folder)
     suggest(library, "DSC_0000.png")
     suggest(library, "DSC_0001.png")
-    suggesting.suggest(
-        library, {named(library, "DSC_0003.png").id: Suggestion(model="seer", problem="uncaptioned-empty")}
-    )
+    vain = Suggestion(language="en", model="seer", problem="uncaptioned-empty")
+    suggesting.suggest(library, {named(library, "DSC_0003.png").id: vain})
+    assert len(suggesting.in_vain(library, "seer", "en")) == 1
     library.write({named(library, "DSC_0001.png").id: {"caption": "Regatta in Brest", "alt": "Boats"}})
     assert suggesting.withdraw(library) == 1
     assert [r.caption for r in library.records()] == ["DSC 0000", "Regatta in Brest", "A blue field at sea", "DSC 0003"]
     assert named(library, "DSC_0000.png").bare
-    assert suggesting.in_vain(library) == frozenset()
+    assert suggesting.in_vain(library, "seer", "en") == frozenset()
     assert suggesting.withdraw(library) == 0
     found = library.search(["red sails in a harbour"], 4)[0]
     assert max(c.scores.get("caption", 0) for c in found if c.caption == "DSC 0000") < 0.5, "it was encoded again"
+
+
+def test_a_later_answer_adds_what_is_lacking_and_takes_nothing(library: Library) -> None:
+    suggest(library, "DSC_0001.png", SAILS._replace(caption=""))
+    suggest(library, "DSC_0001.png", Suggestion(language="en", model="seer", problem="uncaptioned-refused"))
+    record = named(library, "DSC_0001.png")
+    assert (record.alt, record.machine_made) == (SAILS.alt, ("alt",)), "an answer in vain deletes no words"
+    assert suggesting.in_vain(library, "seer", "en") == {record.id}
+    suggest(library, "DSC_0001.png", Suggestion("A regatta off Brest. It rains.", "Other words.", "de", "better", 10))
+    record = named(library, "DSC_0001.png")
+    assert (record.caption, record.alt) == ("A regatta off Brest. It rains.", SAILS.alt)
+    assert suggesting.suggested(library)[record.id].model == "seer, better"
+    suggest(library, "DSC_0001.png", Suggestion("Third words are here.", "Third words.", "fr", "third", 11))
+    assert named(library, "DSC_0001.png") == record
+    assert suggesting.suggested(library)[record.id].model == "seer, better"
+
+
+def test_words_of_the_time_when_questions_in_vain_stood_beside_them_are_kept(library: Library) -> None:
+    suggest(library, "DSC_0001.png")
+    with closing(sqlite3.connect(library.path / RECORDS)) as records, records:
+        records.execute("ALTER TABLE machine ADD COLUMN problem TEXT NOT NULL DEFAULT ''")
+        records.execute("INSERT INTO machine VALUES ('gone', '', '', 'en', 'seer', 9, 'uncaptioned-empty')")
+    opened = Library.open(library.home, "alps", library.encoders)
+    assert [s.caption for s in suggesting.suggested(opened).values()] == [SAILS.caption]
+    suggest(opened, "DSC_0002.png")
+    assert len(suggesting.suggested(opened)) == 2
 
 
 def test_a_library_of_an_older_limner_is_upgraded_when_opened(library: Library) -> None:
@@ -146,11 +172,15 @@ def test_the_images_to_ask_about(library: Library, folder: Path) -> None:
     assert "DSC_0001.png" in names(suggesting.lacking(library, "alt"))
     library.write({named(library, "DSC_0001.png").id: {"alt": ""}})
     assert "DSC_0001.png" not in names(suggesting.lacking(library, "alt")), "a person wants it without"
-    vain = Suggestion(model="seer", problem="uncaptioned-refused")
+    vain = Suggestion(language="en", model="seer", problem="uncaptioned-refused")
     suggesting.suggest(library, {named(library, "DSC_0000.png").id: vain})
-    assert suggesting.lacking(library, model="seer").vain == suggesting.lacking(library).vain == 1
-    assert names(suggesting.lacking(library, model="seer")) == ["DSC_0002.png", "DSC_0003.png"]
-    assert names(suggesting.lacking(library, model="another"))[0] == "DSC_0000.png"
+    found = suggesting.lacking(library, model="seer", language="en")
+    assert (names(found), found.vain) == (["DSC_0002.png", "DSC_0003.png"], 1)
+    for model, language in (("another", "en"), ("seer", "pl"), ("", "en")):
+        found = suggesting.lacking(library, model=model, language=language)
+        assert (names(found)[0], found.vain) == ("DSC_0000.png", 0), (model, language)
+    suggesting.suggest(library, {named(library, "DSC_0000.png").id: vain._replace(language="pl")})
+    assert suggesting.lacking(library, model="seer", language="en").vain == 1, "both are known"
     assert named(library, "DSC_0000.png").machine_made == ()
     with pytest.raises(BadInput, match="choose caption or alt"):
         suggesting.lacking(library, "credit")  # type: ignore[arg-type]

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from platformdirs import user_data_path
-from pydantic import AliasChoices, Field, SecretStr
+from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
@@ -18,12 +18,16 @@ from limner.errors import BadInput
 Role = Literal["writer", "spotter", "selector"]
 
 
+def _usual_home() -> Path:
+    return user_data_path("limner", appauthor=False)
+
+
 class Settings(BaseSettings):
     """Read once, by `workflows.context.build_context`."""
 
     model_config = SettingsConfigDict(env_prefix="LIMNER_", frozen=True, extra="ignore", populate_by_name=True)
 
-    home: Path = Field(default_factory=lambda: user_data_path("limner", appauthor=False))
+    home: Path = Field(default_factory=_usual_home)
     """Folder for libraries and jobs (LIMNER_HOME)."""
     model: str = ""
     """Model name sent to the server; empty asks the server for its first model. Without a server: the path of a GGUF,
@@ -99,6 +103,20 @@ class Settings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Arguments, then variables, then the choice of `limner setup`."""
         return init_settings, env_settings, dotenv_settings, file_secret_settings, _Chosen(settings_cls)
+
+    def __init__(self, **given: Any) -> None:
+        """Raises BadInput, in one line, for a value that cannot be used."""
+        try:
+            super().__init__(**given)
+        except ValidationError as error:
+            first = error.errors()[0]
+            name = "LIMNER_" + "_".join(map(str, first["loc"])).upper().removeprefix("LIMNER_")
+            raise BadInput(f"{name} is not usable: {first['msg']}. Correct it or unset it.") from error
+
+    @field_validator("home", mode="before")
+    @classmethod
+    def _empty_is_unset(cls, value: Any) -> Any:
+        return _usual_home() if value == "" else value
 
     def allowing(self, generator: str) -> Settings:
         """These settings with one more allowed generator."""
@@ -194,6 +212,19 @@ def read_choice(home: Path) -> dict[str, str]:
     return chosen
 
 
+def overruling() -> list[str]:
+    """The variables that are set and overrule the choice; an empty one does, too."""
+    there = {name.upper() for name in os.environ}
+    return [name for name in (f"LIMNER_{key.upper()}" for key in CHOICE) if name in there]
+
+
+def is_chosen(settings: Settings) -> bool:
+    """Whether model and server are those of the choice, not of a variable or an option."""
+    chosen = read_choice(settings.home)
+    same = all(chosen.get(key, "") == getattr(settings, key) for key in ("model", "model_url"))
+    return bool(chosen) and same and not {"LIMNER_MODEL", "LIMNER_MODEL_URL"}.intersection(overruling())
+
+
 class _Chosen(PydanticBaseSettingsSource):
     """The chosen model, unless an argument or a variable names a model or a server."""
 
@@ -207,7 +238,7 @@ class _Chosen(PydanticBaseSettingsSource):
         if "model" in said or "model_url" in said:  # also an empty variable: the way to the default for one command
             return {}
         home = said.get("home")
-        return dict(read_choice(Path(home) if home else user_data_path("limner", appauthor=False)))
+        return dict(read_choice(Path(home) if home else _usual_home()))
 
 
 def private_folder(folder: Path) -> Path:

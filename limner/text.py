@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from urllib.parse import urlsplit, urlunsplit
 
 
 def printable(text: str) -> str:
@@ -29,6 +30,12 @@ def _is_control(character: str) -> bool:
 def shorten(text: str, length: int) -> str:
     """At most `length` characters; a cut text ends with an ellipsis."""
     return text if len(text) <= length else text[: length - 1].rstrip() + "…"
+
+
+def without_password(url: str) -> str:
+    """An address in a form for messages, without credentials. Raises ValueError for a damaged one."""
+    parts = urlsplit(url)
+    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
 
 
 def printable_path(path: str) -> str:

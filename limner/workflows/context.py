@@ -21,7 +21,7 @@ from limner.agents.speaker import Memory, Role, Speaker
 from limner.document import Article, Brief, Candidate, Selection, Spot
 from limner.errors import BadInput, LibraryError, LimnerError, PluginFailed
 from limner.notes import Note, note
-from limner.settings import Settings
+from limner.settings import Settings, is_chosen
 from limner.tools import generate, plugins
 from limner.tools.encoders import default_encoders
 from limner.tools.generate import Generator, Shelf
@@ -342,6 +342,8 @@ class Context:
         if url:
             # A model of this machine names nothing on the server that a role has to itself.
             own = getattr(settings, f"{role}_model") or settings.model_url or not is_local(name)
+            if not getattr(settings, f"{role}_model") and url != settings.model_url and is_chosen(settings):
+                own = False  # nor does the name that was chosen with another server
             return self._connected(url, name if own else "", role)
         if not self.embedded(role):
             raise BadInput(

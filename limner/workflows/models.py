@@ -8,13 +8,13 @@ from limner.agents.meter import Meter
 from limner.agents.speaker import Role
 from limner.errors import BadInput
 from limner.settings import Settings
+from limner.text import without_password
 
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
 
 from functools import cache
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit, urlunsplit
 
 from pydantic import SecretStr
 
@@ -45,18 +45,12 @@ def connect(url: str, name: str, role: Role, meter: Meter, settings: Settings) -
             f"The model server's address {url!r} is not an http address. Write e.g. http://localhost:8000/v1."
         )
     model: Any = _chat_model(url, name or "default", settings.api_key, settings)
-    speaker = speaker_for(model, role, meter, where=_without_password(url))
+    speaker = speaker_for(model, role, meter, where=without_password(url))
     speaker.url = url
     if not name:
         speaker.name, speaker.llama_cpp = speaker.first_model(url, settings.api_key.get_secret_value())
         speaker.model = model.model_copy(update={"model_name": speaker.name})
     return speaker
-
-
-def _without_password(url: str) -> str:
-    """The address in a form for messages, without credentials."""
-    parts = urlsplit(url)
-    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
 
 
 def _chat_model(url: str, name: str, key: SecretStr, settings: Settings) -> BaseChatModel:

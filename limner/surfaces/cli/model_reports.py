@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from limner.errors import BadInput
-from limner.settings import Settings, read_choice
+from limner.settings import CHOICE, Settings, overruling, read_choice
 from limner.surfaces.cli.terminal import Terminal
-from limner.text import one_line, printable_path
+from limner.text import one_line, printable_path, without_password
 from limner.tools.models import capacity, choice, hub, language, machine
 from limner.tools.models.known import holds_model, is_there, models_folder
 from limner.tools.models.language import LanguageModel
@@ -39,7 +40,10 @@ def listing() -> list[str]:
 
 def _marked(name: str, settings: Settings) -> str:
     used = settings.model
-    plain = language.folder_name(used) if language.is_spec(used) else used
+    try:
+        plain = language.folder_name(used) if language.is_spec(used) else used
+    except BadInput:  # mistyped: no model of the list
+        return " "
     return "*" if used and not settings.model_url and plain == name else " "
 
 
@@ -59,10 +63,31 @@ def in_use(settings: Settings) -> str:
     chosen = read_choice(settings.home)
     by = "the choice in model.toml" if chosen and chosen.get("model", "") == settings.model else "a variable"
     if settings.model_url:
-        return f"In use: {settings.model or 'the first model'} of {one_line(settings.model_url)}, by {by}."
+        return f"In use: {settings.model or 'the first model'} of {_address(settings.model_url)}, by {by}."
     if settings.model:
         return f"In use: {printable_path(settings.model)}, by {by}."
     return "In use: the embedded SmolLM2-135M, which sees nothing. Get a model that sees: limner setup"
+
+
+def _address(url: str) -> str:
+    try:
+        return one_line(without_password(url))
+    except ValueError:  # a variable's; connecting to it says what is wrong
+        return "an address that is damaged"
+
+
+def _checked_address(url: str) -> str:
+    try:
+        parts = urlsplit(url)
+        sound = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        sound = False
+    if not sound or one_line(url) != url:
+        raise BadInput(
+            f"The model server's address {one_line(url)[:200]!r} is not an http address. Write e.g. "
+            "http://localhost:8000/v1."
+        )
+    return url
 
 
 def look_up(name: str) -> LanguageModel:
@@ -112,7 +137,9 @@ def use(name: str, url: str = "", mmproj: str = "") -> list[str]:
         choice.forget(settings.home)
         return [in_use(Settings())]
     if url:
-        chosen = {"model": name, "model_url": url}
+        if mmproj:
+            raise BadInput("--mmproj belongs to a GGUF that limner runs itself. Leave it out beside --url.")
+        chosen = {"model": name, "model_url": _checked_address(url)}
     else:
         if not language.is_local(name):
             raise BadInput(
@@ -127,8 +154,8 @@ def use(name: str, url: str = "", mmproj: str = "") -> list[str]:
     file = choice.write(settings.home, **chosen)
     now = Settings()
     lines = [f"{in_use(now)} ({printable_path(str(file))})"]
-    if (now.model, now.model_url) != (chosen["model"], chosen.get("model_url", "")):
-        lines.append("LIMNER_MODEL or LIMNER_MODEL_URL is set and takes precedence over this choice. Unset it.")
+    if any(getattr(now, key) != chosen.get(key, "") for key in CHOICE):
+        lines.append(f"The choice is overruled. Unset {' and '.join(overruling())}.")
     return lines
 
 

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from pydantic import ValidationError
 
 from limner.errors import BadInput
 from limner.exports import FORMATS
@@ -84,12 +83,7 @@ def job_options(
 
 def read_settings(options: dict[str, Any]) -> Settings:
     given = {k: options[k] for k in ("model", "model_url") if options.get(k)}
-    try:
-        return Settings(**given).allowing(options.get("generate") or "")
-    except ValidationError as e:
-        first = e.errors()[0]
-        name = "LIMNER_" + "_".join(map(str, first["loc"])).upper().removeprefix("LIMNER_")
-        raise BadInput(f"{name} is not usable: {first['msg']}. Correct it or unset it.") from e
+    return Settings(**given).allowing(options.get("generate") or "")
 
 
 def read_formats(to: str) -> list[str]:

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from limner.errors import BadInput
-from limner.settings import Settings
+from limner.settings import Settings, overruling
 from limner.surfaces.cli import model_reports as reports
 from limner.surfaces.cli.doctor import report
 from limner.surfaces.cli.options import read_settings
@@ -35,6 +35,11 @@ def setup(
 ) -> None:
     """Get a model that sees: find one that runs here, or download one, and test it."""
     settings, terminal = read_settings({}), Terminal()
+    if set_now := overruling():
+        line = f"{' and '.join(set_now)} would overrule what setup chooses: unset it first."
+        if yes:
+            raise BadInput(line)
+        print(line)
     found = machine.look(settings.home)
     for line in _machine(found):
         print(line)
@@ -64,7 +69,12 @@ def _offered(yes: bool) -> bool:
     for server in found:
         first = server.models[0]
         sees = "which says that it sees" if first in server.seeing else "which does not say whether it sees"
-        print(f"{server.kind} answers at {server.url} with {first}, {sees}, and {len(server.models) - 1} more.")
+        more = f", and {len(server.models) - 1} more" if len(server.models) > 1 else ""
+        print(f"{server.kind} answers at {server.url} with {first}, {sees}{more}.")
+        if yes and not server.seeing:
+            print(f"--yes passes it by. To use it: limner model use {first} --url {server.url}")
+            continue
+        print(f"Texts and pictures of your articles would go to {server.url}.")
         answer = "y" if yes else _ask("Use it? [Y/n, or the name of another of its models] ", "y")
         if answer.lower() in ("y", "yes") or answer in server.models:
             name = answer if answer in server.models else first

@@ -19,6 +19,8 @@ _NUMBERS = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: 
 _STRING, _ARRAY = 8, 9
 _MOST_KEYS = 100_000  # a header has some dozens
 _MOST_KEPT = 4096  # numbers of an array that are kept: a model's, one a layer; longer arrays are vocabularies
+_MOST_WORDS = 2_000_000  # texts of an array; the largest vocabularies have a quarter of a million
+_MOST_BYTES = 256_000_000  # of a header; one with such a vocabulary has some ten million
 _F16 = 2  # bytes of a number in llama.cpp's cache
 
 
@@ -77,11 +79,11 @@ def read_header(path: Path) -> Header:
     try:
         with path.open("rb") as file:
             if file.read(4) != b"GGUF":
-                raise BadInput(f"{where} is not a GGUF file. Give one, or none for the embedded SmolLM2.")
+                raise BadInput(f"{where} is not a GGUF file. Give one, or leave LIMNER_MODEL empty for SmolLM2.")
             with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
                 values = _Reader(data).header()
     except OSError as error:
-        raise BadInput(f"{where} cannot be read ({error.strerror}). Give a GGUF file, or none.") from None
+        raise BadInput(f"{where} cannot be read ({error.strerror}). Give a GGUF file that can be read.") from None
     except (struct.error, ValueError, OverflowError) as error:
         raise BadInput(f"{where} is cut off or damaged ({error}). Download or copy it again.") from None
     return Header(path, printable(str(values.get("general.architecture", "")))[:64], values)
@@ -91,7 +93,7 @@ class _Reader:
     """A place in a file, and how to read on. Raises struct.error or ValueError where the file ends too early."""
 
     def __init__(self, data: mmap.mmap) -> None:
-        self.data, self.at = data, 4
+        self.data, self.at, self.end = data, 4, min(len(data), _MOST_BYTES)
 
     def header(self) -> dict[str, Any]:
         """All values but long arrays."""
@@ -118,8 +120,8 @@ class _Reader:
 
     def _skip(self, length: int) -> bytes:
         start, end = self.at, self.at + length
-        if end > len(self.data):
-            raise ValueError("its header goes on after its end")
+        if end > self.end:
+            raise ValueError("its header goes on too long")
         self.at = end
         return self.data[start:end] if length <= 1 << 20 else b""
 
@@ -143,10 +145,12 @@ class _Reader:
             return [self.number(_NUMBERS[kind]) for _ in range(count)]
         if kind != _STRING:
             raise ValueError(f"an array of type {kind}")
-        data, at, end, read = self.data, self.at, len(self.data), struct.Struct("<Q").unpack_from
+        if count > _MOST_WORDS:
+            raise ValueError(f"{count} texts")
+        data, at, end, read = self.data, self.at, self.end, struct.Struct("<Q").unpack_from
         for _ in range(count):  # a quarter of a million words: no call per word
             at += 8 + read(data, at)[0]
             if at > end:
-                raise ValueError("its header goes on after its end")
+                raise ValueError("its header goes on too long")
         self.at = at
         return None

@@ -26,6 +26,8 @@ _SPEC = re.compile(r"hf:([\w.-]+)/([\w.-]+)(?::([\w./-]+\.gguf))?", re.ASCII)
 _QUANTS = ("Q4_K_M", "Q4_0", "Q4_K_S", "Q5_K_M", "Q8_0")
 """Preferred files of a repository that has several, best first: four bits lose little, and are read twice as fast as
 eight."""
+_SHARD = re.compile(r"-\d{5}-of-\d{5}\.gguf$", re.IGNORECASE)
+_BITS = re.compile(r"(?<![A-Za-z0-9])(?:I?Q|TQ|B?F|MXFP|FP)(\d{1,2})(?![0-9])", re.IGNORECASE)
 _PROJECTORS = ("Q8_0", "F16", "BF16", "F32")
 
 
@@ -75,8 +77,7 @@ def _parts(spec: str) -> tuple[str, str, str]:
     match = _SPEC.fullmatch(spec)
     if match is None or ".." in spec:
         raise BadInput(
-            f"{one_line(spec)[:100]!r} names no model of the hub. Write hf:OWNER/REPOSITORY or "
-            "hf:OWNER/REPOSITORY:FILE.gguf."
+            f"{one_line(spec)[:100]!r} is mistyped. Write hf:OWNER/REPOSITORY or hf:OWNER/REPOSITORY:FILE.gguf."
         )
     return match[1], match[2], match[3] or ""
 
@@ -87,14 +88,21 @@ def of_hub(spec: str, hub: Hub) -> LanguageModel:
     found = listing(f"{owner}/{repository}", hub)
     paths = {f.path: f for f in found.files if f.path.lower().endswith(".gguf")}
     models = [p for p in paths if not _is_projector(p)]
-    chosen = file or _preferred((p for p in models if "-of-" not in p), _QUANTS)
+    whole = [p for p in models if not _SHARD.search(p)]
+    chosen = file or _preferred(whole, _QUANTS) or _smallest([paths[p] for p in whole])
+    if _SHARD.search(chosen):
+        raise BadInput(
+            f"{chosen} is one part of a model in several files, which limner does not fetch. Choose a file in one "
+            "piece, or fetch the parts yourself and join them with llama-gguf-split --merge."
+        )
     if chosen not in paths or _is_projector(chosen):
         seen = ", ".join(models[:12]) or "none"
         raise BadInput(
             f"{owner}/{repository} has no {file or 'GGUF file in one piece'}. Its models: {one_line(seen)[:400]}. "
             "Choose one as hf:OWNER/REPOSITORY:FILE."
         )
-    projector = _preferred((p for p in paths if _is_projector(p)), _PROJECTORS)
+    projectors = sorted(p for p in paths if _is_projector(p))
+    projector = _preferred(projectors, _PROJECTORS) or next(iter(projectors), "")
     return LanguageModel(
         name=folder_name(spec),
         about=f"{chosen}{' with its projector of pictures' if projector else ', which sees no pictures'}",
@@ -112,13 +120,22 @@ def _is_projector(path: str) -> bool:
 
 
 def _preferred(paths: Iterable[str], order: tuple[str, ...]) -> str:
-    """The path with the first of these words in its name, else the first path, else ""."""
+    """The path with the first of these words in its name, else ""."""
     paths = sorted(paths)
     for word in order:
         for path in paths:
             if re.search(rf"(?<![A-Za-z0-9]){word}(?![A-Za-z0-9_])", path, re.IGNORECASE):
                 return path
-    return paths[0] if paths else ""
+    return ""
+
+
+def _smallest(files: list[WeightsFile]) -> str:
+    """The smallest file of at least four bits by its name; else of those whose names say nothing; else the largest."""
+    bits = {f: int(match[1]) if (match := _BITS.search(f.path)) else 0 for f in files}
+    for fitting in ([f for f in files if bits[f] >= 4], [f for f in files if not bits[f]]):
+        if fitting:
+            return min(fitting, key=lambda f: (f.size, f.path)).path
+    return max(files, key=lambda f: (f.size, f.path)).path if files else ""
 
 
 def propose(machine: Machine) -> LanguageModel:

@@ -14,6 +14,8 @@ from limner.text import one_line
 
 _SECONDS = 20  # for a program that lists graphics cards; a broken driver can hang
 _NO_LIMIT = 1 << 60  # bytes; cgroups write their "no limit" as a number near 2**63
+_VERSION_1 = "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"
+_VERSION_2 = "memory.max", "memory.current", "inactive_file"
 
 
 @dataclass(frozen=True)
@@ -56,8 +58,8 @@ def memory() -> tuple[int, int]:
     if file.is_file():
         found = dict(re.findall(r"^(\w+):\s+(\d+) kB", file.read_text(), re.MULTILINE))
         total, free = int(found.get("MemTotal", 0)) << 10, int(found.get("MemAvailable", 0)) << 10
-        limit, used = _cgroup()
-        return min(total, limit), max(0, min(free, limit - used))
+        limit, left = _cgroup()
+        return min(total, limit), max(0, min(free, left))
     try:
         total = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     except (AttributeError, ValueError, OSError):
@@ -65,18 +67,35 @@ def memory() -> tuple[int, int]:
     return total, total // 2  # macOS says what is free in no cheap way
 
 
-def _cgroup() -> tuple[int, int]:
-    """Bytes that the cgroup (version 2) allows, and those in use that cannot be freed at once."""
-    folder = Path("/sys/fs/cgroup")
+def _cgroup(root: Path = Path("/sys/fs/cgroup"), own: Path = Path("/proc/self/cgroup")) -> tuple[int, int]:
+    """Bytes that the cgroups of this process allow, of version 1 or 2, and those that are left of them.
+
+    Each cgroup within which this one lies sets a limit, too. In a container its own is the root, and the path that the
+    kernel gives may not be there.
+    """
     try:
-        limit = (folder / "memory.max").read_text().strip()
-        used = int((folder / "memory.current").read_text())
-        cached = re.search(r"^inactive_file (\d+)$", (folder / "memory.stat").read_text(), re.MULTILINE)
+        rows = [line.split(":", 2) for line in own.read_text().splitlines()]
+    except OSError:
+        return _NO_LIMIT, _NO_LIMIT
+    found = [(_NO_LIMIT, _NO_LIMIT)]
+    for kinds, path in [(row[1].split(","), row[2]) for row in rows if len(row) == 3]:
+        if kinds != [""] and "memory" not in kinds:
+            continue
+        top, names = (root / "memory", _VERSION_1) if "memory" in kinds else (root, _VERSION_2)
+        folder = top / path.lstrip("/")
+        found += [_limits(level, *names) for level in (folder, *folder.parents) if level.is_relative_to(top)]
+    return min(limit for limit, _ in found), min(left for _, left in found)
+
+
+def _limits(folder: Path, limit_file: str, used_file: str, cached_name: str) -> tuple[int, int]:
+    """Bytes that one cgroup allows, and those that are left; what it caches of files is freed at once."""
+    try:
+        limit = int((folder / limit_file).read_text())  # "max" is no number
+        used = int((folder / used_file).read_text())
+        cached = re.search(rf"^{cached_name} (\d+)$", (folder / "memory.stat").read_text(), re.MULTILINE)
     except (OSError, ValueError):
-        return _NO_LIMIT, 0
-    if not limit.isdigit():
-        return _NO_LIMIT, 0
-    return int(limit), used - (int(cached[1]) if cached else 0)
+        return _NO_LIMIT, _NO_LIMIT
+    return limit, limit - used + (int(cached[1]) if cached else 0)
 
 
 def cores() -> int:

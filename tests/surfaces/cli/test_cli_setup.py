@@ -19,7 +19,7 @@ import pytest
 from filelock import FileLock
 from hub_server import Hub, hub_of
 from pictures import make_folder
-from scripted import ScriptedServer, article_answers, asking
+from scripted import ScriptedServer, Status, article_answers, asking
 from shell import Shell
 from tiny_llama import almost, link
 from tiny_projector import PICTURE_TOKENS, make_projector
@@ -29,6 +29,7 @@ from limner.settings import Settings, choice_file
 from limner.tools.models import hub as hub_module
 from limner.tools.models import language, machine, servers
 from limner.tools.models.known import WeightsFile
+from limner.workflows.context import build_context
 
 WEIGHTS, PROJECTOR = "sight.gguf", "mmproj-sight.gguf"
 
@@ -110,7 +111,12 @@ def ollama(monkeypatch: pytest.MonkeyPatch) -> Iterator[ScriptedServer]:
     """A model server on this machine, with two models."""
     usual = article_answers(sees=True)
     script = lambda body: "White" if asking(body) == "chat" else usual(body)  # noqa: E731
-    with ScriptedServer(script, models=("qwen3-vl:8b", "other-7b")) as server:
+    names = ("qwen3-vl:8b", "other-7b")
+    listing = {
+        "data": [{"id": name} for name in names],
+        "models": [{"name": names[0], "capabilities": ["completion", "multimodal"]}],
+    }
+    with ScriptedServer(script, models=names, listing=Status(200, listing)) as server:
         monkeypatch.setattr(servers, "PORTS", {int(server.url.rpartition(":")[2].split("/")[0]): "vLLM"})
         yield server
 
@@ -120,11 +126,37 @@ def test_a_running_server_is_offered_first_and_nothing_is_downloaded(
 ) -> None:
     done = shell("setup", "--yes")
     assert done.code == 0, done.out + done.err
-    offer = f"vLLM answers at {ollama.url} with qwen3-vl:8b, which does not say whether it sees, and 1 more."
+    offer = f"vLLM answers at {ollama.url} with qwen3-vl:8b, which says that it sees, and 1 more."
     assert offer in done.out
+    assert f"Texts and pictures of your articles would go to {ollama.url}." in done.out
     assert f"In use: qwen3-vl:8b of {ollama.url}, by the choice in model.toml." in done.out
     assert "ok    vision     qwen3-vl:8b told two tiny pictures apart" in done.out
     assert (Settings().model, Settings().model_url) == ("qwen3-vl:8b", ollama.url)
+    assert hub.asked == []
+
+
+def test_a_server_that_may_be_blind_is_not_taken_without_a_question(
+    shell: Shell, hub: Hub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with ScriptedServer(lambda _body: "White", models=("text-7b",)) as server:
+        monkeypatch.setattr(servers, "PORTS", {int(server.url.rpartition(":")[2].split("/")[0]): "vLLM"})
+        done = shell("setup", "--yes")
+        assert f"answers at {server.url} with text-7b, which does not say whether it sees." in done.out
+        assert f"--yes passes it by. To use it: limner model use text-7b --url {server.url}" in done.out
+        assert Settings().model.startswith("qwen3-vl-")
+        assert "Use it?" in shell("setup", stdin="y\n").out
+        assert Settings().model == "text-7b"
+
+
+@pytest.mark.parametrize("name", ["LIMNER_MODEL", "LIMNER_MODEL_URL", "LIMNER_MMPROJ"])
+def test_variables_that_would_overrule_the_choice_are_told_first(
+    shell: Shell, hub: Hub, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setenv(name, "none")
+    done = shell("setup", "--yes")
+    assert (done.code, done.out) == (2, "")
+    assert f"limner: {name} would overrule what setup chooses: unset it first." in done.err
+    assert shell("setup", stdin="n\n").out.startswith(f"{name} would overrule")
     assert hub.asked == []
 
 
@@ -191,7 +223,7 @@ def test_a_model_of_any_repository_comes_is_used_and_goes(
     assert "100 MB" in line
     monkeypatch.setenv("LIMNER_MODEL_URL", "http://127.0.0.1:9/v1")
     used = shell("model", "use", spec).out
-    assert "LIMNER_MODEL or LIMNER_MODEL_URL is set and takes precedence over this choice. Unset it." in used
+    assert "The choice is overruled. Unset LIMNER_MODEL_URL." in used
     monkeypatch.delenv("LIMNER_MODEL_URL")
     removed = shell("model", "remove", spec).out
     assert f"{spec} is removed: 100 MB are free again." in removed
@@ -224,7 +256,7 @@ def test_a_model_that_was_deleted_by_hand_is_asked_for(shell: Shell, hub: Hub, h
     ("arguments", "words"),
     [
         (("get", "gpt-5"), "Unknown model 'gpt-5'. Choose one of qwen3-vl-2b, "),
-        (("get", "hf:maker"), "'hf:maker' names no model of the hub."),
+        (("get", "hf:maker"), "'hf:maker' is mistyped. Write hf:OWNER/REPOSITORY"),
         (
             ("use", "gpt-5"),
             "'gpt-5' is no model that limner runs itself (limner model list). Give its server's",
@@ -232,6 +264,9 @@ def test_a_model_that_was_deleted_by_hand_is_asked_for(shell: Shell, hub: Hub, h
         (("use", "qwen3-vl-4b"), "qwen3-vl-4b is not on this machine."),
         (("use", "absent.gguf"), "absent.gguf cannot be read (No such file or directory)."),
         (("remove", "qwen3-vl-4b"), "'qwen3-vl-4b' was not downloaded. See limner model list."),
+        (("use", "m", "--url", "localhost:8000"), "'localhost:8000' is not an http address. Write e.g."),
+        (("use", "m", "--url", "http://[x"), "'http://[x' is not an http address. Write e.g."),
+        (("use", "m", "--url", "http://a/v1", "--mmproj", "p.gguf"), "--mmproj belongs to a GGUF"),
         (("remove", "../.."), "'../..' was not downloaded."),
     ],
 )
@@ -239,6 +274,35 @@ def test_what_cannot_be_done_is_one_line(shell: Shell, arguments: tuple[str, ...
     done = shell("model", *arguments)
     assert done.code == 2
     assert words in done.err
+    assert len(done.err.strip().splitlines()) == 1
+
+
+def test_the_chosen_name_is_not_passed_to_another_server(
+    shell: Shell, ollama: ScriptedServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shell("model", "use", "other-7b", "--url", ollama.url)
+    with ScriptedServer(article_answers(), models=("writer-70b",)) as server:
+        monkeypatch.setenv("LIMNER_WRITER_URL", server.url)
+        context = build_context(Settings())
+        assert (context.speaker("writer").name, context.speaker("selector").name) == ("writer-70b", "other-7b")
+        monkeypatch.setenv("LIMNER_MODEL", "named")
+        assert build_context(Settings()).speaker("writer").name == "named"
+
+
+def test_a_password_is_not_shown(shell: Shell) -> None:
+    done = shell("model", "use", "m", "--url", "http://user:secret@gpu:8000/v1")
+    assert "In use: m of http://gpu:8000/v1, by the choice" in done.out
+    assert "secret" not in done.out + shell("model", "list").out
+    assert Settings().model_url == "http://user:secret@gpu:8000/v1"
+
+
+def test_variables_that_are_mistyped(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LIMNER_MODEL", "hf:meta llama")
+    assert "In use: hf:meta llama, by a variable." in shell("model", "list").out
+    monkeypatch.setenv("LIMNER_TIMEOUT", "abc")
+    done = shell("model", "list")
+    assert done.code == 2
+    assert done.err.startswith("limner: LIMNER_TIMEOUT is not usable: ")
     assert len(done.err.strip().splitlines()) == 1
 
 

@@ -77,6 +77,22 @@ def test_a_header_that_lies_is_refused_and_costs_nothing(tmp_path: Path, body: b
     assert "\n" not in str(raised.value)
 
 
+def test_a_sparse_file_of_texts_is_refused(tmp_path: Path) -> None:
+    """Each zero of the hole is the length of an empty text; its size costs nobody anything."""
+    path = tmp_path / "sparse.gguf"
+    for declared, words in ((2_000_001, "2000001 texts"), (1_000_000, "goes on too long")):
+        text = struct.pack("<Q", 0 if declared > 2_000_000 else 300)
+        body = struct.pack("<IQQQ", 3, 0, 1, 1) + b"k" + struct.pack("<IIQ", 9, 8, declared) + text
+        path.write_bytes(b"GGUF" + body)
+        with path.open("r+b") as file:
+            file.truncate(1 << 30)
+            if declared < 2_000_000:  # one long text, which ends beyond what a header may have
+                file.seek(4 + len(body) - 8)
+                file.write(struct.pack("<Q", 300_000_000))
+        with pytest.raises(BadInput, match=words):
+            read_header(path)
+
+
 @given(st.binary(max_size=200))
 def test_any_bytes_are_read_or_refused(tmp_path_factory: pytest.TempPathFactory, body: bytes) -> None:
     path = tmp_path_factory.getbasetemp() / "any.gguf"

@@ -70,6 +70,28 @@ def test_this_machine_can_be_looked_at(tmp_path: Path) -> None:
     assert 0 <= found.available <= found.memory
 
 
+def test_the_memory_that_nested_cgroups_leave(tmp_path: Path) -> None:
+    own = tmp_path / "cgroup"
+    for folder, names, values in (
+        ("b/c", "memory.max memory.current memory.stat", ("max", "10", "inactive_file 0")),
+        ("b", "memory.max memory.current memory.stat", ("1000", "700", "anon 1\ninactive_file 200")),
+        (
+            "memory/d",
+            "memory.limit_in_bytes memory.usage_in_bytes memory.stat",
+            ("900", "300", "inactive_file 1\ntotal_inactive_file 100"),
+        ),
+    ):
+        (tmp_path / folder).mkdir(parents=True, exist_ok=True)
+        for name, value in zip(names.split(), values, strict=True):
+            (tmp_path / folder / name).write_text(value + "\n")
+    own.write_text("0::/b/c\n")
+    assert machine._cgroup(tmp_path, own) == (1000, 500)
+    own.write_text("5:cpu,cpuacct:/b\n4:memory:/d/e\n")
+    assert machine._cgroup(tmp_path, own) == (900, 700)
+    own.write_text("0::/../elsewhere\n")
+    assert machine._cgroup(tmp_path, own)[0] > 10**15
+
+
 def test_no_program_is_taken_from_the_current_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Someone runs limner in a folder of a stranger's photographs, and modules lie among them."""
     run = tmp_path / "run"
@@ -115,6 +137,29 @@ def test_four_bits_and_a_projector_are_chosen(served: Hub) -> None:
     assert all(f.size > len(LARGE) and len(f.sha256) == 64 for f in found.files)
     assert (found.revision, found.licence, found.sees) == (COMMIT, "apache-2.0", True)
     assert of_hub("hf:maker/tiny:tiny-Q8_0.gguf", of(served)).files[0].path == "tiny-Q8_0.gguf"
+
+
+def test_a_part_of_a_model_is_not_taken_for_the_whole(served: Hub) -> None:
+    with pytest.raises(BadInput, match=r"00001-of-00002.gguf is one part of a model in several files.*Choose a file"):
+        of_hub("hf:maker/tiny:BF16/tiny-BF16-00001-of-00002.gguf", of(served))
+
+
+@pytest.mark.parametrize(
+    ("sizes", "chosen"),
+    [
+        ({"m-BF16": 16, "m-IQ2_M": 2, "m-Q3_K_L": 3, "m-UD-Q4_K_XL": 4, "m-Q6_K": 6}, "m-UD-Q4_K_XL"),
+        ({"m-BF16": 16, "m-IQ4_XS": 4}, "m-IQ4_XS"),
+        ({"m-Q2_K": 2, "m-Q3_K_M": 3}, "m-Q3_K_M"),
+        ({"a": 9, "b": 8, "m-Q2_K": 2}, "b"),
+    ],
+)
+def test_without_a_usual_file_the_smallest_of_four_bits_is_chosen(
+    tmp_path: Path, sizes: dict[str, int], chosen: str
+) -> None:
+    for name, size in sizes.items():
+        (tmp_path / f"{name}.gguf").write_bytes(LARGE * size)
+    with hub_of("maker/odd", tmp_path) as hub:
+        assert of_hub("hf:maker/odd", of(hub)).files[0].path == f"{chosen}.gguf"
 
 
 def test_a_repository_without_a_projector_is_said_to_see_nothing(tmp_path: Path) -> None:

@@ -82,7 +82,7 @@ def test_what_is_not_here_is_not_fetched(name: str, home: Path) -> None:
     "spec", ["hf:", "hf:maker", "hf:maker/tiny/file.gguf", "hf:../tiny", "hf:a/b:../c.gguf", "hf:a/b:c"]
 )
 def test_a_spec_that_names_no_repository(spec: str, home: Path) -> None:
-    with pytest.raises(BadInput, match="names no model of the hub"):
+    with pytest.raises(BadInput, match=r"is mistyped\. Write hf:OWNER/REPOSITORY"):
         find(spec, home)
 
 
@@ -155,3 +155,17 @@ def test_a_choice_that_cannot_be_read_says_where(home: Path, text: str) -> None:
     choice_file(home).write_bytes(text.encode("latin-1"))
     with pytest.raises(BadInput, match=r"model.toml .*Correct it, or delete it and run limner setup."):
         Settings()
+
+
+def test_a_path_that_toml_cannot_hold(home: Path) -> None:
+    with pytest.raises(BadInput, match=r"caf.*\.gguf.* is not UTF-8: rename the file\."):
+        choice.write(home, model=os.fsdecode(b"/caf\xe9.gguf"))
+    assert not choice_file(home).exists()
+
+
+def test_an_empty_home_is_none(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    monkeypatch.delenv("LIMNER_HOME")
+    usual = Settings().home
+    monkeypatch.setenv("LIMNER_HOME", "")
+    assert Settings().home == usual

@@ -115,6 +115,20 @@ def test_one_that_never_answers_does_not_keep_the_others_waiting(serve: Serve) -
     ] == [("mine",)]
 
 
+def test_a_server_that_is_slow_to_say_what_sees_is_offered_all_the_same(serve: Serve) -> None:
+    """Ollama with many models: the list comes at once, and the answer for one of them never."""
+
+    can: dict[str, object] = {"text": {"capabilities": []}, "first": {"capabilities": ["vision"]}, "never": b""}
+    answers: Answers = {
+        ("GET", "/v1/models"): listed(*can),
+        ("POST", "/api/show"): lambda asked: can[asked["model"]],
+    }
+    port = serve(answers)
+    (found,) = servers.look({port: "Ollama"}, seconds=2)
+    assert found.models == ("first", "text", "never")
+    assert found.seeing == ("first",)
+
+
 def test_the_ports_of_the_known_kinds() -> None:
     assert set(servers.PORTS.values()) == {"Ollama", "llama-server", "LM Studio", "vLLM"}
     assert 8642 not in servers.PORTS  # limner's own

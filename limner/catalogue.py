@@ -113,10 +113,12 @@ FALLBACKS = {
     "were found for them. Ask for fewer images, or add to the text or the library.",
     "nothing-to-add": "No image was added: what fits is in the draft already. Add pictures to the library, or text.",
     "outside-time": "{n} pictures were left out: their embargo has not ended, or they have expired.",
+    "placed-outside-time": "{n} pictures of the article are outside their time: their embargo has not ended, or they "
+    "have expired. Replace them, or publish in their time.",
     "filters-nothing": "No picture of {names} passes the filters: {filters}. Take one away, or look which facts the "
     "pictures have.",
     "unused-unknown": "unused={n} had no effect: there is no record of earlier articles here.",
-    "facts-unread": "{n} pictures of {name} were read by an older limner, which kept no facts: "
+    "facts-unread": "{n} pictures of {name} were read by an older limner, which kept no facts, embargo or expiry: "
     "`limner library add {name}` reads them.",
     "not-generated": "No image was generated: {line}",
     "spot-empty": "Spot {id} stays empty: {line}",

@@ -75,9 +75,9 @@ class Brief(Value):
     generate: str = ""
     """Name of the plug-in that generates an image where nothing fits; empty (the default) generates none."""
     max_generated: int = Field(default=4, ge=0, le=100)
+    """Limit of generated images."""
     only: tuple[str, ...] = ()
     """Filters that library images must pass, in the text form of `tools.library.filters`."""
-    """Limit of generated images."""
 
 
 # --- the article -------------------------------------------------------------------------------------------------

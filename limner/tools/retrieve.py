@@ -60,13 +60,19 @@ def _fit(candidate: Candidate) -> tuple[float, float]:
 
 
 def remarks(
-    libraries: Sequence[Library], only: Filters, used: Collection[str] | None, *, empty: bool = True
+    libraries: Sequence[Library],
+    only: Filters,
+    used: Collection[str] | None,
+    *,
+    empty: bool = True,
+    handed: Collection[str] = (),
 ) -> list[Note]:
     """Notes on searches with these filters: images that embargo or expiry keep back, and filters without effect.
 
-    used: ids for `unused=N`; None if nobody records articles. empty: also say if no image passes.
+    used: ids for `unused=N`; None if nobody records articles. empty: also say if no image passes. handed: ids of images
+    that are taken all the same.
     """
-    left = {library.name: library.left_out(only, used or ()) for library in libraries}
+    left = {library.name: library.left_out(only, used or (), handed) for library in libraries}
     held = sum(one.held_back for one in left.values())
     found = [note("outside-time", n=held)] if held else []
     if only.unused and used is None:

@@ -192,6 +192,10 @@ def _review(context: Context, point: Point) -> Any:
         state, restored = typed(state)
         context.enter(f"review_{point}")
         update = points.reviewed(point, context, state)
+        if point in ("images", "final"):  # days may have passed
+            was = update.get("article", state["article"])
+            now = steps.outside_noted(context, was, state["brief"])
+            update |= {"article": now} if now.notes != was.notes else {}
         if "article" in update:
             _send_changes(state, update["article"], update["answered"])
         return {**restored, **update}

@@ -28,7 +28,7 @@ from limner.tools.generate import Generator, Shelf
 from limner.tools.images.images import data_url, displayable, size_of
 from limner.tools.language import UNKNOWN, language_of
 from limner.tools.library import Library, open_or_index
-from limner.tools.library.filters import Filters
+from limner.tools.library.filters import ANYTIME, Filters
 from limner.tools.models.language import is_local
 from limner.tools.retrieve import remarks, retrieve
 from limner.tools.spotting import spots_from_text
@@ -144,7 +144,7 @@ class Context:
             handed = {r.image_id for r in brief.references if (r.library or first) == library.name}
             if not handed:
                 continue
-            for spot_id, own in retrieve([library], spots, len(library.records())).items():
+            for spot_id, own in retrieve([library], spots, len(library.records()), ANYTIME).items():
                 kept = [c for c in found[spot_id] if c.library != library.name or c.image_id in handed]
                 seen = {c.image_id for c in kept}
                 found[spot_id] = kept + [c for c in own if c.image_id in handed - seen]
@@ -157,7 +157,13 @@ class Context:
 
     def remarks(self, brief: Brief) -> list[Note]:
         """Notes on what filters, embargo and expiry left out."""
-        return remarks(self.libraries, *self.limits(brief))
+        return remarks(self.libraries, *self.limits(brief), handed={r.image_id for r in brief.references})
+
+    def outside(self, brief: Brief) -> set[tuple[str, str]]:
+        """(library, image id) of all images outside their time; none if the brief's filters let them in."""
+        if Filters.read(brief.only).anytime:
+            return set()
+        return {(library.name, image) for library in self.libraries for image in library.outside()}
 
     def select(
         self,

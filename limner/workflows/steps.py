@@ -100,6 +100,7 @@ def select(
 
     A model sees the article's images and the earlier choices, with which the next image should agree.
     """
+    candidates = {spot_id: in_time(context, found, brief) for spot_id, found in candidates.items()}
     if not context.judges():
         left = spots[len(done) :]
         return [*done, *(Selection(spot=s, candidates=tuple(candidates.get(s.id, ())), by="similarity") for s in left)]
@@ -136,12 +137,34 @@ def placed(context: Context, article: Article) -> list[tuple[Spot, Candidate]]:
     return found
 
 
+def in_time(context: Context, candidates: Sequence[Candidate], brief: Brief) -> list[Candidate]:
+    """The candidates that may still be shown: a job may wait for days between its steps. References may always."""
+    away, handed = context.outside(brief), {r.image_id for r in brief.references}
+    return [c for c in candidates if c.image_id in handed or (c.library, c.image_id) not in away]
+
+
+def _still(context: Context, selection: Selection, brief: Brief) -> Selection:
+    left = in_time(context, selection.candidates, brief)
+    if len(left) == len(selection.candidates):
+        return selection
+    choice = selection.choice if any(c.image_id == selection.choice for c in left) else None
+    return selection.model_copy(update={"candidates": tuple(left), "choice": choice})
+
+
+def outside_noted(context: Context, article: Article, brief: Brief) -> Article:
+    """The article with a note on those of its images that are outside their time."""
+    away = context.outside(brief)
+    n = sum((i.library, i.image_id) in away for i in article.illustrations)
+    return article.noted(note("placed-outside-time", n=n) if n else Note(""))
+
+
 def arrange(context: Context, article: Article, selections: Sequence[Selection], brief: Brief) -> Arranged:
     """Put the best set of images into the article. The person's own images (`brief.references`) have priority.
 
     `brief.images` includes the article's existing images.
     """
     before = article.illustrations
+    selections = [_still(context, selection, brief) for selection in selections]
     wanted = brief.images if brief.images == "auto" else max(0, brief.images - len(before))
     kept, why = best_set(article, selections, wanted, prefer=frozenset(r.image_id for r in brief.references))
     made = illustrated(article, selections, kept, why)
@@ -150,7 +173,7 @@ def arrange(context: Context, article: Article, selections: Sequence[Selection],
     if made.selections:
         fallbacks = (note("spot", id=s.spot.id, line=s.fallback) for s in selections if s.fallback)
         made = made.noted(*context.notes("selector"), *fallbacks, *context.remarks(brief))
-    made = made.noted(shortfall(selections, wanted, kept))
+    made = outside_noted(context, made.noted(shortfall(selections, wanted, kept)), brief)
     if article.shows and not new and wanted == "auto":
         made = made.noted(note("nothing-to-add"))
     made_with = {**made.made_with, **context.provenance(brief)}

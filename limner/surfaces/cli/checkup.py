@@ -17,7 +17,9 @@ from limner.tools import plugins
 from limner.tools.encoders import TextEncoder, caption_encoder, encoder, picture_encoder
 from limner.tools.generate import Generator
 from limner.tools.library import Library, libraries, own_encoders
+from limner.tools.library.filters import ALL
 from limner.tools.pictures.known import Kind
+from limner.tools.retrieve import remarks
 from limner.tools.store import server
 from limner.tools.trial import kinship, likeness
 from limner.version import __version__
@@ -141,7 +143,7 @@ def _libraries(context: Context) -> Iterator[Check]:
         def opened(name: str = name) -> str:
             library = Library.open(settings.home, name, context.encoders, connect=context.connect)
             library.search(["anything"], 1)
-            return f"{name}: {len(library)} images"
+            return " ".join([f"{name}: {len(library)} images", *remarks([library], ALL, ())])
 
         yield _tried("library", opened)
 

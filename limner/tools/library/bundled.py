@@ -30,6 +30,7 @@ def bundled_library(
         library = Library.open_or_create(home, name, encoders, connect=connect, patience=patience)
     except EncoderMismatch:  # at most captions are the user's, so rebuild it without asking
         library = _rebuilt(home, name, encoders, connect, patience)
+    made_from += ", with facts"  # an older limner kept none
     if library.meta("made_from") != made_from:
         sync(library, source, on_progress)
         library.set_meta("made_from", made_from)

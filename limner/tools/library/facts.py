@@ -51,10 +51,10 @@ def from_json(text: str) -> tuple[Facts, str]:
 
 
 def unread(records: sqlite3.Connection) -> list[tuple[str, str]]:
-    """(id, a path) of images that an older limner read, which kept no facts."""
+    """(id, path) of the files of images that an older limner read, which kept no facts; sorted."""
     without = "json_type(embedded, '$.facts') IS NULL"
     return records.execute(
-        f"SELECT i.id, min(f.path) FROM image i JOIN file f ON f.image = i.id WHERE {without} GROUP BY i.id"
+        f"SELECT i.id, f.path FROM image i JOIN file f ON f.image = i.id WHERE {without} ORDER BY i.id, f.path"
     ).fetchall()
 
 
@@ -98,17 +98,21 @@ class LeftOut(NamedTuple):
     held_back: int
     """Images that only their embargo or expiry keeps from being found."""
     without_facts: int
-    """Images that an older limner read, which kept no facts; 0 if the filters ask for none."""
+    """Images that an older limner read, which kept no facts, embargo or expiry; 0 if the search asks for none."""
     everything: bool
     """Whether filters leave out all images."""
 
 
-def left_out(records: sqlite3.Connection, only: Filters, used: Collection[str]) -> LeftOut:
-    """The images that a search with these filters leaves out."""
+def left_out(
+    records: sqlite3.Connection, only: Filters, used: Collection[str], handed: Collection[str] = ()
+) -> LeftOut:
+    """The images that a search with these filters leaves out. handed: ids of images that are taken all the same."""
     away = set() if only.anytime else outside(records)
     passed = passing(records, only, used)
-    held = len(away if passed is None else away & passed)
-    return LeftOut(held, len(unread(records)) if only.facts else 0, passed is not None and not passed - away)
+    held = (away if passed is None else away & passed).difference(handed)
+    asks = only.facts or not only.anytime
+    without = len({image for image, _ in unread(records)}) if asks else 0
+    return LeftOut(len(held), without, passed is not None and not passed - away)
 
 
 def _fitting(records: sqlite3.Connection, one: Filter) -> set[str]:

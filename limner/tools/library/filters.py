@@ -102,6 +102,8 @@ class Filters(BaseModel):
 
 ALL = Filters()
 """No filter."""
+ANYTIME = Filters(each=(Filter(field="anytime", sign="=", value="yes"),))
+"""All images, also those outside their time."""
 
 
 def orientation(width: int, height: int) -> str:

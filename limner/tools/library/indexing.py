@@ -332,7 +332,7 @@ class Sync:
     def learn(self) -> None:
         """Read the facts in files that an older limner read, which kept none."""
         with self.library.transaction() as records:
-            todo = [(image, path) for image, path in facts.unread(records) if path in self.scan.files]
+            todo = [*{image: path for image, path in facts.unread(records) if path in self.scan.files}.items()]
         for batch in self.ahead(todo, lambda one: (one[0], self.said(one[1]))):
             rows = [(json.dumps(asdict(said)), image) for image, said in batch if said]
             with self.library.transaction() as records:

@@ -251,10 +251,15 @@ class Library:
         with self.transaction() as records:
             return facts.within(records, only, used)
 
-    def left_out(self, only: Filters = ALL, used: Collection[str] = ()) -> facts.LeftOut:
-        """The images that a search leaves out. Arguments as for `search`."""
+    def outside(self) -> set[str]:
+        """Ids of the images whose embargo has not ended, or that have expired."""
         with self.transaction() as records:
-            return facts.left_out(records, only, used)
+            return facts.outside(records)
+
+    def left_out(self, only: Filters = ALL, used: Collection[str] = (), handed: Collection[str] = ()) -> facts.LeftOut:
+        """The images that a search leaves out. Arguments as for `search`. handed: images taken all the same."""
+        with self.transaction() as records:
+            return facts.left_out(records, only, used, handed)
 
     def example(self, image_id: str, but: str = "") -> Vectors:
         """Query vectors for "more like this". but: the difference wanted, in words.

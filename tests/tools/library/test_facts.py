@@ -17,7 +17,9 @@ from limner.tools.encoders import Encoders, MiniLM
 from limner.tools.images import facts as images_facts
 from limner.tools.library import Library, add, index
 from limner.tools.library import facts as kept
+from limner.tools.library.bundled import bundled_library
 from limner.tools.library.filters import ALL, Filters
+from limner.tools.library.sources import Folders
 from limner.tools.retrieve import remarks
 from limner.tools.store import ServerStore, server
 
@@ -222,6 +224,8 @@ def test_an_older_library_opens_says_so_and_is_read_at_the_next_add(
     assert [note.code for note in remarks([again], Filters.read(["tag=harvest"]), ())] == [
         "facts-unread", "filters-nothing",
     ]  # fmt: skip
+    assert [note.code for note in remarks([again], ALL, ())] == ["facts-unread"]
+    assert remarks([again], Filters.read(["anytime=yes"]), ()) == []
     assert {r.added for r in again.records()} == {""}
     monkeypatch.setattr(Library, "put", lambda _self, records, _pictures: pytest.fail("encoded") if records else None)
     add(again, [folder])
@@ -312,3 +316,19 @@ def test_every_embargo_of_sidecars_tables_and_the_file_counts(home: Path, tmp_pa
     (tmp_path / "a" / "metadata.csv").write_text("file_name,release date\nwheat.jpg,2031-01-01\n")
     library, _ = index(home, "sources", [tmp_path / "a"], ENCODERS)
     assert library.records()[0].facts == {"embargo": ["2020-01-01", "2021", "2030-01-01", "2031-01-01"]}
+
+
+def test_an_older_library_is_read_by_any_copy_within_the_scan(home: Path, tmp_path: Path) -> None:
+    a, b = copies_of(tmp_path, "a", "b")
+    library, _ = index(home, "copies", [a, b], ENCODERS)
+    older(library)
+    add(Library.open(home, "copies", ENCODERS), [b])
+    assert remarks([library], ALL, ()) == []
+
+
+def test_a_bundled_library_of_an_older_limner_is_read_again(home: Path, tmp_path: Path) -> None:
+    [a] = copies_of(tmp_path, "a")
+    library = bundled_library(home, "limner-test", ENCODERS, Folders([a]), "1")
+    older(library)
+    library.set_meta("made_from", "1")  # as it was written then
+    assert remarks([bundled_library(home, "limner-test", ENCODERS, Folders([a]), "1")], ALL, ()) == []

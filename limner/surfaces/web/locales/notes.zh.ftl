@@ -89,9 +89,10 @@ note-selector-sees-nothing = { $model } 看不到图片（{ $reason }）：按�
 note-too-few-images = 放入了 { $wanted } 张图片中的 { $placed } 张：可配图的段落有 { $places } 段，找到的图片有 { $found } 张。请减少图片，或补充正文或图库。
 note-nothing-to-add = 没有添加图片：合适的已在草稿中。请向图库添加图片，或补充正文。
 note-outside-time = 有 { $n } 张图片未采用：禁用期未过，或已过期。
+note-placed-outside-time = 文章中有 { $n } 张图片不在可用期内：禁用期未过，或已过期。请更换，或在可用期内发布。
 note-filters-nothing = { $names } 中没有图片符合条件：{ $filters }。请去掉一个条件，或看看图片有哪些信息。
 note-unused-unknown = unused={ $n } 没有作用：这里没有以前文章的记录。
-note-facts-unread = { $name } 中有 { $n } 张图片由旧版 limner 读取，没有这些信息：`limner library add { $name }` 会重新读取。
+note-facts-unread = { $name } 中有 { $n } 张图片由旧版 limner 读取，没有这些信息，也没有禁用期和有效期：`limner library add { $name }` 会重新读取。
 note-not-generated = 没有生成图片：{ $line }
 note-spot-empty = 位置 { $id } 空缺：{ $line }
 note-nothing-changed = 没有修改：{ $line }

@@ -77,9 +77,11 @@ def items(value: Any, words: Any) -> list[str]:
 
 def day(text: str) -> str:
     """A date of XMP, IPTC or EXIF as YYYY-MM-DD, as far as it goes; "" for none."""
-    found = re.match(r"(\d{4})(?:[-:]?(\d\d))?(?:[-:]?(\d\d))?", text)
-    parts = [part for part in (found.groups() if found else ()) if part and part.strip("0")]
-    return "-".join(parts) if found and found[1].strip("0") else ""
+    found = re.match(r"(\d{4})(?:[-:./]?(\d\d)|[-:./](\d)(?!\d))?(?:[-:./]?(\d\d)|[-:./](\d)(?!\d))?", text)
+    year, *rest = found.groups("") if found else ("", "", "", "", "")
+    month, at = (rest[n] or rest[n + 1].zfill(2) for n in (0, 2))
+    parts = [part for part in (year, month, at) if part.strip("0")]
+    return "-".join(parts) if year.strip("0") else ""
 
 
 def _rating(text: str) -> str:

@@ -1,4 +1,4 @@
-"""Filters of a library's images: "licence=CC BY*", "date>=2020", "unused=10".
+"""Filters of a library's images: "licence=CC BY", "date>=2020", "unused=10".
 
 A filter is a field, a sign and a value. Several filters must all hold. In a value of text, `*` stands for any
 characters, `|` separates alternatives, and case does not matter; an empty value means that the image has none.
@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict
 from limner.errors import BadInput
 from limner.notes import note
 
-TEXTS = ("licence", "credit", "tag", "person", "place", "city", "country", "event", "folder")
+TEXTS = ("licence", "credit", "tag", "person", "place", "city", "state", "country", "event", "folder")
 DATES = ("date", "added", "embargo", "expires")
 NUMBERS = ("width", "height", "size", "rating")
 FIELDS = (*TEXTS, *DATES, "orientation", *NUMBERS, "unused", "anytime")
@@ -33,6 +33,7 @@ _DAY = re.compile(r"\d{4}(-(0[1-9]|1[0-2])(-(0[1-9]|[12]\d|3[01]))?)?")
 _CREATIVE_COMMONS = re.compile(
     r"https?://creativecommons\.org/(?:licenses/(by(?:-n[cd]|-sa)*)|publicdomain/(zero))/(\d\.\d)"
 )
+_SPELLED = re.compile(r"cc[ _-]?(by(?:[ _-](?:nc|nd|sa))*|0)(?:[ _-]?v?(\d\.\d))?")
 _SQUARE = 1.02  # sides that differ by less than 2 % look equal
 
 Sign = Literal["=", "!=", ">", ">=", "<", "<="]
@@ -59,7 +60,10 @@ class Filter(BaseModel):
             return lambda value: _compared(str(value)[: len(self.value)], self.sign, self.value)
         if self.field == "orientation":
             return lambda value: value == self.value
-        patterns = [_pattern(part) for part in self.value.split("|")]
+        parts = self.value.split("|")
+        if self.field == "licence":  # "cc-by 4.0" asks for "CC BY 4.0"
+            parts = [*parts, *(form for part in parts for form in _creative_commons(part)[:1])]
+        patterns = [_pattern(part) for part in parts]
         forms = {"licence": _licence_forms, "tag": _tag_forms}.get(self.field, lambda value: [value])
         return lambda value: any(p.fullmatch(fold(form)) for form in forms(str(value)) for p in patterns)
 
@@ -160,12 +164,23 @@ def _compared(value: str | float, sign: Sign, other: str | float) -> bool:
 
 
 def _licence_forms(value: str) -> list[str]:
-    """A licence as it is given and, for one of Creative Commons by its address or its SPDX name, as "CC BY-SA 4.0"."""
-    found = _CREATIVE_COMMONS.search(value)
-    if found:
-        return [value, f"cc {found[1]} {found[3]}" if found[1] else f"cc0 {found[3]}"]
-    spdx = re.fullmatch(r"cc-(by(?:-[a-z]{2})*)-(\d\.\d)", value.strip().lower())
-    return [value, f"cc {spdx[1]} {spdx[2]}"] if spdx else [value]
+    """A licence as it is given and, for one of Creative Commons, as "cc by-sa 4.0" and "cc by-sa"."""
+    return [value, *_creative_commons(value)]
+
+
+def _creative_commons(value: str) -> list[str]:
+    """["cc by-sa 4.0", "cc by-sa"] of a licence by its address, its SPDX name, or a spelling such as "CC-BY-SA v4.0";
+    only the latter for one without a version; [] of another."""
+    linked = _CREATIVE_COMMONS.search(value)
+    spelled = None if linked else _SPELLED.fullmatch(value.strip().lower())
+    if linked:
+        kind, version = linked[1] or "0", linked[3]
+    elif spelled:
+        kind, version = re.sub(r"[ _]", "-", spelled[1]), spelled[2] or ""
+    else:
+        return []
+    name = "cc0" if kind == "0" else f"cc {kind}"
+    return [f"{name} {version}", name] if version else [name]
 
 
 def _tag_forms(value: str) -> list[str]:

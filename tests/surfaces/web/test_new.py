@@ -41,5 +41,5 @@ def test_an_article_is_limited_to_some_pictures(page: Page, up: Up) -> None:
     page.get_by_role("button", name="Estimate").click()
     with page.expect_request(lambda request: request.method == "POST" and request.url.endswith("/v1/jobs")) as sent:
         page.get_by_role("button", name="Start").click()
-    assert sent.value.post_data_json["only"] == ["licence=CC0*", "orientation=landscape"]
+    assert sent.value.post_data_json["only"] == ["licence=CC0", "orientation=landscape"]
     expect(page.locator(".editor figure").first).to_be_visible(timeout=60_000)

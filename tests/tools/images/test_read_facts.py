@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from archive import exif, picture, with_iptc, xmp
 
-from limner.tools.images.facts import in_time, moment, tidy, unread
+from limner.tools.images.facts import day, in_time, moment, tidy, unread
 from limner.tools.images.images import metadata
 
 
@@ -45,8 +45,27 @@ def test_every_embargo_and_expiry_counts(tmp_path: Path) -> None:
     with_iptc(file, (30, "20300101"), (37, "20350101"))
     read = facts(file)
     assert read == {"embargo": ["2020-01-01", "2021", "2030-01-01"], "expires": ["2035-01-01", "2040"]}
-    for day, shown in (("2029-12-31", False), ("2030-01-01", True), ("2035-01-02", False)):
-        assert in_time(read, datetime.fromisoformat(day).replace(tzinfo=UTC)) is shown
+    for now, shown in (("2029-12-31", False), ("2030-01-01", True), ("2035-01-02", False)):
+        assert in_time(read, datetime.fromisoformat(now).replace(tzinfo=UTC)) is shown
+
+
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [
+        ("2023/06/01", "2023-06-01"),
+        ("2023.06.01", "2023-06-01"),
+        ("2023-6-1", "2023-06-01"),
+        ("2023-6", "2023-06"),
+        ("20230601", "2023-06-01"),
+        ("2023:06:01 10:00:00", "2023-06-01"),
+        ("2023-00-00", "2023"),
+        ("2023", "2023"),
+        ("0000:00:00", ""),
+        ("soon", ""),
+    ],
+)
+def test_days_are_kept_in_one_form(text: str, kept: str) -> None:
+    assert day(text) == kept
 
 
 def test_exif_gives_day_and_rating_and_no_place(tmp_path: Path) -> None:

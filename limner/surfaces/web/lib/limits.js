@@ -1,4 +1,4 @@
-/** Limits of pictures by their facts, as fields of a form; the server takes them as filters ("licence=CC BY*"). */
+/** Limits of pictures by their facts, as fields of a form; the server takes them as filters ("licence=CC BY"). */
 import { html } from "./html.js";
 import { t } from "./i18n.js";
 /** @import { InputOf } from "../types.js" */
@@ -15,7 +15,7 @@ const DAY = "\\d{4}(-\\d{2}(-\\d{2})?)?";
 export const filtersOf = (limits) => /** @type {Limit[]} */ (Object.keys(SIGNS)).flatMap((name) => {
   const value = limits[name]?.trim();
   if (!value || ((name === "from" || name === "to") && !new RegExp(`^${DAY}$`).test(value))) return [];
-  return [`${SIGNS[name]}${value}${name === "licence" && !/[*|]/.test(value) ? "*" : ""}`];
+  return [`${SIGNS[name]}${value}`];
 });
 
 /** The fields in a row. @param {{limits: Limits, set: (limits: Limits) => void}} props */

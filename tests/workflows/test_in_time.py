@@ -13,6 +13,7 @@ from scripted import ScriptedServer, article_answers
 
 from limner.document import Brief, Reference, Spot, read_markdown
 from limner.settings import Settings
+from limner.tools.candidates import Wanted, candidates
 from limner.tools.library import facts as kept
 from limner.workflows import steps
 from limner.workflows.context import Context, build_context
@@ -74,3 +75,16 @@ def test_a_handed_in_picture_outside_its_time_is_placed_with_a_note(
     codes = {n.code for n in made.notes}
     assert "placed-outside-time" in codes
     assert "outside-time" not in codes
+
+
+def test_other_pictures_for_a_place_are_in_their_time(context: Context, monkeypatch: pytest.MonkeyPatch) -> None:
+    article, brief, known = read_markdown(TEXT), Brief(text="Wheat", images=0), ids(context)
+    spots = [Spot(id="s1", after=article.paragraphs[0].id, caption="old wheat", search="The old wheat is cut")]
+    selections = steps.select_all(context, article, spots, context.retrieve(spots, brief), brief)
+    article = article.model_copy(update={"selections": tuple(selections)})
+    monkeypatch.setattr(kept, "now", lambda: AUGUST)
+    for wanted in ({"caption": "The old wheat"}, {"like": known["new"]}, {"spot": "s1"}):
+        now = candidates(article, Wanted(**wanted), context.libraries)
+        anytime = candidates(article, Wanted(**wanted, only=("anytime=yes",)), context.libraries)
+        assert known["old"] not in {one.candidate.image_id for one in now}
+        assert known["old"] in {one.candidate.image_id for one in anytime}

@@ -329,6 +329,7 @@ def test_a_message_to_all_workers_stops_none(
     until_done(shop, submit(shop, bell))
     told = Celery("a stranger", broker=broker.url, set_as_current=False)
     try:
+        assert told.control.ping(timeout=2) == [], "nobody listens"
         told.control.shutdown()
     finally:
         told.close()

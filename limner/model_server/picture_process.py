@@ -8,6 +8,7 @@ file; an answer is a line of JSON, `{"size": [width, height]}` or `{"refused": "
 from __future__ import annotations
 
 import json
+import signal
 import struct
 import subprocess
 import sys
@@ -126,11 +127,8 @@ def decoded(data: bytes) -> Image.Image:
 
 def main() -> None:
     """Answer requests until the input ends, which is when the server ends."""
-    with suppress(ImportError):  # Windows has no such limits
-        import resource
-
-        resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
-        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the server, which then ends this process
+    _limit()
     asked, answers = sys.stdin.buffer, sys.stdout.buffer
     while (data := receive(asked)) is not None:
         try:
@@ -140,6 +138,17 @@ def main() -> None:
             header, pixels = {"refused": str(refused)}, b""
         send(answers, json.dumps(header).encode())
         send(answers, pixels)
+
+
+def _limit() -> None:
+    """Limit the address space, where the system allows it: Windows has no such limit, macOS refuses it."""
+    with suppress(ImportError):
+        import resource
+
+        for kind, wanted in ((resource.RLIMIT_AS, MEMORY), (resource.RLIMIT_CORE, 0)):
+            hard = resource.getrlimit(kind)[1]
+            with suppress(ValueError, OSError):
+                resource.setrlimit(kind, (wanted if hard == resource.RLIM_INFINITY else min(wanted, hard), hard))
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ article's existing images stay: nothing else is placed after their blocks, and n
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from typing import Any, Literal, NamedTuple
 
 from limner.document import Article, Brief, Candidate, Illustration, Selection, Spot
@@ -100,14 +100,15 @@ def select(
 
     A model sees the article's images and the earlier choices, with which the next image should agree.
     """
-    candidates = {spot_id: in_time(context, found, brief) for spot_id, found in candidates.items()}
+    away = _away(context, brief)  # a job may wait for days between its steps
+    left = spots[len(done) :] if not context.judges() else spots[len(done) : len(done) + 1]
+    shown = {s.id: tuple(_in_time(candidates.get(s.id, ()), away)) for s in left}
     if not context.judges():
-        left = spots[len(done) :]
-        return [*done, *(Selection(spot=s, candidates=tuple(candidates.get(s.id, ())), by="similarity") for s in left)]
+        return [*done, *(Selection(spot=s, candidates=shown[s.id], by="similarity") for s in left)]
     chosen = [(s.spot, c) for s in done for c in s.candidates if c.image_id == s.choice]
-    spot = spots[len(done)]
+    [spot] = left
     seen = [*placed(context, article), *chosen]
-    return [*done, context.select(article, spot, candidates.get(spot.id, ()), seen, brief)]
+    return [*done, context.select(article, spot, shown[spot.id], seen, brief)]
 
 
 def select_all(
@@ -137,18 +138,25 @@ def placed(context: Context, article: Article) -> list[tuple[Spot, Candidate]]:
     return found
 
 
-def in_time(context: Context, candidates: Sequence[Candidate], brief: Brief) -> list[Candidate]:
-    """The candidates that may still be shown: a job may wait for days between its steps. References may always."""
-    away, handed = context.outside(brief), {r.image_id for r in brief.references}
-    return [c for c in candidates if c.image_id in handed or (c.library, c.image_id) not in away]
+def _away(context: Context, brief: Brief) -> set[tuple[str, str]]:
+    """(library, image id) of the images that must not be shown now. References always may."""
+    handed = {r.image_id for r in brief.references}
+    return {(library, image_id) for library, image_id in context.outside(brief) if image_id not in handed}
 
 
-def _still(context: Context, selection: Selection, brief: Brief) -> Selection:
-    left = in_time(context, selection.candidates, brief)
+def _in_time(candidates: Sequence[Candidate], away: Set[tuple[str, str]]) -> list[Candidate]:
+    return [c for c in candidates if (c.library, c.image_id) not in away]
+
+
+def _still(selection: Selection, away: Set[tuple[str, str]]) -> Selection:
+    """The selection without images that must not be shown any more; the others compete by fit where it was chosen."""
+    left = _in_time(selection.candidates, away)
     if len(left) == len(selection.candidates):
         return selection
-    choice = selection.choice if any(c.image_id == selection.choice for c in left) else None
-    return selection.model_copy(update={"candidates": tuple(left), "choice": choice})
+    changed: dict[str, Any] = {"candidates": tuple(left)}
+    if selection.choice and all(c.image_id != selection.choice for c in left):
+        changed |= {"choice": None, "by": "similarity"}
+    return selection.model_copy(update=changed)
 
 
 def outside_noted(context: Context, article: Article, brief: Brief) -> Article:
@@ -164,7 +172,8 @@ def arrange(context: Context, article: Article, selections: Sequence[Selection],
     `brief.images` includes the article's existing images.
     """
     before = article.illustrations
-    selections = [_still(context, selection, brief) for selection in selections]
+    away = _away(context, brief)
+    selections = [_still(selection, away) for selection in selections]
     wanted = brief.images if brief.images == "auto" else max(0, brief.images - len(before))
     kept, why = best_set(article, selections, wanted, prefer=frozenset(r.image_id for r in brief.references))
     made = illustrated(article, selections, kept, why)

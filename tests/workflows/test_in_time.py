@@ -88,3 +88,29 @@ def test_other_pictures_for_a_place_are_in_their_time(context: Context, monkeypa
         anytime = candidates(article, Wanted(**wanted, only=("anytime=yes",)), context.libraries)
         assert known["old"] not in {one.candidate.image_id for one in now}
         assert known["old"] in {one.candidate.image_id for one in anytime}
+
+
+def test_limits_are_read_once_for_a_choice_however_many_places(
+    context: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    article, brief = read_markdown("# Wheat\n\n" + "The wheat is cut in August.\n\n" * 6), Brief(text="Wheat", images=2)
+    spots = [Spot(id=f"s{n}", after=p.id, caption="wheat", search="wheat") for n, p in enumerate(article.paragraphs)]
+    found = context.retrieve(spots, brief)
+    asked: list[int] = []
+    outside = Context.outside
+    monkeypatch.setattr(Context, "outside", lambda self, brief: asked.append(1) or outside(self, brief))
+    selections = steps.select_all(context, article, spots, found, brief)
+    assert len(asked) <= len(spots)
+    asked.clear()
+    steps.arrange(context, article, selections, brief)
+    assert len(asked) <= 2
+
+
+def test_where_the_choice_has_expired_the_others_compete(context: Context, monkeypatch: pytest.MonkeyPatch) -> None:
+    article, brief, known = read_markdown(TEXT), Brief(text="Wheat", images=1), ids(context)
+    spots = [Spot(id="s1", after=article.paragraphs[0].id, caption="wheat", search="The wheat is cut")]
+    [selection] = steps.select_all(context, article, spots, context.retrieve(spots, brief), brief)
+    chosen = selection.model_copy(update={"choice": known["old"], "by": "captions"})
+    monkeypatch.setattr(kept, "now", lambda: AUGUST)
+    made = steps.arrange(context, article, [chosen], brief).article
+    assert [i.image_id for i in made.illustrations] == [known["new"]]

@@ -63,12 +63,13 @@ def unread(records: sqlite3.Connection) -> list[tuple[str, str]]:
 
 def outside(records: sqlite3.Connection) -> set[str]:
     """Images whose embargo has not ended, or that have expired."""
-    moment = now()
-    rows = records.execute("SELECT image, field, value FROM fact WHERE field IN ('embargo', 'expires')")
-    limits: dict[str, Facts] = {}
-    for image, field, value in rows:
-        limits.setdefault(image, {}).setdefault(field, []).append(value)
-    return {image for image, of in limits.items() if not in_time(of, moment)}
+    moment, found = now(), set()
+    for field in ("embargo", "expires"):  # an image is in its time if each of its limits says so
+        values = [value for (value,) in records.execute("SELECT DISTINCT value FROM fact WHERE field = ?", (field,))]
+        bad = json.dumps([value for value in values if not in_time({field: [value]}, moment)])
+        query = "SELECT image FROM fact WHERE field = ? AND value IN (SELECT value FROM json_each(?))"
+        found |= {image for (image,) in records.execute(query, (field, bad))}
+    return found
 
 
 def passing(records: sqlite3.Connection, only: Filters, used: Collection[str] = ()) -> set[str] | None:
@@ -111,7 +112,8 @@ def left_out(
     passed = passing(records, only, used)
     held = (away if passed is None else away & passed).difference(handed)
     asks = only.facts or not only.anytime
-    without = len({image for image, _ in unread(records)}) if asks else 0
+    count = "SELECT count(*) FROM image WHERE json_type(embedded, '$.facts') IS NULL"
+    without = records.execute(count).fetchone()[0] if asks else 0
     return LeftOut(len(held), without, passed is not None and not passed - away)
 
 

@@ -30,10 +30,8 @@ LONGEST = 200  # characters of a filter
 _ALIASES = {"license": "licence", "tags": "tag", "keyword": "tag", "keywords": "tag", "persons": "person"}
 _FORM = re.compile(r"\s*([a-z]{1,20})\s*(>=|<=|!=|=|>|<)\s*(.*?)\s*", re.DOTALL | re.IGNORECASE)
 _DAY = re.compile(r"\d{4}(-(0[1-9]|1[0-2])(-(0[1-9]|[12]\d|3[01]))?)?")
-_CREATIVE_COMMONS = re.compile(
-    r"https?://creativecommons\.org/(?:licenses/(by(?:-n[cd]|-sa)*)|publicdomain/(zero))/(\d\.\d)"
-)
-_SPELLED = re.compile(r"cc[ _-]?(by(?:[ _-](?:nc|nd|sa))*|0)(?:[ _-]?v?(\d\.\d))?")
+_CREATIVE_COMMONS = re.compile(r"creativecommons\.org/(?:licenses/(by(?:-n[cd]|-sa)*)|publicdomain/(zero))/(\d\.\d)")
+_SPELLED = re.compile(r"(?<![\w-])cc[ _-]?(by(?:[ _-](?:nc|nd|sa))*|0)(?:[ _-]?v?(\d\.\d))?(?!\w|[ _-]?(?:nc|nd|sa))")
 _SQUARE = 1.02  # sides that differ by less than 2 % look equal
 
 Sign = Literal["=", "!=", ">", ">=", "<", "<="]
@@ -62,7 +60,8 @@ class Filter(BaseModel):
             return lambda value: value == self.value
         parts = self.value.split("|")
         if self.field == "licence":  # "cc-by 4.0" asks for "CC BY 4.0"
-            parts = [*parts, *(form for part in parts for form in _creative_commons(part)[:1])]
+            named = [part for part in parts if _SPELLED.fullmatch(part.strip().casefold()) or "://" in part]
+            parts = [*parts, *(form for part in named for form in _creative_commons(part)[:1])]
         patterns = [_pattern(part) for part in parts]
         forms = {"licence": _licence_forms, "tag": _tag_forms}.get(self.field, lambda value: [value])
         return lambda value: any(p.fullmatch(fold(form)) for form in forms(str(value)) for p in patterns)
@@ -169,16 +168,15 @@ def _licence_forms(value: str) -> list[str]:
 
 
 def _creative_commons(value: str) -> list[str]:
-    """["cc by-sa 4.0", "cc by-sa"] of a licence by its address, its SPDX name, or a spelling such as "CC-BY-SA v4.0";
-    only the latter for one without a version; [] of another."""
-    linked = _CREATIVE_COMMONS.search(value)
-    spelled = None if linked else _SPELLED.fullmatch(value.strip().lower())
-    if linked:
-        kind, version = linked[1] or "0", linked[3]
-    elif spelled:
-        kind, version = re.sub(r"[ _]", "-", spelled[1]), spelled[2] or ""
-    else:
+    """["cc by-sa 4.0", "cc by-sa"] of a licence by its address, its SPDX name, or a spelling such as "CC-BY-SA v4.0",
+    also within a text; only the latter for one without a version; [] of another, and of a text that names several."""
+    text = value.casefold()
+    found = {(match[1] or "0", match[3]) for match in _CREATIVE_COMMONS.finditer(text)} or {
+        (re.sub(r"[ _]", "-", match[1]), match[2] or "") for match in _SPELLED.finditer(text)
+    }
+    if len({kind for kind, _ in found}) != 1:
         return []
+    kind, version = max(found)
     name = "cc0" if kind == "0" else f"cc {kind}"
     return [f"{name} {version}", name] if version else [name]
 

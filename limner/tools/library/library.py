@@ -104,15 +104,24 @@ class Library:
             raise missing(home, name)
         library = cls(home, name, encoders, connect, patience)
         library.encoders = encoders = with_own(encoders, own_encoders(home, name), home)
-        if int(library.meta("format") or 0) != FORMAT:
-            raise LibraryError(f"The library {name} was made by another version of limner: {rebuilding(home, name)}.")
+        library.check_format()
         made, have = json.loads(library.meta("encoders")), encoders.names
         if made != have:
             raise mismatch(home, name, made, have)
-        with library.transaction() as records:
-            complete(records)
-            records.executescript(chances.SCHEMA)
+        library.complete()
         return library
+
+    def check_format(self) -> None:
+        """Raises LibraryError if this limner cannot read the records."""
+        if int(self.meta("format") or 0) != FORMAT:
+            again = rebuilding(self.home, self.name)
+            raise LibraryError(f"The library {self.name} was made by another version of limner: {again}.")
+
+    def complete(self) -> None:
+        """Add the tables and columns that the records of an older limner lack."""
+        with self.transaction() as records:
+            records.executescript(chances.SCHEMA)
+            complete(records)
 
     @classmethod
     def open_or_create(

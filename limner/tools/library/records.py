@@ -116,12 +116,26 @@ class File:
 def complete(records: sqlite3.Connection) -> None:
     """Add the tables and columns that a library made by an older limner lacks."""
     records.executescript(captions.SCHEMA + machine.SCHEMA + facts.SCHEMA)
-    if "details" not in {row[1] for row in records.execute("PRAGMA table_info(image)")}:
-        records.execute("ALTER TABLE image ADD COLUMN details TEXT NOT NULL DEFAULT ''")
-    if "limits" not in {row[1] for row in records.execute("PRAGMA table_info(file)")}:
-        records.execute("ALTER TABLE file ADD COLUMN limits TEXT")  # of this copy, as JSON; NULL until it is described
-    if "problem" in {row[1] for row in records.execute("PRAGMA table_info(machine)")}:  # now in the table vain
-        records.executescript("DELETE FROM machine WHERE problem != ''; ALTER TABLE machine DROP COLUMN problem")
+    if _changes(records):
+        records.execute("BEGIN IMMEDIATE")  # another process may open the same library now
+        for change in _changes(records):
+            records.execute(change)
+
+
+def _changes(records: sqlite3.Connection) -> list[str]:
+    """The changes that the tables of an older limner need."""
+
+    def columns(table: str) -> set[str]:
+        return {row[1] for row in records.execute(f"PRAGMA table_info({table})")}
+
+    changes = []
+    if "details" not in columns("image"):
+        changes.append("ALTER TABLE image ADD COLUMN details TEXT NOT NULL DEFAULT ''")
+    if "limits" not in columns("file"):
+        changes.append("ALTER TABLE file ADD COLUMN limits TEXT")  # of this copy, as JSON; NULL until it is described
+    if "problem" in columns("machine"):  # now in the table vain
+        changes += ["DELETE FROM machine WHERE problem != ''", "ALTER TABLE machine DROP COLUMN problem"]
+    return changes
 
 
 def as_record(row: tuple[Any, ...]) -> Record:

@@ -39,6 +39,8 @@ def switch(
     part = _PART[kind]
     with locked(home, name, patience):
         library = Library(home, name, encoders, connect, patience)
+        library.check_format()
+        library.complete()  # before anything is dropped: the tables of an older limner's library may be missing
         made, have = json.loads(library.meta("encoders")), encoders.names
         if made == have:
             library.set_meta(kind, named)

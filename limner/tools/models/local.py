@@ -81,7 +81,11 @@ def _projector(model: Header, near: list[Path], own: bool, given: str) -> Header
         return header
     if len(near) == 1 and (own or _stem(near[0]) == _stem(model.path)):
         return read_header(near[0])  # if it does not fit, the engine says what is wrong with the only one
-    fitting = [h for h in map(_readable, near) if h and h.is_projector and h.width in (0, model.width)]
+    fitting = [
+        h
+        for h in map(_readable, near)
+        if h and h.is_projector and h.width in (0, model.width) and (own or _akin(h.path, model.path))
+    ]
     alike = [h for h in fitting if _stem(h.path) == _stem(model.path)]
     if len(fitting) > 1 and len(alike) != 1:
         names = ", ".join(printable_path(h.path.name) for h in fitting[:6])
@@ -105,6 +109,12 @@ def _stem(path: Path) -> str:
     words = path.stem.lower().replace("_", "-").split("-")
     plain = [w for w in words if w not in ("mmproj", "model", "k", "m", "s", "0", "1") and not _is_bits(w)]
     return "-".join(plain)
+
+
+def _akin(projector: Path, model: Path) -> bool:
+    """Whether a projector's name speaks for the model: it begins as the model's does, or names none at all."""
+    one, other = _stem(projector), _stem(model)
+    return other.startswith(one) or one.startswith(other)
 
 
 def _is_bits(word: str) -> bool:

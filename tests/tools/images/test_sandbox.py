@@ -154,3 +154,22 @@ def is_there(pid: int) -> bool:
             return stat.read().rpartition(")")[2].split()[0] != "Z"
     except OSError:
         return False
+
+
+@pytest.mark.parametrize("module", ["limner.tools.images.images", "limner.model_server.picture_process"])
+def test_pictures_are_read_where_the_system_has_limits_of_its_own(module: str) -> None:
+    """A hard limit below the wanted one, as `ulimit -v` sets it: no process may raise it, and none of ours tries."""
+    code = f"""
+import resource, sys
+from {module} import *
+import {module} as module
+least = 1_900_000_000
+resource.setrlimit(resource.RLIMIT_AS, (least, least))
+data = sys.stdin.buffer.read()
+if "model_server" in module.__name__:
+    print(module.PictureProcess().decode(data).size)
+else:
+    print(module.size_of(data))
+"""
+    done = subprocess.run([sys.executable, "-c", code], input=photograph(), capture_output=True, check=False)
+    assert done.stdout.decode().strip() == "(320, 200)", done.stderr.decode()[-400:]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ import pytest
 from PIL import Image
 from tiny_siglip import COLOURS, make_siglip
 
-from limner.errors import EncoderSwitched
+from limner.errors import EncoderSwitched, LibraryError
 from limner.tools.bm25 import Sparse, Words
 from limner.tools.encoders import Encoders, MiniLM
 from limner.tools.library import Connect, Library, add, index
@@ -112,3 +113,31 @@ def test_a_store_is_let_go_after_the_new_encoder_is_recorded(home: Path, photos:
     index(home, "photos", [photos], ENCODERS, connect=connect, encoder=str(make_siglip(tmp_path / "a")))
     assert [set(json.loads(names)) for names in seen] == [{"caption", "words", "clip"}] * len(seen)
     assert len(seen) > 2
+
+
+def test_a_library_of_an_older_limner_keeps_its_vectors_where_it_cannot_be_switched(
+    home: Path, photos: Path, tmp_path: Path
+) -> None:
+    """Its records lacked the tables of chance; the switch dropped the vectors before it met that."""
+    library, _ = index(home, "photos", [photos], ENCODERS)
+    with library.transaction() as records:
+        records.executescript("DROP TABLE sample; DROP TABLE chance; ALTER TABLE file DROP COLUMN limits")
+    index(home, "photos", [photos], ENCODERS, encoder=str(make_siglip(tmp_path / "a")))
+    assert first_by_picture(Library.open(home, "photos", ENCODERS), "a purple thing") == "purple"
+    with library.transaction() as records:
+        records.execute("UPDATE meta SET value = '0' WHERE key = 'format'")
+    with pytest.raises(LibraryError, match="made by another version of limner"):
+        index(home, "photos", [photos], ENCODERS, encoder=str(make_siglip(tmp_path / "b", seed=1)))
+    where = Library(home, "photos", ENCODERS, None, 5.0)
+    where.encoders = library.encoders
+    assert where.meta("pictures").endswith("/a")
+
+
+def test_many_processes_open_a_library_of_an_older_limner_at_once(home: Path, photos: Path) -> None:
+    library, _ = index(home, "photos", [photos], ENCODERS)
+    for _ in range(10):
+        with library.transaction() as records:
+            records.executescript("ALTER TABLE file DROP COLUMN limits")
+        with ThreadPoolExecutor(8) as threads:  # each has a connection of its own, as processes have
+            opened = list(threads.map(lambda _: Library.open(home, "photos", ENCODERS), range(8)))
+        assert {len(one) for one in opened} == {len(library)}

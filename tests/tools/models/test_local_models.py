@@ -55,9 +55,12 @@ def test_a_stranger_s_projector_beside_a_text_model_changes_nothing(tmp_path: Pa
     assert find(str(model), tmp_path).projector is None
     (tmp_path / "mmproj-other.gguf").write_bytes(b"half a copy")
     assert find(str(model), tmp_path).projector is None
+    make_projector(tmp_path / "mmproj-other-vl.gguf", find(str(model), tmp_path).model.width)
+    assert find(str(model), tmp_path).projector is None, "its width says nothing: models of a family share it"
     damaged = tmp_path / "mmproj-text.gguf"
     damaged.write_bytes(b"half a copy")
     (tmp_path / "mmproj-other.gguf").unlink()
+    (tmp_path / "mmproj-other-vl.gguf").unlink()
     with pytest.raises(BadInput, match=r"mmproj-text.gguf is not a GGUF file"):  # its own
         find(str(model), tmp_path)
 

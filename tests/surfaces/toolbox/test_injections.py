@@ -176,6 +176,6 @@ def test_no_tool_reaches_an_address_or_a_path(bees: Path, tmp_path: Path) -> Non
     """Whatever a model asks for: there is no argument that is an address or a path."""
     tools = limner.toolbox(library="bees", folder=tmp_path)
     names = {name for tool in tools for name in tool.args}
-    texts = {"brief", "language", "article", "instruction", "format", "query", "review", "type", "version"}
+    texts = {"brief", "language", "article", "instruction", "format", "query", "review", "type", "version", "only"}
     assert names == texts | {"images", "start", "count", "args"}  # args: a text, or a question's own fields changed
     assert len(LEAKS) == 5

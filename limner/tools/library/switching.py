@@ -35,8 +35,7 @@ def switch(
     EncoderMismatch if the other encoders are not those of the library, LibraryBusy, and what `runs` raises if the new
     encoder does not run; the library then stays as it is.
     """
-    kind, named = chosen
-    part = _PART[kind]
+    (kind, named), part = chosen, _PART[chosen[0]]
     with locked(home, name, patience):
         library = Library(home, name, encoders, connect, patience)
         library.check_format()

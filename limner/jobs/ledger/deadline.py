@@ -24,8 +24,8 @@ LONG = 20  # seconds for a connection, even if an answer may take hours
 class OneByOne(psycopg.Cursor[Row]):
     """A cursor that sends many rows one after the other, without the pipeline that psycopg opens for them.
 
-    After a pipeline's Flush the server (seen with Postgres 15) no longer counts the time that the transaction is idle:
-    one whose client was cut off then kept its locks for as long as TCP lived.
+    After such a pipeline the server (seen with Postgres 15) no longer counts the time that the transaction is idle,
+    probably because of its Flush message: one whose client was cut off kept its locks for as long as TCP lived.
     """
 
     def executemany(self, query: Query, params_seq: Iterable[Params], *, returning: bool = False) -> None:

@@ -8,7 +8,6 @@ span does nothing. Prompts and articles are never part of a span.
 from __future__ import annotations
 
 import atexit
-import hashlib
 import importlib.util
 import logging
 import os
@@ -19,8 +18,8 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from types import MappingProxyType, TracebackType
-from typing import TYPE_CHECKING, Any, TextIO
+from types import MappingProxyType, ModuleType, TracebackType
+from typing import TYPE_CHECKING, Any, TextIO, cast
 
 from pythonjsonlogger.json import JsonFormatter
 
@@ -195,7 +194,7 @@ def new_trace(parent: str | None = None) -> str | None:
 
     parent: the caller's traceparent, e.g. from a header; an invalid one is ignored.
     """
-    from_caller = _read_trace(parent) if _endpoint and parent else None
+    from_caller = _otel().read_trace(parent) if _endpoint and parent else None
     with _span("limner.submit", {}, from_caller) as span:
         if span is None:
             return None
@@ -207,7 +206,7 @@ def new_trace(parent: str | None = None) -> str | None:
 def job_span(trace: str | None, job: str, attempt: int) -> Iterator[None]:
     """A span around one attempt at a job. trace: its traceparent; without one the trace id derives from the job's id,
     so that all attempts, in any process, share a trace."""
-    parent = (_read_trace(trace) or _trace_of(job)) if _endpoint else None
+    parent = (_otel().read_trace(trace) or _otel().trace_of(job)) if _endpoint else None
     with _span("limner.job", {"limner.job": job, "limner.attempt": attempt}, parent):
         yield
 
@@ -265,60 +264,25 @@ def _span(name: str, attributes: Mapping[str, Any], parent: Context | None = Non
     if not _endpoint:
         yield None
         return
-    from opentelemetry.trace import StatusCode
-
-    # an exception's message may contain a model's text, so record only its type
-    quiet = {"record_exception": False, "set_status_on_exception": False}
-    with _tracer().start_as_current_span(name, parent, attributes=attributes, **quiet) as span:
-        try:
-            yield span
-        except BaseException as e:
-            span.set_status(StatusCode.ERROR, type(e).__name__)
-            span.set_attribute("error.type", type(e).__name__)
-            raise
-
-
-def _read_trace(trace: str | None) -> Context | None:
-    from opentelemetry.context import Context as Empty
-    from opentelemetry.trace import get_current_span
-    from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
-
-    found = TraceContextTextMapPropagator().extract({"traceparent": trace or ""}, Empty())
-    return found if get_current_span(found).get_span_context().is_valid else None
-
-
-def _trace_of(job: str) -> Context:
-    from opentelemetry.context import Context as Empty
-    from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags, set_span_in_context
-
-    digest = hashlib.sha256(job.encode()).digest()
-    trace_id, span_id = int.from_bytes(digest[:16]), int.from_bytes(digest[16:24])
-    parent = SpanContext(trace_id, span_id, is_remote=True, trace_flags=TraceFlags(TraceFlags.SAMPLED))
-    return set_span_in_context(NonRecordingSpan(parent), Empty())
+    with _otel().span(_tracer(), name, attributes, parent) as span:
+        yield span
 
 
 def _tracer() -> Any:
     global _provider
     with _lock:
         if _provider is None:
-            _provider = _make_provider(_endpoint)
+            _provider = cast("TracerProvider", _otel().new_provider(_endpoint))
+            atexit.register(close_tracing)
+            _close_with_celery()
         return _provider.get_tracer("limner")
 
 
-def _make_provider(endpoint: str) -> TracerProvider:
-    from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
-    from opentelemetry.sdk.resources import Resource
-    from opentelemetry.sdk.trace import TracerProvider
-    from opentelemetry.sdk.trace.export import BatchSpanProcessor
+def _otel() -> ModuleType:
+    """The module that needs OpenTelemetry, an extra."""
+    from limner import otel
 
-    resource = Resource.create()  # from OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES, if they are set
-    if str(resource.attributes.get("service.name", "")).startswith("unknown_service"):
-        resource = resource.merge(Resource({"service.name": "limner"}))
-    provider = TracerProvider(resource=resource, shutdown_on_exit=False)
-    provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(f"{endpoint}/v1/traces")))
-    atexit.register(close_tracing)
-    _close_with_celery()
-    return provider
+    return otel
 
 
 def _close_with_celery() -> None:

@@ -20,12 +20,23 @@ from typing import Any
 
 import numpy as np
 import torch
+from safetensors.torch import save_file
+from transformers import AutoModelForImageTextToText, GenerationConfig, PreTrainedTokenizerFast
 
+from limner.model_server import transformers_engine
 from limner.model_server.engine import Engine, Finished, Job, Token
 from limner.model_server.errors import ModelServerError, ServingError, reason
-from limner.model_server.prompts import Prompt
+from limner.model_server.prompts import Prompt, Prompts
 from limner.model_server.sampling import Sampling
-from limner.model_server.xcomposer import XComposer2Config, XComposerConfig
+from limner.model_server.service import ENGINES
+from limner.model_server.xcomposer import (
+    XComposer2Config,
+    XComposerConfig,
+    XComposerImageProcessor,
+    XComposerProcessor,
+)
+from limner.model_server.xcomposer.processing import IMAGE_TOKEN
+from limner.model_server.xcomposer.sentencepiece import Piece, build_tokenizer
 
 VOCABULARY = 640
 NEW_TOKENS = 12
@@ -90,9 +101,6 @@ def cache(name: str, folder: Path) -> Line:
 def small_model(version: int, dtype: str) -> Iterator[Path]:
     """Write a random model of two layers, with heads as wide as the published ones and weights in `dtype`; returns its
     folder."""
-    from safetensors.torch import save_file
-    from transformers import AutoModelForImageTextToText, GenerationConfig
-
     config = _config(version)
     model: Any = AutoModelForImageTextToText.from_config(config)
     generator = torch.Generator().manual_seed(version)
@@ -136,12 +144,6 @@ def _random(name: str, tensor: torch.Tensor, generator: torch.Generator) -> torc
 
 def _tokenizer(config: Any, folder: Path) -> None:
     """A vocabulary of bytes and numbered words, enough for these prompts."""
-    from transformers import PreTrainedTokenizerFast
-
-    from limner.model_server.xcomposer import XComposerImageProcessor, XComposerProcessor
-    from limner.model_server.xcomposer.processing import IMAGE_TOKEN
-    from limner.model_server.xcomposer.sentencepiece import Piece, build_tokenizer
-
     pieces = [Piece("<unk>", 0, 2), Piece("<s>", 0, 3), Piece("</s>", 0, 3)]
     pieces += [Piece(f"<0x{n:02X}>", 0, 6) for n in range(256)]
     pieces += [Piece(f"w{n}", 0, 1) for n in range(VOCABULARY - len(pieces))]
@@ -227,9 +229,6 @@ def compare(name: str, ours: Answered, reference: Answered, tolerance: float) ->
 
 def examine(build: Any, version: int, dtype: str, device: str) -> Iterator[Line]:
     """Compare the engine that `build` makes with the reference. dtype: the engine's."""
-    from limner.model_server import transformers_engine
-    from limner.model_server.prompts import Prompts
-
     with small_model(version, dtype) as folder:
         prompts = Prompts(folder, 2048)
         named = jobs(transformers_engine.read_config(folder))
@@ -256,8 +255,6 @@ def _how(engine: Any) -> str:
 
 def report(engine: str, dtype: str, device: str, versions: tuple[int, ...] = (1, 2)) -> Iterator[Line]:
     """Yield all findings as they come. An engine that does not start is a finding, too. Raises ServingError."""
-    from limner.model_server.service import ENGINES
-
     if engine not in ENGINES:
         raise ServingError(f"There is no engine {engine!r}: use --engine {' or '.join(ENGINES)}.")
     yield from machine()

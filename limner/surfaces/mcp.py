@@ -12,7 +12,6 @@ import re
 import threading
 import time
 from collections.abc import Callable
-from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, unquote
 
@@ -25,7 +24,8 @@ from limner.errors import BadInput, ImageUnreadable, LibraryError, LimnerError, 
 from limner.exports import to_markdown
 from limner.surfaces.toolbox.background import Background
 from limner.surfaces.toolbox.descriptions import Description, descriptions, filled, mistaken
-from limner.surfaces.toolbox.tools import Toolbox, ToolResult, Tools
+from limner.surfaces.toolbox.texts import ToolResult
+from limner.surfaces.toolbox.tools import Toolbox, Tools
 from limner.tools.images.images import thumbnail
 from limner.version import __version__
 from limner.workflows.context import build_context
@@ -35,6 +35,7 @@ from limner.workflows.tenants import Tenant
 try:
     import mcp_types as types
     from mcp.server.lowlevel import Server
+    from mcp.server.stdio import stdio_server
     from mcp.shared.exceptions import MCPError
 
     from limner.surfaces.mcp_questions import (
@@ -52,9 +53,6 @@ except ModuleNotFoundError as e:
 from pydantic import ValidationError
 
 if TYPE_CHECKING:
-    from starlette.types import ASGIApp, Receive, Scope, Send
-
-    from limner.jobs.owners import Owner, Owners
     from limner.jobs.service import Jobs
     from limner.settings import Settings
     from limner.workflows.state import Event
@@ -357,11 +355,10 @@ def serve_stdio(
 ) -> None:
     """Serve the parent process until it closes standard input.
 
-    jobs: articles are then jobs of the installation. leave_to_workers: as for `serve_http`.
+    jobs: articles are then jobs of the installation. leave_to_workers: compose_article submits a job to the
+    workers of `limner up`, within its owner's limits.
     """
-    from mcp.server.stdio import stdio_server
-
-    server = build_server(_toolbox(settings, library, jobs, leave_to_workers))
+    server = build_server(new_toolbox(settings, library, jobs, leave_to_workers))
 
     async def serve() -> None:
         async with stdio_server() as (reading, writing):
@@ -370,65 +367,6 @@ def serve_stdio(
     anyio.run(serve)
 
 
-def http_app(toolbox: Toolbox, owners: Owners, hosts: str = "") -> ASGIApp:
-    """The MCP server at /mcp as an ASGI application, with the API's guard."""
-    from mcp.server.auth.middleware.bearer_auth import AuthenticatedUser
-    from mcp.server.auth.provider import AccessToken
-    from mcp.server.transport_security import TransportSecuritySettings
-
-    from limner.surfaces.http.guard import Guard, is_open, owner_of
-
-    def tenant(request: Any) -> Tenant:
-        return _tenant(owner_of(request.scope))
-
-    def limits(name: str) -> tuple[int | None, int | None]:
-        owner = owners.get(name)
-        return owner.jobs_at_a_time, owner.jobs_a_minute
-
-    if not toolbox.submits and toolbox.background is None:
-        toolbox.background = Background(limits)
-    toolbox.afar = True
-    # The guard knows this installation's names; the SDK's own list would be a second one.
-    off = TransportSecuritySettings(enable_dns_rebinding_protection=False)
-    app = build_server(toolbox, tenant).streamable_http_app(transport_security=off)
-
-    async def of_its_owner(scope: Scope, receive: Receive, send: Send) -> None:
-        """Name the owner to the SDK, which then refuses a session to everybody but the owner who opened it."""
-        if scope["type"] == "http" and not is_open(scope["path"]):  # open paths have no owner, and nothing is there
-            scope["user"] = AuthenticatedUser(AccessToken(token="", client_id=owner_of(scope).name, scopes=[]))
-        await app(scope, receive, send)
-
-    return Guard(of_its_owner, owners=owners, hosts=hosts)
-
-
-def serve_http(
-    settings: Settings, say: Callable[[str], None], library: Any = None, *, leave_to_workers: bool = False
-) -> None:
-    """Serve over HTTP until Ctrl-C. Raises BadInput for an open address without a token, or a port in use.
-
-    leave_to_workers: compose_article submits a job to the workers of `limner up`, within its owner's limits.
-    """
-    try:
-        from limner.jobs.service import Jobs
-        from limner.surfaces.cli.up import _listening
-        from limner.surfaces.http.server import Bounded
-    except ModuleNotFoundError as e:
-        raise NotInstalled(f"MCP over HTTP needs {e.name}: pip install 'limner[jobs,mcp]'.") from e
-    with ExitStack() as parts:
-        jobs = Jobs(settings)
-        parts.callback(jobs.close)
-        listening = parts.enter_context(_listening(settings, jobs))
-        app = http_app(_toolbox(settings, library, jobs, leave_to_workers), jobs.owners, settings.hosts)
-        host, port = listening.getsockname()[:2]
-        say(f"limner speaks MCP at http://{host}:{port}/mcp   (Ctrl-C stops it)")
-        Bounded(app, settings).run(sockets=[listening])
-
-
-def _tenant(owner: Owner) -> Tenant:
-    """An owner of the ledger as a tenant, with the libraries that the server was started with."""
-    libraries = None if owner.libraries is None else (owner.libraries or ("starter",))
-    return Tenant(owner.name, libraries, owner.tokens_a_day)
-
-
-def _toolbox(settings: Settings, library: Any, jobs: Jobs | None, workers: bool) -> Toolbox:
+def new_toolbox(settings: Settings, library: Any, jobs: Jobs | None, workers: bool) -> Toolbox:
+    """The tools that a server offers, with the libraries it was started with."""
     return Toolbox(build_context(settings, library=library), jobs, workers=workers)

@@ -30,7 +30,8 @@ from shell import Shell
 
 import limner
 from limner.jobs.service import Jobs
-from limner.surfaces.mcp import build_server, http_app
+from limner.surfaces.mcp import build_server
+from limner.surfaces.mcp_http import http_app
 from limner.surfaces.toolbox.background import AT_ONCE
 from limner.surfaces.toolbox.tools import Toolbox
 from limner.workflows.context import build_context, models_for

@@ -16,7 +16,8 @@ from scripted import ScriptedServer, article_answers
 from test_mcp import ORDER, toolbox
 
 from limner.jobs.service import Jobs
-from limner.surfaces.mcp import build_server, http_app
+from limner.surfaces.mcp import build_server
+from limner.surfaces.mcp_http import http_app
 from limner.tools.encoders import default_encoders
 from limner.tools.library import Library
 

@@ -18,7 +18,7 @@ from scripted import ScriptedServer, article_answers
 from test_mcp import toolbox
 
 from limner.jobs.service import Jobs
-from limner.surfaces.mcp import http_app
+from limner.surfaces.mcp_http import http_app
 
 ACCEPT = {"Accept": "application/json, text/event-stream"}
 HELLO = {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "x", "version": "1"}}

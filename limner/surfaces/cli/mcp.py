@@ -9,7 +9,7 @@ import typer
 
 from limner.errors import NotInstalled
 from limner.settings import Settings
-from limner.surfaces.mcp import serve_http, serve_stdio
+from limner.surfaces.mcp import serve_stdio
 
 if TYPE_CHECKING:
     from limner.jobs.service import Jobs
@@ -34,6 +34,8 @@ def mcp(
     given: dict[str, Any] = {k: v for k, v in {"host": host, "port": port}.items() if v is not None}
     settings = Settings(**given)
     if http:
+        from limner.surfaces.mcp_http import serve_http  # needs another extra
+
         serve_http(settings, lambda line: print(line, file=sys.stderr, flush=True), library, leave_to_workers=jobs)
         return
     opened = _ledger(settings, needed=jobs)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import ipaddress
 import logging
 import os
 import signal
@@ -17,13 +16,12 @@ from typing import Any
 
 from limner import observe
 from limner.children import die_with_parent, end
-from limner.errors import BadInput
 from limner.jobs.broker import Valkey
 from limner.jobs.ledger.database import Database, database_url, wait_until_there
 from limner.jobs.service import Jobs
 from limner.settings import Settings
 from limner.surfaces.http.app import create_app
-from limner.surfaces.http.server import Server
+from limner.surfaces.http.server import Server, listening
 
 log = logging.getLogger("limner.up")
 
@@ -37,7 +35,7 @@ def up(settings: Settings, say: Callable[[str], None]) -> None:
         parts.push(_leave)
         wait_until_there(Database(database_url(settings)))
         jobs = parts.enter_context(contextlib.closing(Jobs(settings)))
-        listening = parts.enter_context(_listening(settings, jobs))
+        sock = parts.enter_context(listening(settings, jobs))
         valkey = None
         if not settings.redis_url.get_secret_value():
             valkey = Valkey(settings)
@@ -45,8 +43,8 @@ def up(settings: Settings, say: Callable[[str], None]) -> None:
         worker = WorkerProcess()
         parts.callback(worker.close)
         ended = _signals()
-        parts.enter_context(_serving(settings, jobs, listening))
-        say(f"limner is up at {_address(listening)}   (Ctrl-C stops it; jobs go on the next time)")
+        parts.enter_context(_serving(settings, jobs, sock))
+        say(f"limner is up at {_address(sock)}   (Ctrl-C stops it; jobs go on the next time)")
         while not ended.wait(1):
             if valkey and valkey.keep():
                 log.warning("the broker had died and was started again")
@@ -61,10 +59,10 @@ def api(settings: Settings, say: Callable[[str], None]) -> None:
         parts.push(_leave)
         wait_until_there(Database(database_url(settings)))
         jobs = parts.enter_context(contextlib.closing(Jobs(settings)))
-        listening = parts.enter_context(_listening(settings, jobs))
+        sock = parts.enter_context(listening(settings, jobs))
         ended = _signals()
-        parts.enter_context(_serving(settings, jobs, listening))
-        say(f"limner listens at {_address(listening)}")
+        parts.enter_context(_serving(settings, jobs, sock))
+        say(f"limner listens at {_address(sock)}")
         ended.wait()
 
 
@@ -95,32 +93,10 @@ class WorkerProcess:
 
 
 @contextmanager
-def _listening(settings: Settings, jobs: Jobs) -> Iterator[socket.socket]:
-    """The API's socket. Raises BadInput for a port in use, and for an open address without a token."""
-    if not _loopback(settings.host) and not jobs.owners.closed():
-        raise BadInput(
-            f"The API does not listen on {settings.host} without a token: anybody could use it. Set LIMNER_TOKEN, or "
-            "make one with `limner token add NAME`."
-        )
-    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
-    # Created as TCP explicitly; else asyncio leaves Nagle's algorithm on and each answer waits 40 ms.
-    with socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP) as s:
-        s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            s.bind((settings.host, settings.port))
-        except OSError as e:
-            raise BadInput(
-                f"The API cannot listen on {settings.host}:{settings.port} ({e.strerror}). Give another --port."
-            ) from e
-        s.listen(1024)
-        yield s
-
-
-@contextmanager
-def _serving(settings: Settings, jobs: Jobs, listening: socket.socket) -> Iterator[None]:
+def _serving(settings: Settings, jobs: Jobs, sock: socket.socket) -> Iterator[None]:
     """Run uvicorn in a thread, so that the main thread gets the signals and stops everything in order."""
     server = Server(create_app(settings, jobs))
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, name="limner-api")
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [sock]}, name="limner-api")
     thread.start()
     try:
         yield
@@ -155,15 +131,6 @@ def _signals() -> threading.Event:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, end)
     return ended
-
-
-def _loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def _address(listening: socket.socket) -> str:

@@ -8,7 +8,8 @@ from typing import Annotated, Any, Literal, NamedTuple
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from limner.document import Point
-from limner.surfaces.toolbox.tools import LONGEST_WAIT, ToolResult, Tools
+from limner.surfaces.toolbox.texts import LONGEST_WAIT, ToolResult
+from limner.surfaces.toolbox.tools import Tools
 from limner.tools.library.filters import LONGEST, MOST
 from limner.workflows.inputs import MAX_BRIEF, MAX_IMAGES
 from limner.workflows.review.protocol import AnswerType

@@ -7,23 +7,24 @@ the desk.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping, Sequence
 from contextvars import copy_context
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from langchain_core.runnables.config import var_child_runnable_config
 from langgraph.config import get_stream_writer
 from langgraph.types import Command
 
-from limner.document import Article, Brief, Point, Spot
+from limner.document import Article, Point, Spot
 from limner.errors import BadInput, JobConflict, LimitReached
+from limner.exports import fresh_folder, write_article
 from limner.notes import note
 from limner.surfaces.toolbox.articles import Articles
 from limner.surfaces.toolbox.background import Background, Running
 from limner.surfaces.toolbox.desk import Desk, Version, Work
+from limner.surfaces.toolbox.texts import LONGEST_WAIT, ToolResult, accepted, asked, doing, notes_of, shown
 from limner.tools.editing.apply import edited
 from limner.tools.editing.commands import Instruct
 from limner.tools.library.filters import Filters
@@ -31,30 +32,16 @@ from limner.workflows import steps
 from limner.workflows.compose import build_graph
 from limner.workflows.context import Context
 from limner.workflows.inputs import Images, make_brief, read_words
-from limner.workflows.listing import QUOTED, found, numbered, outline, question_text, quoted
-from limner.workflows.review import answers, questions
+from limner.workflows.listing import QUOTED, found, quoted
+from limner.workflows.review import answers
 from limner.workflows.revise.graph import propose
 from limner.workflows.run import Asks, job_state, new_job, run
 from limner.workflows.tenants import Scope, Tenant, Tenants
 
 if TYPE_CHECKING:
-    from limner.jobs.owners import Owner
     from limner.jobs.service import Jobs
-    from limner.tools.library import Library
+    from limner.surfaces.toolbox.job_tools import JobTools
     from limner.workflows.state import Event
-
-LONGEST_WAIT = 60  # seconds that a model may wait for a job in one call; its own callers have timeouts, too
-
-
-class ToolResult(NamedTuple):
-    """The result of a tool."""
-
-    text: str
-    """For the model."""
-    value: Any
-    """For the program: an Article, Candidates, paths …"""
-    article: str = ""
-    """Id of its article."""
 
 
 @dataclass
@@ -127,14 +114,13 @@ class Tools:
         return Articles(self.desk, self.tenant.owner, self.toolbox.jobs)
 
     @property
-    def owner(self) -> Owner:
-        """The tenant's owner in the ledger."""
-        assert self.toolbox.jobs
-        owner = self.toolbox.jobs.owners.get(self.tenant.owner)
-        if self.tenant.libraries is not None:  # chosen by the product, never more than the ledger allows
-            allowed = tuple(name for name in self.tenant.libraries if owner.may_use(name))
-            owner = replace(owner, libraries=allowed)
-        return owner
+    def _jobs(self) -> JobTools | None:
+        """The same for articles that are jobs; None without a ledger."""
+        if self.toolbox.jobs is None:
+            return None
+        from limner.surfaces.toolbox.job_tools import JobTools  # needs another extra
+
+        return JobTools(self.toolbox.jobs, self.scope, self.toolbox.tenants)
 
     # -- whole articles
 
@@ -154,7 +140,8 @@ class Tools:
         """
         made = make_brief(brief, images=images, language=language, review=review, only=only)
         if self.toolbox.submits:
-            return self._submit(brief, made, wait_seconds)
+            assert self._jobs
+            return self._jobs.submit(brief, made, wait_seconds)
         self._check_tokens()
         if self.toolbox.background is not None:
             return self._in_background(new_job(made.text[:60]), {"brief": made}, wait_seconds)
@@ -172,12 +159,8 @@ class Tools:
         Raises JobConflict for a late or second answer, and BadInput for one that does not fit the question.
         """
         given = {"type": type, "args": args, "version": version}
-        if self.toolbox.jobs is not None and self.articles.is_job(article):
-            self.toolbox.jobs.answer(article, given, self.tenant.owner)
-            if wait_seconds:
-                return self.get(article, wait_seconds=wait_seconds)
-            says = f"The answer is taken and article {article} goes on. get_article shows how far it is."
-            return ToolResult(says, None, article)
+        if self._jobs and self.articles.is_job(article):
+            return self._jobs.answer(article, given, wait_seconds)
         if not self.desk.waits(article):
             self.articles.latest(article)  # Raises JobUnknown if the article does not exist.
             raise JobConflict(f"The article {article} asks nothing: it was answered already. get_article shows it.")
@@ -202,7 +185,7 @@ class Tools:
             raise JobConflict(f"The article {name} was answered already and goes on. get_article shows how far it is.")
         running = background.start(owner, name, work, new="brief" in given)
         running.begun()
-        return self._waited_for(name, running, wait_seconds) or ToolResult(_accepted(name), None, name)
+        return self._waited_for(name, running, wait_seconds) or ToolResult(accepted(name), None, name)
 
     def _waited_for(self, name: str, running: Running, seconds: float) -> ToolResult | None:
         """What came of it, None where it is still at work. Raises the error that it ended with."""
@@ -237,7 +220,7 @@ class Tools:
                     lambda: run(self.context, start, checkpointer=saver, job=name, on_event=on_event),
                 )
             except Asks as asks:
-                return self._question(name, asks.questions[0]["value"])
+                return asked(name, asks.questions[0]["value"])
             except BaseException:
                 if begins:  # nobody knows its name yet
                     saver.delete_thread(name)
@@ -252,7 +235,7 @@ class Tools:
         """Keep a new article, and show it."""
         libraries = [library.name for library in self.context.libraries]
         made = self.articles.begin(work, name, libraries=libraries, spent=self.context.meter.roles)
-        return ToolResult(self._shown(made, work.article), work.article, made)
+        return ToolResult(shown(made, work.article), work.article, made)
 
     def _check_tokens(self) -> None:
         """Raises LimitReached where the ledger says that the day's tokens are spent."""
@@ -261,32 +244,10 @@ class Tools:
         if left is not None and left <= 0:
             raise LimitReached(note("spent-today", who=owner))
 
-    def _question(self, name: str, question: dict[str, Any]) -> ToolResult:
-        return ToolResult(question_text(name, question), question, name)
-
-    def _submit(self, brief: str, made: Brief, wait: int) -> ToolResult:
-        from limner.jobs.request import JobRequest
-
-        assert self.toolbox.jobs
-        names = list(self.tenant.libraries or [library.name for library in self.context.libraries])
-        request = JobRequest(
-            brief=brief,
-            images=made.images,
-            language=made.language,
-            review=list(made.review),
-            only=list(made.only),
-            library=names,
-            max_tokens=self.tenant.max_tokens,
-        )
-        ((job, _new),) = self.toolbox.jobs.submit([request], self.owner)
-        if wait:
-            return self.get(job.id, wait_seconds=wait)
-        return ToolResult(_accepted(job.id), None, job.id)
-
     def revise(self, article: str, instruction: str) -> ToolResult:
         """Change an article by an instruction; locked parts stay."""
-        if self.articles.is_job(article):
-            return self._revise_job(article, instruction)
+        if self._jobs and self.articles.is_job(article):
+            return self._jobs.revise(article, instruction)
         version = self.articles.latest(article)
         old = version.work.article
         proposal = propose(self.scope.holding(old), old, Instruct(text=read_words(instruction)), version.work.brief)
@@ -296,67 +257,28 @@ class Tools:
         after = self.articles.go_on(version, article=new, what=instruction[:200])
         return self._made(after, f"Changed: {quoted(proposal.summary, 500)}\n")
 
-    def _revise_job(self, job: str, instruction: str) -> ToolResult:
-        from limner.jobs.history.proposing import propose_for_job
-        from limner.jobs.history.revisions import Revisions
-        from limner.jobs.libraries import record_of
-
-        jobs = self.toolbox.jobs
-        assert jobs
-        asks, name = self.owner, self.tenant.owner
-        revisions = Revisions(jobs.ledger)
-        head = revisions.show(job, name)
-
-        def opening(library: str) -> Library:
-            jobs.check_library(library, asks)
-            return self.toolbox.tenants.open([library])[0]
-
-        asked_for = Instruct(text=read_words(instruction))
-        proposal = propose_for_job(jobs, job, head.article, asked_for, self.context, opening, owner=asks)
-        if not proposal.edits:
-            return ToolResult(f"Nothing was changed. {quoted(proposal.summary, 500)}", head.article, job)
-        records, what = record_of(opening), instruction[:200]
-        number = head.version.number
-        after = revisions.edit(job, proposal.edits, number, name, records, owner=name, what=what, by="model")
-        return ToolResult(
-            f"Changed: {quoted(proposal.summary, 500)}\n{self._shown(job, after.article)}", after.article, job
-        )
-
     def get(self, article: str, start: int = 1, wait_seconds: int = 0) -> ToolResult:
         """Show an article block by block; if it is not done, its progress or its question."""
-        if self.toolbox.jobs is not None and self.articles.is_job(article):
-            job = self._waited(article, min(wait_seconds, LONGEST_WAIT))
-            if job.state == "waiting" and (question := questions.ours(job.question)) is not None:
-                return self._question(job.id, question)
-            if job.state != "done":
-                from limner.jobs.progress import progress
-
-                line = progress(job, self.context.settings.stuck)
-                return ToolResult(
-                    f"Article {job.id} is {job.state.replace('_', ' ')}: {quoted(line, 500)}", None, job.id
-                )
-            found = self.toolbox.jobs.article(article, self.tenant.owner)
-            return ToolResult(self._shown(article, found, start), found, article)
+        if self._jobs and self.articles.is_job(article):
+            return self._jobs.get(article, start, wait_seconds)
         running = self.toolbox.background and self.toolbox.background.get(self.tenant.owner, article)
         if running and (not running.ended or running.error is not None):
             waited = self._waited_for(article, running, wait_seconds)
-            return waited or ToolResult(f"Article {article} {_doing(running)}", None, article)
+            return waited or ToolResult(f"Article {article} {doing(running)}", None, article)
         if self.desk.waits(article):
             with self.desk.waiting() as saver:
                 state = build_graph(self.context, saver).get_state({"configurable": {"thread_id": article}})
             if state.interrupts:
-                return self._question(article, state.interrupts[0].value)
+                return asked(article, state.interrupts[0].value)
             if self.toolbox.background is not None:  # the process that was at work on it is gone
                 return self._in_background(article, {}, wait_seconds)
             says = f"Article {article} goes on after an answer. If nothing comes of it, answer again: it is taken up."
             return ToolResult(says, None, article)
         version = self.articles.latest(article)
-        return ToolResult(self._shown(version.name, version.work.article, start), version.work.article, version.name)
+        return ToolResult(shown(version.name, version.work.article, start), version.work.article, version.name)
 
     def export(self, article: str, format: str = "html") -> ToolResult:
         """Write an article's files into the export folder."""
-        from limner.exports import fresh_folder, write_article
-
         kept, found = self.article(article)
         parent = self.toolbox.folder or self.context.settings.home / "exports"
         parent = parent / self.desk.folder.name if self.tenant.owner != "local" else parent
@@ -390,7 +312,7 @@ class Tools:
         self.articles.go_on(version, **changes, what="spotted")
         lines = [f"{s.id} after [{s.after}]: {quoted(s.caption)}" for s in spots]
         head = [f"{len(spots)} places for images in article {article}. retrieve comes next."]
-        return ToolResult("\n".join([*head, *_notes([note]), *lines, QUOTED]), spots, article)
+        return ToolResult("\n".join([*head, *notes_of([note]), *lines, QUOTED]), spots, article)
 
     def retrieve(self, article: str, shown: int = 3) -> ToolResult:
         """Find the library's candidates for every spot."""
@@ -428,7 +350,7 @@ class Tools:
     def search(self, query: str, count: int = 6, only: Sequence[str] = ()) -> ToolResult:
         """Search images by a description. only: filters that they must pass."""
         got, notes = self.scope.search(query, count, only), self.scope.remarks(only)
-        return ToolResult("\n".join([f"{len(got)} images, best first:", *found(got), *_notes(notes), QUOTED]), got)
+        return ToolResult("\n".join([f"{len(got)} images, best first:", *found(got), *notes_of(notes), QUOTED]), got)
 
     # -- inside
 
@@ -439,22 +361,8 @@ class Tools:
         version = self.articles.latest(name)
         return version.name, version.work.article
 
-    def _waited(self, name: str, seconds: float) -> Any:
-        """Wait until the job has ended or the seconds are over."""
-        assert self.toolbox.jobs
-        end = time.monotonic() + seconds
-        while True:
-            job = self.toolbox.jobs.ledger.job(name, self.tenant.owner)
-            if job.ended or job.state == "waiting" or time.monotonic() >= end:
-                return job
-            time.sleep(0.2)
-
     def _made(self, version: Version, before: str = "") -> ToolResult:
-        return ToolResult(before + self._shown(version.name, version.work.article), version.work.article, version.name)
-
-    def _shown(self, name: str, article: Article, start: int = 1) -> str:
-        shown = [f"Article {name}: {outline(article)}.", numbered(article, start), *_notes(article.notes), QUOTED]
-        return "\n".join(shown)
+        return ToolResult(before + shown(version.name, version.work.article), version.work.article, version.name)
 
     def _send(self, step: str, done: int, of: int) -> None:
         if self.on_event:
@@ -467,24 +375,6 @@ class Tools:
                 self.on_event({"kind": "text", "step": step, "text": text})
 
         return emit
-
-
-def _accepted(name: str) -> str:
-    return (
-        f"Accepted as article {name}; it is being written and this takes a while. Tell the user that it is on its "
-        f"way. get_article with article={name} shows how far it is, and the article once it is done."
-    )
-
-
-def _doing(running: Running) -> str:
-    """How far a composition is, as the rest of a sentence."""
-    event = running.doing
-    of = f", {event.get('done', 0)} of {event.get('of')}" if event.get("of") else ""
-    return f"is not done yet; its step is: {event.get('step') or 'begin'}{of}. Call get_article again in a while."
-
-
-def _notes(notes: Sequence[str]) -> list[str]:
-    return [f"Note: {quoted(note, 400)}" for note in notes if note]
 
 
 def _apart(work: Callable[[], Any]) -> Any:

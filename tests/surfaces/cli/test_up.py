@@ -216,7 +216,7 @@ def test_answers_are_sent_at_once(home: Path) -> None:
 
     from limner.jobs.service import Jobs
     from limner.settings import Settings
-    from limner.surfaces.cli.up import _listening
+    from limner.surfaces.http.server import listening
 
     async def delays(listening: socket.socket) -> int:
         told: asyncio.Future[int] = asyncio.get_running_loop().create_future()
@@ -233,5 +233,5 @@ def test_answers_are_sent_at_once(home: Path) -> None:
             return no_delay
 
     settings = Settings(home=home, port=0)
-    with closing(Jobs(settings)) as jobs, _listening(settings, jobs) as listening:
-        assert asyncio.run(delays(listening))
+    with closing(Jobs(settings)) as jobs, listening(settings, jobs) as sock:
+        assert asyncio.run(delays(sock))

@@ -1,9 +1,10 @@
 """A worker as limner starts it, but for what the environment says.
 
-CHAOS_HEARD: a file that gets a line for each message heard. CHAOS_VISIBILITY: seconds after which the broker gives a
-message that was not acknowledged to another process. CHAOS_ASKING: work with the graph that asks a person. CHAOS_HANGS:
-the mark of a job whose writer never ends; then the seconds after its time are few. CHAOS_IMPORTED: a file that gets,
-after each job, the modules that its process had to import itself.
+CHAOS_HEARD: a file that gets a line for each message heard: its job, and whether the broker took the message back
+before. CHAOS_VISIBILITY: seconds after which the broker gives a message that was not acknowledged to another process.
+CHAOS_ASKING: work with the graph that asks a person. CHAOS_HANGS: the mark of a job whose writer never ends; then the
+seconds after its time are few. CHAOS_IMPORTED: a file that gets, after each job, the modules that its process had to
+import itself.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+
+from celery import current_task
 
 from limner.document import Article, Brief
 from limner.jobs.worker import keeper
@@ -30,7 +33,8 @@ class OddWorker(Worker):
     def work(self, job: str) -> None:
         if heard := os.environ.get("CHAOS_HEARD"):
             with Path(heard).open("a") as out:
-                out.write(f"{job}\n")
+                again = (current_task.request.delivery_info or {}).get("redelivered")
+                out.write(f"{job} {'again' if again else 'once'}\n")
         super().work(job)
         if imported := os.environ.get("CHAOS_IMPORTED"):
             with Path(imported).open("a") as out:

@@ -19,9 +19,10 @@ front: ## tsc and biome on the studio's scripts
 fix: ## let ruff put right what it can
 	bin/uv run --group lint ruff check --fix . && bin/uv run --group lint ruff format .
 
-tree: ## draw the trees of README and docs/how-it-works.md, and docs/codes.md, from the code
+tree: ## draw the trees of README and docs/how-it-works.md, docs/codes.md and docs/evaluate.md from the code
 	bin/uv run docs/tree.py
 	bin/uv run docs/codes.py
+	bin/uv run docs/measures.py
 
 hooks: ## run the linters before each commit
 	bin/uv run --group lint pre-commit install

@@ -1,4 +1,4 @@
-"""Clean text from outside: printable, on one line, shortened; and count its words."""
+"""Clean text from outside: printable, on one line, shortened; count its words and split it into them."""
 
 from __future__ import annotations
 
@@ -53,3 +53,11 @@ def count_words(text: str) -> int:
     """Words of a text as editors count them: runs between spaces, and each character of a script without spaces."""
     spaced = _UNSPACED.sub(" ", text)
     return sum(any(c.isalnum() for c in run) for run in spaced.split()) + len(_UNSPACED.findall(text))
+
+
+_RUN = re.compile(r"[^\W_]+(?:['’\-][^\W_]+)*")
+
+
+def split_words(text: str) -> list[str]:
+    """The words of a text in lower case; each character of a script without spaces is one."""
+    return _RUN.findall(_UNSPACED.sub(lambda m: f" {m[0]} ", text).casefold())

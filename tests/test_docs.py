@@ -146,7 +146,7 @@ def test_the_walks_of_contributing_name_files_that_exist() -> None:
             assert name.rpartition(".")[2] in file.read_text(encoding="utf-8"), f"{path}: {name}"
 
 
-@pytest.mark.parametrize("drawing", ["tree.py", "codes.py"])
+@pytest.mark.parametrize("drawing", ["tree.py", "codes.py", "measures.py"])
 def test_what_is_drawn_from_the_code_is_up_to_date(drawing: str) -> None:
     done = subprocess.run([sys.executable, ROOT / "docs" / drawing, "--check"], capture_output=True, text=True)
     assert done.stdout == ""

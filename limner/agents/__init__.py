@@ -1,1 +1,1 @@
-"""Roles that need a model's judgement: writer, spotter, selector, reviser, chat."""
+"""Roles that need a model's judgement: writer, spotter, selector, reviser, chat, judge."""

@@ -53,7 +53,8 @@ def _style(name: str) -> tuple[str, str]:
     return css, f"'sha256-{base64.b64encode(hashlib.sha256(css.encode()).digest()).decode()}'"
 
 
-def _page(template: str, **values: Any) -> str:
+def styled(template: str, **values: Any) -> str:
+    """A template with its own style sheet, see `render`; the page's policy names the style by its hash."""
     css, digest = _style(template.replace(".html", ".css"))
     return render(template, style=markupsafe.Markup(css), style_hash=markupsafe.Markup(digest), **values)
 
@@ -79,7 +80,7 @@ def to_html(article: Article, images: Images) -> str:
 
     replace_images(text.root, own)
     shown = parts(text, lambda i: pictures.embedded(i.image_id), article, page=_with_formulas(text))
-    return _page(
+    return styled(
         "article.html",
         parts=list(shown),
         notes=[line(note) for note in article.notes],
@@ -200,7 +201,7 @@ def contact_sheet(title: str, rows: Sequence[tuple[Candidate, bytes]]) -> str:
         }
         for c, thumbnail in rows
     ]
-    return _page("contact_sheet.html", title=line(title), hits=hits)
+    return styled("contact_sheet.html", title=line(title), hits=hits)
 
 
 def check_html(article: Article, path: Path) -> None:

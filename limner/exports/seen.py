@@ -6,35 +6,21 @@ suitable background, so that scaling, encoding, rotation, transparency and colou
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from limner.errors import ExportFailed
 from limner.exports.words import line
-from limner.lazy import lazy
-from limner.tools.images.images import fields
+from limner.tools.images.looks import grid
 
 if TYPE_CHECKING:
-    import numpy as np
+    from limner.tools.images.looks import Grid
 
-    Grid = np.ndarray
-    """(16, 16, 3), RGB from 0 to 1."""
-else:  # Markdown and JSON are written without them
-    np = lazy("numpy")
-
-_GRID = 16
 _OFF = 0.12  # mean difference; JPEG at quality 85 and dropped colour profiles stay below 0.05
 _ALIKE = 0.8  # correlation of coarse structure; scaled and re-encoded photographs reach 0.99
 _FLAT = 0.008  # standard deviation below which an image has no structure to compare
 _FADED = 0.3  # share of the source's contrast that has to be left
-
-
-def grid(data: bytes) -> Grid:
-    """The image in 16 x 16 fields. Raises ImageUnreadable."""
-    pixels = np.frombuffer(fields(data, _GRID, max_pixels=sys.maxsize), dtype=np.uint8)
-    return pixels.reshape(_GRID, _GRID, 3).astype(float) / 255
 
 
 def alike(source: Grid, shown: Grid) -> bool:

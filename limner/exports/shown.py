@@ -15,7 +15,7 @@ from limner.exports.own import images_in, own_images
 from limner.tools.library.sources import image_identity
 
 if TYPE_CHECKING:
-    from limner.exports.seen import Grid
+    from limner.tools.images.looks import Grid
 
 MAX = 100_000_000  # bytes of a file to hash; no library has larger ones
 _OURS = re.compile(r"(?:^|-)([0-9a-f]{8})(?:-\d+)?\.\w+\Z")
@@ -23,8 +23,6 @@ _OURS = re.compile(r"(?:^|-)([0-9a-f]{8})(?:-\d+)?\.\w+\Z")
 
 LOOKS = 50  # of a draft's images whose looks are compared
 _LOOK = "look:"
-_OFF = 0.05  # mean difference; copies at a quarter of the size and JPEG quality 40 stay below 0.015
-_ALIKE = 0.96  # correlation; such copies reach 0.99, different photographs of tests/data at most 0.70
 
 
 def shown_ids(article: Article, folder: Path) -> tuple[str, ...]:
@@ -51,7 +49,7 @@ def shown_ids(article: Article, folder: Path) -> tuple[str, ...]:
 
 def _look(data: bytes) -> str:
     """An image's coarse structure as text. Raises ImageUnreadable."""
-    from limner.exports.seen import grid
+    from limner.tools.images.looks import grid
 
     return _LOOK + base64.b64encode((grid(data) * 255).round().astype("uint8").tobytes()).decode()
 
@@ -72,13 +70,7 @@ def looks(shows: Sequence[str]) -> list[Grid]:
 
 def is_copy(data: bytes, known: Sequence[Grid]) -> bool:
     """Whether an image looks the same as one of those known. Raises ImageUnreadable."""
-    from limner.exports.seen import grid
+    from limner.tools.images.looks import grid, same_look
 
     one = grid(data)
-    flat = one - one.mean(axis=(0, 1))
-    for other in known:
-        level = other - other.mean(axis=(0, 1))
-        spread = flat.std() * level.std()
-        if spread > 1e-4 and abs(one - other).mean() <= _OFF and (flat * level).mean() >= _ALIKE * spread:
-            return True
-    return False
+    return any(same_look(one, other) for other in known)

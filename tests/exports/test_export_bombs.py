@@ -15,8 +15,8 @@ from PIL import Image, ImageFile
 from limner.document import Article, Illustration, read_markdown
 from limner.errors import ImageUnreadable
 from limner.exports import contact_sheet, write_article
-from limner.exports.seen import grid
 from limner.tools.images import images, sandbox
+from limner.tools.images.looks import grid
 
 BOMBS = all_of_them()
 # A drawing that takes all of its seconds is enough for the whole suite to wait for once (test_sandbox).

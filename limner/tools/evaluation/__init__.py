@@ -1,0 +1,1 @@
+"""Exact measures of illustrated articles, without a model, and intervals over articles."""

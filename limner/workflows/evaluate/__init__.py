@@ -1,0 +1,1 @@
+"""Evaluate illustrated articles: exact measures, encoders, a judge with a rubric, agreement with authors' figures."""

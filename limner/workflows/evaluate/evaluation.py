@@ -1,0 +1,59 @@
+"""Evaluate articles: read them, measure each, and put the report together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from limner.errors import BadInput
+from limner.settings import Settings
+from limner.tools.evaluation.measured import Measured
+from limner.tools.evaluation.pictures import pictures
+from limner.tools.evaluation.positions import figures_of, positions
+from limner.tools.evaluation.prose import prose
+from limner.tools.evaluation.wording import links, wording
+from limner.workflows.evaluate.reading import Given, folders, read
+from limner.workflows.evaluate.recorded import recorded
+from limner.workflows.evaluate.report import Evaluated
+
+Progress = Callable[[int, int], None]
+"""Called with (articles done, of)."""
+
+
+def read_all(refs: Sequence[str | Path]) -> tuple[list[Given], dict[str, str]]:
+    """The articles, and by name why one of several could not be read. Raises BadInput if none can."""
+    found: list[Given] = []
+    left_out: dict[str, str] = {}
+    paths = folders(refs)
+    for path in paths:
+        try:
+            found.append(read(path))
+        except BadInput as e:
+            if len(paths) == 1:
+                raise
+            left_out[str(path)] = str(e)
+    if not found:
+        raise BadInput(f"None of {len(paths)} articles can be read. {next(iter(left_out.values()))}")
+    return found, left_out
+
+
+def measure(given: Given, settings: Settings) -> Measured:
+    """The exact measures of one article."""
+    found, figures = positions(given.article), figures_of(given.article)
+    found.add(pictures(figures, given.data, settings.max_pixels))
+    found.add(wording(figures))
+    found.add(links(given.article))
+    found.add(prose(given.article))
+    found.add(recorded(given.article))
+    return found
+
+
+def evaluate(
+    given: Sequence[Given], settings: Settings, on_progress: Progress = lambda _done, _of: None
+) -> list[Evaluated]:
+    """Measure articles."""
+    done = []
+    for n, one in enumerate(given, 1):
+        done.append(Evaluated(one.name, one.article.title, one.article.language, measure(one, settings)))
+        on_progress(n, len(given))
+    return done

@@ -1,0 +1,260 @@
+"""Have a model judge articles by the paper's rubric: three runs each, pictures in another order in each run."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import random
+from collections.abc import Callable, Mapping, Sequence
+from statistics import fmean
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from limner.agents import judge
+from limner.agents.dialects import rubric
+from limner.agents.dialects.rubric import DIMENSIONS, Shown
+from limner.agents.judge import Graded
+from limner.agents.prompts import estimate_tokens
+from limner.errors import LimnerError
+from limner.exports.record import to_json
+from limner.tools.evaluation.intervals import Mean, mean_of
+from limner.tools.evaluation.positions import figures_of
+from limner.tools.images.images import data_url
+from limner.workflows.captioning import several
+from limner.workflows.context import PROMPT_SIDE, Context
+from limner.workflows.evaluate.answers import FOLDER, Answers
+from limner.workflows.evaluate.parallel import each
+from limner.workflows.evaluate.report import Section
+
+if TYPE_CHECKING:
+    from limner.agents.speaker import Speaker
+    from limner.workflows.evaluate.reading import Given
+
+RUNS = 3  # the paper asked its judge three times
+PICTURES = 16  # of an article that a judge sees; servers limit the number in a prompt
+WRITTEN = 350  # tokens of an answer
+_ONE = "data:image/jpeg;base64,"  # stands for a picture in an estimate
+_SUMS = {"text": 20, "images": 15, "preference": 5}
+
+Progress = Callable[[int, int], None]
+
+
+class Cost(NamedTuple):
+    """The questions to a judge."""
+
+    calls: int
+    tokens: int
+    """Estimated, prompts and answers."""
+
+    def line(self, model: str, at_once: int) -> str:
+        """The cost, in one line."""
+        return f"{self.calls} questions to {model}, about {self.tokens:,} tokens, {at_once} at once."
+
+
+class Judged(NamedTuple):
+    """One article's runs."""
+
+    runs: Sequence[Graded]
+    names: Sequence[str]
+    """The dimensions asked for."""
+
+    @property
+    def scores(self) -> dict[str, float]:
+        """Per dimension the mean over the readable runs."""
+        grades = [run.grade for run in self.runs if run.grade]
+        return {name: fmean(g.scores[name] for g in grades) for name in self.names} if grades else {}
+
+    @property
+    def sums(self) -> dict[str, float]:
+        """The paper's sums: "text" of 20, "images" of 15, "preference" of 5; those whose dimensions were asked for."""
+        scores, parts = self.scores, dict.fromkeys(DIMENSIONS[name].part for name in self.names)
+        return {part: sum(v for n, v in scores.items() if DIMENSIONS[n].part == part) for part in parts if scores}
+
+    def json(self) -> dict[str, Any]:
+        """All of it."""
+        runs = [
+            {
+                "scores": dict(run.grade.scores) if run.grade else None,
+                "reasons": dict(run.grade.reasons) if run.grade else None,
+                "unreadable_answers": run.unread,
+                "refused": run.refused,
+            }
+            for run in self.runs
+        ]
+        return {"runs": runs, "scores": self.scores, "sums": self.sums}
+
+
+def cost(given: Sequence[Given], runs: int, against: Given | None = None) -> Cost:
+    """The questions of `run` and `compare`, before anything is asked. The model is taken for one that sees."""
+    calls = tokens = 0
+    for one in given:
+        names = rubric.dimensions(sees=True, pictures=len(_stand_ins(one)))
+        each_run = estimate_tokens(rubric.ask_scores(one.article, _stand_ins(one), names)) + WRITTEN
+        calls, tokens = calls + runs, tokens + runs * each_run
+        if against:
+            question = rubric.ask_pair(one.article, _stand_ins(one), against.article, _stand_ins(against))
+            calls, tokens = calls + 2 * runs, tokens + 2 * runs * (estimate_tokens(question) + 50)
+    return Cost(calls, round(tokens, -2))
+
+
+def _stand_ins(one: Given) -> list[Shown]:
+    return [Shown(n, _ONE) for n in range(1, len(figures_of(one.article)[:PICTURES]) + 1)]
+
+
+class Pictures:
+    """The pictures of articles as a judge sees them; those that cannot be opened are left out."""
+
+    def __init__(self, context: Context) -> None:
+        self.context, self.sees = context, context.sees("selector")
+
+    def of(self, one: Given) -> list[Shown]:
+        """In reading order; none for a judge that reads text only."""
+        shown = []
+        for n, figure in enumerate(figures_of(one.article)[:PICTURES] if self.sees else (), 1):
+            try:
+                image = data_url(one.data(figure), PROMPT_SIDE, max_pixels=self.context.settings.max_pixels)
+            except LimnerError:  # `opens` counts it, with the reason
+                continue
+            shown.append(Shown(n, image))
+        return shown
+
+
+def _speaker(context: Context, *of: Given) -> Speaker:
+    """The judge, with the answers that it gave about these articles before."""
+    digest = hashlib.sha256("".join(to_json(one.article) for one in of).encode()).hexdigest()[:32]
+    memory = Answers(context.settings.home / FOLDER / f"{digest}.jsonl")
+    return dataclasses.replace(context.speaker("selector"), role="judge", memory=memory)
+
+
+def shuffled(shown: Sequence[Shown], seed: int) -> list[Shown]:
+    """The pictures in another order for each run, so that no place in the prompt is favoured."""
+    return random.Random(seed).sample(shown, len(shown))
+
+
+def run(
+    context: Context, given: Sequence[Given], runs: int = RUNS, on_progress: Progress = lambda _done, _of: None
+) -> list[Judged]:
+    """Ask the judge, which is the selector of `context`, about each article. Raises BudgetReached, ModelError.
+
+    Answers are kept: the same call asks only what was not answered.
+    """
+    pictures = Pictures(context)
+    shown = [pictures.of(one) for one in given]
+    names = [rubric.dimensions(sees=pictures.sees, pictures=len(images)) for images in shown]
+    speakers = [_speaker(context, one) for one in given]
+    found: dict[tuple[int, int], Graded] = {}
+
+    def ask(item: tuple[int, int]) -> Graded:
+        n, seed = item
+        return judge.grade(given[n].article, shuffled(shown[n], seed), names[n], speakers[n], seed)
+
+    items = [(n, seed) for n in range(len(given)) for seed in range(runs)]
+    for item, graded in each(ask, items, several(context)):
+        found[item] = graded
+        on_progress(len(found), len(items))
+    return [Judged([found[n, seed] for seed in range(runs)], names[n]) for n in range(len(given))]
+
+
+class Duel(NamedTuple):
+    """Two articles compared in both orders, several times."""
+
+    verdicts: Sequence[tuple[str | None, str | None]]
+    """Per run the better one, "first" or "second" or "tie", with the first shown first, then with it shown last; None
+    for an unreadable answer."""
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Runs by outcome: a win takes the same answer in both orders; orders that disagree are a tie."""
+        found: dict[str, int] = {"first": 0, "second": 0, "tie": 0, "unreadable": 0}
+        for one, other in self.verdicts:
+            outcome = "unreadable" if one is None or other is None else one if one == other else "tie"
+            found[outcome] += 1
+        return found
+
+
+def compare(
+    context: Context, one: Given, other: Given, runs: int = RUNS, on_progress: Progress = lambda _done, _of: None
+) -> Duel:
+    """Ask the judge which of two articles is better, in both orders in each run. Raises BudgetReached, ModelError."""
+    pictures, speaker = Pictures(context), _speaker(context, one, other)
+    shown = pictures.of(one), pictures.of(other)
+    found: dict[tuple[int, bool], str | None] = {}
+
+    def ask(item: tuple[int, bool]) -> str | None:
+        seed, turned = item
+        first, second = (shuffled(images, seed) for images in shown)
+        ordered = (other.article, second, one.article, first) if turned else (one.article, first, other.article, second)
+        answer = judge.better(*ordered, speaker, seed)
+        named = {"A": "second", "B": "first"} if turned else {"A": "first", "B": "second"}
+        return named.get(answer, "tie") if answer else None
+
+    items = [(seed, turned) for seed in range(runs) for turned in (False, True)]
+    for item, answer in each(ask, items, several(context)):
+        found[item] = answer
+        on_progress(len(found), len(items))
+    return Duel([(found[seed, False], found[seed, True]) for seed in range(runs)])
+
+
+# --- words ---------------------------------------------------------------------------------------------------------
+
+
+def section(judged: Sequence[Judged], given: Sequence[Given], model: str, sees: bool) -> Section:
+    """The scores as a table: means over articles with intervals."""
+    runs = [run for one in judged for run in one.runs]
+    failed = sum(run.grade is None for run in runs)
+    refused = sum(bool(run.refused) for run in runs)
+    again = sum(run.grade is not None and run.unread > 0 for run in runs)
+    cut = sum(rubric.is_cut(one.article) for one in given)
+    lines = [
+        "Dimensions, scale (1, 3, 5) and sums are those of InternLM-XComposer (arXiv 2309.15112, appendix C.2); the "
+        "words of the questions are limner's, so scores do not compare with the paper's. It is a model's opinion: "
+        "models favour fluent text and cannot check facts.",
+        f"{model}: {len(runs)} runs, {failed} without a readable answer ({refused} refused by the server), {again} "
+        "readable only when asked again. Scores are means over readable runs.",
+    ]
+    if not sees:
+        lines.append(f"{model} sees no images: the text alone was graded, and not the preference.")
+    if cut:
+        lines.append(f"{cut} articles were longer than {rubric.LONGEST:,} characters and cut there.")
+    rows = [
+        (one.title, "5", _said(mean_of([j.scores[name] for j in judged if name in j.scores])))
+        for name, one in DIMENSIONS.items()
+    ]
+    rows += [
+        (f"sum: {part}", str(most), _said(mean_of([j.sums[part] for j in judged if part in j.sums])))
+        for part, most in _SUMS.items()
+        if part != "preference"
+    ]
+    return Section("Judge", lines, ("dimension", "of", "score"), rows)
+
+
+def _said(mean: Mean | None) -> str:
+    if mean is None:
+        return "–"
+    if mean.low is None or mean.high is None:
+        return f"{mean.mean:.2f}"
+    return f"{mean.mean:.2f}  [{mean.low:.2f}, {mean.high:.2f}]  ({mean.n})"
+
+
+def duel_section(duel: Duel, names: tuple[str, str], model: str) -> Section:
+    """The comparison as a table."""
+    labels = {"first": names[0], "second": names[1], "tie": "tie", "unreadable": "no readable answer"}
+    lines = [
+        f"{model} was asked which article is better, in both orders in each run. A win takes the same answer in both; "
+        "orders that disagree count as a tie (Zheng et al. 2023, arXiv 2306.05685)."
+    ]
+    return Section(
+        "Against each other", lines, ("better", "runs"), [(labels[k], str(n)) for k, n in duel.counts.items()]
+    )
+
+
+def parts(judged: Sequence[Judged], given: Sequence[Given], model: str, sees: bool) -> Mapping[str, Any]:
+    """The judge's part of the JSON."""
+    runs = [run for one in judged for run in one.runs]
+    by_article = {one.name: found.json() for one, found in zip(given, judged, strict=True)}
+    return {
+        "model": model,
+        "sees": sees,
+        "runs": len(runs),
+        "unreadable": sum(run.grade is None for run in runs),
+        "articles": by_article,
+    }

@@ -24,18 +24,20 @@ from uuid import UUID
 from limner.errors import LibraryBusy, LibraryError, LibraryUnreachable
 from limner.lazy import lazy
 from limner.tools.bm25 import Sparse
-from limner.tools.stored import BODY, UUID_BYTES, Hit, Vectors, Within, hexed, hits_of, parts
+from limner.tools.rows import Rows
+from limner.tools.stored import BODY, UUID_BYTES, Hit, Vectors, Within, hexed, hits_of, many, parts
 
 if TYPE_CHECKING:
+    import numpy as np
     import qdrant_edge as edge
     from qdrant_client import QdrantClient, models
     from qdrant_client.http import exceptions
 else:  # a graph is built without; the client is an extra
     edge = lazy("qdrant_edge")
+    np = lazy("numpy")
     exceptions = lazy("qdrant_client.http.exceptions")
     models = lazy("qdrant_client.models")
 
-PREFETCH = 64  # images per encoder in the fusion; at least 4 times k
 PATIENCE = 60.0  # seconds to wait for another process that holds a folder
 
 
@@ -76,7 +78,11 @@ class Store(Protocol):
 
 
 class EdgeStore:
-    """Qdrant Edge in a folder. Nobody else can open it before `close`, so keep it open only briefly."""
+    """Qdrant Edge in a folder, and its vectors as rows beside it, which are what is searched.
+
+    Nobody else can open it before `close`; for a search alone nobody needs to, see `rows.snapshot`. A row is written
+    behind the vectors in Edge and deleted before them, so a kill leaves no row that Edge lacks.
+    """
 
     def __init__(self, folder: Path, sizes: dict[str, int], *, patience: float = PATIENCE) -> None:
         """sizes: sizes by dense vector; patience: seconds to wait for the folder. Raises LibraryBusy."""
@@ -84,7 +90,7 @@ class EdgeStore:
 
         with _working(folder):
             folder.mkdir(parents=True, exist_ok=True)
-        self.folder, self._sizes = folder, sizes
+        self.folder, self._sizes, self._rows = folder, sizes, Rows(rows_folder(folder), sizes)
         # A new lock object each time, so that two threads exclude each other like two processes.
         self._lock = FileLock(folder.with_name(folder.name + ".lock"), timeout=patience, thread_local=False)
         try:
@@ -113,20 +119,25 @@ class EdgeStore:
 
     def upsert(self, points: Iterable[tuple[str, Vectors]]) -> None:
         """Add or replace. On disk when it returns."""
+        given = list(points)
         made = [
             edge.Point(UUID(hex=i), {**v.dense, "words": edge.SparseVector(v.words.indices, v.words.values)})
-            for i, v in points
+            for i, v in given
         ]
         if made:
             with _working(self.folder):
+                self._lay_out()
                 self._shard.update(edge.UpdateOperation.upsert_points(made))
                 self._shard.flush()
+                self._rows.append(given)
 
     def delete(self, ids: Iterable[str]) -> None:
         """Take away; an unknown id is no error."""
-        gone: list[edge.PointId] = [UUID(hex=i) for i in ids]
+        given = list(ids)
+        gone: list[edge.PointId] = [UUID(hex=i) for i in given]
         if gone:
             with _working(self.folder):
+                self._rows.delete(given)
                 self._shard.update(edge.UpdateOperation.delete_points(gone))
                 self._shard.flush()
 
@@ -137,10 +148,35 @@ class EdgeStore:
             return not made.exists() or _sizes(json.loads(made.read_bytes())["vectors"]) == self._sizes
 
     def ids(self) -> set[str]:
-        """Ids of all images."""
+        """Ids of all images that are found: those that Edge has and that have a row."""
         with _working(self.folder):
-            records, _ = self._shard.scroll(edge.ScrollRequest(limit=max(1, self.count()), with_payload=False))
-        return {hexed(r.id) for r in records}
+            self._lay_out()
+            found = set(self._rows.ids())
+            return found if len(found) == self.count() else found & self._all()
+
+    def _all(self) -> set[str]:
+        records, _ = self._shard.scroll(edge.ScrollRequest(limit=max(1, self.count()), with_payload=False))
+        return {hexed(record.id) for record in records}
+
+    def _lay_out(self) -> None:
+        """Make the rows if they are missing: an older limner made none."""
+        if self._rows.there() is None:
+            self._rows.start(self._stored())
+
+    def _stored(self) -> Iterator[tuple[str, Vectors]]:
+        """All images with their vectors."""
+        offset: Any = None
+        while True:
+            request = edge.ScrollRequest(offset=offset, limit=1000, with_payload=False, with_vector=True)
+            records, offset = self._shard.scroll(request)
+            for record in records:
+                vectors: Any = record.vector
+                dense = [None if v is None else np.array(v, "f4") for v in map(vectors.get, ("caption", "clip"))]
+                words = vectors.get("words")
+                sparse = Sparse(list(words.indices), list(words.values)) if words else Sparse([], [])
+                yield hexed(record.id), Vectors(dense[0], sparse, dense[1])
+            if offset is None:
+                return
 
     def count(self) -> int:
         """Number of images."""
@@ -148,32 +184,16 @@ class EdgeStore:
             return self._shard.count(edge.CountRequest(exact=True))
 
     def search(self, queries: Sequence[Vectors], k: int, within: Within | None = None) -> list[list[Hit]]:
-        """Per query at most k hits, best first, ties by id, among the images of `within`.
-
-        In two batches: the fused rankings, then each encoder's scores of the images in them. Within one, each encoder
-        would search all images once more, and read a large `within` anew.
-        """
-        many = max(PREFETCH, 4 * k)
-        among = _among(within) if within else None
-        nearest = [_nearest(query) for query in queries]
-        requests, scores = [], []
-        fused: Any = edge.Fusion.Dbsf()
-        for asked in nearest:
-            found = [edge.Prefetch(limit=many, query=q, filter=among) for q in asked.values()]
-            requests.append(edge.QueryRequest(limit=many * len(found), prefetches=found, query=fused))
+        """Per query at most k hits, best first, ties by id, among the images of `within`."""
         with _working(self.folder):
-            rankings = self._shard.query_batch(edge.QueryBatchRequest(requests)) if requests else []
-            for asked, ranking in zip(nearest, rankings, strict=True):
-                these = edge.Filter(must=[edge.HasIdCondition({point.id for point in ranking})])
-                most = max(1, len(ranking))
-                scores += [edge.QueryRequest(limit=most, query=q, filter=these) for q in asked.values()]
-            scored = iter(self._shard.query_batch(edge.QueryBatchRequest(scores)) if scores else [])
-        pairs = zip(nearest, rankings, strict=True)
-        return hits_of(queries, [one for n, of in pairs for one in (of, *(next(scored) for _ in n))], k)
+            self._lay_out()
+            found = self._rows.there()
+            return found.search(queries, k, within) if found else [[] for _ in queries]
 
     def drop(self) -> None:
         """Take away everything, for good."""
         self._close_shard()
+        self._rows.drop()
         shutil.rmtree(self.folder)
 
     def close(self) -> None:
@@ -189,17 +209,9 @@ class EdgeStore:
             self._shard.close()
 
 
-def _nearest(query: Vectors) -> dict[str, Any]:
-    """Qdrant Edge's queries for one of ours, by encoder."""
-    nearest = {n: edge.Query.Nearest(v, using=n) for n, v in query.dense.items()}
-    if query.words.indices:
-        nearest["words"] = edge.Query.Nearest(edge.SparseVector(*query.words), using="words")
-    return nearest
-
-
-def _among(within: Within) -> Any:
-    ids: Any = [edge.HasIdCondition({UUID(hex=i) for i in within.ids})]
-    return edge.Filter(must=ids) if within.inside else edge.Filter(must_not=ids)
+def rows_folder(folder: Path) -> Path:
+    """Where the rows of an `EdgeStore` are, by its folder."""
+    return folder.with_name(folder.name + ".rows")
 
 
 @contextmanager
@@ -280,13 +292,13 @@ class ServerStore:
 
     def search(self, queries: Sequence[Vectors], k: int, within: Within | None = None) -> list[list[Hit]]:
         """Per query at most k hits, best first, ties by id, among the images of `within`; as `EdgeStore` does it."""
-        many = max(PREFETCH, 4 * k)
+        best = many(k)
         asked = [query.dense | _sparse(query.words) for query in queries]
         requests: list[models.QueryRequest] = []
-        for nearest, among in zip(asked, self._among(asked, many, within), strict=True):
-            found = [models.Prefetch(query=q, using=n, limit=many, filter=among[n]) for n, q in nearest.items()]
+        for nearest, among in zip(asked, self._among(asked, best, within), strict=True):
+            found = [models.Prefetch(query=q, using=n, limit=best, filter=among[n]) for n, q in nearest.items()]
             fused = models.FusionQuery(fusion=models.Fusion.DBSF)
-            requests.append(models.QueryRequest(prefetch=found, query=fused, limit=many * len(found)))
+            requests.append(models.QueryRequest(prefetch=found, query=fused, limit=best * len(found)))
         rankings = self._answers(requests)
         scores: list[models.QueryRequest] = []
         for nearest, ranking in zip(asked, rankings, strict=True):
@@ -296,7 +308,7 @@ class ServerStore:
         pairs = zip(asked, rankings, strict=True)
         return hits_of(queries, [one for n, of in pairs for one in (of, *(next(scored) for _ in n))], k)
 
-    def _among(self, asked: list[dict[str, Any]], many: int, within: Within | None) -> list[dict[str, Any]]:
+    def _among(self, asked: list[dict[str, Any]], most: int, within: Within | None) -> list[dict[str, Any]]:
         """Per query and encoder the filter of its ranking.
 
         A filter of a whole request does not limit its prefetches, so each has its own. Ids that are too many for that
@@ -306,7 +318,7 @@ class ServerStore:
         if not within or max(map(len, asked), default=0) * UUID_BYTES * len(within.ids) < BODY // 2:
             return [dict.fromkeys(nearest, among) for nearest in asked]
         each = [
-            models.QueryRequest(query=q, using=n, limit=many, filter=among)
+            models.QueryRequest(query=q, using=n, limit=most, filter=among)
             for nearest in asked
             for n, q in nearest.items()
         ]

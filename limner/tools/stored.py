@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     import numpy as np
     from qdrant_client.models import QueryRequest
 
+PREFETCH = 64  # images per encoder in the fusion; at least 4 times k
 BODY = 16_000_000  # bytes of a request; a Qdrant server takes 32 MB
 UUID_BYTES = 40  # of an id in a request, with quotes, comma and a blank
 NUMBER_BYTES = 26  # of a number at most
@@ -57,6 +58,11 @@ class Within(NamedTuple):
     def allows(self, image_id: str) -> bool:
         """Whether an image may be found."""
         return (image_id in self.ids) == self.inside
+
+
+def many(k: int) -> int:
+    """Images per encoder in the fusion, of which k are wanted."""
+    return max(PREFETCH, 4 * k)
 
 
 def hits_of(queries: Sequence[Vectors], answers: Sequence[Sequence[Any]], k: int) -> list[list[Hit]]:

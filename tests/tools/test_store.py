@@ -88,9 +88,12 @@ def test_a_search_within_some_images_finds_as_many_with_the_same_scores(store: S
     wanted, rest = {i for i, _ in others}, {i for i, _ in better}
     [found, same] = store.search([query, query], 10, Within(wanted if inside else rest, inside))
     assert {hit.id for hit in found} == wanted
-    assert [hit.scores for hit in found] == [all_hits[hit.id].scores for hit in found]
+    for hit in found:
+        assert hit.scores == pytest.approx(all_hits[hit.id].scores, abs=1e-6)
     assert found == same
-    assert store.search([query], 5, Within(wanted if inside else rest, inside))[0] == found[:5]
+    [few] = store.search([query], 5, Within(wanted if inside else rest, inside))
+    assert [hit.id for hit in few] == [hit.id for hit in found[:5]]
+    assert [hit.score for hit in few] == pytest.approx([hit.score for hit in found[:5]], abs=1e-6)
     assert store.search([query], 5, Within((), True))[0] == []
     assert len(store.search([query], 5, Within((), False))[0]) == 5
 

@@ -192,14 +192,15 @@ class Sync:
     def run(self) -> Report:
         """Run all steps; a kill between any two of them leaves a usable library. Raises LibraryError."""
         self.heal()
-        self.read()
-        dropped = self.forget()
-        self.learn()
-        self.redescribe()
-        if dropped:
-            with self.library.vectors() as store:
-                store.delete(dropped)
-        self.library.encode_marked()  # captions written during this run
+        with self.library.held():
+            self.read()
+            dropped = self.forget()
+            self.learn()
+            self.redescribe()
+            if dropped:
+                with self.library.vectors() as store:
+                    store.delete(dropped)
+            self.library.encode_marked()  # captions written during this run
         self.library.chances()
         self.report.vanished = self.gone.total()
         self.report.problems = list(dict.fromkeys(self.scan.problems))

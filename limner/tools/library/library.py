@@ -7,7 +7,7 @@ import os
 import shutil
 import sqlite3
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,6 @@ from limner.tools.library.folders import (
     Connect,
     check_name,
     collection,
-    edge,
     hidden_folder,
     libraries,
     library_path,
@@ -53,6 +52,7 @@ from limner.tools.library.records import (
     set_meta,
 )
 from limner.tools.library.sources import Folders, intact
+from limner.tools.library.stores import Vectorstore
 from limner.tools.store import PATIENCE, Store, Vectors
 
 _CAPTION_WAIT = 5.0  # seconds that writing a caption waits for another process to finish writing the library
@@ -64,7 +64,8 @@ class Library:
     def __init__(self, home: Path, name: str, encoders: Encoders, connect: Connect | None, patience: float) -> None:
         self.home, self.name, self.encoders, self.patience = home, name, encoders, patience
         self.path = library_path(home, name)
-        self._connect = connect or partial(edge, patience)
+        self._vectors = Vectorstore(connect, patience, self.is_current, name)
+        self._connect = self._vectors.connect
 
     @classmethod
     def create(
@@ -242,8 +243,10 @@ class Library:
         limit = self.within(only, used)
         if limit and limit.inside and not limit.ids:
             return [[] for _ in queries]
-        with self.vectors() as store:
-            answers = store.search(queries, k, limit) if limit else store.search(queries, k)
+        answers = self._vectors.found(self.path / "vectors", self.encoders.sizes, queries, k, limit)
+        if answers is None:
+            with self.vectors() as store:
+                answers = store.search(queries, k, limit) if limit else store.search(queries, k)
         known = self._by_id(hit.id for hits in answers for hit in hits)
         by_chance = chances.expected(self.chances(), queries, unread)
         return [
@@ -382,17 +385,16 @@ class Library:
             afar = f"The library {self.name} cannot be used ({error}): ask whoever runs limner."
             raise LibraryError(line, afar=afar) from error
 
-    @contextmanager
-    def vectors(self) -> Iterator[Store]:
+    def vectors(self) -> AbstractContextManager[Store]:
         """The open store of the library's vectors. Raises EncoderSwitched if the library has others by now."""
-        store = self._connect(self.path / "vectors", collection(self.name, self.meta("uid")), self.encoders.sizes)
-        try:
-            if not self.is_current():  # asked while the store is held, which a switch needs, too
-                line = f"The library {self.name} was given other encoders meanwhile"
-                raise EncoderSwitched(f"{line}: try again, or start this program again.")
-            yield store
-        finally:
-            store.close()
+        return self._vectors.opened(*self._place())
+
+    def held(self) -> AbstractContextManager[None]:
+        """Keep that store open for this thread. Call only within `alone`."""
+        return self._vectors.held(*self._place())
+
+    def _place(self) -> tuple[Path, str, dict[str, int]]:
+        return self.path / "vectors", collection(self.name, self.meta("uid")), self.encoders.sizes
 
     def put(self, records: Sequence[Record], pictures: Mapping[str, Any]) -> None:
         """Encode and store. pictures: decoded pictures for CLIP by image id; missing ones are read from their files."""

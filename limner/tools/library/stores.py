@@ -1,0 +1,64 @@
+"""The store of a library's vectors: one process at a time writes it; any number search what it holds by then."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+
+from limner.errors import EncoderSwitched, LibraryError
+from limner.tools import rows
+from limner.tools.library.folders import Connect, edge
+from limner.tools.store import Store, rows_folder
+from limner.tools.stored import Hit, Vectors, Within
+
+
+class Vectorstore:
+    """Opens the store of one library."""
+
+    def __init__(self, connect: Connect | None, patience: float, is_current: Callable[[], bool], name: str) -> None:
+        """connect: None keeps the vectors in the library's folder. is_current: whether the library still has the
+        encoders that its name was opened with."""
+        self.connect = connect or partial(edge, patience)
+        self._mapped, self._is_current, self._name = connect is None, is_current, name
+        self._here = threading.local()
+
+    @contextmanager
+    def opened(self, folder: Path, collection: str, sizes: dict[str, int]) -> Iterator[Store]:
+        """The open store; within `held` that one. Raises EncoderSwitched if the library has other encoders by now."""
+        held: Store | None = getattr(self._here, "store", None)
+        store = held or self.connect(folder, collection, sizes)
+        try:
+            if not self._is_current():  # asked while the store is held, which a switch needs, too
+                line = f"The library {self._name} was given other encoders meanwhile"
+                raise EncoderSwitched(f"{line}: try again, or start this program again.")
+            yield store
+        finally:
+            if store is not held:
+                store.close()
+
+    @contextmanager
+    def held(self, folder: Path, collection: str, sizes: dict[str, int]) -> Iterator[None]:
+        """Keep the store open for this thread: to open one of 100,000 images for each batch takes half the time."""
+        with self.opened(folder, collection, sizes) as store:
+            self._here.store = store
+            try:
+                yield
+            finally:
+                self._here.store = None
+
+    def found(
+        self, folder: Path, sizes: dict[str, int], queries: Sequence[Vectors], k: int, within: Within | None
+    ) -> list[list[Hit]] | None:
+        """The answers to a search without opening the store; None where only the store can give them."""
+        rows_now = rows.snapshot(rows_folder(folder)) if self._mapped else None
+        # Asked behind the snapshot: a switch takes the rows away before it says so.
+        if rows_now is None or rows_now.columns.sizes != sizes or not self._is_current():
+            return None
+        try:
+            return rows_now.search(queries, k, within)
+        except ValueError as error:
+            line = f"The vectors of the library {self._name} cannot be searched ({error})"
+            raise LibraryError(f"{line}: start this program again.") from error

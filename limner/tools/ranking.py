@@ -1,0 +1,109 @@
+"""Rank the rows of a snapshot for queries, exactly, as Qdrant's fusion does it.
+
+Each encoder's best rows, their scores scaled by mean and deviation (DBSF, see `store`), and added.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from math import inf
+from typing import TYPE_CHECKING
+
+from limner.lazy import lazy
+from limner.tools.stored import Hit, Vectors, many
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from limner.tools.rows import Snapshot
+else:  # a graph is built without it
+    np = lazy("numpy")
+
+_AT_ONCE = 32  # queries whose scores with all rows are held in memory
+_SAMPLE = 16  # numbers looked at for each one wanted, to guess from which on the best lie
+_FEW = 4  # a quarter of the rows or fewer are copied before they are multiplied
+
+
+def ranked(rows: Snapshot, queries: Sequence[Vectors], k: int, among: np.ndarray | None) -> list[list[Hit]]:
+    """Per query at most k hits, best first, ties by id. among: numbers of the rows that may be found, None for all.
+
+    Raises ValueError for a query of another size.
+    """
+    found: list[list[Hit]] = []
+    for start in range(0, len(queries), _AT_ONCE):
+        some = queries[start : start + _AT_ONCE]
+        cosines = {name: _cosines(rows, name, some, among) for name in rows.columns.sizes}
+        for n, query in enumerate(some):
+            scores = {name: of[n] for name, of in cosines.items() if n in of}
+            if query.words.indices:
+                shared = rows.words.scores(query.words, rows.columns.rows)
+                scores["words"] = shared if among is None else shared[among]
+            found.append(_hits(rows, scores, k, among))
+    return found
+
+
+def _cosines(
+    rows: Snapshot, name: str, queries: Sequence[Vectors], among: np.ndarray | None
+) -> Mapping[int, np.ndarray]:
+    """For each query that has such a vector its scores with the rows among, (rows,) float32; -inf without a vector."""
+    given = {n: v for n, query in enumerate(queries) if (v := getattr(query, name)) is not None}
+    if not given:
+        return {}
+    asked = np.stack(list(given.values())).astype(np.float32, copy=False)
+    table, has = rows.dense(name)
+    if among is None:
+        scores = asked @ table.T
+    elif _FEW * len(among) <= len(table):
+        scores = asked @ table[among].T
+    else:
+        scores = (asked @ table.T)[:, among]
+    if has is not None:
+        scores[:, ~(has if among is None else has[among])] = -inf
+    return dict(zip(given, scores, strict=True))
+
+
+def _hits(rows: Snapshot, scores: Mapping[str, np.ndarray], k: int, among: np.ndarray | None) -> list[Hit]:
+    """The best of one query. scores: by encoder, of the rows among."""
+    best = {name: _best(one, many(k), 0.0 if name == "words" else -inf) for name, one in scores.items()}
+    if not sum(map(len, best.values())):
+        return []
+    fused = np.concatenate([_scaled(scores[name][found]) for name, found in best.items()])
+    places, back = np.unique(np.concatenate(list(best.values())), return_inverse=True)
+    total = np.bincount(back, fused)
+    ids = np.ascontiguousarray(rows.ids[places if among is None else among[places]])
+    high, low = ids.view(">u8").T
+    order = np.lexsort((low, high, -total))[:k]
+    raw = {name: one[places[order]].tolist() for name, one in scores.items()}
+    return [
+        # An image that shares no word with the query has a BM25 of 0 by definition.
+        Hit(
+            ids[at].tobytes().hex(),
+            float(total[at]),
+            {"words": 0.0} | {m: of[n] for m, of in raw.items() if of[n] > -inf},
+        )
+        for n, at in enumerate(order.tolist())
+    ]
+
+
+def _best(scores: np.ndarray, most: int, least: float) -> np.ndarray:
+    """Places of the `most` best scores above `least`, in any order."""
+    found = np.arange(len(scores)) if len(scores) <= 2 * _SAMPLE * most else _likely(scores, most)
+    if len(found) > most:
+        found = found[np.argpartition(scores[found], -most)[-most:]]
+    return found[scores[found] > least]
+
+
+def _likely(scores: np.ndarray, most: int) -> np.ndarray:
+    """Places of at least the `most` best scores, and of some more: a sample says from which score on they lie, so that
+    few numbers need be sorted."""
+    step = len(scores) // (_SAMPLE * most)
+    sample = scores[::step]
+    rank = min(len(sample), 2 * most // step + 8)
+    found = np.flatnonzero(scores >= np.partition(sample, -rank)[-rank])
+    return found if len(found) >= most else np.arange(len(scores))
+
+
+def _scaled(scores: np.ndarray) -> np.ndarray:
+    """From mean - 3 deviations, 0, to mean + 3 deviations, 1; all equal are 0.5."""
+    deviation = scores.std(ddof=1, dtype=np.float64) if len(scores) > 1 else 0.0
+    return 0.5 + (scores - scores.mean(dtype=np.float64)) / (6 * deviation) if deviation else np.full(len(scores), 0.5)

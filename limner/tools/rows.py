@@ -1,0 +1,328 @@
+"""Vectors of images as rows of flat files, which any number of processes map into memory and search at once.
+
+A file only grows, and the manifest, which is replaced in one step, says how many of its rows count. So a reader needs
+no lock, sees whole batches alone, and keeps what it has seen while a writer goes on. A row replaces earlier ones of
+the same image. When too many are replaced, the writer copies the others to new files, and readers of the old ones may
+go on.
+
+The search is exact: for 100,000 images it is a matrix product, which takes less time than to open a store with an index
+of nearest neighbours, whose files only one process may open (bench/library.md).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import threading
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+from uuid import uuid4
+
+from limner.lazy import lazy
+from limner.tools.ranking import ranked
+from limner.tools.stored import Hit, Vectors, Within
+
+if TYPE_CHECKING:
+    import numpy as np
+else:  # a graph is built without it
+    np = lazy("numpy")
+
+MANIFEST = "rows.json"
+GONE = 128  # in the column "has": the image was deleted
+SPARE = 1000  # replaced rows that are always borne, besides a quarter of the others
+_SNAPSHOTS = 16  # libraries whose rows a process keeps mapped
+_TRIES = 5  # readings of a manifest whose files a writer has just taken away
+
+
+class Columns(NamedTuple):
+    """The files of a folder, by the manifest."""
+
+    tag: str
+    """Begins their names; another one after each copy."""
+    rows: int
+    words: int
+    """Pairs of term and weight in all rows."""
+    spare: int
+    """Rows that are replaced or say that an image was deleted."""
+    sizes: dict[str, int]
+    """Sizes by dense vector."""
+
+    @classmethod
+    def read(cls, folder: Path) -> Columns | None:
+        """None where there is no readable manifest."""
+        try:
+            return cls(**json.loads((folder / MANIFEST).read_bytes()))
+        except (OSError, ValueError, TypeError):
+            return None
+
+    @property
+    def types(self) -> dict[str, tuple[str, tuple[int, ...]]]:
+        """(type, shape) of each file: ids; the vectors that a row has, a bit each in order of their names; these
+        vectors; the end of the row's words; terms and weights."""
+        n = self.rows
+        dense = {name: ("f4", (n, size)) for name, size in self.sizes.items()}
+        words = {"ends": ("u8", (n,)), "terms": ("u4", (self.words,)), "weights": ("f4", (self.words,))}
+        return {"ids": ("u1", (n, 16)), "has": ("u1", (n,)), **dense, **words}
+
+    def array(self, folder: Path, name: str) -> np.ndarray:
+        """A file, mapped. Raises OSError, ValueError if it is missing or too short."""
+        kind, shape = self.types[name]
+        if not all(shape):
+            return np.zeros(shape, kind)
+        return np.memmap(folder / f"{self.tag}.{name}", kind, "r", shape=shape)
+
+
+# --- reading ---------------------------------------------------------------------------------------------------------
+
+
+def snapshot(folder: Path) -> Snapshot | None:
+    """The rows as they are now; None where there are none that can be read. Later changes do not show in it."""
+    for _ in range(_TRIES):
+        columns = Columns.read(folder)
+        with _lock:
+            known = _known.pop(folder, None)
+            if known and columns and (known.columns == columns):
+                _known[folder] = known  # the last used last
+                return known
+        if columns is None:
+            return None
+        try:
+            made = Snapshot(folder, columns)
+        except (OSError, ValueError):
+            continue  # copied meanwhile
+        with _lock:
+            _known[folder] = made
+            while len(_known) > _SNAPSHOTS:
+                _known.pop(next(iter(_known)))
+        return made
+    return None
+
+
+_known: dict[Path, Snapshot] = {}
+_lock = threading.Lock()
+
+
+class Snapshot:
+    """Rows at one moment, mapped. Safe to use from several threads."""
+
+    def __init__(self, folder: Path, columns: Columns) -> None:
+        """Raises OSError, ValueError if a file is missing or too short."""
+        self.columns = columns
+        self._arrays = {name: columns.array(folder, name) for name in columns.types}
+        self.ids, self.has = self._arrays["ids"], self._arrays["has"]
+
+    @cached_property
+    def live(self) -> np.ndarray | None:
+        """Numbers of the rows that count, ascending; None for all."""
+        if not self.columns.spare:
+            return None
+        high, low = np.ascontiguousarray(self.ids).view(">u8").T
+        order = np.lexsort((np.arange(len(low)), low, high))
+        last = np.append((np.diff(high[order]) != 0) | (np.diff(low[order]) != 0), True)
+        kept = order[last]
+        return np.sort(kept[self.has[kept] < GONE])
+
+    @cached_property
+    def row_of(self) -> dict[str, int]:
+        """Row by image id, of those that count."""
+        text = np.ascontiguousarray(self.ids).tobytes().hex()
+        rows = range(self.columns.rows) if self.live is None else self.live.tolist()
+        return {text[32 * n : 32 * n + 32]: n for n in rows}
+
+    def dense(self, name: str) -> tuple[np.ndarray, np.ndarray | None]:
+        """((rows, size) float32, whether each row has such a vector; None for all)."""
+        bit = 1 << sorted(self.columns.sizes).index(name)
+        has = (self.has & bit) > 0
+        return self._arrays[name], None if has.all() else has
+
+    @cached_property
+    def words(self) -> Words:
+        """The rows by term."""
+        ends, terms, weights = (self._arrays[name] for name in ("ends", "terms", "weights"))
+        row = np.repeat(np.arange(len(ends), dtype=np.uint32), np.diff(ends.astype(np.int64), prepend=0))
+        if self.live is not None:
+            counts = np.isin(row, self.live)
+            row, terms, weights = row[counts], terms[counts], weights[counts]
+        # Term and place in one number: a sort of numbers is ten times as fast as one of indices.
+        order = np.sort((terms.astype(np.uint64) << np.uint64(32)) | np.arange(len(terms), dtype=np.uint64))
+        place = (order & np.uint64(0xFFFFFFFF)).astype(np.int64)
+        known, starts = np.unique(order >> np.uint64(32), return_index=True)
+        count = self.columns.rows if self.live is None else len(self.live)
+        return Words(known, np.append(starts, len(order)), row[place], np.asarray(weights)[place], count)
+
+    def among(self, within: Within | None) -> np.ndarray | None:
+        """Numbers of the rows that may be found, ascending; None for all."""
+        if within is None:
+            return self.live
+        these = [row for i in within.ids if (row := self.row_of.get(i)) is not None]
+        rows = np.sort(np.array(these, np.int64))
+        if within.inside:
+            return rows
+        there = np.ones(self.columns.rows, bool)
+        there[rows] = False
+        return np.flatnonzero(there) if self.live is None else self.live[there[self.live]]
+
+    def search(self, queries: Sequence[Vectors], k: int, within: Within | None = None) -> list[list[Hit]]:
+        """As `Store.search`."""
+        return ranked(self, queries, k, self.among(within))
+
+
+class Words(NamedTuple):
+    """The words of all rows: for each term the rows that have it."""
+
+    terms: np.ndarray
+    """Ascending."""
+    starts: np.ndarray
+    """(terms + 1,): where each term's rows start, and their end."""
+    rows: np.ndarray
+    weights: np.ndarray
+    count: int
+    """Images."""
+
+    def scores(self, query: Any, size: int) -> np.ndarray:
+        """BM25 of each of `size` rows, (size,) float32: the query's weight, the row's, and the rarity of the term."""
+        found = np.zeros(size, np.float32)
+        places = np.searchsorted(self.terms, np.array(query.indices, np.uint64))
+        for place, term, times in zip(places.tolist(), query.indices, query.values, strict=True):
+            if place < len(self.terms) and self.terms[place] == term:
+                start, end = self.starts[place], self.starts[place + 1]
+                rarity = np.log(1 + (self.count - (end - start) + 0.5) / (end - start + 0.5))
+                found[self.rows[start:end]] += self.weights[start:end] * np.float32(times * rarity)
+        return found
+
+
+# --- writing ---------------------------------------------------------------------------------------------------------
+
+
+class Rows:
+    """The folder's writer. One at a time: the caller holds a lock."""
+
+    def __init__(self, folder: Path, sizes: dict[str, int]) -> None:
+        self.folder, self.sizes = folder, sizes
+
+    def there(self) -> Snapshot | None:
+        """The rows as they are; None where they are missing, damaged or of other sizes."""
+        found = snapshot(self.folder)
+        return found if found and found.columns.sizes == self.sizes else None
+
+    def ids(self) -> Collection[str]:
+        """Ids of all images."""
+        found = self.there()
+        return found.row_of.keys() if found else ()
+
+    def start(self, points: Iterable[tuple[str, Vectors]]) -> None:
+        """Write all rows anew."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        columns = Columns(uuid4().hex[:12], 0, 0, 0, self.sizes)
+        for part in _parts(points, 1024):
+            columns = self._appended(columns, self._encoded(part), 0)
+        self._publish(columns)
+
+    def append(self, points: Sequence[tuple[str, Vectors]]) -> None:
+        """Add or replace. On disk when it returns; readers see all of them or none."""
+        there = self.there()
+        if there is None:
+            return self.start(points)
+        latest = dict(points)
+        spare = sum(i in there.row_of for i in latest)
+        return self._publish(self._appended(there.columns, self._encoded([*latest.items()]), spare))
+
+    def delete(self, ids: Iterable[str]) -> None:
+        """Take away; an unknown id is no error."""
+        there = self.there()
+        gone = [i for i in dict.fromkeys(ids) if there and i in there.row_of]
+        if there and gone:
+            made = self._encoded([(i, None) for i in gone])
+            self._publish(self._appended(there.columns, made, 2 * len(gone)))
+
+    def drop(self) -> None:
+        """Take away everything, for good."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _encoded(self, points: Sequence[tuple[str, Vectors | None]]) -> dict[str, np.ndarray]:
+        """The new end of each file; None for an image that is deleted. `ends` starts from 0."""
+        names = sorted(self.sizes)
+        has = np.zeros(len(points), "u1")
+        dense = {name: np.zeros((len(points), size), "f4") for name, size in self.sizes.items()}
+        for n, (_, vectors) in enumerate(points):
+            given = {"caption": vectors.caption, "clip": vectors.clip} if vectors else {}
+            for bit, name in enumerate(names):
+                if (vector := given.get(name)) is not None:
+                    dense[name][n] = vector
+                    has[n] |= 1 << bit
+            if vectors is None:
+                has[n] = GONE
+        words = [vectors.words if vectors else ((), ()) for _, vectors in points]
+        return {
+            "ids": np.frombuffer(bytes.fromhex("".join(i for i, _ in points)), "u1").reshape(-1, 16),
+            "has": has,
+            **dense,
+            "ends": np.cumsum([len(indices) for indices, _ in words]).astype("u8"),
+            "terms": np.array([term for indices, _ in words for term in indices], "u4"),
+            "weights": np.array([weight for _, values in words for weight in values], "f4"),
+        }
+
+    def _appended(self, columns: Columns, new: dict[str, np.ndarray], spare: int) -> Columns:
+        """The columns with these rows, which are written but not yet published."""
+        new = {**new, "ends": new["ends"] + np.uint64(columns.words)}
+        for name, (kind, shape) in columns.types.items():
+            path = self.folder / f"{columns.tag}.{name}"
+            with path.open("r+b" if path.exists() else "xb") as file:
+                # An earlier writer may have been killed behind its last published row.
+                file.truncate(int(np.prod(shape)) * np.dtype(kind).itemsize)
+                file.seek(0, os.SEEK_END)
+                file.write(
+                    np.ascontiguousarray(new[name].astype(kind, copy=False)).data.cast("B") if len(new[name]) else b""
+                )
+                file.flush()
+                os.fsync(file.fileno())
+        rows, words = columns.rows + len(new["ids"]), columns.words + len(new["terms"])
+        return columns._replace(rows=rows, words=words, spare=columns.spare + spare)
+
+    def _publish(self, columns: Columns) -> None:
+        """Let readers see these rows, in new files without replaced ones if those are too many."""
+        _write(self.folder / MANIFEST, columns)
+        if columns.spare > SPARE + (columns.rows - columns.spare) // 4:
+            columns = self._copied(columns)
+            _write(self.folder / MANIFEST, columns)
+        for path in self.folder.iterdir():
+            if path.name != MANIFEST and not path.name.startswith(columns.tag + "."):
+                path.unlink(missing_ok=True)
+
+    def _copied(self, columns: Columns) -> Columns:
+        """The rows that count, in files of their own."""
+        old = Snapshot(self.folder, columns)
+        assert old.live is not None
+        made = Columns(uuid4().hex[:12], 0, 0, 0, self.sizes)
+        for some in _parts(old.live.tolist(), 4096):
+            ends = np.concatenate([np.zeros(1, "i8"), old._arrays["ends"].astype("i8")])
+            pairs = np.concatenate([np.arange(ends[n], ends[n + 1]) for n in some])
+            new = {name: old._arrays[name][some] for name in ("ids", "has", *self.sizes)}
+            new |= {name: old._arrays[name][pairs] for name in ("terms", "weights")}
+            new["ends"] = np.cumsum([ends[n + 1] - ends[n] for n in some]).astype("u8")
+            made = self._appended(made, new, 0)
+        return made
+
+
+def _write(path: Path, columns: Columns) -> None:
+    """In one step, as other processes may read it."""
+    new = path.with_name(f".{path.name}.{uuid4().hex[:8]}")
+    with new.open("w", encoding="utf-8") as file:
+        json.dump(columns._asdict(), file)
+        file.flush()
+        os.fsync(file.fileno())
+    new.replace(path)
+
+
+def _parts(items: Iterable[Any], size: int) -> Iterator[list[Any]]:
+    part: list[Any] = []
+    for item in items:
+        part.append(item)
+        if len(part) == size:
+            yield part
+            part = []
+    if part:
+        yield part

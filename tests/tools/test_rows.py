@@ -1,0 +1,181 @@
+"""Rows that processes map and search: what counts, what a reader sees, what a kill leaves."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from limner.tools import rows
+from limner.tools.bm25 import Sparse, Words
+from limner.tools.rows import Rows, snapshot
+from limner.tools.store import EdgeStore, ServerStore, rows_folder, server
+from limner.tools.stored import Hit, Vectors, Within
+from limner.tools.vectors import unit
+
+SIZES = {"caption": 8, "clip": 6}
+WORDS = Words()
+
+
+def vectors(seed: int, text: str = "a heron") -> Vectors:
+    numbers = np.random.default_rng(seed).normal(size=(2, 8)).astype(np.float32)
+    return Vectors(unit(numbers[0]), WORDS.document(text), unit(numbers[1, :6]))
+
+
+def query(seed: int, text: str = "heron") -> Vectors:
+    return Vectors(vectors(seed).caption, WORDS.query(text), vectors(seed).clip)
+
+
+def identity(n: int) -> str:
+    return f"{n + 1:032x}"
+
+
+def ids(found: list[list[Hit]]) -> list[list[str]]:
+    return [[hit.id for hit in hits] for hits in found]
+
+
+@pytest.fixture
+def edge(tmp_path: Path) -> Iterator[EdgeStore]:
+    store = EdgeStore(tmp_path / "vectors", SIZES)
+    yield store
+    store.close()
+
+
+@pytest.fixture
+def remote() -> Iterator[ServerStore]:
+    client = server(":memory:")
+    yield ServerStore(client, "limner-test", SIZES)
+    client.close()
+
+
+def test_replaced_and_deleted_images_count_as_on_a_server(edge: EdgeStore, remote: ServerStore) -> None:
+    texts = ["a heron at dawn", "a heron", "honey on a table", "saturn", "honey and a heron"]
+    for store in (edge, remote):
+        store.upsert([(identity(n), vectors(n, text)) for n, text in enumerate(texts)])
+        store.upsert([(identity(1), vectors(71, "bees and honey")), (identity(9), vectors(9, "a heron"))])
+        store.delete([identity(0), identity(3), identity(50)])
+        store.upsert([(identity(3), Vectors(None, WORDS.document("saturn"), None))])
+    asked = [query(1, "heron and honey"), query(2, "saturn")]
+    ours, theirs = edge.search(asked, 6), remote.search(asked, 6)
+    assert ids(ours) == ids(theirs)
+    for a, b in zip(ours, theirs, strict=True):
+        assert [hit.score for hit in a] == pytest.approx([hit.score for hit in b], abs=1e-5)
+        for one, other in zip(a, b, strict=True):
+            assert one.scores == pytest.approx(other.scores, abs=1e-4)
+    assert edge.ids() == remote.ids()
+
+
+@pytest.mark.parametrize("within", [None, Within({identity(n) for n in range(0, 9000, 3)}, inside=True),
+                                    Within({identity(n) for n in range(0, 9000, 3)}, inside=False),
+                                    Within({identity(n) for n in range(40)}, inside=True)])  # fmt: skip
+def test_the_best_of_many_are_the_best(tmp_path: Path, within: Within | None) -> None:
+    """Scores with many ties, of which a sample says from which on the best lie."""
+    numbers = np.random.default_rng(5).normal(size=(9000, 8)).astype(np.float32)
+    numbers[::7] = numbers[0]
+    points = [(identity(n), Vectors(unit(row), Sparse([], []))) for n, row in enumerate(numbers)]
+    made = Rows(tmp_path / "rows", {"caption": 8})
+    made.start(points)
+    asked = unit(numbers[1] + numbers[0])
+    found = made.there()
+    assert found
+    hits = found.search([Vectors(asked, Sparse([], []))], 50, within)[0]
+    scores = {i: float(asked @ v.caption) for i, v in points if v.caption is not None}
+    allowed = sorted((s for i, s in scores.items() if within is None or within.allows(i)), reverse=True)
+    assert [hit.scores["caption"] for hit in hits] == pytest.approx(allowed[:50], abs=1e-6)
+    assert all(hit.scores["caption"] == pytest.approx(scores[hit.id], abs=1e-6) for hit in hits)
+
+
+def test_a_reader_keeps_what_it_saw(tmp_path: Path) -> None:
+    made = Rows(tmp_path / "rows", SIZES)
+    made.start([(identity(n), vectors(n)) for n in range(5)])
+    before = snapshot(made.folder)
+    assert before
+    answers = before.search([query(2)], 9)
+    made.append([(identity(2), vectors(99)), (identity(7), vectors(7))])
+    made.delete([identity(4)])
+    assert before.search([query(2)], 9) == answers
+    after = snapshot(made.folder)
+    assert after
+    assert set(after.row_of) == {identity(n) for n in (0, 1, 2, 3, 7)}
+    assert snapshot(made.folder) is after
+
+
+def test_replaced_rows_are_cleared_away_under_a_reader(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rows, "SPARE", 10)
+    made = Rows(tmp_path / "rows", SIZES)
+    made.start([(identity(n), vectors(n, f"heron number{n}")) for n in range(8)])
+    first = snapshot(made.folder)
+    assert first
+    answers = first.search([query(2)], 9)
+    for turn in range(4):
+        made.append([(identity(n), vectors(100 * turn + n, f"heron number{n} turn{turn}")) for n in range(8)])
+    made.delete([identity(0)])
+    last = snapshot(made.folder)
+    assert last
+    assert last.columns.tag != first.columns.tag
+    assert last.columns.rows < 5 * 8
+    assert not list(made.folder.glob(f"{first.columns.tag}.*")), "the old files stay for ever"
+    assert first.search([query(2)], 9) == answers
+    assert set(last.row_of) == {identity(n) for n in range(1, 8)}
+    [hit] = last.search([query(306, "number6 turn3")], 1)[0]
+    assert hit.id == identity(6)
+    assert hit.scores["caption"] == pytest.approx(1, abs=1e-6)
+
+
+def test_what_a_killed_writer_left_behind_the_last_row_does_not_count(tmp_path: Path) -> None:
+    made = Rows(tmp_path / "rows", SIZES)
+    made.start([(identity(n), vectors(n)) for n in range(5)])
+    asked = [query(2), query(3, "saturn")]
+    found = snapshot(made.folder)
+    assert found
+    answers = found.search(asked, 9)
+    for path in made.folder.glob("*.*"):
+        if path.name != rows.MANIFEST:
+            path.write_bytes(path.read_bytes() + b"half a row")
+    rows._known.clear()
+    found = snapshot(made.folder)
+    assert found
+    assert found.search(asked, 9) == answers
+    made.append([(identity(9), vectors(9, "saturn"))])
+    found = snapshot(made.folder)
+    assert found
+    assert ids(found.search([query(9, "saturn")], 1)) == [[identity(9)]]
+    assert found.search([query(9, "saturn")], 1)[0][0].scores["caption"] == pytest.approx(1, abs=1e-6)
+
+
+@pytest.mark.parametrize("damage", ["no rows", "no manifest", "half a manifest", "half a file", "a file is gone"])
+def test_lost_rows_are_made_again_from_edge(edge: EdgeStore, damage: str) -> None:
+    edge.upsert([(identity(n), vectors(n, f"a heron number{n}")) for n in range(5)])
+    edge.upsert([(identity(5), Vectors(None, WORDS.document("bare"), vectors(5).clip))])
+    asked = [query(2, "heron number2")]
+    before = edge.search(asked, 9)
+    folder = rows_folder(edge.folder)
+    if damage == "no rows":
+        Rows(folder, SIZES).drop()
+    elif damage == "no manifest":
+        (folder / rows.MANIFEST).unlink()
+    elif damage == "half a manifest":
+        (folder / rows.MANIFEST).write_text('{"tag": "')
+    elif damage == "half a file":
+        [path] = folder.glob("*.caption")
+        path.write_bytes(path.read_bytes()[:40])
+    else:
+        [path] = folder.glob("*.ids")
+        path.unlink()
+    rows._known.clear()
+    assert snapshot(folder) is None
+    after = edge.search(asked, 9)
+    assert ids(after) == ids(before)
+    for one, other in zip(after[0], before[0], strict=True):
+        assert one.scores == pytest.approx(other.scores, abs=1e-6)
+    assert edge.ids() == {identity(n) for n in range(6)}
+    assert snapshot(folder) is not None
+
+
+def test_an_image_that_has_no_row_is_not_among_the_ids(edge: EdgeStore) -> None:
+    """A kill between the vectors and their row: whoever looks for missing images must find it."""
+    edge.upsert([(identity(n), vectors(n)) for n in range(3)])
+    Rows(rows_folder(edge.folder), SIZES).delete([identity(1)])
+    assert edge.ids() == {identity(0), identity(2)}

@@ -7,15 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from math import inf
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from limner.lazy import lazy
 from limner.tools.stored import Hit, Vectors, many
 
 if TYPE_CHECKING:
     import numpy as np
-
-    from limner.tools.rows import Snapshot
 else:  # a graph is built without it
     np = lazy("numpy")
 
@@ -24,7 +22,53 @@ _SAMPLE = 16  # numbers looked at for each one wanted, to guess from which on th
 _FEW = 4  # a quarter of the rows or fewer are copied before they are multiplied
 
 
-def ranked(rows: Snapshot, queries: Sequence[Vectors], k: int, among: np.ndarray | None) -> list[list[Hit]]:
+class Words(NamedTuple):
+    """The words of all rows: for each term the rows that have it."""
+
+    terms: np.ndarray
+    """Ascending."""
+    starts: np.ndarray
+    """(terms + 1,): where each term's rows start, and their end."""
+    rows: np.ndarray
+    weights: np.ndarray
+    images: int
+
+    def scores(self, query: Any, size: int) -> np.ndarray:
+        """BM25 of each of `size` rows, (size,) float32: the query's weight, the row's, and the rarity of the term."""
+        found = np.zeros(size, np.float32)
+        places = np.searchsorted(self.terms, np.array(query.indices, np.uint64))
+        for place, term, times in zip(places.tolist(), query.indices, query.values, strict=True):
+            if place < len(self.terms) and self.terms[place] == term:
+                start, end = self.starts[place], self.starts[place + 1]
+                rarity = np.log(1 + (self.images - (end - start) + 0.5) / (end - start + 0.5))
+                found[self.rows[start:end]] += self.weights[start:end] * np.float32(times * rarity)
+        return found
+
+
+class Table(Protocol):
+    """Rows of images to rank."""
+
+    @property
+    def ids(self) -> np.ndarray:
+        """(rows, 16) uint8."""
+        ...
+
+    @property
+    def sizes(self) -> Mapping[str, int]:
+        """Sizes by dense vector."""
+        ...
+
+    @property
+    def words(self) -> Words:
+        """The rows by term."""
+        ...
+
+    def dense(self, name: str) -> tuple[np.ndarray, np.ndarray | None]:
+        """((rows, size) float32, whether each row has such a vector; None for all)."""
+        ...
+
+
+def ranked(rows: Table, queries: Sequence[Vectors], k: int, among: np.ndarray | None) -> list[list[Hit]]:
     """Per query at most k hits, best first, ties by id. among: numbers of the rows that may be found, None for all.
 
     Raises ValueError for a query of another size.
@@ -32,19 +76,17 @@ def ranked(rows: Snapshot, queries: Sequence[Vectors], k: int, among: np.ndarray
     found: list[list[Hit]] = []
     for start in range(0, len(queries), _AT_ONCE):
         some = queries[start : start + _AT_ONCE]
-        cosines = {name: _cosines(rows, name, some, among) for name in rows.columns.sizes}
+        cosines = {name: _cosines(rows, name, some, among) for name in rows.sizes}
         for n, query in enumerate(some):
             scores = {name: of[n] for name, of in cosines.items() if n in of}
             if query.words.indices:
-                shared = rows.words.scores(query.words, rows.columns.rows)
+                shared = rows.words.scores(query.words, len(rows.ids))
                 scores["words"] = shared if among is None else shared[among]
             found.append(_hits(rows, scores, k, among))
     return found
 
 
-def _cosines(
-    rows: Snapshot, name: str, queries: Sequence[Vectors], among: np.ndarray | None
-) -> Mapping[int, np.ndarray]:
+def _cosines(rows: Table, name: str, queries: Sequence[Vectors], among: np.ndarray | None) -> Mapping[int, np.ndarray]:
     """For each query that has such a vector its scores with the rows among, (rows,) float32; -inf without a vector."""
     given = {n: v for n, query in enumerate(queries) if (v := getattr(query, name)) is not None}
     if not given:
@@ -62,7 +104,7 @@ def _cosines(
     return dict(zip(given, scores, strict=True))
 
 
-def _hits(rows: Snapshot, scores: Mapping[str, np.ndarray], k: int, among: np.ndarray | None) -> list[Hit]:
+def _hits(rows: Table, scores: Mapping[str, np.ndarray], k: int, among: np.ndarray | None) -> list[Hit]:
     """The best of one query. scores: by encoder, of the rows among."""
     best = {name: _best(one, many(k), 0.0 if name == "words" else -inf) for name, one in scores.items()}
     if not sum(map(len, best.values())):

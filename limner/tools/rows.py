@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from uuid import uuid4
 
 from limner.lazy import lazy
-from limner.tools.ranking import ranked
+from limner.tools.ranking import Words, ranked
 from limner.tools.stored import Hit, Vectors, Within
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ class Columns(NamedTuple):
 
     @classmethod
     def read(cls, folder: Path) -> Columns | None:
-        """None where there is no readable manifest."""
+        """The manifest; None if it cannot be read."""
         try:
             return cls(**json.loads((folder / MANIFEST).read_bytes()))
         except (OSError, ValueError, TypeError):
@@ -79,7 +79,7 @@ class Columns(NamedTuple):
 
 
 def snapshot(folder: Path) -> Snapshot | None:
-    """The rows as they are now; None where there are none that can be read. Later changes do not show in it."""
+    """The rows as they are now, None if they cannot be read. Later changes do not show in it."""
     for _ in range(_TRIES):
         columns = Columns.read(folder)
         with _lock:
@@ -114,6 +114,11 @@ class Snapshot:
         self._arrays = {name: columns.array(folder, name) for name in columns.types}
         self.ids, self.has = self._arrays["ids"], self._arrays["has"]
 
+    @property
+    def sizes(self) -> dict[str, int]:
+        """Sizes by dense vector."""
+        return self.columns.sizes
+
     @cached_property
     def live(self) -> np.ndarray | None:
         """Numbers of the rows that count, ascending; None for all."""
@@ -138,9 +143,13 @@ class Snapshot:
         has = (self.has & bit) > 0
         return self._arrays[name], None if has.all() else has
 
-    @cached_property
+    @property
     def words(self) -> Words:
         """The rows by term."""
+        return self._words
+
+    @cached_property
+    def _words(self) -> Words:
         ends, terms, weights = (self._arrays[name] for name in ("ends", "terms", "weights"))
         row = np.repeat(np.arange(len(ends), dtype=np.uint32), np.diff(ends.astype(np.int64), prepend=0))
         if self.live is not None:
@@ -168,30 +177,6 @@ class Snapshot:
     def search(self, queries: Sequence[Vectors], k: int, within: Within | None = None) -> list[list[Hit]]:
         """As `Store.search`."""
         return ranked(self, queries, k, self.among(within))
-
-
-class Words(NamedTuple):
-    """The words of all rows: for each term the rows that have it."""
-
-    terms: np.ndarray
-    """Ascending."""
-    starts: np.ndarray
-    """(terms + 1,): where each term's rows start, and their end."""
-    rows: np.ndarray
-    weights: np.ndarray
-    count: int
-    """Images."""
-
-    def scores(self, query: Any, size: int) -> np.ndarray:
-        """BM25 of each of `size` rows, (size,) float32: the query's weight, the row's, and the rarity of the term."""
-        found = np.zeros(size, np.float32)
-        places = np.searchsorted(self.terms, np.array(query.indices, np.uint64))
-        for place, term, times in zip(places.tolist(), query.indices, query.values, strict=True):
-            if place < len(self.terms) and self.terms[place] == term:
-                start, end = self.starts[place], self.starts[place + 1]
-                rarity = np.log(1 + (self.count - (end - start) + 0.5) / (end - start + 0.5))
-                found[self.rows[start:end]] += self.weights[start:end] * np.float32(times * rarity)
-        return found
 
 
 # --- writing ---------------------------------------------------------------------------------------------------------
@@ -297,8 +282,8 @@ class Rows:
         old = Snapshot(self.folder, columns)
         assert old.live is not None
         made = Columns(uuid4().hex[:12], 0, 0, 0, self.sizes)
+        ends: list[int] = [0, *old._arrays["ends"].tolist()]
         for some in _parts(old.live.tolist(), 4096):
-            ends = np.concatenate([np.zeros(1, "i8"), old._arrays["ends"].astype("i8")])
             pairs = np.concatenate([np.arange(ends[n], ends[n + 1]) for n in some])
             new = {name: old._arrays[name][some] for name in ("ids", "has", *self.sizes)}
             new |= {name: old._arrays[name][pairs] for name in ("terms", "weights")}

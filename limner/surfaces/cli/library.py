@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from limner.surfaces.cli import library_reports as reports
+from limner.surfaces.cli import library_sources
 from limner.surfaces.cli.library_caption import library_caption
 from limner.surfaces.cli.options import Only
 from limner.surfaces.cli.terminal import Terminal
@@ -24,8 +25,12 @@ def register(app: typer.Typer) -> None:
 @library_app.command("add")
 def library_add(
     name: Annotated[str, typer.Argument(metavar="NAME")],
-    folders: Annotated[
-        list[Path] | None, typer.Argument(metavar="FOLDER...", help="Left out, those that it has.")
+    sources: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="SOURCE...",
+            help="Folders, .zip, .tar, .tar.gz, .parquet, or tables that name files. Left out, those that it has.",
+        ),
     ] = None,
     encoder: Annotated[
         str,
@@ -36,12 +41,29 @@ def library_add(
         ),
     ] = "",
 ) -> None:
-    """Read folders of images into a library; run it again when they have changed."""
+    """Read images into a library; run it again when they have changed."""
     terminal = Terminal()
+    for line in library_sources.costs(name, sources or []):
+        terminal.say(line)
     if encoder:
         encoder = reports.fetch(encoder, terminal)
     with terminal.counting(f"Reading into {name}") as count:
-        lines = reports.add(name, folders or [], count, encoder)
+        lines = reports.add(name, sources or [], count, encoder)
+    for line in lines:
+        print(line)
+
+
+@library_app.command("sync")
+def library_sync(
+    name: Annotated[str, typer.Argument(metavar="NAME")],
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and change nothing.")] = False,
+    drop_missing: Annotated[
+        bool, typer.Option("--drop-missing", help="Drop the pictures of sources that are away, and these sources.")
+    ] = False,
+) -> None:
+    """Read all sources of a library again: add what is new, drop what is gone."""
+    with Terminal().counting(f"Reading into {name}") as count:
+        lines = library_sources.sync(name, count, dry_run, drop_missing)
     for line in lines:
         print(line)
 

@@ -51,12 +51,12 @@ def fetch(encoder: str, terminal: Terminal) -> str:
 
 def add(
     name: str,
-    folders: Sequence[Path],
+    folders: Sequence[str | Path],
     on_progress: Callable[[int, int], None] | None = None,
     encoder: str = "",
 ) -> list[str]:
     """Index folders into a library, creating it if needed. encoder: its name as `fetch` returns it."""
-    context = _context()
+    context = opened_context()
     home = context.settings.home
     library, report = libraries.index(
         home,
@@ -112,8 +112,8 @@ def search(name: str, query: str, k: int, out: Path | None, only: Sequence[str] 
     query = printable(query).strip()
     if not query:
         raise BadInput(f'Say what the images should show: limner library search {name} "harvest at dusk".')
-    context = _context()
-    library = _open(context, name)
+    context = opened_context()
+    library = opened(context, name)
     limit, used = context.limits(Brief(text=query, only=tuple(only)))
     found = library.search([query], k, limit, used or ())[0]
     rows, gone = [], []
@@ -134,7 +134,7 @@ def search(name: str, query: str, k: int, out: Path | None, only: Sequence[str] 
 
 def listing() -> list[str]:
     """All libraries, one line each."""
-    context = _context()
+    context = opened_context()
     names = libraries.libraries(context.settings.home)
     if not names:
         return ["No library yet. Make one with: limner library add NAME FOLDER"]
@@ -143,15 +143,15 @@ def listing() -> list[str]:
 
 def _size(context: Context, name: str) -> str:
     try:
-        return f"{len(_open(context, name)):>7} images"
+        return f"{len(opened(context, name)):>7} images"
     except LibraryError as e:  # a library that cannot be opened must not hide the others
         return str(e)
 
 
 def show(name: str, without: str = "", only: Sequence[str] = ()) -> list[str]:
     """Describe a library. without: list only images without this field. only: filters of the images to list."""
-    context = _context()
-    library = _open(context, name)
+    context = opened_context()
+    library = opened(context, name)
     limit, used = context.limits(Brief(text=name, only=tuple(only)))
     records, passing = library.page(without=without, limit=-1, only=limit, used=used or ())
     images, described, licensed = library.counts()
@@ -197,7 +197,7 @@ def edit(name: str, image: str | None, words: captions.Words, reset: bool, given
         raise BadInput("--from brings the words with it. Leave the other options out.")
     if image is not None and not words and not reset:
         raise BadInput("Nothing to write. Give --caption, --alt, --credit or --licence, or --reset.")
-    library = _open(_context(), name)
+    library = opened(opened_context(), name)
     if image is not None:
         fields = {**(dict.fromkeys(captions.FIELDS) if reset else {}), **words}
         wanted: dict[str, captions.Words] = {library.find(image).id: fields}
@@ -246,7 +246,7 @@ def save_captions(name: str, out: Path) -> str:
 
 def remove(name: str, *, captions_too: bool = False) -> str:
     """Remove a library; the image files stay. Raises BadInput if people wrote captions in it, unless `captions_too`."""
-    context = _context()
+    context = opened_context()
     words = libraries.written_in(context.settings.home, name)
     if words and not captions_too:
         raise BadInput(
@@ -258,18 +258,28 @@ def remove(name: str, *, captions_too: bool = False) -> str:
     return f"{name} is removed. The image files are where they were."
 
 
-def _context() -> Context:
+def opened_context() -> Context:
     settings = Settings()
     return Context(settings, [], used=lately(settings))
 
 
-def _open(context: Context, name: str) -> Library:
+def opened(context: Context, name: str) -> Library:
     return Library.open(context.settings.home, name, context.encoders, connect=context.connect)
 
 
 def _lines(report: Report) -> list[str]:
+    return [counted(report) or "nothing new", *details(report)]
+
+
+def counted(report: Report) -> str:
+    """What an indexing run did, in numbers; "" for nothing."""
     counts = {n: getattr(report, n) for n in ("added", "known", "renamed", "changed", "vanished")}
-    lines = [", ".join(f"{count} {what}" for what, count in counts.items() if count) or "nothing new"]
+    return ", ".join(f"{count} {what}" for what, count in counts.items() if count)
+
+
+def details(report: Report) -> list[str]:
+    """Lines about files that an indexing run could not read, or left out."""
+    lines = []
     kinds = ("unreadable", report.unreadable), ("caption unreadable", report.problems), ("skipped", report.skipped)
     for what, rows in kinds:
         lines += [f"{what}: {printable_path(path)}: {reason}" for path, reason in rows[:MANY]]

@@ -6,8 +6,8 @@ vectors, and the same command continues from there. Vectors without a record are
 them.
 
 `folders` knows where libraries lie, `records` their rows, `captions` the words that people write in a library,
-`sources` where images come from, `folder` how a folder is scanned; `library` reads and writes one, `indexing` brings
-it up to date.
+`sources` where images come from, `folder` how a folder is scanned, `unpacking` how archives are; `library` reads and
+writes one, `indexing` brings it up to date, `resync` with all its sources.
 """
 
 from limner.tools.library.folders import (
@@ -20,9 +20,11 @@ from limner.tools.library.folders import (
     remove,
     written_in,
 )
+from limner.tools.library.gathered import costs
 from limner.tools.library.indexing import Progress, Report, add, index, open_or_index, sync
 from limner.tools.library.library import Library
 from limner.tools.library.records import Record
+from limner.tools.library.resync import resync
 from limner.tools.library.sources import Folders, Source, image_identity
 
 __all__ = [
@@ -35,6 +37,7 @@ __all__ = [
     "Source",
     "add",
     "check_name",
+    "costs",
     "folder_library",
     "folders_of",
     "image_identity",
@@ -43,6 +46,7 @@ __all__ = [
     "open_or_index",
     "own_encoders",
     "remove",
+    "resync",
     "sync",
     "written_in",
 ]

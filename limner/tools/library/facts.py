@@ -153,8 +153,8 @@ def _values(records: sqlite3.Connection, field: str) -> Iterable[tuple[str, str 
 def _folders(records: sqlite3.Connection) -> Iterator[tuple[str, str]]:
     """(image, folder) for each folder above one of its files, up to the library's own: its name, and its path from
     there on."""
-    row = records.execute("SELECT value FROM meta WHERE key = 'folders'").fetchone()
-    roots: list[str] = json.loads(row[0]) if row else []
+    rows = records.execute("SELECT value FROM meta WHERE key IN ('folders', 'unpacked')")
+    roots: list[str] = [root for row in rows for root in json.loads(row[0])]
     above: dict[str, list[str]] = {}
     for image, path in records.execute("SELECT image, path FROM file WHERE image IS NOT NULL"):
         here = os.path.dirname(path)

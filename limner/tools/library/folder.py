@@ -46,18 +46,19 @@ def scan(root: Path) -> Scan:
     def refuse(error: OSError) -> None:
         reason = f"{error.strerror or error}: check that it may be read"
         found.refused.append((printable_path(str(error.filename)), reason))
+        found.unlisted.append(str(error.filename))
 
     for here, folders, names in os.walk(root, onerror=refuse):
         folders[:] = sorted(_entered(here, folders, found))
         for name in sorted([*folders, *names]):
             path = os.path.join(here, name)
-            if os.path.islink(path) and not _inside(path, root):
+            if os.path.islink(path) and not inside(path, root):
                 if name in folders or _is_image(name):
                     found.refused.append((printable_path(path), "a link out of the folder: copy the file here instead"))
             elif name in folders or name.startswith("."):
                 continue
             elif _is_image(name):
-                _add_image(path, found)
+                add_image(path, found)
             elif TABLE.fullmatch(name):
                 tables.append(Table(path, found.problems))
             elif name.lower().endswith(ENDINGS):
@@ -72,11 +73,16 @@ def scan(root: Path) -> Scan:
 def _entered(here: str, folders: Iterable[str], found: Scan) -> Iterator[str]:
     """The folders to walk into: no hidden ones and, with a line, no system folders, recycle bins or caches."""
     for name in folders:
-        if name.casefold() in _SYSTEM or name.casefold().endswith(_SYSTEM_ENDINGS):
+        if is_system(name):
             path = printable_path(os.path.join(here, name))
             found.skipped.append((path, "a system folder, recycle bin or cache: name it itself to add it"))
         elif not name.startswith("."):
             yield name
+
+
+def is_system(name: str) -> bool:
+    """Whether a folder of this name is a system's, a recycle bin or a cache."""
+    return name.casefold() in _SYSTEM or name.casefold().endswith(_SYSTEM_ENDINGS)
 
 
 def _fold_scaled(found: Scan) -> None:
@@ -96,11 +102,11 @@ def _is_image(name: str) -> bool:
     return not name.startswith(".") and os.path.splitext(name)[1].lower() in SUFFIXES
 
 
-def _inside(path: str, root: Path) -> bool:
+def inside(path: str, root: Path) -> bool:
     return Path(os.path.realpath(path)).is_relative_to(root)
 
 
-def _add_image(path: str, found: Scan) -> None:
+def add_image(path: str, found: Scan) -> None:
     try:
         path.encode()
         status = os.stat(path)

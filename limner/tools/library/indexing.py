@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import os
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, astuple, dataclass, field, replace
+from dataclasses import asdict, astuple, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from limner.errors import ImageUnreadable, LibraryEmpty, LibraryMissing
+from limner.errors import BadInput, ImageUnreadable, LibraryEmpty, LibraryMissing, NotInstalled
 from limner.text import printable_path
 from limner.tools.encoders import Encoders, kind_of, with_own
 from limner.tools.images.facts import today
@@ -19,6 +19,7 @@ from limner.tools.images.images import MAX_PIXELS, Described, Inspected
 from limner.tools.images.sandbox import PHOTOGRAPHS
 from limner.tools.library import captions, copies, facts, machine
 from limner.tools.library.folders import Connect, check_name, folder_library, libraries, own_encoders
+from limner.tools.library.gathered import Gathered
 from limner.tools.library.library import Library
 from limner.tools.library.records import (
     AS_IN_FOLDER,
@@ -33,34 +34,14 @@ from limner.tools.library.records import (
     set_meta,
     words_row,
 )
-from limner.tools.library.sources import Folders, Source, directory, image_identity, read_file
+from limner.tools.library.report import Report
+from limner.tools.library.sources import Source, directory, image_identity, located, read_file
 from limner.tools.library.switching import switch
 from limner.tools.store import PATIENCE
 from limner.tools.trial import runs
 
 Progress = Callable[[int, int], None]
 """Called after each batch with the number of files done and of all files."""
-
-
-@dataclass
-class Report:
-    """What an indexing run did; counts are of files."""
-
-    added: int = 0
-    known: int = 0
-    """Unchanged, or another copy of a known image."""
-    renamed: int = 0
-    changed: int = 0
-    """With other bytes or another caption."""
-    vanished: int = 0
-    written: int = 0
-    """Images with a caption written in the library that takes precedence over a different one in the folder."""
-    skipped: list[tuple[str, str]] = field(default_factory=list)
-    """System folders and scaled copies that are left out on purpose, path and reason."""
-    unreadable: list[tuple[str, str]] = field(default_factory=list)
-    """Path and reason; the reason ends with what to do."""
-    problems: list[tuple[str, str]] = field(default_factory=list)
-    """Captions that could not be read, path and reason; their images are in the library all the same."""
 
 
 def add(
@@ -75,24 +56,33 @@ def add(
     Raises LibraryMissing for a folder that does not exist, LibraryEmpty if the library holds no image afterwards,
     LibraryBusy if another process writes the library for longer than `library.patience`.
     """
-    source = Folders(folders, max_pixels=max_pixels)
-    report = sync(library, source, on_progress)
+    recorded = json.loads(library.meta("folders") or "[]")
+    source = Gathered(library.path, folders, recorded, max_pixels=max_pixels, on_progress=on_progress)
+    report = sync(library, source, on_progress, lambda run: source.check(library.name, run.before, run.scan))
     with library.transaction() as records:
-        roots = json.loads(meta(records, "folders") or "[]")
-        roots = list(dict.fromkeys([*roots, *map(str, source.roots)]))
-        set_meta(records, "folders", json.dumps(roots))
+        for key, paths in (("folders", source.names), ("unpacked", source.unpacked)):
+            known = json.loads(meta(records, key) or "[]")
+            set_meta(records, key, json.dumps(list(dict.fromkeys([*known, *paths]))))
     if not len(library):
         bad = report.unreadable
         bad = f" ({len(bad)} unreadable, such as {Path(bad[0][0]).name}: {bad[0][1]})" if bad else ""
-        where = ", ".join(printable_path(str(root)) for root in source.roots)
+        where = ", ".join(map(printable_path, source.names))
         raise LibraryEmpty(f"No usable images in {where}{bad}: put JPEG, PNG, WebP or SVG files there.")
     return report
 
 
-def sync(library: Library, source: Source, on_progress: Progress | None = None) -> Report:
-    """Make the library hold what the source has now; files that the source does not cover stay as they are."""
+def sync(
+    library: Library, source: Source, on_progress: Progress | None = None, check: Callable[[Sync], None] | None = None
+) -> Report:
+    """Make the library hold what the source has now; files that the source does not cover stay as they are.
+
+    check: called before anything is changed; what it raises ends the run.
+    """
     with library.alone():
-        return Sync(library, source, on_progress or (lambda done, total: None)).run()
+        run = Sync(library, source, on_progress or (lambda done, total: None))
+        if check:
+            check(run)
+        return run.run()
 
 
 def index(
@@ -113,7 +103,7 @@ def index(
     `encoders.kind_of`); what was indexed with another one is encoded again. Raises what `Library.open`,
     `Library.create`, `with_own`, `trial.runs` and `add` raise.
     """
-    roots = Folders(folders).roots  # a wrong folder is an error before anything is created
+    roots = [one.path for one in map(located, folders)]  # a wrong one is an error before anything is created
     check_name(name)
     new = name not in libraries(home)
     if encoder:
@@ -128,8 +118,8 @@ def index(
         library.set_meta(kind_of(encoder), encoder)
     try:
         return library, add(library, roots, on_progress, max_pixels=max_pixels)
-    except LibraryEmpty:
-        if new and name in libraries(home):
+    except (LibraryEmpty, BadInput, NotInstalled):
+        if new and name in libraries(home) and not len(library):
             library.remove()
         raise
 
@@ -184,7 +174,7 @@ class Sync:
             rows = [File(*row) for row in records.execute(f"SELECT {FILE} FROM file")]
             self.images = {row[0] for row in records.execute("SELECT id FROM image")}
             self.written, self.machine = captions.of(records), machine.of(records)
-        self.before = {file.path: file for file in rows if source.covers(file.path)}
+        self.before = {f.path: f for f in rows if source.covers(f.path) and not self.scan.hides(f.path)}
         gone = (file.image for path, file in self.before.items() if path not in self.scan.files)
         self.gone = Counter(image or "" for image in gone)
         """Per image the number of its files that are no longer where they were."""
@@ -348,19 +338,37 @@ class Sync:
 
     def redescribe(self) -> None:
         """Read all captions again: a sidecar changes without its image."""
+        found = self.described_anew()
+        with self.library.transaction() as records:
+            copies.keep(records, found.changed)  # first: a kill from here on loses no limit
+        old, new = self.compared(found)
+        for batch in batches(new, self.source.batch):
+            shown = map(self.as_shown, batch)
+            self.library.put([r for r in shown if r.words != self.as_shown(old[r.id]).words], {})
+            with self.library.transaction() as records:
+                records.executemany(UPDATE_IMAGE, [words_row(r) for r in batch])
+                facts.keep(records, {r.id: r.facts for r in batch})
+
+    def described_anew(self, but: Collection[str] = ()) -> copies.Copies:
+        """All copies of all images, with the words that the scan has for them. but: paths to leave out."""
         with self.library.transaction() as records:
             rows = records.execute(
                 "SELECT f.path, i.id, i.embedded, f.limits FROM file f JOIN image i ON i.id = f.image ORDER BY f.path"
             ).fetchall()
         found = copies.Copies()
         for path, image_id, embedded, limits in rows:
+            if path in but:
+                continue
             if path not in self.scan.files:
                 found.outside(image_id, limits)
                 continue
             words = self.source.describe(path, Described(**json.loads(embedded)), self.scan)
             found.scanned(path, image_id, words, limits)
+        return found
+
+    def compared(self, found: copies.Copies) -> tuple[dict[str, Record], list[Record]]:
+        """(the images of these copies as in the records, those with other words or facts by now), which are counted."""
         with self.library.transaction() as records:
-            copies.keep(records, found.changed)  # first: a kill from here on loses no limit
             old = by_id(records, found.best, AS_IN_FOLDER)
         self.report.written = sum(
             any(getattr(words, name) != text for name, text in self.written.get(i, {}).items())
@@ -370,12 +378,7 @@ class Sync:
         fresh = self.images_before
         self.report.changed += sum(r.id in fresh for r in new)
         self.report.known -= sum(r.id in fresh for r in new)
-        for batch in batches(new, self.source.batch):
-            shown = map(self.as_shown, batch)
-            self.library.put([r for r in shown if r.words != self.as_shown(old[r.id]).words], {})
-            with self.library.transaction() as records:
-                records.executemany(UPDATE_IMAGE, [words_row(r) for r in batch])
-                facts.keep(records, {r.id: r.facts for r in batch})
+        return old, new
 
     @property
     def images_before(self) -> set[str]:

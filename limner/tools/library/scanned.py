@@ -41,6 +41,23 @@ class Scan:
     sidecars: dict[str, list[str]] = field(default_factory=dict)
     """Absolute paths of all .txt, .json and .xmp files, by `folded`."""
 
+    unlisted: list[str] = field(default_factory=list)
+    """Absolute paths of folders that could not be listed; what is in them now is not known."""
+
+    def hides(self, path: str) -> bool:
+        """Whether a path lies in a folder that could not be listed."""
+        return any(path.startswith(folder + os.sep) for folder in self.unlisted)
+
+    def add(self, other: Scan) -> None:
+        """Take in another scan."""
+        self.files |= other.files
+        self.rows |= other.rows
+        self.sidecars |= other.sidecars
+        self.skipped += other.skipped
+        self.refused += other.refused
+        self.problems += other.problems
+        self.unlisted += other.unlisted
+
     def sidecar(self, path: str) -> str | None:
         """The sidecar with this path, else one that differs only in case or Unicode form."""
         there = self.sidecars.get(folded(path), ())

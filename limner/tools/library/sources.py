@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import stat
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, NamedTuple, Protocol
 
-from limner.errors import ImageUnreadable, LibraryMissing
+from limner.errors import BadInput, ImageUnreadable, LibraryMissing
 from limner.text import printable_path
 from limner.tools.images import images
 from limner.tools.images.images import Described, Inspected
@@ -65,13 +66,7 @@ class Folders:
         """All folders as one scan."""
         whole = Scan()
         for root in self.roots:
-            part = folder.scan(root)
-            whole.files |= part.files
-            whole.rows |= part.rows
-            whole.sidecars |= part.sidecars
-            whole.skipped += part.skipped
-            whole.refused += part.refused
-            whole.problems += part.problems
+            whole.add(folder.scan(root))
         return whole
 
     def covers(self, path: str) -> bool:
@@ -89,6 +84,52 @@ class Folders:
     def describe(self, path: str, embedded: Described, found: Scan) -> tuple[Described, bool]:
         """Description from the files beside the image, then from the image itself."""
         return folder.describe(path, embedded, found)
+
+
+Kind = Literal["folder", "zip", "tar", "parquet", "table"]
+_TABLES = (".csv", ".tsv", ".jsonl")
+_MAGIC: tuple[tuple[int, bytes, Kind], ...] = (
+    (0, b"PK\x03\x04", "zip"),
+    (0, b"PK\x05\x06", "zip"),
+    (0, b"PAR1", "parquet"),
+    (257, b"ustar", "tar"),
+    (0, b"\x1f\x8b", "tar"),
+)
+
+
+class Located(NamedTuple):
+    """A source as a person names it."""
+
+    path: Path
+    """Absolute, with links resolved."""
+    kind: Kind
+
+
+def located(name: str | Path) -> Located:
+    """The folder, archive, Parquet file or table of that name; the content decides about its kind, except of tables.
+
+    Raises LibraryMissing if nothing is there, BadInput for another file.
+    """
+    shown = printable_path(str(name))[:200]
+    if re.match(r"[a-z][a-z0-9+.-]+:/", str(name), re.IGNORECASE):
+        raise BadInput(f"{shown} is an address, and limner fetches no pictures: download it and name the file.")
+    if (root := directory(name)) is not None:
+        return Located(root, "folder")
+    try:
+        path = Path(name).expanduser().resolve()
+        if not path.is_file():
+            raise LibraryMissing(f"No folder or file {shown}: check the path.")
+        with path.open("rb") as file:
+            head = file.read(512)
+    except (OSError, RuntimeError, ValueError) as error:
+        raise LibraryMissing(f"No folder or file {shown} that can be read ({error}): check the path.") from error
+    if path.suffix.lower() in _TABLES:
+        return Located(path, "table")
+    for at, magic, kind in _MAGIC:
+        if head.startswith(magic, at):
+            return Located(path, kind)
+    kinds = "a folder, .zip, .tar, .tar.gz, .parquet, .csv, .tsv or .jsonl"
+    raise BadInput(f"{shown} is no source of pictures: name {kinds}; unpack other archives first.")
 
 
 def image_identity(data: bytes) -> str:

@@ -14,7 +14,7 @@ from PIL import Image
 from shell import Shell
 
 from limner.settings import Settings
-from limner.surfaces.cli.library_reports import _context
+from limner.surfaces.cli.library_reports import opened_context
 from limner.tools.encoders import MiniLM, default_encoders
 from limner.tools.library import Library
 from limner.tools.models.known import WeightsFile
@@ -129,4 +129,4 @@ def test_it_may_be_the_encoder_of_all_libraries(
     shell("library", "add", "archivo", str(fotos), "--encoder", "multilingual-e5-small")
     monkeypatch.setenv("LIMNER_ENCODER", "multilingual-e5-small")
     assert Settings().encoder == "multilingual-e5-small"
-    assert _context().encoders.caption.name.startswith("multilingual-e5-small ")
+    assert opened_context().encoders.caption.name.startswith("multilingual-e5-small ")

@@ -1,0 +1,108 @@
+"""Tables as sources: the files that their rows name."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+from packed import counts, laid, picture
+
+from limner.errors import LibraryError
+from limner.tools.bm25 import Words
+from limner.tools.encoders import Encoders, MiniLM
+from limner.tools.library import add, index, resync
+
+ENCODERS = Encoders(MiniLM(threads=1), Words())
+ROWS = [
+    {"file_name": "a.jpg", "caption": "A heron at dawn", "credit": "Ada", "licence": "CC0", "keywords": "bird"},
+    {"file_name": "sub/b.jpg", "caption": "A boat"},
+]
+
+
+def table(folder: Path, name: str, rows: list[dict[str, str]]) -> Path:
+    """A table in the format of its suffix."""
+    if name.endswith(".jsonl"):
+        text = "\n".join(map(json.dumps, rows))
+    else:
+        sign = "\t" if name.endswith(".tsv") else ","
+        columns = list(dict.fromkeys(key for row in rows for key in row))
+        lines = [columns, *([row.get(column, "") for column in columns] for row in rows)]
+        text = "\n".join(sign.join(line) for line in lines)
+    return laid(folder, {name: text.encode()}) / name
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    return laid(tmp_path / "photos", {"a.jpg": picture(1), "sub/b.jpg": picture(2), "c.jpg": picture(3)})
+
+
+@pytest.mark.parametrize("name", ["chosen.csv", "chosen.tsv", "chosen.jsonl"])
+def test_the_files_of_its_rows_and_no_others(home: Path, photos: Path, name: str) -> None:
+    laid(photos, {"sub/b.txt": b"A boat, said beside it"})
+    library, report = index(home, "birds", [table(photos, name, ROWS)], ENCODERS)
+    assert counts(report) == {"added": 2}
+    heron, boat = library.records()
+    assert (heron.caption, heron.credit, heron.licence, heron.facts["tag"]) == (
+        "A heron at dawn",
+        "Ada",
+        "CC0",
+        ["bird"],
+    )
+    assert boat.caption == "A boat, said beside it"  # by the rules of folders
+
+
+def test_rows_that_come_and_go(home: Path, photos: Path) -> None:
+    chosen = table(photos, "chosen.csv", ROWS)
+    library, _ = index(home, "birds", [chosen], ENCODERS)
+    table(photos, "chosen.csv", [{"file_name": "c.jpg", "caption": "A crane"}, ROWS[0]])
+    assert counts(add(library, [chosen])) == {"added": 1, "known": 1, "vanished": 1}
+    assert {r.caption for r in library.records()} == {"A heron at dawn", "A crane"}
+
+
+def test_a_row_that_goes_leaves_the_picture_of_a_folder(home: Path, photos: Path) -> None:
+    chosen = table(photos, "chosen.csv", ROWS)
+    library, _ = index(home, "birds", [chosen, photos], ENCODERS)
+    assert len(library) == 3
+    table(photos, "chosen.csv", ROWS[:1])
+    assert counts(add(library, [chosen])) == {"known": 1}
+    assert len(library) == 3
+    (photos / "c.jpg").unlink()
+    assert counts(resync(library)[0]) == {"known": 1, "changed": 1, "vanished": 1}  # the boat has lost its row
+
+
+def test_addresses_are_not_fetched_and_nothing_is_read_elsewhere(home: Path, photos: Path, tmp_path: Path) -> None:
+    secret = laid(tmp_path / "secret", {"s.jpg": picture(9)}) / "s.jpg"
+    os.symlink(secret, photos / "link.jpg")
+    names = [
+        "https://a.org/a.jpg",
+        "data:image/png;base64,AA",
+        "../secret/s.jpg",
+        str(secret),
+        "link.jpg",
+        "no.jpg",
+    ]
+    rows = [ROWS[0], *({"file_name": name, "caption": "x"} for name in names)]
+    library, report = index(home, "birds", [table(photos, "chosen.jsonl", rows)], ENCODERS)
+    assert [os.path.basename(r.path) for r in library.records()] == ["a.jpg"]
+    assert [reason for _, reason in report.problems] == [
+        "2 rows name an address, and limner fetches nothing, the first 'https://a.org/a.jpg': download the pictures",
+        "3 rows name files outside the table's folder, the first '../secret/s.jpg': add their folder instead",
+        "1 rows match no image, the first 'no.jpg': correct the file names, or add the images",
+    ]
+
+
+def test_an_absolute_name_within_the_folder_counts(home: Path, photos: Path) -> None:
+    rows = [{"file_name": str(photos / "a.jpg"), "caption": "A heron"}]
+    library, _ = index(home, "birds", [table(photos, "chosen.jsonl", rows)], ENCODERS)
+    assert [r.caption for r in library.records()] == ["A heron"]
+
+
+def test_a_table_that_is_away_drops_nothing(home: Path, photos: Path) -> None:
+    chosen = table(photos, "chosen.csv", ROWS)
+    library, _ = index(home, "birds", [chosen], ENCODERS)
+    chosen.rename(photos / "other.csv")
+    with pytest.raises(LibraryError, match="has 2 pictures of it: nothing is changed"):
+        resync(library)
+    assert counts(resync(library, drop_missing=True)[0]) == {"vanished": 2}

@@ -1,25 +1,24 @@
-"""limner evaluate: measure finished articles, and have a model judge them."""
+"""limner evaluate: measure finished articles, have a model judge them, and measure the selector."""
 
 from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from limner.agents.meter import Meter
-from limner.errors import BadInput, LimnerError
-from limner.surfaces.cli.options import MaxTokens, ModelUrl, read_settings
-from limner.surfaces.cli.terminal import Terminal, leaving_at_once
+from limner.errors import BadInput
+from limner.surfaces.cli.options import MaxTokens, Model, ModelUrl, read_settings
+from limner.surfaces.cli.terminal import Terminal
 from limner.text import printable, printable_path
 
 if TYPE_CHECKING:
+    from limner.settings import Settings
     from limner.workflows.context import Context
-    from limner.workflows.evaluate.reading import Given
-    from limner.workflows.evaluate.report import Report, Section
+    from limner.workflows.evaluate.report import Report
 
 # What measures and asks is imported in the functions that need it: a help text does without.
 
@@ -36,11 +35,16 @@ def evaluate(
     judge: Annotated[
         str, typer.Option(metavar="MODEL", help="Have a model grade them by the paper's rubric; as LIMNER_MODEL.")
     ] = "",
-    model_url: ModelUrl = None,
     runs: Annotated[int, typer.Option(min=1, max=20, help="How often the judge is asked about each article.")] = 3,
     against: Annotated[
         str, typer.Option(metavar="ARTICLE", help="Have the judge compare one article with this one, in both orders.")
     ] = "",
+    agreement: Annotated[
+        str, typer.Option(metavar="DIR", help="Measure the selector on articles whose authors placed the images.")
+    ] = "",
+    sample: Annotated[int | None, typer.Option(min=1, metavar="N", help="Of --agreement: so many articles.")] = None,
+    model: Model = None,
+    model_url: ModelUrl = None,
     max_tokens: MaxTokens = None,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Ask the model without asking you first.")] = False,
     json_file: Annotated[
@@ -49,68 +53,51 @@ def evaluate(
     html_file: Annotated[str, typer.Option("--html", metavar="FILE", help="Write a page that explains it.")] = "",
 ) -> None:
     """Measure finished articles: places, pictures, words, text. Without --judge nothing is asked."""
+    if not articles and not agreement:
+        raise BadInput("No article is named. Give the folder that `limner compose` or `illustrate` made.")
+    if against and not judge:
+        raise BadInput("--against needs a judge: name a model with --judge.")
+    if judge and not articles:
+        raise BadInput("--judge grades articles, and none is named. --agreement takes its model from --model.")
+    settings = read_settings({"model": model, "model_url": model_url})
+    report = _report(settings, articles or [], judge, against, agreement, runs, sample, max_tokens, yes)
+    _hand_out(report, json_file, html_file)
+
+
+def _report(
+    settings: Settings,
+    articles: list[str],
+    judge: str,
+    against: str,
+    agreement: str,
+    runs: int,
+    sample: int | None,
+    max_tokens: int | None,
+    yes: bool,
+) -> Report:
+    from limner.surfaces.cli.evaluate_asking import ask_agreement, ask_judge
     from limner.workflows.evaluate.evaluation import evaluate as measured
     from limner.workflows.evaluate.evaluation import read_all
     from limner.workflows.evaluate.report import Report
 
-    if not articles:
-        raise BadInput("No article is named. Give the folder that `limner compose` or `illustrate` made.")
-    if against and not judge:
-        raise BadInput("--against needs a judge: name a model with --judge.")
-    settings = read_settings({"model_url": model_url})
-    given, left_out = read_all(articles)
-    sections: list[Section] = []
-    parts: dict[str, Any] = {}
+    given, left_out = read_all(articles) if articles else ([], {})
+    sections, parts = [], dict[str, Any]()
+    meter = Meter(budget=max_tokens)
     if judge:
-        from limner.workflows.context import Context
-
-        context = Context(settings.model_copy(update={"selector_model": judge}), [], {}, Meter(budget=max_tokens))
-        sections, parts = _judge(context, judge, given, against, runs, yes)
+        context = _context(settings.model_copy(update={"selector_model": judge}), meter)
+        sections, parts = ask_judge(context, judge, given, against, runs, yes)
+    if agreement:
+        more, values = ask_agreement(_context(settings, meter), Path(agreement), sample, yes)
+        sections, parts = [*sections, *more], parts | values
     with Terminal().counting("Measuring articles") as count:
         found = measured(given, settings, count)
-    _hand_out(Report(found, left_out, sections=sections, parts=parts), json_file, html_file)
+    return Report(found, left_out, sections=sections, parts=parts)
 
 
-def _judge(
-    context: Context, name: str, given: Sequence[Given], against: str, runs: int, yes: bool
-) -> tuple[list[Section], dict[str, Any]]:
-    """Say what it costs, ask the person, then the model."""
-    from limner.workflows.captioning import several
-    from limner.workflows.evaluate import judging
-    from limner.workflows.evaluate.evaluation import read_all
+def _context(settings: Settings, meter: Meter) -> Context:
+    from limner.workflows.context import Context
 
-    if against and len(given) != 1:
-        raise BadInput(f"--against compares two articles, and {len(given)} are named. Name one article.")
-    other = read_all([against])[0] if against else []
-    if len(other) > 1:
-        raise BadInput(f"--against compares two articles, and {against} holds {len(other)}. Name one of them.")
-    terminal = Terminal()
-    _agree(terminal, judging.cost(given, runs, *other).line(name, several(context)), yes)
-    kept = "Answers so far are kept; the same command goes on."
-    try:
-        with leaving_at_once(terminal, lambda: f"Stopped. {kept}"):
-            with terminal.counting("Asking the judge") as count:
-                judged = judging.run(context, given, runs, count)
-            sees = context.sees("selector")
-            sections = [judging.section(judged, given, name, sees)]
-            parts: dict[str, Any] = {"judge": judging.parts(judged, given, name, sees)}
-            for one in other:
-                with terminal.counting("Comparing") as count:
-                    duel = judging.compare(context, given[0], one, runs, count)
-                sections.append(judging.duel_section(duel, (given[0].name, one.name), name))
-                parts["against"] = {"first": given[0].name, "second": one.name, "runs": duel.counts}
-    except LimnerError as e:
-        raise type(e)(f"{e} {kept}") from e
-    usage = context.meter.roles.get("judge")
-    terminal.say(f"Tokens: {usage.total:,} in {usage.calls:,} calls." if usage else "Every answer was known already.")
-    return sections, parts
-
-
-def _agree(terminal: Terminal, line: str, yes: bool) -> None:
-    """Say the cost and ask. Raises BadInput unless the person says yes."""
-    terminal.say(line)
-    if not yes and not (sys.stdin.isatty() and typer.confirm("Ask?", err=True)):
-        raise BadInput("Nothing was asked. Give --yes to ask the model without a question.")
+    return Context(settings, [], {}, meter)
 
 
 def _hand_out(report: Report, json_file: str, html_file: str) -> None:

@@ -40,3 +40,20 @@ def mean_of(values: Sequence[float], *, resamples: int = RESAMPLES, seed: int = 
     drawn = np.random.default_rng(seed).integers(0, len(known), (resamples, len(known)))
     low, high = np.percentile(known[drawn].mean(axis=1), [2.5, 97.5])
     return Mean(float(known.mean()), len(known), float(low), float(high))
+
+
+def ratio_of(counts: Sequence[tuple[int, int]], *, resamples: int = RESAMPLES, seed: int = 0) -> Mean | None:
+    """A share pooled over articles, with an interval over whole articles. counts: (hits, of) per article.
+
+    None if there is nothing to count. `n` is the pooled number.
+    """
+    known = np.asarray([(hits, of) for hits, of in counts if of], dtype=float).reshape(-1, 2)
+    if not len(known):
+        return None
+    hits, of = known.sum(axis=0)
+    if len(known) < 2:
+        return Mean(float(hits / of), int(of), None, None)
+    drawn = np.random.default_rng(seed).integers(0, len(known), (resamples, len(known)))
+    sums = known[drawn].sum(axis=1)
+    low, high = np.percentile(sums[:, 0] / sums[:, 1], [2.5, 97.5])
+    return Mean(float(hits / of), int(of), float(low), float(high))

@@ -192,3 +192,26 @@ def test_a_judge_without_a_server_gets_one_line(made: Path, shell: Shell) -> Non
     said = shell("evaluate", made, "--judge", "some/model", "--yes")
     assert said.code == 2
     assert "The model some/model has no server" in said.err
+
+
+def test_agreement_is_a_table_beside_or_without_articles(bees: Path, shell: Shell, tmp_path: Path) -> None:
+    rows = [json.loads(line) for line in (bees / "metadata.jsonl").read_text().splitlines()]
+    library = [{"id": row["file_name"], "file": row["file_name"], "caption": row["caption"]} for row in rows]
+    split = shutil.copytree(bees, tmp_path / "split")
+    (split / "metadata.jsonl").unlink()
+    (split / "library.jsonl").write_text("\n".join(map(json.dumps, library)))
+    blocks = [{"kind": "paragraph", "text": "A jar of honey on a table."}, {"kind": "figure", "image": "jar.png"}]
+    (split / "articles.jsonl").write_text(json.dumps({"id": "a", "title": "Honey", "blocks": blocks}))
+    said = shell("evaluate", "--agreement", split, "--json", tmp_path / "a.json", "--html", tmp_path / "a.html")
+    assert said.code == 0, said.err
+    assert "1 figures of 1 articles" in said.out
+    assert "similarity: the author's image" in said.out
+    found = json.loads((tmp_path / "a.json").read_text())
+    assert found["agreement"]["right"] == {"mean": 1.0, "n": 1, "low": None, "high": None}
+    assert found["articles"] == []
+    assert "Agreement with the authors" in (tmp_path / "a.html").read_text()
+    with ScriptedServer(lambda body: '{"image": 1}') as server:
+        said = shell("evaluate", "--agreement", split, "--model-url", server.url)
+        assert said.code == 2
+        assert "3 questions to scripted-7b" in said.err
+        assert server.requests == []

@@ -42,7 +42,9 @@ def evaluate(
     agreement: Annotated[
         str, typer.Option(metavar="DIR", help="Measure the selector on articles whose authors placed the images.")
     ] = "",
-    sample: Annotated[int | None, typer.Option(min=1, metavar="N", help="Of --agreement: so many articles.")] = None,
+    sample: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="With --agreement: only so many articles.")
+    ] = None,
     model: Model = None,
     model_url: ModelUrl = None,
     max_tokens: MaxTokens = None,
@@ -90,7 +92,7 @@ def _report(
         more, values = ask_agreement(_context(settings, meter), Path(agreement), sample, yes)
         sections, parts = [*sections, *more], parts | values
     with Terminal().counting("Measuring articles") as count:
-        found = measured(given, settings, count)
+        found = measured(given, _context(settings, meter), count)
     return Report(found, left_out, sections=sections, parts=parts)
 
 

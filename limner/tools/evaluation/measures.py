@@ -157,11 +157,41 @@ RECORD: Mapping[str, Explained] = {
         "Only places at which a person chose; `limner stats agreement` counts jobs.", "more", "share",
     ),
 }  # fmt: skip
+_ABOVE = "tools/chance.py, bench/fit.md; the aspect: InternLM-XComposer, arXiv 2309.15112, appendix C.2"
+ENCODERS: Mapping[str, Explained] = {
+    "captions_fit": Explained(
+        "captions fit their text", "How far caption and alternative text of a figure lie above chance with the heading "
+        "and paragraph before it, in standard deviations.", _ABOVE,
+        "MiniLM reads English; a caption taken from the paragraph fits it best.", "more", "deviations",
+    ),
+    "pictures_fit": Explained(
+        "pictures fit their text", "The same for what the pictures show: image-text consistency.", _ABOVE,
+        "Such encoders read some 64 tokens, and numbers, names and negations badly.", "more", "deviations",
+    ),
+    "captions_true": Explained(
+        "pictures fit their caption", "How far a picture lies above chance with its own caption.",
+        "CLIPScore, Hessel et al. 2021, arXiv 2104.08718, above chance", "As above; a name cannot be seen.", "more",
+        "deviations",
+    ),
+    "pictures_agree": Explained(
+        "pictures agree", "How far the pictures of the article resemble each other above two pictures of the "
+        "background: image consistency.", _ABOVE, "Near-copies agree best of all.", "", "deviations",
+    ),
+    "coverage": Explained(
+        "text covered", "Share of paragraphs for which the caption of some figure lies four deviations above chance.",
+        "limner, which places by a caption alone from there on", "Not every paragraph needs a figure.", "", "share",
+    ),
+    "new_words": Explained(
+        "words of their own", "Share of the words of captions and alternative texts that the text does not have: a "
+        "trace of informativeness.", "limner; the aspect as above", "Off-topic figures have many, too.", "", "share",
+    ),
+}  # fmt: skip
 GROUPS: Mapping[str, Mapping[str, Explained]] = {
     "Positions": POSITIONS,
     "Pictures": PICTURES,
     "Words beside them": WORDING,
     "Text": PROSE,
     "Record": RECORD,
+    "Encoders": ENCODERS,
 }
 MEASURES: Mapping[str, Explained] = {name: one for group in GROUPS.values() for name, one in group.items()}

@@ -130,7 +130,7 @@ def run(
         chosen = context.select(q.article, q.spot, candidates, (), brief)
         return Answered(chosen.choice, chosen.by)
 
-    items = [(n, ask) for n in range(len(asked)) for ask in ASKS]
+    items: list[tuple[int, Ask]] = [(n, ask) for n in range(len(asked)) for ask in ASKS]
     found: dict[tuple[int, Ask], Answered] = {}
     for item, answer in each(choose, items, several(context)):
         found[item] = answer
@@ -158,9 +158,9 @@ class Agreement(NamedTuple):
 
     right: Mean | None
     similarity: Mean | None
-    """Of the same candidates the likeliest by limner's measure without a model."""
+    """The likeliest of the same candidates by limner's measure without a model."""
     retrieved: Mean | None
-    """Of the same candidates the first by retrieval."""
+    """The first of the same candidates by retrieval."""
     flipped: Mean | None
     """The choice changed with the order of the candidates."""
     refused: Mean | None

@@ -6,12 +6,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from limner.errors import BadInput
-from limner.settings import Settings
 from limner.tools.evaluation.measured import Measured
 from limner.tools.evaluation.pictures import pictures
 from limner.tools.evaluation.positions import figures_of, positions
 from limner.tools.evaluation.prose import prose
 from limner.tools.evaluation.wording import links, wording
+from limner.workflows.context import Context
+from limner.workflows.evaluate.encoded import encoded
 from limner.workflows.evaluate.reading import Given, folders, read
 from limner.workflows.evaluate.recorded import recorded
 from limner.workflows.evaluate.report import Evaluated
@@ -37,23 +38,24 @@ def read_all(refs: Sequence[str | Path]) -> tuple[list[Given], dict[str, str]]:
     return found, left_out
 
 
-def measure(given: Given, settings: Settings) -> Measured:
-    """The exact measures of one article."""
+def measure(given: Given, context: Context) -> Measured:
+    """All measures of one article that need no language model."""
     found, figures = positions(given.article), figures_of(given.article)
-    found.add(pictures(figures, given.data, settings.max_pixels))
+    found.add(pictures(figures, given.data, context.settings.max_pixels))
     found.add(wording(figures))
     found.add(links(given.article))
     found.add(prose(given.article))
     found.add(recorded(given.article))
+    found.add(encoded(given, context))
     return found
 
 
 def evaluate(
-    given: Sequence[Given], settings: Settings, on_progress: Progress = lambda _done, _of: None
+    given: Sequence[Given], context: Context, on_progress: Progress = lambda _done, _of: None
 ) -> list[Evaluated]:
     """Measure articles."""
     done = []
     for n, one in enumerate(given, 1):
-        done.append(Evaluated(one.name, one.article.title, one.article.language, measure(one, settings)))
+        done.append(Evaluated(one.name, one.article.title, one.article.language, measure(one, context)))
         on_progress(n, len(given))
     return done

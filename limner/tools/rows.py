@@ -15,7 +15,7 @@ import json
 import os
 import shutil
 import threading
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -187,16 +187,21 @@ class Rows:
 
     def __init__(self, folder: Path, sizes: dict[str, int]) -> None:
         self.folder, self.sizes = folder, sizes
+        self._known: tuple[Columns, set[str]] | None = None
 
     def there(self) -> Snapshot | None:
         """The rows as they are; None where they are missing, damaged or of other sizes."""
         found = snapshot(self.folder)
         return found if found and found.columns.sizes == self.sizes else None
 
-    def ids(self) -> Collection[str]:
-        """Ids of all images."""
+    def ids(self) -> set[str]:
+        """Ids of all images. Kept from one change to the next, because they are read from all rows."""
         found = self.there()
-        return found.row_of.keys() if found else ()
+        if found is None:
+            return set()
+        if self._known is None or self._known[0] != found.columns:
+            self._known = found.columns, set(found.row_of)
+        return self._known[1]
 
     def start(self, points: Iterable[tuple[str, Vectors]]) -> None:
         """Write all rows anew."""
@@ -208,20 +213,25 @@ class Rows:
 
     def append(self, points: Sequence[tuple[str, Vectors]]) -> None:
         """Add or replace. On disk when it returns; readers see all of them or none."""
-        there = self.there()
-        if there is None:
-            return self.start(points)
         latest = dict(points)
-        spare = sum(i in there.row_of for i in latest)
-        return self._publish(self._appended(there.columns, self._encoded([*latest.items()]), spare))
+        there, ids = self.there(), self.ids()
+        if there is None:
+            self.start(latest.items())
+        else:
+            made = self._appended(there.columns, self._encoded([*latest.items()]), len(ids & latest.keys()))
+            self._known = None
+            published = self._publish(made)
+            ids.update(latest)
+            self._known = published, ids
 
     def delete(self, ids: Iterable[str]) -> None:
         """Take away; an unknown id is no error."""
-        there = self.there()
-        gone = [i for i in dict.fromkeys(ids) if there and i in there.row_of]
+        there, known = self.there(), self.ids()
+        gone = [i for i in dict.fromkeys(ids) if i in known]
         if there and gone:
-            made = self._encoded([(i, None) for i in gone])
-            self._publish(self._appended(there.columns, made, 2 * len(gone)))
+            made = self._appended(there.columns, self._encoded([(i, None) for i in gone]), 2 * len(gone))
+            self._known = None
+            self._known = self._publish(made), known.difference(gone)
 
     def drop(self) -> None:
         """Take away everything, for good."""
@@ -267,8 +277,8 @@ class Rows:
         rows, words = columns.rows + len(new["ids"]), columns.words + len(new["terms"])
         return columns._replace(rows=rows, words=words, spare=columns.spare + spare)
 
-    def _publish(self, columns: Columns) -> None:
-        """Let readers see these rows, in new files without replaced ones if those are too many."""
+    def _publish(self, columns: Columns) -> Columns:
+        """Let readers see these rows, in new files without replaced ones if those are too many; returns which."""
         _write(self.folder / MANIFEST, columns)
         if columns.spare > SPARE + (columns.rows - columns.spare) // 4:
             columns = self._copied(columns)
@@ -276,6 +286,7 @@ class Rows:
         for path in self.folder.iterdir():
             if path.name != MANIFEST and not path.name.startswith(columns.tag + "."):
                 path.unlink(missing_ok=True)
+        return columns
 
     def _copied(self, columns: Columns) -> Columns:
         """The rows that count, in files of their own."""

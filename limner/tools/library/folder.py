@@ -73,11 +73,16 @@ def scan(root: Path) -> Scan:
 def _entered(here: str, folders: Iterable[str], found: Scan) -> Iterator[str]:
     """The folders to walk into: no hidden ones and, with a line, no system folders, recycle bins or caches."""
     for name in folders:
-        if is_system(name):
+        if is_entered(name):
+            yield name
+        elif is_system(name):
             path = printable_path(os.path.join(here, name))
             found.skipped.append((path, "a system folder, recycle bin or cache: name it itself to add it"))
-        elif not name.startswith("."):
-            yield name
+
+
+def is_entered(name: str) -> bool:
+    """Whether a folder of this name below the library's own is walked into."""
+    return not name.startswith(".") and not is_system(name)
 
 
 def is_system(name: str) -> bool:

@@ -97,6 +97,11 @@ class Gathered(Folders):
             whole.add(part.scan(self._progress))
         return whole
 
+    def watched(self) -> list[Path]:
+        """As for `Folders`: archives and tables are looked through each time."""
+        folders = all(part.there is not None and part.there.kind == "folder" for part in self.parts)
+        return [Path(part.root) for part in self.parts] if folders else []
+
     def covers(self, path: str) -> bool:
         """Whether the path is of one of the parts. A file that a table no longer names may be another source's."""
         mine = [part for part in self.parts if part.covers(path)]

@@ -17,7 +17,7 @@ from limner.tools.encoders import Encoders, kind_of, with_own
 from limner.tools.images.facts import today
 from limner.tools.images.images import MAX_PIXELS, Described, Inspected
 from limner.tools.images.sandbox import PHOTOGRAPHS
-from limner.tools.library import captions, copies, facts, machine
+from limner.tools.library import captions, copies, facts, machine, unchanged
 from limner.tools.library.folders import Connect, check_name, folder_library, libraries, own_encoders
 from limner.tools.library.gathered import Gathered
 from limner.tools.library.library import Library
@@ -35,7 +35,7 @@ from limner.tools.library.records import (
     words_row,
 )
 from limner.tools.library.report import Report
-from limner.tools.library.sources import Source, directory, image_identity, located, read_file
+from limner.tools.library.sources import Folders, Source, directory, image_identity, located, read_file
 from limner.tools.library.switching import switch
 from limner.tools.store import PATIENCE
 from limner.tools.trial import runs
@@ -76,13 +76,23 @@ def sync(
 ) -> Report:
     """Make the library hold what the source has now; files that the source does not cover stay as they are.
 
-    check: called before anything is changed; what it raises ends the run.
+    check: called before anything is changed; what it raises ends the run. Not called if nothing has changed.
     """
+    progress = on_progress or (lambda done, total: None)
     with library.alone():
-        run = Sync(library, source, on_progress or (lambda done, total: None))
+        seen = unchanged.look(library, source.watched() if isinstance(source, Folders) else ())
+        if seen.last is not None:
+            library.encode_marked()
+            library.chances()
+            report = Report.read(seen.last)
+            progress(report.files, report.files)
+            return report
+        run = Sync(library, source, progress)
         if check:
             check(run)
-        return run.run()
+        report = run.run()
+        unchanged.end(library, seen, report.again())
+        return report
 
 
 def index(
@@ -181,6 +191,7 @@ class Sync:
 
     def run(self) -> Report:
         """Run all steps; a kill between any two of them leaves a usable library. Raises LibraryError."""
+        unchanged.begin(self.library)
         self.heal()
         with self.library.held():
             self.read()
@@ -199,14 +210,13 @@ class Sync:
     def heal(self) -> None:
         """Bring vectors in line with records: a kill leaves surplus vectors, a lost store lacks them, and a process
         with the library's former encoders may have made the store anew."""
-        known = {record.id: record for record in self.library.records()}
         with self.library.vectors() as store:
             if not store.fits():
                 store.drop()
         with self.library.vectors() as store:
             have = store.ids()
-            store.delete(have - set(known))
-        missing = [record for image_id, record in known.items() if image_id not in have]
+            store.delete(have - self.images)
+        missing = self.library.records_of(self.images - have)
         decode = self.library.picture if self.library.encoders.clip else lambda _id: None
         done = 0
         for batch in self.ahead(missing, lambda record: (record, decode(record.id))):

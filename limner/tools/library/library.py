@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import sqlite3
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -46,8 +45,8 @@ from limner.tools.library.records import (
     by_id,
     complete,
     counts,
-    files_named,
     meta,
+    one_named,
     page,
     set_meta,
 )
@@ -183,14 +182,7 @@ class Library:
         Raises LibraryError for no match and for several.
         """
         with self.transaction() as records:
-            found = files_named(records, ref)
-        if len(found) == 1:
-            return self.record(next(iter(found)))
-        if not found:
-            hint = f"`limner library show {self.name}` lists them."
-            raise LibraryError(f"The library {self.name} has no image {printable_path(ref)[:200]}: {hint}")
-        ids = ", ".join(image[:12] for image in sorted(found)[:5])
-        raise LibraryError(f"{printable_path(ref)[:200]} is {len(found)} images of {self.name}: name one of {ids}.")
+            return self.record(one_named(records, ref, self.name))
 
     def record(self, image_id: str) -> Record:
         """The image of this id. Raises LibraryError if the library does not have it."""
@@ -208,11 +200,7 @@ class Library:
         self.record(image_id)
         with self.transaction() as records:
             paths = [p for (p,) in records.execute("SELECT path FROM file WHERE image = ? ORDER BY path", (image_id,))]
-        if (data := intact(paths, image_id)) is not None:
-            return data
-        gone, folder = "is gone or has changed since it was indexed", printable_path(os.path.dirname(paths[0]))
-        line = f"{printable_path(paths[0])} {gone}: put it back, or run `limner library add {self.name} {folder}`."
-        raise LibraryError(line, afar=f"Image {image_id} of {self.name} {gone}: ask whoever runs limner.")
+        return intact(paths, image_id, self.name)
 
     def search(
         self, queries: Sequence[str], k: int, only: Filters = ALL, used: Collection[str] = ()
@@ -392,6 +380,10 @@ class Library:
     def held(self) -> AbstractContextManager[None]:
         """Keep that store open for this thread. Call only within `alone`."""
         return self._vectors.held(*self._place())
+
+    def holds(self, images: set[str]) -> bool:
+        """Whether these images, and no others, have vectors."""
+        return self._vectors.holds(*self._place(), images)
 
     def _place(self) -> tuple[Path, str, dict[str, int]]:
         return self.path / "vectors", collection(self.name, self.meta("uid")), self.encoders.sizes

@@ -10,6 +10,8 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from limner.document import Candidate
+from limner.errors import LibraryError
+from limner.text import printable_path
 from limner.tools.filenames import says_something
 from limner.tools.images.facts import Facts
 from limner.tools.images.images import Described
@@ -179,8 +181,23 @@ def counts(records: sqlite3.Connection) -> tuple[int, int, int]:
     ).fetchone()
 
 
-def files_named(records: sqlite3.Connection, ref: str) -> set[str]:
-    """Ids of the images that `ref` may name: an id, its first four or more digits, a path, or a file's name."""
+def one_named(records: sqlite3.Connection, ref: str, library: str) -> str:
+    """The id of the one image that `ref` names, see `Library.find`. Raises LibraryError for no match and for several.
+
+    library: its name.
+    """
+    found = _named(records, ref)
+    if len(found) == 1:
+        return next(iter(found))
+    if not found:
+        hint = f"`limner library show {library}` lists them."
+        raise LibraryError(f"The library {library} has no image {printable_path(ref)[:200]}: {hint}")
+    ids = ", ".join(image[:12] for image in sorted(found)[:5])
+    raise LibraryError(f"{printable_path(ref)[:200]} is {len(found)} images of {library}: name one of {ids}.")
+
+
+def _named(records: sqlite3.Connection, ref: str) -> set[str]:
+    """Ids of the images that `ref` may name."""
     found: set[str] = set()
     name, path = os.path.basename(ref), os.path.abspath(ref)
     for file, image in records.execute("SELECT path, image FROM file WHERE image IS NOT NULL"):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from typing import Any
 
 
 @dataclass
@@ -24,3 +25,19 @@ class Report:
     """Path and reason; the reason ends with what to do."""
     problems: list[tuple[str, str]] = field(default_factory=list)
     """Captions that could not be read, path and reason; their images are in the library all the same."""
+
+    @property
+    def files(self) -> int:
+        """All files, unreadable ones included."""
+        return self.added + self.known + self.renamed + self.changed + len(self.unreadable)
+
+    def again(self) -> dict[str, Any]:
+        """The report of a second run, if nothing changes until then, for `read`."""
+        stays: dict[str, Any] = {name: getattr(self, name) for name in ("written", "skipped", "unreadable", "problems")}
+        return asdict(Report(known=self.files - len(self.unreadable), **stays))
+
+    @classmethod
+    def read(cls, kept: dict[str, Any]) -> Report:
+        """From `again`, also by way of JSON."""
+        fields: dict[str, Any] = {name: [*map(tuple, v)] if isinstance(v, list) else v for name, v in kept.items()}
+        return cls(**fields)

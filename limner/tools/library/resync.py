@@ -9,7 +9,7 @@ from limner.errors import BadInput
 from limner.text import printable_path
 from limner.tools.images.images import MAX_PIXELS
 from limner.tools.library.gathered import Gathered, Part, away, split
-from limner.tools.library.indexing import Progress, Report, Sync, _Read
+from limner.tools.library.indexing import Progress, Report, Sync, _Read, sync
 from limner.tools.library.library import Library
 from limner.tools.library.records import meta, set_meta
 from limner.tools.library.sources import Source, located
@@ -48,12 +48,18 @@ def resync(
         away=gone if drop_missing else (),
         on_progress=None if dry_run else on_progress,
     )
-    run = Preview if dry_run else Sync
-    with library.alone():
-        made = run(library, source, on_progress or (lambda done, total: None))
+
+    def check(run: Sync) -> None:
         if not drop_missing:
-            source.check(library.name, made.before, made.scan)
-        report = made.run()
+            source.check(library.name, run.before, run.scan)
+
+    if dry_run:
+        with library.alone():
+            made = Preview(library, source, on_progress or (lambda done, total: None))
+            check(made)
+            report = made.run()
+    else:
+        report = sync(library, source, on_progress, check)
     if drop_missing and not dry_run:
         _forget(library, source, gone)
     return report, lines

@@ -6,11 +6,11 @@ import hashlib
 import os
 import re
 import stat
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple, Protocol
 
-from limner.errors import BadInput, ImageUnreadable, LibraryMissing
+from limner.errors import BadInput, ImageUnreadable, LibraryError, LibraryMissing
 from limner.text import printable_path
 from limner.tools.images import images
 from limner.tools.images.images import Described, Inspected
@@ -68,6 +68,10 @@ class Folders:
         for root in self.roots:
             whole.add(folder.scan(root))
         return whole
+
+    def watched(self) -> list[Path]:
+        """The folders whose files decide what a scan finds; none if anything else does, too."""
+        return self.roots
 
     def covers(self, path: str) -> bool:
         """Whether the path lies in one of the folders."""
@@ -148,8 +152,11 @@ def read_file(path: str) -> bytes:
         return file.read(images.MAX_BYTES)
 
 
-def intact(paths: Iterable[str], image_id: str) -> bytes | None:
-    """The bytes of the first of these files that still has this identity; None if none has."""
+def intact(paths: Sequence[str], image_id: str, library: str) -> bytes:
+    """The bytes of the first of these files that still has this identity. Raises LibraryError if none has.
+
+    library: the name of theirs.
+    """
     for path in paths:
         try:
             data = read_file(path)
@@ -157,7 +164,9 @@ def intact(paths: Iterable[str], image_id: str) -> bytes | None:
             continue  # there may be another copy
         if image_identity(data) == image_id:
             return data
-    return None
+    gone, folder = "is gone or has changed since it was indexed", printable_path(os.path.dirname(paths[0]))
+    line = f"{printable_path(paths[0])} {gone}: put it back, or run `limner library add {library} {folder}`."
+    raise LibraryError(line, afar=f"Image {image_id} of {library} {gone}: ask whoever runs limner.")
 
 
 def directory(name: str | Path) -> Path | None:

@@ -49,6 +49,16 @@ class Vectorstore:
             finally:
                 self._here.store = None
 
+    def holds(self, folder: Path, collection: str, sizes: dict[str, int], images: set[str]) -> bool:
+        """Whether these images, and no others, have vectors. A local store is not opened for it."""
+        if self._mapped:
+            rows_now = rows.snapshot(rows_folder(folder))
+            if rows_now is None or rows_now.sizes != sizes or not (folder / "edge_config.json").exists():
+                return False
+            return rows_now.row_of.keys() == images
+        with self.opened(folder, collection, sizes) as store:
+            return store.fits() and store.ids() == images
+
     def found(
         self, folder: Path, sizes: dict[str, int], queries: Sequence[Vectors], k: int, within: Within | None
     ) -> list[list[Hit]] | None:

@@ -9,12 +9,14 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from rank_bm25 import BM25Okapi
 
 from limner.errors import BadInput, NotInstalled
+from limner.tools import minilm as minilm_module
 from limner.tools.bm25 import Words, words
 from limner.tools.encoders import (
     Encoders,
@@ -61,6 +63,31 @@ def test_threads_share_one_model() -> None:
         thread.join()
     assert all((vector == found[0]).all() for vector in found)
     assert len(found) == 4
+
+
+def test_batches_run_side_by_side_and_change_no_vector(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of two workers each must have a batch in work before either ends."""
+    texts = [" ".join(["a heron at dawn"] * (3 + n)) for n in range(24)]
+    expected = MiniLM(threads=1).encode_texts(texts)
+    both, lock, pooled = threading.Event(), threading.Lock(), minilm_module._mean_pooled
+    begun: list[int] = []
+    met: list[bool] = []
+
+    def slow(session: Any, tokens: Any) -> Any:
+        with lock:
+            begun.append(len(tokens))
+            if len(begun) == 2:
+                both.set()
+        met.append(both.wait(20))
+        return pooled(session, tokens)
+
+    encoder = MiniLM(threads=2)
+    encoder.load()
+    monkeypatch.setattr(minilm_module, "_mean_pooled", slow)
+    found = encoder.encode_texts(texts)
+    assert met[0], "one batch waited for another to end"
+    assert len(begun) > 2
+    assert np.allclose(found, expected, atol=1e-6)
 
 
 def test_the_name_tells_weights_apart(tmp_path: Path) -> None:

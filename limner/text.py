@@ -61,3 +61,8 @@ _RUN = re.compile(r"[^\W_]+(?:['’\-][^\W_]+)*")
 def split_words(text: str) -> list[str]:
     """The words of a text in lower case; each character of a script without spaces is one."""
     return _RUN.findall(_UNSPACED.sub(lambda m: f" {m[0]} ", text).casefold())
+
+
+def dollars(cost: float) -> str:
+    """US dollars: "$1.20"; with four digits below a cent."""
+    return f"${cost:.2f}" if cost >= 0.01 or not cost else f"${cost:.4f}"

@@ -1,12 +1,16 @@
-"""Count tokens per role and keep the budget."""
+"""Count tokens and money per role and keep the budget."""
 
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
 
-from limner.errors import BudgetReached
+from limner.agents.prices import Price, free
+from limner.errors import BadInput, BudgetReached
 from limner.notes import note
+from limner.text import dollars
 
 
 @dataclass
@@ -19,6 +23,8 @@ class Usage:
     cached: int = 0
     estimated: bool = False
     """True if a server did not count and the figures are partly estimates."""
+    cost: float = 0.0
+    """US dollars; 0 for models without a known price."""
 
     @property
     def total(self) -> int:
@@ -32,6 +38,8 @@ class Meter:
 
     budget: int | None = None
     """Limit of prompt and completion tokens together; None means no limit."""
+    max_cost: float | None = None
+    """Limit in US dollars; None means no limit."""
     roles: dict[str, Usage] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
@@ -40,14 +48,43 @@ class Meter:
         """Tokens spent so far by all roles."""
         return sum(usage.total for usage in self.roles.values())
 
-    def allow(self, prompt: int, completion: int) -> None:
-        """Raises BudgetReached if a call of this size could go over the budget."""
+    @property
+    def cost(self) -> float:
+        """US dollars spent so far by all roles."""
+        return sum(usage.cost for usage in self.roles.values())
+
+    def allow(self, prompt: int, completion: int, price: Price | None = free) -> None:
+        """Raises BudgetReached if a call of this size could go over the budget.
+
+        price: the model's; None if it is unknown. Raises BadInput if there is a limit of money then.
+        """
         if self.budget is not None and self.total + prompt + completion > self.budget:
             needed = prompt + completion
             raise BudgetReached(note("token-budget", budget=self.budget, spent=self.total, needed=needed))
+        if self.max_cost is None:
+            return
+        if price is None:
+            raise BadInput(note("no-price"))
+        most = price(prompt, completion, 0)
+        if self.cost + most > self.max_cost:
+            limit, spent, needed = dollars(self.max_cost), dollars(self.cost), dollars(most)
+            raise BudgetReached(note("cost-budget", budget=limit, spent=spent, needed=needed))
 
-    def count(self, role: str, prompt: int, completion: int, cached: int = 0, estimated: bool = False) -> None:
-        """Add one call's tokens."""
+    def spent(self) -> dict[str, dict[str, Any]]:
+        """The usage of each role, as JSON."""
+        with self._lock:
+            return {role: asdict(usage) for role, usage in self.roles.items()}
+
+    def resume(self, spent: Mapping[str, Mapping[str, Any]]) -> None:
+        """Begin with what an earlier process spent, unless something is counted already."""
+        with self._lock:
+            if not self.roles:
+                self.roles.update({role: Usage(**usage) for role, usage in spent.items()})
+
+    def count(
+        self, role: str, prompt: int, completion: int, cached: int = 0, estimated: bool = False, cost: float = 0.0
+    ) -> None:
+        """Add one call's tokens and US dollars."""
         with self._lock:
             usage = self.roles.setdefault(role, Usage())
             usage.calls += 1
@@ -55,3 +92,4 @@ class Meter:
             usage.completion += completion
             usage.cached += cached
             usage.estimated |= estimated
+            usage.cost += cost

@@ -20,6 +20,7 @@ from langchain_core.messages.ai import add_usage
 from langchain_core.runnables import RunnableConfig
 
 from limner.agents.meter import Meter, Usage
+from limner.agents.prices import Price, free
 from limner.agents.prompts import estimate_tokens, safe_message, text_tokens, whole_characters
 from limner.errors import ModelRefused, ModelUnreachable, UnreadableReply
 from limner.notes import note
@@ -80,6 +81,8 @@ class Speaker:
     """Whether the server is llama.cpp, which takes its samplers (`extra`) in the request."""
     json_schema: bool = False
     """Whether to send OpenAI's `response_format` with a JSON schema; turned off when the server refuses it."""
+    price: Price | None = free
+    """The model's price; None if it is unknown."""
     memory: Memory | None = None
     """Keeps a job's answers between runs of a step."""
 
@@ -146,7 +149,7 @@ class Speaker:
     ) -> str:
         """One call, counted and remembered however it ends. Raises _BrokenOff if it failed after its first words."""
         prompt, max_tokens = estimate_tokens(messages), options["max_tokens"]
-        self.meter.allow(prompt, max_tokens)
+        self.meter.allow(prompt, max_tokens, self.price)
         chunks: list[AIMessageChunk] = []
         answer = None
         try:
@@ -271,7 +274,9 @@ class Speaker:
         else:
             answer = text_tokens("".join(chunk.text for chunk in chunks))
             usage = Usage(1, prompt, round(answer), estimated=True)
-        self.meter.count(self.role, usage.prompt, usage.completion, usage.cached, usage.estimated)
+        if self.price is not None:
+            usage.cost = self.price(usage.prompt, usage.completion, usage.cached)
+        self.meter.count(self.role, usage.prompt, usage.completion, usage.cached, usage.estimated, usage.cost)
         return usage
 
     @property

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from limner.jobs.ledger import Event, Job, Ledger
+from limner.text import dollars
 
 STEPS = ("write", "spot", "retrieve", "select", "arrange")
 _DOING = {
@@ -36,7 +37,7 @@ def progress(job: Job, stuck: float) -> str:
     """
     if job.state == "running":
         of = f" {job.done} of {job.of}" if job.of else ""
-        line = f"{_DOING.get(job.step, job.step) or 'starting'}{of}, {duration(job.elapsed)}, {job.spent:,} tokens"
+        line = f"{_DOING.get(job.step, job.step) or 'starting'}{of}, {duration(job.elapsed)}, {_spent(job)}"
         silent = f"; stuck? nothing heard for {duration(job.now - job.last_event)}" if job.stuck(stuck) else ""
         return line + silent
     if job.state == "parked" and job.not_before is not None:
@@ -48,8 +49,13 @@ def progress(job: Job, stuck: float) -> str:
         again = f", {job.attempt} attempts so far" if job.attempt else ""
         return f"has waited {duration(job.now - job.created)}{again}"
     if job.state == "done":
-        return f"took {duration(job.elapsed)}, {job.spent:,} tokens"
+        return f"took {duration(job.elapsed)}, {_spent(job)}"
     return job.error
+
+
+def _spent(job: Job) -> str:
+    """Tokens, and money if there is a price."""
+    return f"{job.spent:,} tokens" + (f", {dollars(job.cost)}" if job.cost else "")
 
 
 def _about(question: Any) -> str:
@@ -101,7 +107,8 @@ def describe(job: Job, ledger: Ledger, stuck: float) -> list[str]:
     lines.append(f"  owner {job.owner}, queue {job.queue}, attempt {job.attempt}")
     for role, usage in sorted(ledger.usage(job.id).items()):
         guess = " (estimated)" if usage.estimated else ""
-        lines.append(f"  {role}: {usage.calls} calls, {usage.prompt:,} + {usage.completion:,} tokens{guess}")
+        cost = f", {dollars(usage.cost)}" if usage.cost else ""
+        lines.append(f"  {role}: {usage.calls} calls, {usage.prompt:,} + {usage.completion:,} tokens{guess}{cost}")
     if job.webhook_state:
         lines.append(f"  webhook {job.webhook_state}{': ' if job.webhook_error else ''}{job.webhook_error}")
     return lines

@@ -41,6 +41,7 @@ def compose(
     references: Sequence[str | Path] = (),
     settings: Settings | None = None,
     max_tokens: int | None = None,
+    max_cost: float | None = None,
     on_event: Callable[[Event], None] | None = None,
     review: Sequence[Point] = (),
     answer: Callable[[dict[str, Any]], dict[str, Any]] | None = None,
@@ -53,14 +54,15 @@ def compose(
     library: name of a library, folder of images, `Library`, or a list of these; None takes the starter library. model:
     any LangChain chat model for all roles; None follows the settings, which default to the embedded model. images: how
     many, 0 to 100, or "auto". references: image files that the article should use. sources: files (or Source values)
-    for the writer. max_tokens: limit of prompts and completions together. on_event: called with the text as it grows
-    and with each step. review: points at which `answer` gets a question and returns a person's answer: docs/review.md.
-    generate: name of the plug-in that makes at most max_generated labelled images where nothing fits: docs/plugins.md.
-    only: filters that the images must pass, such as "licence=CC BY*": docs/libraries.md. Raises LimnerError:
-    BadInput, LibraryError, ModelError, BudgetReached; its message ends with what to do next.
+    for the writer. max_tokens: limit of prompts and completions together. max_cost: limit in US dollars. on_event:
+    called with the text as it grows and with each step. review: points at which `answer` gets a question and returns a
+    person's answer: docs/review.md. generate: name of the plug-in that makes at most max_generated labelled images
+    where nothing fits: docs/plugins.md. only: filters that the images must pass, such as "licence=CC BY":
+    docs/libraries.md. Raises LimnerError: BadInput, LibraryError, ModelError, BudgetReached; its message ends with what
+    to do next.
     """
     settings, models = (settings or Settings()).allowing(generate), models_for(model, selector_model)
-    context = build_context(settings, library=library, models=models, max_tokens=max_tokens)
+    context = build_context(settings, library=library, models=models, max_tokens=max_tokens, max_cost=max_cost)
     context.used = lately(settings)
     if not isinstance(brief, Brief):
         about: dict[str, Any] = {"images": images, "language": language, "seed": seed, "review": review}
@@ -80,6 +82,7 @@ def illustrate(
     seed: int = 0,
     settings: Settings | None = None,
     max_tokens: int | None = None,
+    max_cost: float | None = None,
     on_event: Callable[[Event], None] | None = None,
     review: Sequence[Point] = (),
     answer: Callable[[dict[str, Any]], dict[str, Any]] | None = None,
@@ -93,7 +96,7 @@ def illustrate(
     detects it. The other arguments and errors are those of `compose`.
     """
     settings, models = (settings or Settings()).allowing(generate), models_for(model, None)
-    context = build_context(settings, library=library, models=models, max_tokens=max_tokens)
+    context = build_context(settings, library=library, models=models, max_tokens=max_tokens, max_cost=max_cost)
     context.used = lately(settings)
     about: dict[str, Any] = {"images": images, "language": language, "seed": seed, "review": review}
     start = draft_state(draft, **about, generate=generate, max_generated=max_generated, only=only)
@@ -134,6 +137,7 @@ def revise(
     brief: Brief | None = None,
     settings: Settings | None = None,
     max_tokens: int | None = None,
+    max_cost: float | None = None,
 ) -> Article:
     """The article after an instruction, e.g. "make the introduction shorter"; its notes say what could not be done.
 
@@ -143,7 +147,9 @@ def revise(
     """
     from limner.workflows.revise.graph import revise as revised
 
-    context = build_context(settings, library=library, models=models_for(model, None), max_tokens=max_tokens)
+    context = build_context(
+        settings, library=library, models=models_for(model, None), max_tokens=max_tokens, max_cost=max_cost
+    )
     return revised(context, article, instruction, brief)
 
 

@@ -63,7 +63,7 @@ class Nodes:
         article = context.write(context.outlined(brief, outline) if outline else brief, emit)
         if streamed and "".join(streamed).strip() != article.source.strip():  # half a sentence at its end was cut off
             send(Event(kind="again", step="write", text=article.source))
-        stopped = next((n for n in article.notes if n.code == "token-budget"), "")
+        stopped = next((n for n in article.notes if n.code in ("token-budget", "cost-budget")), "")
         skipped = "outline" in brief.review and outline == "" and not context.outlines()
         return {"article": article.noted(note("no-outline")) if skipped else article, "stopped": stopped}
 
@@ -178,7 +178,8 @@ def _entered(context: Context, node: Callable[[ComposeState], Update]) -> Any:
         elif state.get("wanted"):  # repeated for a person: do not reuse the model's stored answers
             part = f"/{state.get('answered', 0)}"
         context.enter(f"{node.__name__}{part}")
-        return {**restored, **node(state)}
+        context.meter.resume(state.get("spent") or {})
+        return {**restored, **node(state), "spent": context.meter.spent()}
 
     return run
 

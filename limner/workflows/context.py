@@ -35,7 +35,7 @@ from limner.tools.spotting import spots_from_text
 from limner.tools.store import ServerStore, server
 from limner.version import __version__
 from limner.workflows.allowed import SAMPLE, STARTER
-from limner.workflows.models import _chat_model, connect, speaker_for
+from limner.workflows.models import _chat_model, connect, handed, speaker_for
 
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
@@ -317,7 +317,8 @@ class Context:
             "limner": __version__,
             # The models that were used, in this process or in an earlier one of the same job.
             "models": {role: self._name(role) for role in ROLES if role in self.meter.roles},
-            "tokens": {role: asdict(usage) for role, usage in sorted(self.meter.roles.items())},
+            "tokens": {role: _counts(usage) for role, usage in sorted(self.meter.roles.items())},
+            **({"cost": {"usd": round(self.meter.cost, 6)}} if self.meter.cost else {}),
             "libraries": [library.name for library in self.libraries],
             "seed": brief.seed,
             **({"only": list(brief.only)} if brief.only else {}),
@@ -342,7 +343,7 @@ class Context:
         if self.origin:
             return dataclasses.replace(self.origin.speaker(role), meter=self.meter)
         if role in self.models:
-            return speaker_for(self.models[role], role, self.meter)
+            return handed(self.models[role], role, self.meter, self.settings)
         settings = self.settings
         url, name = getattr(settings, f"{role}_url") or settings.model_url, self._model(role)
         if url:
@@ -468,19 +469,26 @@ def plugged_dialect(name: str) -> Dialect:
 # --- reaching models -----------------------------------------------------------------------------------------------
 
 
+def _counts(usage: Usage) -> dict[str, Any]:
+    """Tokens, and US dollars if they cost any."""
+    return {name: value for name, value in asdict(usage).items() if name != "cost" or value}
+
+
 def build_context(
     settings: Settings | None = None,
     *,
     library: Any = None,
     models: dict[Role, BaseChatModel] | None = None,
     max_tokens: int | None = None,
+    max_cost: float | None = None,
     encoders: Encoders | None = None,
 ) -> Context:
-    """Build a Context. library: as for `compose`; folders are indexed now. encoders: loaded ones to use.
+    """Build a Context. library: as for `compose`; folders are indexed now. max_cost: US dollars. encoders: loaded ones
+    to use.
 
     Models and servers start on first use. Raises LibraryError, NotInstalled.
     """
-    context = Context(settings or Settings(), [], dict(models or {}), Meter(budget=max_tokens))
+    context = Context(settings or Settings(), [], dict(models or {}), Meter(budget=max_tokens, max_cost=max_cost))
     if encoders is not None:
         context.encoders = encoders
     refs = [library] if library is None or not isinstance(library, list | tuple) else library

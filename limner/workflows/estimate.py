@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, NamedTuple
 from limner.agents import selector, spotter, writer
 from limner.agents.dialects import instruct
 from limner.agents.meter import Meter
+from limner.agents.prices import price_of
 from limner.agents.prompts import IMAGE_TOKENS, estimate_tokens, text_tokens
 from limner.document import Article, Brief, Paragraph
 from limner.notes import Note, note
+from limner.text import dollars
 from limner.workflows.context import Context
 
 if TYPE_CHECKING:
@@ -32,6 +34,8 @@ class Step(NamedTuple):
     """Model calls, estimated."""
     tokens: int
     """Tokens of prompts and completions, estimated."""
+    cost: float | None
+    """US dollars at most, as if no cache helped; None if a price or the model's name is unknown."""
     parts: int
     """Number of places, handled in sequence."""
     line: Note
@@ -42,9 +46,11 @@ def plan(start: Start, settings: Settings, libraries: Sequence[str]) -> list[str
     found = steps(start, settings, libraries)
     total = sum(step.tokens for step in found)
     lines = [f"{step.name:<9} {step.line}" for step in found]
+    costs = [step.cost for step in found]
+    money = f", {dollars(sum(c for c in costs if c))} at most" if None not in costs and any(costs) else ""
     return [
         *lines,
-        f"in all    about {total} tokens, most of them the article again, which servers keep in their cache",
+        f"in all    about {total} tokens{money}, most of them the article again, which servers keep in their cache",
     ]
 
 
@@ -58,49 +64,63 @@ def steps(start: Start, settings: Settings, libraries: Sequence[str]) -> list[St
         name = "smollm2-135m" if context.demonstrates(role) else _name(context, role)
         small[role] = not context.dialect_of(name).judges
     if article is None:
-        calls, tokens = _writing(brief, small["writer"])
+        calls, tokens, answer = _writing(brief, small["writer"])
         code = "plan-write" if calls > 1 else "plan-write-one"
         line = note(code, n=calls, model=_name(context, "writer"), tokens=tokens)
-        found.append(Step("write", calls, tokens, 1, line))
+        found.append(Step("write", calls, tokens, _cost(context, "writer", tokens, answer), 1, line))
         article = _imagined(brief)
     text = round(text_tokens(instruct.numbered(article)))
     spots = spotter.how_many(article, brief.images)
     found.append(_spotting(context, article, spots, text, small["spotter"]))
     where = note("plan-retrieve", names=list(libraries)) if libraries else note("plan-retrieve-starter")
-    found.append(Step("retrieve", 0, 0, 1, where))
+    found.append(Step("retrieve", 0, 0, 0.0, 1, where))
     if small["selector"]:
-        found.append(Step("select", 0, 0, spots, note("plan-similar")))
+        found.append(Step("select", 0, 0, 0.0, spots, note("plan-similar")))
     else:
         looks = ceil(spots * 1.25)  # second questions if the model is not sure; seldom more than one in four
         window = min(text, spotter.WINDOW_TOKENS)
         images = selector.SHOWN + min(spots, selector.SEEN_BEFORE) // 2
         tokens = looks * (window + 200 + images * IMAGE_TOKENS)
         line = note("plan-look", n=looks, model=_name(context, "selector"), images=images, tokens=tokens)
-        found.append(Step("select", looks, tokens, spots, line))
+        found.append(Step("select", looks, tokens, _cost(context, "selector", tokens, 10 * looks), spots, line))
     wanted = note("plan-fit") if brief.images == "auto" else note("plan-images", n=brief.images)
-    found.append(Step("arrange", 0, 0, 1, wanted))
+    found.append(Step("arrange", 0, 0, 0.0, 1, wanted))
     if brief.generate and brief.images != 0:
         most = min(spots, brief.max_generated)
         line = note("plan-generate", generator=brief.generate, n=most)
-        found.append(Step("generate", 0, 0, most, line))
+        found.append(Step("generate", 0, 0, None, most, line))
     return found
 
 
-def _writing(brief: Brief, small: bool) -> tuple[int, int]:
+def _cost(context: Context, role: Role, tokens: int, answer: int) -> float | None:
+    """US dollars. answer: the tokens of the completions, a part of `tokens`."""
+    settings = context.settings
+    if context.demonstrates(role) or context.embedded(role):
+        return 0.0
+    url = getattr(settings, f"{role}_url") or settings.model_url
+    name = getattr(settings, f"{role}_model") or settings.model
+    price = price_of(name, url, settings.home) if url else None
+    return price(tokens - answer, answer, 0) if price else None
+
+
+def _writing(brief: Brief, small: bool) -> tuple[int, int, int]:
+    """(calls, tokens, tokens of the completions)."""
     prompt = estimate_tokens(instruct.ask_article(brief))
     if small:
-        return PARAGRAPHS + 1, (PARAGRAPHS + 1) * (min(prompt, 400) + 150)
-    return 1, prompt + min(round(PARAGRAPHS * WORDS * 1.4), writer.MAX_TOKENS)
+        return PARAGRAPHS + 1, (PARAGRAPHS + 1) * (min(prompt, 400) + 150), (PARAGRAPHS + 1) * 150
+    answer = min(round(PARAGRAPHS * WORDS * 1.4), writer.MAX_TOKENS)
+    return 1, prompt + answer, answer
 
 
 def _spotting(context: Context, article: Article, spots: int, text: int, small: bool) -> Step:
     if small:
-        return Step("spot", 0, 0, 1, note("plan-text"))
+        return Step("spot", 0, 0, 0.0, 1, note("plan-text"))
     calls = len(spotter.windows(article))
-    tokens = text + spots * spotter.TOKENS_PER_SPOT
+    answer = spots * spotter.TOKENS_PER_SPOT
+    tokens = text + answer
     name = _name(context, "spotter")
     line = note("plan-spot" if calls > 1 else "plan-spot-one", n=calls, model=name, spots=spots, tokens=tokens)
-    return Step("spot", calls, tokens, 1, line)
+    return Step("spot", calls, tokens, _cost(context, "spotter", tokens, answer), 1, line)
 
 
 def _name(context: Context, role: Role) -> str:

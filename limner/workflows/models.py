@@ -2,27 +2,20 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from pydantic import SecretStr
+
 from limner.agents.meter import Meter
-from limner.agents.speaker import Role
+from limner.agents.prices import price_of
+from limner.agents.speaker import Role, Speaker
 from limner.errors import BadInput
 from limner.settings import Settings
 from limner.text import without_password
 
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
-
-from functools import cache
-from typing import TYPE_CHECKING
-
-from pydantic import SecretStr
-
-from limner.agents.speaker import Speaker
-
-if TYPE_CHECKING:
-    from langchain_core.language_models import BaseChatModel
-
 
 CONNECT = 10  # seconds for a server to accept a connection; the settings' timeout is for its answers
 
@@ -50,6 +43,16 @@ def connect(url: str, name: str, role: Role, meter: Meter, settings: Settings) -
     if not name:
         speaker.name, speaker.llama_cpp = speaker.first_model(url, settings.api_key.get_secret_value())
         speaker.model = model.model_copy(update={"model_name": speaker.name})
+    speaker.price = price_of(speaker.name, url, settings.home)
+    return speaker
+
+
+def handed(model: BaseChatModel, role: Role, meter: Meter, settings: Settings) -> Speaker:
+    """A speaker for a chat model that the caller made, with its price if it says where its server is."""
+    speaker = speaker_for(model, role, meter)
+    default = "https://api.openai.com/v1" if speaker.json_schema else ""
+    url = str(getattr(model, "openai_api_base", None) or default)
+    speaker.price = price_of(speaker.name, url, settings.home) if url else None
     return speaker
 
 

@@ -24,6 +24,8 @@ class ComposeState(TypedDict):
     """Selections in reading order, one more each time the select node runs."""
     options: dict[str, Any]
     """Values that the caller needs on resume: library names, output folder, model. No node reads them."""
+    spent: dict[str, dict[str, Any]]
+    """Fields of `Usage` by role, of all finished steps: a process that resumes begins with them."""
     lacking: list[str]
     """Ids of the spots that still need a generated image; only if the brief names a generator."""
     stopped: str

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from limner.agents.meter import Meter
+from limner.agents.prices import Price, free
 from limner.document import Article, Brief, Candidate, Spot
 from limner.errors import LibraryMissing
 from limner.notes import Note
@@ -62,15 +63,17 @@ class SharedMeter(Meter):
 
     whole: Meter = field(default_factory=Meter)
 
-    def allow(self, prompt: int, completion: int) -> None:
+    def allow(self, prompt: int, completion: int, price: Price | None = free) -> None:
         """Raises BudgetReached if the call's own budget or the tenant's does not allow it."""
-        super().allow(prompt, completion)
-        self.whole.allow(prompt, completion)
+        super().allow(prompt, completion, price)
+        self.whole.allow(prompt, completion, price)
 
-    def count(self, role: str, prompt: int, completion: int, cached: int = 0, estimated: bool = False) -> None:
-        """Add one call's tokens to both."""
-        super().count(role, prompt, completion, cached, estimated)
-        self.whole.count(role, prompt, completion, cached, estimated)
+    def count(
+        self, role: str, prompt: int, completion: int, cached: int = 0, estimated: bool = False, cost: float = 0.0
+    ) -> None:
+        """Add one call's tokens and US dollars to both."""
+        super().count(role, prompt, completion, cached, estimated, cost)
+        self.whole.count(role, prompt, completion, cached, estimated, cost)
 
 
 @dataclass

@@ -27,6 +27,7 @@ from limner.document import Article
 from limner.errors import JobConflict
 from limner.jobs.ledger import Job
 from limner.jobs.owners import Owner, Owners
+from limner.jobs.progress import progress
 from limner.jobs.uploads import keep
 from limner.jobs.worker.keeper import _Text
 from limner.jobs.worker.runner import Runner
@@ -282,6 +283,21 @@ def spending(house: House, tokens: int, good: Callable[[dict[str, Any]], Answer]
         return good(body)
 
     return answer
+
+
+def test_a_job_s_money_is_counted_and_limited(house: House) -> None:
+    (house.home / "prices.toml").write_text('["scripted-7b"]\ninput = 100\noutput = 1000\n')
+    free, poor = house.submit(), house.submit(max_cost=0.5)
+    for job in (free, poor):
+        house.runner().work(job.id)
+    found = house.ledger.job(free.id)
+    told = sum(a.usage["prompt_tokens"] / 1e4 + a.usage["completion_tokens"] / 1e3 for a in house.server.log if a.usage)
+    assert found.state == "done"
+    assert found.cost == pytest.approx(sum(u.cost for u in house.ledger.usage(free.id).values()))
+    assert found.cost + house.ledger.job(poor.id).cost == pytest.approx(told)
+    assert f"${found.cost:.2f}" in progress(found, 60)
+    assert house.ledger.job(poor.id).state == "failed"
+    assert "limit of $0.50" in house.ledger.job(poor.id).error
 
 
 def test_what_nobody_foresaw_is_tried_three_times_then_set_aside(

@@ -42,13 +42,18 @@ class Calls(Base):
                 return
             # A new answer is progress, so the crash counts start over.
             further = {"crashes": 0, "losses": 0} if answer is not None else {}
-            fresh = update(jobs).where(held(lease)).values(spent=jobs.c.spent + usage.total, **further)
+            fresh = update(jobs).where(held(lease)).values(**_more(usage), **further)
             mine = c.execute(fresh).rowcount == 1
             if not mine:
-                late = update(jobs).where(jobs.c.id == lease.job).values(spent=jobs.c.spent + usage.total)
+                late = update(jobs).where(jobs.c.id == lease.job).values(**_more(usage))
                 if c.execute(late).rowcount != 1:
                     raise LeaseLost(f"Job {lease.job} is gone.")
-            kept = {"digest": digest, "answer": answer if mine else None, "estimated": usage.estimated}
+            kept = {
+                "digest": digest,
+                "answer": answer if mine else None,
+                "estimated": usage.estimated,
+                "cost": usage.cost,
+            }
             c.execute(insert(calls).values(**row, **paid, **kept, at=now(), once=once))
             tokens = [("model_tokens", {"role": role, "kind": kind}, n) for kind, n in paid.items()]
             self._count(c, ("model_calls", {"role": role}, 1), *tokens)
@@ -60,8 +65,8 @@ class Calls(Base):
         with self.database.write() as c:
             row = self._lock_owned(c, job, None)
             self._paid(c, {"job": job, "owner": row.owner, "attempt": row.attempt, "step": step}, usage)
-            total = sum(used.total for used in usage.values())
-            c.execute(update(jobs).where(jobs.c.id == job).values(spent=jobs.c.spent + total))
+            for used in usage.values():
+                c.execute(update(jobs).where(jobs.c.id == job).values(**_more(used)))
 
     def paid_beside(self, owner: str, step: str, usage: Mapping[str, Usage]) -> None:
         """Count tokens that an owner spent on no job, by role; they belong to the day's tokens."""
@@ -72,7 +77,7 @@ class Calls(Base):
         for role, used in usage.items():
             paid = {"prompt": used.prompt, "completion": used.completion, "cached": used.cached}
             once = {"digest": digest(secrets.token_hex(8)), "once": secrets.token_hex(16)}
-            row = {**about, **paid, **once, "role": role, "estimated": used.estimated, "at": now()}
+            row = {**about, **paid, **once, "role": role, "estimated": used.estimated, "cost": used.cost, "at": now()}
             c.execute(insert(calls).values(**row))
             tokens = [("model_tokens", {"role": role, "kind": kind}, n) for kind, n in paid.items()]
             self._count(c, ("model_calls", {"role": role}, used.calls), *tokens)
@@ -85,14 +90,14 @@ class Calls(Base):
             c.execute(update(calls).where(calls.c.job == lease.job, calls.c.step == step).values(answer=None))
 
     def usage(self, job: str) -> dict[str, Usage]:
-        """Tokens a job has spent so far, by role."""
+        """Tokens and US dollars that a job has spent so far, by role."""
         columns: list[Any] = [calls.c.role, func.count()]
         columns += [func.sum(calls.c[name]) for name in ("prompt", "completion", "cached")]
-        columns += [func.max(case((calls.c.estimated, 1), else_=0))]
+        columns += [func.max(case((calls.c.estimated, 1), else_=0)), func.sum(calls.c.cost)]
         query = select(*columns).where(calls.c.job == job)
         with self.database.read() as c:
             rows = [tuple(row) for row in c.execute(query.group_by(calls.c.role))]
-        return {str(row[0]): Usage(*map(int, row[1:5]), estimated=bool(row[5])) for row in rows}
+        return {str(r[0]): Usage(*map(int, r[1:5]), estimated=bool(r[5]), cost=float(r[6])) for r in rows}
 
     def spent_today(self, owner: str) -> int:
         """Tokens that an owner's jobs have spent since midnight UTC, those of deleted jobs included."""
@@ -104,3 +109,8 @@ class Calls(Base):
         """Tokens that an owner may still spend today over all jobs; None means no limit."""
         with self.database.read() as c:
             return self._budget(c, owner, c.execute(select(owners).where(owners.c.name == owner)).first())
+
+
+def _more(usage: Usage) -> dict[str, Any]:
+    """The columns of a job that grow with a call."""
+    return {"spent": jobs.c.spent + usage.total, "cost": jobs.c.cost + usage.cost}

@@ -63,6 +63,8 @@ class Job(BaseModel):
     of: int
     spent: int
     """Tokens of prompts and completions."""
+    cost: float = 0.0
+    """US dollars; 0 for models without a known price."""
     error: str
     """Why it failed, is parked or was set aside: one line that ends with what to do."""
     error_note: Coded | None = None

@@ -138,7 +138,7 @@ class Runner:
                 self._bases.clear()  # the server may be a different one next time, and the encoder is
             if passing(e):
                 self._park(lease, _line(e))
-            elif isinstance(e, BudgetReached) and lease.budget is not None:
+            elif isinstance(e, BudgetReached) and lease.budget is not None and _line(e).code != "cost-budget":
                 self.ledger.park(lease, note("spent-stops", who=lease.owner, line=_line(e)), None)
             else:
                 self.ledger.fail(lease, _line(e))
@@ -218,7 +218,7 @@ class Runner:
             base = build_context(self.settings, library=list(names) or None, encoders=self.encoders)
             self._bases[names] = base
         budgets = [b for b in (request.max_tokens, _today(self.ledger, lease)) if b is not None]
-        meter = Meter(budget=min(budgets, default=None), roles=self.ledger.usage(lease.job))
+        meter = Meter(budget=min(budgets, default=None), max_cost=request.max_cost, roles=self.ledger.usage(lease.job))
         owner = lease.owner
         used = lambda n: self.ledger.shown_lately(n, owner, but=lease.job)  # noqa: E731  # shorter than a def
         return base.derived(meter=meter, memory=keeper, enter=keeper.enter, used=used)

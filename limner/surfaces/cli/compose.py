@@ -23,6 +23,7 @@ from limner.surfaces.cli.options import (
     ImageSide,
     KeepMetadata,
     Library,
+    MaxCost,
     MaxGenerated,
     MaxTokens,
     Model,
@@ -86,6 +87,7 @@ def compose(
     image_side: ImageSide = SIDE,
     keep_metadata: KeepMetadata = False,
     max_tokens: MaxTokens = None,
+    max_cost: MaxCost = None,
     generate: Generate = "",
     max_generated: MaxGenerated = 4,
     review: Review = None,
@@ -94,7 +96,7 @@ def compose(
     quiet: Quiet = False,
 ) -> None:
     """Write an article for a brief and illustrate it."""
-    options = job_options(library, out, model, model_url, to, max_tokens, image_side, keep_metadata, generate)
+    options = job_options(library, out, model, model_url, to, max_tokens, max_cost, image_side, keep_metadata, generate)
     if resume and brief:
         raise BadInput("Give a brief or --resume, not both.")
     if resume:
@@ -123,6 +125,7 @@ def illustrate(
     image_side: ImageSide = SIDE,
     keep_metadata: KeepMetadata = False,
     max_tokens: MaxTokens = None,
+    max_cost: MaxCost = None,
     generate: Generate = "",
     max_generated: MaxGenerated = 4,
     review: Review = None,
@@ -130,7 +133,7 @@ def illustrate(
     quiet: Quiet = False,
 ) -> None:
     """Add images to a finished text; the text stays as it is, byte for byte."""
-    options = job_options(library, out, model, model_url, to, max_tokens, image_side, keep_metadata, generate)
+    options = job_options(library, out, model, model_url, to, max_tokens, max_cost, image_side, keep_metadata, generate)
     about: dict[str, Any] = {"images": image_count(images), "seed": seed, "review": review_points(review)}
     about["language"] = language
     start = inputs.draft_state(draft, **about, generate=generate, max_generated=max_generated, only=only or [])
@@ -191,8 +194,7 @@ def _go_on(job: str, given: dict[str, Any], quiet: bool) -> None:
     options = {**kept, **{k: v for k, v in given.items() if v and v != usual.get(k)}}
     settings = read_settings(options)
     with _context(settings, options, quiet) as (context, terminal):
-        for role, usage in (kept.get("tokens") or {}).items():
-            context.meter.count(role, **usage)
+        context.meter.resume(state.get("spent") or {})
         _run(context, terminal, job, None, options)
 
 
@@ -201,7 +203,9 @@ def _context(settings: Settings, options: dict[str, Any], quiet: bool) -> Iterat
     """The context and the terminal; the embedded model loads while the rest is imported."""
     from limner.workflows.context import Context, open_library
 
-    context = Context(settings, [], {}, Meter(budget=options["max_tokens"]), used=lately(settings))
+    context = Context(
+        settings, [], {}, Meter(budget=options["max_tokens"], max_cost=options.get("max_cost")), used=lately(settings)
+    )
     if context.embedded("writer"):
         context.start_embedded()
     terminal = Terminal(quiet=quiet)
@@ -233,7 +237,7 @@ def _run(context: Context, terminal: Terminal, job: str, start: Start | None, op
         except BudgetReached as e:
             written = run.job_state(saver, job).get("article")
             where = f" The text so far is in {_write(context, written, options)}." if written else ""
-            raise BudgetReached(f"{e}{where} Resume with: {again} --max-tokens N") from e
+            raise BudgetReached(f"{e}{where} Resume with: {again} {_more(e)}") from e
         except LimnerError as e:
             raise type(e)(f"{e} Finished steps are kept; resume with: {again}") from e
         try:
@@ -242,6 +246,11 @@ def _run(context: Context, terminal: Terminal, job: str, start: Start | None, op
             raise ExportFailed(f"{e} The article is kept; try again with: {again}") from e
     terminal.close()
     _report(article, context, terminal, folder)
+
+
+def _more(reached: BudgetReached) -> str:
+    """The option that raises the limit."""
+    return "--max-cost USD" if getattr(reached.args[0], "code", "") == "cost-budget" else "--max-tokens N"
 
 
 def _through_reviews(context: Context, terminal: Terminal, saver: Any, job: str, start: Start | None) -> Article:

@@ -17,7 +17,7 @@ from limner.jobs.progress import describe, event_line, progress
 from limner.jobs.request import JobRequest
 from limner.jobs.service import Jobs
 from limner.surfaces.cli.opened import JobId, Owner, open_jobs
-from limner.surfaces.cli.options import brief_text, empty_folder, image_count, read_formats, review_points
+from limner.surfaces.cli.options import MaxCost, brief_text, empty_folder, image_count, read_formats, review_points
 from limner.surfaces.cli.review import answer_from, question_of
 
 jobs_app = typer.Typer(
@@ -40,6 +40,7 @@ def submit(
     draft: Annotated[bool, typer.Option("--draft", help="BRIEF is a finished text to illustrate.")] = False,
     batch: Annotated[bool, typer.Option("--batch", help="Run after interactive jobs.")] = False,
     max_tokens: Annotated[int | None, typer.Option("--max-tokens", min=1)] = None,
+    max_cost: MaxCost = None,
     generate: Annotated[str, typer.Option("--generate", metavar="PLUGIN", help="One of LIMNER_GENERATORS.")] = "",
     max_generated: Annotated[int, typer.Option("--max-generated", min=0, max=100)] = 4,
     review: Annotated[
@@ -56,6 +57,7 @@ def submit(
         language=language,
         seed=seed,
         max_tokens=max_tokens,
+        max_cost=max_cost,
         generate=generate,
         max_generated=max_generated,
         review=review_points(review),

@@ -27,6 +27,9 @@ ModelUrl = Annotated[
     typer.Option("--model-url", metavar="URL", help="Server with the OpenAI Messages API. [LIMNER_MODEL_URL]"),
 ]
 MaxTokens = Annotated[int | None, typer.Option("--max-tokens", min=1, help="Stop before a call that goes over this.")]
+MaxCost = Annotated[
+    float | None, typer.Option("--max-cost", min=0.0001, metavar="USD", help="Stop before a call that costs more.")
+]
 Plan = Annotated[bool, typer.Option("--plan", help="Print the plan and stop.")]
 Resume = Annotated[str | None, typer.Option("--resume", metavar="JOB", help="Resume a stopped job.")]
 Review = Annotated[
@@ -60,6 +63,7 @@ def job_options(
     url: str | None,
     to: str,
     max_tokens: int | None,
+    max_cost: float | None,
     image_side: int,
     keep_metadata: bool,
     generate: str,
@@ -75,6 +79,7 @@ def job_options(
         "model_url": url,
         "formats": to,
         "max_tokens": max_tokens,
+        "max_cost": max_cost,
         "image_side": image_side,
         "keep_metadata": keep_metadata,
         "generate": generate,

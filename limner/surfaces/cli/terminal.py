@@ -22,7 +22,7 @@ from rich.progress import (
 )
 from rich.text import Text
 
-from limner.text import count_words, printable
+from limner.text import count_words, dollars, printable
 
 if TYPE_CHECKING:
     from limner.agents.meter import Meter
@@ -155,7 +155,8 @@ def summary(article: Article, meter: Meter) -> list[str]:
             + (" (estimated)" if u.estimated else "")
             for role, u in meter.roles.items()
         ]
-        lines.append(f"Tokens (prompt+answer): {', '.join(parts)}; {meter.total} in all.")
+        cost = f", {dollars(meter.cost)}" if meter.cost else ""
+        lines.append(f"Tokens (prompt+answer): {', '.join(parts)}; {meter.total} in all{cost}.")
     return [*lines, *article.notes]
 
 

@@ -228,16 +228,18 @@ def plan_job(has: Has, asker: Asker, request: JobRequest) -> Plan:
             name=step.name,
             calls=step.calls,
             tokens=step.tokens,
+            cost=step.cost,
             seconds=round(known[step.name] * step.parts, 1) if step.name in known else None,
             line=str(step.line),
             **coded(step.line),
         )
         for step in steps(start_of(request), has.settings, request.library)
     ]
-    times = [step.seconds for step in found]
+    times, costs = [step.seconds for step in found], [step.cost for step in found]
     return Plan(
         steps=found,
         tokens=sum(step.tokens for step in found),
+        cost=None if None in costs else sum(cost or 0.0 for cost in costs),
         seconds=None if None in times else round(sum(t for t in times if t is not None), 1),
         left_today=has.jobs.ledger.left_today(asker.name),
     )

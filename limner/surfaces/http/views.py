@@ -88,6 +88,7 @@ class JobView(View):
                     "stuck": False,
                     "ended": False,
                     "spent": 6120,
+                    "cost": 0.0,
                     "error": "",
                     "code": "",
                     "params": {},
@@ -136,6 +137,8 @@ class JobView(View):
     """Whether the job ended: nothing more happens by itself."""
     spent: int
     """Tokens of prompts and completions."""
+    cost: float = 0.0
+    """US dollars; 0 for models without a known price."""
     error: str
     """Why it failed, is parked or was set aside: one line that ends with what to do."""
     code: str

@@ -202,7 +202,8 @@ class Revision:
         if not things:
             return [], []
         # A budget is checked before a call and charged after it, so parallel calls could exceed it together.
-        side_by_side = AT_ONCE if self.context.meter.budget is None else 1
+        meter = self.context.meter
+        side_by_side = AT_ONCE if meter.budget is None and meter.max_cost is None else 1
         with ThreadPoolExecutor(side_by_side, thread_name_prefix="limner-revise") as pool:
             waiting = [pool.submit(copy_context().run, one, thing) for thing in things]
             try:

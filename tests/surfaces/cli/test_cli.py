@@ -254,6 +254,29 @@ def test_a_token_budget_keeps_the_text(shell: Shell, server: ScriptedServer, bee
     assert [asking(b) for b in server.requests].count("writer") == 1
 
 
+def test_a_limit_of_money_keeps_the_text(shell: Shell, server: ScriptedServer, bees: Path, home: Path) -> None:
+    """The plan says what it would cost, the summary and the record what it did."""
+    server.answer = article_answers(article=LONG)
+    home.mkdir(exist_ok=True)
+    (home / "prices.toml").write_text('["scripted-7b"]\ninput = 10_000\noutput = 1\n')
+    named = ("-l", "bees", "-n", 6, "--model", "scripted-7b")
+    plan = shell("compose", "Bees", *named, "--plan")
+    assert re.search(r"tokens, \$\d+\.\d\d at most", plan.out), plan.out
+    said = shell("compose", "Bees", *named, "--max-cost", "5")
+    refused(said, "limit of $5.00", "--max-cost USD", "--resume")
+    assert Path("how-bees-make-honey/article.md").read_text().startswith("# How Bees Make Honey")
+    job = re.search(r"--resume (\S+)", said.err)
+    assert job
+    again = shell("compose", "--resume", job[1], "--max-cost", 1000)
+    assert again.code == 0, again
+    assert [asking(b) for b in server.requests].count("writer") == 1
+    written = json.loads(Path("how-bees-make-honey-2/article.json").read_text())
+    cost = written["article"]["made_with"]["cost"]["usd"]
+    told = sum(a.usage["prompt_tokens"] / 100 + a.usage["completion_tokens"] / 1e6 for a in server.log if a.usage)
+    assert cost == pytest.approx(told, abs=1e-4)
+    assert f"${cost:.2f}" in again.err
+
+
 # --- bad input -----------------------------------------------------------------------------------------------------
 
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from limner.jobs.request import JobRequest
     from limner.jobs.service import Jobs
     from limner.settings import Settings
-    from limner.surfaces.python import build_graph, build_revise_graph, compose, export, illustrate, revise
+    from limner.surfaces.python import build_graph, build_revise_graph, compose, evaluate, export, illustrate, revise
     from limner.surfaces.toolbox import toolbox
     from limner.workflows.chat import build_chat_graph
     from limner.workflows.context import Context, build_context
@@ -36,7 +36,9 @@ _HOMES = {
     "limner.workflows.context": ("Context", "build_context"),
     "limner.jobs.request": ("JobRequest",),
     "limner.jobs.service": ("Jobs",),
-    "limner.surfaces.python": ("build_graph", "build_revise_graph", "compose", "export", "illustrate", "revise"),
+    "limner.surfaces.python": (
+        *("build_graph", "build_revise_graph", "compose", "evaluate", "export", "illustrate", "revise"),
+    ),
     "limner.workflows.tenants": ("Tenant",),
     "limner.surfaces.toolbox": ("toolbox",),
 }
@@ -47,6 +49,7 @@ __all__ = [  # noqa: RUF022 - in the order in which a reader meets them
     "illustrate",
     "revise",
     "export",
+    "evaluate",
     "build_graph",
     "build_revise_graph",
     "build_context",

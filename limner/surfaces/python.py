@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from limner.tools.editing.commands import Instruction
     from limner.workflows.compose import Graph
+    from limner.workflows.evaluate.report import Report
 from limner.workflows.context import build_context, models_for
 from limner.workflows.inputs import MAX_GENERATED, Images, Start, draft_state, make_brief
 from limner.workflows.references import with_references
@@ -208,6 +209,45 @@ def export(
         keep_metadata=keep_metadata,
     )
     return list(written.files.values())
+
+
+def evaluate(
+    articles: str | Path | Sequence[str | Path],
+    *,
+    judge: BaseChatModel | None = None,
+    runs: int = 3,
+    settings: Settings | None = None,
+    max_tokens: int | None = None,
+    page: str | Path | None = None,
+) -> Report:
+    """Measure finished articles; `means()`, `articles` and `json()` of the report have the figures.
+
+    articles: folders that `export` wrote with "json", or folders of such folders. judge: a chat model that grades each
+    article by the paper's rubric in `runs` runs; it is asked at once, without a question about the cost. max_tokens:
+    its limit. page: file for a self-contained HTML page. The measures are explained in docs/evaluate.md. Raises
+    BadInput if no article can be read, ModelError, BudgetReached.
+    """
+    from limner.workflows.evaluate import evaluation, judging
+    from limner.workflows.evaluate.page import to_html
+    from limner.workflows.evaluate.report import Report
+
+    refs = [articles] if isinstance(articles, str | Path) else articles
+    given, left_out = evaluation.read_all(refs)
+    models = {"selector": judge} if judge is not None else {}
+    context = build_context(settings, library=[], models=models, max_tokens=max_tokens)  # type: ignore[arg-type]
+    sections, parts = [], {}
+    if judge is not None:
+        judged, name, sees = (
+            judging.run(context, given, runs),
+            context.speaker("selector").name,
+            context.sees("selector"),
+        )
+        sections = judging.sections(judged, given, name, sees)
+        parts = {"judge": judging.parts(judged, given, name, sees)}
+    report = Report(evaluation.evaluate(given, context), left_out, sections=sections, parts=parts)
+    if page is not None:
+        Path(page).write_text(to_html(report), encoding="utf-8")
+    return report
 
 
 def _run_asking(

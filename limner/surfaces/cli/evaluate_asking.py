@@ -37,7 +37,7 @@ def ask_judge(context: Context, name: str, given: Sequence[Given], against: str,
         with terminal.counting("Asking the judge") as count:
             judged = judging.run(context, given, runs, count)
         sees = context.sees("selector")
-        sections = [judging.section(judged, given, name, sees)]
+        sections = judging.sections(judged, given, name, sees)
         parts: dict[str, Any] = {"judge": judging.parts(judged, given, name, sees)}
         for one in other:
             with terminal.counting("Comparing") as count:

@@ -197,6 +197,19 @@ def compare(
 # --- words ---------------------------------------------------------------------------------------------------------
 
 
+def sections(judged: Sequence[Judged], given: Sequence[Given], model: str, sees: bool) -> list[Section]:
+    """The scores as tables: means over articles with intervals, and each of several articles."""
+    found = [section(judged, given, model, sees)]
+    if len(given) > 1:
+        rows = [(one.name, *(_sum(scores, part) for part in _SUMS)) for one, scores in zip(given, judged, strict=True)]
+        found.append(Section("Judge, by article", (), ("article", *(f"{p} /{n}" for p, n in _SUMS.items())), rows))
+    return found
+
+
+def _sum(judged: Judged, part: str) -> str:
+    return f"{judged.sums[part]:.2f}" if part in judged.sums else "–"
+
+
 def section(judged: Sequence[Judged], given: Sequence[Given], model: str, sees: bool) -> Section:
     """The scores as a table: means over articles with intervals."""
     runs = [run for one in judged for run in one.runs]

@@ -24,8 +24,6 @@ class Evaluated:
     title: str
     language: str
     measured: Measured
-    judged: dict[str, Any] = field(default_factory=dict)
-    """A judge's scores, see `judging`; empty without a judge."""
 
 
 class Section(NamedTuple):
@@ -87,7 +85,6 @@ def _article(one: Evaluated) -> dict[str, Any]:
         "measures": measured["values"],
         "missing": measured["missing"],
         "findings": [f._asdict() for f in one.measured.findings],
-        **({"judged": one.judged} if one.judged else {}),
     }
 
 

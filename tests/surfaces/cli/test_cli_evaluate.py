@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
+import signal
+import subprocess
+import sys
+import threading
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import pytest
-from scripted import ScriptedServer, asking, by_colour, text_of
+from scripted import Delayed, ScriptedServer, asking, by_colour, text_of
 from shell import Shell
 
 from limner.agents.dialects.rubric import DIMENSIONS
@@ -215,3 +221,49 @@ def test_agreement_is_a_table_beside_or_without_articles(bees: Path, shell: Shel
         assert said.code == 2
         assert "3 questions to scripted-7b" in said.err
         assert server.requests == []
+
+
+@pytest.mark.real
+@pytest.mark.parametrize(("stopped_by", "code"), [(signal.SIGKILL, -signal.SIGKILL), (signal.SIGINT, 130)])
+def test_a_killed_judge_is_asked_only_about_what_was_in_flight(
+    made: Path, tmp_path: Path, stopped_by: signal.Signals, code: int
+) -> None:
+    for n in range(4):
+        changed(shutil.copytree(made, tmp_path / "all" / f"{n}"), lambda a, n=n: a.update(title=f"Number {n}"))
+    lock, asked = threading.Lock(), Counter[tuple[str, int]]()
+    stopping = threading.Event()
+
+    def answer(body: dict[str, Any]) -> Any:
+        if asking(body) == "probe":
+            return by_colour(body)
+        with lock:
+            asked[re.findall(r"Number \d", text_of(body))[0], body["seed"]] += 1
+            if len(asked) > 5 and not stopping.is_set():
+                stopping.set()
+                process.send_signal(stopped_by)
+        return Delayed(scores(body), 60) if process.poll() is None and stopping.is_set() else scores(body)
+
+    with ScriptedServer(answer) as server:
+        line = [
+            sys.executable,
+            "-m",
+            "limner.surfaces.cli.app",
+            "evaluate",
+            str(tmp_path / "all"),
+            "--judge",
+            "m",
+            "--yes",
+        ]
+        environment = os.environ | {"LIMNER_MODEL_URL": server.url, "LIMNER_WORKERS": "2", "LIMNER_RETRIES": "0"}
+        process = subprocess.Popen(line, env=environment, stderr=subprocess.PIPE, text=True)
+        said = process.communicate(timeout=120)[1]
+        assert process.returncode == code, said
+        first = set(asked)
+        again = subprocess.run(line, env=environment, capture_output=True, text=True, timeout=120)
+        assert again.returncode == 0, again.stderr
+    assert "12 runs, 0 without a readable answer" in again.stdout
+    assert len(asked) == 12
+    twice = {question for question, times in asked.items() if times > 1}
+    assert len(twice) <= 2, "only those in flight"
+    assert twice <= first
+    assert max(asked.values()) <= 2

@@ -33,7 +33,7 @@ POSITIONS: Mapping[str, Explained] = {
         "figures", "Images that limner placed.", _OURS, "Images that a draft's own text shows are not counted."
     ),
     "per_1000_words": Explained(
-        "figures per 1000 words", "Figures divided by words.", _OURS, "Authors differ: a textbook has about 2."
+        "figures per 1000 words", "Figures divided by words.", _OURS, "Authors differ: a textbook has about 3."
     ),
     "distance": Explained(
         "paragraphs between figures", "Mean distance of neighbouring figures, in paragraphs.", _OURS,
@@ -53,7 +53,8 @@ POSITIONS: Mapping[str, Explained] = {
     "own_text": Explained(
         "after their own text", "Share of figures right after the paragraph that shares most words with caption and "
         "alternative text.", "limner; terms weighted as in BM25 (Robertson and Zaragoza 2009)",
-        "Words, not sense. A caption taken from its paragraph always hits.", "more", "share",
+        "Words, not sense: a textbook's authors reach 0.55. A caption taken from its paragraph always hits.", "more",
+        "share",
     ),
     "before_text": Explained(
         "before their own text", "Share of figures before the paragraph that shares most words with them.", _OURS,

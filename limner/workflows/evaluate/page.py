@@ -10,7 +10,7 @@ from limner.tools.evaluation.measures import GROUPS, MEASURES, Explained
 from limner.version import __version__
 from limner.workflows.evaluate.report import Report, number, said, says
 
-_BETTER = {"more": "more is better", "less": "less is better", "": ""}
+_BETTER = {"more": "More is better", "less": "Less is better", "": ""}
 FINDINGS = 200  # of an article that the page shows; JSON has all
 
 

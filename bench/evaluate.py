@@ -16,6 +16,7 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import limner
 from limner.document import Article, Illustration
@@ -60,8 +61,10 @@ def _authors(one: Placed, context: Context) -> Article:
         seen.add(image)
         r = library.record(image)
         words = {"caption": r.caption, "alt": r.alt, "credit": r.credit, "licence": r.licence}
-        at = {"after": after, "image_id": image, "library": library.name, "width": r.width, "height": r.height}
-        figures.append(Illustration(id=f"f{n}", **at, **words))
+        at: dict[str, Any] = {"after": after, "image_id": image, "library": library.name}
+        figures.append(
+            Illustration.model_validate({"id": f"f{n}", "width": r.width, "height": r.height, **at, **words})
+        )
     return one.article.illustrated(figures)
 
 

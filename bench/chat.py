@@ -137,7 +137,8 @@ def surfaces(home: Path, url: str) -> Iterator[tuple[str, Callable[[], int]]]:
         "chat graph",
         lambda: sum(1 for _ in chat.stream(said, config(), stream_mode="custom", subgraphs=True)),
     )
-    from limner.surfaces.mcp import build_server, http_app
+    from limner.surfaces.mcp import build_server
+    from limner.surfaces.mcp_http import http_app
     from limner.surfaces.toolbox.tools import Toolbox
 
     server = build_server(Toolbox(context))

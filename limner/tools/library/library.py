@@ -167,7 +167,7 @@ class Library:
         """
         if without and without not in captions.FIELDS:
             raise BadInput(f"without: {without[:40]!r} is not one of {', '.join(captions.FIELDS)}.")
-        start = (after and self.record(after).path, after)
+        start = after and self.record(after).path
         with self.transaction() as records:
             return page(records, without, start, limit, facts.passing(records, only, used))
 

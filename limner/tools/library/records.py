@@ -35,11 +35,12 @@ _HEAD = (
 AS_IN_FOLDER = f"{_HEAD}, {WORDS}, '' AS own, '' AS machine, {facts.AS_JSON} FROM image i"
 """Without the words of people and models in the library."""
 _SHOWN = {n: f"coalesce(w.{n}, i.{n})" for n in captions.FIELDS} | machine.COLUMNS
+_OWN = "LEFT JOIN written w ON w.image = i.id LEFT JOIN machine m ON m.image = i.id"
 SELECT = f"""{_HEAD}, {", ".join(f"{shown} AS {n}" for n, shown in _SHOWN.items())},
   {machine.DESCRIBED} AS described, i.details,
   {" || ".join(f"iif(w.{n} IS NULL, '', '{n} ')" for n in captions.FIELDS)} AS own, {machine.MADE} AS machine,
   {facts.AS_JSON}
-  FROM image i LEFT JOIN written w ON w.image = i.id LEFT JOIN machine m ON m.image = i.id"""
+  FROM image i {_OWN}"""
 INSERT_IMAGE = f"""INSERT OR REPLACE INTO image (id, suffix, width, height, {WORDS}, embedded)
   VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
 UPDATE_IMAGE = "UPDATE image SET caption = ?, alt = ?, credit = ?, licence = ?, described = ?, details = ? WHERE id = ?"
@@ -157,21 +158,29 @@ def by_id(records: sqlite3.Connection, ids: Iterable[str], select: str = SELECT)
 def page(
     records: sqlite3.Connection,
     without: str,
-    after: tuple[str, str],
+    after: str,
     limit: int,
     passing: Collection[str] | None = None,
 ) -> tuple[list[Record], int]:
-    """(at most `limit` images by path, from the one after (path, id) on; the number of all).
+    """(at most `limit` images by path, those behind the path `after`; the number of all).
 
     without: only images that lack this field, one of captions.FIELDS; "" for all. passing: only these ids; None for
     all.
     """
-    lacks = "described = 0" if without == "caption" else f"{without} = ''" if without else "1"
-    among, ids = ("1", ()) if passing is None else ("id IN (SELECT value FROM json_each(?))", (json.dumps([*passing]),))
-    rows = f"(SELECT * FROM ({SELECT}) WHERE {lacks} AND {among})"
-    query = f"SELECT * FROM {rows} WHERE (path, id) > (?, ?) ORDER BY path, id LIMIT ?"
-    found = records.execute(query, (*ids, *after, limit)).fetchall()
-    return list(map(as_record, found)), records.execute(f"SELECT count(*) FROM {rows}", ids).fetchone()[0]
+    lacks = f"NOT {machine.DESCRIBED}" if without == "caption" else f"{_SHOWN[without]} = ''" if without else ""
+    among, ids = "", ()
+    if passing is not None:
+        among, ids = "i.id IN (SELECT value FROM json_each(?))", (json.dumps([*passing]),)
+    all_ = " AND ".join(condition for condition in (lacks, among) if condition)
+    # By the index of paths, from there on: to sort all images by path took 0.4 s of 100,000.
+    query = f"""SELECT f.image FROM file f CROSS JOIN image i ON i.id = f.image {_OWN}
+      WHERE f.path > ? {f"AND {all_}" if all_ else ""}
+      AND NOT EXISTS (SELECT 1 FROM file g WHERE g.image = f.image AND g.path < f.path) ORDER BY f.path LIMIT ?"""
+    found = [image for (image,) in records.execute(query, (after, *ids, limit))]
+    whole = by_id(records, found)
+    count = f"SELECT count(*) FROM image i {_OWN} WHERE {all_}" if lacks else "SELECT count(*) FROM image"
+    total = len(passing) if passing is not None and not lacks else records.execute(count, ids).fetchone()[0]
+    return [whole[image] for image in found], total
 
 
 def counts(records: sqlite3.Connection) -> tuple[int, int, int]:

@@ -160,7 +160,7 @@ class Snapshot:
         place = (order & np.uint64(0xFFFFFFFF)).astype(np.int64)
         known, starts = np.unique(order >> np.uint64(32), return_index=True)
         count = self.columns.rows if self.live is None else len(self.live)
-        return Words(known, np.append(starts, len(order)), row[place], np.asarray(weights)[place], count)
+        return Words(known, np.append(starts, len(order)), row[place], np.asarray(weights)[place], count, {})
 
     def among(self, within: Within | None) -> np.ndarray | None:
         """Numbers of the rows that may be found, ascending; None for all."""

@@ -123,13 +123,9 @@ def _fitting(records: sqlite3.Connection, one: Filter) -> set[str]:
     if one.field in TEXTS and not one.value:
         having = {image for image, value in values if value}
         return having if one.sign == "!=" else _all(records) - having
-    fits, known = one.matcher(), {}
-    found = set()
-    for image, value in values:
-        if value not in known:  # many images share a licence, a tag, a folder
-            known[value] = fits(value)
-        if known[value]:
-            found.add(image)
+    pairs, fits = list(values), one.matcher()
+    fitting = {value for value in {value for _, value in pairs} if fits(value)}  # many share a licence, a tag, a folder
+    found = {image for image, value in pairs if value in fitting}
     return _all(records) - found if one.sign == "!=" and one.field in TEXTS else found
 
 

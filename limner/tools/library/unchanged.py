@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from limner.tools.library import captions
+from limner.tools.library import captions, facts
 from limner.tools.library.folder import is_entered
 from limner.tools.library.records import meta, set_meta
 from limner.version import __version__
@@ -47,8 +47,9 @@ def look(library: Library, roots: Sequence[Path]) -> Seen:
         written = json.dumps(captions.of(records), sort_keys=True)
         kept = json.loads(meta(records, key) or "{}")
         images = {image for (image,) in records.execute("SELECT id FROM image")}
+        complete = not facts.unread(records)  # an older limner has no facts of some
     now = fingerprint(roots, written)
-    same = kept.get("fingerprint") == now and bool(images) and library.holds(images)
+    same = kept.get("fingerprint") == now and bool(images) and complete and library.holds(images)
     return Seen(key, now, kept["report"] if same else None)
 
 

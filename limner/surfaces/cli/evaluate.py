@@ -11,7 +11,7 @@ import typer
 
 from limner.agents.meter import Meter
 from limner.errors import BadInput
-from limner.surfaces.cli.options import MaxTokens, Model, ModelUrl, read_settings
+from limner.surfaces.cli.options import MaxCost, MaxTokens, Model, ModelUrl, read_settings
 from limner.surfaces.cli.terminal import Terminal
 from limner.text import printable, printable_path
 
@@ -48,6 +48,7 @@ def evaluate(
     model: Model = None,
     model_url: ModelUrl = None,
     max_tokens: MaxTokens = None,
+    max_cost: MaxCost = None,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Ask the model without asking you first.")] = False,
     json_file: Annotated[
         str, typer.Option("--json", metavar="FILE", help="Write all of it as JSON; - prints it.")
@@ -62,19 +63,20 @@ def evaluate(
     if judge and not articles:
         raise BadInput("--judge grades articles, and none is named. --agreement takes its model from --model.")
     settings = read_settings({"model": model, "model_url": model_url})
-    report = _report(settings, articles or [], judge, against, agreement, runs, sample, max_tokens, yes)
+    meter = Meter(budget=max_tokens, max_cost=max_cost)
+    report = _report(settings, meter, articles or [], judge, against, agreement, runs, sample, yes)
     _hand_out(report, json_file, html_file)
 
 
 def _report(
     settings: Settings,
+    meter: Meter,
     articles: list[str],
     judge: str,
     against: str,
     agreement: str,
     runs: int,
     sample: int | None,
-    max_tokens: int | None,
     yes: bool,
 ) -> Report:
     from limner.surfaces.cli.evaluate_asking import ask_agreement, ask_judge
@@ -84,7 +86,6 @@ def _report(
 
     given, left_out = read_all(articles) if articles else ([], {})
     sections, parts = [], dict[str, Any]()
-    meter = Meter(budget=max_tokens)
     if judge:
         context = _context(settings.model_copy(update={"selector_model": judge}), meter)
         sections, parts = ask_judge(context, judge, given, against, runs, yes)

@@ -12,6 +12,7 @@ import typer
 
 from limner.errors import BadInput, LimnerError
 from limner.surfaces.cli.terminal import Terminal, leaving_at_once
+from limner.text import dollars
 
 if TYPE_CHECKING:
     from limner.workflows.context import Context
@@ -100,6 +101,7 @@ def _asking(terminal: Terminal, context: Context, role: str) -> Iterator[None]:
         raise type(e)(f"{e} {KEPT}") from e
     usage = context.meter.roles.get(role)  # type: ignore[call-overload]
     if usage:
-        terminal.say(f"Tokens: {usage.total:,} in {usage.calls:,} calls.")
+        money = f", {dollars(usage.cost)}" if usage.cost else ""
+        terminal.say(f"Tokens: {usage.total:,} in {usage.calls:,} calls{money}.")
     elif role:
         terminal.say("Every answer was known already.")

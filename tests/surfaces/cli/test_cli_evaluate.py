@@ -194,6 +194,19 @@ def test_a_comparison_takes_one_article_and_a_judge(made: Path, shell: Shell) ->
     assert said.code == 2
 
 
+def test_money_limits_the_judge_and_is_named(made: Path, shell: Shell, home: Path) -> None:
+    (home / "prices.toml").write_text('["m"]\ninput = 10\noutput = 10\n')
+    with ScriptedServer(scores) as server:
+        asked = ("evaluate", made, "--judge", "m", "--model-url", server.url, "--yes")
+        said = shell(*asked, "--max-cost", "0.01")
+        assert said.code == 2
+        assert "Answers so far are kept" in said.err
+        assert [asking(body) for body in server.requests].count("chat") == 0
+        said = shell(*asked)
+        assert said.code == 0, said.err
+        assert re.search(r"Tokens: [\d,]+ in 3 calls, \$0\.\d+\.", said.err)
+
+
 def test_a_judge_without_a_server_gets_one_line(made: Path, shell: Shell) -> None:
     said = shell("evaluate", made, "--judge", "some/model", "--yes")
     assert said.code == 2

@@ -5,9 +5,10 @@ import { LANGUAGES, language, loadWords, setLanguage, t } from "./lib/i18n.js";
 import { openJournal } from "./lib/journal.js";
 import { restoreWords } from "./lib/unsaved.js";
 import { bindings, useKeys } from "./lib/keys.js";
-import { Palette, Shown } from "./lib/palette.js";
+import { Palette, Shown, nice } from "./lib/palette.js";
 import { go, link, useRoute } from "./lib/router.js";
-import { Modal, Toasts } from "./lib/ui.js";
+import { THEMES, ThemeButton, setTheme } from "./lib/theme.js";
+import { IconButton, Modal, Toasts } from "./lib/ui.js";
 import { JobsPage } from "./pages/jobs.js";
 import { NewPage } from "./pages/new.js";
 import { JobPage } from "./pages/job.js";
@@ -18,14 +19,14 @@ import { LibrariesPage } from "./pages/libraries.js";
 function Page({ route }) {
   const [first, ...rest] = route;
   if (!first) return html`<${JobsPage} />`;
-  if (first === "new") return html`<${NewPage} />`;
+  if (first === "new") return html`<${NewPage} key=${rest[0]} kind=${rest[0]} />`;
   if (first === "job" && rest[0]) return html`<${JobPage} key=${rest[0]} job=${rest[0]} part=${rest[1]} />`;
-  if (first === "libraries") return html`<${LibrariesPage} key=${rest[0]} name=${rest[0]} />`;
+  if (first === "libraries") return html`<${LibrariesPage} key=${rest.join("/")} name=${rest[0]} part=${rest[1]} />`;
   return html`<div class="page narrow"><h1>${t("nowhere")}</h1><p><a href="#/">${t("nav-jobs")}</a></p></div>`;
 }
 
-/** @param {{route: string[], help: () => void}} props */
-function Header({ route, help }) {
+/** @param {{route: string[], help: () => void, find: () => void}} props */
+function Header({ route, help, find }) {
   const here = route[0] || "";
   /** @param {string} name @param {string} text @param {string[]} where */
   const item = (name, text, ...where) => html`
@@ -35,11 +36,13 @@ function Header({ route, help }) {
       <a class="brand" href="#/" aria-label=${t("home")}><img src="/static/icon.svg" alt="" width="22" height="22" />limner</a>
       <nav aria-label=${t("nav")}>${item("", t("nav-jobs"))}${item("libraries", t("nav-libraries"), "libraries")}</nav>
       <span class="fill"></span>
+      <${IconButton} icon="search" name=${t("palette")} keys=${`${nice("Mod")} K`} onClick=${find} />
       <label class="sr" for="language">${t("language")}</label>
       <select id="language" class="quiet" value=${language} onChange=${(/** @type {InputOf<HTMLSelectElement>} */ e) => setLanguage(e.target.value)}>
         ${Object.entries(LANGUAGES).map(([code, name]) => html`<option value=${code} lang=${code}>${name}</option>`)}
       </select>
-      <button type="button" class="quiet square" aria-label=${t("keys-title")} title=${`${t("keys-title")} (?)`} onClick=${help}>?</button>
+      <${ThemeButton} />
+      <button type="button" class="quiet square help" aria-label=${t("keys-title")} title=${`${t("keys-title")} (?)`} onClick=${help}>?</button>
       <a class="button primary" href="#/new">${t("nav-new")}</a>
     </header>`;
 }
@@ -114,13 +117,15 @@ function Studio() {
   useKeys([
     { key: "?", says: t("key-help"), run: () => setHelping(true) },
     { key: "Mod+k", typed: true, says: t("palette"), run: () => setFinding(true) },
-    { says: t("nav-new"), run: () => go("new") },
-    { says: t("nav-jobs"), run: () => go() },
-    { says: t("nav-libraries"), run: () => go("libraries") },
+    { says: t("nav-new"), kind: "go", run: () => go("new") },
+    { says: t("nav-jobs"), kind: "go", run: () => go() },
+    { says: t("nav-libraries"), kind: "go", run: () => go("libraries") },
+    ...THEMES.map((theme) => ({ says: t(`theme-${theme}`), kind: /** @type {const} */ ("look"), run: () => setTheme(theme) })),
+    ...Object.entries(LANGUAGES).filter(([code]) => code !== language).map(([code, name]) => ({ says: `${t("language")}: ${name}`, kind: /** @type {const} */ ("look"), run: () => setLanguage(code) })),
   ]);
   return html`
     <a class="skip" href="#main" onClick=${(/** @type {MouseEvent} */ e) => { e.preventDefault(); document.getElementById("main")?.focus(); }}>${t("skip")}</a>
-    <${Header} route=${route} help=${() => setHelping(true)} />
+    <${Header} route=${route} help=${() => setHelping(true)} find=${() => setFinding(true)} />
     ${offline && html`<p class="banner" role="alert">${t("offline-banner")}</p>`}
     <main id="main" tabindex="-1">${locked ? html`<${Token} />` : html`<${Page} key=${hasToken()} route=${route} />`}</main>
     <${Toasts} />

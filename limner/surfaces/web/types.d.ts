@@ -74,6 +74,8 @@ export interface Binding {
   /** Whether it also counts while somebody types. */
   typed?: boolean;
   inDialog?: boolean;
+  /** What the palette calls it; an action of the page where there is none. */
+  kind?: "go" | "look" | "article" | "library";
   /** As the help shows it, where that is not the key. */
   shown?: string;
 }

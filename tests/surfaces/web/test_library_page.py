@@ -99,7 +99,7 @@ def test_captions_are_filled_in_one_after_the_other_by_keyboard(page: Page, up: 
 
 def test_a_library_is_limited_by_its_facts(page: Page, up: Up, archive: str) -> None:
     studio = opened(page, up, archive)
-    shown, limits = page.locator(".contact li"), page.get_by_role("group", name="Only pictures that…")
+    shown, limits = page.locator(".contact li"), page.get_by_role("group", name="Only images with…")
     expect(shown).to_have_count(6)
     limits.get_by_label("Licence").fill("CC BY")  # not CC BY-SA
     expect(shown).to_have_count(2)
@@ -123,11 +123,11 @@ def test_a_library_is_limited_by_its_facts(page: Page, up: Up, archive: str) -> 
     expect(facts).to_contain_text("Rating5")
     studio.shot("library-facts")
     limits.get_by_label("Folder").fill("nowhere")
-    expect(page.get_by_text("No picture passes all of this.")).to_be_visible()
+    expect(page.get_by_text("No images match these filters.")).to_be_visible()
     for label in ("Keyword", "Folder"):
         limits.get_by_label(label).fill("")
     page.get_by_role("button", name="The harvest in the vault").click()
-    expect(page.locator(".panel")).to_contain_text("No article gets this picture")
+    expect(page.locator(".panel")).to_contain_text("Articles don’t use this image")
 
 
 def test_every_field_is_saved_when_it_is_left_and_given_up_again(page: Page, up: Up, bare: str) -> None:

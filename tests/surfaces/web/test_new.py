@@ -30,8 +30,8 @@ def test_an_article_is_limited_to_some_pictures(page: Page, up: Up) -> None:
     page.goto(f"{up.url}/#/new")
     page.get_by_label("What’s the article about?").fill("How bees make honey")
     page.get_by_label("bees").check()
-    page.get_by_text("Only pictures that…").click()
-    limits = page.get_by_role("group", name="Only pictures that…")
+    page.get_by_text("Only images with…").click()
+    limits = page.get_by_role("group", name="Only images with…")
     limits.get_by_label("Licence").fill("CC0")
     limits.get_by_label("Taken until").fill("2")  # not typed to its end: no limit yet
     limits.get_by_label("Orientation").select_option("landscape")

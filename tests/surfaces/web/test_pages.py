@@ -94,6 +94,16 @@ def test_every_page_is_for_everybody(
     page.locator("input[type=search]").fill("honey")
     expect(page.locator(".contact li").first).to_be_visible()
     look("library")
+    page.locator(".tick input").first.click()
+    expect(page.locator(".selection")).to_be_visible()
+    look("library-selected")
+    page.locator(".selection .primary").click()
+    expect(page.get_by_role("dialog")).to_be_visible()
+    look("library-many")
+    studio.open("libraries", "bees", "captions")
+    page.locator(".captioning select").select_option("")
+    expect(page.locator(".easel")).to_be_visible()
+    look("captioning")
     for point, made in waiting.items():
         studio.open("job", made)
         expect(page.locator(".answer")).to_be_visible()
@@ -168,7 +178,7 @@ def test_a_token_is_asked_for_and_images_come_with_it(
             assert found(page) == []
             page.get_by_label("Token").fill("a-long-enough-secret-token")
             page.get_by_role("button", name="Continue").click()
-            expect(page.get_by_text("No articles yet.")).to_be_visible()
+            expect(page.get_by_role("link", name="Paste a draft")).to_be_visible()
             page.get_by_role("link", name="New article").first.click()
             page.get_by_label("What’s the article about?").fill("Honey")
             page.get_by_label("bees").check()
@@ -192,6 +202,13 @@ def test_a_token_is_asked_for_and_images_come_with_it(
 def test_a_first_visit_offers_the_sample(page: Page, scripted_up: Callable[..., Up], tmp_path: Path) -> None:
     up = scripted_up(tmp_path, free_port())
     page.goto(up.url)
+    for door, field in (("Paste a draft", "Your text"), ("Write from a brief", "What’s the article about?")):
+        page.get_by_role("link", name=door).click()
+        expect(page.get_by_label(field)).to_be_visible()
+        page.go_back()
+    expect(page.get_by_text("limner writes articles from a brief")).to_be_visible()
+    Studio(page, up).shot("first-visit")
+    assert found(page) == []
     page.get_by_role("button", name="Try the sample").click()
     expect(page.locator(".editor figure img").first).to_be_visible(timeout=120_000)
     expect(page.locator(".sheet")).to_contain_text("Postcards from nearby worlds")

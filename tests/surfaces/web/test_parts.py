@@ -20,7 +20,7 @@ MESSAGE = re.compile(r"^([a-z][\w-]*) =", re.MULTILINE)
 
 
 def test_own_script_is_small() -> None:
-    assert sum(len(gzip.compress(p.read_bytes())) for p in OURS) < 90_000
+    assert sum(len(gzip.compress(p.read_bytes())) for p in OURS) < 100_000
     assert [p.name for p in OURS if p.read_text(encoding="utf-8").count("\n") >= 400] == []
 
 
@@ -41,7 +41,10 @@ def test_nothing_is_fetched_from_elsewhere_and_nothing_is_made_into_code(path: P
 
 def test_the_page_holds_no_script_of_its_own() -> None:
     page = (WEB / "index.html").read_text(encoding="utf-8")
-    assert re.findall(r"<script[^>]*>([^<]*)</script>", page) == [""]
+    assert re.findall(r"<script[^>]*>([^<]*)</script>", page) == [
+        "",
+        "",
+    ]  # theme, then studio
     assert not re.search(r"<style|\son\w+=|style=", page)
 
 

@@ -60,7 +60,7 @@ def test_captions_are_suggested_marked_made_ones_own_and_deleted(page: Page, up:
     expect(panel.locator(".badge")).to_have_count(1)
     expect(items.locator(".badge")).to_have_count(PICTURES - 1)
 
-    page.get_by_role("button", name="Delete machine-made words").click()
+    page.get_by_role("button", name="Delete machine-made captions").click()
     page.get_by_role("dialog").get_by_role("button", name="Delete permanently").click()
     expect(items.locator(".badge")).to_have_count(0)
     left = up.ask(f"/v1/libraries/{bare}/images")["images"]

@@ -83,7 +83,7 @@ def both_at_once(studio: Studio, other: Studio, one: dict[str, Any], first: str,
     beside = other.page.locator(".beside")
     expect(beside.locator(".theirs")).to_have_text(first)
     expect(beside).to_contain_text(then)
-    expect(beside).to_contain_text("You changed this in another tab meanwhile.")
+    expect(beside).to_contain_text("You changed this in another tab.")
     expect(other.page.get_by_role("dialog")).to_have_count(0)
     expect(other.page.locator(".saved")).to_have_attribute("data-state", "conflict")
     return beside
@@ -130,7 +130,7 @@ def test_words_for_a_paragraph_that_is_gone_are_kept(studio: Studio) -> None:
     studio.saved()
     other.page.keyboard.press("Escape")
     beside = other.page.locator(".beside")
-    expect(beside).to_contain_text("You deleted this in another tab meanwhile.")
+    expect(beside).to_contain_text("You deleted this in another tab.")
     beside.get_by_role("button", name="Put it back").click()
     other.saved()
     assert studio.paragraph(1)["text"] == one["text"] + " More."
@@ -217,7 +217,7 @@ def test_everything_by_keys(studio: Studio) -> None:
     page, keys = studio.page, studio.page.keyboard
     first = studio.blocks()[0]
     keys.press("?")
-    expect(page.get_by_role("dialog")).to_contain_text("Find a command")
+    expect(page.get_by_role("dialog")).to_contain_text("Find anything")
     keys.press("Escape")
     expect(page.get_by_role("dialog")).to_have_count(0)
     keys.press("j")

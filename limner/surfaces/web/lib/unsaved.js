@@ -52,22 +52,28 @@ export function restoreWords() {
 }
 
 /**
- * Save words of an image; null takes the folder's again. Gives the line that says why it failed, or "".
+ * Write words of an image; null takes the folder's again. Gives the image as it is then; raises Refused.
  *
  * What was typed on in the meantime is kept. The event "limner-words" brings {address, image}.
- * @param {string} address @param {Words} words
+ * @param {string} address @param {Words} words @returns {Promise<LibraryImage>}
  */
+export async function patch(address, words) {
+  /** @type {LibraryImage} */
+  const image = await (await ask(address, { method: "PATCH", json: words })).json();
+  const typed = typedOf(address);
+  /** @param {keyof Words} name */
+  const saved = (name) => words[name] === null || typed[name]?.trim() === words[name];
+  keep(address, Object.fromEntries(/** @type {(keyof Words)[]} */ (Object.keys(words)).map((name) => [name, saved(name) ? undefined : typed[name]])));
+  dispatchEvent(new CustomEvent("limner-words", { detail: { address, image } }));
+  return image;
+}
+
+/** `patch`, whose failure is kept with what was typed. Gives the line that says why it failed, or "". @param {string} address @param {Words} words */
 export async function save(address, words) {
   const waiting = unsaved.get(address);
   if (waiting) waiting.waits = false;
   try {
-    /** @type {LibraryImage} */
-    const image = await (await ask(address, { method: "PATCH", json: words })).json();
-    const typed = typedOf(address);
-    /** @param {keyof Words} name */
-    const saved = (name) => words[name] === null || typed[name]?.trim() === words[name];
-    keep(address, Object.fromEntries(/** @type {(keyof Words)[]} */ (Object.keys(words)).map((name) => [name, saved(name) ? undefined : typed[name]])));
-    dispatchEvent(new CustomEvent("limner-words", { detail: { address, image } }));
+    await patch(address, words);
     return "";
   } catch (error) {
     keep(address, {}, { problem: lineOf(error), waits: error instanceof Refused && error.status === 0 });

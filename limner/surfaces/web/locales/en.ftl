@@ -7,8 +7,8 @@ nav-libraries = Libraries
 nav-new = New article
 home = limner, all articles
 language = Language
-skip = Skip to the content
-nowhere = This page does not exist.
+skip = Skip to content
+nowhere = Page not found.
 loading = Loading …
 close = Close
 back = Back
@@ -19,18 +19,18 @@ delete = Delete
 remove = Remove
 remove-of = Remove { $name }
 edit = Edit
-answer = Answer
+answer = Review
 cancel = Stop
 retry = Resume
 apply = Apply
 discard = Discard
 reset = Discard my changes
 tools = Tools
-offline-line = limner cannot be reached. Your changes are kept on this device and sent when it is back.
-offline-banner = No connection. Your changes are kept on this device and sent when it is back.
+offline-line = limner can’t be reached. Your changes are kept on this device and sent when it’s back.
+offline-banner = No connection. Your changes are kept on this device and sent when it’s back.
 token = Token
 token-title = This server needs a token
-token-about = Ask your administrator for one; it is made with `limner token add NAME`. It is kept for this tab only.
+token-about = Ask your administrator for one (`limner token add NAME`). It is kept for this tab only.
 token-use = Continue
 tokens = { $n } tokens
 span-seconds = { $s } s
@@ -56,7 +56,12 @@ key-pick = Use alternative 1 to 9
 
 # Jobs
 jobs-title = Articles
-jobs-none = No articles yet. A title is enough to start, and limner illustrates it with your own pictures.
+jobs-none = limner writes articles from a brief, or takes yours, and illustrates them with your own images.
+doors = Start
+door-draft = Paste a draft
+door-draft-hint = Your text stays as it is; limner adds the images.
+door-brief = Write from a brief
+door-brief-hint = A title is enough. A model writes, and you review where you like.
 try-sample = Try the sample
 try-sample-hint = A text about nearby worlds, illustrated with NASA’s photographs.
 jobs-none-found = No articles match.
@@ -91,7 +96,7 @@ delete-of = Delete { $title }
 delete-title = Delete this article?
 delete-about = “{ $title }” and its history will be deleted permanently.
 delete-for-good = Delete permanently
-keep = Keep
+keep = Cancel
 
 # New article
 new-title = New article
@@ -107,7 +112,7 @@ text-draft-example = # How bees make honey …
 materials = Source material
 materials-hint = Texts the writer may draw on: .txt or .md, up to 20.
 references = Reference images
-references-hint = Your own pictures for the article, up to 10.
+references-hint = Your own images for the article, up to 10.
 new-libraries = Image libraries
 new-libraries-hint = If you pick none, the starter library is used.
 new-images = Number of images
@@ -136,7 +141,7 @@ live-nothing = The first words will appear here.
 live-lost = Connection lost. Anything missed appears once it is back.
 event-parked = Paused:
 event-put-back = Back in the queue.
-event-lapsed = The worker was lost; another one continues.
+event-lapsed = A worker stopped; another one has taken over.
 event-retried = Resumed.
 event-answered = Answered.
 
@@ -209,7 +214,7 @@ anew-text = Text
 anew-images = Images
 anew-all = Text and images
 instruct = Ask for a change
-instruct-example = Shorten the introduction and put a picture of the hive before the honey
+instruct-example = Shorten the introduction and put an image of the hive before the honey
 propose = Preview
 whole-more = Tone, language, title
 whole-article = Whole article
@@ -285,7 +290,7 @@ head = Current
 by-model = Model
 
 # Libraries
-libraries-none = No libraries yet. Your first article creates the starter library. To make one from a folder of pictures:
+libraries-none = No libraries yet. Your first article creates the starter library. To make one from a folder of images:
 library-about = { $n } images, { $described } with a caption, { $licensed } with a licence
 library-search = What should the image show?
 library-empty = This library has no images.
@@ -313,17 +318,17 @@ words-refused = A caption could not be saved. { $why } Open the image again: wha
 machine-made = machine-made
 machine-made-keep = Keep it as mine
 suggest = Suggest captions
-suggest-about = A model that sees describes the pictures of which nothing is said. Its words are marked as machine-made, and yours come first. They show as they are written.
+suggest-about = A model describes the images that have no caption. Its captions are marked as machine-made; yours take precedence. They appear as they are written.
 suggest-start = Start
-suggest-none = Something is said of every picture.
-suggesting = { $n } of { $of } pictures
+suggest-none = Every image has a caption.
+suggesting = { $n } of { $of } images
 suggested = Captions written: { $n }. Left out: { $left }.
-suggested-delete = Delete machine-made words
-suggested-delete-about = Words that a model wrote for { $n } pictures will be deleted. Yours and the folder’s stay.
+suggested-delete = Delete machine-made captions
+suggested-delete-about = The captions and alternative texts that a model wrote for { $n } images will be deleted. Yours and the folder’s stay.
 fits-landscape = Landscape
 fits-portrait = Portrait
 fits-square = Square
-limits = Only pictures that…
+limits = Only images with…
 limit-licence = Licence
 limit-tag = Keyword
 limit-tag-example = harvest
@@ -331,8 +336,8 @@ limit-from = Taken from
 limit-to = Taken until
 limit-folder = Folder
 limit-any = Any
-limit-none = No picture passes all of this.
-limit-outside = No article gets this picture: its embargo has not ended, or it has expired.
+limit-none = No images match these filters.
+limit-outside = Articles don’t use this image: its embargo hasn’t ended, or it has expired.
 fact-tag = Keywords
 fact-person = People shown
 fact-place = Place
@@ -346,38 +351,119 @@ fact-embargo = Embargo until
 fact-expires = Usable until
 fact-added = Added
 
+# Many images
+picture-size = Size of the images
+select-of = Select { $name }
+selection = Selected images
+selected = { $count ->
+    [one] { $n } image selected
+   *[other] { $n } images selected
+}
+select-all = Select all { $n }
+select-most = Select the first { $n }
+select-none = Clear the selection
+key-select = Select or deselect the image
+key-select-all = Select all images shown
+many-title = { $count ->
+    [one] Caption and credit of { $n } image
+   *[other] Caption and credit of { $n } images
+}
+many-start = { $count ->
+    [one] Change { $n } image
+   *[other] Change { $n } images
+}
+many-different = Different values
+many-empty = Empty: it will be removed.
+many-caption-empty = A caption can’t be empty.
+many-only-empty = Only fill empty fields
+many-change-title = Changing images
+many-undo-title = Undoing
+many-delete-title = Deleting images
+many-going = { $n } of { $of }
+many-change-done = { $count ->
+    [one] { $n } image changed.
+   *[other] { $n } images changed.
+}
+many-undo-done = { $count ->
+    [one] { $n } image is as it was.
+   *[other] { $n } images are as they were.
+}
+many-delete-done = { $count ->
+    [one] { $n } image deleted.
+   *[other] { $n } images deleted.
+}
+many-not = { $count ->
+    [one] { $n } image is left as it was.
+   *[other] { $n } images are left as they were.
+}
+many-left = { $count ->
+    [one] Stopped before { $n } more image.
+   *[other] Stopped before { $n } more images.
+}
+own-delete-many = { $count ->
+    [one] Delete { $n } image?
+   *[other] Delete { $n } images?
+}
+own-delete-about = They will be deleted permanently. Images that an article uses are kept.
+
+# Captioning
+captioning = Write captions
+captioning-next = Save and next
+captioning-previous = Save and previous
+captioning-end = Back to the library
+captioning-of-caption = { $n } of { $of } without a caption
+captioning-of-alt = { $n } of { $of } without alternative text
+captioning-of-credit = { $n } of { $of } without a credit
+captioning-of-licence = { $n } of { $of } without a licence
+captioning-of-all = { $n } of { $of }
+captioning-over = That was the last one.
+captioning-example = What does the image show?
+captioning-alt-hint = For people who can’t see it
+captioning-carry = Use this credit and licence for the next images
+captioning-waiting = { $count ->
+    [one] { $n } image not saved yet
+   *[other] { $n } images not saved yet
+}
+
 # What is kept
 saved-kept = Kept on this device
 saved-not = Not saved yet
-kept-restored = What you had typed is back.
+kept-restored = Your unsaved text has been restored.
 removed-block = Paragraph deleted.
 removed-image = Image removed.
 joined-blocks = Paragraphs joined.
 undo-others = The last change is { $who }’s.
 undo-anyway = Undo it anyway
 undo-late = The article has changed since then. The history has every version.
-undo-moved = The article was changed elsewhere meanwhile. This is how it stands now; undo again if you still want to.
-proposal-kept = The proposal is kept.
-proposal-again = Show it again
+undo-moved = The article was changed elsewhere. This is the current version; undo again if you still want to.
+proposal-kept = Proposal kept.
+proposal-again = Show again
 proposal-applied = Changes applied.
-palette = Find a command
-palette-search = What would you like to do?
-palette-none = No command of that name.
+palette = Find anything
+palette-search = Search commands, articles and libraries
+palette-none = Nothing found.
+palette-go = Page
+palette-look = Display
+palette-article = Article
+palette-library = Library
+theme-system = Theme: system
+theme-light = Theme: light
+theme-dark = Theme: dark
 beside = Two versions
 beside-theirs = In the article now
 beside-mine = Yours
-met-own-tab = You changed this in another tab meanwhile.
-met-other = { $who } changed this meanwhile.
-met-elsewhere = This was changed elsewhere meanwhile.
+met-own-tab = You changed this in another tab.
+met-other = { $who } has changed this.
+met-elsewhere = This was changed elsewhere.
 met-anyway = Do it anyway
-gone-own-tab = You deleted this in another tab meanwhile.
-gone-other = { $who } deleted this meanwhile.
-gone-elsewhere = This was deleted elsewhere meanwhile.
+gone-own-tab = You deleted this in another tab.
+gone-other = { $who } has deleted this.
+gone-elsewhere = This was deleted elsewhere.
 held-refused = Not saved: { $line }
 held-again = Try again
 held-back = Put it back
 held-mine = Use mine
 held-both = Keep both
 held-theirs = Discard my change
-held-dropped = Your change is discarded.
+held-dropped = Change discarded.
 list-comma = { ", " }

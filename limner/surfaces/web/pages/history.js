@@ -5,7 +5,7 @@ import { moment, server, t } from "../lib/i18n.js";
 import { useKeys } from "../lib/keys.js";
 import { go, link } from "../lib/router.js";
 import { Busy, Difference, Notice, Picture, lineOf, say } from "../lib/ui.js";
-import { thumbnail } from "./libraries.js";
+import { thumbnail } from "../lib/images.js";
 /** @import { InputOf, JobWhole, Schemas } from "../types.js" */
 
 /** Versions as a tree drawn in columns: each branch that leaves a line stands one column further in. @param {Schemas["Version"][]} versions */

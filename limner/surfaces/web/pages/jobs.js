@@ -82,7 +82,7 @@ function Row({ job, act, forget }) {
     </li>`;
 }
 
-/** What a first visit offers: an article of one's own, or the sample at once. */
+/** What a first visit offers: a draft to illustrate, an article to be written, or the sample at once. */
 function Doors() {
   const [busy, setBusy] = useState(false);
   const submission = useRef(key()); // sent twice it is one job
@@ -97,10 +97,11 @@ function Doors() {
       setBusy(false);
     }
   };
-  return html`<div class="empty"><p>${t("jobs-none")}</p>
-    <p class="actions"><a class="button primary" href="#/new" onClick=${() => go("new")}>${t("nav-new")}</a>
-      <button type="button" disabled=${busy} onClick=${sample}>${t("try-sample")}</button></p>
-    <p><small>${t("try-sample-hint")}</small></p></div>`;
+  /** @param {"draft" | "brief"} kind */
+  const door = (kind) => html`<li><a href=${link("new", kind)}><strong>${t(`door-${kind}`)}</strong><small>${t(`door-${kind}-hint`)}</small></a></li>`;
+  return html`<section class="doors" aria-label=${t("doors")}><p>${t("jobs-none")}</p>
+    <ul>${door("draft")}${door("brief")}
+      <li><button type="button" disabled=${busy} onClick=${sample}><strong>${t("try-sample")}</strong><small>${t("try-sample-hint")}</small></button></li></ul></section>`;
 }
 
 export function JobsPage() {

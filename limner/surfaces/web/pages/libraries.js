@@ -1,25 +1,27 @@
-/** Image libraries: which there are, and one of them: looking through it, searching it, filling in its captions. */
+/** Image libraries: which there are, and one of them: looking through it, searching it, changing pictures, one or many. */
 import { html, useEffect, useLayoutEffect, useReducer, useRef, useState } from "../lib/html.js";
 import { address, ask, get, isAbort } from "../lib/api.js";
 import { number, server, t } from "../lib/i18n.js";
+import { thumbnail, wordsOf } from "../lib/images.js";
 import { useKeys } from "../lib/keys.js";
 import { LimitFields, filtersOf } from "../lib/limits.js";
-import { link } from "../lib/router.js";
+import { go, link } from "../lib/router.js";
 import { Busy, Field, Grown, IconButton, Modal, Notice, Picture, lineOf, say } from "../lib/ui.js";
 /** @import { InputOf, LibraryImage, Ref, Schemas, Words } from "../types.js" */
 /** @import { Limits } from "../lib/limits.js" */
 import { forget, keep, problemOf, save, typedOf } from "../lib/unsaved.js";
+import { Captioning } from "./captioning.js";
+import { Facts } from "./facts.js";
+import { Gallery, SizeSlider, useRow } from "./gallery.js";
+import { EditMany, RunMany, deleting, quietly } from "./many.js";
+/** @import { Run } from "./many.js" */
+import { SelectionBar, everyImage, useSelection } from "./selection.js";
 import { MachineMade, Suggest } from "./suggestions.js";
 
 const PAUSE = 250; // ms of no typing before a search
 
-/** Address of a thumbnail. @param {string} library @param {string} id */
-export const thumbnail = (library, id, side = 256) => address("/v1/libraries/{name}/images/{id}", { name: library, id }, { side });
-/** @param {string} library @param {string} id */
-const wordsOf = (library, id) => address("/v1/libraries/{name}/images/{id}/words", { name: library, id });
-
-/** @param {{name?: string}} props */
-export const LibrariesPage = ({ name }) => (name ? html`<${Library} name=${name} />` : html`<${Libraries} />`);
+/** @param {{name?: string, part?: string}} props */
+export const LibrariesPage = ({ name, part }) => (!name ? html`<${Libraries} />` : part === "captions" ? html`<${Captioning} name=${name} />` : html`<${Library} name=${name} />`);
 
 function Libraries() {
   const [found, setFound] = useState(/** @type {Schemas["LibraryView"][] | null} */ (null));
@@ -138,12 +140,6 @@ function Words({ image, address, next, box }) {
     ${problem && html`<${Notice} problem text=${problem} />`}`;
 }
 
-/** What its file, its folder and the library know of an image, by the names of the filters. @param {{image: Shown}} props */
-function Facts({ image }) {
-  const known = [...Object.entries(image.facts ?? {}), ["added", image.added ? [image.added] : []]].filter(([, values]) => values?.length);
-  return known.length > 0 && html`<dl class="facts small">${known.map(([name, values]) => html`<div key=${name}><dt>${t(`fact-${name}`)}</dt><dd dir="auto">${/** @type {string[]} */ (values).join(", ")}</dd></div>`)}</dl>`;
-}
-
 /**
  * @typedef {object} PanelProps
  * @property {string} library
@@ -195,6 +191,7 @@ function Panel({ library, image, editable, change, removed, step, close, box }) 
 
 /** @param {{name: string}} props */
 function Library({ name }) {
+  const own = name.startsWith("own.");
   const [whole, setWhole] = useState(/** @type {Schemas["LibraryWhole"] | null} */ (null));
   const [query, setQuery] = useState("");
   const [without, setWithout] = useState(/** @type {Word | ""} */ (""));
@@ -206,7 +203,27 @@ function Library({ name }) {
   const box = useRef(/** @type {HTMLInputElement | null} */ (null));
   const caption = useRef(/** @type {HTMLTextAreaElement | null} */ (null));
   const { found, problem, turn, again, change, removed } = useImages(name, query, without, only);
-  const count = () => get("/v1/libraries/{name}", { path: { name } }).then(setWhole, (error) => setTrouble(lineOf(error)));
+  const selection = useSelection();
+  const { size } = selection.picked;
+  const [row, setRow] = useRow();
+  const [doing, setDoing] = useState(/** @type {"" | "edit" | "delete"} */ (""));
+  const [run, setRun] = useState(/** @type {Run | null} */ (null));
+  const here = useRef(true);
+  useLayoutEffect(() => () => { here.current = false; }, []);
+  const counting = useRef(0);
+  const look = () => get("/v1/libraries/{name}", { path: { name } }).then(setWhole, (error) => setTrouble(lineOf(error)));
+  const count = () => { // many pictures change at once, and are counted once
+    clearTimeout(counting.current);
+    counting.current = setTimeout(look, PAUSE);
+  };
+  /** @param {string} id */
+  const gone = (id) => { setChosen(null); removed(id); selection.drop(id); count(); };
+  /** @param {Run} asked */
+  const start = (asked) => {
+    setDoing("");
+    if (here.current) setRun(asked);
+    else quietly(asked);
+  };
   useEffect(() => {
     /** @param {Event} event */
     const saved = (event) => {
@@ -214,6 +231,7 @@ function Library({ name }) {
       const { address: where, image: one } = event.detail;
       if (where !== wordsOf(name, one.image_id)) return; // the same file in another library
       change(one);
+      selection.change(one);
       count();
     };
     addEventListener("limner-words", saved);
@@ -222,9 +240,11 @@ function Library({ name }) {
     return () => { removeEventListener("limner-words", saved); removeEventListener("limner-unsaved", redraw); };
   }, [name]);
   useEffect(() => {
-    count();
-    document.title = `${name} · limner`;
+    look();
+    document.title = `${own ? t("own-library") : name} · limner`;
   }, [name]);
+  useEffect(selection.clear, [query, without, only.join("\n")]); // what is not seen must not be changed
+  useEffect(() => { if (size) setChosen(null); }, [size > 0]);
   const searching = query.trim() !== "";
   /** @param {Shown} one */
   const fits = (one) => !searching || !without || one.image_id === chosen || LACKS[without](one);
@@ -253,36 +273,55 @@ function Library({ name }) {
     if (writing) soon(() => { caption.current?.focus({ preventScroll: true }); caption.current?.select(); });
     else reach(next.image_id, "focus");
   };
+  const total = searching ? shown.length : found?.total ?? 0;
+  const every = async () => (searching ? shown : everyImage(name, { without: without || undefined, only }));
+  const pick = () => {
+    const at = shown.find((one) => document.activeElement?.id === `i-${one.image_id}`) ?? image;
+    if (at) selection.toggle(at);
+  };
+  const many = Boolean(whole?.editable) || own;
   const close = () => { const id = chosen; setChosen(null); reach(id, "focus"); };
   useKeys([
     { key: "j", says: t("key-next"), run: () => step(1) },
     { key: "k", says: t("key-previous"), run: () => step(-1) },
     { key: "e", says: t("words-edit"), run: () => caption.current?.focus() },
     { key: "/", says: t("key-search"), run: () => box.current?.focus() },
-    { key: "Escape", typed: true, says: t("key-escape"), run: () => (document.activeElement instanceof HTMLElement && document.activeElement.matches("input, textarea") ? document.activeElement.blur() : chosen && close()) },
+    ...(many ? [
+      { key: "x", says: t("key-select"), run: pick },
+      { key: "Mod+a", says: t("key-select-all"), run: () => selection.add(shown) },
+    ] : []),
+    ...(many && size ? [{ says: t("words"), run: () => setDoing("edit") }] : []),
+    ...(whole?.editable ? [{ key: "c", says: t("captioning"), run: () => go("libraries", name, "captions") }] : []),
+    { key: "Escape", typed: true, says: t("key-escape"), run: () => {
+      if (document.activeElement instanceof HTMLElement && document.activeElement.matches("input:not([type=checkbox]), textarea")) document.activeElement.blur();
+      else if (size) selection.clear();
+      else if (chosen) close();
+    } },
   ]);
   return html`<div class=${`page library ${image ? "with-panel" : ""}`}>
     <p class="crumbs"><a href=${link("libraries")}>${t("nav-libraries")}</a></p>
-    <div class="page-head"><h1 dir="auto">${name.startsWith("own.") ? t("own-library") : name}</h1>
+    <div class="page-head"><h1 dir="auto">${own ? t("own-library") : name}</h1>
       ${whole && html`<p class="quietly">${t("library-about", { n: number(whole.images ?? 0), described: number(whole.described), licensed: number(whole.licensed) })}</p>`}</div>
     <div class="filters wide">
       <input ref=${box} type="search" aria-label=${t("library-search")} placeholder=${t("library-search")} value=${query} onInput=${(/** @type {InputOf<HTMLInputElement>} */ e) => setQuery(e.target.value)} />
       <select aria-label=${t("filter")} value=${without} onChange=${(/** @type {InputOf<HTMLSelectElement>} */ e) => { setWithout(/** @type {Word | ""} */ (e.target.value)); setChosen(null); }}>
         <option value="">${t("without-none")}</option>${WORDS.map((word) => html`<option value=${word}>${t(`without-${word}`)}</option>`)}</select>
       <${LimitFields} limits=${limits} set=${(/** @type {Limits} */ now) => { setLimits(now); setChosen(null); }} />
-      ${whole?.editable && html`<${Suggest} library=${whole} change=${change} changed=${() => { count(); again(); }} />`}
+      ${whole?.editable && html`<a class="button" href=${link("libraries", name, "captions")}>${t("captioning")}</a><${Suggest} library=${whole} change=${change} changed=${() => { count(); again(); }} />`}
     </div>
     ${(problem || trouble) && html`<${Notice} problem text=${problem || trouble} />`}
-    <p class="quietly" role="status">${found && (searching || !without) ? t("images-count", { n: searching ? shown.length : found.total ?? 0 }) : found && t("without-count", { n: found.total ?? 0 })}</p>
+    <div class="shelf-head"><p class="quietly" role="status">${found && (searching || !without ? t("images-count", { n: total }) : t("without-count", { n: total }))}</p><${SizeSlider} row=${row} set=${setRow} /></div>
     <div class="shelf">
       <div>${!found ? html`<${Busy} />` : shown.length === 0 ? html`<p class="empty">${only.length ? t("limit-none") : searching ? t("found-none") : without ? t("without-all") : t("library-empty")}</p>`
-        : html`<ul class="contact">${shown.map((one) => html`<li key=${one.image_id} class=${one.image_id === chosen ? "chosen" : ""}>
-          <button type="button" id=${`i-${one.image_id}`} class="frame" aria-label=${one.caption} aria-pressed=${one.image_id === chosen} onClick=${() => choose(one.image_id)}><${Picture} src=${thumbnail(name, one.image_id)} alt="" /></button>
-          <p class=${`caption ${one.described ? "" : "bare"}`} dir="auto">${one.caption} <${MachineMade} of=${one} /></p>
-          ${one.credit && html`<p class="credit" dir="auto">${one.credit}</p>`}
-          ${problemOf(wordsOf(name, one.image_id)) && html`<p class="unsaved">${t("words-unsaved")}</p>`}</li>`)}</ul>`}
+        : html`<${Gallery} library=${name} images=${shown} chosen=${chosen} row=${row} selection=${many ? selection : null} choose=${choose} />`}
         ${found?.next && !searching && html`<p class="more"><button type="button" onClick=${turn}>${t("more")}</button></p>`}</div>
-      ${image && html`<${Panel} library=${name} image=${image} editable=${whole?.editable} change=${change} removed=${(/** @type {string} */ id) => { setChosen(null); removed(id); count(); }} step=${step} close=${close} box=${caption} />`}
+      ${image && html`<${Panel} library=${name} image=${image} editable=${whole?.editable} change=${change} removed=${gone} step=${step} close=${close} box=${caption} />`}
     </div>
+    ${size > 0 && html`<${SelectionBar} selection=${selection} total=${total} every=${every} edit=${whole?.editable ? () => setDoing("edit") : null} remove=${own ? () => setDoing("delete") : null} />`}
+    ${doing === "edit" && html`<${EditMany} library=${name} images=${[...selection.picked.values()]} start=${start} close=${() => setDoing("")} />`}
+    ${doing === "delete" && html`<${Modal} title=${t("own-delete-many", { n: number(size), count: size })} onClose=${() => setDoing("")}
+      actions=${html`<button type="button" onClick=${() => setDoing("")}>${t("keep")}</button><button type="button" class="danger" onClick=${() => start({ kind: "delete", library: name, tasks: deleting(name, [...selection.picked.values()], gone) })}>${t("delete-for-good")}</button>`}>
+      <p>${t("own-delete-about")}</p></${Modal}>`}
+    ${run && html`<${RunMany} given=${run} again=${start} over=${() => { setRun(null); if (run.kind === "delete") again(); }} />`}
   </div>`;
 }

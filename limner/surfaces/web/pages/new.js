@@ -113,7 +113,8 @@ function References({ form, set, fail }) {
   </div>`;
 }
 
-export function NewPage() {
+/** @param {{kind?: string}} props kind: what the page was opened for; none leaves it as it was */
+export function NewPage({ kind }) {
   const [given, setForm] = useKept(KEPT, EMPTY);
   const form = { ...EMPTY, ...given }; // of an older studio, perhaps
   const [libraries, setLibraries] = useState(/** @type {Schemas["LibraryView"][]} */ ([]));
@@ -124,6 +125,7 @@ export function NewPage() {
   /** @type {Setter} */
   const set = (change) => setForm((now) => ({ ...now, ...(typeof change === "function" ? change(now) : change) }));
   useEffect(() => {
+    if (kind === "brief" || kind === "draft") set({ kind });
     get("/v1/libraries", {}).then((found) => setLibraries(found.libraries), (error) => setProblem(lineOf(error)));
   }, []);
 

@@ -9,7 +9,7 @@ import { keep } from "../lib/journal.js";
 import { useKept } from "../lib/kept.js";
 import { link } from "../lib/router.js";
 import { Grown, Notice, Picture, lineOf } from "../lib/ui.js";
-import { thumbnail } from "./libraries.js";
+import { thumbnail } from "../lib/images.js";
 /** @import { InputOf, JobWhole, Question, ReviewFigure, ReviewSpot, ReviewSpots, Schemas, Shown } from "../types.js" */
 /** @template Args @typedef {{args: Args, set: (change: Partial<Args>) => void}} FormProps */
 

@@ -196,7 +196,7 @@ note-use-version = “{ $title }”的版本 { $n } 用到了它。请先删除�
 note-use-making = “{ $title }”还没写完，可能会用到它。请等待，或删除它。
 note-libraries-gone = 省略了 { $n } 张图片：其图库已被删除（{ $names }）。
 note-no-room = 服务的磁盘已满，未保存任何内容。请稍后再试，或告知管理员。
-note-too-many-at-once = 您已有 { $n } 个同类请求在等待。请等其中一些完成后再发送。
+note-too-many-at-once = 你已有 { $n } 个同类请求在等待。请等其中一些完成后再发送。
 note-too-large = 超过一次请求的上限 { $n } 字节。
 
 # 由模型写图注

@@ -141,19 +141,20 @@ export function JobsPage() {
     { key: "/", says: t("key-search"), run: () => box.current?.focus() },
     { key: "Escape", typed: true, run: () => document.activeElement instanceof HTMLElement && document.activeElement.blur() },
   ]);
+  const first = found.ready && found.jobs.length === 0 && !search && filter === "all"; // nothing to filter yet
   return html`
     <div class="page">
       <div class="page-head"><h1>${t("jobs-title")}</h1>
-        <div class="filters">
+        ${!first && html`<div class="filters">
           <div class="tabs" role="group" aria-label=${t("filter")}>${/** @type {Filter[]} */ (Object.keys(FILTERS)).map((name) => html`
             <button type="button" aria-pressed=${filter === name} onClick=${() => setFilter(name)}>${t(`filter-${name}`)}</button>`)}
           </div>
           <input ref=${box} type="search" aria-label=${t("search-jobs")} placeholder=${t("search-jobs")} value=${search} onInput=${(/** @type {InputOf<HTMLInputElement>} */ e) => setSearch(e.target.value)} />
-        </div>
+        </div>`}
       </div>
       ${found.problem && html`<${Notice} problem text=${found.problem} />`}
       ${!found.ready ? html`<${Busy} />` : found.jobs.length === 0
-        ? search || filter !== "all" ? html`<div class="empty"><p>${t("jobs-none-found")}</p></div>` : html`<${Doors} />`
+        ? first ? html`<${Doors} />` : html`<div class="empty"><p>${t("jobs-none-found")}</p></div>`
         : html`<ol class="jobs">${found.jobs.map((job) => html`<${Row} key=${job.id} job=${job} act=${act} forget=${setDoomed} />`)}</ol>`}
       ${found.next && html`<p><button type="button" onClick=${found.turn}>${t("more")}</button></p>`}
       ${doomed && html`<${Modal} title=${t("delete-title")} onClose=${() => setDoomed(null)}

@@ -4,9 +4,9 @@
     article = limner.compose("How bees make honey", library="photos", images=4)
     limner.export(article, "honey")
 
-`compose` writes and illustrates, `illustrate` adds images to a finished text, `build_graph` returns the LangGraph
-behind both, `toolbox` gives tools to other agents, `Jobs` submits to workers. Importing limner starts nothing and reads
-nothing.
+`compose` writes and illustrates, `illustrate` adds images to a finished text, `search` finds images, `build_graph`
+returns the LangGraph behind the first two, `toolbox` gives tools to other agents, `Jobs` submits to workers. Importing
+limner starts nothing and reads nothing.
 """
 
 from __future__ import annotations
@@ -22,7 +22,16 @@ if TYPE_CHECKING:
     from limner.jobs.request import JobRequest
     from limner.jobs.service import Jobs
     from limner.settings import Settings
-    from limner.surfaces.python import build_graph, build_revise_graph, compose, evaluate, export, illustrate, revise
+    from limner.surfaces.python import (
+        build_graph,
+        build_revise_graph,
+        compose,
+        evaluate,
+        export,
+        illustrate,
+        revise,
+        search,
+    )
     from limner.surfaces.toolbox import toolbox
     from limner.workflows.chat import build_chat_graph
     from limner.workflows.context import Context, build_context
@@ -37,7 +46,7 @@ _HOMES = {
     "limner.jobs.request": ("JobRequest",),
     "limner.jobs.service": ("Jobs",),
     "limner.surfaces.python": (
-        *("build_graph", "build_revise_graph", "compose", "evaluate", "export", "illustrate", "revise"),
+        *("build_graph", "build_revise_graph", "compose", "evaluate", "export", "illustrate", "revise", "search"),
     ),
     "limner.workflows.tenants": ("Tenant",),
     "limner.surfaces.toolbox": ("toolbox",),
@@ -48,6 +57,7 @@ __all__ = [  # noqa: RUF022 - in the order in which a reader meets them
     "compose",
     "illustrate",
     "revise",
+    "search",
     "export",
     "evaluate",
     "build_graph",

@@ -115,6 +115,8 @@ FALLBACKS = {
     "outside-time": "{n} pictures were left out: their embargo has not ended, or they have expired.",
     "placed-outside-time": "{n} pictures of the article are outside their time: their embargo has not ended, or they "
     "have expired. Replace them, or publish in their time.",
+    "look-by-captions": "The library {name} has no picture encoder: pictures were compared by their captions. To "
+    "compare what they show: `limner library add {name} --encoder siglip2`.",
     "filters-nothing": "No picture of {names} passes the filters: {filters}. Take one away, or look which facts the "
     "pictures have.",
     "unused-unknown": "unused={n} had no effect: there is no record of earlier articles here.",
@@ -213,6 +215,14 @@ REQUESTS = {
     "no-library": "There is no library {name!r} for you. `limner library list` lists yours.",
     "no-review-point": "Unknown review point {point!r}. Choose one of {points}.",
     "no-generator": "The generator {name!r} is not enabled for jobs. See LIMNER_GENERATORS.",
+    "look-empty": "Say what to look for: words, or pictures that the result should be like.",
+    "look-unlike": "A search needs something to look for. Add words, or pictures that the result should be like.",
+    "look-many": "Give at most {most} pictures to be like, and as many to be unlike.",
+    "look-unknown": "None of the libraries has the image {id!r}. Search them again.",
+    "look-needs-encoder": "The library {name} has no picture encoder and cannot compare a picture from outside with "
+    "its own. Give it one with `limner library add {name} --encoder siglip2`, or describe the picture in words.",
+    "look-says-nothing": "Nothing is said about the example, and the library {name} has no picture encoder. Write its "
+    "caption, or give the library one with `limner library add {name} --encoder siglip2`.",
     "library-without-images": "The library {name} has no images: `limner library add {name} FOLDER`.",
     "library-being-written": "Another limner is writing the library {name}: try again when it is done.",
     "library-image": "The library {name} has no image {id}. Search it again.",

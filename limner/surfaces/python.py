@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from limner.document import Article, Brief, Point, Source
+from limner.document import Article, Brief, Candidate, Point, Source
 from limner.errors import BadInput
 from limner.jobs.lately import lately
 from limner.settings import Settings
@@ -106,6 +107,34 @@ def illustrate(
         return article
     folder = {FOLDER: str(draft.absolute().parent)}  # for `export`, which does not write it
     return article.model_copy(update={"made_with": {**article.made_with, **folder}})
+
+
+def search(
+    words: str = "",
+    *,
+    library: Any = None,
+    like: Sequence[str | Path] = (),
+    unlike: Sequence[str | Path] = (),
+    diverse: bool = False,
+    k: int = 12,
+    only: Sequence[str] = (),
+    settings: Settings | None = None,
+) -> list[Candidate]:
+    """The k images of one or more libraries that fit best: by words, by example pictures, or both.
+
+    like: files of images, from anywhere, and images of the libraries by id or file name; unlike: images of the
+    libraries that the result should not resemble. diverse: whether look-alikes give way. library, only: as for
+    `compose`. Raises LimnerError; its message ends with what to do next.
+    """
+    from limner.tools.look import look, named
+
+    settings = settings or Settings()
+    context = build_context(settings, library=library)
+    context.used = lately(settings)
+    limit, used = context.limits(Brief(text=words, only=tuple(only)))
+    wanted = named(context.libraries, list(map(str, like)), list(map(str, unlike)))
+    wanted = replace(wanted, words=words, diverse=diverse)
+    return look(context.libraries, wanted, k, limit, used or (), max_pixels=settings.max_pixels).images
 
 
 def build_graph(

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
-from typing import Any
 
 from limner.document import Article, Candidate, Selection, Spot
 from limner.errors import BadInput, LibraryEmpty, LibraryError
@@ -13,7 +12,8 @@ from limner.notes import Note, note
 from limner.text import one_line, printable_path
 from limner.tools.library import Library
 from limner.tools.library.filters import Filters
-from limner.tools.retrieve import merge, retrieve
+from limner.tools.look import Look, look
+from limner.tools.retrieve import retrieve
 
 MOST = 100  # images per answer
 
@@ -119,14 +119,8 @@ def _searched(shelf: _Shelf, caption: str, k: int) -> list[Candidate]:
 
 
 def _alike(shelf: _Shelf, wanted: Wanted) -> list[Candidate]:
-    holder = next((one for one in shelf.libraries if one.has(wanted.like)), None)
-    if holder is None:
-        raise BadInput(f"None of the libraries has the image {wanted.like[:64]!r}. Search them again.")
-    example = holder.example(wanted.like, one_line(wanted.but))
-    within: dict[str, Any] = {"only": shelf.only, "used": shelf.used}
-    answers = [library.nearest([example], wanted.limit + 1, **within)[0] for library in shelf.libraries]
-    found = merge(answers, wanted.limit + 1)
-    return [c for c in found if c.image_id != wanted.like][: wanted.limit]
+    asked = Look(words=one_line(wanted.but), like=(wanted.like,))
+    return look(shelf.libraries, asked, wanted.limit, shelf.only, shelf.used).images
 
 
 def _shown(

@@ -60,11 +60,15 @@ class Chance:
     sample: np.ndarray
     """(n, size) float32: vectors of pictures, rows of unit length."""
 
-    def expected(self, queries: np.ndarray) -> tuple[np.ndarray, float]:
-        """(what each query scores by chance (n,), the standard deviation). queries: (n, size), those of one article."""
+    def expected(self, queries: np.ndarray, *, own: bool = False) -> tuple[np.ndarray, float]:
+        """(what each query scores by chance (n,), the standard deviation). queries: (n, size), those of one article.
+
+        own: the queries are pictures, or partly so. Two pictures score far more by chance than a picture and a text,
+        so that the unrelated texts say nothing of them: the sample alone decides.
+        """
         scores = queries @ self.sample.T
         near = scores.mean(axis=1)
-        trust = len(self.sample) / (len(self.sample) + HALF)
+        trust = 1.0 if own else len(self.sample) / (len(self.sample) + HALF)
         base = self.base + trust * (near.mean() + LEAN * (near - near.mean()) - self.base)
         spread = np.sqrt(trust * _deviation(scores - near[:, None]) ** 2 + (1 - trust) * self.spread**2)
         near_by = min(max((float(near.mean()) - self.base) / (NEAR * self.apart), 0.0), 1.0)

@@ -23,7 +23,7 @@ from uuid import uuid4
 
 from limner.lazy import lazy
 from limner.tools.ranking import Words, ranked
-from limner.tools.stored import Hit, Vectors, Within
+from limner.tools.stored import Dense, Hit, Vectors, Within
 
 if TYPE_CHECKING:
     import numpy as np
@@ -142,6 +142,15 @@ class Snapshot:
         bit = 1 << sorted(self.columns.sizes).index(name)
         has = (self.has & bit) > 0
         return self._arrays[name], None if has.all() else has
+
+    def vectors(self, ids: Iterable[str]) -> dict[str, Dense]:
+        """As `Store.vectors`."""
+        found: dict[str, Dense] = {}
+        for image in ids:
+            if (row := self.row_of.get(image)) is not None:
+                has = [n for bit, n in enumerate(sorted(self.sizes)) if self.has[row] & (1 << bit)]
+                found[image] = {name: np.array(self._arrays[name][row], np.float32) for name in has}
+        return found
 
     @property
     def words(self) -> Words:

@@ -25,7 +25,7 @@ from limner.errors import LibraryBusy, LibraryError, LibraryUnreachable
 from limner.lazy import lazy
 from limner.tools.bm25 import Sparse
 from limner.tools.rows import Rows
-from limner.tools.stored import BODY, UUID_BYTES, Hit, Vectors, Within, hexed, hits_of, many, parts
+from limner.tools.stored import BODY, UUID_BYTES, Dense, Hit, Vectors, Within, dense_of, hexed, hits_of, many, parts
 
 if TYPE_CHECKING:
     import numpy as np
@@ -62,6 +62,10 @@ class Store(Protocol):
 
     def count(self) -> int:
         """Number of images."""
+        ...
+
+    def vectors(self, ids: Iterable[str]) -> dict[str, Dense]:
+        """The dense vectors of those of the images that it has, by id and name."""
         ...
 
     def search(self, queries: Sequence[Vectors], k: int, within: Within | None = None) -> list[list[Hit]]:
@@ -183,6 +187,13 @@ class EdgeStore:
         with _working(self.folder):
             return self._shard.count(edge.CountRequest(exact=True))
 
+    def vectors(self, ids: Iterable[str]) -> dict[str, Dense]:
+        """The dense vectors of those of the images that it has, by id and name."""
+        with _working(self.folder):
+            self._lay_out()
+            found = self._rows.there()
+            return found.vectors(ids) if found else {}
+
     def search(self, queries: Sequence[Vectors], k: int, within: Within | None = None) -> list[list[Hit]]:
         """Per query at most k hits, best first, ties by id, among the images of `within`."""
         with _working(self.folder):
@@ -289,6 +300,14 @@ class ServerStore:
         """Number of images."""
         with _answering():
             return self._client.count(self.collection, exact=True).count
+
+    def vectors(self, ids: Iterable[str]) -> dict[str, Dense]:
+        """The dense vectors of those of the images that it has, by id and name."""
+        wanted, names = [str(UUID(hex=i)) for i in ids], list(self._sizes)
+        with _answering():
+            return dense_of(
+                self._client.retrieve(self.collection, wanted, with_payload=False, with_vectors=names) if wanted else []
+            )
 
     def search(self, queries: Sequence[Vectors], k: int, within: Within | None = None) -> list[list[Hit]]:
         """Per query at most k hits, best first, ties by id, among the images of `within`; as `EdgeStore` does it."""

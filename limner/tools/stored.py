@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 from uuid import UUID
 
+from limner.lazy import lazy
 from limner.tools.bm25 import Sparse
 
 if TYPE_CHECKING:
     import numpy as np
     from qdrant_client.models import QueryRequest
+else:  # a graph over a library is built without it
+    np = lazy("numpy")
 
 PREFETCH = 64  # images per encoder in the fusion; at least 4 times k
 BODY = 16_000_000  # bytes of a request; a Qdrant server takes 32 MB
@@ -80,6 +83,18 @@ def hits_of(queries: Sequence[Vectors], answers: Sequence[Sequence[Any]], k: int
         ]
         found.append(sorted(hits, key=lambda hit: (-hit.score, hit.id))[:k])
     return found
+
+
+Dense = dict[str, "np.ndarray"]
+"""Vectors of an image by name, (size,) float32 of unit length."""
+
+
+def dense_of(points: Iterable[Any]) -> dict[str, Dense]:
+    """Dense vectors by image id and name, from points as they are read back."""
+    return {
+        hexed(p.id): {name: np.asarray(numbers, np.float32) for name, numbers in (p.vector or {}).items()}
+        for p in points
+    }
 
 
 def hexed(point_id: Any) -> str:

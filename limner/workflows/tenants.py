@@ -11,16 +11,16 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from limner.agents.meter import Meter
 from limner.agents.prices import Price, free
-from limner.document import Article, Brief, Candidate, Spot
+from limner.document import Article, Brief, Candidate
 from limner.errors import LibraryMissing
 from limner.notes import Note
 from limner.tools.library import Library, libraries
-from limner.tools.retrieve import retrieve
+from limner.tools.look import Look, Looked, look
 from limner.workflows.allowed import BUNDLED, may_use
 from limner.workflows.context import Context, open_library
 from limner.workflows.inputs import read_words
@@ -156,15 +156,17 @@ class Scope:
         return record
 
     def search(self, query: str, count: int = 6, only: Sequence[str] = ()) -> list[Candidate]:
-        """Search images by a description, best first.
+        """Search images by a description, best first. Arguments and errors as for `look`."""
+        return self.look(Look(words=query), count, only).images
 
-        only: filters that they must pass. Raises BadInput for an empty description and for what is no filter.
+    def look(self, wanted: Look, count: int = 6, only: Sequence[str] = ()) -> Looked:
+        """Search images by a description, by images of the tenant's libraries, or both.
+
+        only: filters that they must pass. Raises BadInput for nothing to go by and for what is no filter.
         """
-        wanted = read_words(query)[:LONGEST_QUERY]
-        brief = Brief(text=wanted, only=tuple(only))
-        limit, used = self.context.limits(brief)
-        spot = Spot(id="search", after="", caption=wanted, search=wanted)
-        return retrieve(self.context.libraries, [spot], count, limit, used or ())[spot.id]
+        words = wanted.words if wanted.by_examples and not wanted.words.strip() else read_words(wanted.words)
+        limit, used = self.context.limits(Brief(text=words, only=tuple(only)))
+        return look(self.context.libraries, replace(wanted, words=words[:LONGEST_QUERY]), count, limit, used or ())
 
     def remarks(self, only: Sequence[str] = ()) -> list[Note]:
         """Notes on the images that filters, embargo and expiry leave out. Raises BadInput for what is no filter."""

@@ -129,6 +129,16 @@ def test_many_ids_go_to_a_server_in_bodies_that_it_takes(
     assert found[8:] == found[:2]
 
 
+def test_vectors_are_read_back_as_they_were_stored(store: Store) -> None:
+    bare = identity(40)
+    store.upsert([*POINTS, (bare, Vectors(None, WORDS.document(""), POINTS[0][1].clip))])
+    read = store.vectors([POINTS[2][0], bare, identity(99)])
+    assert {i: sorted(of) for i, of in read.items()} == {POINTS[2][0]: ["caption", "clip"], bare: ["clip"]}
+    assert POINTS[2][1].caption is not None
+    assert np.allclose(read[POINTS[2][0]]["caption"], POINTS[2][1].caption, atol=1e-6)
+    assert store.vectors([]) == {}
+
+
 def test_scores_are_those_of_the_textbook(store: Store) -> None:
     store.upsert(POINTS)
     by_id = dict(POINTS)

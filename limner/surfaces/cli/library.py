@@ -10,6 +10,7 @@ import typer
 from limner.surfaces.cli import library_reports as reports
 from limner.surfaces.cli import library_sources
 from limner.surfaces.cli.library_caption import library_caption
+from limner.surfaces.cli.library_search import library_search
 from limner.surfaces.cli.options import Only
 from limner.surfaces.cli.terminal import Terminal
 
@@ -19,6 +20,7 @@ library_app = typer.Typer(name="library", help="Libraries of your own images.", 
 def register(app: typer.Typer) -> None:
     """Add these commands to limner's."""
     library_app.command("caption")(library_caption)
+    library_app.command("search")(library_search)
     app.add_typer(library_app)
 
 
@@ -65,19 +67,6 @@ def library_sync(
     with Terminal().counting(f"Reading into {name}") as count:
         lines = library_sources.sync(name, count, dry_run, drop_missing)
     for line in lines:
-        print(line)
-
-
-@library_app.command("search")
-def library_search(
-    name: Annotated[str, typer.Argument(metavar="NAME")],
-    query: Annotated[list[str], typer.Argument(metavar="QUERY")],
-    k: Annotated[int, typer.Option("-k", min=1, max=200, help="How many to show.")] = 12,
-    only: Only = None,
-    out: Annotated[Path | None, typer.Option("--out", "-o", help="Contact sheet; default NAME-search.html.")] = None,
-) -> None:
-    """Find images by what they should show; writes a contact sheet with thumbnails."""
-    for line in reports.search(name, " ".join(query), k, out, only or []):
         print(line)
 
 

@@ -7,13 +7,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from limner.document import Brief
-from limner.errors import BadInput, ImageUnreadable, LibraryError
+from limner.errors import BadInput, LibraryError
 from limner.jobs.lately import lately
 from limner.settings import Settings
 from limner.surfaces.cli.terminal import Terminal
-from limner.text import one_line, printable, printable_path
+from limner.text import one_line, printable_path
 from limner.tools import library as libraries
-from limner.tools.images.images import thumbnail
 from limner.tools.language import language_of
 from limner.tools.library import Library, Record, Report, captions, machine, suggesting
 from limner.tools.library.encoding import reads
@@ -105,33 +104,6 @@ def _command(library: Library, encoder: str) -> str:
     return f"`limner library add {library.name} --encoder {model.name}`{costs}"
 
 
-def search(name: str, query: str, k: int, out: Path | None, only: Sequence[str] = ()) -> list[str]:
-    """Search a library: the k best images that pass the filters `only`, as lines and as a contact sheet."""
-    from limner.exports import contact_sheet  # brings the formats along, which a list does without
-
-    query = printable(query).strip()
-    if not query:
-        raise BadInput(f'Say what the images should show: limner library search {name} "harvest at dusk".')
-    context = opened_context()
-    library = opened(context, name)
-    limit, used = context.limits(Brief(text=query, only=tuple(only)))
-    found = library.search([query], k, limit, used or ())[0]
-    rows, gone = [], []
-    for candidate in found:
-        try:
-            data = library.image(candidate.image_id)
-            rows.append((candidate, thumbnail(data, max_pixels=context.settings.max_pixels)))
-        except (LibraryError, ImageUnreadable) as e:  # a missing file must not hide the others
-            gone.append(str(e))
-    sheet = out or Path(f"{name}-search.html")
-    sheet.write_text(contact_sheet(query, rows), encoding="utf-8")
-    lines = [
-        f"{c.score:6.3f}  {_scores(c.scores)}  {c.image_id[:12]}  {one_line(c.caption)[:100]}{_mark(c.machine_made)}"
-        for c in found
-    ]
-    return [*lines, *gone, *remarks([library], limit, used), str(sheet)]
-
-
 def listing() -> list[str]:
     """All libraries, one line each."""
     context = opened_context()
@@ -169,7 +141,7 @@ def show(name: str, without: str = "", only: Sequence[str] = ()) -> list[str]:
         lines.append(f"{', '.join(limit.texts)}: {passing} images")
     for r in records:
         details = f"  ({one_line(r.details)[:80]})" if r.details else ""
-        caption = f"{one_line(r.caption)[:80]}{_mark(r.machine_made)}{details}{_facts(r)}"
+        caption = f"{one_line(r.caption)[:80]}{mark(r.machine_made)}{details}{_facts(r)}"
         lines.append(f"{r.id[:12]}  {r.width}x{r.height}  {printable_path(r.path)}  {caption}")
     return [*lines, *remarks([library], limit, used, empty=False)]
 
@@ -182,7 +154,7 @@ def _facts(record: Record) -> str:
     return f"  [{one_line(', '.join(told))[:160]}]" if told else ""
 
 
-def _mark(machine_made: Sequence[str]) -> str:
+def mark(machine_made: Sequence[str]) -> str:
     """What is shown behind a machine-made caption, or behind a caption whose alternative text is."""
     if "caption" in machine_made:
         return " [machine-made]"
@@ -259,11 +231,13 @@ def remove(name: str, *, captions_too: bool = False) -> str:
 
 
 def opened_context() -> Context:
+    """The context of a command."""
     settings = Settings()
     return Context(settings, [], used=lately(settings))
 
 
 def opened(context: Context, name: str) -> Library:
+    """A library by its name."""
     return Library.open(context.settings.home, name, context.encoders, connect=context.connect)
 
 
@@ -288,7 +262,3 @@ def details(report: Report) -> list[str]:
     if report.written:
         lines.append(f"{report.written} keep words that people wrote in the library; they win over the folder's")
     return lines
-
-
-def _scores(scores: dict[str, float]) -> str:
-    return " ".join(f"{name} {score:.2f}" for name, score in sorted(scores.items()))

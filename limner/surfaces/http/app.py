@@ -21,6 +21,7 @@ from limner.surfaces.http import (
     libraries,
     problems,
     revisions,
+    searching,
     signed_urls,
     status,
 )
@@ -77,7 +78,18 @@ def create_app(settings: Settings, jobs: Jobs | None = None) -> FastAPI:
     app.state.parts = Parts(settings, made, hub, Shelf(settings, made), pools(), vitals)
     app.add_middleware(Guard, owners=made.owners, hosts=settings.hosts)
     problems.install(app)
-    for part in (job_routes, event_streams, articles, revisions, libraries, captions, openai, signed_urls, status):
+    for part in (
+        job_routes,
+        event_streams,
+        articles,
+        revisions,
+        libraries,
+        searching,
+        captions,
+        openai,
+        signed_urls,
+        status,
+    ):
         app.include_router(part.routes)
     _serve_page(app)
     _describe(app)

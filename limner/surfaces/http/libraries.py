@@ -9,11 +9,10 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, File, Form, Path, Query, Response, UploadFile
 from pydantic import ConfigDict, Field
 
-from limner.document import Candidate
-from limner.errors import BadInput, LimnerError
+from limner.errors import LimnerError
 from limner.jobs.owners import Owner
 from limner.jobs.uploads import drop, keep, own
-from limner.notes import Note, note
+from limner.notes import note
 from limner.surfaces.http.deps import Asker, Has, Parts
 from limner.surfaces.http.guard import MAX_BODY
 from limner.surfaces.http.problems import Forbidden, Missing, documented
@@ -26,7 +25,6 @@ from limner.tools.library import Library, Record, suggesting
 from limner.tools.library.filters import LONGEST, MOST, Filters, orientation
 from limner.tools.library.folder import CAPTION_LENGTH, CREDIT_LENGTH
 from limner.tools.library.sample import DRAFT
-from limner.tools.retrieve import remarks
 from limner.workflows.allowed import SAMPLE
 
 routes = APIRouter(prefix="/v1", tags=["libraries"])
@@ -150,14 +148,6 @@ class LibraryList(View):
     libraries: list[LibraryView]
 
 
-class Found(View):
-    """Images for a query, best first."""
-
-    images: list[Candidate]
-    notes: list[Note]
-    """Notes on the images that filters, embargo and expiry left out."""
-
-
 class Sample(View):
     """A draft that shows what limner does. Send it as a job: `{"draft": draft, "library": [library]}`."""
 
@@ -221,7 +211,7 @@ def list_images(
     library = has.shelf.open(name, asker)
     if after and not library.has(after):
         raise Missing(note("page-gone", library=name, image=after))
-    passing, used = _limits(has, asker, only)
+    passing, used = limits_of(has, asker, only)
     found, total = library.page(without=without or "", after=after, limit=limit, only=passing, used=used)
     following = found[-1].id if len(found) == limit else None
     return LibraryPage(images=[image_view(name, r) for r in found], total=total, next=following)
@@ -244,27 +234,7 @@ def write_words(has: Has, asker: Asker, name: Name, image_id: ImageId, request: 
     return image_view(name, library.write({image_id: request.model_dump(include=request.model_fields_set)})[0])
 
 
-@routes.get("/libraries/{name}/search", summary="Search a library", responses=documented(404))
-@slow("pictures")
-def search_library(
-    has: Has,
-    asker: Asker,
-    name: Name,
-    q: Annotated[str, Query(max_length=2000, description="What the image should show.", examples=["harvest at dusk"])],
-    k: Annotated[int, Query(ge=1, le=100, description="How many images.")] = 12,
-    only: Only = None,
-) -> Found:
-    """Get the k images that fit best among those that pass the filters and are within their time."""
-    query = printable(q).strip()
-    if not query:
-        raise BadInput(note("query-empty"))
-    library = has.shelf.open(name, asker)
-    passing, used = _limits(has, asker, only)
-    found = library.search([query], k, passing, used)[0]
-    return Found(images=found, notes=remarks([library], passing, used))
-
-
-def _limits(has: Parts, asker: Owner, only: list[str] | None) -> tuple[Filters, set[str]]:
+def limits_of(has: Parts, asker: Owner, only: list[str] | None) -> tuple[Filters, set[str]]:
     """(filters, ids of the images that `unused=N` leaves out). Raises BadInput."""
     passing = Filters.read(only or ())
     n = passing.unused

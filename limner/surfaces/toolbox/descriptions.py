@@ -8,9 +8,11 @@ from typing import Annotated, Any, Literal, NamedTuple
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from limner.document import Point
+from limner.surfaces.toolbox.searching import search
 from limner.surfaces.toolbox.texts import LONGEST_WAIT, ToolResult
 from limner.surfaces.toolbox.tools import Tools
 from limner.tools.library.filters import LONGEST, MOST
+from limner.tools.look import MOST as MOST_EXAMPLES
 from limner.workflows.inputs import MAX_BRIEF, MAX_IMAGES
 from limner.workflows.review.protocol import AnswerType
 
@@ -144,10 +146,22 @@ class StepArguments(Arguments):
     article: ArticleId
 
 
+ImageIds = list[Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]]
+
+
 class SearchArguments(Arguments):
-    query: Annotated[str, Field(min_length=1, max_length=500, description="What the image should show, in English.")]
+    query: Annotated[
+        str, Field(max_length=500, description="What the image should show, in English. Needed unless like is given.")
+    ] = ""
     count: Annotated[int, Field(ge=1, le=24, description="How many images to list.")] = 6
     only: Only = []
+    like: Annotated[
+        ImageIds, Field(max_length=MOST_EXAMPLES, description="Ids of found images that the others should resemble.")
+    ] = []
+    unlike: Annotated[
+        ImageIds, Field(max_length=MOST_EXAMPLES, description="Ids of found images that they should not resemble.")
+    ] = []
+    diverse: Annotated[bool, Field(description="Whether to leave out pictures that look alike.")] = False
 
 
 class Description(NamedTuple):
@@ -203,9 +217,10 @@ _DESCRIPTIONS = (
     ),
     Description(
         "search_images",
-        "Find pictures in the image library by what they show. It finds no picture elsewhere and makes none.",
+        "Find pictures in the image library by what they show, or like ones it found. It finds no picture "
+        "elsewhere and makes none.",
         SearchArguments,
-        Tools.search,
+        search,
         True,
     ),
     Description(

@@ -345,13 +345,6 @@ class Tools:
         new = steps.arrange(self.context, text, selections, work.brief).article
         return self._made(self.articles.go_on(version, article=new, selections=tuple(selections), what="illustrated"))
 
-    # -- images
-
-    def search(self, query: str, count: int = 6, only: Sequence[str] = ()) -> ToolResult:
-        """Search images by a description. only: filters that they must pass."""
-        got, notes = self.scope.search(query, count, only), self.scope.remarks(only)
-        return ToolResult("\n".join([f"{len(got)} images, best first:", *found(got), *notes_of(notes), QUOTED]), got)
-
     # -- inside
 
     def article(self, name: str) -> tuple[str, Article]:

@@ -105,15 +105,17 @@ Expected = dict[str, tuple[float, float]]
 """Per dense encoder what a query scores by chance, and the standard deviation."""
 
 
-def expected(chances: Mapping[str, Chance], queries: Sequence[Vectors], unread: bool) -> list[Expected]:
+def expected(
+    chances: Mapping[str, Chance], queries: Sequence[Vectors], *, unread: bool = False, own: bool = False
+) -> list[Expected]:
     """For each of an article's queries what it scores by chance. unread: in a language that the captions' encoder does
-    not read."""
+    not read. own: as for `Chance.expected`."""
     found: list[Expected] = [{} for _ in queries]
     for name, chance in chances.items():
         vectors = [q.caption if name == "caption" else q.clip for q in queries]
         given = {n: vector for n, vector in enumerate(vectors) if vector is not None}
         if given:
-            bases, spread = chance.expected(np.stack(list(given.values())))
+            bases, spread = chance.expected(np.stack(list(given.values())), own=own)
             spread *= UNREAD if unread and name == "caption" else 1.0
             for n, base in zip(given, bases, strict=True):
                 found[n][name] = float(base), spread

@@ -9,7 +9,6 @@ from limner.tools.encoders import Encoders, TextEncoder
 from limner.tools.language import UNKNOWN, language_of
 from limner.tools.library.records import Record
 from limner.tools.store import Vectors
-from limner.tools.vectors import unit_mean
 
 _ENOUGH = 200  # letters from which a language can be told for sure; a few words in a search box are left alone
 Picture = Callable[[str], Any]
@@ -43,15 +42,3 @@ def reads(encoder: TextEncoder, texts: Sequence[str]) -> bool:
     if not languages or sum(map(len, texts)) < _ENOUGH:
         return True
     return language_of(texts).code in (*languages, UNKNOWN)
-
-
-def example(encoders: Encoders, words: str, but: str, picture: Callable[[], Any]) -> Vectors:
-    """What images like one are searched by: its words, its picture where there is one, and the difference wanted."""
-    texts = [words, but] if but.strip() else [words]
-    caption = unit_mean(encoders.caption.encode_texts(texts))
-    clip = None
-    if encoders.clip:
-        shown = picture()
-        seen = encoders.clip.encode_texts([words]) if shown is None else encoders.clip.encode_images([shown])
-        clip = unit_mean([*seen, *encoders.clip.encode_texts(texts[1:])] if texts[1:] else seen)
-    return Vectors(caption, encoders.words.query(" ".join(texts)), clip)

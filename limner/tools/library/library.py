@@ -53,6 +53,7 @@ from limner.tools.library.records import (
 from limner.tools.library.sources import Folders, intact
 from limner.tools.library.stores import Vectorstore
 from limner.tools.store import PATIENCE, Store, Vectors
+from limner.tools.stored import Dense
 
 _CAPTION_WAIT = 5.0  # seconds that writing a caption waits for another process to finish writing the library
 
@@ -220,11 +221,12 @@ class Library:
         k: int,
         *,
         unread: bool = False,
+        own: bool = False,
         only: Filters = ALL,
         used: Collection[str] = (),
     ) -> list[list[Candidate]]:
-        """As `search`, by vectors, for example those of `example`. unread: they are of texts in a language that the
-        captions' encoder does not read."""
+        """As `search`, by vectors. unread: they are of texts in a language that the captions' encoder does not read.
+        own: they are of pictures, see `Chance.expected`."""
         if not len(self):
             raise LibraryEmpty(note("library-without-images", name=self.name))
         self.freshen(0)  # encode what an interrupted run left unencoded
@@ -236,7 +238,7 @@ class Library:
             with self.vectors() as store:
                 answers = store.search(queries, k, limit) if limit else store.search(queries, k)
         known = self._by_id(hit.id for hits in answers for hit in hits)
-        by_chance = chances.expected(self.chances(), queries, unread)
+        by_chance = chances.expected(self.chances(), queries, unread=unread, own=own)
         return [
             [
                 record.as_candidate(self.name, hit.score, hit.scores, chances.fits(expected, hit.scores, record))
@@ -260,14 +262,6 @@ class Library:
         """The images that a search leaves out. Arguments as for `search`. handed: images taken all the same."""
         with self.transaction() as records:
             return facts.left_out(records, only, used, handed)
-
-    def example(self, image_id: str, but: str = "") -> Vectors:
-        """Query vectors for "more like this". but: the difference wanted, in words.
-
-        A missing file is replaced by its caption. Raises LibraryError for an image that the library does not have.
-        """
-        words = self.record(image_id).text
-        return encoding.example(self.encoders, words, but, lambda: self.picture(image_id))
 
     def _no_image(self, image_id: str) -> LibraryError:
         return LibraryError(f"The library {self.name} has no image {printable_path(image_id)[:64]}: search it again.")
@@ -376,6 +370,10 @@ class Library:
     def vectors(self) -> AbstractContextManager[Store]:
         """The open store of the library's vectors. Raises EncoderSwitched if the library has others by now."""
         return self._vectors.opened(*self._place())
+
+    def dense(self, ids: Iterable[str]) -> dict[str, Dense]:
+        """The dense vectors of those of the images that have some, by id and name."""
+        return self._vectors.dense(*self._place(), ids)
 
     def held(self) -> AbstractContextManager[None]:
         """Keep that store open for this thread. Call only within `alone`."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -12,7 +12,7 @@ from limner.errors import EncoderSwitched, LibraryError
 from limner.tools import rows
 from limner.tools.library.folders import Connect, edge
 from limner.tools.store import Store, rows_folder
-from limner.tools.stored import Hit, Vectors, Within
+from limner.tools.stored import Dense, Hit, Vectors, Within
 
 
 class Vectorstore:
@@ -58,6 +58,14 @@ class Vectorstore:
             return rows_now.row_of.keys() == images
         with self.opened(folder, collection, sizes) as store:
             return store.fits() and store.ids() == images
+
+    def dense(self, folder: Path, collection: str, sizes: dict[str, int], ids: Iterable[str]) -> dict[str, Dense]:
+        """The dense vectors of images by id and name, read without opening the store where that can be."""
+        rows_now = rows.snapshot(rows_folder(folder)) if self._mapped else None
+        if rows_now is not None and rows_now.columns.sizes == sizes and self._is_current():
+            return rows_now.vectors(ids)
+        with self.opened(folder, collection, sizes) as store:
+            return store.vectors(ids)
 
     def found(
         self, folder: Path, sizes: dict[str, int], queries: Sequence[Vectors], k: int, within: Within | None

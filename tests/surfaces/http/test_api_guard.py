@@ -49,6 +49,7 @@ OWNED = {  # of a job, batch or library: 404 for all but its owner
     ("GET", "/v1/batches/{batch}"),
     ("GET", "/v1/libraries/{name}"),
     ("GET", "/v1/libraries/{name}/search"),
+    ("POST", "/v1/libraries/{name}/search"),
     ("GET", "/v1/libraries/{name}/images"),
     ("GET", "/v1/libraries/{name}/images/{image_id}"),
     ("GET", "/v1/libraries/{name}/images/{image_id}/words"),
@@ -138,7 +139,7 @@ def ask(client: TestClient, method: str, path: str, parameters: dict[str, str], 
         search = {"expires": "4000000000", "signature": "0" * 64}
         parameters = {**parameters, "library": parameters["name"]}
     address = path.format(**parameters)
-    if path == "/v1/jobs/{job}/images":
+    if (method, path) in {("POST", "/v1/jobs/{job}/images"), ("POST", "/v1/libraries/{name}/search")}:
         return client.request(method, address, files={"file": ("dot.png", DOT)}, headers=headers)
     return client.request(method, address, json=BODIES.get(path), params=search, headers=headers)
 
@@ -184,7 +185,9 @@ def test_what_is_alices_is_not_there_for_bob(
     assert submitted.status_code == 404
     deleting = {("DELETE", "/v1/jobs/{job}"), ("DELETE", "/v1/images/{image_id}")}
     for method, path in sorted(OWNED - deleting):  # and she finds all of it as it was
-        assert ask(client, method, path, hers, alice).status_code in (200, 201, 409), (method, path)
+        answer = ask(client, method, path, hers, alice)
+        blind = answer.status_code == 422 and answer.json()["code"] == "look-needs-encoder"  # of her library
+        assert blind or answer.status_code in (200, 201, 409), (method, path)
 
 
 def test_the_installations_own_token_is_the_local_owners(home: Path) -> None:

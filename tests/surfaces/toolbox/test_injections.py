@@ -177,5 +177,12 @@ def test_no_tool_reaches_an_address_or_a_path(bees: Path, tmp_path: Path) -> Non
     tools = limner.toolbox(library="bees", folder=tmp_path)
     names = {name for tool in tools for name in tool.args}
     texts = {"brief", "language", "article", "instruction", "format", "query", "review", "type", "version", "only"}
-    assert names == texts | {"images", "start", "count", "args"}  # args: a text, or a question's own fields changed
+    ids = {"like", "unlike"}  # images by their ids
+    assert names == texts | ids | {
+        "images",
+        "start",
+        "count",
+        "diverse",
+        "args",
+    }  # args: a text, or a question's fields
     assert len(LEAKS) == 5

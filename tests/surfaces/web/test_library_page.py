@@ -130,6 +130,21 @@ def test_a_library_is_limited_by_its_facts(page: Page, up: Up, archive: str) -> 
     expect(page.locator(".panel")).to_contain_text("Articles don’t use this image")
 
 
+def test_more_like_this(page: Page, up: Up, archive: str) -> None:
+    opened(page, up, archive)
+    shown, query = page.locator(".contact li"), page.get_by_label("What should the image show?")
+    page.get_by_role("button", name="A harvest by the river").click()
+    page.locator(".panel").get_by_role("button", name="More like this").click()
+    expect(page.get_by_text("Like “A harvest by the river”")).to_be_visible()
+    expect(shown).to_have_count(4)  # neither itself nor the one under embargo
+    expect(page.locator(".panel")).to_have_count(0)
+    query.fill("a barn")
+    expect(page.locator(".contact .caption").first).to_have_text("A barn after the harvest")
+    query.fill("")
+    page.get_by_role("button", name="Show all").click()
+    expect(shown).to_have_count(6)
+
+
 def test_every_field_is_saved_when_it_is_left_and_given_up_again(page: Page, up: Up, bare: str) -> None:
     opened(page, up, bare)
     page.get_by_role("button", name="A meadow in June").click()

@@ -54,8 +54,8 @@ const LACKS = {
 };
 const IMAGES = 60; // of a page, and of a search
 
-/** What is shown of a library: all of it page by page, or what a search finds. @param {string} library @param {string} query @param {Word | ""} without @param {string[]} only */
-function useImages(library, query, without, only) {
+/** What is shown of a library: all of it page by page, or what a search finds. @param {string} library @param {string} query @param {string} like an image's id, or "" @param {Word | ""} without @param {string[]} only */
+function useImages(library, query, like, without, only) {
   const [found, setFound] = useState(/** @type {{images: Shown[], total?: number, next?: string | null} | null} */ (null));
   const [problem, setProblem] = useState("");
   const path = { name: library };
@@ -75,11 +75,11 @@ function useImages(library, query, without, only) {
     const q = query.trim();
     const ended = new AbortController();
     const { signal } = ended;
-    const look = () => show(q ? get("/v1/libraries/{name}/search", { path, query: { q, k: IMAGES, only }, signal }) : page("", signal));
+    const look = () => show(q || like ? get("/v1/libraries/{name}/search", { path, query: { q, k: IMAGES, only, like: like ? [like] : undefined }, signal }) : page("", signal));
     const timer = setTimeout(look, q || only.length ? PAUSE : 0);
     return () => { clearTimeout(timer); ended.abort(); };
-  }, [library, query, without, only.join("\n")]);
-  const again = () => { if (!query.trim()) show(page("")); };
+  }, [library, query, like, without, only.join("\n")]);
+  const again = () => { if (!query.trim() && !like) show(page("")); };
   const turn = () => found?.next && show(page(found.next), found.images);
   /** @param {LibraryImage} image */
   const change = (image) => setFound((now) => now && { ...now, images: now.images.map((one) => (one.image_id === image.image_id ? { ...one, ...image } : one)) });
@@ -147,13 +147,14 @@ function Words({ image, address, next, box }) {
  * @property {boolean} [editable]
  * @property {(image: LibraryImage) => void} change
  * @property {(id: string) => void} removed
+ * @property {() => void} alike
  * @property {(by: number) => void} step
  * @property {() => void} close
  * @property {Ref<HTMLTextAreaElement>} box
  */
 
 /** One image beside the others: large, with its words to be read or written. @param {PanelProps} props */
-function Panel({ library, image, editable, change, removed, step, close, box }) {
+function Panel({ library, image, editable, change, removed, alike, step, close, box }) {
   const [doomed, setDoomed] = useState(false);
   const where = wordsOf(library, image.image_id);
   useEffect(() => { // a search says nothing of the file and of what was written here
@@ -178,6 +179,7 @@ function Panel({ library, image, editable, change, removed, step, close, box }) 
       <span class="fill"></span><${IconButton} icon="close" name=${t("close")} keys="Esc" onClick=${close} /></header>
     <div class="frame"><${Picture} key=${image.image_id} src=${thumbnail(library, image.image_id, 1024)} alt=${image.alt || image.caption} /></div>
     <p class="quietly file"><bdi>${image.file}</bdi> <span>${image.width} × ${image.height}</span></p>
+    <p><button type="button" onClick=${alike}>${t("like")}</button></p>
     ${image.in_time === false && html`<${Notice} text=${t("limit-outside")} />`}
     ${editable ? html`<${Words} key=${image.image_id} image=${image} address=${where} next=${() => step(1)} box=${box} />`
       : html`<dl class="facts small">${WORDS.map((name) => html`<div><dt>${t(name)}</dt><dd dir="auto">${image[name] || "–"} <${MachineMade} of=${image} field=${name} /></dd></div>`)}</dl>`}
@@ -202,7 +204,8 @@ function Library({ name }) {
   const [, draw] = useReducer((/** @type {number} */ n) => n + 1, 0); // something could not be saved, or was after all
   const box = useRef(/** @type {HTMLInputElement | null} */ (null));
   const caption = useRef(/** @type {HTMLTextAreaElement | null} */ (null));
-  const { found, problem, turn, again, change, removed } = useImages(name, query, without, only);
+  const [like, setLike] = useState(/** @type {Shown | null} */ (null));
+  const { found, problem, turn, again, change, removed } = useImages(name, query, like?.image_id ?? "", without, only);
   const selection = useSelection();
   const { size } = selection.picked;
   const [row, setRow] = useRow();
@@ -243,9 +246,9 @@ function Library({ name }) {
     look();
     document.title = `${own ? t("own-library") : name} · limner`;
   }, [name]);
-  useEffect(selection.clear, [query, without, only.join("\n")]); // what is not seen must not be changed
+  useEffect(selection.clear, [query, like, without, only.join("\n")]); // what is not seen must not be changed
   useEffect(() => { if (size) setChosen(null); }, [size > 0]);
-  const searching = query.trim() !== "";
+  const searching = query.trim() !== "" || like !== null;
   /** @param {Shown} one */
   const fits = (one) => !searching || !without || one.image_id === chosen || LACKS[without](one);
   const shown = (found?.images || []).filter(fits);
@@ -309,13 +312,14 @@ function Library({ name }) {
       <${LimitFields} limits=${limits} set=${(/** @type {Limits} */ now) => { setLimits(now); setChosen(null); }} />
       ${whole?.editable && html`<a class="button" href=${link("libraries", name, "captions")}>${t("captioning")}</a><${Suggest} library=${whole} change=${change} changed=${() => { count(); again(); }} />`}
     </div>
+    ${like && html`<p class="quietly"><bdi>${t("like-of", { caption: like.caption })}</bdi> <button type="button" class="link" onClick=${() => { setLike(null); box.current?.focus(); }}>${t("like-end")}</button></p>`}
     ${(problem || trouble) && html`<${Notice} problem text=${problem || trouble} />`}
     <div class="shelf-head"><p class="quietly" role="status">${found && (searching || !without ? t("images-count", { n: total }) : t("without-count", { n: total }))}</p><${SizeSlider} row=${row} set=${setRow} /></div>
     <div class="shelf">
       <div>${!found ? html`<${Busy} />` : shown.length === 0 ? html`<p class="empty">${only.length ? t("limit-none") : searching ? t("found-none") : without ? t("without-all") : t("library-empty")}</p>`
         : html`<${Gallery} library=${name} images=${shown} chosen=${chosen} row=${row} selection=${many ? selection : null} choose=${choose} />`}
         ${found?.next && !searching && html`<p class="more"><button type="button" onClick=${turn}>${t("more")}</button></p>`}</div>
-      ${image && html`<${Panel} library=${name} image=${image} editable=${whole?.editable} change=${change} removed=${gone} step=${step} close=${close} box=${caption} />`}
+      ${image && html`<${Panel} library=${name} image=${image} editable=${whole?.editable} change=${change} removed=${gone} alike=${() => { setLike(image); setChosen(null); box.current?.focus(); }} step=${step} close=${close} box=${caption} />`}
     </div>
     ${size > 0 && html`<${SelectionBar} selection=${selection} total=${total} every=${every} edit=${whole?.editable ? () => setDoing("edit") : null} remove=${own ? () => setDoing("delete") : null} />`}
     ${doing === "edit" && html`<${EditMany} library=${name} images=${[...selection.picked.values()]} start=${start} close=${() => setDoing("")} />`}

@@ -1,36 +1,89 @@
-"""The parts of `limner evaluate` that may ask a model: its cost first, then the judge, or the selector."""
+"""The work of `limner evaluate`: measure articles, and ask a judge or the selector after their cost was said."""
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import typer
 
+from limner.agents.meter import Meter
 from limner.errors import BadInput, LimnerError
+from limner.settings import Settings
 from limner.surfaces.cli.terminal import Terminal, leaving_at_once
-from limner.text import dollars
+from limner.text import dollars, printable, printable_path
+from limner.workflows.captioning import several
+from limner.workflows.context import Context, open_library
+from limner.workflows.evaluate import agreement, judging
+from limner.workflows.evaluate.evaluation import evaluate, read_all
+from limner.workflows.evaluate.page import to_html
+from limner.workflows.evaluate.reading import Given
+from limner.workflows.evaluate.report import Report, Section, table
+from limner.workflows.evaluate.split import read_split
 
-if TYPE_CHECKING:
-    from limner.workflows.context import Context
-    from limner.workflows.evaluate.reading import Given
-    from limner.workflows.evaluate.report import Section
-
-# What asks a model is imported in the functions that need it: a help text does without.
-
-Found = tuple["list[Section]", dict[str, Any]]
+Found = tuple[list[Section], dict[str, Any]]
 """(tables, the same as JSON)."""
 KEPT = "Answers so far are kept; the same command goes on."
 
 
-def ask_judge(context: Context, name: str, given: Sequence[Given], against: str, runs: int, yes: bool) -> Found:
-    """Have a judge grade the articles, and compare the one with another."""
-    from limner.workflows.captioning import several
-    from limner.workflows.evaluate import judging
+def report(
+    settings: Settings,
+    meter: Meter,
+    articles: list[str],
+    judge: str,
+    against: str,
+    folder: str,
+    runs: int,
+    sample: int | None,
+    yes: bool,
+) -> Report:
+    """What was asked for: articles measured, judged, compared; the selector measured."""
+    given, left_out = read_all(articles) if articles else ([], {})
+    sections, parts = [], dict[str, Any]()
+    if judge:
+        context = _context(settings.model_copy(update={"selector_model": judge}), meter)
+        sections, parts = _judged(context, judge, given, against, runs, yes)
+    if folder:
+        more, values = _agreed(_context(settings, meter), Path(folder), sample, yes)
+        sections, parts = [*sections, *more], parts | values
+    with Terminal().counting("Measuring articles") as count:
+        found = evaluate(given, _context(settings, meter), count)
+    return Report(found, left_out, sections=sections, parts=parts)
 
+
+def _context(settings: Settings, meter: Meter) -> Context:
+    return Context(settings, [], {}, meter)
+
+
+def hand_out(made: Report, json_file: str, html_file: str) -> None:
+    """Print or write the report; exit with 2 if an article was left out."""
+    text = json.dumps(made.json(), ensure_ascii=True, indent=1)
+    if json_file == "-":
+        print(text)
+    else:
+        for line in table(made):
+            print(printable(line))
+    if json_file not in ("", "-"):
+        _write(Path(json_file), text + "\n")
+    if html_file:
+        _write(Path(html_file), to_html(made))
+    if made.left_out:
+        for name, why in made.left_out.items():
+            print(printable(f"limner: left out {name}: {why}"), file=sys.stderr)
+        raise typer.Exit(2)
+
+
+def _write(path: Path, text: str) -> None:
+    path.write_text(text, encoding="utf-8")
+    print(f"Wrote {printable_path(str(path))}.", file=sys.stderr)
+
+
+def _judged(context: Context, name: str, given: Sequence[Given], against: str, runs: int, yes: bool) -> Found:
+    """Have a judge grade the articles, and compare the one with another."""
     other = _other(given, against)
     terminal = Terminal()
     _agree(terminal, judging.cost(given, runs, *other).line(name, several(context)), yes)
@@ -50,8 +103,6 @@ def ask_judge(context: Context, name: str, given: Sequence[Given], against: str,
 
 def _other(given: Sequence[Given], against: str) -> list[Given]:
     """The article to compare with, in a list; empty without one. Raises BadInput."""
-    from limner.workflows.evaluate.evaluation import read_all
-
     other = read_all([against])[0] if against else []
     if other and len(given) != 1:
         raise BadInput(f"--against compares two articles, and {len(given)} are named. Name one article.")
@@ -60,13 +111,8 @@ def _other(given: Sequence[Given], against: str) -> list[Given]:
     return other
 
 
-def ask_agreement(context: Context, folder: Path, sample: int | None, yes: bool) -> Found:
+def _agreed(context: Context, folder: Path, sample: int | None, yes: bool) -> Found:
     """Have the selector choose among candidates that hold the author's image."""
-    from limner.workflows.captioning import several
-    from limner.workflows.context import open_library
-    from limner.workflows.evaluate import agreement
-    from limner.workflows.evaluate.split import read_split
-
     articles, terminal = read_split(folder, sample), Terminal()
     with terminal.counting("Reading the image library") as count:
         context.libraries = [open_library(context, str(folder), count)]

@@ -1,4 +1,4 @@
-"""limner library …: add, search, list, show, edit, caption, captions, remove."""
+"""limner library …: add, sync, search, list, show, edit, caption, captions, export, remove."""
 
 from __future__ import annotations
 
@@ -118,6 +118,21 @@ def library_captions(
 ) -> None:
     """Save the captions that people wrote, for `limner library edit NAME --from FILE.jsonl`."""
     print(reports.save_captions(name, out))
+
+
+@library_app.command("export")
+def library_export(
+    name: Annotated[str, typer.Argument(metavar="NAME")],
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="New, empty, or of a former export.")],
+    form: Annotated[
+        str, typer.Option("--format", help="imagefolder (pictures and metadata.jsonl), csv or webdataset.")
+    ] = "imagefolder",
+) -> None:
+    """Write all pictures with their words and facts into a folder that other programs, and limner, read."""
+    with Terminal().counting(f"Exporting {name}") as count:
+        lines = library_sources.export(name, folder, form, count)
+    for line in lines:
+        print(line)
 
 
 @library_app.command("remove")

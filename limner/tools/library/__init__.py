@@ -7,9 +7,11 @@ them.
 
 `folders` knows where libraries lie, `records` their rows, `captions` the words that people write in a library,
 `sources` where images come from, `folder` how a folder is scanned, `unpacking` how archives are; `library` reads and
-writes one, `indexing` brings it up to date, `resync` with all its sources.
+writes one, `indexing` brings it up to date, `resync` with all its sources; `exporting`
+writes it out.
 """
 
+from limner.tools.library.exporting import export
 from limner.tools.library.folders import (
     Connect,
     check_name,
@@ -38,6 +40,7 @@ __all__ = [
     "add",
     "check_name",
     "costs",
+    "export",
     "folder_library",
     "folders_of",
     "image_identity",

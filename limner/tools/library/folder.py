@@ -18,6 +18,7 @@ from pathlib import Path
 from limner.text import one_line, printable_path, shorten
 from limner.tools.images.facts import NAMES, span, stricter, unread
 from limner.tools.images.images import SUFFIXES, Described
+from limner.tools.library.exported import Exported
 from limner.tools.library.scanned import Scan, Stamp, counted, folded
 from limner.tools.library.sidecars import ENDINGS, words_beside
 from limner.tools.library.tables import TABLE, Table
@@ -85,6 +86,12 @@ def is_entered(name: str) -> bool:
     return not name.startswith(".") and not is_system(name)
 
 
+def original_of(stem: str) -> str:
+    """The stem of the picture that one of this stem is a scaled copy of, by its name; "" for none."""
+    scaled = _SCALED.fullmatch(stem)
+    return scaled[1] if scaled else ""
+
+
 def is_system(name: str) -> bool:
     """Whether a folder of this name is a system's, a recycle bin or a cache."""
     return name.casefold() in _SYSTEM or name.casefold().endswith(_SYSTEM_ENDINGS)
@@ -95,8 +102,8 @@ def _fold_scaled(found: Scan) -> None:
     there = {folded(os.path.splitext(path)[0]) for path in found.files}
     copies: dict[str, list[str]] = {}
     for path in list(found.files):
-        scaled = _SCALED.fullmatch(os.path.splitext(path)[0])
-        if scaled and folded(scaled[1]) in there:
+        original = original_of(os.path.splitext(path)[0])
+        if original and folded(original) in there:
             del found.files[path]
             copies.setdefault(os.path.dirname(path), []).append(repr(os.path.basename(path)))
     for folder, names in copies.items():
@@ -130,13 +137,22 @@ def add_image(path: str, found: Scan) -> None:
 
 def describe(path: str, embedded: Described, found: Scan) -> tuple[Described, bool]:
     """An image's description, and whether its caption is more than the file's name."""
-    words = merge([*words_beside(path, found), found.rows.get(path, Described()), embedded])
-    caption = words.caption or words.alt
+    beside = words_beside(path, found)
+    row = exported(path, found, beside)
+    words = merge([*beside, found.rows.get(path, Described()), *([] if row else [embedded])])
+    caption = words.caption or ("" if row else words.alt)
     for name in unread(words.facts):
         text = next(text for text in words.facts[name] if span(text) is None)
         line = f"{name} {text!r} is no date: write YYYY-MM-DD; until then no article gets the image"
         found.problems.append((printable_path(path), line))
-    return replace(words, caption=caption or readable(Path(path).stem)), bool(caption)
+    name = row.name if row and row.name else path
+    return replace(words, caption=caption or readable(Path(name).stem)), bool(caption)
+
+
+def exported(path: str, found: Scan, beside: Sequence[Described] | None = None) -> Exported | None:
+    """The row of an export of a library about an image, if there is one. beside: its sidecars, if they were read."""
+    known = [found.rows.get(path), *(words_beside(path, found) if beside is None else beside)]
+    return next((row for row in known if isinstance(row, Exported)), None)
 
 
 def merge(sources: Sequence[Described]) -> Described:

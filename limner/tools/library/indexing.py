@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, astuple, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from limner.errors import BadInput, ImageUnreadable, LibraryEmpty, LibraryMissing, NotInstalled
 from limner.text import printable_path
@@ -18,6 +18,7 @@ from limner.tools.images.facts import today
 from limner.tools.images.images import MAX_PIXELS, Described, Inspected
 from limner.tools.images.sandbox import PHOTOGRAPHS
 from limner.tools.library import captions, copies, facts, machine, unchanged
+from limner.tools.library.folder import exported
 from limner.tools.library.folders import Connect, check_name, folder_library, libraries, own_encoders
 from limner.tools.library.gathered import Gathered
 from limner.tools.library.library import Library
@@ -34,7 +35,7 @@ from limner.tools.library.records import (
     set_meta,
     words_row,
 )
-from limner.tools.library.report import Report
+from limner.tools.library.report import Read, Report
 from limner.tools.library.sources import Folders, Source, directory, image_identity, located, read_file
 from limner.tools.library.switching import switch
 from limner.tools.store import PATIENCE
@@ -163,16 +164,6 @@ def open_or_index(
     return index(home, name, [root], encoders, on_progress, **options)
 
 
-class _Read(NamedTuple):
-    """A file as it was read."""
-
-    path: str
-    image_id: str = ""
-    seen: Inspected | None = None
-    """The decoded image; None for one that the library has."""
-    problem: str = ""
-
-
 class Sync:
     """One run of `sync`."""
 
@@ -259,22 +250,23 @@ class Sync:
         else:
             self.report.known += 1
 
-    def read_one(self, path: str) -> _Read:
+    def read_one(self, path: str) -> Read:
         """Read a file, and decode its image unless the library has it. Called by several threads."""
         try:
             data = read_file(path)
             image_id = image_identity(data)
             known = image_id in self.images
-            return _Read(path, image_id, None if known else self.source.inspect(data, bool(self.library.encoders.clip)))
+            return Read(path, image_id, None if known else self.source.inspect(data, bool(self.library.encoders.clip)))
         except (ImageUnreadable, OSError) as error:
             problem = error.strerror if isinstance(error, OSError) else str(error)
-            return _Read(path, problem=problem or "cannot be read")
+            return Read(path, problem=problem or "cannot be read")
 
-    def keep_batch(self, batch: Sequence[_Read]) -> None:
+    def keep_batch(self, batch: Sequence[Read]) -> None:
         """Encode and store a batch; vectors before the records that refer to them."""
         files: list[File] = []
         new: dict[str, tuple[Record, Described]] = {}
         pictures: dict[str, Any] = {}
+        made: dict[str, machine.Suggestion] = {}
         for path, image_id, seen, problem in batch:
             files.append(File(path, *self.scan.files[path], image=image_id or None, problem=problem or None))
             if problem:
@@ -283,10 +275,15 @@ class Sync:
             if seen and image_id not in self.images:
                 new[image_id] = self.described(image_id, path, seen), seen.said
                 pictures |= {image_id: seen.seen} if seen.seen else {}
+                if (row := exported(path, self.scan)) and row.machine:
+                    made[image_id] = row.machine
             self.count_read(path, image_id)
             self.images.add(image_id)
+        self.machine = made | self.machine
         self.library.put([self.as_shown(record) for record, _ in new.values()], pictures)
         with self.library.transaction() as records:
+            for image_id, suggestion in made.items():
+                machine.keep(records, image_id, suggestion)
             records.executemany(INSERT_IMAGE, [image_row(record, embedded) for record, embedded in new.values()])
             facts.keep(records, {i: record.facts for i, (record, _) in new.items()}, today().isoformat())
             records.executemany(f"INSERT OR REPLACE INTO file ({FILE}) VALUES (?, ?, ?, ?, ?)", map(astuple, files))

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
+
+from limner.tools.images.images import Inspected
 
 
 @dataclass
@@ -41,3 +43,13 @@ class Report:
         """From `again`, also by way of JSON."""
         fields: dict[str, Any] = {name: [*map(tuple, v)] if isinstance(v, list) else v for name, v in kept.items()}
         return cls(**fields)
+
+
+class Read(NamedTuple):
+    """A file as it was read."""
+
+    path: str
+    image_id: str = ""
+    seen: Inspected | None = None
+    """The decoded image; None for one that the library has."""
+    problem: str = ""

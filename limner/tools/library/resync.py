@@ -9,9 +9,10 @@ from limner.errors import BadInput
 from limner.text import printable_path
 from limner.tools.images.images import MAX_PIXELS
 from limner.tools.library.gathered import Gathered, Part, away, split
-from limner.tools.library.indexing import Progress, Report, Sync, _Read, sync
+from limner.tools.library.indexing import Progress, Sync, sync
 from limner.tools.library.library import Library
 from limner.tools.library.records import meta, set_meta
+from limner.tools.library.report import Read, Report
 from limner.tools.library.sources import Source, located
 from limner.tools.library.unpacking import unpacked
 
@@ -81,7 +82,7 @@ class Preview(Sync):
         self.report.problems = list(dict.fromkeys(self.scan.problems))
         return self.report
 
-    def keep_batch(self, batch: Sequence[_Read]) -> None:
+    def keep_batch(self, batch: Sequence[Read]) -> None:
         """Count a batch."""
         for path, image_id, _, problem in batch:
             self.reread.add(path)

@@ -12,6 +12,7 @@ from typing import Any
 
 from limner.tools.images.facts import LIMITS, SEVERAL, Facts, items, tidy
 from limner.tools.images.metadata import Described
+from limner.tools.library.exported import restored
 from limner.tools.library.scanned import Problems, counted, folded, read_text
 
 TABLE = re.compile(r"(?:metadata[^/]*|library)\.(?:csv|tsv|jsonl)", re.IGNORECASE)
@@ -95,7 +96,7 @@ def from_row(row: Mapping[str, Any]) -> Described:
     plain = {_key(k): _words(v) for k, v in row.items()}
     found = {name: next((plain[k] for k in keys if plain.get(k)), "") for name, keys in _KEYS.items()}
     details = [plain[key] for key in _DETAILS if plain.get(key) and plain[key] != found["caption"]]
-    return Described(**found, details="; ".join(dict.fromkeys(details)), facts=_facts(row, plain))
+    return restored(row, Described(**found, details="; ".join(dict.fromkeys(details)), facts=_facts(row, plain)))
 
 
 def _facts(row: Mapping[str, Any], plain: Mapping[str, str]) -> Facts:

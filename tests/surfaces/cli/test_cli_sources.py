@@ -40,3 +40,15 @@ def test_add_and_sync(home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[
     code, out, _ = run(capsys, "sync", "birds", "--drop-missing")
     assert out.splitlines() == ["birds: 2 known, 3 vanished (2 images)"]
     assert run(capsys, "sync", "cranes")[0] == 2
+
+
+def test_export(home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run(capsys, "add", "birds", laid(tmp_path / "photos", samples(3)))
+    code, out, _ = run(capsys, "export", "birds", tmp_path / "out")
+    assert (code, out.splitlines()) == (0, [f"{tmp_path / 'out'}: 3 pictures of birds, 0.0 MB"])
+    assert run(capsys, "add", "again", tmp_path / "out")[1].splitlines()[0] == "3 added"
+    (tmp_path / "photos" / "0000.jpg").unlink()
+    assert "left out: " in run(capsys, "export", "birds", tmp_path / "out")[1]
+    code, out, err = run(capsys, "export", "birds", tmp_path / "photos")
+    assert (code, out) == (2, "")
+    assert "is not empty and not of an export: name a new or empty folder." in err

@@ -38,7 +38,7 @@ Row = dict[str, Any]
 
 @dataclass
 class Done:
-    """What an export wrote."""
+    """The result of an export."""
 
     pictures: int = 0
     size: int = 0

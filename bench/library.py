@@ -251,7 +251,7 @@ def start(home: Path, given: argparse.Namespace) -> Iterator[Row]:
         library = built(home, count)
         where = home / f"start-{count}"
         shutil.rmtree(where, ignore_errors=True)
-        shutil.copytree(library.path, where / "libraries" / "big")
+        shutil.copytree(library.path, where / "libraries" / "big", ignore=shutil.ignore_patterns("vectors*"))
         kept = Library(where, "big", library.encoders, None, 5)
         kept.set_meta("encoders", json.dumps({"caption": MiniLM().name, "words": Words().name}))
         took[count] = [_first_request(where) for _ in range(6)][1:]

@@ -9,9 +9,12 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from limner.document import Article
 from limner.errors import ImageUnreadable
 from limner.exports.own import images_in, own_images
+from limner.tools.images.looks import grid, same_look
 from limner.tools.library.sources import image_identity
 
 if TYPE_CHECKING:
@@ -49,15 +52,11 @@ def shown_ids(article: Article, folder: Path) -> tuple[str, ...]:
 
 def _look(data: bytes) -> str:
     """An image's coarse structure as text. Raises ImageUnreadable."""
-    from limner.tools.images.looks import grid
-
     return _LOOK + base64.b64encode((grid(data) * 255).round().astype("uint8").tobytes()).decode()
 
 
 def looks(shows: Sequence[str]) -> list[Grid]:
     """The looks among `Article.shows`, at most LOOKS. An article may come from a client: others are left out."""
-    import numpy as np
-
     found: list[Grid] = []
     for one in (one for one in shows if one.startswith(_LOOK)):
         with suppress(ValueError):
@@ -70,7 +69,5 @@ def looks(shows: Sequence[str]) -> list[Grid]:
 
 def is_copy(data: bytes, known: Sequence[Grid]) -> bool:
     """Whether an image looks the same as one of those known. Raises ImageUnreadable."""
-    from limner.tools.images.looks import grid, same_look
-
     one = grid(data)
     return any(same_look(one, other) for other in known)

@@ -79,11 +79,16 @@ class Words:
         """Includes the parameters and the version of `words`, because both affect the vectors."""
         return f"bm25 k1={self.k1:g} b={self.b:g} average={self.average:g} words=1"
 
-    def document(self, text: str) -> Sparse:
-        """Saturated term frequencies of a caption."""
-        counts = Counter(map(_dimension, words(text)))
-        base = self.k1 * (1 - self.b + self.b * counts.total() / self.average)
-        return Sparse(list(counts), [n * (self.k1 + 1) / (n + base) for n in counts.values()])
+    def document(self, *texts: str) -> Sparse:
+        """Saturated term frequencies of a caption, and of other texts beside it. Each counts by its own length, a word
+        in several of them once: a page of text in a picture takes no weight from the words of its caption."""
+        weights: dict[int, float] = {}
+        for text in texts:
+            counts = Counter(map(_dimension, words(text)))
+            base = self.k1 * (1 - self.b + self.b * counts.total() / self.average)
+            for word, n in counts.items():
+                weights[word] = max(weights.get(word, 0.0), n * (self.k1 + 1) / (n + base))
+        return Sparse(list(weights), list(weights.values()))
 
     def query(self, text: str) -> Sparse:
         """The number of occurrences of each word in the query."""

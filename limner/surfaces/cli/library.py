@@ -42,6 +42,13 @@ def library_add(
             "Captions in many languages: multilingual-e5-small, or a folder.",
         ),
     ] = "",
+    read_text: Annotated[
+        bool | None,
+        typer.Option(
+            "--read-text/--no-read-text",
+            help="Read the text in the pictures, from now on, and search its words; needs limner[ocr].",
+        ),
+    ] = None,
 ) -> None:
     """Read images into a library; run it again when they have changed."""
     terminal = Terminal()
@@ -50,7 +57,7 @@ def library_add(
     if encoder:
         encoder = reports.fetch(encoder, terminal)
     with terminal.counting(f"Reading into {name}") as count:
-        lines = reports.add(name, sources or [], count, encoder)
+        lines = reports.add(name, sources or [], count, encoder, read_text)
     for line in lines:
         print(line)
 

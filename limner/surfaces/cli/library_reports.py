@@ -11,10 +11,10 @@ from limner.errors import BadInput, LibraryError
 from limner.jobs.lately import lately
 from limner.settings import Settings
 from limner.surfaces.cli.terminal import Terminal
-from limner.text import one_line, printable_path
+from limner.text import one_line, printable_path, shorten
 from limner.tools import library as libraries
 from limner.tools.language import language_of
-from limner.tools.library import Library, Record, Report, captions, machine, suggesting
+from limner.tools.library import Library, Record, Report, captions, machine, reading, suggesting
 from limner.tools.library.encoding import reads
 from limner.tools.models import hub
 from limner.tools.models.known import is_there
@@ -53,8 +53,10 @@ def add(
     folders: Sequence[str | Path],
     on_progress: Callable[[int, int], None] | None = None,
     encoder: str = "",
+    read_text: bool | None = None,
 ) -> list[str]:
-    """Index folders into a library, creating it if needed. encoder: its name as `fetch` returns it."""
+    """Index folders into a library, creating it if needed. encoder: its name as `fetch` returns it. read_text: as for
+    `libraries.index`."""
     context = opened_context()
     home = context.settings.home
     library, report = libraries.index(
@@ -66,6 +68,7 @@ def add(
         connect=context.connect,
         max_pixels=context.settings.max_pixels,
         encoder=encoder,
+        read_text=read_text,
     )
     lines = [*_lines(report), f"{name}: {len(library)} images. Try: limner library search {name} WORDS"]
     return [*lines, *_offered(library), *_describable(context, library)]
@@ -137,11 +140,14 @@ def show(name: str, without: str = "", only: Sequence[str] = ()) -> list[str]:
     if made := suggesting.suggested(library):
         by = ", ".join(machine.models(made.values()))
         lines.append(f"machine-made: words of {len(made)} images, by {by}; the folder's and yours win over them")
+    read, with_text = reading.counted(library)
+    if read:
+        lines.append(f"text in pictures: {read} read, {with_text} with text")
     if only:
         lines.append(f"{', '.join(limit.texts)}: {passing} images")
     for r in records:
         details = f"  ({one_line(r.details)[:80]})" if r.details else ""
-        caption = f"{one_line(r.caption)[:80]}{mark(r.machine_made)}{details}{_facts(r)}"
+        caption = f"{one_line(r.caption)[:80]}{mark(r.machine_made)}{details}{_facts(r)}{_text(r)}"
         lines.append(f"{r.id[:12]}  {r.width}x{r.height}  {printable_path(r.path)}  {caption}")
     return [*lines, *remarks([library], limit, used, empty=False)]
 
@@ -152,6 +158,12 @@ def _facts(record: Record) -> str:
     named = ("rating", "licence", "embargo", "expires", "added")
     told = [f"{name}={value}" for name in named for value in known.get(name, []) if value]
     return f"  [{one_line(', '.join(told))[:160]}]" if told else ""
+
+
+def _text(record: Record) -> str:
+    """The text in an image, and the share of its area that it covers."""
+    words, area, _detail = record.text_in_picture
+    return f'  [text in the picture, {area:.0%}: "{shorten(words, 80)}"]' if words else ""
 
 
 def mark(machine_made: Sequence[str]) -> str:
@@ -252,9 +264,10 @@ def counted(report: Report) -> str:
 
 
 def details(report: Report) -> list[str]:
-    """Lines about files that an indexing run could not read, or left out."""
-    lines = []
-    kinds = ("unreadable", report.unreadable), ("caption unreadable", report.problems), ("skipped", report.skipped)
+    """Lines about files that an indexing run could not read, or left out, and about the text in pictures."""
+    lines = [f"{report.texts_read} pictures read, {report.texts_found} with text"] if report.texts_read else []
+    kinds = [("unreadable", report.unreadable), ("caption unreadable", report.problems), ("skipped", report.skipped)]
+    kinds.append(("text not read", report.texts_unread))
     for what, rows in kinds:
         lines += [f"{what}: {printable_path(path)}: {reason}" for path, reason in rows[:MANY]]
         if len(rows) > MANY:

@@ -114,6 +114,11 @@ class LibraryImage(ImageView):
     orientation: Literal["landscape", "portrait", "square"]
     in_time: bool
     """False before the end of its embargo and after its expiry: no article gets it."""
+    text_in_picture: str
+    """The text that limner read in it, which is searched; "" if there is none, or if the library's pictures are not
+    read."""
+    text_area: float
+    """Share of its area that this text covers, 0 to 1."""
 
 
 class LibraryPage(View):
@@ -282,6 +287,7 @@ def image_view(library: str, record: Record) -> LibraryImage:
     file = printable(PurePath(record.path).name)
     own: dict[str, Any] = {"described": record.described, "written": record.written, "facts": record.facts}
     own |= {"added": record.added, "orientation": orientation(record.width, record.height)}
+    own |= {"text_in_picture": record.text_in_picture.words, "text_area": record.text_in_picture.area}
     return LibraryImage(**recorded(library, record), **own, file=file, in_time=in_time(record.facts, now()))
 
 

@@ -17,7 +17,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 from limner.errors import ImageUnreadable
 from limner.lazy import lazy
-from limner.tools.images import fitting, metadata, pixels
+from limner.tools.images import fitting, metadata, ocr, pixels
 from limner.tools.images.svg import draw_svg
 from limner.tools.pdf_text import pdf_text
 
@@ -96,6 +96,7 @@ OPERATIONS: dict[str, Any] = {
     "cropped": _cropped,
     "fields": lambda data, **given: (None, [fitting.fields(data, **given)]),
     "republished_tiff": lambda data, **given: (None, [pixels.republished_tiff(data, **given)]),
+    "text_in": lambda data, **given: (ocr.text_in(data, **given), []),
     "pdf_text": lambda data, **given: (pdf_text(data, **given), []),
     "metadata": lambda data, **given: (asdict(metadata.metadata(data, **given)), []),
     "said_in": lambda data, **given: (metadata.said_in(data, **given), []),

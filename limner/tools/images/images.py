@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from limner.errors import ImageUnreadable
 from limner.lazy import lazy
+from limner.tools.images import ocr
 from limner.tools.images.metadata import Described
 from limner.tools.images.opening import MAX_PIXELS
-from limner.tools.images.sandbox import DRAWINGS, PHOTOGRAPHS
+from limner.tools.images.sandbox import DRAWINGS, PHOTOGRAPHS, TEXTS
 from limner.tools.images.svg import SVG_SIDE, is_svg
 
 if TYPE_CHECKING:
@@ -93,8 +94,25 @@ def data_url(data: bytes, side: int = 512, *, max_pixels: int = MAX_PIXELS) -> s
     Always re-encoded and flattened (`colour.flatten`), so that only pixels reach a model server. Raises
     ImageUnreadable.
     """
-    made = _ask("small", data, max_pixels=max_pixels, side=side, kind="JPEG", quality=85)[1][0]
+    made = _jpeg(data, side, max_pixels)
     return "data:image/jpeg;base64," + base64.b64encode(made).decode()
+
+
+class TextIn(NamedTuple):
+    """The text in a picture."""
+
+    words: str
+    """On one line, without control characters and direction marks; "" if there is none."""
+    area: float
+    """Share of the picture's area that it covers, 0 to 1."""
+    detail: float
+    """Share of the picture's detail that it is, 0 to 1: 1 for words on an empty card."""
+
+
+def text_in(data: bytes, *, max_pixels: int = MAX_PIXELS) -> TextIn:
+    """Find and read the text in a picture; needs limner[ocr], see `ocr`. Raises ImageUnreadable."""
+    words, area, detail = TEXTS.ask("text_in", _jpeg(data, ocr.SIDE, max_pixels))[0]
+    return TextIn(str(words)[: ocr.LONGEST], float(area), float(detail))
 
 
 class Fitted(NamedTuple):
@@ -166,6 +184,10 @@ def said_in(data: bytes, *, max_pixels: int = MAX_PIXELS) -> dict[str, str]:
 def orientation_of(data: bytes, *, max_pixels: int = MAX_PIXELS) -> int:
     """EXIF's orientation, 1 to 8; 1 without one. Raises ImageUnreadable."""
     return _ask("orientation_of", data, max_pixels=max_pixels)[0]
+
+
+def _jpeg(data: bytes, side: int, max_pixels: int) -> bytes:
+    return _ask("small", data, max_pixels=max_pixels, side=side, kind="JPEG", quality=85)[1][0]
 
 
 def _ask(name: str, data: bytes, **given: Any) -> tuple[Any, list[bytes]]:

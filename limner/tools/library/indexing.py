@@ -17,7 +17,7 @@ from limner.tools.encoders import Encoders, kind_of, with_own
 from limner.tools.images.facts import today
 from limner.tools.images.images import MAX_PIXELS, Described, Inspected
 from limner.tools.images.sandbox import PHOTOGRAPHS
-from limner.tools.library import captions, copies, facts, machine, unchanged
+from limner.tools.library import captions, copies, facts, machine, reading, text_in_pictures, unchanged
 from limner.tools.library.folder import exported
 from limner.tools.library.folders import Connect, check_name, folder_library, libraries, own_encoders
 from limner.tools.library.gathered import Gathered
@@ -36,7 +36,7 @@ from limner.tools.library.records import (
     words_row,
 )
 from limner.tools.library.report import Read, Report
-from limner.tools.library.sources import Folders, Source, directory, image_identity, located, read_file
+from limner.tools.library.sources import Folders, Source, batches, directory, image_identity, located, read_file
 from limner.tools.library.switching import switch
 from limner.tools.store import PATIENCE
 from limner.tools.trial import runs
@@ -92,7 +92,8 @@ def sync(
         if check:
             check(run)
         report = run.run()
-        unchanged.end(library, seen, report.again())
+        if not run.reader.problem:  # else the next run reads, where it can
+            unchanged.end(library, seen, report.again())
         return report
 
 
@@ -107,12 +108,14 @@ def index(
     patience: float = PATIENCE,
     max_pixels: int = MAX_PIXELS,
     encoder: str = "",
+    read_text: bool | None = None,
 ) -> tuple[Library, Report]:
     """Add folders to a library, creating it if it is missing. A new library without an image is removed again.
 
     encoder: the name of an encoder, of captions or of pictures, that this library is used with from now on (see
-    `encoders.kind_of`); what was indexed with another one is encoded again. Raises what `Library.open`,
-    `Library.create`, `with_own`, `trial.runs` and `add` raise.
+    `encoders.kind_of`); what was indexed with another one is encoded again. read_text: whether the text in its
+    pictures is read from now on; None leaves that as it is. Raises what `Library.open`, `Library.create`, `with_own`,
+    `trial.runs`, `reading.want` and `add` raise.
     """
     roots = [one.path for one in map(located, folders)]  # a wrong one is an error before anything is created
     check_name(name)
@@ -128,6 +131,8 @@ def index(
     if encoder:
         library.set_meta(kind_of(encoder), encoder)
     try:
+        if read_text is not None:
+            reading.want(library, read_text)
         return library, add(library, roots, on_progress, max_pixels=max_pixels)
     except (LibraryEmpty, BadInput, NotInstalled):
         if new and name in libraries(home) and not len(library):
@@ -171,6 +176,7 @@ class Sync:
         self.library, self.source, self.progress = library, source, progress
         self.scan = source.scan()
         self.report = Report(unreadable=list(self.scan.refused), skipped=list(self.scan.skipped))
+        self.reader = reading.Reader(library, getattr(source, "max_pixels", MAX_PIXELS))
         with library.transaction() as records:
             rows = [File(*row) for row in records.execute(f"SELECT {FILE} FROM file")]
             self.images = {row[0] for row in records.execute("SELECT id FROM image")}
@@ -188,6 +194,7 @@ class Sync:
             self.read()
             dropped = self.forget()
             self.learn()
+            self.reader.catch_up(self.scan.files, self.ahead, self.progress)
             self.redescribe()
             if dropped:
                 with self.library.vectors() as store:
@@ -196,6 +203,7 @@ class Sync:
         self.library.chances()
         self.report.vanished = self.gone.total()
         self.report.problems = list(dict.fromkeys(self.scan.problems))
+        self.reader.tell(self.report)
         return self.report
 
     def heal(self) -> None:
@@ -255,8 +263,11 @@ class Sync:
         try:
             data = read_file(path)
             image_id = image_identity(data)
-            known = image_id in self.images
-            return Read(path, image_id, None if known else self.source.inspect(data, bool(self.library.encoders.clip)))
+            if image_id in self.images:
+                return Read(path, image_id)
+            seen = self.source.inspect(data, bool(self.library.encoders.clip))
+            self.reader.look(image_id, data)
+            return Read(path, image_id, seen)
         except (ImageUnreadable, OSError) as error:
             problem = error.strerror if isinstance(error, OSError) else str(error)
             return Read(path, problem=problem or "cannot be read")
@@ -286,6 +297,7 @@ class Sync:
                 machine.keep(records, image_id, suggestion)
             records.executemany(INSERT_IMAGE, [image_row(record, embedded) for record, embedded in new.values()])
             facts.keep(records, {i: record.facts for i, (record, _) in new.items()}, today().isoformat())
+            text_in_pictures.keep(records, self.reader.of(new))
             records.executemany(f"INSERT OR REPLACE INTO file ({FILE}) VALUES (?, ?, ?, ?, ?)", map(astuple, files))
 
     def as_shown(self, record: Record) -> Record:
@@ -297,7 +309,8 @@ class Sync:
         """A new image with its caption."""
         words, described = self.source.describe(path, seen.said, self.scan)
         suffix = os.path.splitext(path)[1].lower()
-        return Record(image_id, path, suffix, seen.width, seen.height, **asdict(words), described=described)
+        own: dict[str, Any] = {"described": described, "text_in_picture": self.reader.text(image_id)}
+        return Record(image_id, path, suffix, seen.width, seen.height, **asdict(words), **own)
 
     def count_read(self, path: str, image_id: str) -> None:
         """Count a file that was read: as before, changed, renamed, a copy or new."""
@@ -325,6 +338,7 @@ class Sync:
             ids = [row[0] for row in records.execute(f"SELECT id {orphans}")]
             records.execute(f"DELETE {orphans}")
             facts.forget(records)
+            text_in_pictures.forget(records)
         return ids
 
     def learn(self) -> None:
@@ -391,7 +405,3 @@ class Sync:
     def images_before(self) -> set[str]:
         """Ids of images whose files were here before this run and still are."""
         return {f.image for path, f in self.before.items() if f.image and path in self.scan.files}
-
-
-def batches(items: Sequence[Any], size: int) -> Iterator[Sequence[Any]]:
-    return (items[start : start + size] for start in range(0, len(items), size))

@@ -19,7 +19,7 @@ from limner.text import printable_path
 from limner.tools.chance import Chance
 from limner.tools.encoders import Encoders, with_own
 from limner.tools.images.images import for_clip
-from limner.tools.library import captions, chances, encoding, facts
+from limner.tools.library import captions, chances, encoding, facts, found, text_in_pictures
 from limner.tools.library.filters import ALL, Filters
 from limner.tools.library.folders import (
     Connect,
@@ -213,7 +213,8 @@ class Library:
         library holds no image.
         """
         unread = not encoding.reads(self.encoders.caption, queries)
-        return self.nearest(encoding.queries(self.encoders, queries), k, unread=unread, only=only, used=used)
+        asked = encoding.queries(self.encoders, queries)
+        return self.nearest(asked, k, unread=unread, only=only, used=used, by_words=True)
 
     def nearest(
         self,
@@ -224,29 +225,27 @@ class Library:
         own: bool = False,
         only: Filters = ALL,
         used: Collection[str] = (),
+        by_words: bool = False,
     ) -> list[list[Candidate]]:
         """As `search`, by vectors. unread: they are of texts in a language that the captions' encoder does not read.
-        own: they are of pictures, see `Chance.expected`."""
+        own: they are of pictures, see `Chance.expected`; by_words: of texts, for which pictures of words do not answer.
+        """
         if not len(self):
             raise LibraryEmpty(note("library-without-images", name=self.name))
         self.freshen(0)  # encode what an interrupted run left unencoded
         limit = self.within(only, used)
         if limit and limit.inside and not limit.ids:
             return [[] for _ in queries]
-        answers = self._vectors.found(self.path / "vectors", self.encoders.sizes, queries, k, limit)
+        with self.transaction() as records:
+            parrots = text_in_pictures.parrots(records) if by_words and self.encoders.clip else 0
+        most = k + min(parrots, 3 * k)  # as many more as may fall behind
+        answers = self._vectors.found(self.path / "vectors", self.encoders.sizes, queries, most, limit)
         if answers is None:
             with self.vectors() as store:
-                answers = store.search(queries, k, limit) if limit else store.search(queries, k)
+                answers = store.search(queries, most, limit) if limit else store.search(queries, most)
         known = self._by_id(hit.id for hits in answers for hit in hits)
         by_chance = chances.expected(self.chances(), queries, unread=unread, own=own)
-        return [
-            [
-                record.as_candidate(self.name, hit.score, hit.scores, chances.fits(expected, hit.scores, record))
-                for hit in hits
-                if (record := known.get(hit.id))
-            ]
-            for expected, hits in zip(by_chance, answers, strict=True)
-        ]
+        return found.candidates(self.name, answers, known, by_chance, k, len(self) if parrots else 0)
 
     def within(self, only: Filters = ALL, used: Collection[str] = ()) -> facts.Within | None:
         """The images that a search may find, None for all. Arguments as for `search`."""
@@ -396,7 +395,8 @@ class Library:
         vectors = encoding.encoded(self.encoders, captioned, "caption", self.picture)
         words = self.encoders.words
         with self.vectors() as store:
-            store.upsert((r.id, Vectors(vectors.get(r.id), words.document(r.words), seen.get(r.id))) for r in records)
+            said = {r.id: words.document(r.words, r.text_in_picture.words) for r in records}
+            store.upsert((r.id, Vectors(vectors.get(r.id), said[r.id], seen.get(r.id))) for r in records)
         with self.transaction() as rows:
             chances.keep(rows, "caption", {r.id: vectors[r.id] for r in records if not r.bare})
             chances.keep(rows, "clip", seen)

@@ -14,8 +14,8 @@ from limner.errors import LibraryError
 from limner.text import printable_path
 from limner.tools.filenames import says_something
 from limner.tools.images.facts import Facts
-from limner.tools.images.images import Described
-from limner.tools.library import captions, facts, machine
+from limner.tools.images.images import Described, TextIn
+from limner.tools.library import captions, facts, machine, text_in_pictures
 
 FORMAT = 1  # raised when an older limner could not read them
 RECORDS = "records.sqlite"
@@ -32,14 +32,15 @@ WORDS = "caption, alt, credit, licence, described, details"
 _HEAD = (
     "SELECT i.id AS id, coalesce((SELECT min(path) FROM file WHERE image = i.id), '') AS path, suffix, width, height"
 )
-AS_IN_FOLDER = f"{_HEAD}, {WORDS}, '' AS own, '' AS machine, {facts.AS_JSON} FROM image i"
+_LAST = f"{facts.AS_JSON}, {text_in_pictures.AS_JSON}"
+AS_IN_FOLDER = f"{_HEAD}, {WORDS}, '' AS own, '' AS machine, {_LAST} FROM image i"
 """Without the words of people and models in the library."""
 _SHOWN = {n: f"coalesce(w.{n}, i.{n})" for n in captions.FIELDS} | machine.COLUMNS
 _OWN = "LEFT JOIN written w ON w.image = i.id LEFT JOIN machine m ON m.image = i.id"
 SELECT = f"""{_HEAD}, {", ".join(f"{shown} AS {n}" for n, shown in _SHOWN.items())},
   {machine.DESCRIBED} AS described, i.details,
   {" || ".join(f"iif(w.{n} IS NULL, '', '{n} ')" for n in captions.FIELDS)} AS own, {machine.MADE} AS machine,
-  {facts.AS_JSON}
+  {_LAST}
   FROM image i {_OWN}"""
 INSERT_IMAGE = f"""INSERT OR REPLACE INTO image (id, suffix, width, height, {WORDS}, embedded)
   VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
@@ -76,6 +77,8 @@ class Record:
     """Facts by which searches can be limited, see `images.facts`."""
     added: str = ""
     """The day on which it came into the library, YYYY-MM-DD; "" in libraries of an older limner."""
+    text_in_picture: TextIn = text_in_pictures.NONE
+    """The text that was read in it, which is searched and never shown as a caption; see `text_in_pictures`."""
 
     @property
     def bare(self) -> bool:
@@ -118,7 +121,7 @@ class File:
 
 def complete(records: sqlite3.Connection) -> None:
     """Add the tables and columns that a library made by an older limner lacks."""
-    records.executescript(captions.SCHEMA + machine.SCHEMA + facts.SCHEMA)
+    records.executescript(captions.SCHEMA + machine.SCHEMA + facts.SCHEMA + text_in_pictures.SCHEMA)
     if _changes(records):
         records.execute("BEGIN IMMEDIATE")  # another process may open the same library now
         for change in _changes(records):
@@ -145,6 +148,7 @@ def as_record(row: tuple[Any, ...]) -> Record:
     """From a row of SELECT or AS_IN_FOLDER."""
     known, added = facts.from_json(row[13])
     own: dict[str, Any] = {"written": tuple(row[11].split()), "machine_made": tuple(row[12].split())}
+    own["text_in_picture"] = text_in_pictures.from_json(row[14])
     return Record(*row[:9], described=bool(row[9]), details=row[10], facts=known, added=added, **own)
 
 

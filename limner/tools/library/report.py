@@ -27,6 +27,11 @@ class Report:
     """Path and reason; the reason ends with what to do."""
     problems: list[tuple[str, str]] = field(default_factory=list)
     """Captions that could not be read, path and reason; their images are in the library all the same."""
+    texts_read: int = 0
+    """Pictures in which text was looked for, if the library's pictures are to be read; `texts_found` have some."""
+    texts_found: int = 0
+    texts_unread: list[tuple[str, str]] = field(default_factory=list)
+    """Pictures in which text could not be looked for, path or library and reason."""
 
     @property
     def files(self) -> int:

@@ -6,9 +6,9 @@ import hashlib
 import os
 import re
 import stat
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Literal, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 from limner.errors import BadInput, ImageUnreadable, LibraryError, LibraryMissing
 from limner.text import printable_path
@@ -180,3 +180,8 @@ def directory(name: str | Path) -> Path | None:
 
 def _open_at_once(path: str, flags: int) -> int:
     return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))  # a pipe in place of a file would block
+
+
+def batches(items: Sequence[Any], size: int) -> Iterator[Sequence[Any]]:
+    """The items in order, in batches of `size`, the last one smaller."""
+    return (items[start : start + size] for start in range(0, len(items), size))

@@ -352,6 +352,7 @@ fact-rating = Rating
 fact-embargo = Embargo until
 fact-expires = Usable until
 fact-added = Added
+fact-text = Text in the picture
 
 # Many images
 picture-size = Size of the images

@@ -335,6 +335,7 @@ fact-rating = 评级
 fact-embargo = 禁用至
 fact-expires = 可用至
 fact-added = 入库日期
+fact-text = 图中文字
 
 picture-size = 图片大小
 select-of = 选择 { $name }

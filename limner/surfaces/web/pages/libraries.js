@@ -42,7 +42,7 @@ function Libraries() {
 
 /** @typedef {keyof Words} Word */
 /** An image of the list, or one that a search found, which knows less. @typedef {LibraryImage | Found} Shown */
-/** @typedef {Schemas["Candidate"] & {described?: boolean, written?: undefined, file?: string, facts?: undefined, added?: undefined, in_time?: undefined}} Found */
+/** @typedef {Schemas["Candidate"] & {described?: boolean, written?: undefined, file?: string, facts?: undefined, added?: undefined, in_time?: undefined, text_in_picture?: undefined}} Found */
 /** @type {Word[]} */
 const WORDS = ["caption", "alt", "credit", "licence"];
 /** @type {Record<Word, (one: Shown) => boolean>} */

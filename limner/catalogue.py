@@ -228,7 +228,7 @@ REQUESTS = {
     "library-image": "The library {name} has no image {id}. Search it again.",
     "caption-empty": "The caption is empty. Say what the image shows, or restore the folder's caption.",
     "words-long": "{field}: it has {n:,} characters, more than {most:,}. Shorten it.",
-    "filter-unknown": "{text!r} is no filter. Write a field, a sign and a value, such as licence=CC BY* or date>=2020; "
+    "filter-unknown": "{text!r} is no filter. Write a field, a sign and a value, such as licence=CC BY or date>=2020; "
     "the fields are: {fields}.",
     "filter-value": "{text!r}: {wanted}. The fields are: {fields}.",
     "filter-date": "{field} takes a date such as 2020, 2020-05 or 2020-05-31",

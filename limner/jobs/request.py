@@ -76,7 +76,7 @@ class JobRequest(BaseModel):
     max_cost: Annotated[float | None, Field(gt=0, le=100_000, allow_inf_nan=False)] = None
     """Limit of what the job's model costs, in US dollars. A job whose model has no known price fails."""
     only: Annotated[list[Annotated[str, Field(max_length=LONGEST)]], Field(max_length=MOST)] = []
-    """Filters that the images must pass, all of them, such as "licence=CC BY*", "date>=2020" or "unused=10"."""
+    """Filters that the images must pass, all of them, such as "licence=CC BY", "date>=2020" or "unused=10"."""
     queue: Queue = "interactive"
     """Jobs of "batch" wait until no interactive one does."""
     webhook: Webhook | None = None

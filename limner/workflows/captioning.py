@@ -119,15 +119,14 @@ def plan(
     Raises BadInput.
     """
     usual = language_code(context.settings.language) or "en"
-    records = library.records()
-    spoken = language_code(language) or suggesting.language(library, records) or usual
+    spoken = language_code(language) or suggesting.language(library) or usual
     named = "" if again else context.known_name("selector")
-    found = suggesting.lacking(library, without, named, spoken, records)
+    found = suggesting.lacking(library, without, named, spoken)
     start = (after and library.record(after).path, after)
     images = [record for record in found.images if (record.path, record.id) > start][:limit]
     if images:
         model_of(context)
-    around = Surroundings(library, json.loads(library.meta("folders") or "[]"), records)
+    around = Surroundings(library, json.loads(library.meta("folders") or "[]"))
     some = images[:: max(1, len(images) // _SAMPLE)]
     each = [estimate_tokens(dialect.ask_caption(ONE, around.known(r), spoken)) + WRITTEN for r in some]
     tokens = round(sum(each) / len(each) * len(images), -2) if each else 0
@@ -163,8 +162,8 @@ def run(
         return outcome
     with locked(library.home, library.name, 0, "~captions"):
         model = "" if plan.again else context.speaker("selector").name
-        now = library.records_of(record.id for record in plan.lacking.images)
-        lacking = suggesting.lacking(library, plan.without, model, plan.language, now)
+        planned = [record.id for record in plan.lacking.images]
+        lacking = suggesting.lacking(library, plan.without, model, plan.language, planned)
         outcome.vain = lacking.vain
         return _Run(context, library, plan, outcome).through(lacking.images, on_progress)
 

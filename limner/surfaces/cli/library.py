@@ -145,7 +145,9 @@ def library_export(
 @library_app.command("remove")
 def library_remove(
     name: Annotated[str, typer.Argument(metavar="NAME")],
-    captions_too: Annotated[bool, typer.Option("--captions-too", help="Also delete captions of people.")] = False,
+    captions_too: Annotated[
+        bool, typer.Option("--captions-too", help="Also delete captions of people and models.")
+    ] = False,
 ) -> None:
     """Remove a library. The image files stay."""
     print(reports.remove(name, captions_too=captions_too))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from limner.document import Brief
@@ -16,6 +16,8 @@ from limner.tools import library as libraries
 from limner.tools.language import language_of
 from limner.tools.library import Library, Record, Report, captions, machine, reading, suggesting
 from limner.tools.library.encoding import reads
+from limner.tools.library.folders import library_path
+from limner.tools.library.records import RECORDS
 from limner.tools.models import hub
 from limner.tools.models.known import is_there
 from limner.tools.pictures.known import DEFAULT, MULTILINGUAL, known
@@ -229,17 +231,29 @@ def save_captions(name: str, out: Path) -> str:
 
 
 def remove(name: str, *, captions_too: bool = False) -> str:
-    """Remove a library; the image files stay. Raises BadInput if people wrote captions in it, unless `captions_too`."""
+    """Remove a library; the image files stay. Raises BadInput if people or a model wrote captions in it, unless
+    `captions_too`."""
     context = opened_context()
     words = libraries.written_in(context.settings.home, name)
+    made = machine.of_library(library_path(context.settings.home, name) / RECORDS)
     if words and not captions_too:
         raise BadInput(
-            f"People wrote words for {len(words)} images of {name}, which would be lost. Save them with "
+            f"People wrote words for {len(words)} images of {name}, which would be lost{_also(made)}. Save them with "
             f"`limner library captions {name} {name}.jsonl` (`limner library edit {name} --from {name}.jsonl` takes "
             "them in again), then remove it with --captions-too."
         )
+    if made and not captions_too:
+        by = ", ".join(machine.models(made.values()))
+        raise BadInput(
+            f"A model ({by}) wrote words for {len(made)} images of {name}, which would be lost; they can only be asked "
+            "for again. Remove it all the same with --captions-too."
+        )
     libraries.remove(context.settings.home, name, connect=context.connect)
     return f"{name} is removed. The image files are where they were."
+
+
+def _also(made: Mapping[str, machine.Suggestion]) -> str:
+    return f", and a model's for {len(made)}, which cannot be saved" if made else ""
 
 
 def opened_context() -> Context:

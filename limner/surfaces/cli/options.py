@@ -38,7 +38,7 @@ Review = Annotated[
 ]
 Only = Annotated[
     list[str] | None,
-    typer.Option("--only", metavar="FILTER", help='Only images that pass, e.g. "licence=CC BY*"; may be repeated.'),
+    typer.Option("--only", metavar="FILTER", help='Only images that pass, e.g. "licence=CC BY"; may be repeated.'),
 ]
 Generate = Annotated[
     str, typer.Option("--generate", metavar="PLUGIN", help="Generate a labelled image where nothing fits.")

@@ -25,7 +25,7 @@ from limner.surfaces.cli.opened import AsJson, JobId, open_jobs
 from limner.text import one_line
 from limner.tools.candidates import Wanted, usable
 from limner.tools.candidates import candidates as find
-from limner.tools.editing.apply import ImageOf
+from limner.tools.editing.apply import OUTSIDE, ImageOf
 from limner.tools.editing.commands import Edit
 from limner.tools.library import Library
 from limner.workflows.context import Context
@@ -274,6 +274,9 @@ def _lines(article: Article) -> list[str]:
 
 def _print_head(head: Head) -> None:
     typer.echo(f"Version {head.version.number}: {_clean(head.version.what)}.")
+    for one in head.article.notes:
+        if one.code == OUTSIDE:
+            typer.echo(_clean(one))
 
 
 def _clean(text: str) -> str:

@@ -92,7 +92,7 @@ Only = Annotated[
     Query(
         max_length=MOST,
         description="Only images that pass this filter; may be repeated.",
-        examples=[["licence=CC BY*", "date>=2020"]],
+        examples=[["licence=CC BY", "date>=2020"]],
     ),
 ]
 

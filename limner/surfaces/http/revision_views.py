@@ -14,6 +14,7 @@ from pydantic import ConfigDict, Field
 from limner.document import Article, Illustration, markdown
 from limner.exports import block_html
 from limner.jobs.history.versions import By, Head, Version
+from limner.notes import Note
 from limner.surfaces.http.views import ImageView, View
 from limner.tools.editing.commands import MAX_EDITS, Edit, Instruction
 from limner.tools.library import Record
@@ -84,6 +85,8 @@ class Revision(Preview):
     """Parameters of `what`, by name."""
     at: float
     """When, in seconds since 1970."""
+    notes: list[Note]
+    """Notes on the article, such as on images before the end of their embargo."""
 
 
 class VersionList(View):
@@ -248,6 +251,7 @@ def revision(job: str, head: Head, *, at: tuple[Version, Article] | None = None)
         code=version.code,
         params=version.params,
         at=version.at,
+        notes=list(article.notes),
         **_preview(job, article, {i.image_id for i in head.article.illustrations}),
     )
 

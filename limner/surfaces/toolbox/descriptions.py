@@ -29,7 +29,7 @@ Only = Annotated[
     Field(
         max_length=MOST,
         description="Filters that the pictures must pass, all of them: a field, a sign and a value, such as "
-        '"licence=CC BY*", "date>=2020", "tag=harvest", "person=Ada*", "place=Lisbon", "folder=2023", '
+        '"licence=CC BY", "date>=2020", "tag=harvest", "person=Ada*", "place=Lisbon", "folder=2023", '
         '"orientation=landscape", "width>=1600", "rating>=3", or "unused=10" for none that the last ten articles show. '
         "Leave out unless the user limits the pictures.",
     ),

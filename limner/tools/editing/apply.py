@@ -15,15 +15,20 @@ from collections.abc import Callable, Sequence
 from typing import Any, Literal, Protocol, get_args
 
 from limner.document import Article, Illustration, Paragraph, Selection
-from limner.errors import EditRefused
+from limner.errors import EditRefused, LimnerError
 from limner.notes import note
 from limner.text import one_line
 from limner.tools.editing import commands as e
 from limner.tools.editing.blocks import AnyBlock, changed, check_size, newline_of, replaced, with_body
 from limner.tools.editing.fragment import MARK, fragment, ids_of, joined, last_paragraph, new_ids, title_heading
 from limner.tools.generate import labelled
+from limner.tools.images.facts import Facts, in_time, now
 
 MIN_CROP = 0.01  # share of the width or height; a smaller crop is a slip of the mouse
+
+
+OUTSIDE = "placed-outside-time"
+"""Code of the note on images outside their time."""
 
 
 class ImageRecord(Protocol):
@@ -43,6 +48,8 @@ class ImageRecord(Protocol):
     def height(self) -> int: ...
     @property
     def machine_made(self) -> Sequence[Literal["caption", "alt"]]: ...
+    @property
+    def facts(self) -> Facts: ...
 
 
 ImageOf = Callable[[str, str], ImageRecord]
@@ -66,7 +73,25 @@ def edited(article: Article, edits: Sequence[e.Edit], image_of: ImageOf) -> Arti
                 raise
             raise EditRefused(note("edit-of", n=number, of=len(edits), do=edit.do, line=error.note)) from error
         article = after
-    return article
+    return _timed(article, edits, image_of)
+
+
+def _timed(article: Article, edits: Sequence[e.Edit], image_of: ImageOf) -> Article:
+    """The article with a note on its images that are before the end of their embargo or expired, where these edits
+    changed its images: a person may place them all the same."""
+    if not any(isinstance(one, e.PlaceImage | e.SwapImage | e.RemoveImage) for one in edits):
+        return article
+    n = 0 if "anytime=yes" in article.only else sum(_outside(i, image_of) for i in article.illustrations)
+    left = tuple(one for one in article.notes if one.code != OUTSIDE)
+    article = article if left == article.notes else article.model_copy(update={"notes": left})
+    return article.noted(note(OUTSIDE, n=n)) if n else article
+
+
+def _outside(image: Illustration, image_of: ImageOf) -> bool:
+    try:
+        return not in_time(image_of(image.library, image.image_id).facts, now())
+    except LimnerError:  # of a library that is gone: nothing is known of its time
+        return False
 
 
 # --- text ----------------------------------------------------------------------------------------------------------

@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable
+from contextlib import closing
+from pathlib import Path
 from typing import Any, Literal, NamedTuple, get_args
 
 Field = Literal["caption", "alt"]
@@ -65,6 +67,15 @@ def of(records: sqlite3.Connection) -> dict[str, Suggestion]:
     """All suggestions with words by image id; also of images that are missing now."""
     rows = records.execute("SELECT image, caption, alt, language, model, made FROM machine ORDER BY image")
     return {row[0]: Suggestion(*row[1:]) for row in rows}
+
+
+def of_library(path: Path) -> dict[str, Suggestion]:
+    """All suggestions with words in a library's records file, even if the library cannot be opened; {} without any."""
+    try:
+        with closing(sqlite3.connect(path)) as records:
+            return of(records)
+    except sqlite3.DatabaseError:  # damaged, or from an older limner without such words
+        return {}
 
 
 def in_vain(records: sqlite3.Connection, model: str, language: str) -> frozenset[str]:

@@ -5,9 +5,10 @@ Only words are compared here; `limner.workflows.captioning` asks the model.
 
 from __future__ import annotations
 
-import bisect
+import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import zip_longest
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -18,7 +19,7 @@ from limner.tools.library import captions, machine
 from limner.tools.library.folder import readable
 from limner.tools.library.library import Library
 from limner.tools.library.machine import Suggestion
-from limner.tools.library.records import SELECT, Record, by_id
+from limner.tools.library.records import SELECT, Record, as_record, by_id
 
 Without = Literal["", "caption", "alt"]
 NEAR = 4  # captions of neighbours that a question names
@@ -38,12 +39,20 @@ class Lacking(NamedTuple):
     """Further images, about which this model was asked in vain in this language."""
 
 
+_LACKING: dict[str, str] = {
+    "": "described = 0 AND alt = ''",
+    "caption": "described = 0",
+    "alt": "alt = '' AND own NOT LIKE '%alt %'",
+}
+"""Per choice what the records must be; SQLite sorts the others out, so that of a large library only these are read."""
+
+
 def lacking(
     library: Library,
     without: Without = "",
     model: str = "",
     language: str = "",
-    records: Sequence[Record] | None = None,
+    among: Iterable[str] | None = None,
 ) -> Lacking:
     """The images to ask a model about.
 
@@ -51,17 +60,16 @@ def lacking(
     all that have none. Raises BadInput for another word.
     model, language: images that this model was asked about in vain in this language are not among them; "" for a model
     whose name is not known yet, or that is to be asked once more.
-    records: those to choose from, by path; None for all.
+    among: ids of those to choose from; None for all.
     """
-    tests = {
-        "": lambda record: record.bare,
-        "caption": lambda record: not record.described,
-        "alt": lambda record: not record.alt and "alt" not in record.written,
-    }
-    if without not in tests:
+    if without not in _LACKING:
         raise BadInput(f"--without {str(without)[:40]!r}: choose caption or alt.")
-    records = library.records() if records is None else records
-    found, vain = [record for record in records if tests[without](record)], in_vain(library, model, language)
+    query = f"SELECT * FROM ({SELECT}) WHERE {_LACKING[without]}"
+    given = [] if among is None else [json.dumps(list(among))]
+    query += " AND id IN (SELECT value FROM json_each(?))" if given else ""
+    with library.transaction() as records:
+        found = [as_record(row) for row in records.execute(f"{query} ORDER BY path, id", given)]
+    found, vain = [r for r in found if without or r.bare], in_vain(library, model, language)
     left = [record for record in found if record.id not in vain]
     return Lacking(left, len(found) - len(left))
 
@@ -78,15 +86,9 @@ def in_vain(library: Library, model: str, language: str) -> frozenset[str]:
 class Surroundings:
     """Facts about a library's pictures from their files, folders and neighbours."""
 
-    def __init__(self, library: Library, roots: Sequence[str], records: Sequence[Record] | None = None) -> None:
-        """roots: the folders that were added to the library; records: all of it by path, None to read them."""
-        self.home, self.roots = str(library.home), [Path(root) for root in roots]
-        self._near: dict[str, tuple[list[str], list[str]]] = {}
-        for record in library.records() if records is None else records:
-            if record.described and "caption" not in record.machine_made:
-                paths, told = self._near.setdefault(os.path.dirname(record.path), ([], []))
-                paths.append(record.path)
-                told.append(record.caption)
+    def __init__(self, library: Library, roots: Sequence[str]) -> None:
+        """roots: the folders that were added to the library."""
+        self.library, self.home, self.roots = library, str(library.home), [Path(root) for root in roots]
 
     def known(self, record: Record) -> dict[str, str | Sequence[str]]:
         """Facts as `limner.agents.dialects.caption.Known`, without words of a model, whose errors would spread."""
@@ -112,21 +114,35 @@ class Surroundings:
         return "/".join(part for part in parts[-FOLDERS:] if says_something(readable(part)))
 
     def _neighbours(self, path: str) -> list[str]:
-        """The nearest captions of the same folder, by file name, each once."""
-        paths, told = self._near.get(os.path.dirname(path), ([], []))
-        at = bisect.bisect_left(paths, path)
-        nearest = sorted(range(max(0, at - NEAR), min(len(paths), at + NEAR + 1)), key=lambda n: abs(n + 0.5 - at))
-        return list(dict.fromkeys(told[n] for n in nearest if paths[n] != path))[:NEAR]
+        """The nearest captions of the same folder, by file name, each once; not a model's."""
+        folder = os.path.dirname(path) + os.sep
+        with self.library.transaction() as records:
+            before = records.execute(_NEAR.format("<", "DESC"), (folder, len(folder) + 1, path, NEAR)).fetchall()
+            behind = records.execute(_NEAR.format(">", "ASC"), (folder, len(folder) + 1, path, NEAR)).fetchall()
+        told = [one for pair in zip_longest(before, behind) for one in pair if one]
+        return list(dict.fromkeys(caption for (caption,) in told))[:NEAR]
 
 
-def language(library: Library, records: Sequence[Record] | None = None) -> str:
-    """The language of the captions that people and folders gave, BCP 47; "" if there are too few or they differ.
+def _described(where: str) -> str:
+    """A query for captions of people and folders. where: a condition on the file f or the image i, and an order."""
+    return f"""SELECT coalesce(w.caption, i.caption) FROM file f JOIN image i ON i.id = f.image
+      LEFT JOIN written w ON w.image = i.id WHERE (i.described OR w.caption IS NOT NULL) AND {where}"""
 
-    records: all of the library; None to read them."""
-    records = library.records() if records is None else records
-    known = [r.caption for r in records if r.described and "caption" not in r.machine_made]
-    step = max(1, len(known) // _SAMPLE)
-    some = known[::step][:_SAMPLE]
+
+# f.path alone is indexed: the files of one folder lie together, between those of its subfolders.
+_NEAR = _described(
+    "f.path > ?1 AND f.path < ?1 || char(1114111) AND instr(substr(f.path, ?2), '/') = 0 "
+    "AND f.path {} ?3 ORDER BY f.path {} LIMIT ?4"
+)
+
+
+def language(library: Library) -> str:
+    """The language of the captions that people and folders gave, BCP 47; "" if there are too few or they differ."""
+    query = (
+        f"SELECT caption FROM ({SELECT}) WHERE described AND machine NOT LIKE '%caption%' ORDER BY id LIMIT {_SAMPLE}"
+    )
+    with library.transaction() as records:  # ids are hashes: the first ones are a fair sample
+        some = [caption for (caption,) in records.execute(query)]
     if sum(map(len, some)) < _LETTERS:
         return ""
     found = language_of(["\n".join(some)]).code

@@ -96,6 +96,20 @@ def test_words_are_written_marked_and_taken_back(shell: Shell, server: ScriptedS
     assert "Mine now" in shown
 
 
+def test_a_library_with_machine_made_words_is_not_removed_by_accident(
+    shell: Shell, server: ScriptedServer, photos: Path
+) -> None:
+    shell("library", "caption", "photos", "--yes")
+    refused = shell("library", "remove", "photos")
+    assert refused.code == 2
+    assert "A model (scripted-7b) wrote words for 12 images of photos, which would be lost" in refused.err
+    shell("library", "edit", "photos", "DSC_0001.png", "--caption", "Mine")
+    refused = shell("library", "remove", "photos")
+    assert "People wrote words for 1 images of photos, which would be lost, and a model's for 12" in refused.err
+    assert shell("library", "remove", "photos", "--captions-too").code == 0
+    assert "photos" not in shell("library", "list").out
+
+
 def test_reading_a_folder_offers_it_where_a_model_is_connected(
     shell: Shell, server: ScriptedServer, photos: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

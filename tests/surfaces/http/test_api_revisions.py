@@ -23,7 +23,7 @@ from limner.agents.meter import Usage
 from limner.jobs.service import Jobs
 from limner.surfaces.http.app import create_app
 from limner.tools.encoders import default_encoders
-from limner.tools.library import Library
+from limner.tools.library import Library, facts
 
 
 @pytest.fixture
@@ -249,6 +249,22 @@ def test_an_image_of_a_library_that_is_not_one_s_own_cannot_be_placed(
     answer = edit(client, job, 1, placed, headers=bob)
     assert (answer.status_code, "no library 'bees' for you" in answer.json()["detail"]) == (404, True)
     assert client.get(f"/v1/jobs/{job}/candidates?caption=x&library=bees", headers=bob).status_code == 404
+
+
+def test_a_picture_before_the_end_of_its_embargo_is_placed_with_a_note(
+    client: TestClient, job: str, library: Library
+) -> None:
+    shown = client.get(f"/v1/jobs/{job}/revision").json()
+    used = {b["image_id"] for b in shown["blocks"] if b["type"] == "image"}
+    image = next(r.id for r in library.records() if r.id not in used)
+    with library.transaction() as records:
+        facts.keep(records, {image: {"embargo": ["2999-01-01"]}})
+    made = edit(client, job, 1, {"do": "place_image", "after": "b4", "image_id": image, "library": "bees"}).json()
+    assert [b.get("image_id") for b in made["blocks"]][-1] == image
+    assert [one["code"] for one in made["notes"]] == ["placed-outside-time"]
+    assert client.get(f"/v1/jobs/{job}/revision").json()["notes"] == made["notes"]
+    back = client.post(f"/v1/jobs/{job}/undo", json={"version": 2}).json()
+    assert back["notes"] == shown["notes"] == []
 
 
 NASTY = [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -444,3 +445,27 @@ def test_any_title_is_what_its_heading_says(title: str) -> None:
         assert not title.strip()
         return
     assert plain_text(after.body[0].text) == after.title
+
+
+def test_a_picture_outside_its_time_is_placed_with_a_note(honey: Article) -> None:
+    def kept_back(library: str, image_id: str) -> Record:
+        record = image_of(library, image_id)
+        return replace(record, facts={"embargo": ["2999-01-01"]}) if image_id in PICTURES[2:4] else record
+
+    def made(article: Article, *edits: dict[str, Any]) -> Article:
+        return edited(article, EDITS.validate_python(list(edits)), kept_back)
+
+    def told(article: Article) -> list[int]:
+        return [one.params["n"] for one in article.notes if one.code == "placed-outside-time"]
+
+    place = {"do": "place_image", "after": "b7", "library": "bees", "image_id": PICTURES[2]}
+    swap = {"do": "swap_image", "image": "i1", "library": "bees", "image_id": PICTURES[3]}
+    one = made(honey, place)
+    assert [i.image_id for i in one.illustrations][-1] == PICTURES[2]
+    assert told(one) == [1]
+    both = made(one, swap)
+    assert told(both) == [2]
+    assert told(made(both, {"do": "set_text", "block": "b2", "text": "New words."})) == [2]
+    assert told(made(both, {"do": "remove_image", "image": "i1"})) == [1]
+    assert told(made(honey.model_copy(update={"only": ("anytime=yes",)}), place)) == []
+    assert told(made(honey, {**place, "image_id": PICTURES[4]})) == []

@@ -242,3 +242,27 @@ def test_the_language_is_that_of_the_captions_that_people_wrote(library: Library
 )
 def test_a_texts_language(text: str, language: str, fits: bool) -> None:
     assert suggesting.is_in(text, language) is fits
+
+
+def test_a_large_library_is_not_read_for_the_few_that_lack_words(
+    library: Library, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / "sub").mkdir()
+    for n in range(20):
+        for where in (folder, folder / "sub"):
+            file = where / f"DSC_1{n:03}.png"
+            Image.new("RGB", (8, 8), (n, 9, 90 if where == folder else 0)).save(file)
+            file.with_suffix(".txt").write_text(f"Boats of the regatta number {n} in {where.name}")
+    again(library, folder)
+    read: list[str] = []
+    record = suggesting.as_record
+    monkeypatch.setattr(suggesting, "as_record", lambda row: (read.append(row[1]), record(row))[1])
+    monkeypatch.setattr(Library, "records", lambda _self: pytest.fail("the whole library was read"))
+    found = suggesting.lacking(library).images
+    assert len(read) == len(found) == 4
+    assert suggesting.language(library) == "en"
+    (folder / "DSC_1010.txt").unlink()
+    monkeypatch.undo()
+    again(library, folder)
+    near = suggesting.Surroundings(library, [str(folder)]).known(named(library, str(folder / "DSC_1010.png")))["near"]
+    assert near == [f"Boats of the regatta number {n} in {folder.name}" for n in (9, 11, 8, 12)]

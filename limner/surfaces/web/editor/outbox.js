@@ -4,7 +4,7 @@
  * kept, side by side, for a person to decide. Nothing leaves the device before the server has it.
  */
 import { Refused, get, key, post } from "../lib/api.js";
-import { t } from "../lib/i18n.js";
+import { server, t } from "../lib/i18n.js";
 import { howKept, keep } from "../lib/journal.js";
 import { lineOf, say } from "../lib/ui.js";
 import { applied, freshId } from "./apply.js";
@@ -21,6 +21,9 @@ let last = 0;
 
 /** A number that is higher than any before, also than those of tabs that are gone. */
 const next = () => (last = Math.max(last + 1, Date.now() * 1000));
+
+/** The note on images that are outside their time: a person may place them all the same. @param {Revision} article */
+const lateOf = (article) => article.notes.map((one) => (typeof one === "string" ? { code: "", params: {}, text: one } : one)).find((one) => one.code === "placed-outside-time");
 
 export class Outbox {
   /** @param {string} job */
@@ -175,6 +178,8 @@ export class Outbox {
     keep({ [rowOf(this.job, op)]: undefined });
     this.made = { key: op.key, version: made.version };
     this.follow(op, made, before);
+    const late = lateOf(made);
+    if (late && !(this.confirmed && lateOf(this.confirmed))) say(server(late.text, late));
     this.take(made);
     this.settle(op, made);
     tabs.postMessage({ job: this.job });

@@ -184,7 +184,7 @@ note-library-being-written = 图库 { $name } 正在被写入，请稍后再试�
 note-library-image = 图库 { $name } 里没有这张图片。请重新搜索。
 note-caption-empty = 图注是空的。请写图片表现什么，或改回文件夹里的。
 note-words-long = 太长：{ $n } 个字符，最多 { $most } 个。
-note-filter-unknown = “{ $text }”不是筛选条件。请写字段、符号和值，如 licence=CC BY* 或 date>=2020；字段有：{ $fields }。
+note-filter-unknown = “{ $text }”不是筛选条件。请写字段、符号和值，如 licence=CC BY 或 date>=2020；字段有：{ $fields }。
 note-filter-value = “{ $text }”：{ $wanted }。字段有：{ $fields }。
 note-filter-date = { $field } 的值是日期，如 2020、2020-05 或 2020-05-31
 note-filter-number = { $field } 的值是整数

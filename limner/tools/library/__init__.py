@@ -23,10 +23,11 @@ from limner.tools.library.folders import (
     written_in,
 )
 from limner.tools.library.gathered import costs
-from limner.tools.library.indexing import Progress, add, index, open_or_index, sync
+from limner.tools.library.indexing import Progress, add, index, sync
 from limner.tools.library.library import Library
 from limner.tools.library.records import Record
 from limner.tools.library.report import Report
+from limner.tools.library.resolving import open_or_index
 from limner.tools.library.resync import resync
 from limner.tools.library.sources import Folders, Source, image_identity
 

@@ -11,7 +11,7 @@ from dataclasses import asdict, astuple, replace
 from pathlib import Path
 from typing import Any
 
-from limner.errors import BadInput, ImageUnreadable, LibraryEmpty, LibraryMissing, NotInstalled
+from limner.errors import BadInput, ImageUnreadable, LibraryEmpty, NotInstalled
 from limner.text import printable_path
 from limner.tools.encoders import Encoders, kind_of, with_own
 from limner.tools.images.facts import today
@@ -19,7 +19,7 @@ from limner.tools.images.images import MAX_PIXELS, Described, Inspected
 from limner.tools.images.sandbox import PHOTOGRAPHS
 from limner.tools.library import captions, copies, facts, machine, reading, text_in_pictures, unchanged
 from limner.tools.library.folder import exported
-from limner.tools.library.folders import Connect, check_name, folder_library, libraries, own_encoders
+from limner.tools.library.folders import Connect, check_name, libraries, own_encoders
 from limner.tools.library.gathered import Gathered
 from limner.tools.library.library import Library
 from limner.tools.library.records import (
@@ -36,7 +36,7 @@ from limner.tools.library.records import (
     words_row,
 )
 from limner.tools.library.report import Read, Report
-from limner.tools.library.sources import Folders, Source, batches, directory, image_identity, located, read_file
+from limner.tools.library.sources import Folders, Source, batches, image_identity, located, read_file
 from limner.tools.library.switching import switch
 from limner.tools.store import PATIENCE
 from limner.tools.trial import runs
@@ -138,35 +138,6 @@ def index(
         if new and name in libraries(home) and not len(library):
             library.remove()
         raise
-
-
-def open_or_index(
-    home: Path,
-    ref: str,
-    encoders: Encoders,
-    on_progress: Progress | None = None,
-    *,
-    connect: Connect | None = None,
-    patience: float = PATIENCE,
-    max_pixels: int = MAX_PIXELS,
-) -> tuple[Library, Report | None]:
-    """Resolve `--library DIR|NAME`: the library of that name, else the folder, indexed and kept for next time.
-
-    A name takes precedence over a folder of the same name; ./NAME is always the folder. A folder that was indexed
-    before is scanned for changes; unchanged files are not read. Raises LibraryMissing, which lists the libraries.
-    """
-    if ref in libraries(home):
-        return Library.open(home, ref, encoders, connect=connect, patience=patience), None
-    root = directory(ref)
-    if root is None:
-        there = ", ".join(libraries(home)) or "none yet"
-        raise LibraryMissing(
-            f"{printable_path(ref)[:200]} is neither a folder nor a library (libraries: {there}): check the path, "
-            "or make one with `limner library add NAME FOLDER`."
-        )
-    name = folder_library(root)
-    options: dict[str, Any] = {"connect": connect, "patience": patience, "max_pixels": max_pixels}
-    return index(home, name, [root], encoders, on_progress, **options)
 
 
 class Sync:

@@ -467,5 +467,5 @@ def test_a_picture_outside_its_time_is_placed_with_a_note(honey: Article) -> Non
     assert told(both) == [2]
     assert told(made(both, {"do": "set_text", "block": "b2", "text": "New words."})) == [2]
     assert told(made(both, {"do": "remove_image", "image": "i1"})) == [1]
-    assert told(made(honey.model_copy(update={"only": ("anytime=yes",)}), place)) == []
+    assert told(made(honey.model_copy(update={"made_with": {"only": ["anytime=yes"]}}), place)) == []
     assert told(made(honey, {**place, "image_id": PICTURES[4]})) == []

@@ -126,7 +126,7 @@ FALLBACKS = {
     "spot-empty": "Spot {id} stays empty: {line}",
     "nothing-changed": "Nothing was changed: {line}",
     "no-price": "A limit of money needs a price, and limner knows none for this model. Write it into prices.toml in "
-    "limner's home (docs/models.md), or use --max-tokens instead of --max-cost.",
+    "limner's home (0 if it is free; docs/models.md), or use --max-tokens instead of --max-cost.",
     "cost-budget": "The limit of {budget} allows no further call: {spent} are spent and the next costs up to {needed}. "
     "Give a larger --max-cost to go on.",
     "token-budget": "The token budget of {budget} allows no further call: {spent} are spent and the next needs up to "

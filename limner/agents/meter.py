@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from limner.agents.prices import Price, free
+from limner.agents.prices import Price, free, near
 from limner.errors import BadInput, BudgetReached
 from limner.notes import note
 from limner.text import dollars
@@ -43,15 +44,21 @@ class Meter:
     roles: dict[str, Usage] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
+    def __post_init__(self) -> None:
+        if self.max_cost is not None and not 0 < self.max_cost < math.inf:  # NaN is neither
+            raise BadInput(f"A limit of {self.max_cost} US dollars is none. Give a number above 0, such as 0.50.")
+
     @property
     def total(self) -> int:
         """Tokens spent so far by all roles."""
-        return sum(usage.total for usage in self.roles.values())
+        with self._lock:
+            return sum(usage.total for usage in self.roles.values())
 
     @property
     def cost(self) -> float:
         """US dollars spent so far by all roles."""
-        return sum(usage.cost for usage in self.roles.values())
+        with self._lock:
+            return sum(usage.cost for usage in self.roles.values())
 
     def allow(self, prompt: int, completion: int, price: Price | None = free) -> None:
         """Raises BudgetReached if a call of this size could go over the budget.
@@ -63,7 +70,7 @@ class Meter:
             raise BudgetReached(note("token-budget", budget=self.budget, spent=self.total, needed=needed))
         if self.max_cost is None:
             return
-        if price is None:
+        if price is None or price is near:
             raise BadInput(note("no-price"))
         most = price(prompt, completion, 0)
         if self.cost + most > self.max_cost:
@@ -74,6 +81,17 @@ class Meter:
         """The usage of each role, as JSON."""
         with self._lock:
             return {role: asdict(usage) for role, usage in self.roles.items()}
+
+    def spent_since(
+        self, before: Mapping[str, Mapping[str, Any]], beside: Mapping[str, Mapping[str, Any]]
+    ) -> dict[str, dict[str, Any]]:
+        """What was spent since `before`, a value of `spent`, added to `beside`."""
+        found = {role: dict(usage) for role, usage in beside.items()}
+        for role, now in self.spent().items():
+            was, known = before.get(role, {}), found.setdefault(role, asdict(Usage()))
+            for name, value in now.items():
+                known[name] = value or known[name] if name == "estimated" else known[name] + value - was.get(name, 0)
+        return found
 
     def resume(self, spent: Mapping[str, Mapping[str, Any]]) -> None:
         """Begin with what an earlier process spent, unless something is counted already."""

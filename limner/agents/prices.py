@@ -1,7 +1,8 @@
 """The prices of models, in US dollars.
 
 Prices of providers come from genai-prices, a table that pydantic keeps and that names each provider by its address. A
-server on this machine or in its network costs nothing. `prices.toml` in limner's home comes first, for other servers
+server on this machine or in its network counts as free, but not where money is limited, because it may be a gateway to
+a provider. `prices.toml` in limner's home comes first, for other servers
 and for prices of one's own, in US dollars per million tokens:
 
     ["qwen3-vl-8b"]
@@ -55,14 +56,21 @@ def free(_prompt: int, _completion: int, _cached: int) -> float:
     return 0.0
 
 
+def near(_prompt: int, _completion: int, _cached: int) -> float:
+    """The price of a server on this machine or in its network: nothing, unless it passes its calls on to a provider."""
+    return 0.0
+
+
 def price_of(model: str, url: str, home: Path) -> Price | None:
-    """The price of a model at a server; None if limner knows none. url: "" for the embedded model.
+    """The price of a model at a server; None if limner knows none. url: "" if nobody knows where it is.
 
     Raises BadInput for a prices.toml that cannot be read.
     """
     if (own := _own(home)).get(model) is not None:
         return own[model]
-    return free if not url or _near(url) else _provider(model, url)
+    if not url:
+        return None
+    return near if _near(url) else _provider(model, url)
 
 
 def _own(home: Path) -> dict[str, _Own]:
@@ -72,19 +80,25 @@ def _own(home: Path) -> dict[str, _Own]:
     except FileNotFoundError:
         return {}
     except (OSError, UnicodeError, tomllib.TOMLDecodeError) as e:
-        raise BadInput(f"{printable_path(str(path))} cannot be read ({e}). Correct it, or remove it.") from e
+        raise _unread(path, f"cannot be read ({e}). Correct it, or remove it.") from e
     except ValidationError as e:
         first = e.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
-        raise BadInput(
-            f"{printable_path(str(path))}: {where[:100]}: {first['msg']}. Write input, output and cached in US dollars "
-            "per million tokens."
-        ) from e
+        words = f"{where[:100]}: {first['msg']}. Write input, output and cached in US dollars per million tokens."
+        raise _unread(path, words) from e
+
+
+def _unread(path: Path, words: str) -> BadInput:
+    line = " ".join(words.split())
+    return BadInput(f"{printable_path(str(path))}: {line}", afar=f"prices.toml: {line}")
 
 
 def _near(url: str) -> bool:
     """Whether a server stands on this machine or in its network."""
-    host = (urlsplit(url).hostname or "").rstrip(".").lower()
+    try:
+        host = (urlsplit(url).hostname or "").rstrip(".").lower()
+    except ValueError:  # not an address; its connection says so
+        return False
     try:
         address = ipaddress.ip_address(host)
     except ValueError:

@@ -90,11 +90,13 @@ class JobRequest(BaseModel):
     def order(self, *, idempotency_key: str | None = None, trace: str | None = None) -> Order:
         """The request, checked, as an order for the ledger. Raises BadInput for an empty brief or draft."""
         start = start_of(self)
+        # A field that an older worker does not know is there only if it says something.
+        left_out = {"queue", "webhook", *({"max_cost"} if self.max_cost is None else ())}
         title = start["article"].title if self.draft is not None else start["brief"].text
         first_line = " ".join((title or "Illustrated draft").split("\n", 1)[0].split())
         return Order(
             title=first_line.lstrip("# ")[:200] or "Untitled",
-            request=self.model_dump(mode="json", exclude={"queue", "webhook"}),
+            request=self.model_dump(mode="json", exclude=left_out),
             queue=self.queue,
             webhook=self.webhook.model_dump() if self.webhook else None,
             idempotency_key=idempotency_key,

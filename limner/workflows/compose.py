@@ -178,8 +178,10 @@ def _entered(context: Context, node: Callable[[ComposeState], Update]) -> Any:
         elif state.get("wanted"):  # repeated for a person: do not reuse the model's stored answers
             part = f"/{state.get('answered', 0)}"
         context.enter(f"{node.__name__}{part}")
-        context.meter.resume(state.get("spent") or {})
-        return {**restored, **node(state), "spent": context.meter.spent()}
+        known = state.get("spent") or {}
+        context.meter.resume(known)
+        before = context.meter.spent()  # a graph may serve several articles, whose tokens its meter adds up
+        return {**restored, **node(state), "spent": context.meter.spent_since(before, known)}
 
     return run
 

@@ -307,6 +307,12 @@ class Context:
                 self._speakers[role].memory = self.memory
             return self._speakers[role]
 
+    def check_prices(self, roles: Sequence[Role]) -> None:
+        """Raises BadInput if money is limited and the price of a role's model is unknown: before the first is paid."""
+        if self.meter.max_cost is not None:
+            for role in roles:
+                self.meter.allow(0, 0, self.speaker(role).price)
+
     def image(self, image_id: str) -> tuple[bytes, str]:
         """An image's bytes for a page, and their file suffix. Raises LibraryError, ImageUnreadable."""
         return displayable(self._holder(image_id).image(image_id), max_pixels=self.settings.max_pixels)

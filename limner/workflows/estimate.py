@@ -35,7 +35,7 @@ class Step(NamedTuple):
     tokens: int
     """Tokens of prompts and completions, estimated."""
     cost: float | None
-    """US dollars at most, as if no cache helped; None if a price or the model's name is unknown."""
+    """US dollars, estimated as if no cache helped; None if a price or the model's name is unknown."""
     parts: int
     """Number of places, handled in sequence."""
     line: Note
@@ -47,7 +47,7 @@ def plan(start: Start, settings: Settings, libraries: Sequence[str]) -> list[str
     total = sum(step.tokens for step in found)
     lines = [f"{step.name:<9} {step.line}" for step in found]
     costs = [step.cost for step in found]
-    money = f", {dollars(sum(c for c in costs if c))} at most" if None not in costs and any(costs) else ""
+    money = f", about {dollars(sum(c for c in costs if c))}" if None not in costs and any(costs) else ""
     return [
         *lines,
         f"in all    about {total} tokens{money}, most of them the article again, which servers keep in their cache",
@@ -99,7 +99,7 @@ def _cost(context: Context, role: Role, tokens: int, answer: int) -> float | Non
         return 0.0
     url = getattr(settings, f"{role}_url") or settings.model_url
     name = getattr(settings, f"{role}_model") or settings.model
-    price = price_of(name, url, settings.home) if url else None
+    price = price_of(name, url, settings.home) if url and name else None
     return price(tokens - answer, answer, 0) if price else None
 
 

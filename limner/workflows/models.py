@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from pydantic import SecretStr
 
 from limner.agents.meter import Meter
-from limner.agents.prices import price_of
+from limner.agents.prices import Price, price_of
 from limner.agents.speaker import Role, Speaker
 from limner.errors import BadInput
 from limner.settings import Settings
@@ -16,6 +17,8 @@ from limner.text import without_password
 
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
+
+log = logging.getLogger("limner.models")
 
 CONNECT = 10  # seconds for a server to accept a connection; the settings' timeout is for its answers
 
@@ -43,16 +46,26 @@ def connect(url: str, name: str, role: Role, meter: Meter, settings: Settings) -
     if not name:
         speaker.name, speaker.llama_cpp = speaker.first_model(url, settings.api_key.get_secret_value())
         speaker.model = model.model_copy(update={"model_name": speaker.name})
-    speaker.price = price_of(speaker.name, url, settings.home)
+    speaker.price = _price(speaker.name, url, meter, settings)
     return speaker
+
+
+def _price(name: str, url: str, meter: Meter, settings: Settings) -> Price | None:
+    """The model's price. Raises BadInput for an unreadable prices.toml, if money is limited."""
+    try:
+        return price_of(name, url, settings.home)
+    except BadInput as e:
+        if meter.max_cost is not None:
+            raise
+        log.warning("%s", e)
+        return None
 
 
 def handed(model: BaseChatModel, role: Role, meter: Meter, settings: Settings) -> Speaker:
     """A speaker for a chat model that the caller made, with its price if it says where its server is."""
     speaker = speaker_for(model, role, meter)
-    default = "https://api.openai.com/v1" if speaker.json_schema else ""
-    url = str(getattr(model, "openai_api_base", None) or default)
-    speaker.price = price_of(speaker.name, url, settings.home) if url else None
+    url = str(getattr(getattr(model, "root_client", None), "base_url", "") or "")  # OpenAI's client, if it has one
+    speaker.price = _price(speaker.name, url, meter, settings)
     return speaker
 
 

@@ -56,6 +56,8 @@ def run(
     from limner.workflows import compose as graphs
 
     graph = graph or graphs.build_graph(context, checkpointer)
+    writes = isinstance(start, dict) and "article" not in start
+    context.check_prices(("writer", "spotter", "selector") if writes else ("spotter", "selector"))
     config: Any = {"configurable": {"thread_id": job}} if job else {}
     # Save before the next step begins, so that a paid step is not lost with the process.
     saving: Any = {"durability": "sync"} if checkpointer else {}

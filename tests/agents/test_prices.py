@@ -6,10 +6,12 @@ from pathlib import Path
 
 import pytest
 from langchain_core.messages import HumanMessage
+from langchain_openai import ChatOpenAI
+from pydantic import SecretStr
 from scripted import ScriptedChatModel, ScriptedServer, in_turn
 
 from limner.agents.meter import Meter
-from limner.agents.prices import free, price_of
+from limner.agents.prices import near, price_of
 from limner.errors import BadInput, BudgetReached
 from limner.settings import Settings
 from limner.workflows.models import connect, handed
@@ -31,7 +33,6 @@ def test_a_provider_s_model_costs_what_it_publishes(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "url",
     [
-        "",
         "http://localhost:8000/v1",
         "http://192.168.1.7/v1",
         "http://[::1]:80/v1",
@@ -41,7 +42,7 @@ def test_a_provider_s_model_costs_what_it_publishes(tmp_path: Path) -> None:
 )
 def test_a_server_of_one_s_own_costs_nothing(tmp_path: Path, url: str) -> None:
     """Whatever its model is called."""
-    assert price_of("gpt-4o", url, tmp_path) is free
+    assert price_of("gpt-4o", url, tmp_path) is near
 
 
 @pytest.mark.parametrize(("model", "url"), [("gpt-4o", "https://example.org/v1"), ("no-such-model", OPENAI)])
@@ -91,3 +92,60 @@ def test_a_limit_of_money_needs_a_price(tmp_path: Path) -> None:
     voice.meter.max_cost = None
     assert voice.say(HELLO, max_tokens=5) == "hello"
     assert voice.meter.cost == 0
+
+
+def test_a_gateway_nearby_is_not_free_where_money_is_limited(tmp_path: Path) -> None:
+    """It may pass its calls on to a provider."""
+    with ScriptedServer(in_turn("hello")) as server:
+        voice = connect(server.url, "gpt-4o", "writer", Meter(max_cost=1), Settings(home=tmp_path))
+        with pytest.raises(BadInput, match=r"prices\.toml"):
+            voice.say(HELLO, max_tokens=5)
+        (tmp_path / "prices.toml").write_text('["gpt-4o"]\ninput = 0\noutput = 0\n')
+        assert connect(server.url, "gpt-4o", "writer", Meter(max_cost=1), Settings(home=tmp_path)).say(
+            HELLO, max_tokens=5
+        )
+    assert len(server.requests) == 1
+
+
+def test_a_model_that_is_handed_over_is_priced_by_its_name_and_its_client_s_address(tmp_path: Path) -> None:
+    model = ScriptedChatModel(lines=["hello"])
+    name = handed(model, "writer", Meter(), Settings(home=tmp_path)).name
+    (tmp_path / "prices.toml").write_text(f'["{name}"]\ninput = 1\noutput = 1\n')
+    price = handed(model, "writer", Meter(), Settings(home=tmp_path)).price
+    assert price
+    assert price(MILLION, 0, 0) == pytest.approx(1)
+    elsewhere = ChatOpenAI(model="gpt-4o", api_key=SecretStr("k"), base_url="https://example.org/v1")
+    assert handed(elsewhere, "writer", Meter(), Settings(home=tmp_path)).price is None
+    openai = ChatOpenAI(model="gpt-4o", api_key=SecretStr("k"), base_url=OPENAI)
+    assert handed(openai, "writer", Meter(), Settings(home=tmp_path)).price is not None
+
+
+def test_an_unreadable_table_stops_nobody_whose_money_is_not_limited(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "prices.toml").write_text("[")
+    with ScriptedServer(in_turn("hello")) as server:
+        assert connect(server.url, "m", "writer", Meter(), Settings(home=tmp_path)).say(HELLO, max_tokens=5) == "hello"
+        assert "prices.toml" in caplog.text
+        with pytest.raises(BadInput, match=r"prices\.toml") as caught:
+            connect(server.url, "m", "writer", Meter(max_cost=1), Settings(home=tmp_path))
+    assert str(tmp_path) not in caught.value.afar
+
+
+@pytest.mark.parametrize("limit", [0.0, -1.0, float("nan"), float("inf")])
+def test_a_limit_that_limits_nothing_is_refused(limit: float) -> None:
+    with pytest.raises(BadInput, match="none"):
+        Meter(max_cost=limit)
+
+
+def test_a_meter_of_two_articles_tells_them_apart() -> None:
+    meter = Meter()
+    meter.count("writer", 100, 10, cost=1)
+    before = meter.spent()
+    meter.count("writer", 7, 3, cost=0.5)
+    meter.count("selector", 5, 1)
+    mine = meter.spent_since(
+        before, {"writer": {**before["writer"], "prompt": 1, "completion": 0, "calls": 1, "cost": 0}}
+    )
+    assert (mine["writer"]["prompt"], mine["writer"]["calls"], mine["writer"]["cost"]) == (8, 2, 0.5)
+    assert mine["selector"]["completion"] == 1

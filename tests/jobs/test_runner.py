@@ -28,6 +28,7 @@ from limner.errors import JobConflict
 from limner.jobs.ledger import Job
 from limner.jobs.owners import Owner, Owners
 from limner.jobs.progress import progress
+from limner.jobs.request import JobRequest
 from limner.jobs.uploads import keep
 from limner.jobs.worker.keeper import _Text
 from limner.jobs.worker.runner import Runner
@@ -283,6 +284,12 @@ def spending(house: House, tokens: int, good: Callable[[dict[str, Any]], Answer]
         return good(body)
 
     return answer
+
+
+def test_an_order_without_a_limit_of_money_reads_as_an_older_limner_s() -> None:
+    """A worker that is not updated yet knows no such field, and an idempotency key covers the same body as before."""
+    assert "max_cost" not in JobRequest(brief="Bees").order().request
+    assert JobRequest(brief="Bees", max_cost=2).order().request["max_cost"] == 2
 
 
 def test_a_job_s_money_is_counted_and_limited(house: House) -> None:

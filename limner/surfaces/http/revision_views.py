@@ -210,7 +210,7 @@ class StepPlan(View):
     tokens: int
     """Tokens of prompts and completions, estimated."""
     cost: float | None
-    """US dollars at most, as if no cache helped; null if the price is unknown."""
+    """US dollars, estimated as if no cache helped; null if the price is unknown."""
     seconds: float | None
     """Mean of earlier jobs; null without data."""
     line: str
@@ -227,7 +227,7 @@ class Plan(View):
     steps: list[StepPlan]
     tokens: int
     cost: float | None
-    """US dollars at most; null if the price of a step is unknown."""
+    """US dollars, estimated; null if the price of a step is unknown."""
     seconds: float | None
     """Null if the time of a step is unknown."""
     left_today: int | None

@@ -97,7 +97,7 @@ note-facts-unread = { $name } 中有 { $n } 张图片由旧版 limner 读取，�
 note-not-generated = 没有生成图片：{ $line }
 note-spot-empty = 位置 { $id } 空缺：{ $line }
 note-nothing-changed = 没有修改：{ $line }
-note-no-price = 费用上限需要单价，而 limner 不知道这个模型的单价。请把单价写进 limner 主目录下的 prices.toml，或改用 --max-tokens。
+note-no-price = 费用上限需要单价，而 limner 不知道这个模型的单价。请把单价写进 limner 主目录下的 prices.toml（免费则写 0），或改用 --max-tokens。
 note-cost-budget = 费用上限 { $budget } 不够再调用：已花 { $spent }，下一次最多需要 { $needed }。请提高上限后继续。
 note-token-budget = 词元预算 { $budget } 不够再调用：已用 { $spent } 个，下一次最多需要 { $needed } 个。请提高上限后继续。
 

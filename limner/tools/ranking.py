@@ -20,6 +20,8 @@ else:  # a graph is built without it
 _AT_ONCE = 32  # queries whose scores with all rows are held in memory
 _SAMPLE = 16  # numbers looked at for each one wanted, to guess from which on the best lie
 _COMMON = 8  # an eighth of the rows or more have a common term; captions of 15 words have at most 120 such terms
+_DIGITS = 6  # of a cosine that count
+_EQUAL = 1e-6  # a deviation below it is one of the last bits
 _FEW = 4  # a quarter of the rows or fewer are copied before they are multiplied
 
 
@@ -83,8 +85,9 @@ class Table(Protocol):
 
 
 def ranked(rows: Table, queries: Sequence[Vectors], k: int, among: np.ndarray | None) -> list[list[Hit]]:
-    """Per query at most k hits, best first, ties by id. among: numbers of the rows that may be found, None for all.
+    """Per query at most k hits, best first, ties by id; cosines count to six decimals.
 
+    among: numbers of the rows that may be found, None for all.
     Raises ValueError for a query of another size.
     """
     found: list[list[Hit]] = []
@@ -113,6 +116,8 @@ def _cosines(rows: Table, name: str, queries: Sequence[Vectors], among: np.ndarr
         scores = asked @ table[among].T
     else:
         scores = (asked @ table.T)[:, among]
+    # A matrix product gives equal rows other last bits, by their places.
+    np.round(scores, _DIGITS, out=scores)
     if has is not None:
         scores[:, ~(has if among is None else has[among])] = -inf
     return dict(zip(given, scores, strict=True))
@@ -120,13 +125,14 @@ def _cosines(rows: Table, name: str, queries: Sequence[Vectors], among: np.ndarr
 
 def _hits(rows: Table, scores: Mapping[str, np.ndarray], k: int, among: np.ndarray | None) -> list[Hit]:
     """The best of one query. scores: by encoder, of the rows among."""
-    best = {name: _best(one, many(k), 0.0 if name == "words" else -inf) for name, one in scores.items()}
+    ids_of = rows.ids if among is None else rows.ids[among]
+    best = {name: _best(one, many(k), 0.0 if name == "words" else -inf, ids_of) for name, one in scores.items()}
     if not sum(map(len, best.values())):
         return []
     fused = np.concatenate([_scaled(scores[name][found]) for name, found in best.items()])
     places, back = np.unique(np.concatenate(list(best.values())), return_inverse=True)
     total = np.bincount(back, fused)
-    ids = np.ascontiguousarray(rows.ids[places if among is None else among[places]])
+    ids = np.ascontiguousarray(ids_of[places])
     high, low = ids.view(">u8").T
     order = np.lexsort((low, high, -total))[:k]
     raw = {name: one[places[order]].tolist() for name, one in scores.items()}
@@ -141,12 +147,17 @@ def _hits(rows: Table, scores: Mapping[str, np.ndarray], k: int, among: np.ndarr
     ]
 
 
-def _best(scores: np.ndarray, most: int, least: float) -> np.ndarray:
-    """Places of the `most` best scores above `least`, in any order."""
+def _best(scores: np.ndarray, most: int, least: float, ids: np.ndarray) -> np.ndarray:
+    """Places of the `most` best scores above `least`, in any order; of equal ones those whose ids come first."""
     found = np.arange(len(scores)) if len(scores) <= 2 * _SAMPLE * most else _likely(scores, most)
-    if len(found) > most:
-        found = found[np.argpartition(scores[found], -most)[-most:]]
-    return found[scores[found] > least]
+    found = found[scores[found] > least]
+    if len(found) <= most:
+        return found
+    mine = scores[found]
+    last = np.partition(mine, -most)[-most]
+    better, equal = found[mine > last], found[mine == last]
+    high, low = np.ascontiguousarray(ids[equal]).view(">u8").T
+    return np.append(better, equal[np.lexsort((low, high))[: most - len(better)]])
 
 
 def _likely(scores: np.ndarray, most: int) -> np.ndarray:
@@ -162,4 +173,6 @@ def _likely(scores: np.ndarray, most: int) -> np.ndarray:
 def _scaled(scores: np.ndarray) -> np.ndarray:
     """From mean - 3 deviations, 0, to mean + 3 deviations, 1; all equal are 0.5."""
     deviation = scores.std(ddof=1, dtype=np.float64) if len(scores) > 1 else 0.0
-    return 0.5 + (scores - scores.mean(dtype=np.float64)) / (6 * deviation) if deviation else np.full(len(scores), 0.5)
+    if deviation < _EQUAL:
+        return np.full(len(scores), 0.5)
+    return 0.5 + (scores - scores.mean(dtype=np.float64)) / (6 * deviation)

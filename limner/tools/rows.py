@@ -15,7 +15,9 @@ import json
 import os
 import shutil
 import threading
+import time
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -34,7 +36,7 @@ MANIFEST = "rows.json"
 GONE = 128  # in the column "has": the image was deleted
 SPARE = 1000  # replaced rows that are always borne, besides a quarter of the others
 _SNAPSHOTS = 16  # libraries whose rows a process keeps mapped
-_TRIES = 5  # readings of a manifest whose files a writer has just taken away
+_TRIES = 5  # readings of a manifest whose files a writer has just taken away, and replacements of one that is open
 
 
 class Columns(NamedTuple):
@@ -52,10 +54,10 @@ class Columns(NamedTuple):
 
     @classmethod
     def read(cls, folder: Path) -> Columns | None:
-        """The manifest; None if it cannot be read."""
+        """The manifest; None if there is none or it is damaged. Raises OSError if it cannot be read: it may be good."""
         try:
             return cls(**json.loads((folder / MANIFEST).read_bytes()))
-        except (OSError, ValueError, TypeError):
+        except (FileNotFoundError, NotADirectoryError, ValueError, TypeError):
             return None
 
     @property
@@ -79,7 +81,10 @@ class Columns(NamedTuple):
 
 
 def snapshot(folder: Path) -> Snapshot | None:
-    """The rows as they are now, None if they cannot be read. Later changes do not show in it."""
+    """The rows as they are now, None if they are missing or damaged. Later changes do not show in it.
+
+    Raises OSError if the manifest cannot be read.
+    """
     for _ in range(_TRIES):
         columns = Columns.read(folder)
         with _lock:
@@ -199,7 +204,8 @@ class Rows:
         self._known: tuple[Columns, set[str]] | None = None
 
     def there(self) -> Snapshot | None:
-        """The rows as they are; None where they are missing, damaged or of other sizes."""
+        """The rows as they are; None where they are missing, damaged or of other sizes. Raises OSError if that cannot
+        be told."""
         found = snapshot(self.folder)
         return found if found and found.columns.sizes == self.sizes else None
 
@@ -221,26 +227,30 @@ class Rows:
         self._publish(columns)
 
     def append(self, points: Sequence[tuple[str, Vectors]]) -> None:
-        """Add or replace. On disk when it returns; readers see all of them or none."""
+        """Add or replace. On disk when it returns; readers see all of them or none. Raises OSError without rows."""
         latest = dict(points)
-        there, ids = self.there(), self.ids()
-        if there is None:
-            self.start(latest.items())
-        else:
-            made = self._appended(there.columns, self._encoded([*latest.items()]), len(ids & latest.keys()))
-            self._known = None
-            published = self._publish(made)
-            ids.update(latest)
-            self._known = published, ids
+        there, ids = self._must_be_there(), self.ids()
+        made = self._appended(there.columns, self._encoded([*latest.items()]), len(ids & latest.keys()))
+        self._known = None
+        published = self._publish(made)
+        ids.update(latest)
+        self._known = published, ids
 
     def delete(self, ids: Iterable[str]) -> None:
-        """Take away; an unknown id is no error."""
-        there, known = self.there(), self.ids()
+        """Take away; an unknown id is no error. Raises OSError without rows."""
+        there, known = self._must_be_there(), self.ids()
         gone = [i for i in dict.fromkeys(ids) if i in known]
-        if there and gone:
+        if gone:
             made = self._appended(there.columns, self._encoded([(i, None) for i in gone]), 2 * len(gone))
             self._known = None
             self._known = self._publish(made), known.difference(gone)
+
+    def _must_be_there(self) -> Snapshot:
+        """The rows. Without them nothing is added: a batch alone would look like all images."""
+        there = self.there()
+        if there is None:
+            raise OSError(f"the rows in {self.folder} cannot be read")
+        return there
 
     def drop(self) -> None:
         """Take away everything, for good."""
@@ -290,18 +300,31 @@ class Rows:
         """Let readers see these rows, in new files without replaced ones if those are too many; returns which."""
         _write(self.folder / MANIFEST, columns)
         if columns.spare > SPARE + (columns.rows - columns.spare) // 4:
-            columns = self._copied(columns)
-            _write(self.folder / MANIFEST, columns)
-        for path in self.folder.iterdir():
-            if path.name != MANIFEST and not path.name.startswith(columns.tag + "."):
-                path.unlink(missing_ok=True)
+            columns = self._compacted(columns)
+        self._clear(columns.tag)
         return columns
 
-    def _copied(self, columns: Columns) -> Columns:
-        """The rows that count, in files of their own."""
+    def _compacted(self, columns: Columns) -> Columns:
+        """The rows that count, published in files of their own; the given ones where there is no room for two sets."""
+        try:
+            made = self._copied(columns, uuid4().hex[:12])
+            _write(self.folder / MANIFEST, made)
+        except OSError:
+            return columns  # good as they are; what was copied is cleared away
+        return made
+
+    def _clear(self, tag: str) -> None:
+        """Delete all files but the manifest and those that begin with the tag."""
+        for path in self.folder.iterdir():
+            if path.name != MANIFEST and not path.name.startswith(tag + "."):
+                with suppress(PermissionError):  # Windows deletes no file that a reader has mapped: the next time
+                    path.unlink(missing_ok=True)
+
+    def _copied(self, columns: Columns, tag: str) -> Columns:
+        """The rows that count, in files whose names begin with the tag."""
         old = Snapshot(self.folder, columns)
         assert old.live is not None
-        made = Columns(uuid4().hex[:12], 0, 0, 0, self.sizes)
+        made = Columns(tag, 0, 0, 0, self.sizes)
         ends: list[int] = [0, *old._arrays["ends"].tolist()]
         for some in _parts(old.live.tolist(), 4096):
             pairs = np.concatenate([np.arange(ends[n], ends[n + 1]) for n in some])
@@ -319,7 +342,14 @@ def _write(path: Path, columns: Columns) -> None:
         json.dump(columns._asdict(), file)
         file.flush()
         os.fsync(file.fileno())
-    new.replace(path)
+    for left in reversed(range(_TRIES)):
+        try:
+            new.replace(path)
+            break
+        except PermissionError:  # on Windows, while a reader has it open
+            if not left:
+                raise
+            time.sleep(0.02)
 
 
 def _parts(items: Iterable[Any], size: int) -> Iterator[list[Any]]:

@@ -1,7 +1,8 @@
 """Store vectors in Qdrant: `EdgeStore` in a local folder, `ServerStore` on a server, with one interface and ranking.
 
-All queries of an article go in two requests. Qdrant fuses each query's rankings and scores every
-found image by every encoder, so that raw scores exist even if only one encoder found the image.
+A local folder is searched by its rows (see `rows`), all queries of an article at once; Qdrant Edge keeps the vectors
+that the rows are made of. To a server they go in two requests: it fuses each query's rankings, then scores every found
+image by every encoder, so that raw scores exist even if only one encoder found the image.
 
 Fusion is distribution-based (DBSF): each encoder's scores are scaled by the mean and deviation over its results, then
 added. Unlike reciprocal ranks (RRF) it keeps the distance between one image and the next. On 291 figures of a textbook,
@@ -133,17 +134,23 @@ class EdgeStore:
                 self._lay_out()
                 self._shard.update(edge.UpdateOperation.upsert_points(made))
                 self._shard.flush()
-                self._rows.append(given)
+                with _working(self._rows.folder, _ROWS):
+                    self._rows.append(given)
 
     def delete(self, ids: Iterable[str]) -> None:
         """Take away; an unknown id is no error."""
         given = list(ids)
-        gone: list[edge.PointId] = [UUID(hex=i) for i in given]
-        if gone:
+        if given:
             with _working(self.folder):
-                self._rows.delete(given)
-                self._shard.update(edge.UpdateOperation.delete_points(gone))
-                self._shard.flush()
+                self._lay_out()
+                with _working(self._rows.folder, _ROWS):
+                    self._rows.delete(given)
+                self._erase(given)
+
+    def _erase(self, ids: Iterable[str]) -> None:
+        gone: list[edge.PointId] = [UUID(hex=i) for i in ids]
+        self._shard.update(edge.UpdateOperation.delete_points(gone))
+        self._shard.flush()
 
     def fits(self) -> bool:
         """Whether vectors of the sizes that it was opened with can be stored; True for a new store."""
@@ -152,11 +159,17 @@ class EdgeStore:
             return not made.exists() or _sizes(json.loads(made.read_bytes())["vectors"]) == self._sizes
 
     def ids(self) -> set[str]:
-        """Ids of all images that are found: those that Edge has and that have a row."""
+        """Ids of all images that are found: those that Edge has and that have a row. Others in Edge, which a killed
+        process left, are deleted there."""
         with _working(self.folder):
             self._lay_out()
             found = set(self._rows.ids())
-            return found if len(found) == self.count() else found & self._all()
+            if len(found) == self.count():
+                return found
+            held = self._all()
+            if held - found:
+                self._erase(held - found)
+            return found & held
 
     def _all(self) -> set[str]:
         records, _ = self._shard.scroll(edge.ScrollRequest(limit=max(1, self.count()), with_payload=False))
@@ -164,15 +177,17 @@ class EdgeStore:
 
     def _lay_out(self) -> None:
         """Make the rows if they are missing: an older limner made none."""
-        if self._rows.there() is None:
-            self._rows.start(self._stored())
+        with _working(self._rows.folder, _ROWS):
+            if self._rows.there() is None:
+                self._rows.start(self._stored())
 
     def _stored(self) -> Iterator[tuple[str, Vectors]]:
         """All images with their vectors."""
         offset: Any = None
         while True:
             request = edge.ScrollRequest(offset=offset, limit=1000, with_payload=False, with_vector=True)
-            records, offset = self._shard.scroll(request)
+            with _working(self.folder):
+                records, offset = self._shard.scroll(request)
             for record in records:
                 vectors: Any = record.vector
                 dense = [None if v is None else np.array(v, "f4") for v in map(vectors.get, ("caption", "clip"))]
@@ -225,8 +240,11 @@ def rows_folder(folder: Path) -> Path:
     return folder.with_name(folder.name + ".rows")
 
 
+_ROWS = "delete that folder, which is made again"
+
+
 @contextmanager
-def _working(folder: Path) -> Iterator[None]:
+def _working(folder: Path, remedy: str = "delete that folder and add the images again") -> Iterator[None]:
     """Turns errors of the files into a LibraryError; the binding raises plain Exception for all of them."""
     try:
         yield
@@ -234,10 +252,7 @@ def _working(folder: Path) -> Iterator[None]:
         raise
     except Exception as error:
         words = " ".join(str(error).split())[:200]
-        raise LibraryError(
-            f"The vectors in {folder} cannot be used ({words}): check the disk, or delete that folder and add the "
-            "images again."
-        ) from error
+        raise LibraryError(f"The vectors in {folder} cannot be used ({words}): check the disk, or {remedy}.") from error
 
 
 class ServerStore:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
+from limner.errors import LibraryError
 from limner.tools import rows
 from limner.tools.bm25 import Sparse, Words
 from limner.tools.rows import Rows, snapshot
@@ -179,3 +181,115 @@ def test_an_image_that_has_no_row_is_not_among_the_ids(edge: EdgeStore) -> None:
     edge.upsert([(identity(n), vectors(n)) for n in range(3)])
     Rows(rows_folder(edge.folder), SIZES).delete([identity(1)])
     assert edge.ids() == {identity(0), identity(2)}
+
+
+def test_equal_images_have_equal_scores_and_come_by_id(tmp_path: Path) -> None:
+    """A matrix product gives equal rows other last bits, by their places; scaled by their deviation they would tell."""
+    same = vectors(3)
+    made = Rows(tmp_path / "rows", {"caption": 384})
+    caption = unit(np.random.default_rng(3).normal(size=384).astype(np.float32))
+    order = np.random.default_rng(4).permutation(1203).tolist()
+    made.start([(identity(n), Vectors(caption, same.words)) for n in order])
+    found = made.there()
+    assert found
+    for seed in range(20):
+        asked = unit(np.random.default_rng(seed).normal(size=384).astype(np.float32))
+        [hits] = found.search([Vectors(asked, Sparse([], []))], 5)
+        assert {hit.score for hit in hits} == {0.5}
+        [hits] = found.search([Vectors(asked, WORDS.query("heron"))], 5)
+        assert [hit.id for hit in hits] == [identity(n) for n in range(5)]
+        assert {hit.score for hit in hits} == {1.0}
+
+
+@pytest.mark.parametrize("change", ["append", "delete"])
+def test_a_batch_is_not_written_in_place_of_rows_that_cannot_be_read_just_now(
+    edge: EdgeStore, monkeypatch: pytest.MonkeyPatch, change: str
+) -> None:
+    edge.upsert([(identity(n), vectors(n)) for n in range(6)])
+    edge._lay_out()
+    read, readings = Path.read_bytes, []
+
+    def failing(path: Path) -> bytes:
+        readings.append(path)
+        if path.name == rows.MANIFEST and len(readings) > 1:  # the first one is that of _lay_out
+            raise OSError(5, "Input/output error")
+        return read(path)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "read_bytes", failing)
+        with pytest.raises(LibraryError, match=r"vectors\.rows cannot .* which is made again"):
+            edge.upsert([(identity(9), vectors(9))]) if change == "append" else edge.delete([identity(0)])
+    assert len(edge.search([query(2)], 9)[0]) == 6
+
+
+def test_without_rows_nothing_is_appended(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match="cannot be read"):
+        Rows(tmp_path / "rows", SIZES).append([(identity(1), vectors(1))])
+
+
+def test_a_full_disk_stops_no_deletion(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only the copy without replaced rows needs room for all of them."""
+    monkeypatch.setattr(rows, "SPARE", 3)
+    made = Rows(tmp_path / "rows", SIZES)
+    made.start([(identity(n), vectors(n)) for n in range(8)])
+    first, appended = snapshot(made.folder), Rows._appended
+    assert first
+    tag = first.columns.tag
+
+    def full(self: Rows, columns: rows.Columns, *rest: Any) -> rows.Columns:
+        after = appended(self, columns, *rest)
+        if columns.tag != tag:
+            raise OSError(28, "No space left on device")
+        return after
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Rows, "_appended", full)
+        for n in range(5):
+            made.delete([identity(n)])
+            assert made.ids() == {identity(n) for n in range(n + 1, 8)}
+        assert {path.name.split(".")[0] for path in made.folder.iterdir()} == {tag, "rows"}
+    made.delete([identity(5)])
+    assert not [*made.folder.glob(f"{tag}.*")], "there is room now"
+    assert made.ids() == {identity(6), identity(7)}
+
+
+def test_a_manifest_that_a_reader_has_open_is_replaced_later(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on Windows."""
+    made, replace, refused = Rows(tmp_path / "rows", SIZES), Path.replace, []
+
+    def busy(path: Path, target: Path) -> Path:
+        if not refused:
+            refused.append(path)
+            raise PermissionError(13, "The process cannot access the file")
+        return replace(path, target)
+
+    monkeypatch.setattr(Path, "replace", busy)
+    made.start([(identity(1), vectors(1))])
+    assert refused
+    assert made.ids() == {identity(1)}
+
+
+def test_a_file_that_a_reader_has_mapped_is_deleted_later(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on Windows."""
+    made = Rows(tmp_path / "rows", SIZES)
+    made.start([(identity(1), vectors(1))])
+
+    def mapped(path: Path, missing_ok: bool = False) -> None:
+        raise PermissionError(13, "The process cannot access the file")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "unlink", mapped)
+        made.start([(identity(2), vectors(2))])
+    assert made.ids() == {identity(2)}
+    made.append([(identity(3), vectors(3))])
+    assert len({path.name.split(".")[0] for path in made.folder.iterdir()}) == 2
+
+
+def test_vectors_without_a_row_are_deleted(edge: EdgeStore) -> None:
+    """A kill between the deletion of a row and of its vectors left them for good."""
+    edge.upsert([(identity(n), vectors(n)) for n in range(3)])
+    Rows(rows_folder(edge.folder), SIZES).delete([identity(1)])
+    assert edge.count() == 3
+    edge.ids()
+    assert edge.count() == 2
+    assert edge._all() == {identity(0), identity(2)}

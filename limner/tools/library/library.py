@@ -51,7 +51,7 @@ from limner.tools.library.records import (
     set_meta,
 )
 from limner.tools.library.sources import Folders, intact
-from limner.tools.library.stores import Vectorstore
+from limner.tools.library.stores import Vectorstore, upgrade
 from limner.tools.store import PATIENCE, Store, Vectors
 from limner.tools.stored import Dense
 
@@ -114,15 +114,16 @@ class Library:
 
     def check_format(self) -> None:
         """Raises LibraryError if this limner cannot read the records."""
-        if int(self.meta("format") or 0) != FORMAT:
+        if int(self.meta("format") or 0) not in (1, FORMAT):
             again = rebuilding(self.home, self.name)
             raise LibraryError(f"The library {self.name} was made by another version of limner: {again}.")
 
     def complete(self) -> None:
-        """Add the tables and columns that the records of an older limner lack."""
+        """Add what the records of an older limner lack."""
         with self.transaction() as records:
             records.executescript(chances.SCHEMA)
             complete(records)
+            upgrade(records, self.path / "vectors")
 
     @classmethod
     def open_or_create(

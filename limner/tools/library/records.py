@@ -17,7 +17,9 @@ from limner.tools.images.facts import Facts
 from limner.tools.images.images import Described, TextIn
 from limner.tools.library import captions, facts, machine, text_in_pictures
 
-FORMAT = 1  # raised when an older limner could not read them
+FORMAT = 2
+"""Raised when an older limner could not read them, or would leave them wrong: that of 1 changes vectors behind their
+rows (see `stores.upgrade`)."""
 RECORDS = "records.sqlite"
 SCHEMA = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);

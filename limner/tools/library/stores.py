@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -11,6 +12,7 @@ from pathlib import Path
 from limner.errors import EncoderSwitched, LibraryError
 from limner.tools import rows
 from limner.tools.library.folders import Connect, edge
+from limner.tools.library.records import FORMAT, meta, set_meta
 from limner.tools.store import Store, rows_folder
 from limner.tools.stored import Dense, Hit, Vectors, Within
 
@@ -52,7 +54,7 @@ class Vectorstore:
     def holds(self, folder: Path, collection: str, sizes: dict[str, int], images: set[str]) -> bool:
         """Whether these images, and no others, have vectors. A local store is not opened for it."""
         if self._mapped:
-            rows_now = rows.snapshot(rows_folder(folder))
+            rows_now = _snapshot(folder)
             if rows_now is None or rows_now.sizes != sizes or not (folder / "edge_config.json").exists():
                 return False
             return rows_now.row_of.keys() == images
@@ -71,7 +73,7 @@ class Vectorstore:
         self, folder: Path, sizes: dict[str, int], queries: Sequence[Vectors], k: int, within: Within | None
     ) -> list[list[Hit]] | None:
         """The answers to a search without opening the store; None where only the store can give them."""
-        rows_now = rows.snapshot(rows_folder(folder)) if self._mapped else None
+        rows_now = _snapshot(folder) if self._mapped else None
         # Asked behind the snapshot: a switch takes the rows away before it says so.
         if rows_now is None or rows_now.columns.sizes != sizes or not self._is_current():
             return None
@@ -80,3 +82,30 @@ class Vectorstore:
         except ValueError as error:
             line = f"The vectors of the library {self._name} cannot be searched ({error})"
             raise LibraryError(f"{line}: start this program again.") from error
+
+
+def _snapshot(folder: Path) -> rows.Snapshot | None:
+    """The rows of a local store, None where only the store can give them, or say what is wrong with them."""
+    try:
+        return rows.snapshot(rows_folder(folder))
+    except OSError:
+        return None
+
+
+def upgrade(records: sqlite3.Connection, folder: Path) -> None:
+    """Make records of format 1 those of this one. folder: of the library's vectors.
+
+    A limner of format 1 may have changed these without the rows that are searched, so rows are made anew of them, on
+    the next use. It refuses the library from now on. Raises LibraryError if the old rows stay.
+    """
+    if meta(records, "format") != "1":
+        return
+    if not records.in_transaction:
+        records.execute("BEGIN IMMEDIATE")
+    if meta(records, "format") == "1":  # unless another process has been quicker
+        manifest = rows_folder(folder) / rows.MANIFEST
+        try:
+            manifest.unlink(missing_ok=True)
+        except OSError as error:
+            raise LibraryError(f"Cannot delete {manifest} ({error.strerror}): check disk and rights.") from error
+        set_meta(records, "format", str(FORMAT))

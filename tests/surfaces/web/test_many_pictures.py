@@ -179,6 +179,7 @@ def test_rows_are_justified_and_their_size_is_remembered(page: Page, up: Up, sho
     slider.fill("290")
     page.reload()
     expect(slider).to_have_value("290")
+    expect(page.locator(".contact .frame").first).to_be_visible()
     assert next(iter(rows().values()))[0]["height"] > first[0]["height"]
 
 

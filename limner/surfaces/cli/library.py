@@ -67,12 +67,13 @@ def library_sync(
     name: Annotated[str, typer.Argument(metavar="NAME")],
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and change nothing.")] = False,
     drop_missing: Annotated[
-        bool, typer.Option("--drop-missing", help="Drop the pictures of sources that are away, and these sources.")
-    ] = False,
+        list[str] | None,
+        typer.Option(metavar="SOURCE", help="Drop a source that is away or empty, and its pictures; repeatable."),
+    ] = None,
 ) -> None:
     """Read all sources of a library again: add what is new, drop what is gone."""
     with Terminal().counting(f"Reading into {name}") as count:
-        lines = library_sources.sync(name, count, dry_run, drop_missing)
+        lines = library_sources.sync(name, count, dry_run, drop_missing or [])
     for line in lines:
         print(line)
 
@@ -148,6 +149,9 @@ def library_remove(
     captions_too: Annotated[
         bool, typer.Option("--captions-too", help="Also delete captions of people and models.")
     ] = False,
+    copies_too: Annotated[
+        bool, typer.Option("--copies-too", help="Also delete the pictures of archives that are not there any more.")
+    ] = False,
 ) -> None:
-    """Remove a library. The image files stay."""
-    print(reports.remove(name, captions_too=captions_too))
+    """Remove a library. The image files stay, apart from its copies of archives' pictures."""
+    print(library_sources.remove(name, captions_too, copies_too))

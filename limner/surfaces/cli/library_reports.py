@@ -73,6 +73,7 @@ def add(
         read_text=read_text,
     )
     lines = [*_lines(report), f"{name}: {len(library)} images. Try: limner library search {name} WORDS"]
+    lines += [] if folders else libraries.staying(library, json.loads(library.meta("folders")))
     return [*lines, *_offered(library), *_describable(context, library)]
 
 

@@ -18,6 +18,8 @@ from limner.tools.library.folders import (
     folder_library,
     folders_of,
     libraries,
+    library_path,
+    only_copies,
     own_encoders,
     remove,
     written_in,
@@ -28,7 +30,7 @@ from limner.tools.library.library import Library
 from limner.tools.library.records import Record
 from limner.tools.library.report import Report
 from limner.tools.library.resolving import open_or_index
-from limner.tools.library.resync import resync
+from limner.tools.library.resync import resync, staying
 from limner.tools.library.sources import Folders, Source, image_identity
 
 __all__ = [
@@ -48,10 +50,13 @@ __all__ = [
     "image_identity",
     "index",
     "libraries",
+    "library_path",
+    "only_copies",
     "open_or_index",
     "own_encoders",
     "remove",
     "resync",
+    "staying",
     "sync",
     "written_in",
 ]

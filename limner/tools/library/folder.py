@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import re
 import stat
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import fields, replace
 from pathlib import Path
 
@@ -36,10 +36,10 @@ _SCALED = re.compile(r"(.+?)(?:-\d{2,5}x\d{2,5}|-scaled|-rotated|_thumb(?:nail)?
 """The name of a scaled copy by WordPress or a gallery: photo-768x480, photo-scaled."""
 
 
-def scan(root: Path) -> Scan:
+def scan(root: Path, but: Collection[str] = ()) -> Scan:
     """Walk a folder without leaving it. Hidden files and files without an image's suffix are skipped.
 
-    root: an absolute path without links in it.
+    root: an absolute path without links in it. but: absolute paths of files that count as not there.
     """
     found = Scan()
     tables: list[Table] = []
@@ -53,6 +53,8 @@ def scan(root: Path) -> Scan:
         folders[:] = sorted(_entered(here, folders, found))
         for name in sorted([*folders, *names]):
             path = os.path.join(here, name)
+            if path in but:
+                continue
             if os.path.islink(path) and not inside(path, root):
                 if name in folders or _is_image(name):
                     found.refused.append((printable_path(path), "a link out of the folder: copy the file here instead"))

@@ -23,6 +23,8 @@ from limner.tools.library.records import RECORDS, meta
 from limner.tools.pictures.known import Kind
 from limner.tools.store import PATIENCE, EdgeStore, Store
 
+UNPACKED = "unpacked"
+"""In a library's folder: the copied pictures of archives."""
 OWN: Sequence[Kind] = ("captions", "pictures")
 """In the table `meta`: the names of the encoders of these that were chosen for this library."""
 _NAME = re.compile(r"\w[\w.-]{0,63}")
@@ -74,6 +76,11 @@ def missing(home: Path, name: str) -> LibraryMissing:
     return LibraryMissing(f"No library {name} (libraries: {there}). Make it: `limner library add {name} FOLDER`.")
 
 
+def root_of(library: Path, source: str | Path) -> Path:
+    """The folder for the pictures of an archive. library: the library's folder."""
+    return library / UNPACKED / folder_library(Path(source))
+
+
 def folder_library(root: Path) -> str:
     """The name of a folder's own library: the folder's name and a digest of its absolute path."""
     whole = root.resolve()
@@ -112,7 +119,8 @@ def collection(name: str, uid: str) -> str:
 
 
 def remove(home: Path, name: str, *, connect: Connect | None = None, patience: float = PATIENCE) -> None:
-    """Delete a library made with any encoders: records and vectors, never an image file. Raises LibraryMissing."""
+    """Delete a library made with any encoders: records, vectors and its copies of archives' pictures, never another
+    image file. Ask before if `only_copies` names some. Raises LibraryMissing."""
     check_name(name)
     if name not in libraries(home):
         raise missing(home, name)
@@ -145,6 +153,19 @@ def own_encoders(home: Path, name: str) -> dict[Kind, str]:
             return {}  # opening the library says what is wrong with it
 
 
+def only_copies(home: Path, name: str) -> list[str]:
+    """The archives among a library's sources that are not there, so that it has the only copies of their pictures."""
+    folder = library_path(home, name)
+    if not (folder / RECORDS).is_file():
+        return []
+    try:
+        with closing(sqlite3.connect(folder / RECORDS)) as records:
+            sources = json.loads(meta(records, "folders") or "[]")
+    except (sqlite3.DatabaseError, ValueError):
+        return [str(folder / UNPACKED)] if (folder / UNPACKED).is_dir() else []  # it cannot say whose they are
+    return [source for source in sources if root_of(folder, source).is_dir() and not os.path.isfile(source)]
+
+
 def folders_of(home: Path, name: str) -> list[Path]:
     """The folders that were added to a library. Raises LibraryMissing, BadInput if there are none."""
     check_name(name)
@@ -172,6 +193,8 @@ def rebuilding(home: Path, name: str) -> str:
     again = f"then `limner library add {name} {printable_path(folders)}`"
     if written_in(home, name):
         again = f"{again} (save the captions written in it first: `limner library captions {name} FILE.jsonl`)"
+    if lost := only_copies(home, name):
+        again = f"{again}; put {printable_path(' '.join(lost))} back first, whose pictures only the library has"
     return f"rebuild it with `limner library remove {name}`, {again}"
 
 

@@ -3,32 +3,38 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from limner.errors import BadInput, LibraryError, LibraryMissing
 from limner.text import printable_path
 from limner.tools.images import images
 from limner.tools.library import folder
+from limner.tools.library.folders import UNPACKED, root_of
 from limner.tools.library.listed import Listed
 from limner.tools.library.scanned import Scan
 from limner.tools.library.sources import Folders, Located, located
 from limner.tools.library.unpacking import unpacked
-from limner.tools.library.unpacking.unpacked import UNPACKED, Progress, root_of
+from limner.tools.library.unpacking.unpacked import Progress
+
+if TYPE_CHECKING:
+    from limner.tools.library.library import Library
 
 
 class Part:
     """One source of a library, there or away."""
 
     def __init__(self, library: Path, name: str, there: Located | None, max_pixels: int = images.MAX_PIXELS) -> None:
-        """library: the library's folder; there: None for a source that is away."""
+        """library: the library's folder; there: None for a source of which nothing is there any more."""
         self.library, self.name, self.there, self.max_pixels = library, name, there, max_pixels
         self.copy = root_of(library, name)
         kind = there.kind if there else self._former_kind()
-        self.copied = kind in ("zip", "tar", "parquet")
+        self.copied = kind in ("zip", "tar", "parquet", "copy")
         self.listed = Listed(library, Path(name)) if kind == "table" else None
         self.root = str(self.copy if self.copied else name)
         # A library that was moved has its copies elsewhere by now; their names tell.
@@ -37,7 +43,7 @@ class Part:
     def _former_kind(self) -> str:
         """The kind of a source that is away."""
         if self.copy.is_dir():
-            return "zip"
+            return "copy"
         return "table" if self.copy.with_name(f"{self.copy.name}.json").is_file() else "folder"
 
     def covers(self, path: str) -> bool:
@@ -46,15 +52,21 @@ class Part:
             return self.listed.covers(path)
         return path.startswith(self.root.rstrip(os.sep) + os.sep) or (self.copied and self._inside in path)
 
-    def scan(self, progress: Progress | None) -> Scan:
-        """What it has now; nothing if it is away."""
+    def scan(self, progress: Progress | None, keep: bool = True) -> Scan:
+        """What it has now; nothing if it is away. keep: whether the library's folder may be written."""
         if self.there is None:
             return Scan()
         if self.listed:
-            return self.listed.scan()
-        found = unpacked.unpack(self.library, self.there, progress) if self.copied else Scan()
-        found.add(folder.scan(Path(self.root)))
-        return found
+            return self.listed.scan(keep)
+        if self.copied and self.there.kind != "copy":
+            return unpacked.unpack(self.library, self.there, progress)
+        return folder.scan(Path(self.root))
+
+    def settle(self, paths: Iterable[str]) -> None:
+        """Delete copies that the archive no longer has. paths: of the library's files after the run."""
+        if self.copied and self.there is not None and self.there.kind != "copy":
+            within = (path.partition(self._inside)[2].replace(os.sep, "/") for path in paths if self._inside in path)
+            unpacked.settle(self.copy, set(within))
 
     def forget(self) -> None:
         """Delete what the library's folder holds for it."""
@@ -74,19 +86,22 @@ class Gathered(Folders):
         recorded: Sequence[str] = (),
         *,
         max_pixels: int = images.MAX_PIXELS,
-        away: Sequence[str] = (),
+        dropped: Mapping[str, Located | None] | None = None,
+        keep: bool = True,
         on_progress: Progress | None = None,
     ) -> None:
-        """library: its folder; recorded: all its sources; away: those whose pictures are no longer there.
+        """library: its folder; recorded: all its sources; dropped: those to drop, with what is there in their place;
+        keep: whether the library's folder may be written.
 
-        Raises LibraryMissing and BadInput as `located` does.
+        Raises LibraryMissing and BadInput as `present` does.
         """
         super().__init__((), max_pixels=max_pixels)
-        self.parts = [Part(library, str(one.path), one) for one in map(located, names)]
+        self.dropped, self._keep = dropped or {}, keep
+        self.parts = [Part(library, str(one.path), one) for one in (present(library, name) for name in names)]
         self.names = [part.name for part in self.parts]
         self.unpacked = [str(part.copy) for part in self.parts if part.copied]
-        self.parts += [Part(library, name, None) for name in away]
-        others = set(recorded) - set(self.names) - set(away)
+        self.parts += [Part(library, name, there) for name, there in self.dropped.items()]
+        others = set(recorded) - set(self.names) - set(self.dropped)
         self._others = [Part(library, name, None) for name in others]
         self._progress = on_progress
 
@@ -94,8 +109,17 @@ class Gathered(Folders):
         """All parts as one scan; archives are unpacked first. Raises what `unpacked.unpack` raises."""
         whole = Scan()
         for part in self.parts:
-            whole.add(part.scan(self._progress))
+            whole.add(part.scan(self._progress, self._keep))
         return whole
+
+    def settle(self, library: Library) -> None:
+        """After a run: delete copied pictures that their archives no longer have, and no record needs."""
+        if self.unpacked:
+            with library.alone():
+                with library.transaction() as records:
+                    paths = [path for (path,) in records.execute("SELECT path FROM file")]
+                for part in self.parts:
+                    part.settle(paths)
 
     def watched(self) -> list[Path]:
         """As for `Folders`: archives and tables are looked through each time."""
@@ -113,23 +137,71 @@ class Gathered(Folders):
         )
 
     def check(self, library: str, before: Mapping[str, Any], found: Scan) -> None:
-        """Raises LibraryError if a part has become empty: an unmounted disk is an empty folder.
+        """Raises LibraryError if a part, or a folder in one, has become empty: an unmounted disk is an empty folder.
+        Raises BadInput if a part is to be dropped that has pictures.
 
         before: the library's files by path.
         """
-        paths = [*found.files, *(path for there in found.sidecars.values() for path in there)]
         for part in self.parts:
-            if part.there is not None and not any(map(part.covers, paths)):
+            if part.name in self.dropped:
+                _check_dropped(part, found)
+            elif not any(map(part.covers, found.files)):
                 held = sum(part.covers(path) for path in before)
                 if held:
                     raise away(library, part.name, held, "has no picture any more")
+            elif not part.copied:
+                _check_folders(library, part, before, found)
+
+
+def _check_dropped(part: Part, found: Scan) -> None:
+    """Raises BadInput if a source has pictures, or may have some."""
+    if part.there is None:
+        return
+    name, held = printable_path(part.name), sum(map(part.covers, found.files))
+    if held:
+        raise BadInput(f"{name} is there and has {_many(held)}: --drop-missing drops only what is away or empty.")
+    if any(Path(shut).is_relative_to(part.root) for shut in found.unlisted):
+        raise BadInput(f"{name} cannot be read, so nothing of it is dropped: check disk and rights.")
+
+
+def _check_folders(library: str, part: Part, before: Mapping[str, Any], found: Scan) -> None:
+    """Raises LibraryError if a folder that had pictures is there and empty, unless they are elsewhere by now."""
+    moved = {stamp for path, stamp in found.files.items() if path not in before}
+    emptied: Counter[Path] = Counter()
+    for path, file in before.items():
+        if path not in found.files and part.covers(path) and (file.size, file.changed) not in moved:
+            here = next(folder for folder in Path(path).parents if folder.is_dir())
+            emptied[here] += 1
+    for here, held in emptied.items():
+        if not any(here.iterdir()):
+            line = f"{printable_path(str(here))} is empty, and {library} has {_many(held)} of it: nothing is changed"
+            raise LibraryError(f"{line}. Mount its disk, or delete the empty folder to drop them.")
 
 
 def away(library: str, source: str, held: int, what: str = "is not there") -> LibraryError:
     """The error for a source whose pictures would be dropped."""
-    many = "1 picture" if held == 1 else f"{held} pictures"
-    line = f"{printable_path(source)} {what}, and {library} has {many} of it: nothing is changed"
-    return LibraryError(f"{line}. Bring it back, or drop them with `limner library sync {library} --drop-missing`.")
+    name = printable_path(source)
+    line = f"{name} {what}, and {library} has {_many(held)} of it: nothing is changed"
+    command = f"limner library sync {library} --drop-missing {shlex.quote(name)}"
+    return LibraryError(f"{line}. Bring it back, or drop them with `{command}`.")
+
+
+def _many(pictures: int) -> str:
+    return "1 picture" if pictures == 1 else f"{pictures} pictures"
+
+
+def present(library: Path, name: str | Path) -> Located:
+    """As `located`, and also an archive that is not there any more, if the library has its pictures.
+
+    library: the library's folder. Raises what `located` raises.
+    """
+    try:
+        return located(name)
+    except LibraryMissing:
+        with suppress(OSError, RuntimeError, ValueError):
+            if root_of(library, name).is_dir():
+                return Located(Path(name).resolve(), "copy")
+        raise
 
 
 def costs(library: Path, names: Iterable[str | Path]) -> Iterator[str]:
@@ -153,12 +225,12 @@ def _size(count: int) -> str:
     return f"{count / 1e9:,.1f} GB" if count >= 1e9 else f"{max(count, 100_000) / 1e6:,.1f} MB"
 
 
-def split(names: Iterable[str]) -> tuple[list[str], list[str]]:
-    """(sources that are there, sources that are away)."""
+def split(library: Path, names: Iterable[str]) -> tuple[list[str], list[str]]:
+    """(sources that are there, or whose pictures are in the library's folder, sources that are away)."""
     there, gone = [], []
     for name in names:
         try:
-            located(name)
+            present(library, name)
             there.append(name)
         except LibraryMissing:
             gone.append(name)

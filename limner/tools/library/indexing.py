@@ -19,8 +19,8 @@ from limner.tools.images.images import MAX_PIXELS, Described, Inspected
 from limner.tools.images.sandbox import PHOTOGRAPHS
 from limner.tools.library import captions, copies, facts, machine, reading, text_in_pictures, unchanged
 from limner.tools.library.folder import exported
-from limner.tools.library.folders import Connect, check_name, libraries, own_encoders
-from limner.tools.library.gathered import Gathered
+from limner.tools.library.folders import Connect, check_name, libraries, library_path, own_encoders
+from limner.tools.library.gathered import Gathered, present
 from limner.tools.library.library import Library
 from limner.tools.library.records import (
     AS_IN_FOLDER,
@@ -36,7 +36,7 @@ from limner.tools.library.records import (
     words_row,
 )
 from limner.tools.library.report import Read, Report
-from limner.tools.library.sources import Folders, Source, batches, image_identity, located, read_file
+from limner.tools.library.sources import Folders, Source, batches, image_identity, read_file
 from limner.tools.library.switching import switch
 from limner.tools.store import PATIENCE
 from limner.tools.trial import runs
@@ -62,8 +62,9 @@ def add(
     report = sync(library, source, on_progress, lambda run: source.check(library.name, run.before, run.scan))
     with library.transaction() as records:
         for key, paths in (("folders", source.names), ("unpacked", source.unpacked)):
-            known = json.loads(meta(records, key) or "[]")
-            set_meta(records, key, json.dumps(list(dict.fromkeys([*known, *paths]))))
+            known = [*json.loads(meta(records, key) or "[]"), *paths]
+            set_meta(records, key, json.dumps(list(dict.fromkeys(known))))
+    source.settle(library)
     if not len(library):
         bad = report.unreadable
         bad = f" ({len(bad)} unreadable, such as {Path(bad[0][0]).name}: {bad[0][1]})" if bad else ""
@@ -117,7 +118,7 @@ def index(
     pictures is read from now on; None leaves that as it is. Raises what `Library.open`, `Library.create`, `with_own`,
     `trial.runs`, `reading.want` and `add` raise.
     """
-    roots = [one.path for one in map(located, folders)]  # a wrong one is an error before anything is created
+    roots = [present(library_path(home, name), one).path for one in folders]  # raises before anything is made
     check_name(name)
     new = name not in libraries(home)
     if encoder:

@@ -333,7 +333,7 @@ class Library:
                 captions.unmark(records, seen)
 
     def remove(self) -> None:
-        """Delete the library: records and vectors, never an image file."""
+        """Delete the library: records, vectors and copies of archives' pictures, never another image file."""
         remove(self.home, self.name, connect=self._connect, patience=self.patience)
 
     # -- internals, shared with indexing.py

@@ -26,12 +26,15 @@ class Listed:
         self.table, self.root = table, table.parent
         self._kept = library / "unpacked" / f"{folder_library(table)}.json"
         self.before: set[str] = set()
-        with suppress(OSError, ValueError):
+        with suppress(OSError, ValueError, KeyError):
             self.before = set(json.loads(self._kept.read_text(encoding="utf-8"))["paths"])
         self.now: set[str] = set()
 
-    def scan(self) -> Scan:
-        """The pictures that the rows name, and the texts beside them. Nothing is fetched, or read elsewhere."""
+    def scan(self, keep: bool = True) -> Scan:
+        """The pictures that the rows name, and the texts beside them. Nothing is fetched, or read elsewhere.
+
+        keep: whether to keep the names for the next run. Raises LibraryError if the library cannot be written.
+        """
         found = Scan()
         if not self.table.is_file():
             return found
@@ -47,7 +50,8 @@ class Listed:
                     path = os.path.join(folder, name)
                     found.sidecars.setdefault(folded(path), []).append(path)
         self.now = set(found.files)
-        self._keep()
+        if keep:
+            self._keep()
         return found
 
     def covers(self, path: str) -> bool:

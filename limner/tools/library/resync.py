@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import os
+from collections.abc import Iterable, Sequence
 
-from limner.errors import BadInput
+from limner.errors import BadInput, LibraryError, LibraryMissing
 from limner.text import printable_path
 from limner.tools.images.images import MAX_PIXELS
-from limner.tools.library.gathered import Gathered, Part, away, split
+from limner.tools.library.gathered import Gathered, Part, away, present, split
 from limner.tools.library.indexing import Progress, Sync, sync
 from limner.tools.library.library import Library
 from limner.tools.library.records import meta, set_meta
 from limner.tools.library.report import Read, Report
-from limner.tools.library.sources import Source, located
+from limner.tools.library.sources import Located, Source, located
 from limner.tools.library.unpacking import unpacked
 
 
@@ -22,22 +23,23 @@ def resync(
     on_progress: Progress | None = None,
     *,
     dry_run: bool = False,
-    drop_missing: bool = False,
+    drop: Sequence[str] = (),
     max_pixels: int = MAX_PIXELS,
 ) -> tuple[Report, list[str]]:
     """Read all recorded sources again; returns what was done, and lines about sources.
 
-    dry_run: change nothing; the report is what would be done. drop_missing: drop the pictures of sources that are
-    away, and forget these sources. Raises BadInput for a library without sources, LibraryError if a folder or table is
-    away or empty. An archive that is away needs nothing: its pictures are in the library.
+    dry_run: change nothing; the report is what would be done. drop: sources that are away or empty, to be forgotten
+    with their pictures, also with the copies of an archive's. Raises BadInput for a library without sources, and for
+    one to drop that it lacks or that has pictures; LibraryError if another folder or table is away or empty. An archive
+    that is away needs nothing: its pictures are in the library.
     """
     recorded = json.loads(library.meta("folders") or "[]")
     if not recorded:
         raise BadInput(f"The library {library.name} has no source yet: `limner library add {library.name} FOLDER`.")
-    there, gone = split(recorded)
-    lines = []
-    if not drop_missing:
-        lines = _away(library, gone)
+    dropped = {name: _in_place(library, name) for name in _named(library, recorded, drop)}
+    there, gone = split(library.path, (name for name in recorded if name not in dropped))
+    _check_away(library, gone)
+    lines = staying(library, there)
     if dry_run:
         there, later = _read_already(library, there)
         lines += later
@@ -46,13 +48,13 @@ def resync(
         there,
         recorded,
         max_pixels=max_pixels,
-        away=gone if drop_missing else (),
+        dropped=dropped,
+        keep=not dry_run,
         on_progress=None if dry_run else on_progress,
     )
 
     def check(run: Sync) -> None:
-        if not drop_missing:
-            source.check(library.name, run.before, run.scan)
+        source.check(library.name, run.before, run.scan)
 
     if dry_run:
         with library.alone():
@@ -61,8 +63,8 @@ def resync(
             report = made.run()
     else:
         report = sync(library, source, on_progress, check)
-    if drop_missing and not dry_run:
-        _forget(library, source, gone)
+        source.settle(library)
+        _forget(library, source)
     return report, lines
 
 
@@ -93,17 +95,53 @@ class Preview(Sync):
                 self.images.add(image_id)
 
 
-def _away(library: Library, gone: Sequence[str]) -> list[str]:
-    """A line per archive that is away. Raises LibraryError for a folder or table."""
-    lines = []
+def _named(library: Library, recorded: Sequence[str], names: Sequence[str]) -> list[str]:
+    """Sources as the library has them recorded, of names as a person writes them. Raises BadInput for others."""
+    found = []
+    for name in names:
+        whole = name if name in recorded else os.path.realpath(os.path.expanduser(name))
+        if whole not in recorded:
+            there = ", ".join(map(printable_path, recorded))
+            raise BadInput(f"{printable_path(name)[:200]} is no source of {library.name}. It has: {there}.")
+        found.append(whole)
+    return found
+
+
+def _in_place(library: Library, name: str) -> Located | None:
+    """What is there in the place of a source that is to be dropped. Raises LibraryError if that is not certain."""
+    try:
+        os.lstat(name)
+        return located(name)
+    except (FileNotFoundError, NotADirectoryError, BadInput):  # nothing, or another file than a source of pictures
+        return None
+    except (OSError, LibraryMissing) as error:
+        line = f"{printable_path(name)} cannot be read, so nothing of {library.name} is dropped: check disk and rights."
+        raise LibraryError(line) from error
+
+
+def _held(library: Library, part: Part) -> int:
+    """How many of the library's files are of this source."""
+    with library.transaction() as records:
+        return sum(part.covers(path) for (path,) in records.execute("SELECT path FROM file"))
+
+
+def _check_away(library: Library, gone: Sequence[str]) -> None:
+    """Raises LibraryError if the library has pictures of a source that is away, and no copies of them."""
     for name in gone:
-        part = Part(library.path, name, None)
-        with library.transaction() as records:
-            held = sum(part.covers(path) for (path,) in records.execute("SELECT path FROM file"))
-        if held and not part.copied:
-            raise away(library.name, name, held)
+        held = _held(library, Part(library.path, name, None))
         if held:
-            lines.append(f"{printable_path(name)} is not there; its {held} pictures stay, as copied into the library")
+            raise away(library.name, name, held, "cannot be read" if os.path.lexists(name) else "is not there")
+
+
+def staying(library: Library, sources: Iterable[str]) -> list[str]:
+    """A line per archive that is away, and whose pictures stay as copied."""
+    lines = []
+    for name in sources:
+        part = Part(library.path, name, present(library.path, name))
+        if part.there and part.there.kind == "copy" and (held := _held(library, part)):
+            what = "cannot be read" if os.path.lexists(name) else "is not there"
+            stay = "1 picture stays" if held == 1 else f"{held} pictures stay"
+            lines.append(f"{printable_path(name)} {what}; its {stay}, as copied into the library")
     return lines
 
 
@@ -111,19 +149,21 @@ def _read_already(library: Library, there: Sequence[str]) -> tuple[list[str], li
     """(sources that can be looked through without writing, lines about archives that have changed)."""
     kept, lines = [], []
     for name in there:
-        source = located(name)
-        if source.kind not in ("folder", "table") and not unpacked.is_current(library.path, source):
+        source = present(library.path, name)
+        if source.kind not in ("folder", "table", "copy") and not unpacked.is_current(library.path, source):
             lines.append(f"{printable_path(name)} has changed and would be read again")
         else:
             kept.append(name)
     return kept, lines
 
 
-def _forget(library: Library, source: Gathered, gone: Sequence[str]) -> None:
-    """Forget sources that are away, and empty ones."""
-    for part in source.parts:
-        if part.name in gone:
-            part.forget()
+def _forget(library: Library, source: Gathered) -> None:
+    """Forget the dropped sources: first their names, so that a kill leaves none whose copies are gone."""
+    if not source.dropped:
+        return
     with library.transaction() as records:
-        recorded = [name for name in json.loads(meta(records, "folders")) if name not in gone]
+        recorded = [name for name in json.loads(meta(records, "folders")) if name not in source.dropped]
         set_meta(records, "folders", json.dumps(recorded))
+    for part in source.parts:
+        if part.name in source.dropped:
+            part.forget()

@@ -90,7 +90,8 @@ class Folders:
         return folder.describe(path, embedded, found)
 
 
-Kind = Literal["folder", "zip", "tar", "parquet", "table"]
+Kind = Literal["folder", "zip", "tar", "parquet", "table", "copy"]
+"""copy: an archive that is not there, of which the library has the pictures."""
 _TABLES = (".csv", ".tsv", ".jsonl")
 _MAGIC: tuple[tuple[int, bytes, Kind], ...] = (
     (0, b"PK\x03\x04", "zip"),

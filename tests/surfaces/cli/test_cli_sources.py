@@ -37,7 +37,7 @@ def test_add_and_sync(home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[
     code, out, err = run(capsys, "sync", "birds")
     assert (code, out) == (2, "")
     assert "is not there, and birds has 3 pictures of it: nothing is changed." in err
-    code, out, _ = run(capsys, "sync", "birds", "--drop-missing")
+    code, out, _ = run(capsys, "sync", "birds", "--drop-missing", photos)
     assert out.splitlines() == ["birds: 2 known, 3 vanished (2 images)"]
     assert run(capsys, "sync", "cranes")[0] == 2
 

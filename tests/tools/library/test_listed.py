@@ -105,4 +105,4 @@ def test_a_table_that_is_away_drops_nothing(home: Path, photos: Path) -> None:
     chosen.rename(photos / "other.csv")
     with pytest.raises(LibraryError, match="has 2 pictures of it: nothing is changed"):
         resync(library)
-    assert counts(resync(library, drop_missing=True)[0]) == {"vanished": 2}
+    assert counts(resync(library, drop=[str(chosen)])[0]) == {"vanished": 2}

@@ -47,8 +47,8 @@ def _unpack(request: dict[str, str]) -> None:
             sys.exit(1)
         if done % _EVERY == 0:
             _say({"at": [done, total]})
-    refused, skipped = target.finish()
-    _say({"refused": refused, "skipped": skipped})
+    refused, skipped, stale = target.finish()
+    _say({"refused": refused, "skipped": skipped, "stale": stale})
 
 
 def _say(message: dict[str, object]) -> None:

@@ -12,12 +12,13 @@ import os
 import re
 import shutil
 from collections.abc import Iterable
+from contextlib import suppress
 
 from limner.errors import BadInput, LibraryError
 from limner.text import printable_path
 from limner.tools.images.images import MAX_BYTES, SUFFIXES
 from limner.tools.library.folder import is_system
-from limner.tools.library.scanned import Problems
+from limner.tools.library.scanned import Problems, folded
 from limner.tools.library.sidecars import ENDINGS, SIDECAR_BYTES
 from limner.tools.library.tables import TABLE, TABLE_BYTES
 
@@ -51,6 +52,8 @@ class Target:
         self.most = max(_FREE, RATIO * os.path.getsize(source))
         self.written = self.unlooked = self.members = 0
         self.names: set[str] = set()
+        self._kept: set[str] = set()
+        self._folded: dict[str, str] = {}
         self.whole = True
         """False if the archive ends early: then files of a former run stay."""
         self.lines: Problems = []
@@ -62,6 +65,11 @@ class Target:
         """Count a member that is left out; one line tells of all with this reason."""
         count, first = self._refused.get(reason, (0, name))
         self._refused[reason] = count + 1, first
+
+    def unread(self, reason: tuple[str, str], path: str) -> None:
+        """Count a member that cannot be read. It is still in the archive: a good copy of a former run stays."""
+        self.refuse(reason, path)
+        self._kept.add(path)
 
     def problem(self, line: str) -> None:
         """Report something about the whole archive."""
@@ -94,7 +102,7 @@ class Target:
             self.refuse(_NESTED, name)
         elif _most(parts[-1]):
             path = "/".join(parts)
-            if path not in self.names:
+            if path not in self.names and not self._is_other(path):
                 return path
             self.refuse(_TWICE, name)
         return None
@@ -111,6 +119,7 @@ class Target:
                 os.replace(self.temporary, final)
             if fits:
                 self.names.add(path)
+                self._folded.setdefault(folded(path), path)
         except (UnicodeEncodeError, ValueError):
             self.refuse(_UNWRITABLE, path)
         except OSError as error:
@@ -154,13 +163,26 @@ class Target:
             "same command; it continues."
         )
 
-    def finish(self) -> tuple[Problems, Problems]:
-        """Delete what the archive no longer has; returns lines about (refused, skipped) members."""
+    def _is_other(self, path: str) -> bool:
+        """Whether the disk takes the path for that of another member of this run, as A.jpg for a.jpg."""
+        other = self._folded.get(folded(path), path)
+        with suppress(OSError):
+            return other != path and os.path.samefile(os.path.join(self.folder, other), os.path.join(self.folder, path))
+        return False
+
+    def finish(self) -> tuple[Problems, Problems, list[str]]:
+        """Lines about (refused, skipped) members, and the files that the archive no longer has.
+
+        These stay until the library has forgotten them: what ends its run must not cost it pictures.
+        """
+        stale = []
         for here, folders, names in os.walk(self.folder, topdown=False):
             for name in names:
-                path = os.path.relpath(os.path.join(here, name), self.folder)
-                if (self.whole and path not in self.names) or name.startswith(".part-"):
+                path = os.path.relpath(os.path.join(here, name), self.folder).replace(os.sep, "/")
+                if name.startswith(".part-"):
                     os.unlink(os.path.join(here, name))
+                elif self.whole and path not in self.names and path not in self._kept and not self._is_other(path):
+                    stale.append(path)
             if here != self.folder and not os.listdir(here):
                 os.rmdir(here)
             del folders
@@ -168,7 +190,7 @@ class Target:
         for (what, advice), (count, first) in self._refused.items():
             line = f"{count} {what}, the first {printable_path(first)[:100]!r}: {advice}"
             (skipped if (what, advice) in (_NESTED, _SYSTEM) else refused).append((self.source, line))
-        return refused, skipped
+        return refused, skipped, stale
 
 
 def _most(name: str) -> int:

@@ -10,19 +10,19 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from limner.errors import BadInput, LibraryError
 from limner.text import printable_path
-from limner.tools.library.folders import folder_library
+from limner.tools.library import folder
+from limner.tools.library.folders import root_of
 from limner.tools.library.scanned import Scan
 from limner.tools.library.sources import Located
 from limner.tools.library.unpacking.child import ERRORS
 
-UNPACKED = "unpacked"
 _MEMORY = {"zip": 2 << 30, "tar": 2 << 30, "parquet": 6 << 30}
 """Address space of the process per kind, bytes; pyarrow reserves more than it uses."""
 _PROGRAM = (
@@ -31,11 +31,6 @@ _PROGRAM = (
 )
 
 Progress = Callable[[int, int], None]
-
-
-def root_of(library: Path, source: str | Path) -> Path:
-    """The folder for the pictures of an archive. library: the library's folder."""
-    return library / UNPACKED / folder_library(Path(source))
 
 
 class Copied(NamedTuple):
@@ -47,6 +42,8 @@ class Copied(NamedTuple):
     """Number of copied files and their bytes."""
     refused: list[list[str]]
     skipped: list[list[str]]
+    stale: Sequence[str] = ()
+    """Copied files that the archive no longer has, relative to the copy; `settle` deletes them."""
 
 
 def is_current(library: Path, source: Located) -> bool:
@@ -56,8 +53,9 @@ def is_current(library: Path, source: Located) -> bool:
 
 
 def unpack(library: Path, source: Located, on_progress: Progress | None = None) -> Scan:
-    """Copy the archive's pictures unless that is done; returns a scan with nothing but lines about the archive.
+    """Copy the archive's pictures unless that is done; returns a scan of the copy, with lines about the archive.
 
+    Files that the archive no longer has are not in the scan, and stay in the copy until `settle`.
     Raises BadInput for a damaged archive or a bomb, LibraryError for a full disk, NotInstalled without pyarrow.
     """
     root = root_of(library, source.path)
@@ -71,10 +69,41 @@ def unpack(library: Path, source: Located, on_progress: Progress | None = None) 
             if new:
                 shutil.rmtree(root, ignore_errors=True)
             raise
-        _write(root, Copied(stamp, _tally(root), said["refused"], said["skipped"]))
+        _write(root, Copied(stamp, _tally(root), said["refused"], said["skipped"], said["stale"]))
     note = _read(root)
     assert note is not None
-    return Scan(refused=[(a, b) for a, b in note.refused], skipped=[(a, b) for a, b in note.skipped])
+    found = Scan(refused=[(a, b) for a, b in note.refused], skipped=[(a, b) for a, b in note.skipped])
+    found.add(folder.scan(root, {str(root / path) for path in note.stale}))
+    return found
+
+
+def settle(root: Path, needed: Collection[str]) -> None:
+    """Delete copied files that the archive no longer has, after a run. Raises LibraryError if the disk refuses.
+
+    root: of the copy. needed: paths that the library still has in its records, relative to the copy.
+    """
+    note = _read(root)
+    if note is None or not note.stale:
+        return
+    for path in note.stale:
+        if path not in needed:
+            with suppress(FileNotFoundError, PermissionError):  # Windows keeps a file that is open
+                (root / path).unlink()
+            _tidy(root, (root / path).parent)
+    left = [path for path in note.stale if (root / path).exists()]
+    _write(root, note._replace(stale=left, tally=_tally(root)))
+
+
+def _tidy(root: Path, empty: Path) -> None:
+    """Delete a folder and its parents within the copy, as far as they are empty."""
+    while empty != root and empty.is_relative_to(root):
+        try:
+            empty.rmdir()
+        except FileNotFoundError:
+            pass
+        except OSError:  # not empty
+            return
+        empty = empty.parent
 
 
 def _run(source: Located, root: Path, on_progress: Progress) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import lzma
+import struct
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ from limner.errors import BadInput
 from limner.tools.library.unpacking.target import DAMAGED, ENCRYPTED, LINKS, Target, chunks
 
 _HEADER = 30  # bytes of a member's local header, without its name
+_BAD = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError, ValueError)
 _LINK, _KIND, _REGULAR = 0o120000, 0o170000, (0, 0o100000)
 
 
@@ -35,15 +37,18 @@ def _member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, target: Target) -
     if member.create_system == 3 and (member.external_attr >> 16) & _KIND not in _REGULAR:  # 3: Unix
         target.refuse(LINKS, member.filename)
     elif member.flag_bits & 1:
-        target.refuse(ENCRYPTED, member.filename)
+        target.unread(ENCRYPTED, place)
     else:
         try:
-            with archive.open(member) as file:
+            file = archive.open(member)
+        except (*_BAD, NotImplementedError, struct.error):  # its local header, or a method unknown to Python
+            target.unread(DAMAGED, place)
+            return
+        with file:
+            try:
                 target.write(place, _sound(chunks(file)))
-        except _Damaged:
-            target.refuse(DAMAGED, member.filename)
-        except (zipfile.BadZipFile, NotImplementedError, EOFError):  # its local header, or a method unknown to Python
-            target.refuse(DAMAGED, member.filename)
+            except _Damaged:
+                target.unread(DAMAGED, place)
 
 
 class _Damaged(Exception):
@@ -53,7 +58,7 @@ class _Damaged(Exception):
 def _sound(parts: object) -> Iterator[bytes]:
     try:
         yield from parts  # type: ignore[misc]
-    except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError, ValueError) as error:
+    except _BAD as error:
         raise _Damaged from error
 
 

@@ -306,7 +306,7 @@ def test_a_disk_that_is_full_is_one_line_and_the_same_command_goes_on(
     monkeypatch.undo()
     to = Target(str(folder), str(archive))
     list(zips.unpack(str(archive), to))
-    assert to.finish() == ([], [])
+    assert to.finish() == ([], [], [])
     assert len(os.listdir(folder)) == 10
 
 

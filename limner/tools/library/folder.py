@@ -56,11 +56,11 @@ def scan(root: Path, but: Collection[str] = ()) -> Scan:
             if path in but:
                 continue
             if os.path.islink(path) and not inside(path, root):
-                if name in folders or _is_image(name):
+                if name in folders or is_image(name):
                     found.refused.append((printable_path(path), "a link out of the folder: copy the file here instead"))
             elif name in folders or name.startswith("."):
                 continue
-            elif _is_image(name):
+            elif is_image(name):
                 add_image(path, found)
             elif TABLE.fullmatch(name):
                 tables.append(Table(path, found.problems))
@@ -112,7 +112,8 @@ def _fold_scaled(found: Scan) -> None:
         found.skipped += counted(folder, names, "scaled copies of images beside them", "rename any that are originals")
 
 
-def _is_image(name: str) -> bool:
+def is_image(name: str) -> bool:
+    """Whether a file of this name is a picture's, and not hidden."""
     return not name.startswith(".") and os.path.splitext(name)[1].lower() in SUFFIXES
 
 

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
+import stat
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from limner.tools.library.folder import add_image, inside
+from limner.errors import LibraryError
+from limner.text import printable_path
+from limner.tools.library.folder import add_image, inside, is_entered, is_image
 from limner.tools.library.folders import folder_library
 from limner.tools.library.scanned import Scan, counted, folded
 from limner.tools.library.sidecars import ENDINGS
 from limner.tools.library.tables import Table
 
 _ADDRESS = re.compile(r"(?:[a-z][a-z0-9+.-]*://|data:)", re.IGNORECASE)
+
+_UNCERTAIN = (errno.EACCES, errno.EPERM, errno.EIO, errno.ETIMEDOUT, getattr(errno, "ESTALE", errno.EIO))
 
 
 class Listed:
@@ -40,12 +46,12 @@ class Listed:
             return found
         rows = Table(str(self.table), found.problems)
         for path in self._inside(rows, found):
-            if os.path.isfile(path):
+            if self._is_there(path, found):
                 add_image(path, found)
-        rows.rows = [row for row in rows.rows if not _ADDRESS.match(row[0]) and self._path(row[0]) is not None]
+        rows.rows = [row for row in rows.rows if not _ADDRESS.match(row[0]) and _counts(self._path(row[0]), self.root)]
         found.rows.update(dict(reversed([*rows.match(found.files, found.problems)])))
         for folder in {os.path.dirname(path) for path in found.files}:
-            for name in sorted(os.listdir(folder)):
+            for name in _listed(folder, found):
                 if name.lower().endswith(ENDINGS) and not name.startswith("."):
                     path = os.path.join(folder, name)
                     found.sidecars.setdefault(folded(path), []).append(path)
@@ -59,12 +65,14 @@ class Listed:
         return path in self.now or path in self.before
 
     def _inside(self, rows: Table, found: Scan) -> Iterator[str]:
-        addresses, outside = [], []
+        addresses, outside, others = [], [], []
         for name in dict.fromkeys(name for name, _ in rows.rows):
             if _ADDRESS.match(name):
                 addresses.append(repr(name[:100]))
             elif (path := self._path(name)) is None:
                 outside.append(repr(name[:100]))
+            elif not _counts(path, self.root):
+                others.append(repr(name[:100]))
             else:
                 yield path
         found.problems += counted(
@@ -73,19 +81,68 @@ class Listed:
         found.problems += counted(
             str(self.table), outside, "rows name files outside the table's folder", "add their folder instead"
         )
+        found.problems += counted(
+            str(self.table),
+            others,
+            "rows name no pictures, or hidden files and caches",
+            "name pictures in other folders",
+        )
 
     def _path(self, name: str) -> str | None:
         """The absolute path of a row's file; None outside the table's folder."""
-        try:
-            spelled = name if os.path.lexists(self.root / name) else name.replace("\\", "/")
+        within = []
+        for spelled in dict.fromkeys((name, name.replace("\\", "/"))):
             path = os.path.normpath(self.root / spelled)
-            return path if Path(path).is_relative_to(self.root) and inside(path, self.root) else None
+            # Before a look at the disk: on Windows, a look at a name that begins with two \\ asks that host.
+            if Path(path).is_relative_to(self.root):
+                within.append(path)
+        try:
+            path = next((path for path in within if os.path.lexists(path)), within[-1] if within else None)
+            return path if path is not None and inside(path, self.root) else None
         except ValueError:  # a null byte
             return None
 
+    def _is_there(self, path: str, found: Scan) -> bool:
+        """Whether a file is there. If that cannot be told, what the library has of its folder stays."""
+        try:
+            return stat.S_ISREG(os.stat(path).st_mode)
+        except UnicodeEncodeError:
+            return False
+        except OSError as error:
+            if error.errno not in _UNCERTAIN:  # nothing there, or no name of a file
+                return False
+            found.refused.append((printable_path(path), f"{error.strerror or error}: check that it may be read"))
+            found.unlisted.append(os.path.dirname(path))
+            return False
+
     def _keep(self) -> None:
         """Keep the names before anything is indexed: what a later table leaves out is then known to be of this one."""
-        self._kept.parent.mkdir(exist_ok=True)
         part = self._kept.with_suffix(".part")
-        part.write_text(json.dumps({"paths": sorted(self.before | self.now)}), encoding="utf-8")
-        part.replace(self._kept)
+        try:
+            self._kept.parent.mkdir(exist_ok=True)
+            part.write_text(json.dumps({"paths": sorted(self.before | self.now)}), encoding="utf-8")
+            part.replace(self._kept)
+        except OSError as error:
+            line = f"{part.parent} cannot be written ({error.strerror}): check disk and rights."
+            raise LibraryError(line) from error
+
+
+def _counts(path: str | None, root: Path) -> bool:
+    """Whether a folder as a source would have this file, too: a picture, and not in a hidden folder or a cache."""
+    if path is None:
+        return False
+    for one in (path, os.path.realpath(path)):
+        *folders, name = Path(one).relative_to(root).parts or ("",)
+        if not is_image(name) or not all(map(is_entered, folders)):
+            return False
+    return True
+
+
+def _listed(folder: str, found: Scan) -> list[str]:
+    """The names in a folder, sorted."""
+    try:
+        return sorted(os.listdir(folder))
+    except OSError as error:
+        line = f"{error.strerror or error}, so texts beside the pictures are not read: check its rights"
+        found.problems.append((printable_path(folder), line))
+        return []

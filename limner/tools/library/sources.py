@@ -166,7 +166,9 @@ def intact(paths: Sequence[str], image_id: str, library: str) -> bytes:
         if image_identity(data) == image_id:
             return data
     gone, folder = "is gone or has changed since it was indexed", printable_path(os.path.dirname(paths[0]))
-    line = f"{printable_path(paths[0])} {gone}: put it back, or run `limner library add {library} {folder}`."
+    copied = f"{os.sep}{library}{os.sep}unpacked{os.sep}" in paths[0]  # a folder of limner's own is no source
+    command = f"limner library sync {library}" if copied else f"limner library add {library} {folder}"
+    line = f"{printable_path(paths[0])} {gone}: put it back, or run `{command}`."
     raise LibraryError(line, afar=f"Image {image_id} of {library} {gone}: ask whoever runs limner.")
 
 

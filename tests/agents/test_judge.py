@@ -48,6 +48,10 @@ Factualness: 1 out of 5."""
             [5, 3, 1, 3],
         ),
         (PROSE, [5, 3, 3, 1]),
+        (
+            "| Instruction following | 5 | yes |\n1. **Writing** - 3\n2. Logic: **5/5**\n3) Factualness = 1",
+            [5, 3, 5, 1],
+        ),
     ],
 )
 def test_certain_answers_are_read(reply: str, scores: list[int]) -> None:
@@ -65,6 +69,11 @@ def test_certain_answers_are_read(reply: str, scores: list[int]) -> None:
         PROSE.replace("3/5", "3/10"),
         PROSE.replace("3/5", "3 of 4 or 5").replace("Writing: 3", "Writing: 35"),
         PROSE + "\nLogic: 5",
+        PROSE + "\nAll scores are out of 10.",
+        "Scores (1 to 10):\n" + PROSE,
+        json.dumps({"scores": dict.fromkeys(TEXT, 3), "scale": 10}),
+        json.dumps({**dict.fromkeys(TEXT, 3), "scale": 10}),
+        json.dumps({name: {"score": 5, "out_of": 10} for name in TEXT}),
         "[" * 5000,
         "",
     ],
@@ -72,6 +81,39 @@ def test_certain_answers_are_read(reply: str, scores: list[int]) -> None:
 def test_uncertain_answers_are_not_guessed(reply: str) -> None:
     with pytest.raises(UnreadableReply):
         read_scores(reply, TEXT)
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "Writing (1-5): 4",
+        "Writing (1-5): 5",
+        "Writing (1, 3, 5): 5",
+        "Writing: 5 of 10",
+        "Writing: 3 of 10",
+        "Writing: 5 (out of 10)",
+        "Writing: 5 out of ten",
+        "Writing: 5%",
+        "Writing: 3 points out of 10",
+        "Writing: 3 or 5",
+        "Writing: 3-5",
+        "Writing: 3 – 5",
+        "Writing: 3.5",
+        "Writing: 3,5",
+        "Writing: -5",
+        "Writing: >3",
+        "Writing: not 5",
+        "Writing: 5 stars",
+        "Writing: 3 /4",
+        "Writing: 3 - 2 of the parts are weak",
+        "writing: 1st draft quality; 5",
+        "Out of 7, writing: 5",
+        "Logic and writing: 5",
+    ],
+)
+def test_a_line_with_another_number_or_scale_gives_no_score(said: str) -> None:
+    with pytest.raises(UnreadableReply, match="for writing"):
+        read_scores(said, ["writing"])
 
 
 @pytest.mark.parametrize(

@@ -158,14 +158,20 @@ _Found = dict[str, tuple[int | None, str]]
 
 
 def _from_json(data: dict[str, Any], names: Sequence[str]) -> _Found:
+    """Scores from JSON of the form that was asked for; a key beside it may change the scale ("out_of": 10)."""
     inner = data.get("scores")
+    if isinstance(inner, dict) and len(data) > 1:
+        return {}
     rows = {_key(name): value for name, value in (inner if isinstance(inner, dict) else data).items()}
+    if not set(rows) <= set(DIMENSIONS):
+        return {}
     found: _Found = {}
     for name in names:
         value = rows.get(name)
-        reason = value.get("reason") if isinstance(value, dict) else ""
-        score = value.get("score") if isinstance(value, dict) else value
-        found[name] = _score(score), reason if isinstance(reason, str) else ""
+        row = value if isinstance(value, dict) else {"score": value}
+        if set(row) <= {"score", "reason"}:
+            reason = row.get("reason")
+            found[name] = _score(row.get("score")), reason if isinstance(reason, str) else ""
     return found
 
 
@@ -179,17 +185,31 @@ def _key(name: object) -> str:
     return re.sub(r"\W+", "_", str(name).strip().lower())
 
 
+_OTHER_SCALE = re.compile(
+    r"%|\bper ?cent|(?:/|\d\s*[-–—]|\b(?:of|to)\b)\s*(?:[1-9]\d+|[1-46-9]|ten|hundred)\b", re.IGNORECASE
+)
+_GRADED = re.compile(r"(?P<score>[1-5])(?:\s?/\s?5| out of 5)?[*_]*(?:\s*[-–—:.,(|](?P<reason>\D*))?")
+_SEPARATOR = re.compile(r"^(?:score[ \t*_]*)?(?:[:=|]|[-–—](?=\s))[ \t*_]*", re.IGNORECASE)
+
+
 def _from_lines(text: str, names: Sequence[str]) -> _Found:
-    """Scores from prose: the one number in the one line that names a dimension, unless it is out of something else."""
+    """Scores from prose: the one number in the one line about a dimension.
+
+    No score is read from a line with any other number, nor from an answer that speaks of another scale.
+    """
     found: _Found = {}
+    if _OTHER_SCALE.search(text[:LONGEST]):
+        return found
     lines = text[:LONGEST].splitlines()
     for name in names:
-        title = re.compile(rf"\b{name.replace('_', '[ _-]')}\b\W*(?:score\W*)?(?P<rest>.*)", re.IGNORECASE)
-        hits = [hit["rest"] for line in lines if (hit := title.search(line)) and re.search(r"\d", hit["rest"])]
-        if len(hits) == 1:
-            start = re.match(r"(\d+)(?:\s*(?:/|out of)\s*(\d+))?(?![\d.,]*\d)", hits[0])
-            if start and start[2] in (None, "5"):
-                found[name] = int(start[1][:4]), hits[0][start.end() :].strip(" .-–:)")
+        title = re.compile(rf"\b{name.replace('_', '[ _-]')}\b(?P<rest>.*)", re.IGNORECASE)
+        hits = [(line[: hit.start()], hit["rest"]) for line in lines if (hit := title.search(line))]
+        numbered = [hit for hit in hits if re.search(r"\d", hit[1])]
+        if len(numbered) == 1:
+            before, rest = numbered[0][0].strip(" \t*_#>|+•-"), numbered[0][1].strip(" \t*_")
+            graded = _GRADED.fullmatch(_SEPARATOR.sub("", rest))
+            if graded and re.fullmatch(r"(?:\d{1,2}[.)])?", before):
+                found[name] = int(graded["score"]), (graded["reason"] or "").strip(" .-–—:,()|*")
     return found
 
 

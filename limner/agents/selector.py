@@ -116,12 +116,29 @@ class _Look:
 
     def _order(self) -> list[Candidate]:
         """A shuffle by the seed; the second one puts every candidate at another position."""
-        rng = random.Random(f"{self.seed} {self.spot.id}")
+        rng = order_by(self.seed, self.spot)
         first = rng.sample(self.best, len(self.best))
         if not self.shown or len(first) < 2:
             return first
         shift = rng.randrange(1, len(first))
         return first[shift:] + first[:shift]
+
+
+def order_by(seed: int, spot: Spot) -> random.Random:
+    """What shuffles a spot's candidates; the spot's id stands in no prompt."""
+    return random.Random(f"{seed} {spot.id}")
+
+
+def turned(spot: Spot, candidates: Sequence[Candidate], seed: int) -> Spot:
+    """The spot under an id by which the same seed first shows each candidate at another position; for two or more."""
+    places = range(len(candidates[:SHOWN]))
+    first = order_by(seed, spot).sample(places, len(places))
+    for n in range(1000):
+        other = spot.model_copy(update={"id": f"{spot.id} turned {n}"})
+        order = order_by(seed, other).sample(places, len(places))
+        if all(a != b for a, b in zip(first, order, strict=True)):
+            return other
+    raise ValueError("one candidate has one order")
 
 
 def _settle(picks: list[tuple[str | None, bool]], best: list[Candidate]) -> tuple[str | None, float]:

@@ -6,7 +6,6 @@ once with another seed.
 
 from __future__ import annotations
 
-import random
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -17,7 +16,7 @@ from limner.agents.dialects import caption, xcomposer, xcomposer2
 from limner.agents.dialects.caption import InLanguage, Known
 from limner.agents.dialects.instruct import language_of
 from limner.agents.dialects.xcomposer import Question
-from limner.agents.selector import SHOWN, SURE
+from limner.agents.selector import SHOWN, SURE, order_by
 from limner.agents.speaker import Speaker
 from limner.agents.spotter import how_many, windows
 from limner.document import Article, Brief, Candidate, Paragraph, Selection, Spot
@@ -144,7 +143,7 @@ def select(
     dialect = _DIALECTS[name]
     window = next(w for w in windows(article, dialect.WINDOW_TOKENS) if any(p.id == spot.after for p in w))
     places = {p.id: n for n, p in enumerate(window)}
-    order = random.Random(f"{seed} {spot.id}").sample(list(candidates[:SHOWN]), len(candidates[:SHOWN]))
+    order = order_by(seed, spot).sample(list(candidates[:SHOWN]), len(candidates[:SHOWN]))
     placed = [(places[s.after], pixels(c)) for s, c in chosen if s.after in places][-dialect.SEEN_BEFORE :]
     question = dialect.ask_choice(window, places[spot.after], [pixels(c) for c in order], placed)
     answers: list[str] = []

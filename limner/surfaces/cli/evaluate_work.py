@@ -16,11 +16,11 @@ from limner.errors import BadInput, LimnerError
 from limner.settings import Settings
 from limner.surfaces.cli.terminal import Terminal, leaving_at_once
 from limner.text import dollars, printable, printable_path
-from limner.workflows.captioning import several
 from limner.workflows.context import Context, open_library
 from limner.workflows.evaluate import agreement, judging
 from limner.workflows.evaluate.evaluation import evaluate, read_all
 from limner.workflows.evaluate.page import to_html
+from limner.workflows.evaluate.parallel import at_once
 from limner.workflows.evaluate.reading import Given
 from limner.workflows.evaluate.report import Report, Section, table
 from limner.workflows.evaluate.split import read_split
@@ -86,7 +86,7 @@ def _judged(context: Context, name: str, given: Sequence[Given], against: str, r
     """Have a judge grade the articles, and compare the one with another."""
     other = _other(given, against)
     terminal = Terminal()
-    _agree(terminal, judging.cost(given, runs, *other).line(name, several(context)), yes)
+    _agree(terminal, judging.cost(given, runs, *other).line(name, at_once(context)), yes)
     with _asking(terminal, context, "judge"):
         with terminal.counting("Asking the judge") as count:
             judged = judging.run(context, given, runs, count)
@@ -121,7 +121,7 @@ def _agreed(context: Context, folder: Path, sample: int | None, yes: bool) -> Fo
         raise BadInput(f"No figure of {len(articles)} articles can be asked about. Give a folder with more.")
     name = context.speaker("selector").name
     if judged:
-        line = agreement.cost(context, asked.asked).line(name, several(context))
+        line = agreement.cost(context, asked.asked).line(name, at_once(context))
         _agree(terminal, f"{line} Twice as many where it is not sure.", yes)
     with _asking(terminal, context, "selector" if judged else ""), terminal.counting("Choosing images") as count:
         found = agreement.figures(asked.asked, agreement.run(context, asked.asked, count), judged)

@@ -1,8 +1,8 @@
 """How often the selector chooses the image that an article's author chose, as the paper's Table 10 asks.
 
 Each figure of an author is a question: its place, and four candidates of the folder's library that hold the true image.
-The question is asked in two orders, and once more without the true image, when "none of these" is right. Earlier
-figures are not shown, so that the questions do not depend on each other.
+The question is asked in two orders, which put each candidate at another position, and once more without the true image,
+when "none of these" is right. Earlier figures are not shown, so that the questions do not depend on each other.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any, Literal, NamedTuple
 
 from limner.agents.dialects import instruct
 from limner.agents.prompts import estimate_tokens
-from limner.agents.selector import SHOWN
+from limner.agents.selector import SHOWN, turned
 from limner.agents.spotter import window_of
 from limner.document import Article, Brief, Candidate, Selection, Spot
 from limner.tools.arrange import LIKELY, relevance
@@ -21,11 +21,10 @@ from limner.tools.evaluation.intervals import Mean, ratio_of
 from limner.tools.library.filters import ANYTIME
 from limner.tools.retrieve import retrieve
 from limner.tools.spotting import spots_from_text
-from limner.workflows.captioning import several
 from limner.workflows.context import CANDIDATES, Context
 from limner.workflows.evaluate.answers import FOLDER, Answers
 from limner.workflows.evaluate.judging import Cost
-from limner.workflows.evaluate.parallel import each
+from limner.workflows.evaluate.parallel import at_once, each
 from limner.workflows.evaluate.report import Section
 from limner.workflows.evaluate.split import Placed
 
@@ -98,7 +97,7 @@ def cost(context: Context, asked: Sequence[Question]) -> Cost:
         window = window_of(q.article, q.spot.after)
         images = pixels[: len(q.candidates)]
         tokens += estimate_tokens(instruct.ask_choice(q.article, q.spot, q.candidates, (), images, window)) + 20
-    return Cost(len(ASKS) * len(asked), len(ASKS) * round(tokens, -2))
+    return Cost(len(_items(asked)), len(ASKS) * round(tokens, -2))
 
 
 class Answered(NamedTuple):
@@ -106,6 +105,13 @@ class Answered(NamedTuple):
 
     choice: str | None
     by: str
+    shown: tuple[str, ...] = ()
+    """Ids of the candidates in the order in which they were first shown; none without a model."""
+
+    @property
+    def read(self) -> bool:
+        """Whether a model gave a readable answer."""
+        return self.by != "similarity"
 
 
 def run(
@@ -116,7 +122,7 @@ def run(
     Raises BudgetReached, ModelError.
     """
     if not context.judges():
-        return {(n, ask): _by_similarity(q, ask) for n, q in enumerate(asked) for ask in ASKS}
+        return {(n, ask): _by_similarity(asked[n], ask) for n, ask in _items(asked)}
     context.sees("selector")  # tried anew: its answers are not kept
     names = " ".join(sorted({library.name for library in context.libraries}))
     digest = hashlib.sha256(names.encode()).hexdigest()[:32]
@@ -126,16 +132,23 @@ def run(
         n, ask = item
         q = asked[n]
         candidates = q.others if ask == "without" else q.candidates
-        brief = Brief(text=q.article.title or "An article", seed=1 if ask == "turned" else 0)
-        chosen = context.select(q.article, q.spot, candidates, (), brief)
-        return Answered(chosen.choice, chosen.by)
+        brief = Brief(text=q.article.title or "An article")
+        spot = turned(q.spot, candidates, brief.seed) if ask == "turned" else q.spot
+        chosen = context.select(q.article, spot, candidates, (), brief)
+        return Answered(chosen.choice, chosen.by, chosen.shown[0] if chosen.shown else ())
 
-    items: list[tuple[int, Ask]] = [(n, ask) for n in range(len(asked)) for ask in ASKS]
+    items = _items(asked)
     found: dict[tuple[int, Ask], Answered] = {}
-    for item, answer in each(choose, items, several(context)):
+    for item, answer in each(choose, items, at_once(context)):
         found[item] = answer
         on_progress(len(found), len(items))
     return found
+
+
+def _items(asked: Sequence[Question]) -> list[tuple[int, Ask]]:
+    """The questions in each way: a single candidate has no other order, and nothing stays without it."""
+    needed = {"first": 0, "turned": 1, "without": 1}
+    return [(n, ask) for n, q in enumerate(asked) for ask in ASKS if len(q.candidates) > needed[ask]]
 
 
 def _by_similarity(q: Question, ask: Ask) -> Answered:
@@ -162,11 +175,11 @@ class Agreement(NamedTuple):
     retrieved: Mean | None
     """The first of the same candidates by retrieval."""
     flipped: Mean | None
-    """The choice changed with the order of the candidates."""
+    """The choice changed when each candidate stood at another position; of the questions with two readable answers."""
     refused: Mean | None
-    """"None of these" where the true image was taken out."""
+    """"None of these" where the true image was taken out; of readable answers."""
     refused_wrongly: Mean | None
-    """"None of these" where it was there."""
+    """"None of these" where it was there; of readable answers."""
     unread: int
     """Choices that fell back to similarity because no answer could be read."""
 
@@ -174,24 +187,37 @@ class Agreement(NamedTuple):
 def figures(asked: Sequence[Question], found: Mapping[tuple[int, Ask], Answered], judged: bool) -> Agreement:
     """The shares, with intervals over articles. judged: a model chose, not similarity."""
 
-    def share(hit: Callable[[int, Question], bool]) -> Mean | None:
+    def share(hit: Callable[[int, Question], bool | None]) -> Mean | None:
         counts: dict[int, list[bool]] = {}
         for n, q in enumerate(asked):
-            counts.setdefault(q.of, []).append(hit(n, q))
+            if (one := hit(n, q)) is not None:
+                counts.setdefault(q.of, []).append(one)
         return ratio_of([(sum(hits), len(hits)) for hits in counts.values()])
 
-    def choice(n: int) -> str | None:
-        return found[n, "first"].choice
+    def none(n: int, ask: Ask) -> bool | None:
+        answer = found.get((n, ask))
+        return answer.choice is None if answer and (answer.read or not judged) else None
+
+    def unlikely(n: int, q: Question) -> bool:
+        return _unlikely(q, found[n, "first"].choice)
 
     return Agreement(
         right=share(lambda n, q: found[n, "first"].choice == q.true),
         similarity=share(lambda _n, q: _by_similarity(q, "first").choice == q.true),
         retrieved=share(lambda _n, q: q.candidates[0].image_id == q.true),
-        flipped=share(lambda n, _q: found[n, "first"].choice != found[n, "turned"].choice),
-        refused=share(lambda n, _q: found[n, "without"].choice is None),
-        refused_wrongly=share(lambda n, q: found[n, "first"].choice is None if judged else _unlikely(q, choice(n))),
-        unread=sum(answer.by == "similarity" for answer in found.values()) if judged else 0,
+        flipped=share(lambda n, _q: _flipped(found[n, "first"], found.get((n, "turned")))),
+        refused=share(lambda n, _q: none(n, "without")),
+        refused_wrongly=share(lambda n, _q: none(n, "first")) if judged else share(unlikely),
+        unread=sum(not answer.read for answer in found.values()) if judged else 0,
     )
+
+
+def _flipped(first: Answered, turned: Answered | None) -> bool | None:
+    """Whether the choice changed with the order; None unless both answers are readable and each candidate moved."""
+    if not turned or not (first.read and turned.read) or len(first.shown) != len(turned.shown):
+        return None
+    moved = bool(first.shown) and all(a != b for a, b in zip(first.shown, turned.shown, strict=True))
+    return first.choice != turned.choice if moved else None
 
 
 def section(found: Agreement, asked: Questions, articles: int, selector: str) -> Section:

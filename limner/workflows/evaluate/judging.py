@@ -19,10 +19,9 @@ from limner.exports.record import to_json
 from limner.tools.evaluation.intervals import Mean, mean_of
 from limner.tools.evaluation.positions import figures_of
 from limner.tools.images.images import data_url
-from limner.workflows.captioning import several
 from limner.workflows.context import PROMPT_SIDE, Context
 from limner.workflows.evaluate.answers import FOLDER, Answers
-from limner.workflows.evaluate.parallel import each
+from limner.workflows.evaluate.parallel import at_once, each
 from limner.workflows.evaluate.report import Section
 
 if TYPE_CHECKING:
@@ -148,7 +147,7 @@ def run(
         return judge.grade(given[n].article, shuffled(shown[n], seed), names[n], speakers[n], seed)
 
     items = [(n, seed) for n in range(len(given)) for seed in range(runs)]
-    for item, graded in each(ask, items, several(context)):
+    for item, graded in each(ask, items, at_once(context)):
         found[item] = graded
         on_progress(len(found), len(items))
     return [Judged([found[n, seed] for seed in range(runs)], names[n]) for n in range(len(given))]
@@ -188,7 +187,7 @@ def compare(
         return named.get(answer, "tie") if answer else None
 
     items = [(seed, turned) for seed in range(runs) for turned in (False, True)]
-    for item, answer in each(ask, items, several(context)):
+    for item, answer in each(ask, items, at_once(context)):
         found[item] = answer
         on_progress(len(found), len(items))
     return Duel([(found[seed, False], found[seed, True]) for seed in range(runs)])

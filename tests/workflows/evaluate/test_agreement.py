@@ -68,14 +68,15 @@ def test_each_figure_is_a_question_with_the_authors_image(split: Path) -> None:
         assert q.true not in {c.image_id for c in q.others}
 
 
-def test_similarity_alone_asks_no_model_and_never_flips(split: Path) -> None:
+def test_similarity_alone_asks_no_model_and_has_no_order_to_flip_with(split: Path) -> None:
     found = measured(build_context(Settings(), library=split), split)
     assert found.right == found.similarity
     assert found.right is not None
     assert found.right.n == 4
-    assert found.flipped is not None
-    assert found.flipped.mean == 0
+    assert found.flipped is None
     assert found.unread == 0
+    section = agreement.section(found, agreement.Questions([], 0), 2, "similarity")
+    assert ("another choice in another order", "–") in section.rows
 
 
 def choosing(choose: Any) -> Any:
@@ -110,7 +111,7 @@ def test_a_selector_of_positions_flips_and_never_refuses(split: Path) -> None:
     with ScriptedServer(choosing(lambda _shown, _text: 1)) as server:
         found = measured(build_context(Settings(model_url=server.url), library=split), split)
     assert found.flipped is not None
-    assert found.flipped.mean > 0
+    assert (found.flipped.mean, found.flipped.n) == (1, 4)
     assert found.refused is not None
     assert found.refused.mean == 0
 
@@ -125,6 +126,37 @@ def test_answers_are_kept_and_unreadable_ones_counted(split: Path) -> None:
     with ScriptedServer(choosing(lambda _shown, _text: "a heron, perhaps"), models=("other-7b",)) as server:
         found = measured(build_context(Settings(model_url=server.url), library=split), split)
     assert found.unread == 12
+    assert found.right is not None
+    assert found.right.mean == 0
+    assert found.flipped is found.refused is found.refused_wrongly is None, "no answer is no choice"
+
+
+def without_others(question: agreement.Question, count: int) -> agreement.Question:
+    """The question with only so many candidates."""
+    others = tuple(c for c in question.candidates if c.image_id != question.true)[: count - 1]
+    true = next(c for c in question.candidates if c.image_id == question.true)
+    return question._replace(candidates=(true, *others), others=others)
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 4])
+def test_another_order_moves_every_candidate_and_nothing_else(split: Path, count: int) -> None:
+    with ScriptedServer(choosing(lambda _shown, _text: 1)) as server:
+        context = build_context(Settings(model_url=server.url, workers=1), library=split)
+        questions = [without_others(q, count) for q in asked(context, split).asked]
+        answers = agreement.run(context, questions)
+        found = agreement.figures(questions, answers, judged=True)
+        seeds = {body["seed"] for body in server.requests if asking(body) != "probe"}
+    assert seeds == {0}
+    assert agreement.cost(context, questions).calls == len(answers) == (4 if count == 1 else 12)
+    if count == 1:
+        assert found.flipped is found.refused is None
+        return
+    for n in range(4):
+        first, turned = answers[n, "first"].shown, answers[n, "turned"].shown
+        assert sorted(first) == sorted(turned)
+        assert all(a != b for a, b in zip(first, turned, strict=True))
+    assert found.flipped is not None
+    assert (found.flipped.mean, found.flipped.n) == (1, 4), "it goes by position alone"
 
 
 @pytest.mark.parametrize(

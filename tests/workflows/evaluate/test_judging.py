@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import threading
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -141,6 +143,31 @@ def test_a_stopped_run_goes_on_without_asking_twice(tmp_path: Path, home: Path) 
 def test_the_budget_holds(tmp_path: Path) -> None:
     with ScriptedServer(seeing()) as server, pytest.raises(BudgetReached):
         judging.run(wired(server, max_tokens=4000), [an_article(tmp_path / "one")])
+
+
+@pytest.mark.parametrize("limit", [{"max_tokens": 10**6}, {"max_cost": 1.0}, {}])
+def test_under_a_limit_one_question_waits_for_the_other(tmp_path: Path, limit: dict[str, Any]) -> None:
+    """Each call is allowed by what was spent before it, so two at once could go over the limit together."""
+    one, other = an_article(tmp_path / "one"), an_article(tmp_path / "two", "Others")
+    lock, now, most = threading.Lock(), 0, 0
+    both = threading.Barrier(2)
+
+    def slow(body: dict[str, Any]) -> str:
+        nonlocal now, most
+        with lock:
+            now += 1
+            most = max(most, now)
+        with suppress(threading.BrokenBarrierError):  # where no other comes, all go on after the first second
+            both.wait(1 if limit else 60)
+        with lock:
+            now -= 1
+        return '{"better": "tie"}' if "Which article is better" in text_of(body) else scores(body)
+
+    with ScriptedServer(seeing(slow)) as server:
+        context = wired(server, **limit)
+        judging.run(context, [one, other], 1)
+        judging.compare(context, one, other, 1)
+    assert most == (1 if limit else 2)
 
 
 def duel(tmp_path: Path, verdict: Any) -> judging.Duel:

@@ -125,7 +125,7 @@ class _Look:
 
 
 def order_by(seed: int, spot: Spot) -> random.Random:
-    """What shuffles a spot's candidates; the spot's id stands in no prompt."""
+    """The generator that shuffles a spot's candidates. The id of the spot stands in no prompt."""
     return random.Random(f"{seed} {spot.id}")
 
 

@@ -305,7 +305,7 @@ class Rows:
         return columns
 
     def _compacted(self, columns: Columns) -> Columns:
-        """The rows that count, published in files of their own; the given ones where there is no room for two sets."""
+        """The rows that count, published in files of their own. Without room for two sets it returns the given ones."""
         try:
             made = self._copied(columns, uuid4().hex[:12])
             _write(self.folder / MANIFEST, made)

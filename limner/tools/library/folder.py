@@ -8,6 +8,7 @@ characters.
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import stat
@@ -131,6 +132,8 @@ def add_image(path: str, found: Scan) -> None:
         found.refused.append(
             (printable_path(path), f"{error.strerror or error}: check that it is there and may be read")
         )
+        if error.errno not in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):  # it may be there: what the library has stays
+            found.unlisted.append(os.path.dirname(path))
     else:
         if stat.S_ISREG(status.st_mode):
             found.files[path] = Stamp(status.st_size, status.st_mtime_ns)

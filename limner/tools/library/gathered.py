@@ -170,12 +170,19 @@ def _check_folders(library: str, part: Part, before: Mapping[str, Any], found: S
     emptied: Counter[Path] = Counter()
     for path, file in before.items():
         if path not in found.files and part.covers(path) and (file.size, file.changed) not in moved:
-            here = next(folder for folder in Path(path).parents if folder.is_dir())
+            here = next(folder for folder in Path(path).parents if os.path.isdir(folder))
             emptied[here] += 1
     for here, held in emptied.items():
-        if not any(here.iterdir()):
+        if _is_empty(here):
             line = f"{printable_path(str(here))} is empty, and {library} has {_many(held)} of it: nothing is changed"
             raise LibraryError(f"{line}. Mount its disk, or delete the empty folder to drop them.")
+
+
+def _is_empty(folder: Path) -> bool:
+    try:
+        return not any(folder.iterdir())
+    except OSError:
+        return False  # it could be listed a moment ago, or the scan tells
 
 
 def away(library: str, source: str, held: int, what: str = "is not there") -> LibraryError:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 from packed import counts, laid, picture, samples, zipped
@@ -143,6 +144,32 @@ def test_an_emptied_folder_within_a_source_drops_nothing(home: Path, tmp_path: P
         resync(library)
     (photos / "named-otherwise").rmdir()
     assert counts(resync(library)[0]) == {"known": 1, "vanished": 2}
+
+
+def test_a_file_that_cannot_be_looked_at_stays(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    photos = laid(tmp_path / "photos", samples(2))
+    library, _ = index(home, "birds", [photos], ENCODERS)
+    stat = os.stat
+
+    def broken(path: Any, *rest: Any, **more: Any) -> os.stat_result:
+        if str(path) == str(photos / "0001.jpg"):
+            raise OSError(5, "Input/output error", str(path))
+        return stat(path, *rest, **more)
+
+    laid(photos, {"new.jpg": picture(9)})
+    monkeypatch.setattr(os, "stat", broken)
+    assert counts(resync(library)[0]) == {"added": 1, "known": 1, "unreadable": 1}
+    monkeypatch.undo()
+    whole(library, 3)
+
+
+def test_a_copy_that_is_gone_is_made_again_by_the_command_that_is_named(library: Library) -> None:
+    record = library.records()[0]
+    os.unlink(record.path)
+    with pytest.raises(LibraryError, match="or run `limner library sync birds`"):
+        library.image(record.id)
+    assert counts(resync(library)[0]) == {"known": 3}
+    whole(library, 3)
 
 
 def test_a_text_in_a_mount_point_is_no_presence(home: Path, tmp_path: Path) -> None:

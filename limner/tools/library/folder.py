@@ -136,7 +136,7 @@ def add_image(path: str, found: Scan) -> None:
             found.unlisted.append(os.path.dirname(path))
     else:
         if stat.S_ISREG(status.st_mode):
-            found.files[path] = Stamp(status.st_size, status.st_mtime_ns)
+            found.files[path] = Stamp(status.st_size, status.st_mtime_ns, status.st_ctime_ns)
         else:
             found.refused.append((printable_path(path), "not a regular file: put an image in its place"))
 

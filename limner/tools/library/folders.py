@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import json
 import os
 import re
 import shutil
 import sqlite3
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from functools import partial
@@ -27,6 +29,7 @@ UNPACKED = "unpacked"
 """In a library's folder: the copied pictures of archives."""
 OWN: Sequence[Kind] = ("captions", "pictures")
 """In the table `meta`: the names of the encoders of these that were chosen for this library."""
+_LEFT = 3600.0  # seconds after which nobody goes on with a hidden folder: that takes a few
 _NAME = re.compile(r"\w[\w.-]{0,63}")
 
 Connect = Callable[[Path, str, dict[str, int]], Store]
@@ -60,6 +63,7 @@ def hidden_folder(home: Path, name: str, uid: str) -> Path:
     folder = library_path(home, f".{name}.{uid}")
     try:
         private_folder(home)
+        sweep(home, name)
         folder.mkdir(parents=True)
         private_file(folder / RECORDS)
     except OSError as error:
@@ -68,6 +72,14 @@ def hidden_folder(home: Path, name: str, uid: str) -> Path:
         afar = f"The library {name} cannot be written ({reason}): ask whoever runs limner."
         raise LibraryError(line, afar=afar) from error
     return folder
+
+
+def sweep(home: Path, name: str) -> None:
+    """Delete what killed processes left of this library's creations and removals; newer ones may still go on."""
+    for path in (home / "libraries").glob(f".{glob.escape(name)}.*"):
+        left = re.fullmatch(r"[0-9a-f]{12}", path.name.removeprefix(f".{name}.")) and path.is_dir()
+        if left and time.time() - path.stat().st_mtime > _LEFT:
+            shutil.rmtree(path, ignore_errors=True)
 
 
 def missing(home: Path, name: str) -> LibraryMissing:
@@ -132,8 +144,10 @@ def remove(home: Path, name: str, *, connect: Connect | None = None, patience: f
             store.drop()
         finally:
             store.close()
-        # Renamed in one step, so that a kill leaves no partial library.
+        # Renamed in one step, so that a kill leaves no partial library; with a new time, for `sweep`.
+        os.utime(library_path(home, name))
         shutil.rmtree(library_path(home, name).rename(library_path(home, f".{name}.{uuid4().hex[:12]}")))
+        sweep(home, name)
 
 
 def written_in(home: Path, name: str) -> dict[str, dict[str, str]]:

@@ -82,7 +82,7 @@ def sync(
     """
     progress = on_progress or (lambda done, total: None)
     with library.alone():
-        seen = unchanged.look(library, source.watched() if isinstance(source, Folders) else ())
+        seen = unchanged.look(library, source, source.watched() if isinstance(source, Folders) else ())
         if seen.last is not None:
             library.encode_marked()
             library.chances()
@@ -94,7 +94,7 @@ def sync(
             check(run)
         report = run.run()
         if not run.reader.problem:  # else the next run reads, where it can
-            unchanged.end(library, seen, report.again())
+            unchanged.end(library, seen, report)
         return report
 
 
@@ -202,8 +202,9 @@ class Sync:
         todo = []
         for path, stamp in self.scan.files.items():
             file = self.before.get(path)
-            if file and (file.size, file.changed) == stamp:
-                self.count_known(file)
+            # One that could not be read is tried again: its reader may be installed by now, the disk mended.
+            if file and not file.problem and (file.size, file.changed, file.touched) == stamp:
+                self.report.known += 1
             else:
                 todo.append(path)
         done, total = len(self.scan.files) - len(todo), len(self.scan.files)
@@ -222,13 +223,6 @@ class Sync:
                 batch = list(following)
                 following = next(running, None)
                 yield batch
-
-    def count_known(self, file: File) -> None:
-        """Count an unchanged file, readable or not."""
-        if file.problem:
-            self.report.unreadable.append((printable_path(file.path), file.problem))
-        else:
-            self.report.known += 1
 
     def read_one(self, path: str) -> Read:
         """Read a file, and decode its image unless the library has it. Called by several threads."""
@@ -270,7 +264,7 @@ class Sync:
             records.executemany(INSERT_IMAGE, [image_row(record, embedded) for record, embedded in new.values()])
             facts.keep(records, {i: record.facts for i, (record, _) in new.items()}, today().isoformat())
             text_in_pictures.keep(records, self.reader.of(new))
-            records.executemany(f"INSERT OR REPLACE INTO file ({FILE}) VALUES (?, ?, ?, ?, ?)", map(astuple, files))
+            records.executemany(f"INSERT OR REPLACE INTO file ({FILE}) VALUES (?, ?, ?, ?, ?, ?)", map(astuple, files))
 
     def as_shown(self, record: Record) -> Record:
         """The record with words of people and models in the library, which outlive a file that vanishes and returns."""

@@ -29,7 +29,7 @@ CREATE TABLE image (id TEXT PRIMARY KEY, suffix TEXT NOT NULL, width INTEGER NOT
 CREATE TABLE file (path TEXT PRIMARY KEY, size INTEGER NOT NULL, changed INTEGER NOT NULL, image TEXT, problem TEXT);
 CREATE INDEX file_image ON file (image);
 """
-FILE = "path, size, changed, image, problem"
+FILE = "path, size, changed, touched, image, problem"
 WORDS = "caption, alt, credit, licence, described, details"
 _HEAD = (
     "SELECT i.id AS id, coalesce((SELECT min(path) FROM file WHERE image = i.id), '') AS path, suffix, width, height"
@@ -114,7 +114,9 @@ class File:
     size: int
     """Bytes."""
     changed: int
-    """Time of change by the file system, in nanoseconds since 1970."""
+    """Time of change of its content, in nanoseconds since 1970."""
+    touched: int
+    """Time of its last change of any kind, likewise; 0 if an older limner read it."""
     image: str | None = None
     """Id of its image, if it could be read."""
     problem: str | None = None
@@ -141,6 +143,8 @@ def _changes(records: sqlite3.Connection) -> list[str]:
         changes.append("ALTER TABLE image ADD COLUMN details TEXT NOT NULL DEFAULT ''")
     if "limits" not in columns("file"):
         changes.append("ALTER TABLE file ADD COLUMN limits TEXT")  # of this copy, as JSON; NULL until it is described
+    if "touched" not in columns("file"):
+        changes.append("ALTER TABLE file ADD COLUMN touched INTEGER NOT NULL DEFAULT 0")
     if "problem" in columns("machine"):  # now in the table vain
         changes += ["DELETE FROM machine WHERE problem != ''", "ALTER TABLE machine DROP COLUMN problem"]
     return changes

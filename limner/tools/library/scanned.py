@@ -18,10 +18,13 @@ Problems = list[tuple[str, str]]
 
 
 class Stamp(NamedTuple):
-    """A file's size in bytes and time of change in ns; while both stay, the file is not read again."""
+    """A file's size in bytes and times in ns; while all stay, the file is not read again."""
 
     size: int
     changed: int
+    """Of its content; programs that write metadata may set it back."""
+    touched: int = 0
+    """Of the last change of any kind, by the file system (ctime)."""
 
 
 @dataclass

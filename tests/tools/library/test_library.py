@@ -31,7 +31,18 @@ from limner.errors import (
 from limner.tools import library as module
 from limner.tools.bm25 import Words
 from limner.tools.encoders import Encoders, MiniLM
-from limner.tools.library import Library, Report, add, folder_library, index, libraries, open_or_index, remove
+from limner.tools.library import (
+    Library,
+    Report,
+    add,
+    folder_library,
+    index,
+    indexing,
+    libraries,
+    open_or_index,
+    remove,
+    unchanged,
+)
 from limner.tools.store import ServerStore, Store, server
 
 ENCODERS = Encoders(MiniLM(threads=1), Words())
@@ -152,12 +163,11 @@ def again(library: Library, folder: Path) -> tuple[Report, list[str]]:
     return add(opened, [folder]), counting.texts
 
 
-def test_nothing_new_is_neither_read_nor_encoded(library: Library, folder: Path) -> None:
-    for path in folder.rglob("*.*"):
-        if path.suffix != ".txt":
-            before = path.stat()
-            path.write_bytes(b"x" * before.st_size)  # whoever reads it now would notice
-            os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+def test_nothing_new_is_neither_read_nor_encoded(
+    library: Library, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unchanged.begin(library)  # a whole run
+    monkeypatch.setattr(indexing, "read_file", lambda path: pytest.fail(f"{path} is read"))
     report, encoded = again(library, folder)
     assert (counts(report), encoded) == ({"known": 4}, [])
 

@@ -33,9 +33,15 @@ def opened(folder: Path, work: Callable[[], object]) -> list[str]:
     _opened = []
     try:
         work()
-        return [path for path in _opened if path.startswith(str(folder))]
+        return list(dict.fromkeys(path for path in _opened if path.startswith(str(folder))))
     finally:
         _opened = None
+
+
+@pytest.fixture(autouse=True)
+def fine_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The file system of the tests tells times exactly."""
+    monkeypatch.setattr(unchanged, "TICK", 0)
 
 
 @pytest.fixture
@@ -62,8 +68,9 @@ def test_nothing_is_opened_and_the_report_is_the_same(library: Library, folder: 
     whole: list[object] = []
     assert str(folder / "a.txt") in opened(folder, lambda: whole.append(add(library, [folder])))
     done: list[tuple[int, int]] = []
+    broken = [str(folder / "broken.jpg")]  # it is tried again
     short: list[object] = []
-    assert opened(folder, lambda: short.append(add(library, [folder], lambda *n: done.append(n)))) == []
+    assert opened(folder, lambda: short.append(add(library, [folder], lambda *n: done.append(n)))) == broken
     assert short == whole
     assert done == [(5, 5)]
     report = add(library, [folder])
@@ -107,7 +114,7 @@ def test_every_change_is_seen(library: Library, folder: Path, change: str) -> No
     assert state() == found, "a whole run finds more"
     assert report.files == again.files
     assert report.again() == again.again()
-    assert opened(folder, lambda: add(library, [folder])) == []
+    assert opened(folder, lambda: add(library, [folder])) == [str(folder / "broken.jpg")]
 
 
 @pytest.mark.parametrize("lost", ["vectors", "vectors.rows", "one row"])
@@ -163,3 +170,59 @@ def test_a_run_that_is_cut_off_is_made_again(library: Library, folder: Path) -> 
     with pytest.raises(KeyboardInterrupt):
         add(library, [folder], stop)
     assert add(library, [folder]).added == 1
+
+
+@pytest.mark.parametrize("quick", [True, False])
+def test_a_file_that_could_not_be_read_is_tried_again(
+    home: Path, folder: Path, monkeypatch: pytest.MonkeyPatch, quick: bool
+) -> None:
+    """Nothing about the file changes when its reader is installed, a limit is raised or a disk recovers."""
+    library = Library.create(home, "large", ENCODERS)
+    Image.new("RGB", (60, 60), (1, 2, 3)).save(folder / "large.png")
+    report = add(library, [folder], max_pixels=1000)
+    assert sorted(Path(path).name for path, _ in report.unreadable) == ["broken.jpg", "large.png"]
+    if not quick:
+        unchanged.begin(library)
+    report = add(library, [folder])
+    assert report.added == 1
+    assert [Path(path).name for path, _ in report.unreadable] == ["broken.jpg"]
+
+
+def test_other_bytes_of_an_image_of_the_same_size_and_time_are_read(library: Library, folder: Path) -> None:
+    path = folder / "b.png"
+    status, before = path.stat(), library.find("b.png").id
+    data = bytearray(path.read_bytes())
+    Image.new("RGB", (8, 8), (41, 7, 7)).save(path)
+    new = path.read_bytes()
+    path.write_bytes(new.ljust(len(data), b"\0")[: len(data)] if len(new) <= len(data) else new)
+    assert path.stat().st_size == status.st_size
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+    report = add(library, [folder])
+    assert report.changed == 1
+    after = library.find("b.png")
+    assert after.id != before
+    assert library.image(after.id) == path.read_bytes()
+
+
+def test_folders_added_one_by_one_stay_known(library: Library, folder: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    other.mkdir()
+    Image.new("RGB", (8, 8), (9, 9, 200)).save(other / "z.png")
+    add(library, [other])
+    add(library, [folder])
+    for _ in range(2):
+        assert opened(folder, lambda: add(library, [folder])) == [str(folder / "broken.jpg")]
+        assert opened(other, lambda: add(library, [other])) == []
+
+
+def test_no_fingerprint_is_kept_within_a_tick_of_a_change(
+    library: Library, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """File systems of old cameras, sticks and servers give two changes within two seconds the same times."""
+    monkeypatch.setattr(unchanged, "TICK", 3600 * 10**9)
+    unchanged.begin(library)
+    add(library, [folder])
+    assert str(folder / "a.txt") in opened(folder, lambda: add(library, [folder]))
+    monkeypatch.setattr(unchanged, "TICK", 0)
+    add(library, [folder])
+    assert opened(folder, lambda: add(library, [folder])) == [str(folder / "broken.jpg")]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -49,3 +50,37 @@ def test_what_an_older_limner_changed_is_found_without_encoding_again(
     made = json.loads((library.path / "vectors.rows/rows.json").read_text())
     Library.open(home, "photos", ENCODERS).search(["Saturn"], 3)
     assert json.loads((library.path / "vectors.rows/rows.json").read_text()) == made, "upgraded each time"
+
+
+def test_what_killed_creations_and_removals_left_is_swept(home: Path) -> None:
+    names = (".photos.0123456789ab", ".photos.0123456789ac", ".photos.b.0123456789ab")
+    for name in names:
+        (home / "libraries" / name).mkdir(parents=True)
+    for name in (names[0], names[2]):  # the other one may be one that goes on
+        os.utime(home / "libraries" / name, (1e9, 1e9))
+    library = Library.create(home, "photos", ENCODERS)
+    left = {path.name for path in (home / "libraries").iterdir() if path.is_dir()}
+    assert left == {"photos", *names[1:]}
+    os.utime(home / "libraries" / names[1], (1e9, 1e9))
+    os.utime(library.path, (1e9, 1e9))
+    library.remove()
+    assert {path.name for path in (home / "libraries").iterdir() if path.is_dir()} == {names[2]}
+
+
+def test_files_that_an_older_limner_read_are_read_once_more_and_not_encoded(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It kept no time of their last change of any kind."""
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    Image.new("RGB", (8, 8), (50, 7, 7)).save(photos / "a.png")
+    (photos / "a.txt").write_text("A jar of honey")
+    library = Library.create(home, "photos", ENCODERS)
+    add(library, [photos])
+    with library.transaction() as records:
+        records.executescript("ALTER TABLE file DROP COLUMN touched; DELETE FROM meta WHERE key LIKE 'unchanged %'")
+    monkeypatch.setattr(Library, "put", lambda _self, records, _pictures: not records or pytest.fail("encoded again"))
+    report = add(Library.open(home, "photos", ENCODERS), [photos])
+    assert (report.known, report.changed, report.added) == (1, 0, 0)
+    with library.transaction() as records:
+        assert records.execute("SELECT touched FROM file").fetchall() == [((photos / "a.png").stat().st_ctime_ns,)]

@@ -1,7 +1,7 @@
 """Means over articles, with intervals from a bootstrap over whole articles.
 
 Articles are drawn, not figures: figures of one article resemble each other, and an interval over figures would be too
-narrow. Source: Efron 1979, Annals of Statistics 7(1), percentile method.
+narrow. Source, cited from memory: bootstrap, Efron 1979; percentile method, Efron 1981.
 """
 
 from __future__ import annotations

@@ -29,7 +29,8 @@ from limner.workflows.evaluate.report import Section
 from limner.workflows.evaluate.split import Placed
 
 PAPER = (("people", 100.0), ("CLIP, first", 40.2), ("GPT-4V", 51.7), ("InternLM-XComposer", 80.4))
-"""The paper's Table 10, in per cent: agreement with people, on its own articles and candidates."""
+"""The paper's Table 10, in per cent, by the project's own notes of it: agreement with people, on its own articles and
+candidates."""
 _ONE = "data:image/jpeg;base64,"  # stands for a picture in an estimate
 
 Ask = Literal["first", "turned", "without"]
@@ -229,7 +230,8 @@ def section(found: Agreement, asked: Questions, articles: int, selector: str) ->
         "agreement is a lower bound. Intervals over articles.",
         "The idea is that of Table 10 of InternLM-XComposer (arXiv 2309.15112), where people chose: "
         + ", ".join(f"{name} {value:g}" for name, value in PAPER)
-        + " %. Its articles and candidates are others, so its figures do not compare with these.",
+        + " % (by the project's notes of the paper). Its articles and candidates are others, so its figures do not "
+        "compare with these.",
     ]
     if found.unread:
         lines.append(f"{found.unread} choices fell back to similarity, because no answer could be read.")

@@ -1,9 +1,10 @@
-"""Have a model judge articles by the paper's rubric: three runs each, pictures in another order in each run."""
+"""Have a model judge articles by the paper's rubric: a run for each of up to three orders of the pictures."""
 
 from __future__ import annotations
 
 import dataclasses
 import hashlib
+import math
 import random
 from collections.abc import Callable, Mapping, Sequence
 from statistics import fmean
@@ -88,10 +89,12 @@ def cost(given: Sequence[Given], runs: int, against: Given | None = None) -> Cos
     for one in given:
         names = rubric.dimensions(sees=True, pictures=len(_stand_ins(one)))
         each_run = estimate_tokens(rubric.ask_scores(one.article, _stand_ins(one), names)) + WRITTEN
-        calls, tokens = calls + runs, tokens + runs * each_run
+        count = len(orders(len(_stand_ins(one)), runs))
+        calls, tokens = calls + count, tokens + count * each_run
         if against:
             question = rubric.ask_pair(one.article, _stand_ins(one), against.article, _stand_ins(against))
-            calls, tokens = calls + 2 * runs, tokens + 2 * runs * (estimate_tokens(question) + 50)
+            twice = 2 * len(_paired(_stand_ins(one), _stand_ins(against), runs))
+            calls, tokens = calls + twice, tokens + twice * (estimate_tokens(question) + 50)
     return Cost(calls, round(tokens, -2))
 
 
@@ -124,9 +127,25 @@ def _speaker(context: Context, *of: Given) -> Speaker:
     return dataclasses.replace(context.speaker("selector"), role="judge", memory=memory)
 
 
-def shuffled(shown: Sequence[Shown], seed: int) -> list[Shown]:
-    """The pictures in another order for each run, so that no place in the prompt is favoured."""
-    return random.Random(seed).sample(shown, len(shown))
+def orders(count: int, runs: int) -> list[tuple[int, ...]]:
+    """Another order of so many pictures for each run, so that no place in the prompt is favoured.
+
+    Fewer than `runs` where there are fewer: at temperature 0 the same prompt is the same answer once more.
+    """
+    rng, found = random.Random(0), dict[tuple[int, ...], None]()
+    while len(found) < min(runs, math.factorial(count)):
+        found[tuple(rng.sample(range(count), count))] = None
+    return list(found)
+
+
+def _ordered(shown: Sequence[Shown], runs: int) -> list[list[Shown]]:
+    return [[shown[n] for n in order] for order in orders(len(shown), runs)]
+
+
+def _paired(one: Sequence[Shown], other: Sequence[Shown], runs: int) -> list[tuple[list[Shown], list[Shown]]]:
+    """Orders of the pictures of two articles; no two alike."""
+    first, second = _ordered(one, runs), _ordered(other, runs)
+    return [(first[n % len(first)], second[n % len(second)]) for n in range(max(len(first), len(second)))]
 
 
 def run(
@@ -137,20 +156,20 @@ def run(
     Answers are kept: the same call asks only what was not answered.
     """
     pictures = Pictures(context)
-    shown = [pictures.of(one) for one in given]
-    names = [rubric.dimensions(sees=pictures.sees, pictures=len(images)) for images in shown]
+    shown = [_ordered(pictures.of(one), runs) for one in given]
+    names = [rubric.dimensions(sees=pictures.sees, pictures=len(images[0])) for images in shown]
     speakers = [_speaker(context, one) for one in given]
     found: dict[tuple[int, int], Graded] = {}
 
     def ask(item: tuple[int, int]) -> Graded:
         n, seed = item
-        return judge.grade(given[n].article, shuffled(shown[n], seed), names[n], speakers[n], seed)
+        return judge.grade(given[n].article, shown[n][seed], names[n], speakers[n], seed)
 
-    items = [(n, seed) for n in range(len(given)) for seed in range(runs)]
+    items = [(n, seed) for n in range(len(given)) for seed in range(len(shown[n]))]
     for item, graded in each(ask, items, at_once(context)):
         found[item] = graded
         on_progress(len(found), len(items))
-    return [Judged([found[n, seed] for seed in range(runs)], names[n]) for n in range(len(given))]
+    return [Judged([found[n, seed] for seed in range(len(shown[n]))], names[n]) for n in range(len(given))]
 
 
 class Duel(NamedTuple):
@@ -175,22 +194,22 @@ def compare(
 ) -> Duel:
     """Ask the judge which of two articles is better, in both orders in each run. Raises BudgetReached, ModelError."""
     pictures, speaker = Pictures(context), _speaker(context, one, other)
-    shown = pictures.of(one), pictures.of(other)
+    shown = _paired(pictures.of(one), pictures.of(other), runs)
     found: dict[tuple[int, bool], str | None] = {}
 
     def ask(item: tuple[int, bool]) -> str | None:
         seed, turned = item
-        first, second = (shuffled(images, seed) for images in shown)
+        first, second = shown[seed]
         ordered = (other.article, second, one.article, first) if turned else (one.article, first, other.article, second)
         answer = judge.better(*ordered, speaker, seed)
         named = {"A": "second", "B": "first"} if turned else {"A": "first", "B": "second"}
         return named.get(answer, "tie") if answer else None
 
-    items = [(seed, turned) for seed in range(runs) for turned in (False, True)]
+    items = [(seed, turned) for seed in range(len(shown)) for turned in (False, True)]
     for item, answer in each(ask, items, at_once(context)):
         found[item] = answer
         on_progress(len(found), len(items))
-    return Duel([(found[seed, False], found[seed, True]) for seed in range(runs)])
+    return Duel([(found[seed, False], found[seed, True]) for seed in range(len(shown))])
 
 
 # --- words ---------------------------------------------------------------------------------------------------------
@@ -221,7 +240,8 @@ def section(judged: Sequence[Judged], given: Sequence[Given], model: str, sees: 
         "words of the questions are limner's, so scores do not compare with the paper's. It is a model's opinion: "
         "models favour fluent text and cannot check facts.",
         f"{model}: {len(runs)} runs, {failed} without a readable answer ({refused} refused by the server), {again} "
-        "readable only when asked again. Scores are means over readable runs.",
+        "readable only when asked again. Scores are means over readable runs. Each run has another order of the "
+        "pictures: two pictures have two orders, and one picture, none, or a judge that sees none give one run.",
     ]
     if not sees:
         lines.append(f"{model} sees no images: the text alone was graded, and not the preference.")

@@ -83,6 +83,7 @@ def test_a_judge_that_sees_nothing_grades_the_text_and_says_so(tmp_path: Path) -
         section = judging.section(judged, given, "blind", context.sees("selector"))
     assert judged[0].sums == {"text": 12.0}
     assert orders(server) == {()}
+    assert len(judged[0].runs) == 1, "the same question again is no other run"
     assert "sees no images: the text alone was graded" in section.lines[2]
     assert {row[0]: row[2] for row in section.rows}["sum: images"] == "–"
 
@@ -103,6 +104,14 @@ def test_failures_are_counted_and_never_become_scores(tmp_path: Path) -> None:
     assert judged[0].scores["writing"] == 5.0
     line = judging.section(judged, given, "m", True).lines[1]
     assert line.startswith("m: 3 runs, 2 without a readable answer (1 refused by the server)")
+
+
+@pytest.mark.parametrize(("pictures", "runs", "count"), [(0, 3, 1), (1, 3, 1), (2, 3, 2), (3, 20, 6), (16, 3, 3)])
+def test_no_two_runs_have_the_same_order(pictures: int, runs: int, count: int) -> None:
+    made = judging.orders(pictures, runs)
+    assert len(made) == len(set(made)) == count
+    assert {tuple(sorted(order)) for order in made} == {tuple(range(pictures))}
+    assert judging.orders(pictures, 1) == made[:1], "more runs ask nothing anew"
 
 
 def test_a_server_that_refuses_everything_ends_the_run(tmp_path: Path) -> None:
@@ -146,8 +155,10 @@ def test_the_budget_holds(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("limit", [{"max_tokens": 10**6}, {"max_cost": 1.0}, {}])
-def test_under_a_limit_one_question_waits_for_the_other(tmp_path: Path, limit: dict[str, Any]) -> None:
+def test_under_a_limit_one_question_waits_for_the_other(tmp_path: Path, home: Path, limit: dict[str, Any]) -> None:
     """Each call is allowed by what was spent before it, so two at once could go over the limit together."""
+    home.mkdir(exist_ok=True)
+    (home / "prices.toml").write_text('["scripted-7b"]\ninput = 0.01\noutput = 0.01\n')
     one, other = an_article(tmp_path / "one"), an_article(tmp_path / "two", "Others")
     lock, now, most = threading.Lock(), 0, 0
     both = threading.Barrier(2)

@@ -22,9 +22,9 @@ class Stamp(NamedTuple):
 
     size: int
     changed: int
-    """Of its content; programs that write metadata may set it back."""
+    """Time of change of its content; programs that write metadata may set it back."""
     touched: int = 0
-    """Of the last change of any kind, by the file system (ctime)."""
+    """Time of the last change of any kind, by the file system (ctime)."""
 
 
 @dataclass

@@ -155,7 +155,7 @@ class _Walk:
         return f"{entry.name}\0{status.st_size}\0{status.st_mtime_ns}\0{status.st_ctime_ns}"
 
     def _other(self, entry: os.DirEntry[str], todo: list[str]) -> str:
-        """Those of a link, and its target. Of a folder, which is entered unless it is hidden or a cache, the name."""
+        """The same of a link, and its target. A folder gives its name, and is entered unless hidden or a cache."""
         if not entry.is_dir(follow_symlinks=False):
             return f"{self._file(entry)}\0{os.path.realpath(entry.path)}"
         if is_entered(entry.name):

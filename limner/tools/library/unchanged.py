@@ -45,15 +45,14 @@ class Seen:
     last: dict[str, Any] | None
     """The fields of the report of the last run, if nothing has changed since."""
     state: str = ""
-    """The library's files and their images."""
+    """The library's files and their images before a whole run."""
 
 
 def look(library: Library, source: Source, roots: Sequence[Path]) -> Seen:
     """Compare the folders with what the last run left. Call only within `alone`."""
     with library.transaction() as records:
-        state = _state(records)
         if not roots:
-            return Seen("", "", None, state)
+            return Seen("", "", None, _state(records))
         key = _KEY + hashlib.sha256("\0".join(map(str, roots)).encode("utf-8", "surrogateescape")).hexdigest()[:16]
         written = json.dumps(captions.of(records), sort_keys=True)
         kept = json.loads(meta(records, key) or "{}")
@@ -63,8 +62,9 @@ def look(library: Library, source: Source, roots: Sequence[Path]) -> Seen:
     now, recent = fingerprint(roots, written)
     same = kept.get("fingerprint") == now and bool(images) and complete and library.holds(images)
     if same and not any(source.covers(path) and _is_readable(library, source, path) for path in unread):
-        return Seen(key, now, kept["report"], state)
-    return Seen(key, "" if recent else now, None, state)
+        return Seen(key, now, kept["report"])
+    with library.transaction() as records:
+        return Seen(key, "" if recent else now, None, _state(records))
 
 
 def _is_readable(library: Library, source: Source, path: str) -> bool:

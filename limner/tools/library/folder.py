@@ -110,7 +110,9 @@ def _fold_scaled(found: Scan) -> None:
             del found.files[path]
             copies.setdefault(os.path.dirname(path), []).append(repr(os.path.basename(path)))
     for folder, names in copies.items():
-        found.skipped += counted(folder, names, "scaled copies of images beside them", "rename any that are originals")
+        found.skipped += counted(
+            folder, names, "scaled [copy|copies] of images beside them", "rename any that are originals"
+        )
 
 
 def is_image(name: str) -> bool:

@@ -76,15 +76,21 @@ class Listed:
             else:
                 yield path
         found.problems += counted(
-            str(self.table), addresses, "rows name an address, and limner fetches nothing", "download the pictures"
+            str(self.table),
+            addresses,
+            "[row names|rows name] an address, and limner fetches nothing",
+            "download the pictures",
         )
         found.problems += counted(
-            str(self.table), outside, "rows name files outside the table's folder", "add their folder instead"
+            str(self.table),
+            outside,
+            "[row names a file|rows name files] outside the table's folder",
+            "add their folder instead",
         )
         found.problems += counted(
             str(self.table),
             others,
-            "rows name no pictures, or hidden files and caches",
+            "[row names|rows name] no picture, or a hidden file or cache",
             "name pictures in other folders",
         )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 import unicodedata
 from collections.abc import Iterable
@@ -15,6 +16,8 @@ from limner.tools.images.metadata import Described
 
 Problems = list[tuple[str, str]]
 """Printable path and reason; the reason ends with what to do."""
+
+_FORMS = re.compile(r"\[(.*?)\|(.*?)\]")
 
 
 class Stamp(NamedTuple):
@@ -101,6 +104,11 @@ def read_bytes(path: str, most: int, problems: Problems) -> bytes | None:
 
 
 def counted(path: str, items: Iterable[str], what: str, advice: str) -> Problems:
-    """One line for many problems of a kind: their number and the first."""
+    """One line for many problems of a kind: their number and the first. what: as for `numbered`."""
     found = list(items)
-    return [(printable_path(path), f"{len(found)} {what}, the first {found[0]}: {advice}")] if found else []
+    return [(printable_path(path), f"{numbered(len(found), what)}, the first {found[0]}: {advice}")] if found else []
+
+
+def numbered(count: int, what: str) -> str:
+    """A number with its words. what: with [one|many] where these differ: "[row matches|rows match] no image"."""
+    return f"{count} {_FORMS.sub(lambda form: form[1 if count == 1 else 2], what)}"

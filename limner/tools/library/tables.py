@@ -62,7 +62,7 @@ class Table:
                 bad.append(f"in line {number}")
             else:
                 self.rows.append((name, from_row(row)))
-        problems += counted(path, bad, "rows have no file name", "name it in a column file_name")
+        problems += counted(path, bad, "[row has|rows have] no file name", "name it in a column file_name")
 
     def match(self, files: Iterable[str], problems: Problems) -> Iterator[tuple[str, Described]]:
         """(absolute path of an image, its description) for each row with a unique image; the others form one
@@ -78,7 +78,9 @@ class Table:
                 yield path, words
             else:
                 lost.append(repr(name[:200]))
-        problems += counted(self.path, lost, "rows match no image", "correct the file names, or add the images")
+        problems += counted(
+            self.path, lost, "[row matches|rows match] no image", "correct the file names, or add the images"
+        )
 
     def _image(self, name: str, exact: set[str], by_fold: Mapping[str, list[str]]) -> str | None:
         here = os.path.dirname(self.path)

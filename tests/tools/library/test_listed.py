@@ -92,7 +92,7 @@ def test_addresses_are_not_fetched_and_nothing_is_read_elsewhere(home: Path, pho
     assert [reason for _, reason in report.problems] == [
         "2 rows name an address, and limner fetches nothing, the first 'https://a.org/a.jpg': download the pictures",
         "3 rows name files outside the table's folder, the first '../secret/s.jpg': add their folder instead",
-        "1 rows match no image, the first 'no.jpg': correct the file names, or add the images",
+        "1 row matches no image, the first 'no.jpg': correct the file names, or add the images",
     ]
 
 
@@ -121,7 +121,7 @@ def test_a_row_names_no_file_that_a_folder_leaves_out(home: Path, photos: Path) 
     library, report = index(home, "birds", [table(photos, "chosen.jsonl", rows)], ENCODERS)
     assert [os.path.basename(r.path) for r in library.records()] == ["a.jpg"]
     (reason,) = (reason for _, reason in report.problems)
-    assert reason.startswith("6 rows name no pictures, or hidden files and caches, the first '.private/x.jpg': ")
+    assert reason.startswith("6 rows name no picture, or a hidden file or cache, the first '.private/x.jpg': ")
 
 
 def test_nothing_outside_the_folder_is_looked_at(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -230,5 +230,5 @@ def test_names_that_differ_in_case_on_a_disk_that_does_not_tell(
     os.link(tmp_path / "to" / "A.jpg", tmp_path / "to" / "a.jpg")  # as if it did not
     assert to.place("a.jpg") is None
     refused, _, stale = to.finish()
-    assert [line.partition(",")[0] for _, line in refused] == ["1 names that are there twice"]
+    assert [line.partition(",")[0] for _, line in refused] == ["1 name that is there twice"]
     assert stale == []

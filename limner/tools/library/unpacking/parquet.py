@@ -18,7 +18,7 @@ from limner.tools.library.unpacking.target import OUTSIDE, Target
 _USUAL = ("image", "img", "picture", "photo", "jpg", "jpeg", "png", "webp", "imagebytes", "bytes")
 _ROWS = 16  # at a time: a picture may have 200 MB
 _FOLDER = 1000  # rows whose pictures share a folder
-_ELSEWHERE = ("rows whose picture is not in the file", "download the pictures, and add their folder")
+_ELSEWHERE = ("[row|rows] whose picture is not in the file", "download the pictures, and add their folder")
 _TEXTS = {"txt": "text"}  # of WebDataset
 _SIGNS = (
     (0, b"\xff\xd8", ".jpg"), (0, b"\x89PNG", ".png"), (8, b"WEBP", ".webp"), (0, b"GIF8", ".gif"), (0, b"BM", ".bmp"),

@@ -18,7 +18,7 @@ from limner.errors import BadInput, LibraryError
 from limner.text import printable_path
 from limner.tools.images.images import MAX_BYTES, SUFFIXES
 from limner.tools.library.folder import is_system
-from limner.tools.library.scanned import Problems, folded
+from limner.tools.library.scanned import Problems, folded, numbered
 from limner.tools.library.sidecars import ENDINGS, SIDECAR_BYTES
 from limner.tools.library.tables import TABLE, TABLE_BYTES
 
@@ -31,15 +31,18 @@ _STEP = 64 << 20  # bytes between two looks at the disk
 _ARCHIVES = (".zip", ".tar", ".tgz", ".gz", ".bz2", ".xz", ".zst", ".7z", ".rar", ".parquet")
 _FULL = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC))
 
-OUTSIDE = ("names that lead out of the archive", "rename them")
-LINKS = ("links or devices", "put the pictures themselves into the archive")
-ENCRYPTED = ("encrypted files", "unpack it with its password, and add the folder")
-DAMAGED = ("damaged files", "get the archive again")
-_NESTED = ("archives inside the archive, which are not opened", "unpack them, and add the folder")
-_SYSTEM = ("files of system folders, recycle bins or caches", "move them to add them")
-_TWICE = ("names that are there twice, of which the first counts", "rename the others")
-_UNWRITABLE = ("names that cannot be written here", "shorten or change them")
-_LARGE = ("files that are too large", "save pictures with less than 200 MB")
+OUTSIDE = ("[name that leads|names that lead] out of the archive", "rename them")
+LINKS = ("[link or device|links or devices]", "put the pictures themselves into the archive")
+ENCRYPTED = ("encrypted [file|files]", "unpack it with its password, and add the folder")
+DAMAGED = ("damaged [file|files]", "get the archive again")
+_NESTED = (
+    "[archive inside the archive, which is|archives inside the archive, which are] not opened",
+    "unpack them, and add the folder",
+)
+_SYSTEM = ("[file|files] of system folders, recycle bins or caches", "move them to add them")
+_TWICE = ("[name that is|names that are] there twice, of which the first counts", "rename the others")
+_UNWRITABLE = ("[name|names] that cannot be written here", "shorten or change them")
+_LARGE = ("[file that is|files that are] too large", "save pictures with less than 200 MB")
 
 
 class Target:
@@ -188,7 +191,7 @@ class Target:
             del folders
         refused, skipped = list(self.lines), []
         for (what, advice), (count, first) in self._refused.items():
-            line = f"{count} {what}, the first {printable_path(first)[:100]!r}: {advice}"
+            line = f"{numbered(count, what)}, the first {printable_path(first)[:100]!r}: {advice}"
             (skipped if (what, advice) in (_NESTED, _SYSTEM) else refused).append((self.source, line))
         return refused, skipped, stale
 

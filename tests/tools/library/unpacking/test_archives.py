@@ -140,7 +140,7 @@ def test_links_and_devices_are_not_followed(home: Path, tmp_path: Path) -> None:
     with zipfile.ZipFile(zipped(tmp_path / "a.zip", samples(1)), "a") as archive:
         archive.writestr(zip_link, str(secret))
     _, report = index(home, "zip", [tmp_path / "a.zip"], ENCODERS)
-    assert [line.partition(",")[0] for _, line in report.unreadable] == ["1 links or devices"]
+    assert [line.partition(",")[0] for _, line in report.unreadable] == ["1 link or device"]
 
 
 @pytest.mark.parametrize("kind", ["zip", "tar.gz"])
@@ -196,7 +196,7 @@ def test_archives_inside_and_names_twice_are_told_in_one_line_each(home: Path, t
     library, report = read(home, archive)
     assert library.image(library.records()[0].id) == picture(0)
     assert [line.partition(",")[0] for _, line in report.skipped] == ["3 archives inside the archive"]
-    assert [line.partition(",")[0] for _, line in report.unreadable] == ["1 names that are there twice"]
+    assert [line.partition(",")[0] for _, line in report.unreadable] == ["1 name that is there twice"]
 
 
 def test_encrypted_files_are_named(home: Path, tmp_path: Path) -> None:
@@ -209,7 +209,7 @@ def test_encrypted_files_are_named(home: Path, tmp_path: Path) -> None:
     library, report = read(home, archive)
     assert len(library) == 1
     assert report.unreadable[0][1] == (
-        "1 encrypted files, the first '0000.jpg': unpack it with its password, and add the folder"
+        "1 encrypted file, the first '0000.jpg': unpack it with its password, and add the folder"
     )
 
 
@@ -258,7 +258,7 @@ def test_damaged_members_stop_nothing(home: Path, tmp_path: Path) -> None:
     archive.write_bytes(data[:at] + bytes(60) + data[at + 60 :])
     library, report = read(home, archive)
     assert len(library) == 2
-    assert report.unreadable[0][1].startswith("1 damaged files, the first '9.jpg'")
+    assert report.unreadable[0][1].startswith("1 damaged file, the first '9.jpg'")
 
 
 def test_a_header_that_claims_much_takes_no_memory(home: Path, tmp_path: Path) -> None:
@@ -348,4 +348,4 @@ def test_a_sparse_file_is_not_blown_up(home: Path, tmp_path: Path) -> None:
     path = laid(tmp_path, {"a.tar": bytes(header) + bytes(512) + plain.getvalue()}) / "a.tar"
     library, report = read(home, path)
     assert len(library) == 1
-    assert [line.partition(",")[0] for _, line in report.unreadable] == ["1 links or devices"]
+    assert [line.partition(",")[0] for _, line in report.unreadable] == ["1 link or device"]

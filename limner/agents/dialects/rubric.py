@@ -9,7 +9,7 @@ table A14) was not at hand. Articles and answers are untrusted.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
 from langchain_core.messages import BaseMessage, HumanMessage, SystemMessage
@@ -105,6 +105,16 @@ def dimensions(*, sees: bool, pictures: int) -> tuple[str, ...]:
 def is_cut(article: Article) -> bool:
     """Whether the article is longer than what a judge is shown."""
     return len(_text(article)) > LONGEST
+
+
+def marked(article: Article) -> int:
+    """How many pictures have their mark in the text that a judge is shown; a cut takes the last ones."""
+    end = count = 0
+    for is_mark, line in _lines(article):
+        end += len(line)
+        count += is_mark and end <= LONGEST
+        end += len(_GAP)
+    return count
 
 
 def ask_scores(article: Article, shown: Sequence[Shown], names: Sequence[str]) -> list[BaseMessage]:
@@ -266,12 +276,21 @@ def _shown(article: Article, shown: Sequence[Shown]) -> list[dict[str, Any]]:
     return parts
 
 
+_GAP = "\n\n"
+
+
 def _text(article: Article) -> str:
-    lines, number = [f"Title: {one_line(article.title)}\n"], 0
+    return _GAP.join(line for _, line in _lines(article))
+
+
+def _lines(article: Article) -> Iterator[tuple[bool, str]]:
+    """(whether it is a picture's mark, text): the title, then each block."""
+    yield False, f"Title: {one_line(article.title)}\n"
+    number = 0
     for block in article.blocks():
         if isinstance(block, Illustration):
             number += 1
-            lines.append(f"[Picture {number} stands here. Its caption: {shorten(one_line(block.caption), 300)}]")
+            caption = shorten(one_line(block.caption), 300)
+            yield True, f"[Picture {number} stands here. Its caption: {caption}]"
         elif text := whole_characters(block.plain):
-            lines.append(f"## {text}" if isinstance(block, Heading) else text)
-    return "\n\n".join(lines)
+            yield False, f"## {text}" if isinstance(block, Heading) else text

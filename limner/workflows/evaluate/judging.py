@@ -27,6 +27,7 @@ from limner.workflows.evaluate.report import Section
 
 if TYPE_CHECKING:
     from limner.agents.speaker import Speaker
+    from limner.document import Illustration
     from limner.workflows.evaluate.reading import Given
 
 RUNS = 3  # the paper asked its judge three times
@@ -56,6 +57,10 @@ class Judged(NamedTuple):
     runs: Sequence[Graded]
     names: Sequence[str]
     """The dimensions asked for."""
+    beyond: int = 0
+    """Pictures not shown because there are too many, or because their place lies behind the cut of the text."""
+    unopened: int = 0
+    """Pictures not shown because their files cannot be opened."""
 
     @property
     def scores(self) -> dict[str, float]:
@@ -80,7 +85,8 @@ class Judged(NamedTuple):
             }
             for run in self.runs
         ]
-        return {"runs": runs, "scores": self.scores, "sums": self.sums}
+        left_out = {"beyond": self.beyond, "unopened": self.unopened}
+        return {"runs": runs, "scores": self.scores, "sums": self.sums, "pictures_left_out": left_out}
 
 
 def cost(given: Sequence[Given], runs: int, against: Given | None = None) -> Cost:
@@ -99,7 +105,12 @@ def cost(given: Sequence[Given], runs: int, against: Given | None = None) -> Cos
 
 
 def _stand_ins(one: Given) -> list[Shown]:
-    return [Shown(n, _ONE) for n in range(1, len(figures_of(one.article)[:PICTURES]) + 1)]
+    return [Shown(n, _ONE) for n in range(1, len(_placed(one)) + 1)]
+
+
+def _placed(one: Given) -> list[Illustration]:
+    """The figures to show: those whose marks stand in the text, and at most PICTURES."""
+    return list(figures_of(one.article)[: min(PICTURES, rubric.marked(one.article))])
 
 
 class Pictures:
@@ -111,7 +122,7 @@ class Pictures:
     def of(self, one: Given) -> list[Shown]:
         """In reading order; none for a judge that reads text only."""
         shown = []
-        for n, figure in enumerate(figures_of(one.article)[:PICTURES] if self.sees else (), 1):
+        for n, figure in enumerate(_placed(one) if self.sees else (), 1):
             try:
                 image = data_url(one.data(figure), PROMPT_SIDE, max_pixels=self.context.settings.max_pixels)
             except LimnerError:  # `opens` counts it, with the reason
@@ -169,7 +180,17 @@ def run(
     for item, graded in each(ask, items, at_once(context)):
         found[item] = graded
         on_progress(len(found), len(items))
-    return [Judged([found[n, seed] for seed in range(len(shown[n]))], names[n]) for n in range(len(given))]
+    runs_of = [[found[n, seed] for seed in range(len(images))] for n, images in enumerate(shown)]
+    left_out = [
+        _left_out(one, len(images[0])) if pictures.sees else (0, 0) for one, images in zip(given, shown, strict=True)
+    ]
+    return [Judged(*one, *more) for one, more in zip(zip(runs_of, names, strict=True), left_out, strict=True)]
+
+
+def _left_out(one: Given, shown: int) -> tuple[int, int]:
+    """Pictures that were not shown: (beyond what is shown, unopened)."""
+    placed = len(_placed(one))
+    return len(figures_of(one.article)) - placed, placed - shown
 
 
 class Duel(NamedTuple):
@@ -245,6 +266,12 @@ def section(judged: Sequence[Judged], given: Sequence[Given], model: str, sees: 
     ]
     if not sees:
         lines.append(f"{model} sees no images: the text alone was graded, and not the preference.")
+    if beyond := sum(one.beyond for one in judged):
+        lines.append(
+            f"{beyond} pictures were not shown: more than {PICTURES} in an article, or behind the cut of its text."
+        )
+    if unopened := sum(one.unopened for one in judged):
+        lines.append(f"{unopened} pictures were not shown, because their files cannot be opened.")
     if cut:
         lines.append(f"{cut} articles were longer than {rubric.LONGEST:,} characters and cut there.")
     rows = [

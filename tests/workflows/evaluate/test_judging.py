@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 from scripted import Script, ScriptedServer, Status, asking, by_colour, colour_of, images_of, text_of
 
+from limner.agents.dialects import rubric
 from limner.agents.dialects.rubric import DIMENSIONS
 from limner.document import Illustration, read_markdown
 from limner.errors import BudgetReached, ModelRefused
@@ -112,6 +113,34 @@ def test_no_two_runs_have_the_same_order(pictures: int, runs: int, count: int) -
     assert len(made) == len(set(made)) == count
     assert {tuple(sorted(order)) for order in made} == {tuple(range(pictures))}
     assert judging.orders(pictures, 1) == made[:1], "more runs ask nothing anew"
+
+
+@pytest.mark.parametrize(
+    ("cut", "most", "broken", "shown", "line"),
+    [
+        (rubric.LONGEST, 16, 1, 3, "1 pictures were not shown, because their files cannot be opened."),
+        (rubric.LONGEST, 3, 0, 3, "1 pictures were not shown: more than 3 in an article"),
+        (200, 16, 0, 2, "2 pictures were not shown: more than 16 in an article, or behind the cut"),
+        (rubric.LONGEST, 16, 0, 4, ""),
+    ],
+)
+def test_pictures_that_are_not_shown_are_counted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cut: int, most: int, broken: int, shown: int, line: str
+) -> None:
+    monkeypatch.setattr(rubric, "LONGEST", cut)
+    monkeypatch.setattr(judging, "PICTURES", most)
+    given = [an_article(tmp_path / "one")]
+    for n in range(broken):
+        (given[0].folder / "images" / f"{n}.png").write_bytes(b"no picture")
+    with ScriptedServer(seeing()) as server:
+        judged = judging.run(wired(server), given, 1)
+        [body] = [body for body in server.requests if asking(body) == "chat"]
+    assert len(images_of(body)) == shown
+    for label in re.findall(r"\nPicture (\d):", text_of(body)):
+        assert f"[Picture {label} stands here" in text_of(body)
+    said = [one for one in judging.section(judged, given, "m", True).lines if "not shown" in one]
+    assert [one[: len(line)] for one in said] == ([line] if line else [])
+    assert judged[0].beyond + judged[0].unopened == FIGURES - shown
 
 
 def test_a_server_that_refuses_everything_ends_the_run(tmp_path: Path) -> None:

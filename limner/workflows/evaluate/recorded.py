@@ -14,7 +14,15 @@ def recorded(article: Article) -> Measured:
     found = Measured()
     selections = [s for s in article.selections if s.candidates]
     _probability(found, article)
-    twice = [s for s in selections if len(s.answers) > 1 and len(s.shown) > 1 and s.by in ("pixels", "captions")]
+    twice = [
+        s
+        for s in selections
+        # after "choice-once" the second answer could not be read: it is no other answer
+        if len(s.shown) > 1
+        and len(s.answers) > 1
+        and s.by in ("pixels", "captions")
+        and s.fallback.code != "choice-once"
+    ]
     if twice:
         found.values["asked_twice_differs"] = sum(s.confidence < 1 for s in twice) / len(twice)
     else:

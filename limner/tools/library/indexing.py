@@ -299,6 +299,7 @@ class Sync:
         """Delete the records of vanished files and of images without a file left; returns the ids of the latter."""
         gone = [(path,) for path in self.before if path not in self.scan.files]
         with self.library.transaction() as records:
+            records.execute("BEGIN IMMEDIATE")  # it reads before it writes, which a writer in between would make fail
             records.executemany("DELETE FROM file WHERE path = ?", gone)
             orphans = "FROM image WHERE id NOT IN (SELECT image FROM file WHERE image IS NOT NULL)"
             ids = [row[0] for row in records.execute(f"SELECT id {orphans}")]

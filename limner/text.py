@@ -17,6 +17,11 @@ def printable(text: str) -> str:
 _TURNING = {*range(0x202A, 0x202F), *range(0x2066, 0x206A), 0x200E, 0x200F, 0x061C}
 
 
+def straight(text: str) -> str:
+    """`printable`, without direction marks: a table's cells stay where they are."""
+    return "".join(c for c in printable(text) if ord(c) not in _TURNING)
+
+
 def one_line(text: str) -> str:
     """Text on one line, without control characters, direction marks and lone surrogates; runs of spaces become one."""
     kept = (" " if _is_control(c) else c for c in text if ord(c) not in _TURNING)

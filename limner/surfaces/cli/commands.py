@@ -17,7 +17,10 @@ TABLE = {  # command: module, line in the help
     "setup": ("setup", "Get a model that sees: find one that runs here, or download one, and test it."),
     "compose": ("compose", "Write an article for a brief and illustrate it."),
     "illustrate": ("compose", "Add images to a finished text; the text stays as it is, byte for byte."),
-    "evaluate": ("evaluate", "Measure finished articles, and have a model judge them."),
+    "evaluate": (
+        "evaluate",
+        "Measure finished articles: places, pictures, words, text. Without --judge nothing is asked.",
+    ),
     "export": ("compose", "Write a finished article in other formats."),
     "library": ("library", "Libraries of your own images."),
     "model": ("model", "Models that this machine has, and the one in use: list, get, use, remove."),

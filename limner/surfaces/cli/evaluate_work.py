@@ -15,7 +15,7 @@ from limner.agents.meter import Meter
 from limner.errors import BadInput, LimnerError
 from limner.settings import Settings
 from limner.surfaces.cli.terminal import Terminal, leaving_at_once
-from limner.text import dollars, printable, printable_path
+from limner.text import dollars, printable_path, straight
 from limner.workflows.context import Context, open_library
 from limner.workflows.evaluate import agreement, judging
 from limner.workflows.evaluate.evaluation import evaluate, read_all
@@ -66,14 +66,14 @@ def hand_out(made: Report, json_file: str, html_file: str) -> None:
         print(text)
     else:
         for line in table(made):
-            print(printable(line))
+            print(straight(line))
     if json_file not in ("", "-"):
         _write(Path(json_file), text + "\n")
     if html_file:
         _write(Path(html_file), to_html(made))
     if made.left_out:
         for name, why in made.left_out.items():
-            print(printable(f"limner: left out {name}: {why}"), file=sys.stderr)
+            print(straight(f"limner: left out {name}: {why}"), file=sys.stderr)
         raise typer.Exit(2)
 
 

@@ -49,6 +49,20 @@ to do next.
 """
 
 
+PARTS = (
+    job_routes,
+    event_streams,
+    articles,
+    revisions,
+    libraries,
+    searching,
+    captions,
+    openai,
+    signed_urls,
+    status,
+)
+
+
 def create_app(settings: Settings, jobs: Jobs | None = None) -> FastAPI:
     """Build the HTTP API and the studio of one installation.
 
@@ -78,18 +92,7 @@ def create_app(settings: Settings, jobs: Jobs | None = None) -> FastAPI:
     app.state.parts = Parts(settings, made, hub, Shelf(settings, made), pools(), vitals)
     app.add_middleware(Guard, owners=made.owners, hosts=settings.hosts)
     problems.install(app)
-    for part in (
-        job_routes,
-        event_streams,
-        articles,
-        revisions,
-        libraries,
-        searching,
-        captions,
-        openai,
-        signed_urls,
-        status,
-    ):
+    for part in PARTS:
         app.include_router(part.routes)
     _serve_page(app)
     _describe(app)

@@ -17,6 +17,10 @@ else:  # a help text does without
     np = lazy("numpy")
 
 RESAMPLES = 2_000
+FEWEST = 5
+"""Articles that an interval takes: the percentiles of fewer are far too narrow."""
+FEW = 20
+"""Articles below which it is still too narrow."""
 
 
 class Mean(NamedTuple):
@@ -26,7 +30,7 @@ class Mean(NamedTuple):
     n: int
     """Articles that have the measure."""
     low: float | None
-    """Lower end of the 95 % interval; None with fewer than two articles."""
+    """Lower end of the 95 % interval; None with fewer than FEWEST articles."""
     high: float | None
 
 
@@ -35,8 +39,8 @@ def mean_of(values: Sequence[float], *, resamples: int = RESAMPLES, seed: int = 
     if not values:
         return None
     known = np.asarray(values, dtype=float)
-    if len(known) < 2:
-        return Mean(float(known[0]), 1, None, None)
+    if len(known) < FEWEST:
+        return Mean(float(known.mean()), len(known), None, None)
     drawn = np.random.default_rng(seed).integers(0, len(known), (resamples, len(known)))
     low, high = np.percentile(known[drawn].mean(axis=1), [2.5, 97.5])
     return Mean(float(known.mean()), len(known), float(low), float(high))
@@ -51,7 +55,7 @@ def ratio_of(counts: Sequence[tuple[int, int]], *, resamples: int = RESAMPLES, s
     if not len(known):
         return None
     hits, of = known.sum(axis=0)
-    if len(known) < 2:
+    if len(known) < FEWEST:
         return Mean(float(hits / of), int(of), None, None)
     drawn = np.random.default_rng(seed).integers(0, len(known), (resamples, len(known)))
     sums = known[drawn].sum(axis=1)

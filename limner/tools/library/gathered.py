@@ -166,7 +166,7 @@ def _check_dropped(part: Part, found: Scan) -> None:
 
 def _check_folders(library: str, part: Part, before: Mapping[str, Any], found: Scan) -> None:
     """Raises LibraryError if a folder that had pictures is there and empty, unless they are elsewhere by now."""
-    moved = {stamp for path, stamp in found.files.items() if path not in before}
+    moved = {(stamp.size, stamp.changed) for path, stamp in found.files.items() if path not in before}
     emptied: Counter[Path] = Counter()
     for path, file in before.items():
         if path not in found.files and part.covers(path) and (file.size, file.changed) not in moved:

@@ -113,10 +113,9 @@ def index(
 ) -> tuple[Library, Report]:
     """Add folders to a library, creating it if it is missing. A new library without an image is removed again.
 
-    encoder: the name of an encoder, of captions or of pictures, that this library is used with from now on (see
-    `encoders.kind_of`); what was indexed with another one is encoded again. read_text: whether the text in its
-    pictures is read from now on; None leaves that as it is. Raises what `Library.open`, `Library.create`, `with_own`,
-    `trial.runs`, `reading.want` and `add` raise.
+    encoder: name of an encoder of captions or pictures (`encoders.kind_of`) for this library from now on; what another
+    one encoded is encoded again. read_text: whether text in pictures is read from now on; None leaves that as it is.
+    Raises what `Library.open`, `Library.create`, `with_own`, `trial.runs`, `reading.want` and `add` raise.
     """
     roots = [present(library_path(home, name), one).path for one in folders]  # raises before anything is made
     check_name(name)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 from limner.errors import BadInput, LibraryError, LibraryMissing
 from limner.text import printable_path
@@ -43,15 +44,8 @@ def resync(
     if dry_run:
         there, later = _read_already(library, there)
         lines += later
-    source = Gathered(
-        library.path,
-        there,
-        recorded,
-        max_pixels=max_pixels,
-        dropped=dropped,
-        keep=not dry_run,
-        on_progress=None if dry_run else on_progress,
-    )
+    how: dict[str, Any] = {"max_pixels": max_pixels, "dropped": dropped, "keep": not dry_run}
+    source = Gathered(library.path, there, recorded, **how, on_progress=None if dry_run else on_progress)
 
     def check(run: Sync) -> None:
         source.check(library.name, run.before, run.scan)
@@ -60,11 +54,10 @@ def resync(
         with library.alone():
             made = Preview(library, source, on_progress or (lambda done, total: None))
             check(made)
-            report = made.run()
-    else:
-        report = sync(library, source, on_progress, check)
-        source.settle(library)
-        _forget(library, source)
+            return made.run(), lines
+    report = sync(library, source, on_progress, check)
+    source.settle(library)
+    _forget(library, source)
     return report, lines
 
 

@@ -23,19 +23,23 @@ Progress = Callable[[int, int], None]
 
 def read_all(refs: Sequence[str | Path]) -> tuple[list[Given], dict[str, str]]:
     """The articles, and by name why one of several could not be read. Raises BadInput if none can."""
-    found: list[Given] = []
+    found: dict[Path, Given] = {}
     left_out: dict[str, str] = {}
-    paths = folders(refs)
-    for path in paths:
+    for ref in refs:
         try:
-            found.append(read(path))
+            paths = folders([ref])
         except BadInput as e:
-            if len(paths) == 1:
-                raise
-            left_out[str(path)] = str(e)
+            left_out[str(ref)] = str(e)
+            continue
+        for path in paths:
+            try:
+                found.setdefault(path, read(path))
+            except BadInput as e:
+                left_out[str(path)] = str(e)
     if not found:
-        raise BadInput(f"None of {len(paths)} articles can be read. {next(iter(left_out.values()))}")
-    return found, left_out
+        (first, *others) = left_out.values()
+        raise BadInput(f"None of {len(left_out)} articles can be read. {first}" if others else first)
+    return list(found.values()), left_out
 
 
 def measure(given: Given, context: Context) -> Measured:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from limner.exports.page import styled
-from limner.text import one_line, printable, shorten
+from limner.text import one_line, shorten, straight
 from limner.tools.evaluation.measures import GROUPS, MEASURES, Explained
 from limner.version import __version__
 from limner.workflows.evaluate.report import Report, number, said, says
@@ -23,7 +23,7 @@ def to_html(report: Report) -> str:
             "rows": [
                 {
                     "value": said(means[name], one, count) if name in means else "–",
-                    "why": "" if name in means else printable(report.missing(name)),
+                    "why": "" if name in means else straight(report.missing(name)),
                     **_explained(one),
                 }
                 for name, one in measures.items()
@@ -56,7 +56,7 @@ def _explained(one: Explained) -> dict[str, str]:
 def _clean(value: Any) -> Any:
     """Text without control characters, at any depth."""
     if isinstance(value, str):
-        return printable(value)
+        return straight(value)
     if isinstance(value, dict):
         return {key: _clean(one) for key, one in value.items()}
     return [_clean(one) for one in value]

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from limner.text import one_line, shorten
-from limner.tools.evaluation.intervals import Mean, mean_of
+from limner.tools.evaluation.intervals import FEW, FEWEST, Mean, mean_of
 from limner.tools.evaluation.measured import Finding, Measured
 from limner.tools.evaluation.measures import GROUPS, MEASURES, Explained
 from limner.version import __version__
@@ -122,9 +122,11 @@ def _measures(report: Report) -> Iterator[str]:
 
 
 def _counted(articles: int) -> str:
-    if articles == 1:
-        return "1 article; without intervals, which take several articles"
-    return f"{articles} articles; brackets: 95 % intervals over articles"
+    counted = f"{articles} article{'s' * (articles != 1)}"
+    if articles < FEWEST:
+        return f"{counted}; without intervals, which take {FEWEST} articles"
+    few = ", too narrow for so few" if articles < FEW else ""
+    return f"{counted}; brackets: 95 % intervals over articles{few}"
 
 
 def says(article: Evaluated, finding: Finding, *, many: bool) -> str:

@@ -116,7 +116,7 @@ WRONG = {
     ),
     "a call booked twice": (
         f"""INSERT INTO calls SELECT NULL, job, owner, attempt, step, role, digest, answer, prompt, completion, cached,
-            estimated, at, 'y' FROM calls WHERE job = {KILLED} AND role = 'writer'""",
+            estimated, at, 'y', cost FROM calls WHERE job = {KILLED} AND role = 'writer'""",
         "tokens are shown as spent",
     ),
     "set aside without a reason": (

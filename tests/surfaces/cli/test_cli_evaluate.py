@@ -53,7 +53,7 @@ def changed(folder: Path, change: Any) -> None:
 def test_a_table_json_and_a_page(made: Path, shell: Shell, tmp_path: Path) -> None:
     said = shell("evaluate", made, "--json", tmp_path / "e.json", "--html", tmp_path / "e.html")
     assert said.code == 0, said.err
-    assert said.out.startswith("Evaluated 1 article; without intervals, which take several articles.\n")
+    assert said.out.startswith("Evaluated 1 article; without intervals, which take 5 articles.\n")
     assert "  figures                            2\n" in said.out
     assert "  malformed links                    – the text has no link\n" in said.out
     found = json.loads((tmp_path / "e.json").read_text())
@@ -69,17 +69,26 @@ def test_a_table_json_and_a_page(made: Path, shell: Shell, tmp_path: Path) -> No
 
 def test_several_articles_have_intervals_and_a_broken_one_is_named(made: Path, shell: Shell, tmp_path: Path) -> None:
     batch = tmp_path / "batch"
-    for n in range(3):
+    for n in range(6):
         shutil.copytree(made, batch / f"{n}")
     changed(batch / "1", lambda a: a.update(illustrations=a["illustrations"][:1]))
     (batch / "2" / "article.json").write_text('{"format": 2, "article": {"blocks": []}}')
-    said = shell("evaluate", batch, "--json", "-")
+    said = shell("evaluate", batch, tmp_path / "nothing", "--json", "-")
     assert said.code == 2
     assert "left out" in said.err
     assert "not a whole article" in said.err
     found = json.loads(said.out)
-    assert found["means"]["figures"] == {"mean": 1.5, "n": 2, "low": 1.0, "high": 2.0}
-    assert list(found["left_out"]) == [str(batch / "2" / "article.json")]
+    figures = found["means"]["figures"]
+    assert (figures["mean"], figures["n"]) == (1.8, 5)
+    assert figures["low"] < 1.8 < figures["high"]
+    assert list(found["left_out"]) == [str(batch / "2" / "article.json"), str(tmp_path / "nothing")]
+
+
+def test_direction_marks_turn_no_line_of_the_table(made: Path, shell: Shell, tmp_path: Path) -> None:
+    changed(made, lambda a: a.update(title="honey \u202e\u2066 eyenoh"))
+    said = shell("evaluate", made, "--html", tmp_path / "e.html")
+    assert said.code == 0, said.err
+    assert not {"\u202e", "\u2066"} & {*said.out, *(tmp_path / "e.html").read_text()}
 
 
 @pytest.mark.parametrize(

@@ -141,7 +141,7 @@ def test_a_proposal_closed_by_escape_is_kept_with_the_words_it_was_asked_in(stud
     page.keyboard.press("Escape")
     expect(page.get_by_role("dialog")).to_have_count(0)
     expect(page.locator("#said")).to_have_value("louder, please")
-    page.locator(".toast").get_by_role("button", name="Show it again").click()
+    page.locator(".toast").get_by_role("button", name="Show again").click()
     expect(page.locator("dialog ins").first).to_be_visible()
     assert len(asked) == 1  # nothing is paid for twice
     page.get_by_role("dialog").get_by_role("button", name="Close").click()

@@ -249,6 +249,9 @@ def test_intervals_are_over_articles_and_repeatable() -> None:
     one = mean_of([3.0])
     assert one is not None
     assert (one.mean, one.n, one.low, one.high) == (3.0, 1, None, None)
+    four = mean_of([0.0, 0.0, 0.0, 1.0])
+    assert four is not None
+    assert (four.mean, four.n, four.low) == (0.25, 4, None), "percentiles of four articles are no interval"
     few, many = mean_of([0.0, 1.0] * 5), mean_of([0.0, 1.0] * 500)
     assert few is not None
     assert many is not None

@@ -179,10 +179,10 @@ function Panel({ library, image, editable, change, removed, alike, step, close, 
       <span class="fill"></span><${IconButton} icon="close" name=${t("close")} keys="Esc" onClick=${close} /></header>
     <div class="frame"><${Picture} key=${image.image_id} src=${thumbnail(library, image.image_id, 1024)} alt=${image.alt || image.caption} /></div>
     <p class="quietly file"><bdi>${image.file}</bdi> <span>${image.width} × ${image.height}</span></p>
-    <p><button type="button" onClick=${alike}>${t("like")}</button></p>
     ${image.in_time === false && html`<${Notice} text=${t("limit-outside")} />`}
     ${editable ? html`<${Words} key=${image.image_id} image=${image} address=${where} next=${() => step(1)} box=${box} />`
       : html`<dl class="facts small">${WORDS.map((name) => html`<div><dt>${t(name)}</dt><dd dir="auto">${image[name] || "–"} <${MachineMade} of=${image} field=${name} /></dd></div>`)}</dl>`}
+    <p><button type="button" onClick=${alike}>${t("like")}</button></p>
     <${Facts} image=${image} />
     ${library.startsWith("own.") && html`<p><button type="button" class="danger" onClick=${() => setDoomed(true)}>${t("own-delete")}</button></p>`}
     ${doomed && html`<${Modal} title=${t("own-delete-title")} onClose=${() => setDoomed(false)}

@@ -19,7 +19,7 @@ TABLE = {  # command: module, line in the help
     "illustrate": ("compose", "Add images to a finished text; the text stays as it is, byte for byte."),
     "evaluate": (
         "evaluate",
-        "Measure finished articles: places, pictures, words, text. Without --judge nothing is asked.",
+        "Measure finished articles: places, pictures, words, text. --judge asks a model.",
     ),
     "export": ("compose", "Write a finished article in other formats."),
     "library": ("library", "Libraries of your own images."),

@@ -43,7 +43,7 @@ def evaluate(
     ] = "",
     html_file: Annotated[str, typer.Option("--html", metavar="FILE", help="Write a page that explains it.")] = "",
 ) -> None:
-    """Measure finished articles: places, pictures, words, text. Without --judge nothing is asked."""
+    """Measure finished articles: places, pictures, words, text. --judge asks a model."""
     if not articles and not agreement:
         raise BadInput("No article is named. Give the folder that `limner compose` or `illustrate` made.")
     if against and not judge:

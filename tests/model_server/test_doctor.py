@@ -34,7 +34,8 @@ def test_the_transformers_engine_is_right(dtype: str) -> None:
     assert any(dtype in line.finding for line in found if line.name == "v2 engine")
 
 
-def test_an_engine_that_leaves_partial_lora_out_is_found() -> None:
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_an_engine_that_leaves_partial_lora_out_is_found(dtype: str) -> None:
     """As CUDA graphs would that replay a stale image mask."""
 
     def build(*args: Any, **options: Any) -> Any:
@@ -42,7 +43,7 @@ def test_an_engine_that_leaves_partial_lora_out_is_found() -> None:
         engine.answerer.model.model.decoder_kwargs = lambda image_mask: {}  # type: ignore[attr-defined]
         return engine
 
-    judged = {line.name: line.ok for line in examine(build, 2, "float32", "cpu") if line.ok is not None}
+    judged = {line.name: line.ok for line in examine(build, 2, dtype, "cpu") if line.ok is not None}
     assert judged["v2 text"]
     assert judged["v2 a long text"]
     assert not any(judged[f"v2 {name}"] for name in ("a picture", "three pictures", "a penalty"))

@@ -88,7 +88,7 @@ def index(home: Path, given: argparse.Namespace) -> Iterator[Row]:
         yield _throughput("captions by MiniLM", Path(away) / "a", photos, Encoders(minilm, Words()), minilm, said)
         for path in sorted(photos.glob("*.jpg"))[given.pictures :]:
             path.unlink()
-        from limner.tools.pictures.onnx import OnnxPictures
+        from limner.models.encoders.onnx import OnnxPictures
 
         seen = OnnxPictures(many.siglip(Path(away) / "siglip", given.layers))
         shown = [for_clip(path.read_bytes()) for path in sorted(photos.glob("*.jpg"))]

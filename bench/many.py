@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
+from limner.models.encoders.vectors import unit
 from limner.tools.bm25 import Words
 from limner.tools.encoders import Encoders, MiniLM
-from limner.tools.vectors import unit
 
 ROOT = Path(__file__).resolve().parents[1]
 CAPTION, PICTURE = 384, 768  # numbers in a vector of MiniLM, of SigLIP base

@@ -17,7 +17,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 HOUSE = ROOT / "limner"
 # From the top down, see test_house.py.
-ROOMS = ("surfaces", "jobs", "workflows", "agents", "exports", "tools", "markdown", "model_server")
+ROOMS = ("surfaces", "jobs", "workflows", "agents", "exports", "tools", "models", "markdown", "model_server")
 PLAIN = {  # folders without Python
     "surfaces/web": "The studio: plain JavaScript modules that talk to the HTTP API alone.",
     "exports/templates": "Templates of the exported pages and documents.",

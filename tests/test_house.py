@@ -30,11 +30,12 @@ ALLOWED = {
     "observe": {"otel", "redact", "settings"},
     "otel": set(),
     "agents": {*LOW, "agents"},
-    "tools": {*LOW, "tools"},
+    "models": {*LOW, "models"},
+    "tools": {*LOW, "models", "tools"},
     "exports": {*LOW, "tools", "exports"},
-    "workflows": {*LOW, "agents", "tools", "exports", "workflows"},
-    "jobs": {*LOW, "agents", "tools", "exports", "workflows", "jobs"},
-    "surfaces": {*LOW, "agents", "tools", "exports", "workflows", "jobs", "surfaces"},
+    "workflows": {*LOW, "agents", "models", "tools", "exports", "workflows"},
+    "jobs": {*LOW, "agents", "models", "tools", "exports", "workflows", "jobs"},
+    "surfaces": {*LOW, "agents", "models", "tools", "exports", "workflows", "jobs", "surfaces"},
     "model_server": {"model_server"},
 }
 

@@ -17,15 +17,15 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from limner.errors import LimnerError, NotInstalled
 from limner.lazy import lazy
+from limner.models.encoders.known import Kind, KnownEncoder, known
+from limner.models.encoders.layout import is_pictures
+from limner.models.encoders.minilm import FolderEncoder, MiniLM
+from limner.models.encoders.sentence_folder import is_sentences
+from limner.models.known import is_there, models_folder
 from limner.text import printable_path
 from limner.tools import plugins
 from limner.tools.bm25 import Words
-from limner.tools.minilm import FolderEncoder, MiniLM
-from limner.tools.models.known import is_there, models_folder
-from limner.tools.pictures.known import Kind, KnownEncoder, known
-from limner.tools.pictures.layout import is_pictures
 from limner.tools.plugins import Plugin
-from limner.tools.sentence_folder import is_sentences
 
 if TYPE_CHECKING:
     import numpy as np
@@ -142,7 +142,7 @@ def picture_encoder(name: str, home: Path | None, *, threads: int = 0) -> Pictur
     folder = Path(name).expanduser()
     if "/" in name and (is_pictures(folder) or folder.is_dir()):
         return _onnx(folder.resolve(), threads)
-    from limner.tools.pictures.openclip import OpenClip
+    from limner.models.encoders.openclip import OpenClip
 
     return OpenClip.of(name, threads=threads)
 
@@ -165,7 +165,7 @@ def _downloaded(model: KnownEncoder, home: Path | None) -> Path:
 @cache
 def _onnx(folder: Path, threads: int) -> PictureEncoder:
     """One for all libraries of a process, because its weights take up to a gigabyte."""
-    from limner.tools.pictures.onnx import OnnxPictures
+    from limner.models.encoders.onnx import OnnxPictures
 
     return OnnxPictures(folder, threads=threads)
 

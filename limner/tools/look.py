@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from limner.document import Candidate
 from limner.errors import BadInput, ImageUnreadable, LibraryEmpty, LibraryError
 from limner.lazy import lazy
+from limner.models.encoders.vectors import unit
 from limner.notes import Note, note
 from limner.text import one_line, printable_path
 from limner.tools import alike
@@ -28,7 +29,6 @@ from limner.tools.library.filters import ALL, Filters
 from limner.tools.library.sources import read_file
 from limner.tools.retrieve import merge
 from limner.tools.stored import Dense, Vectors
-from limner.tools.vectors import unit
 
 if TYPE_CHECKING:
     import numpy as np

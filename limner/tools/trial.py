@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, TypeVar
 
 from limner.errors import BadInput, LimnerError
 from limner.lazy import lazy
+from limner.models.encoders.known import Kind
 from limner.tools.encoders import Encoders, PictureEncoder, TextEncoder
-from limner.tools.pictures.known import Kind
 
 if TYPE_CHECKING:
     import numpy as np

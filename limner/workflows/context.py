@@ -20,6 +20,7 @@ from limner.agents.meter import Meter, Usage
 from limner.agents.speaker import Memory, Role, Speaker
 from limner.document import Article, Brief, Candidate, Selection, Spot
 from limner.errors import BadInput, LibraryError, LimnerError, PluginFailed
+from limner.models.language import is_local
 from limner.notes import Note, note
 from limner.settings import Settings, is_chosen
 from limner.tools import generate, plugins
@@ -29,7 +30,6 @@ from limner.tools.images.images import data_url, displayable, size_of
 from limner.tools.language import UNKNOWN, language_of
 from limner.tools.library import Library, open_or_index
 from limner.tools.library.filters import ANYTIME, Filters
-from limner.tools.models.language import is_local
 from limner.tools.retrieve import remarks, retrieve
 from limner.tools.spotting import spots_from_text
 from limner.tools.store import ServerStore, server

@@ -7,8 +7,8 @@ from pathlib import Path
 import gguf
 import numpy as np
 
-from limner.tools.models.gguf import read_header
-from limner.tools.models.local import Local, find
+from limner.models.gguf import read_header
+from limner.models.local import Local, find
 from limner.workflows.embedded.server import smollm2_path
 
 TEMPLATE = "{{ messages[0]['content'] }}"

@@ -16,7 +16,8 @@ import pytest
 from rank_bm25 import BM25Okapi
 
 from limner.errors import BadInput, NotInstalled
-from limner.tools import minilm as minilm_module
+from limner.models.encoders import minilm as minilm_module
+from limner.models.encoders.openclip import OpenClip
 from limner.tools.bm25 import Words, words
 from limner.tools.encoders import (
     Encoders,
@@ -25,7 +26,6 @@ from limner.tools.encoders import (
     TextEncoder,
     default_encoders,
 )
-from limner.tools.pictures.openclip import OpenClip
 
 minilm = MiniLM(threads=1)
 

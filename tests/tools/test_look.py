@@ -13,6 +13,7 @@ from tiny_siglip import COLOURS, make_siglip
 
 from limner.document import Candidate, read_markdown
 from limner.errors import BadInput, ImageUnreadable, LibraryEmpty, LibraryError
+from limner.models.encoders.vectors import unit
 from limner.tools.bm25 import Words
 from limner.tools.candidates import Wanted, candidates
 from limner.tools.chance import measured
@@ -20,7 +21,6 @@ from limner.tools.encoders import Encoders, MiniLM
 from limner.tools.library import Library, index
 from limner.tools.library.filters import Filters
 from limner.tools.look import MOST, Look, Looked, _mixed, look, named
-from limner.tools.vectors import unit
 
 ENCODERS = Encoders(MiniLM(threads=1), Words())
 CAPTIONS = {

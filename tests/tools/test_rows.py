@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 
 from limner.errors import LibraryError
+from limner.models.encoders.vectors import unit
 from limner.tools import rows
 from limner.tools.bm25 import Sparse, Words
 from limner.tools.rows import Rows, snapshot
 from limner.tools.store import EdgeStore, ServerStore, rows_folder, server
 from limner.tools.stored import Hit, Vectors, Within
-from limner.tools.vectors import unit
 
 SIZES = {"caption": 8, "clip": 6}
 WORDS = Words()

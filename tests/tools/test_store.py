@@ -11,9 +11,9 @@ import pytest
 from qdrant_client import models
 
 from limner.errors import LibraryBusy, LibraryError
+from limner.models.encoders.vectors import unit
 from limner.tools.bm25 import Sparse, Words
 from limner.tools.store import BODY, EdgeStore, ServerStore, Store, Vectors, Within, server
-from limner.tools.vectors import unit
 
 SIZES = {"caption": 8, "clip": 6}
 WORDS = Words()

@@ -17,8 +17,8 @@ from tiny_llama import almost, link, local
 from tiny_projector import SMOLLM2, make_projector
 
 from limner.errors import BadInput, ModelUnreachable, NotInstalled
+from limner.models.local import Local
 from limner.settings import Settings
-from limner.tools.models.local import Local
 from limner.workflows.embedded.server import EmbeddedServer, embedded_server, free_cores, smollm2_path
 
 posix = pytest.mark.skipif(os.name != "posix", reason="signals and forks")

@@ -12,13 +12,13 @@ from langchain_core.messages import HumanMessage
 from limner.errors import LimnerError
 from limner.exports import FORMATS
 from limner.exports.plugged import exporter
+from limner.models.encoders.known import Kind
 from limner.settings import Settings
 from limner.tools import plugins
 from limner.tools.encoders import TextEncoder, caption_encoder, encoder, picture_encoder
 from limner.tools.generate import Generator
 from limner.tools.library import Library, libraries, own_encoders
 from limner.tools.library.filters import ALL
-from limner.tools.pictures.known import Kind
 from limner.tools.retrieve import remarks
 from limner.tools.store import server
 from limner.tools.trial import kinship, likeness

@@ -9,6 +9,9 @@ from pathlib import Path
 from limner.document import Brief
 from limner.errors import BadInput, LibraryError
 from limner.jobs.lately import lately
+from limner.models import hub
+from limner.models.encoders.known import DEFAULT, MULTILINGUAL, known
+from limner.models.known import is_there
 from limner.settings import Settings
 from limner.surfaces.cli.terminal import Terminal
 from limner.text import one_line, printable_path, shorten
@@ -18,9 +21,6 @@ from limner.tools.library import Library, Record, Report, captions, machine, rea
 from limner.tools.library.encoding import reads
 from limner.tools.library.folders import library_path
 from limner.tools.library.records import RECORDS
-from limner.tools.models import hub
-from limner.tools.models.known import is_there
-from limner.tools.pictures.known import DEFAULT, MULTILINGUAL, known
 from limner.tools.retrieve import remarks
 from limner.workflows.context import Context
 

@@ -7,13 +7,13 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from limner.errors import BadInput
+from limner.models import capacity, choice, hub, language, machine
+from limner.models.known import holds_model, is_there, models_folder
+from limner.models.language import LanguageModel
+from limner.models.local import find
 from limner.settings import CHOICE, Settings, overruling, read_choice
 from limner.surfaces.cli.terminal import Terminal
 from limner.text import one_line, printable_path, without_password
-from limner.tools.models import capacity, choice, hub, language, machine
-from limner.tools.models.known import holds_model, is_there, models_folder
-from limner.tools.models.language import LanguageModel
-from limner.tools.models.local import find
 
 DEFAULT = "default"
 """The name of the embedded SmolLM2 for `limner model use`."""

@@ -7,16 +7,16 @@ from typing import Annotated
 import typer
 
 from limner.errors import BadInput
+from limner.models import language, machine, servers
+from limner.models.known import is_there
+from limner.models.language import LanguageModel
+from limner.models.machine import Machine
 from limner.settings import Settings, overruling
 from limner.surfaces.cli import model_reports as reports
 from limner.surfaces.cli.doctor import report
 from limner.surfaces.cli.options import read_settings
 from limner.surfaces.cli.terminal import Terminal
 from limner.text import printable
-from limner.tools.models import language, machine, servers
-from limner.tools.models.known import is_there
-from limner.tools.models.language import LanguageModel
-from limner.tools.models.machine import Machine
 from limner.workflows.embedded import speed
 
 _UNUSED = "which the installed llama.cpp does not use; a server that does (Ollama, llama-server, vLLM) is much faster"

@@ -17,12 +17,12 @@ from pathlib import Path
 from uuid import uuid4
 
 from limner.errors import BadInput, EncoderMismatch, LibraryBusy, LibraryError, LibraryMissing
+from limner.models.encoders.known import Kind
 from limner.notes import note
 from limner.settings import private_file, private_folder
 from limner.text import printable_path
 from limner.tools.library import captions
 from limner.tools.library.records import RECORDS, meta
-from limner.tools.pictures.known import Kind
 from limner.tools.store import PATIENCE, EdgeStore, Store
 
 UNPACKED = "unpacked"

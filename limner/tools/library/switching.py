@@ -7,11 +7,11 @@ from functools import partial
 from pathlib import Path
 
 from limner.errors import EncoderMismatch
+from limner.models.encoders.known import Kind
 from limner.tools.encoders import Encoders
 from limner.tools.library.folders import Connect, collection, edge, library_path, locked, mismatch
 from limner.tools.library.library import Library
 from limner.tools.library.records import set_meta
-from limner.tools.pictures.known import Kind
 from limner.tools.store import PATIENCE
 from limner.tools.trial import runs
 

@@ -24,11 +24,11 @@ from typing import Self
 
 from limner.children import end
 from limner.errors import ModelUnreachable, NotInstalled
+from limner.models import machine
+from limner.models.capacity import Capacity, capacity
+from limner.models.local import Local, find
 from limner.settings import Settings
 from limner.text import printable_path
-from limner.tools.models import machine
-from limner.tools.models.capacity import Capacity, capacity
-from limner.tools.models.local import Local, find
 
 # Of SmolLM2: two requests at once, the writer's, and a spotter's that need not wait for it. Their cache takes 189 MB.
 SMALL = Capacity(slots=2, context=4096)

@@ -25,10 +25,10 @@ from tiny_llama import almost, link
 from tiny_projector import PICTURE_TOKENS, make_projector
 
 from limner.exports import read_json
+from limner.models import hub as hub_module
+from limner.models import language, machine, servers
+from limner.models.known import WeightsFile
 from limner.settings import Settings, choice_file
-from limner.tools.models import hub as hub_module
-from limner.tools.models import language, machine, servers
-from limner.tools.models.known import WeightsFile
 from limner.workflows.context import build_context
 
 WEIGHTS, PROJECTOR = "sight.gguf", "mmproj-sight.gguf"

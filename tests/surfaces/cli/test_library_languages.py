@@ -13,12 +13,12 @@ from hub_server import Hub, hub_of
 from PIL import Image
 from shell import Shell
 
+from limner.models.encoders.known import known
+from limner.models.known import WeightsFile
 from limner.settings import Settings
 from limner.surfaces.cli.library_reports import opened_context
 from limner.tools.encoders import MiniLM, default_encoders
 from limner.tools.library import Library
-from limner.tools.models.known import WeightsFile
-from limner.tools.pictures.known import known
 
 CAPTIONS = {
     "colmena": "Una colmena abierta con abejas que cuidan la miel en los panales del verano",

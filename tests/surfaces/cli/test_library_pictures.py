@@ -17,12 +17,12 @@ from shell import Shell
 from tiny_siglip import COLOURS, break_siglip, make_siglip
 
 from limner.exports import read_json
+from limner.models.encoders.known import known
+from limner.models.encoders.onnx import OnnxPictures
+from limner.models.known import WeightsFile
 from limner.settings import Settings
 from limner.tools.encoders import default_encoders
 from limner.tools.library import Library, libraries, written_in
-from limner.tools.models.known import WeightsFile
-from limner.tools.pictures.known import known
-from limner.tools.pictures.onnx import OnnxPictures
 
 TEXT = """# Notes
 

@@ -515,7 +515,7 @@ def test_a_full_disk_is_one_line(library: Library, folder: Path) -> None:
 @pytest.mark.clip
 def test_clip_finds_pictures_by_what_they_show(home: Path, folder: Path, tmp_path: Path) -> None:
     open_clip = pytest.importorskip("open_clip")
-    from limner.tools.pictures.openclip import OpenClip
+    from limner.models.encoders.openclip import OpenClip
 
     vision = {"image_size": 32, "patch_size": 16, "width": 32, "layers": 2, "head_width": 16}
     text = {"context_length": 77, "vocab_size": 49408, "width": 32, "heads": 2, "layers": 2}

@@ -8,7 +8,7 @@ from functools import cache
 from importlib.resources import files
 from typing import Literal
 
-from limner.tools.models.known import Known, WeightsFile
+from limner.models.known import Known, WeightsFile
 
 Kind = Literal["captions", "pictures"]
 """Encoders of captions, and encoders of pictures; both also encode queries."""
@@ -30,7 +30,7 @@ MULTILINGUAL = "multilingual-e5-small"
 @cache
 def known() -> dict[str, KnownEncoder]:
     """The models by name."""
-    data = tomllib.loads((files("limner.tools.pictures") / "models.toml").read_text(encoding="utf-8"))
+    data = tomllib.loads((files("limner.models.encoders") / "models.toml").read_text(encoding="utf-8"))
     return {
         name: KnownEncoder(
             name=name,

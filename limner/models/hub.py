@@ -20,9 +20,9 @@ from typing import TYPE_CHECKING, Any
 from filelock import FileLock, Timeout
 
 from limner.errors import NotInstalled, no_room
+from limner.models.known import Known, WeightsFile, is_there, models_folder
 from limner.settings import private_folder
 from limner.text import one_line, printable, printable_path
-from limner.tools.models.known import Known, WeightsFile, is_there, models_folder
 from limner.version import __version__
 
 if TYPE_CHECKING:

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from limner.errors import BadInput
 from limner.lazy import lazy
-from limner.tools.pictures.layout import Layout, Preparation, read_layout
-from limner.tools.vectors import unit
+from limner.models.encoders.layout import Layout, Preparation, read_layout
+from limner.models.encoders.vectors import unit
 
 if TYPE_CHECKING:
     import numpy as np

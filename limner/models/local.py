@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from limner.errors import BadInput, NotInstalled
+from limner.models.gguf import Header, read_header
+from limner.models.known import is_projector_file, is_there, models_folder
+from limner.models.language import folder_name, is_spec, known
 from limner.text import one_line, printable_path
-from limner.tools.models.gguf import Header, read_header
-from limner.tools.models.known import is_projector_file, is_there, models_folder
-from limner.tools.models.language import folder_name, is_spec, known
 
 NO_PROJECTOR = "none"
 """The value of LIMNER_MMPROJ that leaves pictures out."""

@@ -10,11 +10,11 @@ import pytest
 from hub_server import COMMIT, Hub, hub_of
 
 from limner.errors import BadInput, NotInstalled
+from limner.models import hub as hubs
+from limner.models import language, machine
+from limner.models.language import folder_name, is_local, of_hub, propose
+from limner.models.machine import Gpu, Machine
 from limner.tools.images import sandbox
-from limner.tools.models import hub as hubs
-from limner.tools.models import language, machine
-from limner.tools.models.language import folder_name, is_local, of_hub, propose
-from limner.tools.models.machine import Gpu, Machine
 
 GB = 10**9
 LARGE = b"x" * 20_000

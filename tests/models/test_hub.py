@@ -19,11 +19,11 @@ from hub_server import COMMIT, LARGE, Hub, hub_of
 from tiny_siglip import make_siglip
 
 from limner.errors import NotInstalled
+from limner.models import hub as hub_module
+from limner.models.encoders.known import KnownEncoder, known
+from limner.models.hub import fetch
+from limner.models.known import WeightsFile, is_there
 from limner.tools.encoders import picture_encoder
-from limner.tools.models import hub as hub_module
-from limner.tools.models.hub import fetch
-from limner.tools.models.known import WeightsFile, is_there
-from limner.tools.pictures.known import KnownEncoder, known
 
 WEIGHTS = "onnx/text_model.onnx"
 

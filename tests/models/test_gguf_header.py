@@ -14,7 +14,7 @@ from tiny_llama import almost
 from tiny_projector import SMOLLM2, make_projector
 
 from limner.errors import BadInput
-from limner.tools.models.gguf import Header, read_header
+from limner.models.gguf import Header, read_header
 from limner.workflows.embedded.server import smollm2_path
 
 

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 from limner.errors import NotInstalled
 from limner.lazy import lazy
-from limner.tools.files import sha256_of
-from limner.tools.sentence_folder import sentence_folder
-from limner.tools.vectors import unit
+from limner.models.digest import sha256_of
+from limner.models.encoders.sentence_folder import sentence_folder
+from limner.models.encoders.vectors import unit
 
 if TYPE_CHECKING:
     import numpy as np

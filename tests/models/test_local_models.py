@@ -12,12 +12,12 @@ from tiny_llama import almost, link
 from tiny_projector import make_projector
 
 from limner.errors import BadInput, NotInstalled
+from limner.models import choice, language
+from limner.models.capacity import CHOICES, WORKSPACE, capacity
+from limner.models.gguf import read_header
+from limner.models.known import WeightsFile
+from limner.models.local import find
 from limner.settings import Settings, choice_file
-from limner.tools.models import choice, language
-from limner.tools.models.capacity import CHOICES, WORKSPACE, capacity
-from limner.tools.models.gguf import read_header
-from limner.tools.models.known import WeightsFile
-from limner.tools.models.local import find
 
 # --- files ---------------------------------------------------------------------------------------------------------
 

@@ -11,8 +11,8 @@ import pytest
 from PIL import Image
 
 from limner.errors import BadInput, NotInstalled
+from limner.models.encoders.openclip import OpenClip
 from limner.tools.encoders import default_encoders
-from limner.tools.pictures.openclip import OpenClip
 
 VISION = {"image_size": 32, "patch_size": 16, "width": 32, "layers": 2, "head_width": 16}
 TOWER = {"width": 32, "heads": 2, "layers": 2}

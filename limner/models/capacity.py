@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from limner.errors import BadInput
+from limner.models.gguf import Header
 from limner.text import printable_path
-from limner.tools.models.gguf import Header
 
 WORKSPACE = 600_000_000  # bytes that llama.cpp takes beside weights and cache: its own code, and one batch's numbers
 CHOICES = ((2, 16384), (2, 8192), (1, 8192), (1, 4096))

@@ -12,9 +12,9 @@ from PIL import Image
 from tiny_siglip import COLOURS, SIZE, break_siglip, make_clip, make_siglip
 
 from limner.errors import BadInput, NotInstalled
+from limner.models.encoders.layout import Preparation, read_layout
+from limner.models.encoders.onnx import OnnxPictures, prepared
 from limner.tools.encoders import default_encoders, picture_encoder
-from limner.tools.pictures.layout import Preparation, read_layout
-from limner.tools.pictures.onnx import OnnxPictures, prepared
 
 SHADES = [*COLOURS]
 

@@ -10,7 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from limner.tools.models import servers
+from limner.models import servers
 
 Answers = dict[tuple[str, str], object]
 """(method, path) -> JSON, or bytes as they are; `DRIPS` never ends."""

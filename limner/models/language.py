@@ -15,10 +15,10 @@ from importlib.resources import files
 from pathlib import Path
 
 from limner.errors import BadInput, NotInstalled
+from limner.models.hub import Hub, listing
+from limner.models.known import Known, WeightsFile, is_projector_file
+from limner.models.machine import Machine
 from limner.text import one_line
-from limner.tools.models.hub import Hub, listing
-from limner.tools.models.known import Known, WeightsFile, is_projector_file
-from limner.tools.models.machine import Machine
 
 SLOW = "qwen3-vl-2b"
 """The model for few cores: the smallest of the table."""
@@ -43,7 +43,7 @@ class LanguageModel(Known):
 @cache
 def known() -> dict[str, LanguageModel]:
     """The models of the table by name, smallest first within a family."""
-    data = tomllib.loads((files("limner.tools.models") / "language.toml").read_text(encoding="utf-8"))
+    data = tomllib.loads((files("limner.models") / "language.toml").read_text(encoding="utf-8"))
     return {
         name: LanguageModel(
             name=name, files=tuple(WeightsFile(path, **facts) for path, facts in row.pop("files").items()), **row

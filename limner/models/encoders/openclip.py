@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from limner.errors import BadInput, NotInstalled
 from limner.lazy import lazy
-from limner.tools.pictures.known import known
-from limner.tools.vectors import unit
+from limner.models.encoders.known import known
+from limner.models.encoders.vectors import unit
 
 if TYPE_CHECKING:
     import numpy as np

@@ -5,10 +5,14 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
+from parts import working
 from scripted import ScriptedServer, article_answers
+
+import limner
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -63,34 +67,11 @@ def test_the_example_of_the_jobs_page_runs(
     bees: Path, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """With a worker in a thread instead of `limner up` beside it."""
-    import threading
-
-    import limner
-    from limner.jobs.checkpoints import checkpoints
-    from limner.jobs.worker.runner import Runner
-
     (example,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "jobs.md").read_text(encoding="utf-8"), re.DOTALL)
     monkeypatch.chdir(tmp_path)
-    ended = threading.Event()
-    jobs = limner.Jobs()
-    checkpoints.prepare(jobs.database)
-
-    def work() -> None:
-        runner = Runner(limner.Settings(), jobs.ledger, "worker")
-        while not ended.wait(0.05):
-            for job in jobs.ledger.list(states=["queued"]):
-                runner.work(job.id)
-
-    with ScriptedServer(article_answers(sees=True)) as server:
+    with ScriptedServer(article_answers(sees=True)) as server, closing(limner.Jobs()) as jobs, working(jobs):
         monkeypatch.setenv("LIMNER_MODEL_URL", server.url)
-        thread = threading.Thread(target=work)
-        thread.start()
-        try:
-            exec(compile(example, "jobs.md", "exec"), {})
-        finally:
-            ended.set()
-            thread.join()
-            jobs.close()
+        exec(compile(example, "jobs.md", "exec"), {})
     assert "done" in capsys.readouterr().out.splitlines()[-1]
     assert (tmp_path / "honey-by-job" / "article.html").is_file()
 

@@ -13,6 +13,8 @@ from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+from limner.models.known import WeightsFile
+
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 LARGE = 10_000  # bytes from which a file has a SHA-256, as those in git-lfs have
 
@@ -66,6 +68,12 @@ def sha256(path: Path) -> str:
 @cache
 def _digest(path: Path, _size: int, _changed: int) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def weights_of(folder: Path) -> tuple[WeightsFile, ...]:
+    """A folder's files as a table of known models lists them."""
+    files = (path for path in sorted(folder.rglob("*")) if path.is_file())
+    return tuple(WeightsFile(str(p.relative_to(folder)), p.stat().st_size, sha256(p)) for p in files)
 
 
 @contextmanager

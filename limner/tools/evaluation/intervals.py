@@ -34,6 +34,15 @@ class Mean(NamedTuple):
     high: float | None
 
 
+def shown(mean: Mean | None, digits: int) -> str:
+    """A mean with its interval for people; a dash for None."""
+    if mean is None:
+        return "–"
+    if mean.low is None or mean.high is None:
+        return f"{mean.mean:.{digits}f}  (no interval: fewer than {FEWEST} articles)"
+    return f"{mean.mean:.{digits}f}  [{mean.low:.{digits}f}, {mean.high:.{digits}f}]"
+
+
 def mean_of(values: Sequence[float], *, resamples: int = RESAMPLES, seed: int = 0) -> Mean | None:
     """The mean and its 95 % interval; None without values. The same values give the same interval."""
     if not values:

@@ -17,7 +17,7 @@ from limner.agents.selector import SHOWN, turned
 from limner.agents.spotter import window_of
 from limner.document import Article, Brief, Candidate, Selection, Spot
 from limner.tools.arrange import LIKELY, relevance
-from limner.tools.evaluation.intervals import Mean, ratio_of
+from limner.tools.evaluation.intervals import Mean, ratio_of, shown
 from limner.tools.library.filters import ANYTIME
 from limner.tools.retrieve import retrieve
 from limner.tools.spotting import spots_from_text
@@ -236,22 +236,14 @@ def section(found: Agreement, asked: Questions, articles: int, selector: str) ->
     if found.unread:
         lines.append(f"{found.unread} choices fell back to similarity, because no answer could be read.")
     rows = [
-        (f"{selector}: the author's image", _said(found.right)),
-        ("similarity without a model, same candidates", _said(found.similarity)),
-        ("first in retrieval, same candidates", _said(found.retrieved)),
-        ("another choice in another order", _said(found.flipped)),
-        ('"none of these" with the image taken out', _said(found.refused)),
-        ('"none of these" with the image there', _said(found.refused_wrongly)),
+        (f"{selector}: the author's image", shown(found.right, 3)),
+        ("similarity without a model, same candidates", shown(found.similarity, 3)),
+        ("first in retrieval, same candidates", shown(found.retrieved, 3)),
+        ("another choice in another order", shown(found.flipped, 3)),
+        ('"none of these" with the image taken out', shown(found.refused, 3)),
+        ('"none of these" with the image there', shown(found.refused_wrongly, 3)),
     ]
     return Section("Agreement with the authors", lines, ("share", "value"), rows)
-
-
-def _said(mean: Mean | None) -> str:
-    if mean is None:
-        return "–"
-    if mean.low is None or mean.high is None:
-        return f"{mean.mean:.3f}  (no interval: one article)"
-    return f"{mean.mean:.3f}  [{mean.low:.3f}, {mean.high:.3f}]"
 
 
 def parts(found: Agreement, asked: Questions, selector: str) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from limner.agents.judge import Graded
 from limner.agents.prompts import estimate_tokens
 from limner.errors import LimnerError
 from limner.exports.record import to_json
-from limner.tools.evaluation.intervals import Mean, mean_of
+from limner.tools.evaluation.intervals import mean_of, shown
 from limner.tools.evaluation.positions import figures_of
 from limner.tools.images.images import data_url
 from limner.workflows.context import PROMPT_SIDE, Context
@@ -275,23 +275,15 @@ def section(judged: Sequence[Judged], given: Sequence[Given], model: str, sees: 
     if cut:
         lines.append(f"{cut} articles were longer than {rubric.LONGEST:,} characters and cut there.")
     rows = [
-        (one.title, "5", _said(mean_of([j.scores[name] for j in judged if name in j.scores])))
+        (one.title, "5", shown(mean_of([j.scores[name] for j in judged if name in j.scores]), 2))
         for name, one in DIMENSIONS.items()
     ]
     rows += [
-        (f"sum: {part}", str(most), _said(mean_of([j.sums[part] for j in judged if part in j.sums])))
+        (f"sum: {part}", str(most), shown(mean_of([j.sums[part] for j in judged if part in j.sums]), 2))
         for part, most in _SUMS.items()
         if part != "preference"
     ]
     return Section("Judge", lines, ("dimension", "of", "score"), rows)
-
-
-def _said(mean: Mean | None) -> str:
-    if mean is None:
-        return "–"
-    if mean.low is None or mean.high is None:
-        return f"{mean.mean:.2f}"
-    return f"{mean.mean:.2f}  [{mean.low:.2f}, {mean.high:.2f}]  ({mean.n})"
 
 
 def duel_section(duel: Duel, names: tuple[str, str], model: str) -> Section:

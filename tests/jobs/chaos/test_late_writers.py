@@ -7,13 +7,13 @@ import signal
 import time
 
 import pytest
-from nursery import WORKED, Nursery
+from nursery import WORKED, Child, Nursery
 from orders import lapse
 from place import Place, pid_of
 from served import Served
 from servers import until
 
-from limner.jobs.ledger import Lease
+from limner.jobs.ledger import Job, Lease
 
 
 class Paused:
@@ -29,14 +29,20 @@ class Paused:
             os.kill(self.pid, signal.SIGSTOP)
 
 
-@pytest.mark.parametrize("role", ["writer", "selector"])
-def test_the_late_writer_is_refused(role: str, place: Place, nursery: Nursery) -> None:
-    """At a call's answer, and with it at the checkpoint, the events and the end that would have followed."""
+def paused_at(role: str, place: Place, nursery: Nursery) -> tuple[Job, Child]:
+    """A job, and its worker, which stands still when it asks the model as `role`."""
     job, mark = place.submit()
     paused = Paused(place, job.id, role)
     place.book.inject = lambda asked: paused(asked) if asked.mark == mark else None
     late = nursery.start(job.id, place.given)
     until(lambda: paused.pid, "the worker to be paused")
+    return job, late
+
+
+@pytest.mark.parametrize("role", ["writer", "selector"])
+def test_the_late_writer_is_refused(role: str, place: Place, nursery: Nursery) -> None:
+    """At a call's answer, and with it at the checkpoint, the events and the end that would have followed."""
+    job, late = paused_at(role, place, nursery)
     place.book.inject = lambda _asked: None
 
     lapse(place.ledger)
@@ -57,11 +63,7 @@ def test_the_late_writer_is_refused(role: str, place: Place, nursery: Nursery) -
 @pytest.mark.parametrize("role", ["writer", "selector"])
 def test_two_at_once_and_the_late_one_wakes_in_between(role: str, place: Place, nursery: Nursery) -> None:
     """It wakes while the other is at work, the hardest moment to tell them apart."""
-    job, mark = place.submit()
-    paused = Paused(place, job.id, role)
-    place.book.inject = lambda asked: paused(asked) if asked.mark == mark else None
-    late = nursery.start(job.id, place.given)
-    until(lambda: paused.pid, "the worker to be paused")
+    job, late = paused_at(role, place, nursery)
     place.book.inject, place.book.delay = (lambda _asked: None), 0.2
     lapse(place.ledger)
     place.sweep()

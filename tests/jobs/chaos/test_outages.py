@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import disks
 import pytest
 from checker import Undisturbed
 from nursery import WORKED, Nursery
@@ -90,14 +90,8 @@ def _cut_connections(url: str) -> None:
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 8 MB."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", folder], capture_output=True)
-    if mounted.returncode:
-        pytest.skip(f"a small file system cannot be mounted here: {mounted.stderr.decode().strip()}")
-    yield folder
-    subprocess.run(["umount", "-l", folder], check=True)
+    with disks.small_disk(tmp_path / "disk", megabytes=8) as folder:
+        yield folder
 
 
 def test_the_disk_of_the_database_is_full(
@@ -115,7 +109,7 @@ def test_the_disk_of_the_database_is_full(
         place.undisturbed = calm[0]
         job, mark = place.submit()
         filler = small_disk / "filler"
-        place.book.inject = once(mark, "selector", lambda: _fill(filler))
+        place.book.inject = once(mark, "selector", lambda: disks.fill(filler))
 
         assert nursery.work(job.id, place.with_lease(1)) == WORKED
         assert place.state(job.id) == "running"
@@ -127,17 +121,6 @@ def test_the_disk_of_the_database_is_full(
         assert place.state(job.id) == "done"
         assert place.objections(job.id) == []
         assert len(place.book.of(mark)) > asked
-
-
-def _fill(filler: Path) -> None:
-    """Until nothing more fits."""
-    with filler.open("wb", buffering=0) as out:
-        size = 65536
-        while size:
-            try:
-                out.write(b"x" * size)
-            except OSError:
-                size //= 2
 
 
 def test_another_disk_is_full(here: Place, nursery: Nursery) -> None:

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 import typer
+from connected import connected
 from pictures import BUDGET, LONG, make_folder
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
@@ -35,9 +36,7 @@ def chatty(**how: bool) -> Script:
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[ScriptedServer]:
     """A scripted model server that LIMNER_MODEL_URL names."""
-    with ScriptedServer(chatty()) as running:
-        monkeypatch.setenv("LIMNER_MODEL_URL", running.url)
-        monkeypatch.setenv("LIMNER_RETRIES", "0")
+    with connected(chatty(), monkeypatch) as running:
         yield running
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from connected import connected
 from PIL import Image
 from scripted import Delayed, Script, ScriptedServer, Status, asking, by_colour, colour_of, images_of
 from shell import Shell
@@ -40,9 +41,7 @@ def seeing(script: Any = caption_of) -> Script:
 
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[ScriptedServer]:
-    with ScriptedServer(seeing()) as running:
-        monkeypatch.setenv("LIMNER_MODEL_URL", running.url)
-        monkeypatch.setenv("LIMNER_RETRIES", "0")
+    with connected(seeing(), monkeypatch) as running:
         yield running
 
 

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from hub_server import Hub, hub_of
+from hub_server import Hub, hub_of, weights_of
 from PIL import Image
 from shell import Shell
 
 from limner.models.encoders.known import known
-from limner.models.known import WeightsFile
 from limner.settings import Settings
 from limner.surfaces.cli.library_reports import opened_context
 from limner.tools.encoders import MiniLM, default_encoders
@@ -36,15 +34,10 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
     (folder / "onnx" / "model_qint8_avx512_vnni.onnx").write_bytes(minilm.model.read_bytes())
     (folder / "tokenizer.json").write_bytes(minilm.tokenizer.read_bytes())
     (folder / "config.json").write_text(json.dumps({"hidden_size": 384}))
-    files = tuple(
-        WeightsFile(str(p.relative_to(folder)), p.stat().st_size, hashlib.sha256(p.read_bytes()).hexdigest())
-        for p in sorted(folder.rglob("*"))
-        if p.is_file()
-    )
     with hub_of("maker/tiny", folder) as served:
         monkeypatch.setenv("HF_ENDPOINT", served.url)
         small = known()["multilingual-e5-small"]
-        monkeypatch.setitem(known(), small.name, replace(small, repository="maker/tiny", files=files))
+        monkeypatch.setitem(known(), small.name, replace(small, repository="maker/tiny", files=weights_of(folder)))
         yield served
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 from collections.abc import Iterator
@@ -11,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hub_server import Hub, hub_of
+from hub_server import Hub, hub_of, weights_of
 from PIL import Image
 from shell import Shell
 from tiny_siglip import COLOURS, break_siglip, make_siglip
@@ -19,7 +18,6 @@ from tiny_siglip import COLOURS, break_siglip, make_siglip
 from limner.exports import read_json
 from limner.models.encoders.known import known
 from limner.models.encoders.onnx import OnnxPictures
-from limner.models.known import WeightsFile
 from limner.settings import Settings
 from limner.tools.encoders import default_encoders
 from limner.tools.library import Library, libraries, written_in
@@ -44,14 +42,11 @@ The lease was signed by both parties.
 def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
     """A hub whose siglip2 is tiny."""
     folder = make_siglip(tmp_path / "repository")
-    files = tuple(
-        WeightsFile(str(p.relative_to(folder)), p.stat().st_size, hashlib.sha256(p.read_bytes()).hexdigest())
-        for p in sorted(folder.rglob("*"))
-        if p.is_file()
-    )
     with hub_of("maker/tiny", folder) as served:
         monkeypatch.setenv("HF_ENDPOINT", served.url)
-        monkeypatch.setitem(known(), "siglip2", replace(known()["siglip2"], repository="maker/tiny", files=files))
+        monkeypatch.setitem(
+            known(), "siglip2", replace(known()["siglip2"], repository="maker/tiny", files=weights_of(folder))
+        )
         yield served
 
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import os
-import re
 import shutil
 import signal
 import subprocess
@@ -15,42 +13,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import running
 from scripted import ARTICLE, Answer, Delayed, ScriptedServer, article_answers, asking
 from servers import until
 
 pytestmark = pytest.mark.real
 
 
-class Up:
-    """A running `limner up`."""
-
-    def __init__(self, home: Path, server: ScriptedServer, log: Path) -> None:
-        self.log = log
-        kept = {k: v for k, v in os.environ.items() if not k.startswith(("LIMNER_", "REDIS_", "DATABASE_"))}
-        given = {"HOME": home, "MODEL_URL": server.url, "MODEL": "scripted-7b", "WORKERS": "2", "SWEEP": "0.5"}
-        given |= {"LEASE": "60", "LOG": "text"}
-        self.env = kept | {f"LIMNER_{name}": str(value) for name, value in given.items()}
-        with log.open("wb") as out:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "limner.surfaces.cli.app", "up", "--port", "0"],
-                env=self.env,
-                stdout=out,
-                stderr=out,
-                start_new_session=True,
-            )
-        until(lambda: self.process.poll() is not None or "is up at" in self.said, "limner to be up")
-        assert self.process.poll() is None, self.said
-        self.url = re.findall(r"is up at (http://127\.0\.0\.1:\d+)", self.said)[0]
-
-    @property
-    def said(self) -> str:
-        return self.log.read_text(errors="replace")
-
-    def ask(self, path: str, body: Any = None) -> Any:
-        request = urllib.request.Request(self.url + path, headers={"Content-Type": "application/json"})
-        data = None if body is None else json.dumps(body).encode()
-        with urllib.request.urlopen(request, data, timeout=30) as answer:
-            return json.loads(answer.read())
+class Up(running.Up):
+    """A running `limner up`, with its jobs and its processes."""
 
     def state(self, job: str) -> str:
         return self.ask(f"/v1/jobs/{job}")["state"]

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import io
-import subprocess
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
 import pytest
+from disks import fill, small_disk
 from fastapi.testclient import TestClient
 from lives import BRIEF
 from PIL import Image
@@ -20,25 +20,8 @@ from limner.surfaces.http.app import create_app
 
 @pytest.fixture
 def disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 4 MB."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", folder], capture_output=True)
-    if mounted.returncode:
-        pytest.skip(f"a small file system cannot be mounted here: {mounted.stderr.decode().strip()}")
-    yield folder
-    subprocess.run(["umount", "-l", folder], check=True)
-
-
-def fill(filler: Path) -> None:
-    """Until nothing more fits."""
-    with filler.open("wb", buffering=0) as out:
-        size = 65536
-        while size:
-            try:
-                out.write(b"x" * size)
-            except OSError:
-                size //= 2
+    with small_disk(tmp_path / "disk", megabytes=4) as folder:
+        yield folder
 
 
 def picture() -> bytes:

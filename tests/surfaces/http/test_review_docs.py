@@ -6,23 +6,20 @@ import json
 import re
 import shutil
 import subprocess
-import threading
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 from lives import serving
+from parts import working
 from revising import command, revising_answers
 from scripted import ScriptedServer, article_answers
 from servers import until
 from shell import Shell
 
-import limner
-from limner.jobs.checkpoints import checkpoints
 from limner.jobs.service import Jobs
-from limner.jobs.worker.runner import Runner
 from limner.notes import Note
 from limner.surfaces.http.app import create_app
 
@@ -44,27 +41,6 @@ def model(bees: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ScriptedServe
     with ScriptedServer(revising_answers(WISHED, otherwise=article_answers(sees=True, choose=rarely))) as server:
         monkeypatch.setenv("LIMNER_MODEL_URL", server.url)
         yield server
-
-
-@contextmanager
-def working(jobs: Jobs) -> Iterator[None]:
-    """A worker in a thread."""
-    ended = threading.Event()
-    checkpoints.prepare(jobs.database)
-
-    def work() -> None:
-        runner = Runner(limner.Settings(), jobs.ledger, "worker")
-        while not ended.wait(0.05):
-            for job in jobs.ledger.list(states=["queued"]):
-                runner.work(job.id)
-
-    thread = threading.Thread(target=work)
-    thread.start()
-    try:
-        yield
-    finally:
-        ended.set()
-        thread.join()
 
 
 def settled(jobs: Jobs, job: str) -> None:

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import os
-import re
 import shutil
 import signal
-import subprocess
-import sys
-import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import running
 from playwright.sync_api import Locator, Page, expect
 from revising import revising_answers
-from scripted import Answer, ScriptedServer
+from scripted import Answer
 from servers import until
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -32,36 +28,8 @@ ARGUMENTS = [
 BRIEF = {"brief": "How bees make honey", "library": ["bees"], "images": 2}
 
 
-class Up:
-    """A running `limner up`."""
-
-    def __init__(self, home: Path, server: ScriptedServer, log: Path, port: int = 0, **settings: str) -> None:
-        self.log, self.home = log, home
-        kept = {k: v for k, v in os.environ.items() if not k.startswith(("LIMNER_", "REDIS_", "DATABASE_"))}
-        given = {"HOME": str(home), "MODEL_URL": server.url, "MODEL": "scripted-7b", "WORKERS": "2", "SWEEP": "0.5"}
-        given |= {"LEASE": "60", "LOG": "text", **settings}
-        with log.open("wb") as out:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "limner.surfaces.cli.app", "up", "--port", str(port)],
-                env=kept | {f"LIMNER_{name}": value for name, value in given.items()},
-                stdout=out,
-                stderr=out,
-                start_new_session=True,
-            )
-        until(lambda: self.process.poll() is not None or "is up at" in self.said, "limner to be up")
-        assert self.process.poll() is None, self.said
-        self.url = re.findall(r"is up at (http://127\.0\.0\.1:\d+)", self.said)[0]
-
-    @property
-    def said(self) -> str:
-        return self.log.read_text(errors="replace")
-
-    def ask(self, path: str, body: Any = None) -> Any:
-        """JSON of an answer; a body is posted."""
-        request = urllib.request.Request(self.url + path, headers={"Content-Type": "application/json"})
-        data = None if body is None else json.dumps(body).encode()
-        with urllib.request.urlopen(request, data, timeout=30) as answer:
-            return json.loads(answer.read())
+class Up(running.Up):
+    """A running `limner up`, with its articles and its worker."""
 
     def article(self, **request: Any) -> str:
         """The job of a finished article."""

@@ -190,6 +190,7 @@ REQUESTS = {
     "job-deleted": "The job {job!r} was deleted just now.",
     "no-article-yet": "Job {job} is {state} and has no article yet. Wait for it: its events tell when it is done.",
     "no-article": "Job {job} is {state} and has no article. {line}",
+    "limit-spent": "{job} has already spent {spent}, so a limit of {limit} stops it at once. Give a larger one.",
     "retry-it": "Retry it.",
     "retry-done": "Job {job} is {state}: there is nothing to retry. Submit it again for another article.",
     "retry-waiting": "Job {job} is {state}: there is nothing to retry. Answer its question.",

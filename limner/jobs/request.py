@@ -26,6 +26,21 @@ class Material(BaseModel):
     text: Annotated[str, Field(min_length=1, max_length=4 * MAX_BRIEF)]
 
 
+Tokens = Annotated[int, Field(ge=1)]
+Dollars = Annotated[float, Field(gt=0, le=100_000, allow_inf_nan=False)]
+
+
+class Limits(BaseModel):
+    """New limits for a job that is retried, in place of its own; null keeps the job's."""
+
+    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
+
+    max_tokens: Tokens | None = None
+    """Limit of the job's tokens, those already spent included."""
+    max_cost: Dollars | None = None
+    """Limit of its cost in US dollars, what is already spent included."""
+
+
 class Webhook(BaseModel):
     """The receiver of a signed POST when the job has ended (https://www.standardwebhooks.com)."""
 
@@ -71,9 +86,9 @@ class JobRequest(BaseModel):
     generates none."""
     max_generated: Annotated[int, Field(ge=0, le=MAX_IMAGES)] = MAX_GENERATED
     """Limit of generated images."""
-    max_tokens: Annotated[int | None, Field(ge=1)] = None
+    max_tokens: Tokens | None = None
     """Limit of the job's tokens, prompts and completions together."""
-    max_cost: Annotated[float | None, Field(gt=0, le=100_000, allow_inf_nan=False)] = None
+    max_cost: Dollars | None = None
     """Limit of what the job's model costs, in US dollars. A job whose model has no known price fails."""
     only: Annotated[list[Annotated[str, Field(max_length=LONGEST)]], Field(max_length=MOST)] = []
     """Filters that the images must pass, all of them, such as "licence=CC BY", "date>=2020" or "unused=10"."""

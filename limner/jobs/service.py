@@ -119,9 +119,14 @@ class Jobs:
         if name not in BUNDLED and not (owner.may_use(name) and name in libraries(self.settings.home)):
             raise LibraryMissing(note("no-library", name=name[:64]))
 
-    def retry(self, job: str, owner: str | None = None) -> Job:
-        """Requeue a failed, set aside, cancelled or parked job. Raises JobUnknown, JobConflict."""
-        found = self.ledger.retry(job, owner)
+    def retry(
+        self, job: str, owner: str | None = None, *, max_tokens: int | None = None, max_cost: float | None = None
+    ) -> Job:
+        """Requeue a failed, set aside, cancelled or parked job, with new limits if given (tokens, US dollars).
+
+        Raises JobUnknown, JobConflict, and BadInput for a limit that is spent already.
+        """
+        found = self.ledger.retry(job, owner, max_tokens=max_tokens, max_cost=max_cost)
         self.ringer.ring_all([(found.id, found.route)])
         return found
 

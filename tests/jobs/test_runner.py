@@ -24,7 +24,7 @@ from tiny_siglip import make_siglip
 
 from limner.agents.meter import Usage
 from limner.document import Article
-from limner.errors import JobConflict
+from limner.errors import BadInput, JobConflict
 from limner.jobs.ledger import Job
 from limner.jobs.owners import Owner, Owners
 from limner.jobs.progress import progress
@@ -305,6 +305,23 @@ def test_a_job_s_money_is_counted_and_limited(house: House) -> None:
     assert f"${found.cost:.2f}" in progress(found, 60)
     assert house.ledger.job(poor.id).state == "failed"
     assert "limit of $0.50" in house.ledger.job(poor.id).error
+
+
+def test_a_job_that_met_its_limit_goes_on_within_a_larger_one(house: House) -> None:
+    (house.home / "prices.toml").write_text('["scripted-7b"]\ninput = 100\noutput = 1000\n')
+    job = house.submit(max_cost=0.5, max_tokens=1_000_000)
+    house.runner().work(job.id)
+    stopped = house.ledger.job(job.id)
+    assert stopped.state == "failed"
+    for limits in ({"max_cost": stopped.cost}, {"max_tokens": stopped.spent}):
+        with pytest.raises(BadInput, match="already spent"):
+            house.ledger.retry(job.id, **limits)
+    assert house.ledger.job(job.id).state == "failed"
+    house.ledger.retry(job.id, max_cost=1000)
+    house.runner().work(job.id)
+    found = house.ledger.job(job.id)
+    assert (found.state, house.ledger.request(job.id)["max_tokens"]) == ("done", 1_000_000)
+    assert found.cost > 0.5
 
 
 def test_what_nobody_foresaw_is_tried_three_times_then_set_aside(

@@ -10,11 +10,12 @@ from sqlalchemy import Connection, Row, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from limner.document import Article
-from limner.errors import JobConflict, LimitReached
+from limner.errors import BadInput, JobConflict, LimitReached
 from limner.jobs.ledger.base import SHOWN, Base, ending, failure, say
 from limner.jobs.ledger.schema import calls, events, jobs, now
 from limner.jobs.ledger.values import ENDED, Job, News, Order
 from limner.notes import note
+from limner.text import dollars
 
 
 class Submitting(Base):
@@ -106,10 +107,13 @@ class Submitting(Base):
                 self._count_end(c, job, "cancelled")
             return self._job(c, job, None)
 
-    def retry(self, job: str, owner: str | None = None) -> Job:
+    def retry(
+        self, job: str, owner: str | None = None, *, max_tokens: int | None = None, max_cost: float | None = None
+    ) -> Job:
         """Requeue a failed, set aside, cancelled or parked job; it continues where it stopped.
 
-        Raises JobUnknown, JobConflict.
+        max_tokens, max_cost: new limits in tokens and US dollars, what is already spent included; None keeps the job's.
+        Raises JobUnknown, JobConflict, and BadInput for a limit that is spent already.
         """
         with self.database.write() as c:
             found = self._lock_owned(c, job, owner)
@@ -120,8 +124,11 @@ class Submitting(Base):
             fresh |= {**failure(""), "finished": None, "not_before": None}
             if found.webhook:
                 fresh |= {"webhook_state": None, "webhook_tries": 0, "webhook_next": None, "webhook_error": ""}
+            if limits := {k: v for k, v in (("max_tokens", max_tokens), ("max_cost", max_cost)) if v is not None}:
+                _check_unspent(found, max_tokens, max_cost)
+                fresh |= {"request": found.request | limits}
             c.execute(update(jobs).where(jobs.c.id == job).values(state="queued", rung=now(), **fresh))
-            self._log(c, job, found.attempt, [News("retried")])
+            self._log(c, job, found.attempt, [News("retried", data=limits)])
             return self._job(c, job, None)
 
     def answer(self, job: str, value: Any, owner: str | None = None) -> Job:
@@ -151,3 +158,11 @@ class Submitting(Base):
             c.execute(delete(events).where(events.c.job == job))
             c.execute(update(calls).where(calls.c.job == job).values(answer=None))  # its cost stays counted
             c.execute(delete(jobs).where(jobs.c.id == job))
+
+
+def _check_unspent(found: Row[Any], max_tokens: int | None, max_cost: float | None) -> None:
+    """Raises BadInput for a limit that would stop the job before its next call."""
+    if max_tokens is not None and max_tokens <= found.spent:
+        raise BadInput(note("limit-spent", job=found.id, limit=f"{max_tokens:,} tokens", spent=f"{found.spent:,}"))
+    if max_cost is not None and max_cost <= found.cost:
+        raise BadInput(note("limit-spent", job=found.id, limit=dollars(max_cost), spent=dollars(found.cost)))

@@ -17,7 +17,15 @@ from limner.jobs.progress import describe, event_line, progress
 from limner.jobs.request import JobRequest
 from limner.jobs.service import Jobs
 from limner.surfaces.cli.opened import JobId, Owner, open_jobs
-from limner.surfaces.cli.options import MaxCost, brief_text, empty_folder, image_count, read_formats, review_points
+from limner.surfaces.cli.options import (
+    MaxCost,
+    MaxTokens,
+    brief_text,
+    empty_folder,
+    image_count,
+    read_formats,
+    review_points,
+)
 from limner.surfaces.cli.review import answer_from, question_of
 
 jobs_app = typer.Typer(
@@ -151,8 +159,10 @@ def cancel(job: JobId) -> None:
 def retry(
     job: Annotated[list[str] | None, typer.Argument(metavar="JOB...")] = None,
     failed: Annotated[bool, typer.Option("--failed", help="All failed jobs and all set aside.")] = False,
+    max_tokens: MaxTokens = None,
+    max_cost: MaxCost = None,
 ) -> None:
-    """Queue failed, set aside or cancelled jobs again; each resumes where it stopped."""
+    """Queue failed, set aside or cancelled jobs again; each resumes where it stopped, within new limits if given."""
     with open_jobs() as jobs:
         ids = list(job or [])
         if failed:
@@ -160,7 +170,7 @@ def retry(
         if not ids:
             raise BadInput("Nothing to retry. Name jobs, or give --failed.")
         for name in dict.fromkeys(ids):
-            typer.echo(f"{jobs.retry(name).id} is queued again.")
+            typer.echo(f"{jobs.retry(name, max_tokens=max_tokens, max_cost=max_cost).id} is queued again.")
 
 
 @jobs_app.command("delete")

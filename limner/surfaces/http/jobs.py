@@ -10,7 +10,7 @@ from limner.errors import JobUnknown
 from limner.jobs.ledger import ENDED, Job, Queue, State
 from limner.jobs.owners import Owner
 from limner.jobs.progress import means
-from limner.jobs.request import JobRequest, read_request
+from limner.jobs.request import JobRequest, Limits, read_request
 from limner.notes import note
 from limner.surfaces.http.deps import Asker, Has, Parts
 from limner.surfaces.http.problems import Missing, documented
@@ -150,9 +150,10 @@ def cancel_job(has: Has, asker: Asker, job: JobId) -> JobView:
 
 
 @routes.post("/jobs/{job}/retry", summary="Retry a job", responses=documented(404, 409))
-def retry_job(has: Has, asker: Asker, job: JobId) -> JobView:
-    """Requeue a failed, set aside, cancelled or parked job; it continues from its last finished step."""
-    return _view(has, has.jobs.retry(job, asker.name))
+def retry_job(has: Has, asker: Asker, job: JobId, limits: Limits | None = None) -> JobView:
+    """Requeue a failed, set aside, cancelled or parked job; it continues from its last finished step, within the limits
+    of the body if there is one."""
+    return _view(has, has.jobs.retry(job, asker.name, **(limits or Limits()).model_dump()))
 
 
 @routes.post("/jobs/{job}/answer", summary="Answer a job", responses=documented(404, 409))

@@ -37,7 +37,7 @@ export type Got<P extends keyof paths, M extends Method> = Operation<P, M> exten
   ? R extends { 200: infer Ok } ? Json<Ok> : R extends { 201: infer Made } ? Json<Made> : null
   : never;
 /** The body that it takes. */
-export type Sent<P extends keyof paths, M extends Method> = Operation<P, M> extends { requestBody: infer B } ? Json<B> : undefined;
+export type Sent<P extends keyof paths, M extends Method> = Operation<P, M> extends { requestBody?: infer B } ? Json<NonNullable<B>> : undefined;
 
 type Parameters<P extends keyof paths, M extends Method> = Operation<P, M> extends { parameters: infer All } ? All : never;
 type Filled<A, Name extends "path" | "query"> = A extends Record<Name, infer Given> ? Record<Name, Given>

@@ -86,7 +86,8 @@ def test_cancel_retry_delete(shell: Shell, jobs: Jobs) -> None:
     assert shell("jobs", "retry", job).out == f"{job} is queued again.\n"
     jobs.ledger.fail(taken(jobs, job), "the model is away")
     assert "the model is away" in shell("jobs", "list", "--state", "failed").out
-    assert shell("jobs", "retry", "--failed").out == f"{job} is queued again.\n"
+    assert shell("jobs", "retry", "--failed", "--max-cost", "2").out == f"{job} is queued again.\n"
+    assert jobs.ledger.request(job)["max_cost"] == 2
     assert shell("jobs", "delete", job).code == 0
     assert shell("jobs", "list").out.startswith("No jobs.")
 

@@ -160,6 +160,17 @@ def test_retry_while_running_is_409_and_of_a_failed_job_puts_it_back(client: Tes
     assert (again.status_code, again.json()["state"], again.json()["error"]) == (200, "queued", "")
 
 
+def test_a_retry_raises_the_limits(client: TestClient, jobs: Jobs) -> None:
+    job = submit(client, {**BRIEF, "max_cost": 1})
+    jobs.ledger.fail(take(jobs, job), "The limit is met.")
+    for wrong in ({"max_cost": 0}, {"max_tokens": 0}, {"max_price": 2}):
+        assert client.post(f"/v1/jobs/{job}/retry", json=wrong).status_code == 422
+    assert client.get(f"/v1/jobs/{job}").json()["state"] == "failed"
+    assert client.post(f"/v1/jobs/{job}/retry", json={"max_cost": 2.5}).json()["state"] == "queued"
+    request = client.get(f"/v1/jobs/{job}").json()["request"]
+    assert (request["max_cost"], request["max_tokens"]) == (2.5, None)
+
+
 def test_a_question_is_answered_once(client: TestClient, jobs: Jobs) -> None:
     job = submit(client)
     jobs.ledger.wait(take(jobs, job), {"ask": "Is it good?"})

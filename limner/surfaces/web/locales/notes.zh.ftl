@@ -146,6 +146,7 @@ note-unforeseen = { $kind }：{ $line }
 note-job-deleted = 这篇文章刚被删除。
 note-no-article-yet = 文章还没有写完。请等待。
 note-no-article = 没有写成文章。{ $line }
+note-limit-spent = 已花 { $spent }，上限 { $limit } 会让它立即停下。请给出更高的上限。
 note-retry-it = 请重试。
 note-retry-done = 文章已完成，无需重试。要写另一篇，请重新提交。
 note-retry-waiting = 正在等待审阅，无需重试。请先回答。

@@ -3,7 +3,7 @@ import { html, useEffect, useState } from "../lib/html.js";
 import { Refused, get, post } from "../lib/api.js";
 import { server, t } from "../lib/i18n.js";
 import { link } from "../lib/router.js";
-import { Busy, Notice, lineOf, say } from "../lib/ui.js";
+import { Busy, Field, Notice, lineOf, say } from "../lib/ui.js";
 import { Live } from "./live.js";
 import { Review } from "./review.js";
 import { History } from "./history.js";
@@ -35,14 +35,28 @@ export function JobPage({ job: id, part }) {
   return html`<${Live} job=${job} changed=${look} />`;
 }
 
+/** The limit that stopped a job, by the code of its error.
+ * @type {Record<string, "max_cost" | "max_tokens">} */
+const LIMITS = { "cost-budget": "max_cost", "token-budget": "max_tokens" };
+
 /** @param {{job: JobWhole, changed: () => void}} props */
 function Ended({ job, changed }) {
-  const retry = () => post("/v1/jobs/{job}/retry", null, { path: { job: job.id } }).then(changed, (error) => say(lineOf(error), true));
+  const limit = LIMITS[job.code];
+  /** @param {SubmitEvent} event */
+  const retry = (event) => {
+    event.preventDefault();
+    const given = limit && /** @type {HTMLFormElement} */ (event.target).elements.namedItem("limit");
+    const limits = limit && given instanceof HTMLInputElement ? { [limit]: given.valueAsNumber } : {};
+    post("/v1/jobs/{job}/retry", limits, { path: { job: job.id } }).then(changed, (error) => say(lineOf(error), true));
+  };
   return html`<div class="page narrow">
     <p class="crumbs"><a href=${link()}>${t("nav-jobs")}</a></p>
     <h1 dir="auto">${job.title}</h1>
     <p><span class=${`state ${job.state}`}>${stateName(job)}</span></p>
     ${job.error && html`<${Notice} problem=${job.state !== "cancelled"} text=${server(job.error, job)} />`}
-    <p class="actions"><button type="button" class="primary" onClick=${retry}>${t("retry")}</button></p>
+    <form onSubmit=${retry}>
+      ${limit && html`<${Field} id="limit" label=${t(`new-${limit}`)}><input id="limit" name="limit" type="number" required step=${limit === "max_cost" ? "any" : 1} min=${limit === "max_cost" ? job.cost : job.spent + 1} /></${Field}>`}
+      <p class="actions"><button type="submit" class="primary">${t("retry")}</button></p>
+    </form>
   </div>`;
 }

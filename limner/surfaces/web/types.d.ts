@@ -99,10 +99,15 @@ export interface Marked {
   to: number;
 }
 
-/** What the editor is in the middle of. */
+/** Where the caret goes in a text that is opened: a point of the window, with `anchor` a selection; the line beside a block that an arrow left. */
+export type Caret = "start" | "end" | { pos: number } | { x: number; y: number; anchor?: { x: number; y: number } } | { by: 1 | -1; x: number };
+
+/** What the editor is in the middle of. source: the text is edited as Markdown. */
 export interface Mode {
   editing?: string;
-  inserting?: { after: string | null; id: string; text: string };
+  at?: Caret;
+  source?: boolean;
+  inserting?: { after: string | null; id: string; text: string; at?: Caret };
   placing?: string;
   crop?: string;
   export?: boolean;

@@ -25,6 +25,22 @@ ARGUMENTS = [
     "--disable-component-update",
     "--disable-sync",
 ]
+SELECT = """async (box, [text, start]) => {
+    const frame = () => new Promise((done) => requestAnimationFrame(done));
+    const walk = document.createTreeWalker(box, NodeFilter.SHOW_TEXT);
+    let node = walk.nextNode();
+    while (node && !node.data.includes(text)) node = walk.nextNode();
+    if (!node) throw new Error(`no ${text}`);
+    const at = node.data.indexOf(text);
+    const now = getSelection();
+    for (let calm = 0; calm < 6; calm++) { // right after it has the focus, the editor sets its own once more
+        if (now.anchorNode !== node || now.anchorOffset !== at) {
+            now.setBaseAndExtent(node, at, node, start ? at : at + text.length);
+            calm = 0;
+        }
+        await frame();
+    }
+}"""
 BRIEF = {"brief": "How bees make honey", "library": ["bees"], "images": 2}
 
 
@@ -80,7 +96,7 @@ class Studio:
     def edit(self) -> Studio:
         """Open the editor and wait for the article."""
         self.open()
-        expect(self.page.locator(".sheet .block").first).to_be_visible()
+        expect(self.page.locator(".editor[data-rich=true] .sheet .block").first).to_be_visible()
         return self
 
     def blocks(self) -> list[dict[str, Any]]:
@@ -105,6 +121,11 @@ class Studio:
         element.click(position={"x": 30, "y": 20})
         expect(element).to_have_attribute("aria-current", "true")
         return element
+
+    def select(self, box: Locator, text: str, *, start: bool = False) -> None:
+        """Select a text that stands once in what is typed, or put the caret before it."""
+        box.evaluate(SELECT, [text, start])
+        expect(self.page.locator(".surface [role=toolbar]")).to_have_count(0 if start else 1)
 
     def tool(self, name: str) -> None:
         """Press a button in the margin."""

@@ -61,7 +61,9 @@ export function actions({ desk, revision, block, chosen, setChosen, mode, setMod
     place,
     ask: setInstruction,
     nothing() { setChosen(null); setMode(null); setSheet(false); },
-    undo() {
+    undo() { // what is typed is sent first
+      if (mode?.editing) desk.leave(mode.editing);
+      if (mode?.inserting) desk.leave(`new:${mode.inserting.id}`);
       blur(".typing");
       desk.undo();
     },
@@ -71,8 +73,12 @@ export function actions({ desk, revision, block, chosen, setChosen, mode, setMod
       if (!block) return;
       const op = fresh ? desk.takeBack(fresh) : null;
       const [edit] = op?.edits ?? [];
-      if (op && edit?.do === "insert_text") setMode({ inserting: { after: op.trail?.[0] ?? null, id: op.key, text: edit.text } });
+      if (op && edit?.do === "insert_text") setMode({ inserting: { after: op.trail?.[0] ?? null, id: op.name ?? op.key, text: edit.text } });
       else if (block.type === "text" && free()) setMode({ editing: block.id });
+    },
+    /** Type over its Markdown, or over the text as it will look again. */
+    markdown() {
+      if (block?.type === "text" && !fresh && free()) setMode({ editing: block.id, source: !mode?.source });
     },
     lock: () => block && !fresh && desk.edit([{ do: block.locked ? "unlock" : "lock", ids: [block.id] }]),
     remove() {
@@ -159,6 +165,7 @@ export function actions({ desk, revision, block, chosen, setChosen, mode, setMod
     { key: "Mod+Backspace", says: t("delete"), run: act.remove },
     { key: "Mod+Delete", run: act.remove },
     { key: "/", says: t("instruct"), run: () => { act.nothing(); focus(boxes.whole); } },
+    { key: "Mod+Shift+e", shown: "Mod+Shift+E", typed: true, says: t("edit-markdown"), run: act.markdown },
     { says: t("key-lock"), run: act.lock },
     { says: t("merge"), run: act.merge },
     { says: t("key-rewrite"), run: () => block && !image && focus(boxes.said) },

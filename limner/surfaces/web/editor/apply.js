@@ -48,21 +48,23 @@ const given = (edit, names) => Object.fromEntries(Object.entries(edit).filter(([
 /** @param {Block[]} blocks @param {string[]} ids @param {boolean} locked @returns {Block[]} */
 const lockedAs = (blocks, ids, locked) => blocks.map((block) => (ids.includes(block.id) ? { ...block, locked } : block));
 
-/** New text that the server has not cut into blocks yet. @param {Block[]} blocks @param {string | null} after @param {string} text @param {string} key @returns {Block[]} */
-function inserted(blocks, after, text, key) {
+/** New text that the server has not cut into blocks yet. @param {Block[]} blocks @param {string | null} after @param {string} text @param {{key: string, name?: string}} op @returns {Block[]} */
+function inserted(blocks, after, text, op) {
   /** @type {Block} */
-  const made = { type: "text", id: freshId(key), kind: "paragraph", level: null, text, html: "", locked: false, pending: true, fresh: key };
+  const made = { type: "text", id: freshOf(op), kind: "paragraph", level: null, text, html: "", locked: false, pending: true, fresh: op.key };
   const at = after === null ? 0 : endOf(blocks, after);
   return [...blocks.slice(0, at), made, ...blocks.slice(at)];
 }
 
+/** @param {{key: string, name?: string}} op */
+export const freshOf = (op) => freshId(op.name ?? op.key);
 /** The id of new text until the server has given it one. @param {string} key of the change */
 export const freshId = (key) => `new-${key}`;
 
-/** The blocks after an edit. @param {Block[]} blocks @param {Edit} edit @param {string} key @param {Hint} [hint] @returns {Block[]} */
-function after(blocks, edit, key, hint) {
+/** The blocks after an edit. @param {Block[]} blocks @param {Edit} edit @param {{key: string, name?: string}} op @param {Hint} [hint] @returns {Block[]} */
+function after(blocks, edit, op, hint) {
   switch (edit.do) {
-    case "insert_text": return inserted(blocks, edit.after, edit.text, key);
+    case "insert_text": return inserted(blocks, edit.after, edit.text, op);
     case "set_text": return retyped(blocks, edit.block, { text: edit.text, pending: true });
     case "delete_block": return without(blocks, edit.block);
     case "move_block": return moved(blocks, edit.block, edit.after);
@@ -89,13 +91,13 @@ function after(blocks, edit, key, hint) {
 
 /**
  * A revision with edits, as far as they can be shown.
- * @param {Revision} revision @param {Edit[]} edits @param {string} key of the change @param {Hint} [hint] the candidate that a swap takes
+ * @param {Revision} revision @param {Edit[]} edits @param {{key: string, name?: string}} op the change @param {Hint} [hint] the candidate that a swap takes
  */
-export function applied(revision, edits, key, hint) {
+export function applied(revision, edits, op, hint) {
   let { blocks, title } = revision;
   for (const edit of edits) {
     if (edit.do === "set_title") title = edit.title;
-    blocks = after(blocks, edit, key, hint);
+    blocks = after(blocks, edit, op, hint);
   }
   return { ...revision, title, blocks };
 }

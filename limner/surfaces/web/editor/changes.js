@@ -9,6 +9,7 @@ import { same } from "./seen.js";
  * @typedef {object} Op
  * @property {string} key
  * @property {number} order
+ * @property {string} [name] what new text goes by until the server names it, also where it was taken back and is sent anew
  * @property {"edits" | "undo" | "redo" | "go"} path
  * @property {Edit[]} [edits]
  * @property {Record<string, string>} [was] what stood at its places when it was made

@@ -4,10 +4,11 @@
  * Nothing that was typed is ever only here. What is being typed (a draft), what waits to be sent (a change) and what
  * waits for a decision (a change that somebody else was faster than) is kept on this device until the server has it.
  */
-import { get, post } from "../lib/api.js";
+import { get, key, post } from "../lib/api.js";
 import { t } from "../lib/i18n.js";
 import { allKept, howKept, keep } from "../lib/journal.js";
 import { say } from "../lib/ui.js";
+import { freshOf } from "./apply.js";
 import { dirty, editFor, heldRow, rowsOf, waiter } from "./changes.js";
 import { Outbox, tabs } from "./outbox.js";
 import { same, seen, trailTo, wordsOf } from "./seen.js";
@@ -87,6 +88,33 @@ export class Desk extends Outbox {
     return op;
   }
 
+  /**
+   * Cut what is typed at a place in two: the first part is sent, the rest goes on being typed as new text after it. Gives
+   * that text's name and what it stands after.
+   * @param {string} place @param {string} first @param {string} rest @param {string} was @param {string | null} after of new text
+   */
+  cut(place, first, rest, was, after) {
+    const id = key();
+    const near = place.startsWith("new:") ? after : place;
+    if (rest) this.type(`new:${id}`, rest, "", near); // first, so that no crash falls between
+    this.type(place, first, was, after);
+    const op = this.leave(place);
+    const stands = place.startsWith("new:") ? (op && freshOf(op)) ?? after : place;
+    const draft = this.drafts.get(`new:${id}`);
+    if (draft && this.shown) {
+      draft.trail = trailTo(this.shown, stands);
+      keep({ [this.draftRow(draft.place)]: draft });
+    }
+    return { id, after: stands };
+  }
+
+  /** What is typed as new text is not wanted: it stands elsewhere by now. @param {string} place */
+  forget(place) {
+    this.drafts.delete(place);
+    keep({ [this.draftRow(place)]: undefined });
+    this.told();
+  }
+
   /** Send what is typed so far. @param {Draft} draft @param {boolean} leaving @returns {Op | null} */
   flush(draft, leaving) {
     clearTimeout(this.timers.get(draft.place)?.timer);
@@ -102,7 +130,7 @@ export class Desk extends Outbox {
     const edit = editFor(place, text, trail);
     if (!edit) return null;
     draft.sent = draft.was = same(text);
-    return this.push({ path: "edits", edits: [edit], was: place.startsWith("new:") ? {} : { [place]: was }, trail, typing: edit.do === "set_text" }, this.draftRow(place));
+    return this.push({ path: "edits", edits: [edit], was: place.startsWith("new:") ? {} : { [place]: was }, trail, typing: edit.do === "set_text", name: place.startsWith("new:") ? place.slice(4) : undefined }, this.draftRow(place));
   }
 
   /** @param {string} place */

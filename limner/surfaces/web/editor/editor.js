@@ -14,10 +14,13 @@ import { deskOf } from "./desk.js";
 import { useDrag } from "./drag.js";
 import { ExportDialog } from "./export.js";
 import { Figure, ImageTools, PlaceTools } from "./figure.js";
-import { Inserting, Reading, TextTools, Typing } from "./text.js";
+import { flow } from "./flow.js";
+import { Reading, TextTools } from "./text.js";
+import { Editing, Inserting, useRich } from "./writing.js";
 import { ProposalDialog, WholeInstructions } from "./instruction.js";
-/** @import { Block as BlockType, Candidate, JobWhole, Marked, Mode, Instruction } from "../types.js" */
+/** @import { Block as BlockType, Candidate, Caret, JobWhole, Marked, Mode, Instruction } from "../types.js" */
 /** @import { Desk } from "./desk.js" */
+/** @import { Hears } from "./writing.js" */
 
 const AGAIN = 2000; // ms before an article that could not be fetched is asked for again
 const LOOK = 10_000; // ms between two looks for other people's changes
@@ -50,23 +53,35 @@ function nameOf(block, n) {
   return `${n + 1}. ${t(`kind-${block.type === "text" ? block.kind : "image"}`)}${locked}: ${words.slice(0, 60)}`;
 }
 
+/** Where the caret goes for a click: to its point, or over what was selected in the block by it. @param {MouseEvent} event @param {Element | null} element @returns {Caret} */
+function pointed(event, element) {
+  const selection = getSelection();
+  const range = selection?.rangeCount ? selection.getRangeAt(0) : null;
+  const rects = range && !range.collapsed && element?.contains(range.startContainer) && element.contains(range.endContainer) ? [...range.getClientRects()] : [];
+  const [first, last] = [rects[0], rects.at(-1)];
+  if (!first || !last) return { x: event.clientX, y: event.clientY };
+  return { x: last.right, y: (last.top + last.bottom) / 2, anchor: { x: first.left, y: (first.top + first.bottom) / 2 } };
+}
+
 /**
  * @typedef {object} BlockProps
  * @property {BlockType} block
  * @property {number} n
  * @property {boolean} chosen
- * @property {boolean} editing
+ * @property {Mode | null} mode what it is in the middle of, if it is typed in
+ * @property {Hears | null} hears
  * @property {Desk} desk
  * @property {(id: string) => void} choose
- * @property {() => void} edit
+ * @property {(at: Caret) => void} edit
  * @property {() => void} stopEditing
  * @property {(marked: Marked) => void} remember
  * @property {ReturnType<typeof useDrag>} drag
  */
 /** @param {BlockProps} props */
-function Block({ block, n, chosen, editing, desk, choose, edit, stopEditing, remember, drag }) {
+function Block({ block, n, chosen, mode, hears, desk, choose, edit, stopEditing, remember, drag }) {
   const element = useRef(/** @type {HTMLDivElement | null} */ (null));
   const image = block.type === "image";
+  const editing = !!mode;
   const fresh = block.type === "text" && block.fresh;
   const held = desk.held.filter((one) => (one.place.split(".")[0] ?? "") === block.id);
   useLayoutEffect(() => {
@@ -86,7 +101,7 @@ function Block({ block, n, chosen, editing, desk, choose, edit, stopEditing, rem
     if (anchor && (event.ctrlKey || event.metaKey)) return;
     if (anchor) event.preventDefault();
     choose(block.id);
-    if (block.type === "text" && !block.locked && !event.target.closest(".grip")) edit();
+    if (block.type === "text" && !block.locked && !event.target.closest(".grip") && !editing) edit(pointed(event, element.current));
   };
   return html`
     <div ref=${element} id=${`b-${block.id}`} data-id=${block.id} role="group" aria-label=${nameOf(block, n)} aria-current=${chosen ? "true" : undefined} tabindex=${chosen ? 0 : -1}
@@ -94,7 +109,7 @@ function Block({ block, n, chosen, editing, desk, choose, edit, stopEditing, rem
       onClick=${click} ...${image && !block.locked ? drag.image(block) : {}}>
       ${!block.locked && !fresh && html`<button type="button" class="grip" tabindex=${chosen ? 0 : -1} aria-label=${`${t("drag")}: ${nameOf(block, n)}`} aria-pressed=${drag.lifted === block.id} title=${t("drag")} ...${drag.grip(block, nameOf(block, n))}><${Icon} name="grip" /></button>`}
       ${block.locked && html`<span class="lockmark" aria-hidden="true" title=${t("locked")}><${Icon} name="lock" /></span>`}
-      ${block.type === "image" ? html`<${Figure} block=${block} />` : editing ? html`<${Typing} block=${block} desk=${desk} done=${stopEditing} remember=${remember} />` : html`<${Reading} block=${block} />`}
+      ${block.type === "image" ? html`<${Figure} block=${block} />` : mode && hears ? html`<${Editing} key=${mode.source ? "source" : "rich"} block=${block} desk=${desk} source=${!!mode.source} caret=${mode.at ?? "end"} hears=${hears} done=${stopEditing} remember=${remember} />` : html`<${Reading} block=${block} />`}
       ${held.map((one) => html`<${Beside} key=${one.key} desk=${desk} one=${one} decided=${stopEditing} />`)}
     </div>`;
 }
@@ -112,6 +127,7 @@ export function Editor({ job }) {
   const offered = useRef(/** @type {(Candidate | null)[]} */ ([]));
   const [spoken, speak] = useState(""); // for those who do not see what moved
   const drag = useDrag(desk, speak);
+  const rich = useRich();
   const revision = desk.shown;
   const block = revision?.blocks.find((one) => one.id === chosen);
   const placing = mode?.placing && revision?.blocks.find((one) => one.id === mode.placing);
@@ -132,21 +148,25 @@ export function Editor({ job }) {
     if (id !== mode?.editing) setMode(null);
     setSheet(revision.blocks.find((one) => one.id === id)?.type === "image");
   };
-  /** Clicked: to be typed over, if it is text. @param {BlockType} one */
-  const edit = (one) => {
-    const op = one.type === "text" && one.fresh ? desk.takeBack(one.fresh) : null;
+  /** To be typed in, if it is text; new text that is on its way already once it is there. @param {BlockType} one @param {Caret} at */
+  const edit = (one, at) => {
+    if (one.type !== "text") return;
+    const op = one.fresh ? desk.takeBack(one.fresh) : null;
     const [made] = op?.edits ?? [];
-    if (op && made?.do === "insert_text") setMode({ inserting: { after: op.trail?.[0] ?? null, id: op.key, text: made.text } });
-    else if (one.type === "text" && !one.fresh) setMode({ editing: one.id });
+    if (op && made?.do === "insert_text") setMode({ inserting: { after: op.trail?.[0] ?? null, id: op.name ?? op.key, text: made.text, at } });
+    else if (!one.fresh) setMode({ editing: one.id, at });
+    else desk.idle().then(() => { const id = desk.named.get(one.id); if (id) { setChosen(id); setMode({ editing: id, at }); } });
   };
+  const writing = flow({ desk, revision, setChosen, setMode, open: edit, undo: act.undo, redo: act.redo });
   const place = act.place;
-  /** @param {keyof Mode} what */
-  const leave = (what) => setMode((now) => (now?.[what] ? null : now));
   const inserting = mode?.inserting;
-  const insertion = inserting && html`<${Inserting} key=${inserting.id} after=${inserting.after} id=${inserting.id} given=${inserting.text} desk=${desk} done=${() => leave("inserting")} />`;
-  const last = inserting && lastOf(revision.blocks, inserting.after);
+  const after = inserting ? desk.named.get(inserting.after ?? "") ?? inserting.after : null;
+  const remember = (/** @type {Marked} */ m) => setMarked((now) => (JSON.stringify(now) === JSON.stringify(m) ? now : m));
+  const insertion = inserting && html`<${Inserting} key=${`new-${inserting.id}`} after=${after} id=${inserting.id} given=${inserting.text} desk=${desk} caret=${inserting.at ?? "end"} hears=${writing.inNew(inserting.id, after)}
+    done=${() => setMode((now) => (now?.inserting?.id === inserting.id ? null : now))} remember=${remember} />`;
+  const last = inserting && (lastOf(revision.blocks, after) ?? revision.blocks.at(-1)?.id);
   return html`
-    <div class="editor">
+    <div class="editor" data-rich=${rich}>
       <p class="sr spoken" role="status" aria-live="assertive">${spoken}</p>
       <div class="bar">
         <p class="crumbs"><a href=${link()}>${t("nav-jobs")}</a></p>
@@ -160,12 +180,11 @@ export function Editor({ job }) {
       <div class="canvas" onClick=${(/** @type {MouseEvent} */ e) => e.target === e.currentTarget && act.nothing()}>
         <article class="sheet" lang=${revision.language} aria-label=${revision.title}>
           ${desk.held.filter((one) => beside(revision, one) === null).map((one) => html`<${Beside} key=${one.key} desk=${desk} one=${one} decided=${() => setMode(null)} />`)}
-          ${inserting?.after === null && insertion}
-          ${revision.blocks.map((one, n) => html`
-            <${Block} key=${one.id} n=${n} block=${one} desk=${desk} chosen=${one.id === chosen} editing=${mode?.editing === one.id} choose=${choose} drag=${drag}
-              edit=${() => edit(one)} stopEditing=${() => setMode((now) => (now?.editing === one.id ? null : now))} remember=${(/** @type {Marked} */ m) => setMarked((now) => (JSON.stringify(now) === JSON.stringify(m) ? now : m))} />
-            ${desk.held.filter((it) => beside(revision, it) === one.id && it.place.split(".")[0] !== one.id).map((it) => html`<${Beside} key=${it.key} desk=${desk} one=${it} decided=${() => setMode(null)} />`)}
-            ${last === one.id && insertion}`)}
+          ${[after === null ? insertion : null, ...revision.blocks.flatMap((one, n) => [
+            html`<${Block} key=${one.id} n=${n} block=${one} desk=${desk} chosen=${one.id === chosen} mode=${mode?.editing === one.id ? mode : null} hears=${mode?.editing === one.id && one.type === "text" ? writing.inBlock(one) : null} choose=${choose} drag=${drag}
+              edit=${(/** @type {Caret} */ at) => edit(one, at)} stopEditing=${() => setMode((now) => (now?.editing === one.id ? null : now))} remember=${remember} />`,
+            ...desk.held.filter((it) => beside(revision, it) === one.id && it.place.split(".")[0] !== one.id).map((it) => html`<${Beside} key=${it.key} desk=${desk} one=${it} decided=${() => setMode(null)} />`),
+            after !== null && last === one.id ? insertion : null])]}
         </article>
       </div>
       <aside class=${`margin ${sheet ? "open" : ""}`} aria-label=${t("margin")}>

@@ -7,7 +7,7 @@ import { Refused, get, key, post } from "../lib/api.js";
 import { server, t } from "../lib/i18n.js";
 import { howKept, keep } from "../lib/journal.js";
 import { lineOf, say } from "../lib/ui.js";
-import { applied, freshId } from "./apply.js";
+import { applied, freshOf } from "./apply.js";
 import { by, dirty, heldRow, placeOf, placed, rowOf, waiter, wakened } from "./changes.js";
 import { met, same, seen, standing, trailTo, wordsOf } from "./seen.js";
 /** @import { Edit, Revision } from "../types.js" */
@@ -43,6 +43,8 @@ export class Outbox {
     /** @type {Map<string, Waiter>} */
     this.waiters = new Map();
     this.made = { key: "", version: 0 }; // the change that was made last, and its version
+    /** @type {Map<string, string>} */
+    this.named = new Map(); // the ids that new texts had until the server named them, and its names
     /** @type {Map<string, string>} */
     this.authors = new Map(); // who changed a place that I did not
     this.me = ""; // the name that my changes go by
@@ -111,7 +113,7 @@ export class Outbox {
 
   show() {
     if (!this.confirmed) return;
-    this.shown = this.queue.reduce((now, op) => (op.edits ? applied(now, placed(now, op), op.key, op.hint) : now), this.confirmed);
+    this.shown = this.queue.reduce((now, op) => (op.edits ? applied(now, placed(now, op), op, op.hint) : now), this.confirmed);
     this.said = this.state;
     this.changed();
   }
@@ -198,7 +200,9 @@ export class Outbox {
     const [edit] = op.edits ?? [];
     if (edit?.do !== "insert_text") return;
     const fresh = made.blocks.filter((block) => block.type === "text" && !before.has(block.id)).at(-1);
-    if (fresh) for (const one of this.queue) one.trail = one.trail?.map((id) => (id === freshId(op.key) ? fresh.id : id));
+    if (!fresh) return;
+    this.named.set(freshOf(op), fresh.id);
+    for (const one of [...this.queue, ...this.drafts.values()]) one.trail = one.trail?.map((id) => (id === freshOf(op) ? fresh.id : id)) ?? [];
   }
 
   /** A change that was not made. @param {Op} op @param {Refused} error @returns {Promise<"sent" | "again" | "stop">} */

@@ -54,10 +54,12 @@ export function seen(shown, edits) {
   return was;
 }
 
-/** The texts before a place, the nearest first: where new text goes if the nearest is gone by then. @param {Revision} shown @param {string | null} after */
+/** The texts before a place, the nearest first: where new text goes if the nearest is gone by then; all of them where it is gone already. @param {Revision} shown @param {string | null} after */
 export function trailTo(shown, after) {
   const texts = shown.blocks.filter((one) => one.type === "text").map((one) => one.id);
-  return after === null ? [] : texts.slice(0, texts.indexOf(after) + 1).reverse();
+  if (after === null) return [];
+  const at = texts.indexOf(after);
+  return texts.slice(0, at < 0 ? texts.length : at + 1).reverse();
 }
 
 /**

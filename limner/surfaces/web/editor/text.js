@@ -2,7 +2,7 @@
 import { html, useEffect, useLayoutEffect, useRef, useState } from "../lib/html.js";
 import { t } from "../lib/i18n.js";
 import { useKept } from "../lib/kept.js";
-import { Grown, Icon, say } from "../lib/ui.js";
+import { Grown, Icon } from "../lib/ui.js";
 import { rowsOf } from "./changes.js";
 import { same } from "./seen.js";
 /** @import { InputOf, Marked, Ref, TextBlock, Instruction } from "../types.js" */
@@ -30,10 +30,6 @@ export function Typing({ block, desk, done, remember }) {
     box?.focus({ preventScroll: true });
     box?.setSelectionRange(text.length, text.length);
     box?.scrollIntoView({ block: "nearest" });
-    return () => {
-      const left = desk.leave(block.id);
-      if (left?.edits?.[0]?.do === "delete_block") say(t("removed-block"), false, { name: t("undo"), run: () => desk.undoOf(left) });
-    };
   }, []);
   useEffect(() => { // changed by somebody else while nothing is typed here
     if (desk.drafts.has(block.id)) return;
@@ -52,23 +48,21 @@ export function Typing({ block, desk, done, remember }) {
     onInput=${type} onSelect=${noted} onKeyUp=${noted} onKeyDown=${(/** @type {KeyboardEvent} */ e) => ends(e, done)} onBlur=${() => done()} />`;
 }
 
-/** New text, not yet in the article. id: a name of its own. given: what it begins with. @param {{after: string | null, id: string, given: string, desk: Desk, done: () => void}} props */
-export function Inserting({ after, id, given, desk, done }) {
+/** New text as Markdown. id: a name of its own. given: what it begins with. @param {{after: string | null, id: string, given: string, desk: Desk, done: () => void}} props */
+export function InsertingMarkdown({ after, id, given, desk, done }) {
   const [text, setText] = useState(given);
   const area = useRef(/** @type {HTMLTextAreaElement | null} */ (null));
   useLayoutEffect(() => {
     area.current?.focus({ preventScroll: true });
     area.current?.scrollIntoView({ block: "nearest" });
-    if (given) desk.type(`new:${id}`, given, "", after);
-    return () => { desk.leave(`new:${id}`); };
   }, []);
   /** @param {InputOf} event */
   const type = (event) => {
     desk.type(`new:${id}`, event.target.value, "", after);
     setText(event.target.value);
   };
-  return html`<div class="block chosen"><${Grown} area=${area} class="typing paragraph" dir="auto" spellcheck aria-label=${t("inserting")} placeholder=${t("inserting")}
-    value=${text} onInput=${type} onKeyDown=${(/** @type {KeyboardEvent} */ e) => ends(e, done)} onBlur=${() => done()} /></div>`;
+  return html`<${Grown} area=${area} class="typing paragraph" dir="auto" spellcheck aria-label=${t("inserting")} placeholder=${t("inserting")}
+    value=${text} onInput=${type} onKeyDown=${(/** @type {KeyboardEvent} */ e) => ends(e, done)} onBlur=${() => done()} />`;
 }
 
 /** A block as it will be published. Its HTML was made safe by the server; until that has answered it is plain text. @param {{block: TextBlock}} props */
@@ -102,6 +96,7 @@ export function TextTools({ block, place, desk, ask, act, marked, box }) {
     <h2 class="label">${t(`kind-${block.kind}`)}${off ? ` · ${t("locked")}` : ""}</h2>
     <div class="tools">
       ${tool(t("edit"), act.edit, { keys: "⏎" })}
+      ${block.kind !== "verbatim" && tool(t("edit-markdown"), act.markdown, { keys: "Ctrl+Shift+E" })}
       ${tool(off ? t("unlock") : t("lock"), act.lock, { icon: off ? "unlock" : "lock", disabled: false })}
       ${tool(t("move-up"), () => act.move(-1), { icon: "up", keys: "Alt+↑", disabled: off || place.first })}
       ${tool(t("move-down"), () => act.move(1), { icon: "down", keys: "Alt+↓", disabled: off || place.last })}

@@ -156,7 +156,7 @@ function branch(token, inside, lines) {
 }
 
 /**
- * The top-level blocks of a text and the lines they begin at; node: null where there is none for it.
+ * The top-level blocks of a text and the lines they begin at; node: null where the schema has none for it.
  * @param {string} text Markdown with "\n" as line end @returns {{from: number, node: Node | null}[]}
  */
 export function parsed(text) {

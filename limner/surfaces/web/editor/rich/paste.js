@@ -26,7 +26,7 @@ export function cleaned(html) {
 
 const EMPHASIS = /** @type {const} */ ([["strong", /font-weight:(?:bold|[6-9]00)/], ["em", /font-style:italic/], ["s", /text-decoration[^;]*line-through/]]);
 
-/** Emphasis that is a style, as an element; and Docs' `b` that is none taken away. @param {Document} page @param {Element} one */
+/** Emphasis that is a style, as an element; and the `b` that Docs wraps everything in taken away. @param {Document} page @param {Element} one */
 function emphasised(page, one) {
   const style = (one.getAttribute("data-style") ?? "").toLowerCase().replace(/\s+/g, "");
   if (/^(?:b|strong)$/.test(one.localName) && /font-weight:(?:normal|[1-4]00)/.test(style)) one.replaceWith(...one.childNodes);
@@ -56,7 +56,7 @@ function listed(page, item) {
   item.remove();
 }
 
-/** Plain text that is pasted is Markdown, unless it shall be taken as it is: then each line is a paragraph. @param {string} text @param {boolean} plain */
+/** Plain text that is pasted is Markdown, unless it is taken as it is: then each line is a paragraph. @param {string} text @param {boolean} plain */
 export function pasted(text, plain) {
   const clean = text.replace(/\r\n?/g, "\n");
   if (!plain) return Slice.maxOpen(read(clean.replace(/^\n+|\s+$/g, "")).content);

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from limner.errors import BadInput
 from limner.surfaces.cli import library_reports as reports
 from limner.surfaces.cli import library_sources
 from limner.surfaces.cli.library_caption import library_caption
@@ -68,14 +69,19 @@ def library_sync(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and change nothing.")] = False,
     drop_missing: Annotated[
         list[str] | None,
-        typer.Option(metavar="SOURCE", help="Drop a source that is away or empty, and its pictures; repeatable."),
+        typer.Option(
+            metavar="SOURCE",
+            help="Drop the pictures of a source, or of a folder in one, that is away or empty; repeatable.",
+        ),
     ] = None,
 ) -> None:
     """Read all sources of a library again: add what is new, drop what is gone."""
     with Terminal().counting(f"Reading into {name}") as count:
-        lines = library_sources.sync(name, count, dry_run, drop_missing or [])
+        lines, unread = library_sources.sync(name, count, dry_run, drop_missing or [])
     for line in lines:
         print(line)
+    if unread:
+        raise BadInput(unread)
 
 
 @library_app.command("list")

@@ -22,8 +22,9 @@ def costs(name: str, sources: Sequence[str]) -> Iterator[str]:
 
 def sync(
     name: str, on_progress: Callable[[int, int], None] | None = None, dry_run: bool = False, drop: Sequence[str] = ()
-) -> list[str]:
-    """Read all sources of a library again, or say what that would do."""
+) -> tuple[list[str], str]:
+    """Read all sources of a library again, or say what that would do; returns lines, and which sources could not be
+    read, "" if all could."""
     context = opened_context()
     library = opened(context, name)
     report, lines = libraries.resync(
@@ -31,7 +32,15 @@ def sync(
     )
     would = " would be" if dry_run else ""
     done = f"{name}{would}: {counted(report) or 'nothing new'} ({len(library)} images{' now' if dry_run else ''})"
-    return [done, *lines, *details(report)]
+    return [done, *lines, *details(report)], _unread(name, report.broken)
+
+
+def _unread(name: str, broken: Sequence[tuple[str, str]]) -> str:
+    if not broken:
+        return ""
+    told = "; ".join(f"{path}: {reason.rstrip('.')}" for path, reason in broken)
+    which, their = ("A source of", "its") if len(broken) == 1 else (f"{len(broken)} sources of", "their")
+    return f"{which} {name} could not be read, and {their} pictures stay as they were: {told}."
 
 
 def export(

@@ -11,7 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from limner.errors import BadInput, LibraryError, LibraryMissing
+from limner.errors import BadInput, LibraryError, LibraryMissing, NotInstalled
 from limner.text import printable_path
 from limner.tools.images import images
 from limner.tools.library import folder
@@ -87,16 +87,20 @@ class Gathered(Folders):
         *,
         max_pixels: int = images.MAX_PIXELS,
         dropped: Mapping[str, Located | None] | None = None,
+        emptied: Sequence[Path] = (),
         keep: bool = True,
+        tolerant: bool = False,
         on_progress: Progress | None = None,
     ) -> None:
         """library: its folder; recorded: all its sources; dropped: those to drop, with what is there in their place;
-        keep: whether the library's folder may be written.
+        emptied: folders in sources that somebody has emptied on purpose; keep: whether the library's folder may be
+        written; tolerant: whether an archive that cannot be read is left as it is, and named in `broken`.
 
         Raises LibraryMissing and BadInput as `present` does.
         """
         super().__init__((), max_pixels=max_pixels)
-        self.dropped, self._keep = dropped or {}, keep
+        self.dropped, self._emptied, self._keep, self._tolerant = dropped or {}, emptied, keep, tolerant
+        self.broken: list[tuple[str, str]] = []
         self.parts = [Part(library, str(one.path), one) for one in (present(library, name) for name in names)]
         self.names = [part.name for part in self.parts]
         self.unpacked = [str(part.copy) for part in self.parts if part.copied]
@@ -108,8 +112,15 @@ class Gathered(Folders):
     def scan(self) -> Scan:
         """All parts as one scan; archives are unpacked first. Raises what `unpacked.unpack` raises."""
         whole = Scan()
-        for part in self.parts:
-            whole.add(part.scan(self._progress, self._keep))
+        for part in [*self.parts]:
+            try:
+                whole.add(part.scan(self._progress, self._keep))
+            except (BadInput, NotInstalled) as error:
+                if not self._tolerant or part.name in self.dropped:
+                    raise
+                self.broken.append((printable_path(part.name), str(error)))
+                self.parts.remove(part)  # so nothing of it is dropped
+                self._others.append(part)
         return whole
 
     def settle(self, library: Library) -> None:
@@ -150,7 +161,7 @@ class Gathered(Folders):
                 if held:
                     raise away(library, part.name, held, "has no picture any more")
             elif not part.copied:
-                _check_folders(library, part, before, found)
+                _check_folders(library, part, before, found, self._emptied)
 
 
 def _check_dropped(part: Part, found: Scan) -> None:
@@ -164,8 +175,11 @@ def _check_dropped(part: Part, found: Scan) -> None:
         raise BadInput(f"{name} cannot be read, so nothing of it is dropped: check disk and rights.")
 
 
-def _check_folders(library: str, part: Part, before: Mapping[str, Any], found: Scan) -> None:
-    """Raises LibraryError if a folder that had pictures is there and empty, unless they are elsewhere by now."""
+def _check_folders(
+    library: str, part: Part, before: Mapping[str, Any], found: Scan, meant: Sequence[Path] = ()
+) -> None:
+    """Raises LibraryError if a folder that had pictures is there and empty, unless they are elsewhere by now, or it was
+    meant."""
     moved = {(stamp.size, stamp.changed) for path, stamp in found.files.items() if path not in before}
     emptied: Counter[Path] = Counter()
     for path, file in before.items():
@@ -173,9 +187,8 @@ def _check_folders(library: str, part: Part, before: Mapping[str, Any], found: S
             here = next(folder for folder in Path(path).parents if os.path.isdir(folder))
             emptied[here] += 1
     for here, held in emptied.items():
-        if _is_empty(here):
-            line = f"{printable_path(str(here))} is empty, and {library} has {_many(held)} of it: nothing is changed"
-            raise LibraryError(f"{line}. Mount its disk, or delete the empty folder to drop them.")
+        if _is_empty(here) and not any(here.is_relative_to(folder) for folder in meant):
+            raise away(library, str(here), held, "is empty")
 
 
 def _is_empty(folder: Path) -> bool:
@@ -232,13 +245,16 @@ def _size(count: int) -> str:
     return f"{count / 1e9:,.1f} GB" if count >= 1e9 else f"{max(count, 100_000) / 1e6:,.1f} MB"
 
 
-def split(library: Path, names: Iterable[str]) -> tuple[list[str], list[str]]:
-    """(sources that are there, or whose pictures are in the library's folder, sources that are away)."""
-    there, gone = [], []
+def split(library: Path, names: Iterable[str]) -> tuple[list[str], list[str], list[tuple[str, str]]]:
+    """(sources that are there, or whose pictures are in the library's folder, sources that are away, path and reason
+    of those that are no sources any more)."""
+    there, gone, broken = [], [], []
     for name in names:
         try:
             present(library, name)
             there.append(name)
         except LibraryMissing:
             gone.append(name)
-    return there, gone
+        except BadInput as error:
+            broken.append((printable_path(name), str(error)))
+    return there, gone, broken

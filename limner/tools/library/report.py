@@ -32,6 +32,8 @@ class Report:
     texts_found: int = 0
     texts_unread: list[tuple[str, str]] = field(default_factory=list)
     """Pictures in which text could not be looked for, path or library and reason."""
+    broken: list[tuple[str, str]] = field(default_factory=list)
+    """Sources that could not be read, path and reason; what the library has of them stays."""
 
     @property
     def files(self) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
 from limner.errors import BadInput, LibraryError, LibraryMissing
@@ -30,21 +31,25 @@ def resync(
     """Read all recorded sources again; returns what was done, and lines about sources.
 
     dry_run: change nothing; the report is what would be done. drop: sources that are away or empty, to be forgotten
-    with their pictures, also with the copies of an archive's. Raises BadInput for a library without sources, and for
-    one to drop that it lacks or that has pictures; LibraryError if another folder or table is away or empty. An archive
-    that is away needs nothing: its pictures are in the library.
+    with their pictures, also with the copies of an archive's; or emptied folders in a source, whose pictures are
+    dropped. Raises BadInput for a library without sources, and for one to drop that it lacks or that has pictures;
+    LibraryError if another folder or table is away or empty. An archive that is away needs nothing: its pictures are in
+    the library. One that cannot be read stays as it is, and is in the report's `broken`.
     """
     recorded = json.loads(library.meta("folders") or "[]")
     if not recorded:
         raise BadInput(f"The library {library.name} has no source yet: `limner library add {library.name} FOLDER`.")
-    dropped = {name: _in_place(library, name) for name in _named(library, recorded, drop)}
-    there, gone = split(library.path, (name for name in recorded if name not in dropped))
+    named = _named(library, recorded, drop)
+    dropped = {name: _in_place(library, name) for name in named if name in recorded}
+    emptied = [Path(name) for name in named if name not in recorded]
+    there, gone, broken = split(library.path, (name for name in recorded if name not in dropped))
     _check_away(library, gone)
     lines = staying(library, there)
     if dry_run:
         there, later = _read_already(library, there)
         lines += later
-    how: dict[str, Any] = {"max_pixels": max_pixels, "dropped": dropped, "keep": not dry_run}
+    how: dict[str, Any] = {"max_pixels": max_pixels, "dropped": dropped, "emptied": emptied, "keep": not dry_run}
+    how["tolerant"] = True
     source = Gathered(library.path, there, recorded, **how, on_progress=None if dry_run else on_progress)
 
     def check(run: Sync) -> None:
@@ -54,8 +59,11 @@ def resync(
         with library.alone():
             made = Preview(library, source, on_progress or (lambda done, total: None))
             check(made)
-            return made.run(), lines
+            report = made.run()
+            report.broken = broken + source.broken
+            return report, lines
     report = sync(library, source, on_progress, check)
+    report.broken = broken + source.broken
     source.settle(library)
     _forget(library, source)
     return report, lines
@@ -89,15 +97,34 @@ class Preview(Sync):
 
 
 def _named(library: Library, recorded: Sequence[str], names: Sequence[str]) -> list[str]:
-    """Sources as the library has them recorded, of names as a person writes them. Raises BadInput for others."""
+    """Sources as the library has them recorded, and emptied folders in them, of names as a person writes them. Raises
+    BadInput for others."""
     found = []
     for name in names:
         whole = name if name in recorded else os.path.realpath(os.path.expanduser(name))
         if whole not in recorded:
-            there = ", ".join(map(printable_path, recorded))
-            raise BadInput(f"{printable_path(name)[:200]} is no source of {library.name}. It has: {there}.")
+            _check_emptied(library, recorded, whole, name)
         found.append(whole)
     return found
+
+
+def _check_emptied(library: Library, recorded: Sequence[str], folder: str, name: str) -> None:
+    """Raises BadInput unless a folder lies in a source, and nothing is in it. name: as a person writes it."""
+    if not any(Path(folder).is_relative_to(root) for root in recorded if os.path.isdir(root)):
+        there = ", ".join(map(printable_path, recorded))
+        raise BadInput(f"{printable_path(name)[:200]} is no source of {library.name}, nor in one. It has: {there}.")
+    try:
+        filled = any(files for _, _, files in os.walk(folder, onerror=_refused)) or os.path.isfile(folder)
+    except PermissionError as error:
+        line = f"{printable_path(name)[:200]} cannot be read, so nothing of it is dropped: check disk and rights."
+        raise BadInput(line) from error
+    if filled:
+        raise BadInput(f"{printable_path(name)[:200]} is not empty: --drop-missing drops only what is away or empty.")
+
+
+def _refused(error: OSError) -> None:
+    if isinstance(error, PermissionError):
+        raise error
 
 
 def _in_place(library: Library, name: str) -> Located | None:

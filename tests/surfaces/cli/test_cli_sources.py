@@ -42,6 +42,16 @@ def test_add_and_sync(home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[
     assert run(capsys, "sync", "cranes")[0] == 2
 
 
+def test_a_broken_archive_is_told_at_the_end(home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    photos, archive = laid(tmp_path / "photos", samples(3)), zipped(tmp_path / "a.zip", samples(2, 10))
+    run(capsys, "add", "birds", photos, archive)
+    archive.write_bytes(archive.read_bytes()[:300])
+    laid(photos, {"new.jpg": picture(77)})
+    code, out, err = run(capsys, "sync", "birds")
+    assert (code, out.splitlines()) == (2, ["birds: 1 added, 3 known (6 images)"])
+    assert f"A source of birds could not be read, and its pictures stay as they were: {archive}: " in err
+
+
 def test_export(home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run(capsys, "add", "birds", laid(tmp_path / "photos", samples(3)))
     code, out, _ = run(capsys, "export", "birds", tmp_path / "out")

@@ -140,7 +140,7 @@ def test_an_emptied_folder_within_a_source_drops_nothing(home: Path, tmp_path: P
     (photos / "named-otherwise" / "c.jpg").unlink()
     (photos / "named-otherwise" / "2020" / "b.jpg").unlink()
     (photos / "named-otherwise" / "2020").rmdir()
-    with pytest.raises(LibraryError, match="delete the empty folder to drop them"):
+    with pytest.raises(LibraryError, match="drop them with `limner library sync birds --drop-missing"):
         resync(library)
     (photos / "named-otherwise").rmdir()
     assert counts(resync(library)[0]) == {"known": 1, "vanished": 2}

@@ -96,6 +96,49 @@ def test_a_source_that_is_away_drops_nothing(library: Library, tmp_path: Path, e
     assert counts(resync(library)[0]) == {"known": 3}
 
 
+def test_a_folder_emptied_on_purpose_is_dropped_by_name(library: Library, tmp_path: Path) -> None:
+    old = tmp_path / "photos" / "old"
+    with pytest.raises(BadInput, match="is not empty"):
+        resync(library, drop=[str(old)])
+    (old / "rings.jpg").unlink()
+    for dry_run in (True, False):
+        with pytest.raises(LibraryError, match=rf"old is empty, and birds has 1 picture of it.*--drop-missing {old}"):
+            resync(library, dry_run=dry_run)
+    with pytest.raises(BadInput, match="no source of birds, nor in one"):
+        resync(library, drop=[str(tmp_path / "other")])
+    report, _ = resync(library, drop=[str(old)])
+    assert counts(report) == {"known": 7, "vanished": 1}
+    assert counts(resync(library)[0]) == {"known": 7}
+
+
+def test_a_folder_whose_only_folder_vanished_is_dropped_by_name(library: Library, tmp_path: Path) -> None:
+    deep = laid(tmp_path / "photos" / "deep", {"2023/spring/a.jpg": picture(91)}) / "2023"
+    assert counts(resync(library)[0]) == {"added": 1, "known": 8}
+    (deep / "spring" / "a.jpg").unlink()
+    (deep / "spring").rmdir()
+    with pytest.raises(LibraryError, match=rf"2023 is empty.*--drop-missing {deep}`"):
+        resync(library)
+    assert counts(resync(library, drop=[str(deep)])[0]) == {"known": 8, "vanished": 1}
+
+
+@pytest.mark.parametrize("damage", ["cut short", "no archive"])
+def test_a_broken_archive_stops_no_other_source(library: Library, tmp_path: Path, damage: str) -> None:
+    archive = tmp_path / "shard.zip"
+    whole = archive.read_bytes()
+    archive.write_bytes(whole[: len(whole) // 2] if damage == "cut short" else b"<html>404</html>")
+    laid(tmp_path / "photos", {"new.jpg": picture(50)})
+    for _ in range(2):
+        report, _ = resync(library)
+        [(path, reason)] = report.broken
+        assert path == str(archive)
+        assert ("damaged or cut short" in reason) == (damage == "cut short")
+        assert len(library) == 9
+        assert all(library.image(record.id) for record in library.records())
+    archive.write_bytes(whole)
+    report, _ = resync(library)
+    assert (counts(report), report.broken) == ({"known": 9}, [])
+
+
 def test_an_archive_that_is_away_keeps_its_copies(library: Library, tmp_path: Path) -> None:
     (tmp_path / "shard.zip").unlink()
     report, lines = resync(library)

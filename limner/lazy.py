@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from importlib import import_module
 from types import ModuleType
 from typing import Any
@@ -17,4 +18,7 @@ def lazy(name: str) -> Any:
 
 class _Lazy(ModuleType):
     def __getattr__(self, attribute: str) -> Any:
-        return getattr(import_module(self.__name__), attribute)
+        module = self.__dict__.get("_imported")
+        if module is None or sys.modules.get(self.__name__) is not module:  # another one since: in tests
+            module = self.__dict__["_imported"] = import_module(self.__name__)
+        return getattr(module, attribute)

@@ -5,11 +5,12 @@ Each encoder's best rows, their scores scaled by mean and deviation (DBSF, see `
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from math import inf, log
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from limner.lazy import lazy
+from limner.models.encoders.products import product
 from limner.tools.stored import Hit, Vectors, many
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ _SAMPLE = 16  # numbers looked at for each one wanted, to guess from which on th
 _COMMON = 8  # an eighth of the rows or more have a common term; captions of 15 words have at most 120 such terms
 _DIGITS = 6  # of a cosine that count
 _EQUAL = 1e-6  # a deviation below it is one of the last bits
-_FEW = 4  # a quarter of the rows or fewer are copied before they are multiplied
+_ROUNDING = 2e-6  # more than what rounding two scores moves them
 
 
 class Words(NamedTuple):
@@ -87,7 +88,7 @@ class Table(Protocol):
 def ranked(rows: Table, queries: Sequence[Vectors], k: int, among: np.ndarray | None) -> list[list[Hit]]:
     """Per query at most k hits, best first, ties by id; cosines count to six decimals.
 
-    among: numbers of the rows that may be found, None for all.
+    among: numbers of the rows that may be found, ascending; None for all.
     Raises ValueError for a query of another size.
     """
     found: list[list[Hit]] = []
@@ -99,7 +100,7 @@ def ranked(rows: Table, queries: Sequence[Vectors], k: int, among: np.ndarray | 
             if query.words.indices:
                 shared = rows.words.scores(query.words, len(rows.ids))
                 scores["words"] = shared if among is None else shared[among]
-            found.append(_hits(rows, scores, k, among))
+            found.append(_hits(rows.ids, scores, k, among))
     return found
 
 
@@ -110,32 +111,30 @@ def _cosines(rows: Table, name: str, queries: Sequence[Vectors], among: np.ndarr
         return {}
     asked = np.stack(list(given.values())).astype(np.float32, copy=False)
     table, has = rows.dense(name)
-    if among is None:
-        scores = asked @ table.T
-    elif _FEW * len(among) <= len(table):
-        scores = asked @ table[among].T
-    else:
-        scores = (asked @ table.T)[:, among]
-    # A matrix product gives equal rows other last bits, by their places.
-    np.round(scores, _DIGITS, out=scores)
+    if asked.shape[1] != table.shape[1]:
+        raise ValueError(f"a query of {asked.shape[1]} numbers for rows of {table.shape[1]}")
+    scores = product(asked, table, among)
     if has is not None:
         scores[:, ~(has if among is None else has[among])] = -inf
     return dict(zip(given, scores, strict=True))
 
 
-def _hits(rows: Table, scores: Mapping[str, np.ndarray], k: int, among: np.ndarray | None) -> list[Hit]:
-    """The best of one query. scores: by encoder, of the rows among."""
-    ids_of = rows.ids if among is None else rows.ids[among]
-    best = {name: _best(one, many(k), 0.0 if name == "words" else -inf, ids_of) for name, one in scores.items()}
+def _hits(ids_of: np.ndarray, scores: Mapping[str, np.ndarray], k: int, among: np.ndarray | None) -> list[Hit]:
+    """The best of one query. ids_of: of all rows; scores: by encoder, of the rows among."""
+
+    def named(places: np.ndarray) -> np.ndarray:
+        return np.ascontiguousarray(ids_of[places if among is None else among[places]])
+
+    best = {name: _best(name, one, many(k), named) for name, one in scores.items()}
     if not sum(map(len, best.values())):
         return []
-    fused = np.concatenate([_scaled(scores[name][found]) for name, found in best.items()])
+    fused = np.concatenate([_scaled(_counted(name, scores[name][found])) for name, found in best.items()])
     places, back = np.unique(np.concatenate(list(best.values())), return_inverse=True)
     total = np.bincount(back, fused)
-    ids = np.ascontiguousarray(ids_of[places])
+    ids = named(places)
     high, low = ids.view(">u8").T
     order = np.lexsort((low, high, -total))[:k]
-    raw = {name: one[places[order]].tolist() for name, one in scores.items()}
+    raw = {name: _counted(name, one[places[order]]).tolist() for name, one in scores.items()}
     return [
         # An image that shares no word with the query has a BM25 of 0 by definition.
         Hit(
@@ -147,27 +146,35 @@ def _hits(rows: Table, scores: Mapping[str, np.ndarray], k: int, among: np.ndarr
     ]
 
 
-def _best(scores: np.ndarray, most: int, least: float, ids: np.ndarray) -> np.ndarray:
-    """Places of the `most` best scores above `least`, in any order; of equal ones those whose ids come first."""
+def _best(name: str, scores: np.ndarray, most: int, named: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+    """Places of an encoder's `most` best scores that say something, in any order; of equal ones those whose ids come
+    first."""
     found = np.arange(len(scores)) if len(scores) <= 2 * _SAMPLE * most else _likely(scores, most)
-    found = found[scores[found] > least]
+    found = found[scores[found] > (0.0 if name == "words" else -inf)]
     if len(found) <= most:
         return found
-    mine = scores[found]
+    mine = _counted(name, scores[found])
     last = np.partition(mine, -most)[-most]
     better, equal = found[mine > last], found[mine == last]
-    high, low = np.ascontiguousarray(ids[equal]).view(">u8").T
+    high, low = named(equal).view(">u8").T
     return np.append(better, equal[np.lexsort((low, high))[: most - len(better)]])
 
 
+def _counted(name: str, scores: np.ndarray) -> np.ndarray:
+    """What counts of an encoder's scores: a matrix product gives equal rows other last bits, by their places."""
+    return scores if name == "words" else np.round(scores, _DIGITS)
+
+
 def _likely(scores: np.ndarray, most: int) -> np.ndarray:
-    """Places of at least the `most` best scores, and of some more: a sample says from which score on they lie, so that
-    few numbers need be sorted."""
+    """Places of at least the `most` best scores, rounded or not, and of some more: a sample says from which score on
+    they lie, so that few numbers need be sorted."""
     step = len(scores) // (_SAMPLE * most)
     sample = scores[::step]
     rank = min(len(sample), 2 * most // step + 8)
-    found = np.flatnonzero(scores >= np.partition(sample, -rank)[-rank])
-    return found if len(found) >= most else np.arange(len(scores))
+    least = np.partition(sample, -rank)[-rank]
+    # Rounded, a score just below may equal the last of the best. If too few lie above, the sample misled.
+    found = np.flatnonzero(scores >= least - _ROUNDING)
+    return found if np.count_nonzero(scores[found] >= least) >= most else np.arange(len(scores))
 
 
 def _scaled(scores: np.ndarray) -> np.ndarray:

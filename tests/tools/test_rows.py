@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from limner.errors import LibraryError
+from limner.models.encoders import products
 from limner.models.encoders.vectors import unit
 from limner.tools import rows
 from limner.tools.bm25 import Sparse, Words
@@ -293,3 +294,61 @@ def test_vectors_without_a_row_are_deleted(edge: EdgeStore) -> None:
     edge.ids()
     assert edge.count() == 2
     assert edge._all() == {identity(0), identity(2)}
+
+
+@pytest.mark.parametrize("share", [1.0, 0.9, 0.5])
+def test_products_in_blocks_are_exact(share: float) -> None:
+    """More rows than a block, none of a whole number of blocks."""
+    random = np.random.default_rng(3)
+    table = unit(random.normal(size=(2 * products.BLOCK + 77, 40)).astype(np.float32))
+    queries = unit(random.normal(size=(5, 40)).astype(np.float32))
+    count = int(share * len(table))
+    among = None if share == 1 else np.sort(random.choice(len(table), count, replace=False))
+    exact = queries.astype(np.float64) @ table.astype(np.float64).T
+    found = products.product(queries, table, among)
+    assert found.shape == (5, count)
+    assert np.abs(found - (exact if among is None else exact[:, among])).max() < 3e-7
+
+
+def test_the_product_is_what_onnx_calls_one() -> None:
+    """The bytes in limner are what its own library writes."""
+    onnx = pytest.importorskip("onnx")
+
+    def floats(name: str, *shape: str) -> Any:
+        return onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, shape)
+
+    node = onnx.helper.make_node("MatMul", ["a", "b"], ["y"])
+    graph = onnx.helper.make_graph([node], "g", [floats("a", "n", "k"), floats("b", "k", "m")], [floats("y", "n", "m")])
+    made = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 13)], ir_version=8)
+    assert onnx.load_from_string(products._MODEL) == made
+
+
+def test_scores_that_differ_behind_the_sixth_decimal_are_equal_for_any_number_of_rows(tmp_path: Path) -> None:
+    """A sample says where the best of many rows lie; the last of them tie with rows that are less by rounding."""
+    points = []
+    for n in range(9000):
+        vector = np.zeros(8, np.float32)
+        vector[0] = 0.5 + (1.0000e-7 if n % 2 else -1.0000e-7) if n > 4000 else 0.1
+        points.append((identity(9000 - n), Vectors(vector, Sparse([], []))))
+    made = Rows(tmp_path / "rows", {"caption": 8})
+    made.start(points)
+    found = made.there()
+    assert found
+    asked = Vectors(np.eye(8, dtype=np.float32)[0], Sparse([], []))
+    assert ids(found.search([asked], 50)) == [[identity(n) for n in range(1, 51)]]
+
+
+def test_ids_of_any_form_limit_a_search(tmp_path: Path) -> None:
+    made = Rows(tmp_path / "rows", SIZES)
+    known = [f"{n:016x}{n % 7:016x}" for n in range(1, 30)]  # ends that several share
+    made.start([(i, vectors(n)) for n, i in enumerate(known)])
+    for all_ in (known, [f"{n:032x}" for n in range(1, 30)]):
+        made.start([(i, vectors(n)) for n, i in enumerate(all_)])
+        rows._known.clear()
+        found = made.there()
+        assert found
+        some = {*all_[3:9], "0" * 32, "f" * 32, "no id"}
+        assert set(*ids(found.search([query(2)], 40, Within(some, inside=True)))) == set(all_[3:9])
+        some.remove("no id")
+        assert set(*ids(found.search([query(2)], 40, Within(some, inside=True)))) == set(all_[3:9])
+        assert set(*ids(found.search([query(2)], 40, Within(some, inside=False)))) == {*all_} - some

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from limner.errors import NotInstalled
 from limner.lazy import lazy
 from limner.models.digest import sha256_of
+from limner.models.encoders.products import cores
 from limner.models.encoders.sentence_folder import sentence_folder
 from limner.models.encoders.vectors import unit
 
@@ -73,7 +74,7 @@ class MiniLM:
             vectors[rows] = _mean_pooled(session, [tokens[row] for row in rows])
 
         batches = _batches([len(one) for one in tokens])
-        workers = min(len(batches), self.threads or _cores()) if self.apart else 1
+        workers = min(len(batches), self.threads or cores()) if self.apart else 1
         if workers < 2:
             for rows in batches:
                 encode(rows)
@@ -143,11 +144,6 @@ def _batches(lengths: Sequence[int]) -> list[list[int]]:
         batches.append(order[-count:])
         order = order[:-count]
     return batches
-
-
-def _cores() -> int:
-    """Processors that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 _INSTALL = (

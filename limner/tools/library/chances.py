@@ -49,7 +49,8 @@ def keep(records: sqlite3.Connection, encoder: str, vectors: Mapping[str, np.nda
 def sampled(records: sqlite3.Connection, encoder: str) -> dict[str, np.ndarray]:
     """The encoder's sample by image id, of images that the library still has."""
     rows = records.execute(
-        "SELECT image, vector FROM sample WHERE encoder = ? AND image IN (SELECT id FROM image) ORDER BY image",
+        "SELECT image, vector FROM sample s WHERE encoder = ? AND EXISTS (SELECT 1 FROM image WHERE id = s.image) "
+        "ORDER BY image",
         (encoder,),
     )
     return {image: np.frombuffer(vector, np.float32) for image, vector in rows}

@@ -9,8 +9,8 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
 from limner.tools.images.facts import Facts, in_time, now
 from limner.tools.library.filters import TEXTS, Filter, Filters, orientation
@@ -89,8 +89,10 @@ def within(records: sqlite3.Connection, only: Filters, used: Collection[str]) ->
     away |= set(used)
     if passed is None:
         return Within(away, inside=False) if away else None
-    left, everything = passed - away, _all(records)
-    return Within(left, inside=True) if 2 * len(left) <= len(everything) else Within(everything - left, inside=False)
+    left = passed - away
+    if 2 * len(left) <= records.execute("SELECT count(*) FROM image").fetchone()[0]:
+        return Within(left, inside=True)
+    return Within(_all(records) - left, inside=False)
 
 
 class LeftOut(NamedTuple):
@@ -119,31 +121,37 @@ def left_out(
 
 def _fitting(records: sqlite3.Connection, one: Filter) -> set[str]:
     """Ids of the images that fit one filter."""
-    values = _values(records, one.field)
     if one.field in TEXTS and not one.value:
-        having = {image for image, value in values if value}
+        having = _having(records, one.field, lambda value: value != "")
         return having if one.sign == "!=" else _all(records) - having
-    pairs, fits = list(values), one.matcher()
-    fitting = {value for value in {value for _, value in pairs} if fits(value)}  # many share a licence, a tag, a folder
-    found = {image for image, value in pairs if value in fitting}
+    found = _having(records, one.field, one.matcher())
     return _all(records) - found if one.sign == "!=" and one.field in TEXTS else found
 
 
-def _values(records: sqlite3.Connection, field: str) -> Iterable[tuple[str, str | float]]:
-    """(image, value) of a field; an image may have several values, or none."""
-    if field in ("licence", "credit"):
-        return records.execute(
-            f"SELECT i.id, coalesce(w.{field}, i.{field}) FROM image i LEFT JOIN written w ON w.image = i.id"
-        )
+def _having(records: sqlite3.Connection, field: str, fits: Callable[[Any], bool]) -> set[str]:
+    """Ids of the images of which one of the values of a field fits; an image may have several values, or none."""
     if field == "folder":
-        return _folders(records)
-    if field in ("width", "height", "size"):
-        return records.execute(f"SELECT id, {'max(width, height)' if field == 'size' else field} FROM image")
+        pairs = list(_folders(records))
+        good = {value for value in {value for _, value in pairs} if fits(value)}
+        return {image for image, value in pairs if value in good}
     if field == "orientation":
         sizes = records.execute("SELECT id, width, height FROM image")
-        return ((image, orientation(width, height)) for image, width, height in sizes)
-    names = json.dumps(_PLACES if field == "place" else [field])
-    return records.execute("SELECT image, value FROM fact WHERE field IN (SELECT value FROM json_each(?))", (names,))
+        return {image for image, width, height in sizes if fits(orientation(width, height))}
+    # Many images share a value: SQLite tells which, so that Python reads few of them.
+    image, value, source = _column(field)
+    good = [one for (one,) in records.execute(f"SELECT DISTINCT {value} {source} TRUE") if fits(one)]
+    query = f"SELECT {image} {source} {value} IN (SELECT value FROM json_each(?))"
+    return {image for (image,) in records.execute(query, (json.dumps(good),))}
+
+
+def _column(field: str) -> tuple[str, str, str]:
+    """(image, value, where from, to be followed by a condition) of a field in SQL."""
+    if field in ("licence", "credit"):
+        return "i.id", f"coalesce(w.{field}, i.{field})", "FROM image i LEFT JOIN written w ON w.image = i.id WHERE"
+    if field in ("width", "height", "size"):
+        return "id", "max(width, height)" if field == "size" else field, "FROM image WHERE"
+    names = ", ".join(f"'{name}'" for name in (_PLACES if field == "place" else [field]))
+    return "image", "value", f"FROM fact WHERE field IN ({names}) AND"
 
 
 def _folders(records: sqlite3.Connection) -> Iterator[tuple[str, str]]:

@@ -37,6 +37,7 @@ from limner.tools.library.folders import (
 )
 from limner.tools.library.records import (
     FORMAT,
+    FOUND,
     RECORDS,
     SCHEMA,
     SELECT,
@@ -244,7 +245,8 @@ class Library:
         if answers is None:
             with self.vectors() as store:
                 answers = store.search(queries, most, limit) if limit else store.search(queries, most)
-        known = self._by_id(hit.id for hits in answers for hit in hits)
+        with self.transaction() as records:
+            known = by_id(records, (hit.id for hits in answers for hit in hits), FOUND)
         by_chance = chances.expected(self.chances(), queries, unread=unread, own=own)
         return found.candidates(self.name, answers, known, by_chance, k, len(self) if parrots else 0)
 

@@ -161,7 +161,7 @@ def _best(name: str, scores: np.ndarray, most: int, named: Callable[[np.ndarray]
 
 
 def _counted(name: str, scores: np.ndarray) -> np.ndarray:
-    """What counts of an encoder's scores: a matrix product gives equal rows other last bits, by their places."""
+    """An encoder's scores as far as they count: a matrix product gives equal rows other last bits, by their places."""
     return scores if name == "words" else np.round(scores, _DIGITS)
 
 

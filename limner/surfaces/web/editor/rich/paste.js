@@ -21,7 +21,7 @@ export function cleaned(html) {
     code.setAttribute("data-source", `${fence}\n${text}\n${fence}`);
     code.replaceChildren();
   }
-  return page.body.innerHTML;
+  return new XMLSerializer().serializeToString(page.body);
 }
 
 const EMPHASIS = /** @type {const} */ ([["strong", /font-weight:(?:bold|[6-9]00)/], ["em", /font-style:italic/], ["s", /text-decoration[^;]*line-through/]]);

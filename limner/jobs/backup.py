@@ -15,7 +15,7 @@ import sqlite3
 import tarfile
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,7 +29,7 @@ from limner.jobs.ledger.database import HEAD, SLOW, Database, database_url, migr
 from limner.jobs.tables import dump, empty, load
 from limner.settings import Settings, private_file, private_folder
 from limner.tools.library import libraries
-from limner.tools.library.folders import library_path, locked
+from limner.tools.library.folders import library_path, locked, searched
 from limner.version import __version__
 
 FORMAT = 1
@@ -165,8 +165,10 @@ def _add_home(archive: tarfile.TarFile, home: Path, database: Path | None) -> in
     with tempfile.TemporaryDirectory(prefix="limner-") as scratch:
         for name in libraries(home):
             folder = library_path(home, name)
-            with locked(home, name, PATIENCE), FileLock(folder / "vectors.lock", timeout=PATIENCE):
-                count += _add_folder(archive, home, folder, Path(scratch), None)
+            with locked(home, name, PATIENCE):
+                vectors, others = searched(home, name)
+                with FileLock(f"{vectors}.lock", timeout=PATIENCE):
+                    count += _add_folder(archive, home, folder, Path(scratch), None, others)
         skipped = {database, home / "libraries"}
         for path in sorted(home.iterdir()) if home.is_dir() else ():
             if path in skipped or path.name.endswith(LEFT_OUT):
@@ -175,11 +177,20 @@ def _add_home(archive: tarfile.TarFile, home: Path, database: Path | None) -> in
     return count
 
 
-def _add_folder(archive: tarfile.TarFile, home: Path, folder: Path, scratch: Path, database: Path | None) -> int:
-    """Add a folder's files, or one file; returns how many."""
+def _add_folder(
+    archive: tarfile.TarFile,
+    home: Path,
+    folder: Path,
+    scratch: Path,
+    database: Path | None,
+    but: Collection[Path] = (),
+) -> int:
+    """Add a folder's files, or one file; returns how many. but: folders in it to leave out."""
     count = 0
     for path in [folder] if folder.is_file() else sorted(folder.rglob("*")):
         if not path.is_file() or path.is_symlink() or path.name.endswith(LEFT_OUT) or path == database:
+            continue
+        if not {*path.parents}.isdisjoint(but):
             continue
         name = HOME + path.relative_to(home).as_posix()
         try:

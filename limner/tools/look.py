@@ -100,6 +100,7 @@ def look(
     """
     if not libraries:
         raise LibraryEmpty("No library to take images from: name one with --library DIR.")
+    libraries = [library.current() for library in libraries]  # the examples are encoded as the pictures are now
     wanted = _resolved(libraries, _checked(wanted))
     pictures = [_decoder(data, max_pixels) for data in wanted.shown]
     away, many = {*used, *wanted.like, *wanted.unlike}, k

@@ -31,8 +31,8 @@ from limner.tools.language import UNKNOWN, language_of
 from limner.tools.library import Library, open_or_index
 from limner.tools.library.filters import ANYTIME, Filters
 from limner.tools.retrieve import remarks, retrieve
+from limner.tools.server_store import ServerStore, server
 from limner.tools.spotting import spots_from_text
-from limner.tools.store import ServerStore, server
 from limner.version import __version__
 from limner.workflows.allowed import SAMPLE, STARTER
 from limner.workflows.models import _chat_model, connect, handed, speaker_for

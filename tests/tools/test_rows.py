@@ -15,7 +15,8 @@ from limner.models.encoders.vectors import unit
 from limner.tools import rows
 from limner.tools.bm25 import Sparse, Words
 from limner.tools.rows import Rows, snapshot
-from limner.tools.store import EdgeStore, ServerStore, rows_folder, server
+from limner.tools.server_store import ServerStore, server
+from limner.tools.store import EdgeStore, rows_folder
 from limner.tools.stored import Hit, Vectors, Within
 
 SIZES = {"caption": 8, "clip": 6}

@@ -13,7 +13,9 @@ from qdrant_client import models
 from limner.errors import LibraryBusy, LibraryError
 from limner.models.encoders.vectors import unit
 from limner.tools.bm25 import Sparse, Words
-from limner.tools.store import BODY, EdgeStore, ServerStore, Store, Vectors, Within, server
+from limner.tools.server_store import ServerStore, server
+from limner.tools.store import EdgeStore, Store
+from limner.tools.stored import BODY, Vectors, Within
 
 SIZES = {"caption": 8, "clip": 6}
 WORDS = Words()

@@ -20,7 +20,7 @@ from limner.tools.generate import Generator
 from limner.tools.library import Library, libraries, own_encoders
 from limner.tools.library.filters import ALL
 from limner.tools.retrieve import remarks
-from limner.tools.store import server
+from limner.tools.server_store import server
 from limner.tools.trial import kinship, likeness
 from limner.version import __version__
 from limner.workflows.context import Context, plugged_dialect

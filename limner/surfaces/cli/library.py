@@ -1,4 +1,4 @@
-"""limner library …: add, sync, search, list, show, edit, caption, captions, export, remove."""
+"""limner library …: add, sync, search, list, show, edit, caption, captions, reencode, export, remove."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from limner.errors import BadInput
 from limner.surfaces.cli import library_reports as reports
 from limner.surfaces.cli import library_sources
 from limner.surfaces.cli.library_caption import library_caption
+from limner.surfaces.cli.library_reencode import library_reencode
 from limner.surfaces.cli.library_search import library_search
 from limner.surfaces.cli.options import Only
 from limner.surfaces.cli.terminal import Terminal
@@ -21,6 +22,7 @@ library_app = typer.Typer(name="library", help="Libraries of your own images.", 
 def register(app: typer.Typer) -> None:
     """Add these commands to limner's."""
     library_app.command("caption")(library_caption)
+    library_app.command("reencode")(library_reencode)
     library_app.command("search")(library_search)
     app.add_typer(library_app)
 

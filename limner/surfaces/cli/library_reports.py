@@ -17,7 +17,7 @@ from limner.surfaces.cli.terminal import Terminal
 from limner.text import one_line, printable_path, shorten
 from limner.tools import library as libraries
 from limner.tools.language import language_of
-from limner.tools.library import Library, Record, Report, captions, machine, reading, suggesting
+from limner.tools.library import Library, Record, Report, captions, machine, reading, reencoding, suggesting
 from limner.tools.library.encoding import reads
 from limner.tools.library.folders import library_path
 from limner.tools.library.records import RECORDS
@@ -121,7 +121,8 @@ def listing() -> list[str]:
 
 def _size(context: Context, name: str) -> str:
     try:
-        return f"{len(opened(context, name)):>7} images"
+        library = opened(context, name)
+        return f"{len(library):>7} images{'  (reencode half made)' if reencoding.half_made(library) else ''}"
     except LibraryError as e:  # a library that cannot be opened must not hide the others
         return str(e)
 
@@ -138,6 +139,7 @@ def show(name: str, without: str = "", only: Sequence[str] = ()) -> list[str]:
         f"encoders: {', '.join(library.encoders.names.values())}",
     ]
     lines += [f"folder: {printable_path(f)}" for f in json.loads(library.meta("folders") or "[]")]
+    lines += _half_made(library, images)
     if words := library.own_words():
         lines.append(f"written here: words of {len(words)} images, which win over the folder's")
     if made := suggesting.suggested(library):
@@ -153,6 +155,15 @@ def show(name: str, without: str = "", only: Sequence[str] = ()) -> list[str]:
         caption = f"{one_line(r.caption)[:80]}{mark(r.machine_made)}{details}{_facts(r)}{_text(r)}"
         lines.append(f"{r.id[:12]}  {r.width}x{r.height}  {printable_path(r.path)}  {caption}")
     return [*lines, *remarks([library], limit, used, empty=False)]
+
+
+def _half_made(library: Library, images: int) -> list[str]:
+    """A line on vectors of another encoder that are not complete."""
+    if (found := reencoding.half_made(library)) is None:
+        return []
+    (half, done), again = found, f"limner library reencode {library.name}"
+    many = f"{done} of {images} images are encoded by {half.named}"
+    return [f"reencode half made: {many}, not searched yet; to go on: {again} (to drop them: {again} --abandon)"]
 
 
 def _facts(record: Record) -> str:

@@ -6,6 +6,7 @@ came about. A change of the sample takes the measurement away; whoever needs it 
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -13,8 +14,8 @@ from typing import TYPE_CHECKING
 
 from limner.lazy import lazy
 from limner.tools.chance import SAMPLE, UNREAD, Chance, measured, unrelated
-from limner.tools.encoders import Encoders, TextEncoder
-from limner.tools.library.records import Record, by_id
+from limner.tools.encoders import Encoders
+from limner.tools.library.records import Record, by_id, meta
 from limner.tools.store import Vectors
 
 if TYPE_CHECKING:
@@ -44,6 +45,21 @@ def keep(records: sqlite3.Connection, encoder: str, vectors: Mapping[str, np.nda
     kept = "SELECT image FROM sample WHERE encoder = ? ORDER BY image LIMIT ?"
     records.execute(f"DELETE FROM sample WHERE encoder = ? AND image NOT IN ({kept})", (encoder, encoder, SAMPLE))
     records.execute("DELETE FROM chance WHERE encoder = ?", (encoder,))
+
+
+def switch(records: sqlite3.Connection, name: str, vectors: Mapping[str, np.ndarray], chance: Chance | None) -> None:
+    """Give a library the sample and the chance of another dense encoder. vectors: the sample by image id; chance: None
+    for none."""
+    records.execute("DELETE FROM sample WHERE encoder = ?", (name,))
+    records.execute("DELETE FROM chance WHERE encoder = ?", (name,))
+    keep(records, name, vectors)
+    if chance:
+        _enter(records, name, chance)
+
+
+def _enter(records: sqlite3.Connection, encoder: str, chance: Chance) -> None:
+    row = (encoder, chance.base, chance.spread, chance.apart)
+    records.execute("INSERT OR REPLACE INTO chance VALUES (?, ?, ?, ?)", row)
 
 
 def sampled(records: sqlite3.Connection, encoder: str) -> dict[str, np.ndarray]:
@@ -79,12 +95,12 @@ def of(transaction: Transaction, encoders: Encoders, encode: Encode) -> dict[str
             if vectors := sampled(records, name):
                 found[name] = Chance(base, spread, apart, np.stack(list(vectors.values())))
     for name, encoder in (("caption", encoders.caption), ("clip", encoders.clip)):
-        if encoder and name not in found and (chance := _measure(transaction, name, encoder, encode)):
+        if encoder and name not in found and (chance := _measure(transaction, encoders, name, encode)):
             found[name] = chance
     return found
 
 
-def _measure(transaction: Transaction, name: str, encoder: TextEncoder, encode: Encode) -> Chance | None:
+def _measure(transaction: Transaction, encoders: Encoders, name: str, encode: Encode) -> Chance | None:
     with transaction() as records:
         vectors = sampled(records, name)
         there = by_id(records, wanted(records)).values()
@@ -92,14 +108,29 @@ def _measure(transaction: Transaction, name: str, encoder: TextEncoder, encode: 
     if len(vectors) < len(there) / 2:
         vectors |= encode([record for record in there if record.id not in vectors], name)
         with transaction() as records:
-            keep(records, name, vectors)
+            if _are_of(records, encoders):
+                keep(records, name, vectors)
     if not vectors:
         return None
-    chance = measured(np.stack(list(vectors.values())), unrelated(encoder))
+    chance = of_sample(encoders, name, vectors)
     with transaction() as records:
-        row = (name, chance.base, chance.spread, chance.apart)
-        records.execute("INSERT OR REPLACE INTO chance VALUES (?, ?, ?, ?)", row)
+        if _are_of(records, encoders):
+            _enter(records, name, chance)
     return chance
+
+
+def of_sample(encoders: Encoders, name: str, vectors: Mapping[str, np.ndarray]) -> Chance:
+    """The chance of a dense encoder by a sample of its vectors, which is not empty."""
+    encoder = encoders.caption if name == "caption" else encoders.clip
+    assert encoder
+    return measured(np.stack(list(vectors.values())), unrelated(encoder))
+
+
+def _are_of(records: sqlite3.Connection, encoders: Encoders) -> bool:
+    """Whether the library still has these encoders; begins to write, so that it does until the commit."""
+    if not records.in_transaction:
+        records.execute("BEGIN IMMEDIATE")
+    return json.loads(meta(records, "encoders")) == encoders.names
 
 
 Expected = dict[str, tuple[float, float]]

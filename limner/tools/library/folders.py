@@ -21,14 +21,16 @@ from limner.models.encoders.known import Kind
 from limner.notes import note
 from limner.settings import private_file, private_folder
 from limner.text import printable_path
-from limner.tools.library import captions
+from limner.tools.library import captions, places
 from limner.tools.library.records import RECORDS, meta
-from limner.tools.store import PATIENCE, EdgeStore, Store
+from limner.tools.store import PATIENCE, EdgeStore, Store, rows_folder
 
 UNPACKED = "unpacked"
 """In a library's folder: the copied pictures of archives."""
 OWN: Sequence[Kind] = ("captions", "pictures")
 """In the table `meta`: the names of the encoders of these that were chosen for this library."""
+REENCODING = "~reencode"
+"""Names the lock of whoever makes vectors beside those of a library; taken before that of all writers."""
 _LEFT = 3600.0  # seconds after which nobody goes on with a hidden folder: that takes a few
 _NAME = re.compile(r"\w[\w.-]{0,63}")
 
@@ -125,25 +127,18 @@ def edge(patience: float, path: Path, _collection: str, sizes: dict[str, int]) -
     return EdgeStore(path, sizes, patience=patience)
 
 
-def collection(name: str, uid: str) -> str:
-    """Name of a library's collection on a Qdrant server."""
-    return f"limner-{name}-{uid}"  # with the uid, since several homes may share a server
-
-
 def remove(home: Path, name: str, *, connect: Connect | None = None, patience: float = PATIENCE) -> None:
     """Delete a library made with any encoders: records, vectors and its copies of archives' pictures, never another
     image file. Ask before if `only_copies` names some. Raises LibraryMissing."""
     check_name(name)
     if name not in libraries(home):
         raise missing(home, name)
-    with locked(home, name, patience):
+    with locked(home, name, patience, REENCODING), locked(home, name, patience):
         with closing(sqlite3.connect(library_path(home, name) / RECORDS)) as records:
-            uid = _uid(records)
-        store = (connect or partial(edge, patience))(library_path(home, name) / "vectors", collection(name, uid), {})
-        try:
-            store.drop()
-        finally:
-            store.close()
+            there = _places(records, library_path(home, name), name)
+        for place in there:
+            with closing((connect or partial(edge, patience))(*place)) as store:
+                store.drop()
         # Renamed in one step, so that a kill leaves no partial library; with a new time, for `sweep`.
         os.utime(library_path(home, name))
         shutil.rmtree(library_path(home, name).rename(library_path(home, f".{name}.{uuid4().hex[:12]}")))
@@ -212,8 +207,18 @@ def rebuilding(home: Path, name: str) -> str:
     return f"rebuild it with `limner library remove {name}`, {again}"
 
 
-def _uid(records: sqlite3.Connection) -> str:
+def searched(home: Path, name: str) -> tuple[Path, list[Path]]:
+    """(the folder of the vectors that are searched, folders of those that are being made beside them or deleted)."""
+    library = library_path(home, name)
+    with closing(sqlite3.connect(library / RECORDS)) as records:
+        now, *others = _places(records, library, name)
+    return now.folder, [folder for other in others for folder in (other.folder, rows_folder(other.folder))]
+
+
+def _places(records: sqlite3.Connection, library: Path, name: str) -> list[places.Place]:
+    """All places of a library's vectors, first that of those that are searched."""
     try:
-        return meta(records, "uid")
-    except sqlite3.DatabaseError:
-        return ""  # a damaged library must be removable
+        uid, tags = meta(records, "uid"), places.tags(records)
+    except (sqlite3.DatabaseError, ValueError):
+        uid, tags = "", [""]  # a damaged library must be removable
+    return [places.place(library, name, uid, tag, {}) for tag in tags]

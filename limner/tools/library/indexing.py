@@ -6,18 +6,19 @@ import json
 import os
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import asdict, astuple, replace
 from pathlib import Path
 from typing import Any
 
-from limner.errors import BadInput, ImageUnreadable, LibraryEmpty, NotInstalled
+from limner.errors import BadInput, EncoderMismatch, ImageUnreadable, LibraryEmpty, NotInstalled, PluginFailed
 from limner.text import printable_path
 from limner.tools.encoders import Encoders, kind_of, with_own
 from limner.tools.images.facts import today
 from limner.tools.images.images import MAX_PIXELS, Described, Inspected
-from limner.tools.images.sandbox import PHOTOGRAPHS
 from limner.tools.library import captions, copies, facts, machine, reading, text_in_pictures, unchanged
+from limner.tools.library.ahead import ahead
+from limner.tools.library.beside import sweep
 from limner.tools.library.folder import exported
 from limner.tools.library.folders import Connect, check_name, libraries, library_path, own_encoders
 from limner.tools.library.gathered import Gathered, present
@@ -35,9 +36,9 @@ from limner.tools.library.records import (
     set_meta,
     words_row,
 )
+from limner.tools.library.reencoding import Reencoding
 from limner.tools.library.report import Read, Report
 from limner.tools.library.sources import Folders, Source, batches, image_identity, read_file
-from limner.tools.library.switching import switch
 from limner.tools.store import PATIENCE
 from limner.tools.trial import runs
 
@@ -82,6 +83,7 @@ def sync(
     """
     progress = on_progress or (lambda done, total: None)
     with library.alone():
+        sweep(library)
         seen = unchanged.look(library, source, source.watched() if isinstance(source, Folders) else ())
         if seen.last is not None:
             library.encode_marked()
@@ -114,28 +116,68 @@ def index(
     """Add folders to a library, creating it if it is missing. A new library without an image is removed again.
 
     encoder: name of an encoder of captions or pictures (`encoders.kind_of`) for this library from now on; what another
-    one encoded is encoded again. read_text: whether text in pictures is read from now on; None leaves that as it is.
-    Raises what `Library.open`, `Library.create`, `with_own`, `trial.runs`, `reading.want` and `add` raise.
+    one encoded is encoded again, see `reencoding`. read_text: whether text in pictures is read from now on; None leaves
+    that as it is. Raises what `Library.open`, `Library.create`, `with_own`, `trial.runs`, `reading.want`, `add` and
+    `Reencoding` raise.
     """
     roots = [present(library_path(home, name), one).path for one in folders]  # raises before anything is made
     check_name(name)
-    new = name not in libraries(home)
+    how: dict[str, Any] = {"connect": connect, "patience": patience}
+
+    def fill(library: Library) -> Report:
+        if read_text is not None:
+            reading.want(library, read_text)
+        return add(library, roots, on_progress, max_pixels=max_pixels)
+
+    if name not in libraries(home):
+        return _new(home, name, encoders, encoder, fill, how)
+    if encoder:
+        return _reencoded(home, name, encoders, encoder, fill, on_progress, how)
+    library = Library.open(home, name, encoders, **how)
+    return library, fill(library)
+
+
+Fill = Callable[[Library], Report]
+"""Adds images to a library."""
+
+
+def _reencoded(
+    home: Path,
+    name: str,
+    encoders: Encoders,
+    encoder: str,
+    fill: Fill,
+    on_progress: Progress | None,
+    how: dict[str, Any],
+) -> tuple[Library, Report]:
+    """An existing library with this encoder. Arguments as for `index`."""
+    kind, former = kind_of(encoder), None
+    chosen = with_own(encoders, {**own_encoders(home, name), kind: encoder}, home)
+    reencoding = Reencoding(home, name, chosen, (kind, encoder), **how)
+    if not reencoding.is_done:  # what is gone is dropped first, if the former encoder is still there
+        with suppress(NotInstalled, BadInput, PluginFailed, EncoderMismatch):
+            former = Library.open(home, name, encoders, **how)
+    report = fill(former) if former else None
+    reencoding.run(on_progress or (lambda done, of: None))
+    library = Library.open(home, name, chosen, **how)
+    return library, report or fill(library)
+
+
+def _new(
+    home: Path, name: str, encoders: Encoders, encoder: str, fill: Fill, how: dict[str, Any]
+) -> tuple[Library, Report]:
+    """A new library; without an image it is removed again. Arguments as for `index`."""
     if encoder:
         kind = kind_of(encoder)
-        encoders = with_own(encoders, {**({} if new else own_encoders(home, name)), kind: encoder}, home)
-        if new:
-            runs(encoders, kind)  # before a library is made that has only it
-        else:
-            switch(home, name, encoders, (kind, encoder), connect=connect, patience=patience)
-    library = Library.open_or_create(home, name, encoders, connect=connect, patience=patience)
+        encoders = with_own(encoders, {kind: encoder}, home)
+        runs(encoders, kind)  # before a library is made that has only it
+    library = Library.open_or_create(home, name, encoders, **how)
     if encoder:
         library.set_meta(kind_of(encoder), encoder)
     try:
-        if read_text is not None:
-            reading.want(library, read_text)
-        return library, add(library, roots, on_progress, max_pixels=max_pixels)
+        return library, fill(library)
     except (LibraryEmpty, BadInput, NotInstalled):
-        if new and name in libraries(home) and not len(library):
+        if name in libraries(home) and not len(library):
             library.remove()
         raise
 
@@ -214,14 +256,8 @@ class Sync:
             self.progress(done, total)
 
     def ahead(self, items: Sequence[Any], read: Callable[[Any], Any]) -> Iterator[list[Any]]:
-        """Batches of what `read` makes of the items; the next is being read while the caller encodes one."""
-        with ThreadPoolExecutor(PHOTOGRAPHS.size) as threads:
-            running = (threads.map(read, batch) for batch in batches(items, self.source.batch))
-            following = next(running, None)
-            while following is not None:
-                batch = list(following)
-                following = next(running, None)
-                yield batch
+        """As `ahead.ahead`, in batches of the source."""
+        return ahead(items, read, self.source.batch)
 
     def read_one(self, path: str) -> Read:
         """Read a file, and decode its image unless the library has it. Called by several threads."""

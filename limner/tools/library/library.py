@@ -19,12 +19,11 @@ from limner.text import printable_path
 from limner.tools.chance import Chance
 from limner.tools.encoders import Encoders, with_own
 from limner.tools.images.images import for_clip
-from limner.tools.library import captions, chances, encoding, facts, found, text_in_pictures
+from limner.tools.library import captions, chances, encoding, facts, found, places, text_in_pictures
 from limner.tools.library.filters import ALL, Filters
 from limner.tools.library.folders import (
     Connect,
     check_name,
-    collection,
     hidden_folder,
     libraries,
     library_path,
@@ -38,6 +37,7 @@ from limner.tools.library.folders import (
 from limner.tools.library.records import (
     FORMAT,
     FOUND,
+    MOVED,
     RECORDS,
     SCHEMA,
     SELECT,
@@ -64,9 +64,9 @@ class Library:
 
     def __init__(self, home: Path, name: str, encoders: Encoders, connect: Connect | None, patience: float) -> None:
         self.home, self.name, self.encoders, self.patience = home, name, encoders, patience
-        self.path = library_path(home, name)
-        self._vectors = Vectorstore(connect, patience, self.is_current, name)
-        self._connect = self._vectors.connect
+        self.path, self._given = library_path(home, name), connect
+        self.store = Vectorstore(connect, patience, self._place, name)
+        self._anew: Library | None = None
 
     @classmethod
     def create(
@@ -85,7 +85,7 @@ class Library:
         known = {"format": str(FORMAT), "uid": uuid4().hex[:12], "encoders": json.dumps(encoders.names)}
         library.path = hidden_folder(home, name, known["uid"])
         with library.transaction() as records:
-            records.executescript(SCHEMA + chances.SCHEMA)
+            records.executescript(SCHEMA + chances.SCHEMA + places.SCHEMA)
             complete(records)
             records.executemany("INSERT INTO meta VALUES (?, ?)", known.items())
         try:
@@ -115,14 +115,14 @@ class Library:
 
     def check_format(self) -> None:
         """Raises LibraryError if this limner cannot read the records."""
-        if int(self.meta("format") or 0) not in (1, FORMAT):
+        if int(self.meta("format") or 0) not in (1, FORMAT, MOVED):
             again = rebuilding(self.home, self.name)
             raise LibraryError(f"The library {self.name} was made by another version of limner: {again}.")
 
     def complete(self) -> None:
         """Add what the records of an older limner lack."""
         with self.transaction() as records:
-            records.executescript(chances.SCHEMA)
+            records.executescript(chances.SCHEMA + places.SCHEMA)
             complete(records)
             upgrade(records, self.path / "vectors")
 
@@ -141,8 +141,16 @@ class Library:
 
     def is_current(self) -> bool:
         """Whether the library is there and has these encoders: another process may remove it, or give it others."""
-        made_with = (self.path / RECORDS).is_file() and json.loads(self.meta("encoders"))
-        return made_with == self.encoders.names
+        return self._place() is not None
+
+    def current(self) -> Library:
+        """This library, opened anew if it was given other encoders since. Raises what `open` raises."""
+        if self.is_current():
+            return self
+        if self._anew is None or not self._anew.is_current():
+            how: dict[str, Any] = {"connect": self._given, "patience": self.patience}
+            self._anew = Library.open(self.home, self.name, self.encoders, **how)
+        return self._anew
 
     # -- reading
 
@@ -211,12 +219,15 @@ class Library:
         """Per query the k best images, best first; all queries go in one request.
 
         only: filters that the images must pass, and unless they say `anytime=yes` no image whose embargo has not ended
-        or that has expired. used: ids of images that must not be found, for `unused=N`. Raises LibraryEmpty if the
-        library holds no image.
+        or that has expired. used: ids of images that must not be found, for `unused=N`. A library that was given other
+        encoders is searched with these. Raises LibraryEmpty if the library holds no image.
         """
         unread = not encoding.reads(self.encoders.caption, queries)
         asked = encoding.queries(self.encoders, queries)
-        return self.nearest(asked, k, unread=unread, only=only, used=used, by_words=True)
+        try:
+            return self.nearest(asked, k, unread=unread, only=only, used=used, by_words=True)
+        except EncoderSwitched:
+            return self.current().search(queries, k, only, used)
 
     def nearest(
         self,
@@ -231,6 +242,7 @@ class Library:
     ) -> list[list[Candidate]]:
         """As `search`, by vectors. unread: they are of texts in a language that the captions' encoder does not read.
         own: they are of pictures, see `Chance.expected`; by_words: of texts, for which pictures of words do not answer.
+        Raises EncoderSwitched if they are of other encoders than the library has by now.
         """
         if not len(self):
             raise LibraryEmpty(note("library-without-images", name=self.name))
@@ -241,13 +253,15 @@ class Library:
         with self.transaction() as records:
             parrots = text_in_pictures.parrots(records) if by_words and self.encoders.clip else 0
         most = k + min(parrots, 3 * k)  # as many more as may fall behind
-        answers = self._vectors.found(self.path / "vectors", self.encoders.sizes, queries, most, limit)
+        answers = self.store.found(queries, most, limit)
         if answers is None:
             with self.vectors() as store:
                 answers = store.search(queries, most, limit) if limit else store.search(queries, most)
         with self.transaction() as records:
             known = by_id(records, (hit.id for hits in answers for hit in hits), FOUND)
         by_chance = chances.expected(self.chances(), queries, unread=unread, own=own)
+        if not self.is_current():  # what is chance was switched, too
+            raise self.store.switched()
         return found.candidates(self.name, answers, known, by_chance, k, len(self) if parrots else 0)
 
     def within(self, only: Filters = ALL, used: Collection[str] = ()) -> facts.Within | None:
@@ -336,7 +350,7 @@ class Library:
 
     def remove(self) -> None:
         """Delete the library: records, vectors and copies of archives' pictures, never another image file."""
-        remove(self.home, self.name, connect=self._connect, patience=self.patience)
+        remove(self.home, self.name, connect=self.store.connect, patience=self.patience)
 
     # -- internals, shared with indexing.py
 
@@ -371,38 +385,43 @@ class Library:
 
     def vectors(self) -> AbstractContextManager[Store]:
         """The open store of the library's vectors. Raises EncoderSwitched if the library has others by now."""
-        return self._vectors.opened(*self._place())
+        return self.store.opened()
 
     def dense(self, ids: Iterable[str]) -> dict[str, Dense]:
         """The dense vectors of those of the images that have some, by id and name."""
-        return self._vectors.dense(*self._place(), ids)
+        return self.store.dense(ids)
 
     def held(self) -> AbstractContextManager[None]:
         """Keep that store open for this thread. Call only within `alone`."""
-        return self._vectors.held(*self._place())
+        return self.store.held()
 
     def holds(self, images: set[str]) -> bool:
         """Whether these images, and no others, have vectors."""
-        return self._vectors.holds(*self._place(), images)
+        return self.store.holds(images)
 
-    def _place(self) -> tuple[Path, str, dict[str, int]]:
-        return self.path / "vectors", collection(self.name, self.meta("uid")), self.encoders.sizes
+    def _place(self) -> places.Place | None:
+        """Where the vectors are; None if the library is gone, or has other encoders by now."""
+        if not (self.path / RECORDS).is_file():
+            return None
+        with self.transaction() as records:
+            if json.loads(meta(records, "encoders")) != self.encoders.names:
+                return None
+            return self.place(records, places.now(records), self.encoders.sizes)
+
+    def place(self, records: sqlite3.Connection, tag: str, sizes: Mapping[str, int]) -> places.Place:
+        """The place of vectors of this library. sizes: by dense vector, {} where they do not matter."""
+        return places.place(self.path, self.name, meta(records, "uid"), tag, sizes)
 
     def put(self, records: Sequence[Record], pictures: Mapping[str, Any]) -> None:
         """Encode and store. pictures: decoded pictures for CLIP by image id; missing ones are read from their files."""
         if not records:
             return
-        seen = encoding.encoded(self.encoders, records, "clip", lambda i: pictures.get(i) or self.picture(i))
-        # A name like DSC_0001 would only draw an image that can be found by what it shows to texts with numbers.
-        captioned = [r for r in records if not (r.bare and r.id in seen)]
-        vectors = encoding.encoded(self.encoders, captioned, "caption", self.picture)
-        words = self.encoders.words
+        made = encoding.made(self.encoders, records, lambda i: pictures.get(i) or self.picture(i))
         with self.vectors() as store:
-            said = {r.id: words.document(r.words, r.text_in_picture.words) for r in records}
-            store.upsert((r.id, Vectors(vectors.get(r.id), said[r.id], seen.get(r.id))) for r in records)
+            store.upsert(made.items())
         with self.transaction() as rows:
-            chances.keep(rows, "caption", {r.id: vectors[r.id] for r in records if not r.bare})
-            chances.keep(rows, "clip", seen)
+            for part, vectors in encoding.sampled(records, made).items():
+                chances.keep(rows, part, vectors)
 
     def chances(self) -> dict[str, Chance]:
         """Per dense encoder what pictures score by chance; measured now if it is not known."""

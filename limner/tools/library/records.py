@@ -20,6 +20,9 @@ from limner.tools.library import captions, facts, machine, text_in_pictures
 FORMAT = 2
 """Raised when an older limner could not read them, or would leave them wrong: that of 1 changes vectors behind their
 rows (see `stores.upgrade`)."""
+MOVED = 3
+"""The format of a library whose vectors were made beside its former ones (see `reencoding`): an older limner would look
+for them in their first place."""
 RECORDS = "records.sqlite"
 SCHEMA = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);

@@ -5,13 +5,14 @@ from __future__ import annotations
 import sqlite3
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
 
-from limner.errors import EncoderSwitched, LibraryError
+from limner.errors import EncoderSwitched, LibraryError, LibraryUnreachable
 from limner.tools import rows
 from limner.tools.library.folders import Connect, edge
+from limner.tools.library.places import Place
 from limner.tools.library.records import FORMAT, meta, set_meta
 from limner.tools.store import Store, rows_folder
 from limner.tools.stored import Dense, Hit, Vectors, Within
@@ -20,62 +21,89 @@ from limner.tools.stored import Dense, Hit, Vectors, Within
 class Vectorstore:
     """Opens the store of one library."""
 
-    def __init__(self, connect: Connect | None, patience: float, is_current: Callable[[], bool], name: str) -> None:
-        """connect: None keeps the vectors in the library's folder. is_current: whether the library still has the
-        encoders that its name was opened with."""
+    def __init__(self, connect: Connect | None, patience: float, where: Callable[[], Place | None], name: str) -> None:
+        """connect: None keeps the vectors in the library's folder. where: the place of the vectors; None if the library
+        has other encoders by now than its name was opened with."""
         self.connect = connect or partial(edge, patience)
-        self._mapped, self._is_current, self._name = connect is None, is_current, name
+        self.is_local, self._where, self._name = connect is None, where, name
         self._here = threading.local()
 
+    def switched(self) -> EncoderSwitched:
+        """The error for a library that has other encoders by now."""
+        line = f"The library {self._name} was given other encoders meanwhile"
+        return EncoderSwitched(f"{line}: try again, or start this program again.")
+
+    def _at(self) -> Place:
+        place = self._where()
+        if place is None:
+            raise self.switched()
+        return place
+
     @contextmanager
-    def opened(self, folder: Path, collection: str, sizes: dict[str, int]) -> Iterator[Store]:
+    def opened(self) -> Iterator[Store]:
         """The open store; within `held` that one. Raises EncoderSwitched if the library has other encoders by now."""
         held: Store | None = getattr(self._here, "store", None)
-        store = held or self.connect(folder, collection, sizes)
+        place = self._at()
+        store = held or self.connect(*place)
         try:
-            if not self._is_current():  # asked while the store is held, which a switch needs, too
-                line = f"The library {self._name} was given other encoders meanwhile"
-                raise EncoderSwitched(f"{line}: try again, or start this program again.")
+            if self._where() != place:  # asked again while the store is held, which is needed to delete it, too
+                raise self.switched()
             yield store
+        except LibraryUnreachable as error:
+            if self._where() != place:  # a server refuses what is asked of a collection that was deleted
+                raise self.switched() from error
+            raise
         finally:
             if store is not held:
                 store.close()
 
     @contextmanager
-    def held(self, folder: Path, collection: str, sizes: dict[str, int]) -> Iterator[None]:
+    def held(self) -> Iterator[None]:
         """Keep the store open for this thread: to open one of 100,000 images for each batch takes half the time."""
-        with self.opened(folder, collection, sizes) as store:
+        with self.opened() as store:
             self._here.store = store
             try:
                 yield
             finally:
                 self._here.store = None
 
-    def holds(self, folder: Path, collection: str, sizes: dict[str, int], images: set[str]) -> bool:
+    def holds(self, images: set[str]) -> bool:
         """Whether these images, and no others, have vectors. A local store is not opened for it."""
-        if self._mapped:
-            rows_now = _snapshot(folder)
-            if rows_now is None or rows_now.sizes != sizes or not (folder / "edge_config.json").exists():
+        if self.is_local:
+            place = self._at()
+            rows_now = _snapshot(place.folder)
+            if rows_now is None or rows_now.sizes != place.sizes or not (place.folder / "edge_config.json").exists():
                 return False
             return rows_now.row_of.keys() == images
-        with self.opened(folder, collection, sizes) as store:
+        with self.opened() as store:
             return store.fits() and store.ids() == images
 
-    def dense(self, folder: Path, collection: str, sizes: dict[str, int], ids: Iterable[str]) -> dict[str, Dense]:
+    def dense(self, ids: Iterable[str]) -> dict[str, Dense]:
         """The dense vectors of images by id and name, read without opening the store where that can be."""
-        rows_now = rows.snapshot(rows_folder(folder)) if self._mapped else None
-        if rows_now is not None and rows_now.columns.sizes == sizes and self._is_current():
+        place = self._at()
+        rows_now = rows.snapshot(rows_folder(place.folder)) if self.is_local else None
+        if rows_now is not None and rows_now.columns.sizes == place.sizes:
             return rows_now.vectors(ids)
-        with self.opened(folder, collection, sizes) as store:
+        with self.opened() as store:
             return store.vectors(ids)
 
-    def found(
-        self, folder: Path, sizes: dict[str, int], queries: Sequence[Vectors], k: int, within: Within | None
-    ) -> list[list[Hit]] | None:
+    def dense_at(self, place: Place, ids: Iterable[str]) -> dict[str, Dense]:
+        """As `dense`, of vectors made by any encoders. place: sizes do not matter."""
+        rows_now = _snapshot(place.folder) if self.is_local else None
+        if rows_now is not None:
+            return rows_now.vectors(ids)
+        with closing(self.connect(*place._replace(sizes={}))) as store:
+            sizes = store.made()
+        if not sizes:
+            return {}
+        with closing(self.connect(*place._replace(sizes=sizes))) as store:
+            return store.vectors(ids)
+
+    def found(self, queries: Sequence[Vectors], k: int, within: Within | None) -> list[list[Hit]] | None:
         """The answers to a search without opening the store; None where only the store can give them."""
-        rows_now = _snapshot(folder) if self._mapped else None
-        # Asked behind the snapshot: a switch takes the rows away before it says so.
-        if rows_now is None or rows_now.columns.sizes != sizes or not self._is_current():
+        place = self._at()
+        rows_now = _snapshot(place.folder) if self.is_local else None
+        if rows_now is None or rows_now.columns.sizes != place.sizes:
             return None
         try:
             return rows_now.search(queries, k, within)

@@ -22,7 +22,7 @@ from limner.tools.library.filters import ALL, Filters
 from limner.tools.library.resync import resync
 from limner.tools.library.sources import Folders
 from limner.tools.retrieve import remarks
-from limner.tools.store import ServerStore, server
+from limner.tools.server_store import ServerStore, server
 
 ENCODERS = Encoders(MiniLM(threads=1), Words())
 EVERYTHING = {"river", "tractor", "orchard", "barn", "mill"}
@@ -220,7 +220,7 @@ def test_an_older_library_opens_says_so_and_is_read_at_the_next_add(
     library: Library, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     older(library)
-    again = Library.open(library.home, "archive", ENCODERS, connect=library._connect)
+    again = Library.open(library.home, "archive", ENCODERS, connect=library.store.connect)
     assert len(again.search([QUERY], 10)[0]) == 5
     assert found(again, "orientation=square") == {"barn"}
     assert found(again, "tag=harvest") == set()

@@ -43,7 +43,8 @@ from limner.tools.library import (
     remove,
     unchanged,
 )
-from limner.tools.store import ServerStore, Store, server
+from limner.tools.server_store import ServerStore, server
+from limner.tools.store import Store
 
 ENCODERS = Encoders(MiniLM(threads=1), Words())
 CAPTIONS = {

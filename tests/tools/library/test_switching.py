@@ -15,8 +15,9 @@ from tiny_siglip import COLOURS, make_siglip
 from limner.errors import EncoderSwitched, LibraryError
 from limner.tools.bm25 import Sparse, Words
 from limner.tools.encoders import Encoders, MiniLM
-from limner.tools.library import Connect, Library, add, index
-from limner.tools.store import EdgeStore, ServerStore, Store, Vectors, server
+from limner.tools.library import Connect, Library, add, encoding, index
+from limner.tools.server_store import ServerStore, server
+from limner.tools.stored import Vectors
 
 ENCODERS = Encoders(MiniLM(threads=1), Words())
 
@@ -50,7 +51,7 @@ def first_by_picture(library: Library, query: str) -> str:
 
 
 @pytest.mark.parametrize("former", [False, True], ids=["first-encoder", "same-sizes"])
-def test_who_has_the_former_encoder_can_change_nothing(
+def test_who_has_the_former_encoder_searches_by_the_new_one_and_changes_nothing(
     home: Path, photos: Path, tmp_path: Path, connect: Connect | None, former: bool
 ) -> None:
     a, b = (str(make_siglip(tmp_path / name, seed=n)) for n, name in enumerate("ab"))
@@ -61,10 +62,14 @@ def test_who_has_the_former_encoder_can_change_nothing(
     assert not stale.is_current()
     red = next(record for record in stale.records() if record.path.endswith("red.png"))
     stale.write({red.id: {"caption": "A tomato"}})  # words are the same with any encoder
+    assert stale.search(["tomato"], 1)[0][0].caption == "A tomato"
+    assert all("clip" in c.scores for c in stale.search(["a red thing"], 3)[0])
+    asked = encoding.queries(stale.encoders, ["a red thing"])
     with pytest.raises(EncoderSwitched, match="photos was given other encoders meanwhile: try again"):
-        stale.search(["a red thing"], 3)
+        stale.nearest(asked, 3)
     with pytest.raises(EncoderSwitched):
         add(stale, [photos])
+    assert stale.current() is stale.current() is not stale
     (photos / "new.png").unlink()
     library = Library.open(home, "photos", ENCODERS, connect=connect)
     assert library.is_current()
@@ -94,25 +99,6 @@ def test_a_store_that_was_made_for_other_encoders_is_made_again(
         assert not store.fits()
     add(library, [photos])
     assert first_by_picture(library, "a yellow thing") == "yellow"
-
-
-def test_a_store_is_let_go_after_the_new_encoder_is_recorded(home: Path, photos: Path, tmp_path: Path) -> None:
-    """Else a process with the former one could make it anew in between."""
-    index(home, "photos", [photos], ENCODERS)
-    seen: list[str] = []
-
-    class Watched(EdgeStore):
-        def close(self) -> None:
-            with Library(home, "photos", ENCODERS, None, 5.0).transaction() as records:
-                seen.append(records.execute("SELECT value FROM meta WHERE key = 'encoders'").fetchone()[0])
-            super().close()
-
-    def connect(folder: Path, _collection: str, sizes: dict[str, int]) -> Store:
-        return Watched(folder, sizes)
-
-    index(home, "photos", [photos], ENCODERS, connect=connect, encoder=str(make_siglip(tmp_path / "a")))
-    assert [set(json.loads(names)) for names in seen] == [{"caption", "words", "clip"}] * len(seen)
-    assert len(seen) > 2
 
 
 def test_a_library_of_an_older_limner_keeps_its_vectors_where_it_cannot_be_switched(

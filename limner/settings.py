@@ -49,6 +49,9 @@ class Settings(BaseSettings):
     dialect: str = ""
     """The dialect that words the tasks: instruct, small, xcomposer, xcomposer2, or a plug-in's; empty follows the
     model's name and size (LIMNER_DIALECT)."""
+    wishes: Literal["", "steps", "whole"] = ""
+    """How the reviser's model is asked what a wish means: "steps" by small questions, "whole" by one answer with
+    commands; empty takes steps for models that are known to be small (LIMNER_WISHES)."""
     vision: bool | None = None
     """Whether the selector's model sees images; empty tests it with two tiny pictures (LIMNER_VISION)."""
     timeout: float = 120

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 
 from langchain_core.messages import BaseMessage
 
-from limner.agents.dialects import commands, revise
-from limner.agents.dialects.commands import Command
+from limner.agents.dialects import commands, revise, steps
+from limner.agents.dialects.commands import Command, Do
 from limner.agents.dialects.revise import Block, Task
 from limner.agents.families import xcomposer
 from limner.agents.speaker import Speaker
@@ -56,6 +56,33 @@ def revise_as_trained(
     if not selection:
         return revise.read_block(new, block)
     return block.text[:start] + revise.read_selection(new, old) + block.text[end:]
+
+
+def revise_alone(block: Block, do: Do, instruction: str, language: str, speaker: Speaker, seed: int = 0) -> str:
+    """Put a block in other words, with nothing of the article around it: for small models. Raises as `revise_block`.
+
+    do: shorten, expand, rewrite or translate; instruction: for translate a language's code. language: of the block.
+    """
+    return speaker.ask(
+        steps.ask_text(do, block.text, instruction, language),
+        lambda reply: revise.read_block(reply, block, keep_form=do == "translate"),
+        max_tokens=steps.text_tokens_for(do, block.text),
+        temperature=CLOSE,
+        seed=seed,
+    )
+
+
+def write_alone(
+    article: Article, before: Block | None, instruction: str, language: str, speaker: Speaker, seed: int = 0
+) -> str:
+    """A new paragraph, with nothing of the article but its title and the text before it: for small models."""
+    return speaker.ask(
+        steps.ask_paragraph(article.title, before.plain if before is not None else "", instruction, language),
+        revise.read_paragraphs,
+        max_tokens=steps.PARAGRAPH_TOKENS,
+        temperature=FREE,
+        seed=seed,
+    )
 
 
 def write_paragraph(

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import SecretStr
 
 from limner.agents import selector
-from limner.agents.dialects import dialect_for
+from limner.agents.dialects import dialect_for, parameters
 from limner.agents.families.families import BUILT_IN, Dialect
 from limner.agents.meter import Meter, Usage
 from limner.agents.speaker import Memory, Role, Speaker
@@ -46,6 +46,9 @@ if TYPE_CHECKING:
     from limner.workflows.embedded.server import EmbeddedServer
 
 CANDIDATES = 50  # images per spot for arrange; the selector sees the best four
+STEPWISE_BELOW = (
+    4e9  # parameters; of three wishes a model of 1.5 billion understood none in one answer (bench/wishes.md)
+)
 ROLES: tuple[Role, ...] = ("selector", "spotter", "writer", "reviser")
 Used = Callable[[int], Collection[str] | None]
 PROMPT_SIDE = 512  # px of the longer side of an image in a prompt
@@ -105,6 +108,13 @@ class Context:
     def follows(self, role: Role) -> bool:
         """Whether the role's model takes free instructions."""
         return self.dialect(role).follows
+
+    def stepwise(self) -> bool:
+        """Whether the reviser's model is asked by small questions what a wish means."""
+        if self.settings.wishes:
+            return self.settings.wishes == "steps"
+        size = parameters(self.speaker("writer").name)
+        return size is not None and size < STEPWISE_BELOW
 
     def reviser(self) -> Speaker:
         """The speaker for revisions: the writer's model, counted separately."""

@@ -22,5 +22,15 @@ def dialect_for(model: str) -> str:
     """
     if trained := _XCOMPOSER.search(model):
         return "xcomposer2" if trained[1] else "xcomposer"
+    size = parameters(model)
+    return "small" if size and size < 1e9 else "instruct"
+
+
+def parameters(model: str) -> float | None:
+    """Number of parameters that a model's name states, None if it states none.
+
+    >>> parameters("Qwen2.5-Coder-1.5B-Instruct"), parameters("qwen3-30b-a3b"), parameters("gpt-5")
+    (1500000000.0, 30000000000.0, None)
+    """
     sizes = [float(n) * (1e6 if unit.lower() == "m" else 1e9) for n, unit in _SIZE.findall(model)]
-    return "small" if sizes and max(sizes) < 1e9 else "instruct"
+    return max(sizes) if sizes else None

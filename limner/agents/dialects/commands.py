@@ -17,6 +17,7 @@ Do = Literal[
     "rewrite",
     "shorten",
     "expand",
+    "translate",
     "write",
     "delete",
     "move",
@@ -48,6 +49,8 @@ class Command(NamedTuple):
     where: Literal["before", "after"]
     text: str
     """Instruction, caption, title, tone or language code."""
+    search: str = ""
+    """What a new picture should show, in English, if `text` says it in another language."""
 
 
 def commands_schema(blocks: int, images: int) -> dict[str, Any]:
@@ -81,6 +84,7 @@ _SYSTEM = {
 }
 _FORM = """Commands, each {"do", "block", "image", "where", "text"}; block and image are numbers from above, 0 for none:
 - rewrite, shorten, expand: a block; text says how, may be empty
+- translate: a block alone; text is the language's code
 - write: a new paragraph before or after (where) a block; text says what to write
 - delete, merge (with the block that follows): a block
 - move: a block before or after (where) another one, whose number is text
@@ -145,9 +149,19 @@ def read_commands(reply: str, article: Article) -> tuple[list[Command], str]:
     return found, " ".join(dict.fromkeys(reasons))
 
 
-_BLOCK = ("rewrite", "shorten", "expand", "write", "delete", "move", "merge", "add_image", "move_image")
+_BLOCK = ("rewrite", "shorten", "expand", "translate", "write", "delete", "move", "merge", "add_image", "move_image")
 _IMAGE = ("change_image", "remove_image", "move_image", "describe_image")
-_TEXT = ("write", "set_title", "add_image", "change_image", "describe_image", "restyle_all", "translate_all", "move")
+_TEXT = (
+    "translate",
+    "write",
+    "set_title",
+    "add_image",
+    "change_image",
+    "describe_image",
+    "restyle_all",
+    "translate_all",
+    "move",
+)
 
 
 def _command(row: object, article: Article) -> Command | str:

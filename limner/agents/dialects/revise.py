@@ -24,6 +24,12 @@ Task = Literal["rewrite", "expand", "shorten", "anew"]
 
 AROUND = 600  # characters of the neighbouring paragraphs shown with a block
 LONGEST, GROWTH = 2000, 6  # limit of an answer: characters, or multiple of the replaced text
+LANGUAGE_NAMES = {
+    "en": "English", "zh": "Chinese", "es": "Spanish", "de": "German", "fr": "French", "it": "Italian",
+    "pt": "Portuguese", "ja": "Japanese", "ko": "Korean", "ru": "Russian", "nl": "Dutch", "pl": "Polish",
+    "tr": "Turkish", "ar": "Arabic", "hi": "Hindi", "uk": "Ukrainian", "sv": "Swedish",
+}  # fmt: skip
+"""English names by BCP 47 codes: small models know a language by its name."""
 LINE = 2000  # characters of a caption, an alternative text or a title
 
 _IMAGE = re.compile(r"!\[([^\]\n]*)\](?:\([^)\n]*\)|\[[^\]\n]*\])")
@@ -60,6 +66,11 @@ _TASKS: dict[str, dict[Task, str]] = {
 
 def _zh(article: Article) -> bool:
     return article.language.lower().startswith("zh")
+
+
+def _language(code: str) -> str:
+    name = LANGUAGE_NAMES.get(code.partition("-")[0].lower())
+    return f"{name} (code '{code}')" if name else f"the language with the code '{code}'"
 
 
 def _system(article: Article) -> SystemMessage:
@@ -132,7 +143,7 @@ def ask_restyled(article: Article, block: Block, before: str, instruction: str) 
 def ask_translated(article: Article, block: Block, before: str, language: str) -> list[BaseMessage]:
     """Ask for a block in another language. language: a BCP 47 code."""
     says = (
-        f"Translate the block below into the language with the code '{language}'. Keep its Markdown: heading marks, "
+        f"Translate the block below into {_language(language)}. Keep its Markdown: heading marks, "
         "list items, emphasis, code, and the targets of links."
     )
     return _alone(article, block, before, says)
@@ -223,7 +234,7 @@ def described_schema() -> dict[str, object]:
 def ask_described(article: Article, image: Illustration, language: str) -> list[BaseMessage]:
     """Ask for an image's caption and alternative text in another language."""
     text = (
-        f"Translate the caption and the alternative text of an image into the language with the code '{language}'. "
+        f"Translate the caption and the alternative text of an image into {_language(language)}. "
         'Answer with JSON alone: {"caption": "…", "alt": "…"}\n\n'
         f"caption: {image.caption}\nalt: {image.alt}"
     )
@@ -243,9 +254,7 @@ def read_described(reply: str, image: Illustration) -> tuple[str, str]:
 
 def ask_title(article: Article, language: str) -> list[BaseMessage]:
     """Ask for the title in another language."""
-    text = (
-        f"Translate this title into the language with the code '{language}'. Answer with it alone:\n\n{article.title}"
-    )
+    text = f"Translate this title into {_language(language)}. Answer with it alone:\n\n{article.title}"
     return [_system(article), HumanMessage(text)]
 
 

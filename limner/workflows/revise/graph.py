@@ -26,7 +26,8 @@ from limner.tools.editing.apply import edited
 from limner.tools.editing.commands import Instruction, Proposal
 from limner.workflows.context import Context
 from limner.workflows.review import answers, questions
-from limner.workflows.revise.revision import Revision, tried
+from limner.workflows.revise.revision import tried
+from limner.workflows.revise.wish import Wish
 
 if TYPE_CHECKING:
     from langgraph.checkpoint.base import BaseCheckpointSaver
@@ -42,7 +43,7 @@ def propose(context: Context, article: Article, instruction: Instruction, brief:
     LibraryError.
     """
     before = context.meter.total
-    work = Revision(context, article, brief or Brief(text=article.title or "An article", only=article.only))
+    work = Wish(context, article, brief or Brief(text=article.title or "An article", only=article.only))
     edits, says = work.fulfilled(instruction)
     kept, refused = tried(context, article, edits)
     lines = [line for line in dict.fromkeys([*says, *refused]) if line]

@@ -14,7 +14,6 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 
 from limner.agents import reviser
-from limner.agents.dialects.commands import Command as Understood
 from limner.agents.dialects.revise import AROUND, Block, Task
 from limner.agents.families.families import Dialect
 from limner.agents.speaker import Speaker
@@ -64,7 +63,7 @@ class Revision:
             case Regenerate():
                 return self.regenerated(order)
             case Instruct():
-                return self.instructed(order.text)
+                raise NotImplementedError("revise.wish reads free wishes")
 
     # -- one paragraph
 
@@ -259,15 +258,15 @@ class Revision:
         records = {f"f-{s.spot.id}": s for s in made.article.selections}
         same = {(i.after, i.image_id) for i in made.new} & {(i.after, i.image_id) for i in loose}
         edits: list[Edit] = [e.RemoveImage(image=i.id) for i in loose if (i.after, i.image_id) not in same]
-        edits += [_place(i, records.get(i.id)) for i in made.new if (i.after, i.image_id) not in same]
+        edits += [placed(i, records.get(i.id)) for i in made.new if (i.after, i.image_id) not in same]
         says: list[str] = [note, *made.article.notes[len(article.notes) :]]
         if not made.new:
             says.append("No image of the library fits anywhere else.")
         return edits, [line for line in says if line]
 
-    def found(self, after: str, caption: str, used: set[str]) -> Illustration | None:
-        """The image that best fits a caption and a place, None if none fits."""
-        spot = Spot(id="wanted", after=after, caption=caption, search=caption, strength=1.0)
+    def found(self, after: str, caption: str, used: set[str], search: str = "") -> Illustration | None:
+        """The image that best fits a caption and a place, None if none fits. search: the caption in English."""
+        spot = Spot(id="wanted", after=after, caption=caption, search=search or caption, strength=1.0)
         candidates = self.context.retrieve([spot], self.brief).get(spot.id, [])
         candidates = [c for c in candidates if c.image_id not in used]
         if not candidates:
@@ -283,109 +282,6 @@ class Revision:
             return None
         bare = self.article.model_copy(update={"illustrations": (), "selections": ()})
         return illustrated(bare, [selection], {spot.id: best}, {}).illustrations[0]
-
-    # -- free instructions
-
-    def instructed(self, text: str) -> tuple[list[Edit], list[str]]:
-        self.dialect.require(self.name, "follow free instructions")
-        commands, cannot = reviser.understand(self.article, text, self.speaker())
-        says = [cannot]
-        edits: list[Edit] = []
-        parts = [c for c in commands if c.do not in ("restyle_all", "translate_all")]
-        worded, more = self.worded(parts)
-        says += more
-        used = {i.image_id for i in self.article.illustrations}
-        for command in parts:
-            made, line = self.command(command, worded, used)
-            edits += made
-            says.append(line)
-        for command in commands:
-            if command in parts:
-                continue
-            self.apply(edits)  # with the tone or language at that point
-            try:
-                whole = self.restyled if command.do == "restyle_all" else self.translated
-                made, lines = whole(command.text)
-            except BadInput as why:
-                made, lines = [], [f"Left out: {why}"]
-            edits += made
-            says += lines
-        if not edits:
-            says.append("Nothing would be changed.")
-        return edits, says
-
-    def worded(self, commands: Sequence[Understood]) -> tuple[dict[tuple[str, str, str], str], list[str]]:
-        """Ask in parallel for the texts of these commands: text by (do, block, instruction)."""
-        wanted: dict[tuple[str, str, str], Understood] = {}
-        for c in commands:
-            if c.do not in ("rewrite", "shorten", "expand", "write"):
-                continue  # such a command may name no block
-            if c.do == "write" or (c.block not in self.locked and not reviser.revisable(self.block(c.block))):
-                wanted.setdefault(_key(c), c)
-        speaker = self.speaker()
-
-        def ask(c: Understood) -> str:
-            if c.do == "write":
-                return self.new_paragraph(c.block, c.where, c.text)[0]
-            task: Task = "shorten" if c.do == "shorten" else "expand" if c.do == "expand" else "rewrite"
-            block = self.block(c.block)
-            return self.dialect.revise(self.article, block, task, speaker, instruction=c.text, seed=self.brief.seed)
-
-        texts, says = self.each(list(wanted.values()), ask, "written")
-        return {k: t for k, t in zip(wanted, texts, strict=True) if t is not None}, says
-
-    def command(self, c: Understood, worded: dict[tuple[str, str, str], str], used: set[str]) -> tuple[list[Edit], str]:
-        """(the edits of one command, the reason if there are none)."""
-        target = c.image if "image" in c.do and c.do != "add_image" else c.block
-        if target in self.locked and c.do not in ("write", "add_image"):
-            return [], f"Left out: {c.do} of something that is locked."
-        match c.do:
-            case "rewrite" | "shorten" | "expand":
-                if why := reviser.revisable(self.block(c.block)):
-                    return [], f"Left out: {why}."
-                text = worded.get(_key(c))
-                return ([e.SetText(block=c.block, text=text)] if text else []), ""
-            case "write":
-                text = worded.get(_key(c))
-                return ([e.InsertText(after=self.anchor(c.block, c.where), text=text)] if text else []), ""
-            case "delete":
-                return [e.DeleteBlock(block=c.block)], ""
-            case "merge":
-                return [e.MergeBlocks(block=c.block)], ""
-            case "move":
-                after = self.anchor(c.text, c.where, without=c.block)
-                return [e.MoveBlock(block=c.block, after=after)], ""
-            case "set_title":
-                return [e.SetTitle(title=c.text)], ""
-            case "remove_image":
-                return [e.RemoveImage(image=c.image)], ""
-            case "describe_image":
-                return [e.DescribeImage(image=c.image, caption=c.text)], ""
-            case "move_image":
-                place = self.place(c.block, c.where)
-                return [e.MoveImage(image=c.image, after=place)] if place else [], ""
-            case "add_image":
-                return self.added(c, used)
-            case "change_image":
-                return self.swapped(c, used)
-        return [], ""
-
-    def added(self, c: Understood, used: set[str]) -> tuple[list[Edit], str]:
-        place = self.place(c.block, c.where)
-        image = self.found(place, c.text, used) if place else None
-        if image is None:
-            return [], f"Left out: no image of the library shows {c.text!r}."
-        used.add(image.image_id)
-        return [_place(image)], ""
-
-    def swapped(self, c: Understood, used: set[str]) -> tuple[list[Edit], str]:
-        old = next(i for i in self.article.illustrations if i.id == c.image)
-        image = self.found(old.after, c.text, used)
-        if image is None:
-            return [], f"Left out: no other image of the library shows {c.text!r}."
-        used.add(image.image_id)
-        about: dict[str, Any] = {"caption": image.caption, "alt": image.alt}
-        return [e.SwapImage(image=old.id, image_id=image.image_id, library=image.library, **about)], ""
 
     # -- places
 
@@ -428,13 +324,9 @@ class Revision:
         return self.context.reviser()
 
 
-def _place(image: Illustration, chosen: Selection | None = None) -> Edit:
+def placed(image: Illustration, chosen: Selection | None = None) -> Edit:
     about: dict[str, Any] = {"caption": image.caption, "alt": image.alt, "chosen": chosen}
     return e.PlaceImage(after=image.after, image_id=image.image_id, library=image.library, **about)
-
-
-def _key(c: Understood) -> tuple[str, str, str]:
-    return (f"{c.do} {c.where}" if c.do == "write" else c.do, c.block, c.text)
 
 
 def _blocks(count: int) -> str:

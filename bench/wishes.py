@@ -1,6 +1,8 @@
 """Are wishes about an article understood? Sixty of them, twenty each in English, Chinese and Spanish.
 
     LIMNER_MODEL=model.gguf uv run python bench/wishes.py --part dev --say
+    uv run python bench/wishes.py --ways rules                             # which are certain without any model
+    LIMNER_MODEL=model.gguf uv run python bench/wishes.py --understand --say   # the right edits? writes no texts
     LIMNER_MODEL=model.gguf uv run python bench/wishes.py --ways steps,whole --out rows.jsonl
 
 Each wish of bench/wishes/wishes.toml names what it must change, and how: everything else must stay as it was. Half are
@@ -31,6 +33,7 @@ from typing import Any
 from PIL import Image, ImageDraw
 
 from limner.agents.dialects.commands import Command
+from limner.agents.wishes.steps import Steps
 from limner.document import Article, Brief, Illustration, read_markdown
 from limner.errors import LimnerError
 from limner.settings import Settings
@@ -66,7 +69,7 @@ class Row:
 
 
 def rows(
-    context: Context, wishes: Sequence[dict[str, Any]], articles: dict[str, Article], understand: bool
+    context: Context, wishes: Sequence[dict[str, Any]], articles: dict[str, Article], understand: bool, way: str
 ) -> Iterator[Row]:
     for wish in wishes:
         article = articles[wish["in"]]
@@ -74,7 +77,7 @@ def rows(
         context.meter.roles.clear()
         start = time.monotonic()
         if understand:
-            row.verdict, row.why, row.summary = told(context, wish, article)
+            row.verdict, row.why, row.summary = told(context, wish, article, rules=way == "rules")
             row.seconds = round(time.monotonic() - start, 1)
             _count(row, context)
             yield row
@@ -100,11 +103,11 @@ def _count(row: Row, context: Context) -> None:
         row.completion += usage.completion
 
 
-def told(context: Context, wish: dict[str, Any], article: Article) -> tuple[str, str, str]:
+def told(context: Context, wish: dict[str, Any], article: Article, rules: bool) -> tuple[str, str, str]:
     """(verdict, reason, remarks) of the commands alone, before any text: the right edits of the right parts?"""
     work = Wish(context, article, Brief(text=article.title))
     try:
-        commands, says = work.understood(wish["says"])
+        commands, says = Steps(article, None).understood(wish["says"]) if rules else work.understood(wish["says"])
     except LimnerError as error:
         return "nothing", str(error), ""
     wanted, said = _wanted(wish), " ".join(line for line in says if line)
@@ -325,12 +328,19 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as folder:
             home, shelf = Path(folder, "home"), Path(folder, "drawings")
             shelf.mkdir()
-            settings = Settings(home=home, dialect="instruct", vision=False, wishes=way, threads=arguments.threads)
+            settings = Settings(
+                home=home,
+                dialect="instruct",
+                vision=False,
+                wishes="" if way == "rules" else way,
+                threads=arguments.threads,
+            )
             context = build_context(settings, library=str(draw(data, shelf)))
             articles = load(data, context)
-            context.speaker("writer")  # starts the server, which no wish should pay for
+            if way != "rules":
+                context.speaker("writer")  # starts the server, which no wish should pay for
             made = []
-            for row in rows(context, wishes, articles, arguments.understand):
+            for row in rows(context, wishes, articles, arguments.understand or way == "rules", way):
                 made.append(row)
                 if arguments.say:
                     print(
@@ -346,12 +356,13 @@ def main() -> None:
                     some = [r for r in made if r.part == part and language in ("", r.language)]
                     if some:
                         print(line(name, way, f"{part} {language}".strip(), some), flush=True)
-            context.start_embedded().close()
+            if way != "rules":
+                context.start_embedded().close()
 
 
 def parser() -> argparse.ArgumentParser:
     made = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    made.add_argument("--ways", default="steps", help="steps, whole or both, comma-separated")
+    made.add_argument("--ways", default="steps", help="steps, whole, rules (no model), comma-separated")
     made.add_argument("--part", default="all", choices=["dev", "held", "all"])
     made.add_argument("--only", default="", help="wishes that hold these words")
     made.add_argument("--threads", type=int, default=2)

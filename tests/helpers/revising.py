@@ -19,12 +19,13 @@ def command(do: str, *, block: int = 0, image: int = 0, where: str = "after", te
 
 
 def task(body: dict[str, Any]) -> str:
-    """What a request asks for: a role of article_answers, or outline, commands, block, paragraph, restyle, translate,
+    """What a request asks for: a role of article_answers, or outline, commands, kind, block, paragraph, restyle, translate,
     describe, title."""
     text = text_of(body)
     signs = {
         "outline": ("Outline an article for this brief", "请根据以下要求拟定提纲"),
         "commands": ("The editor wishes: ", "编辑的要求：做"),
+        "kind": ("You sort the wishes of an editor",),
         "block": ("This is the block to work on:", "change only what stands between", "要处理的是这一段："),
         "paragraph": ("Write one new paragraph for it.", "请写一个新的段落"),
         "restyle": ("Rewrite the block below in another tone", "请用这样的语气改写"),
@@ -55,6 +56,8 @@ def revising_answers(
         if what == "commands":
             made = commands(prompt.rpartition("The editor wishes: ")[2]) if callable(commands) else commands
             return json.dumps({"commands": list(made), "cannot": cannot})
+        if what == "kind":
+            return json.dumps({"edit": "none"})
         if what in ("block", "paragraph", "restyle", "describe", "title", "translate"):
             return written(what, prompt) if written else loudly(what, prompt)
         return usual(body)

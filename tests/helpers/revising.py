@@ -19,8 +19,8 @@ def command(do: str, *, block: int = 0, image: int = 0, where: str = "after", te
 
 
 def task(body: dict[str, Any]) -> str:
-    """What a request asks for: a role of article_answers, or outline, commands, kind, block, paragraph, restyle, translate,
-    describe, title."""
+    """What a request asks for: a role of article_answers, or outline, commands, kind, block, paragraph, restyle,
+    translate, describe, title."""
     text = text_of(body)
     signs = {
         "outline": ("Outline an article for this brief", "请根据以下要求拟定提纲"),

@@ -65,12 +65,12 @@ def _run(reencode: Reencoding, skip_missing: bool, terminal: Terminal) -> list[s
     waits = f"Another limner is writing {name}: waiting for its end."
     if not reencode.is_done:
         terminal.say(_costs(reencode))
-    with terminal.counting(f"Encoding {name}") as count:
-        try:
+    try:
+        with terminal.counting(f"Encoding {name}") as count:
             done = reencode.run(count, lambda: terminal.say(waits), skip=skip_missing)
-        except KeyboardInterrupt:
-            terminal.say(f"{name} is searched as before. To go on: limner library reencode {name}")
-            raise
+    except KeyboardInterrupt:
+        terminal.say(f"{name} is searched as before. To go on: limner library reencode {name}")
+        raise
     return _report(reencode, done)
 
 

@@ -56,7 +56,7 @@ class Part:
 
     @property
     def main(self) -> Mention | None:
-        """What is to be changed."""
+        """The part of the article to change."""
         named = [m for m in self.mentions if not m.where]
         for noun in ("caption", "title", "heading"):
             if found := next((m for m in named if m.noun == noun), None):
@@ -81,7 +81,7 @@ def read_wish(wish: str) -> list[Part]:
 
 
 def read_part(text: str) -> Part:
-    """What rules can tell of one part."""
+    """Read one part, as far as rules can tell."""
     quotes = tuple(next(g for g in m.groups() if g) for m in _QUOTED.finditer(text))
     folded = fold(masked(text))
     verbs: frozenset[Verb] = frozenset(verb for verb, pattern in words.VERBS.items() if pattern.search(folded))

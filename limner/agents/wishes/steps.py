@@ -144,7 +144,7 @@ class Steps:
         return ids if do == "delete" else [i for i in ids if any(p.id == i for p in self.article.paragraphs)]
 
     def asked_target(self, part: Part, noun: str) -> str:
-        """What a part names, by the model: asked in two orders, because small models prefer a place in the list.
+        """Have the model choose the block or picture that a part names, in two orders, because small models prefer a place in the list.
 
         Raises Unclear if it names none, or another one in the other order.
         """
@@ -227,7 +227,7 @@ class Steps:
         return self.speaker.ask(question, read, max_tokens=LINE_TOKENS)
 
     def subject(self, part: Part) -> tuple[str, str]:
-        """What a new picture should show: (in the wish's words, in English)."""
+        """The subject of a new picture: (in the wish's words, in English)."""
         if self.speaker is None:
             raise Unclear("that needs a larger model; place the picture by hand")
         return self.speaker.ask(

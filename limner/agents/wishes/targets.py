@@ -30,7 +30,7 @@ class Thing:
 
     id: str
     words: str
-    """What it says, for comparison and for the model's list."""
+    """Its text, for comparison and for the model's list."""
 
 
 def things(article: Article, noun: str) -> list[Thing]:

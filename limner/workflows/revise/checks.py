@@ -60,7 +60,7 @@ def spoken(article: Article, old: Block | None) -> str:
 
 
 def other_language(text: str, code: str) -> str:
-    """Whether a text is in another language than asked; short ones are told by their script alone."""
+    """Whether a text is in another language than asked; of short ones the script alone counts."""
     wanted = code.partition("-")[0].lower()
     if not wanted:
         return ""

@@ -144,9 +144,10 @@ class Steps:
         return ids if do == "delete" else [i for i in ids if any(p.id == i for p in self.article.paragraphs)]
 
     def asked_target(self, part: Part, noun: str) -> str:
-        """Have the model choose the block or picture that a part names, in two orders, because small models prefer a place in the list.
+        """Have the model choose the block or picture that a part names.
 
-        Raises Unclear if it names none, or another one in the other order.
+        It is asked in two orders, because small models prefer a place in the list. Raises Unclear if it names none, or
+        another one in the other order.
         """
         among = things(self.article, noun)
         if self.speaker is None or not among or not content(masked(part.text)):

@@ -29,7 +29,7 @@ def made(
 
 
 def sampled(records: Sequence[Record], made: Mapping[str, Vectors]) -> dict[str, Dense]:
-    """Of these vectors those that may say what is chance, by encoder and image id. DSC_0001 is no caption."""
+    """The dense vectors that may say what is chance, by encoder and image id. DSC_0001 is no caption."""
     bare = {r.id for r in records if r.bare}
     said = {i: v.caption for i, v in made.items() if v.caption is not None and i not in bare}
     return {"caption": said, "clip": {i: v.clip for i, v in made.items() if v.clip is not None}}

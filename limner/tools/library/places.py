@@ -37,7 +37,7 @@ class Beside:
     """Vectors that are made beside those of a library."""
 
     tag: str
-    """Of their place."""
+    """The tag of their place."""
     kind: Kind
     named: str
     """The name of the new encoder of that kind, as a library records it."""

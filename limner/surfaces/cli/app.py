@@ -17,6 +17,9 @@ from limner.errors import LimnerError
 from limner.surfaces.cli.commands import Commands
 from limner.version import __version__
 
+STOPPED = 130
+"""Exit code after Ctrl-C."""
+
 app = typer.Typer(
     name="limner",
     cls=Commands,
@@ -33,11 +36,14 @@ def main() -> None:
     if not sys.warnoptions:
         warnings.simplefilter("ignore")  # limner's own line says it better than a library's warning
     try:
-        sys.exit(app(standalone_mode=False))
+        code = app(standalone_mode=False)
+        if code == STOPPED:  # typer makes this of a KeyboardInterrupt, without a word
+            _fail("Stopped.", STOPPED)
+        sys.exit(code)
     except LimnerError as e:
         _fail(str(e), e.exit_code)
     except (KeyboardInterrupt, typer.Abort):
-        _fail("Stopped.", 130)
+        _fail("Stopped.", STOPPED)
     except BrokenPipeError:  # the reader of the output left, e.g. `| head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(141)

@@ -123,7 +123,7 @@ def test_words_for_a_paragraph_that_is_gone_are_kept(studio: Studio) -> None:
     other, trouble = second(studio)
     one = studio.paragraph(1)
     box = other.choose(one).get_by_role("textbox")
-    box.press_sequentially(" More.")
+    box.press_sequentially(" More.")  # where the click has put the caret
     studio.choose(one)
     studio.page.keyboard.press("Escape")
     studio.page.keyboard.press("ControlOrMeta+Backspace")
@@ -133,7 +133,8 @@ def test_words_for_a_paragraph_that_is_gone_are_kept(studio: Studio) -> None:
     expect(beside).to_contain_text("You deleted this in another tab.")
     beside.get_by_role("button", name="Put it back").click()
     other.saved()
-    assert studio.paragraph(1)["text"] == one["text"] + " More."
+    text = studio.paragraph(1)["text"]
+    assert (text.count(" More."), text.replace(" More.", "")) == (1, one["text"])
     assert trouble == []
 
 

@@ -38,6 +38,8 @@ class Delayed:
     seconds: float
     pieces: int = 0
     """How many pieces; 0 is one per token."""
+    until: threading.Event | None = None
+    """The second half of the pieces waits for this."""
 
 
 class Fault:
@@ -306,6 +308,9 @@ class Wire(BaseHTTPRequestHandler):
         pieces = _pieces(words.text, words.pieces or -(-len(words.text) // CHARS_PER_TOKEN) or 1)
         for n, piece in enumerate(pieces, 1):
             _sleep_until(asked.at + words.seconds * n / len(pieces))
+            while n > len(pieces) // 2 and words.until and not words.until.wait(0.1):
+                if self.scripted.closing.is_set():
+                    break
             self.send_event(json.dumps(_chunk(piece)))
         self.send_event(json.dumps(_chunk("", finish="stop")))
         if (asked.body.get("stream_options") or {}).get("include_usage"):

@@ -8,7 +8,7 @@ import typer
 
 from limner.errors import BadInput
 from limner.surfaces.cli import library_reports as reports
-from limner.surfaces.cli.terminal import Terminal
+from limner.surfaces.cli.terminal import Stopped, Terminal
 from limner.text import printable_path
 from limner.tools import library as libraries
 from limner.tools.encoders import kind_of, with_own
@@ -68,9 +68,9 @@ def _run(reencode: Reencoding, skip_missing: bool, terminal: Terminal) -> list[s
     try:
         with terminal.counting(f"Encoding {name}") as count:
             done = reencode.run(count, lambda: terminal.say(waits), skip=skip_missing)
-    except KeyboardInterrupt:
-        terminal.say(f"{name} is searched as before. To go on: limner library reencode {name}")
-        raise
+    except KeyboardInterrupt as stop:
+        line = f"Stopped. {name} is searched as before. To go on: limner library reencode {name}"
+        raise Stopped(line) from stop
     return _report(reencode, done)
 
 

@@ -12,7 +12,7 @@ from limner.models.known import holds_model, is_there, models_folder
 from limner.models.language import LanguageModel
 from limner.models.local import find
 from limner.settings import CHOICE, Settings, overruling, read_choice
-from limner.surfaces.cli.terminal import Terminal
+from limner.surfaces.cli.terminal import Stopped, Terminal
 from limner.text import one_line, printable_path, without_password
 
 DEFAULT = "default"
@@ -125,9 +125,8 @@ def get(model: LanguageModel, terminal: Terminal) -> None:
             hub.fetch(
                 model, settings.home, _hub(settings), terminal.say, lambda done, of: count(done // 10**6, of // 10**6)
             )
-    except KeyboardInterrupt:
-        terminal.say("Stopped. Run the command again; it goes on where it stopped.")
-        raise
+    except KeyboardInterrupt as stop:
+        raise Stopped("Stopped. Run the command again; it goes on where it stopped.") from stop
 
 
 def use(name: str, url: str = "", mmproj: str = "") -> list[str]:

@@ -22,6 +22,7 @@ from rich.progress import (
 )
 from rich.text import Text
 
+from limner.errors import LimnerError
 from limner.text import count_words, dollars, printable
 
 if TYPE_CHECKING:
@@ -122,6 +123,12 @@ class Terminal:
             self._writing = False
 
 
+class Stopped(LimnerError):
+    """Ctrl-C. The message says what is kept, and how to go on."""
+
+    exit_code = 130
+
+
 @contextmanager
 def leaving_at_once(terminal: Terminal, line: Callable[[], str]) -> Iterator[None]:
     """Make Ctrl-C end the program at once, with a line.
@@ -133,7 +140,7 @@ def leaving_at_once(terminal: Terminal, line: Callable[[], str]) -> Iterator[Non
     def leave(_signal: int, _frame: object) -> None:
         terminal.close()
         print(f"limner: {line()}", file=sys.stderr, flush=True)
-        os._exit(130)
+        os._exit(Stopped.exit_code)
 
     before = signal.signal(signal.SIGINT, leave)
     try:

@@ -406,7 +406,8 @@ def test_ctrl_c_then_again_goes_on(hub: Hub, home: Path) -> None:
             assert stopped.poll() is None
         stopped.send_signal(signal.SIGINT)
         assert stopped.stderr
-        assert stopped.stderr.read().strip().endswith("Stopped. Run the command again; it goes on where it stopped.")
+        said = stopped.stderr.read().splitlines()
+    assert said[-1] == "limner: Stopped. Run the command again; it goes on where it stopped."
     assert stopped.returncode == 130
     hub.faults.stalls.clear()
     hub.asked.clear()

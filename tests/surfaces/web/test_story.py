@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import threading
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -15,12 +16,20 @@ from servers import until
 from studio import Model, Studio, Up
 
 
-def test_from_a_brief_to_an_export(page: Page, up: Up, said: Model, tmp_path: Path) -> None:
-    def slowly(body: dict[str, Any]) -> Answer:
-        answer = said.usual(body)
-        return Delayed(str(answer), 3) if asking(body) == "writer" else answer
+def held_in_the_middle(said: Model) -> threading.Event:
+    """Let the writer stop half-way, until this event is set."""
+    seen = threading.Event()
 
-    said.answer = slowly
+    def answer(body: dict[str, Any]) -> Answer:
+        usual = said.usual(body)
+        return Delayed(str(usual), 0.5, until=seen) if asking(body) == "writer" else usual
+
+    said.answer = answer
+    return seen
+
+
+def test_from_a_brief_to_an_export(page: Page, up: Up, said: Model, tmp_path: Path) -> None:
+    seen_in_part = held_in_the_middle(said)
     studio = Studio(page, up).open()
     page.goto(up.url)
     expect(page.get_by_role("heading", name="Articles")).to_be_visible()
@@ -49,8 +58,9 @@ def test_from_a_brief_to_an_export(page: Page, up: Up, said: Model, tmp_path: Pa
 
     expect(page.locator(".live .sheet h1")).to_have_text("How Bees Make Honey", timeout=30_000)
     seen = page.locator(".live .sheet").inner_text()
-    expect(page.locator(".live .sheet")).not_to_have_text(seen)  # it is still being written
     studio.shot("05-live")
+    seen_in_part.set()
+    expect(page.locator(".live .sheet")).not_to_have_text(seen)
     expect(page.get_by_text("Review the images")).to_be_visible(timeout=60_000)
     studio.shot("06-images", full_page=True)
     first = page.locator("fieldset.choice").filter(has=page.locator("label.chosen .caption")).first
@@ -137,27 +147,20 @@ def test_the_list_of_jobs(page: Page, up: Up, said: Model) -> None:
 def test_the_worker_is_killed_in_the_middle(page: Page, up: Up, said: Model) -> None:
     """The page goes on by itself, with nothing missing and nothing twice."""
 
-    def slowly(body: dict[str, Any]) -> Answer:
-        answer = said.usual(body)
-        return Delayed(str(answer), 3) if asking(body) == "writer" else answer
-
-    said.answer = slowly
+    seen_in_part = held_in_the_middle(said)
     job = up.ask("/v1/jobs", {"brief": "How bees make honey", "library": ["bees"], "images": 2})["id"]
     studio = Studio(page, up, job).open()
     expect(page.locator(".live .sheet h1")).to_be_visible(timeout=30_000)
     up.kill_worker()
     expect(page.locator(".live .notes")).to_contain_text("worker", timeout=60_000)
+    seen_in_part.set()
     studio.shot("10-worker-lost")
     expect(page.locator(".editor .block").first).to_be_visible(timeout=90_000)
     assert studio.texts().count("## In the field") == 1
 
 
 def test_a_lost_connection_while_it_is_written(page: Page, up: Up, said: Model) -> None:
-    def slowly(body: dict[str, Any]) -> Answer:
-        answer = said.usual(body)
-        return Delayed(str(answer), 5) if asking(body) == "writer" else answer
-
-    said.answer = slowly
+    seen_in_part = held_in_the_middle(said)
     job = up.ask("/v1/jobs", {"brief": "How bees make honey", "library": ["bees"], "images": 2, "review": ["draft"]})[
         "id"
     ]
@@ -166,6 +169,7 @@ def test_a_lost_connection_while_it_is_written(page: Page, up: Up, said: Model) 
     page.context.set_offline(True)
     expect(page.get_by_text("No connection.")).to_be_visible()
     studio.shot("11-offline")
+    seen_in_part.set()
     until(lambda: up.ask(f"/v1/jobs/{job}")["state"] == "waiting", "the text to be written")
     page.context.set_offline(False)
     expect(page.get_by_text("Review the text")).to_be_visible(timeout=30_000)

@@ -270,6 +270,22 @@ CAPTIONS = {
 }
 """Captions by a model: why there are none for a library or a picture."""
 
+ANSWERS = {
+    "question-long": "The question has {n:,} characters, more than {most:,}. Ask a shorter one.",
+    "question-embedded": "The embedded model answers no questions. Get one that sees: limner setup. Or set "
+    "LIMNER_MODEL_URL (or --model-url) to the server of a vision-language model.",
+    "question-about-nothing": "There is nothing to ask about. Give an article, or an image.",
+    "question-pictures": "{n} pictures are more than {most}. Ask about fewer at a time.",
+    "no-picture-number": "The article has no picture {number}; it has {n}. Count them in reading order, from 1.",
+    "answer-blind": "{model} does not see pictures ({reason}): it answered from captions, credits and text. Set "
+    "LIMNER_SELECTOR_MODEL to a vision-language model to have it look.",
+    "answer-refused": "It answered from captions, credits and text, because its server refused the pictures: {line}",
+    "answer-some-pictures": "It was shown the first {n} of {of} pictures. Name others to have it look at them.",
+    "answer-some-blocks": "The article is long: it was shown the {n} of {of} blocks nearest to the question.",
+    "answer-unopened": "It was not shown one picture: {line}",
+}
+"""Questions about an article: why one was refused, and what the model was not shown."""
+
 PLAN = {
     "plan-write": "about {n} calls to {model}, {tokens} tokens",
     "plan-write-one": "about {n} call to {model}, {tokens} tokens",
@@ -292,5 +308,5 @@ PLAN = {
 """Estimates of a job's steps."""
 
 ENGLISH: Mapping[str, str] = {
-    **HISTORY, **CHANGES, **CHOICES, **FALLBACKS, **REVIEW, **JOBS, **REQUESTS, **CAPTIONS, **PLAN,
+    **HISTORY, **CHANGES, **CHOICES, **FALLBACKS, **REVIEW, **JOBS, **REQUESTS, **CAPTIONS, **ANSWERS, **PLAN,
 }  # fmt: skip

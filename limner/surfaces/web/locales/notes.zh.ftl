@@ -218,6 +218,18 @@ note-uncaptioned-language = 模型用了另一种语言回答
 note-uncaptioned-address = 模型的回答里有网址
 note-uncaptioned-server = 服务器拒绝了它：{ $line }
 
+# 关于文章的提问
+note-question-long = 问题有 { $n } 个字符，超过 { $most } 个。请问得短一些。
+note-question-embedded = 内置模型不能回答问题。请用 LIMNER_MODEL_URL（或 --model-url）指定一个视觉语言模型的服务器。
+note-question-about-nothing = 没有可提问的内容。请给出一篇文章或一张图片。
+note-question-pictures = { $n } 张图片超过了上限 { $most } 张。请减少每次提问的图片。
+note-no-picture-number = 文章没有第 { $number } 张图片，共有 { $n } 张。请按阅读顺序从 1 数起。
+note-answer-blind = { $model } 看不见图片（{ $reason }）：它根据图注、署名和正文回答。要让模型看图，请把 LIMNER_SELECTOR_MODEL 设为视觉语言模型。
+note-answer-refused = 服务器拒绝了图片，它根据图注、署名和正文回答：{ $line }
+note-answer-some-pictures = 它只看了 { $of } 张图片中的前 { $n } 张。请指明其他图片让它看。
+note-answer-some-blocks = 文章很长：它只读了 { $of } 个段落中与问题最接近的 { $n } 个。
+note-answer-unopened = 有一张图片没有给它看：{ $line }
+
 # 预计
 note-plan-captions = { $n } 张图片：约 { $n } 次调用 { $model }，{ $tokens } 个词元，同时 { $several } 次；图注用“{ $language }”
 note-plan-caption = 1 张图片：约 1 次调用 { $model }，{ $tokens } 个词元；图注用“{ $language }”

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from limner.jobs.service import Jobs
     from limner.settings import Settings
     from limner.surfaces.python import (
+        ask,
         build_graph,
         build_revise_graph,
         compose,
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
         search,
     )
     from limner.surfaces.toolbox import toolbox
+    from limner.workflows.ask import Answer
     from limner.workflows.chat import build_chat_graph
     from limner.workflows.context import Context, build_context
     from limner.workflows.tenants import Tenant
@@ -41,12 +43,21 @@ _HOMES = {
     "limner.document": ("Article", "Brief", "Candidate", "Illustration", "Selection", "Spot"),
     "limner.errors": ("LimnerError",),
     "limner.settings": ("Settings",),
+    "limner.workflows.ask": ("Answer",),
     "limner.workflows.chat": ("build_chat_graph",),
     "limner.workflows.context": ("Context", "build_context"),
     "limner.jobs.request": ("JobRequest",),
     "limner.jobs.service": ("Jobs",),
     "limner.surfaces.python": (
-        *("build_graph", "build_revise_graph", "compose", "evaluate", "export", "illustrate", "revise", "search"),
+        "ask",
+        "build_graph",
+        "build_revise_graph",
+        "compose",
+        "evaluate",
+        "export",
+        "illustrate",
+        "revise",
+        "search",
     ),
     "limner.workflows.tenants": ("Tenant",),
     "limner.surfaces.toolbox": ("toolbox",),
@@ -57,6 +68,7 @@ __all__ = [  # noqa: RUF022 - in the order in which a reader meets them
     "compose",
     "illustrate",
     "revise",
+    "ask",
     "search",
     "export",
     "evaluate",
@@ -65,6 +77,7 @@ __all__ = [  # noqa: RUF022 - in the order in which a reader meets them
     "build_context",
     "toolbox",
     "build_chat_graph",
+    "Answer",
     "Article",
     "Brief",
     "Candidate",

@@ -28,6 +28,7 @@ from limner.surfaces.toolbox.texts import ToolResult
 from limner.surfaces.toolbox.tools import Toolbox, Tools
 from limner.tools.images.images import thumbnail
 from limner.version import __version__
+from limner.workflows.ask import Answer
 from limner.workflows.context import build_context
 from limner.workflows.review import questions
 from limner.workflows.tenants import Tenant
@@ -290,6 +291,8 @@ def _structured(result: ToolResult) -> dict[str, Any] | None:
             "images": [i.model_dump(mode="json", exclude={"file"}) for i in article.illustrations],
             "notes": list(article.notes),
         }
+    if isinstance(result.value, Answer):
+        return {"article": result.article, **result.value.model_dump(mode="json")}
     if isinstance(result.value, list) and result.value and isinstance(result.value[0], Candidate):
         return {"images": [c.model_dump(mode="json") for c in result.value]}
     return {"article": result.article} if result.article else None

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from langgraph.checkpoint.base import BaseCheckpointSaver
 
     from limner.tools.editing.commands import Instruction
+    from limner.workflows.ask import Answer, Image
     from limner.workflows.compose import Graph
     from limner.workflows.evaluate.report import Report
 from limner.workflows.context import build_context, models_for
@@ -277,6 +278,39 @@ def evaluate(
     if page is not None:
         Path(page).write_text(to_html(report), encoding="utf-8")
     return report
+
+
+def ask(
+    question: str,
+    article: Article | str | Path | None = None,
+    *,
+    images: Sequence[Image] = (),
+    library: Any = None,
+    model: BaseChatModel | None = None,
+    settings: Settings | None = None,
+    max_tokens: int | None = None,
+    max_cost: float | None = None,
+) -> Answer:
+    """Answer a question about an article and its pictures, in the question's language: docs/ask.md.
+
+    article: an Article, or a folder that `export` wrote with "json". images: numbers of its pictures, from 1 in reading
+    order, and image files; none takes the first 8 of the article. library: the one that has the pictures of an Article;
+    None takes those that it names. model: any LangChain chat model; one that does not see answers from captions,
+    credits and text, and a note of the answer says so. Raises LimnerError: BadInput, ImageUnreadable, LibraryError,
+    UnreadableReply, ModelError, BudgetReached.
+    """
+    from limner.workflows.ask import ask as answered
+    from limner.workflows.evaluate.reading import read_one
+
+    data = None
+    if isinstance(article, str | Path):
+        given = read_one(article)
+        article, data, library = given.article, given.data, library or []
+    elif library is None:
+        library = sorted({i.library for i in article.illustrations if i.library}) if article is not None else []
+    models = {"selector": model} if model is not None else {}
+    context = build_context(settings, library=library, models=models, max_tokens=max_tokens, max_cost=max_cost)  # type: ignore[arg-type]
+    return answered(context, question, article, images, data)
 
 
 def _run_asking(

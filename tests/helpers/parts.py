@@ -21,6 +21,7 @@ NAMES = [
     "revise_article",
     "answer_review",
     "get_article",
+    "ask_article",
     "export_article",
     "search_images",
     "write",

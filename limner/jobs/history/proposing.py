@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
 from limner.document import Article, Brief
 from limner.errors import LibraryError, LimitReached
 from limner.jobs.libraries import Open, names_for, with_uploads
@@ -37,6 +40,26 @@ def propose_for_job(
 
     Raises LimitReached if the owner has spent the day's tokens, and what `revise.graph.propose` raises.
     """
+    with paid_for(jobs, job, article, context, open_, "revise", owner=owner, max_tokens=max_tokens) as asking:
+        return propose(asking, article, instruction, _brief(jobs, job, asking.libraries))
+
+
+@contextmanager
+def paid_for(
+    jobs: Jobs,
+    job: str,
+    article: Article,
+    context: Context,
+    open_: Open,
+    step: str,
+    *,
+    owner: Owner | None = None,
+    max_tokens: int | None = None,
+) -> Iterator[Context]:
+    """A context with the job's libraries, whose tokens count for the job under the name `step`.
+
+    Arguments as for `propose_for_job`. Raises LimitReached if the owner has spent the day's tokens.
+    """
     spender = jobs.ledger.job(job).owner
     left = jobs.ledger.left_today(spender)
     if left is not None and left <= 0:
@@ -48,10 +71,10 @@ def propose_for_job(
         libraries=libraries, meter=meter, used=lambda n: jobs.ledger.shown_lately(n, spender, but=job)
     )
     try:
-        return propose(asking, article, instruction, _brief(jobs, job, libraries))
+        yield asking
     finally:
         if meter.roles:
-            jobs.ledger.paid(job, "revise", meter.roles)
+            jobs.ledger.paid(job, step, meter.roles)
 
 
 def _opened(names: list[str], open_: Open) -> list[Library]:
@@ -62,7 +85,7 @@ def _opened(names: list[str], open_: Open) -> list[Library]:
         return []
 
 
-def _brief(jobs: Jobs, job: str, libraries: list[Library]) -> Brief:
+def _brief(jobs: Jobs, job: str, libraries: Sequence[Library]) -> Brief:
     """The job's brief, with those of its uploaded reference images that still exist."""
     request = read_request(jobs.ledger.request(job))
     brief: Brief = start_of(request)["brief"]

@@ -21,6 +21,7 @@ TABLE = {  # command: module, line in the help
         "evaluate",
         "Measure finished articles: places, pictures, words, text. --judge asks a model.",
     ),
+    "ask": ("ask", "Ask a model about a finished article and its pictures."),
     "export": ("compose", "Write a finished article in other formats."),
     "library": ("library", "Libraries of your own images."),
     "model": ("model", "Models that this machine has, and the one in use: list, get, use, remove."),

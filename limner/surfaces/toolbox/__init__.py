@@ -1,4 +1,4 @@
-"""limner for other people's agents: ten tools over one collection of articles.
+"""limner for other people's agents: eleven tools over one collection of articles.
 
 `desk.py` stores the articles, `tools.py` implements the tools (a text for the model, a value for the program),
 `descriptions.py` describes each tool and its arguments to a model, and `langchain.py` makes LangChain tools of them.

@@ -8,11 +8,14 @@ from typing import Annotated, Any, Literal, NamedTuple
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from limner.document import Point
+from limner.surfaces.toolbox.asking import ask
 from limner.surfaces.toolbox.searching import search
 from limner.surfaces.toolbox.texts import LONGEST_WAIT, ToolResult
 from limner.surfaces.toolbox.tools import Tools
 from limner.tools.library.filters import LONGEST, MOST
 from limner.tools.look import MOST as MOST_EXAMPLES
+from limner.workflows.ask import LONGEST as LONGEST_QUESTION
+from limner.workflows.ask import PICTURES
 from limner.workflows.inputs import MAX_BRIEF, MAX_IMAGES
 from limner.workflows.review.protocol import AnswerType
 
@@ -107,6 +110,21 @@ class ReviseArguments(Arguments):
             description="What to change, in the user's words; name blocks and pictures by the ids or numbers shown.",
         ),
     ]
+
+
+class AskArguments(Arguments):
+    article: ArticleId
+    question: Annotated[
+        str, Field(min_length=1, max_length=LONGEST_QUESTION, description="The question, in the user's words.")
+    ]
+    pictures: Annotated[
+        list[Annotated[int, Field(ge=1, le=MAX_IMAGES)]],
+        Field(
+            max_length=PICTURES,
+            description="Numbers of the article's pictures that it is about, as get_article shows them; leave out for "
+            "a question about all of them or about the text.",
+        ),
+    ] = []
 
 
 class GetArguments(Arguments):
@@ -206,6 +224,14 @@ _DESCRIPTIONS = (
         "Show an article block by block with the ids of its paragraphs and the numbers of its pictures.",
         GetArguments,
         Tools.get,
+        True,
+    ),
+    Description(
+        "ask_article",
+        "Ask a model that looks at an article's pictures: what a picture shows, which of two is older, where the text "
+        "says something. It changes nothing.",
+        AskArguments,
+        ask,
         True,
     ),
     Description(

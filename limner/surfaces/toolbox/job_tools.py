@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from limner.document import Brief
+from limner.jobs.history.asking import ask_about_job
 from limner.jobs.history.proposing import propose_for_job
 from limner.jobs.history.revisions import Revisions
 from limner.jobs.ledger.values import Job
@@ -16,7 +17,7 @@ from limner.jobs.owners import Owner
 from limner.jobs.progress import progress
 from limner.jobs.request import JobRequest
 from limner.jobs.service import Jobs
-from limner.surfaces.toolbox.texts import LONGEST_WAIT, ToolResult, accepted, asked, shown
+from limner.surfaces.toolbox.texts import LONGEST_WAIT, ToolResult, accepted, answered, asked, shown
 from limner.tools.editing.commands import Instruct
 from limner.tools.library import Library
 from limner.workflows.inputs import read_words
@@ -72,11 +73,7 @@ class JobTools:
         asks, name = self.owner, self.scope.tenant.owner
         revisions = Revisions(self.jobs.ledger)
         head = revisions.show(job, name)
-
-        def opening(library: str) -> Library:
-            self.jobs.check_library(library, asks)
-            return self.tenants.open([library])[0]
-
+        opening = self._opening
         asked_for = Instruct(text=read_words(instruction))
         proposal = propose_for_job(self.jobs, job, head.article, asked_for, self.scope.context, opening, owner=asks)
         if not proposal.edits:
@@ -86,6 +83,17 @@ class JobTools:
         after = revisions.edit(job, proposal.edits, number, name, records, owner=name, what=what, by="model")
         says = f"Changed: {quoted(proposal.summary, 500)}\n{shown(job, after.article)}"
         return ToolResult(says, after.article, job)
+
+    def ask(self, job: str, question: str, pictures: Sequence[int]) -> ToolResult:
+        """Answer a question about a finished job's article."""
+        article = self.jobs.article(job, self.scope.tenant.owner)
+        context, asks = self.scope.context, self.owner
+        found = ask_about_job(self.jobs, job, article, question, pictures, context, self._opening, owner=asks)
+        return answered(job, found.answer)
+
+    def _opening(self, library: str) -> Library:
+        self.jobs.check_library(library, self.owner)
+        return self.tenants.open([library])[0]
 
     def get(self, name: str, start: int = 1, wait_seconds: float = 0) -> ToolResult:
         """Show a job's article; if it is not done, its progress or its question."""

@@ -41,7 +41,7 @@ def toolbox(
     library, model, selector_model, settings, context: as for `build_graph`. jobs: articles are then jobs of the
     installation, with their history, and compose_article submits a job and returns at once; with workers=False this
     process composes. folder: where export_article writes; a model never chooses a path. only: names of the wanted
-    tools; all ten by default. tenant: gives the tenant from the run's `configurable`.
+    tools; all eleven by default. tenant: gives the tenant from the run's `configurable`.
 
     Errors that a model can correct reach it as a tool message with status "error".
     """

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from limner.document import Article
 from limner.surfaces.toolbox.background import Running
+from limner.workflows.ask import LONGEST_ANSWER, Answer
 from limner.workflows.listing import QUOTED, numbered, outline, question_text, quoted
 
 LONGEST_WAIT = 60  # seconds that a model may wait for a job in one call; its own callers have timeouts, too
@@ -32,6 +33,15 @@ def shown(name: str, article: Article, start: int = 1) -> str:
 def asked(name: str, question: dict[str, Any]) -> ToolResult:
     """An article's question."""
     return ToolResult(question_text(name, question), question, name)
+
+
+def answered(name: str, answer: Answer) -> ToolResult:
+    """An answer to a question about an article, and what it rests on."""
+    lines = [f"The answer: {quoted(answer.text, LONGEST_ANSWER)}"]
+    lines += [f"It rests on block [{cited.block}]: {quoted(cited.quote, 500)}" for cited in answer.blocks]
+    if answer.pictures:
+        lines.append(f"Pictures that were looked at: {', '.join(str(p.number) for p in answer.pictures)}.")
+    return ToolResult("\n".join([*lines, *notes_of(answer.notes), QUOTED]), answer, name)
 
 
 def accepted(name: str) -> str:

@@ -87,7 +87,7 @@ class Toolbox:
 
 @dataclass
 class Tools:
-    """The ten tools, for one tenant."""
+    """The tools of one tenant."""
 
     toolbox: Toolbox
     scope: Scope
@@ -114,7 +114,7 @@ class Tools:
         return Articles(self.desk, self.tenant.owner, self.toolbox.jobs)
 
     @property
-    def _jobs(self) -> JobTools | None:
+    def job_tools(self) -> JobTools | None:
         """The same for articles that are jobs; None without a ledger."""
         if self.toolbox.jobs is None:
             return None
@@ -140,8 +140,8 @@ class Tools:
         """
         made = make_brief(brief, images=images, language=language, review=review, only=only)
         if self.toolbox.submits:
-            assert self._jobs
-            return self._jobs.submit(brief, made, wait_seconds)
+            assert self.job_tools
+            return self.job_tools.submit(brief, made, wait_seconds)
         self._check_tokens()
         if self.toolbox.background is not None:
             return self._in_background(new_job(made.text[:60]), {"brief": made}, wait_seconds)
@@ -159,8 +159,8 @@ class Tools:
         Raises JobConflict for a late or second answer, and BadInput for one that does not fit the question.
         """
         given = {"type": type, "args": args, "version": version}
-        if self._jobs and self.articles.is_job(article):
-            return self._jobs.answer(article, given, wait_seconds)
+        if self.job_tools and self.articles.is_job(article):
+            return self.job_tools.answer(article, given, wait_seconds)
         if not self.desk.waits(article):
             self.articles.latest(article)  # Raises JobUnknown if the article does not exist.
             raise JobConflict(f"The article {article} asks nothing: it was answered already. get_article shows it.")
@@ -246,8 +246,8 @@ class Tools:
 
     def revise(self, article: str, instruction: str) -> ToolResult:
         """Change an article by an instruction; locked parts stay."""
-        if self._jobs and self.articles.is_job(article):
-            return self._jobs.revise(article, instruction)
+        if self.job_tools and self.articles.is_job(article):
+            return self.job_tools.revise(article, instruction)
         version = self.articles.latest(article)
         old = version.work.article
         proposal = propose(self.scope.holding(old), old, Instruct(text=read_words(instruction)), version.work.brief)
@@ -259,8 +259,8 @@ class Tools:
 
     def get(self, article: str, start: int = 1, wait_seconds: int = 0) -> ToolResult:
         """Show an article block by block; if it is not done, its progress or its question."""
-        if self._jobs and self.articles.is_job(article):
-            return self._jobs.get(article, start, wait_seconds)
+        if self.job_tools and self.articles.is_job(article):
+            return self.job_tools.get(article, start, wait_seconds)
         running = self.toolbox.background and self.toolbox.background.get(self.tenant.owner, article)
         if running and (not running.ended or running.error is not None):
             waited = self._waited_for(article, running, wait_seconds)

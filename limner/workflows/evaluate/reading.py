@@ -48,6 +48,14 @@ def folders(refs: Sequence[str | Path]) -> list[Path]:
     return list(found)
 
 
+def read_one(ref: str | Path) -> Given:
+    """The one article of a reference. Raises BadInput."""
+    found = folders([ref])
+    if len(found) > 1:
+        raise BadInput(f"{printable_path(str(ref))} has {len(found)} articles. Name one of them.")
+    return read(found[0])
+
+
 def read(path: Path) -> Given:
     """The article of an article.json. Raises BadInput."""
     if path.stat().st_size > LARGEST:

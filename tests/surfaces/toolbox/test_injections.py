@@ -177,9 +177,11 @@ def test_no_tool_reaches_an_address_or_a_path(bees: Path, tmp_path: Path) -> Non
     tools = limner.toolbox(library="bees", folder=tmp_path)
     names = {name for tool in tools for name in tool.args}
     texts = {"brief", "language", "article", "instruction", "format", "query", "review", "type", "version", "only"}
+    texts |= {"question"}
     ids = {"like", "unlike"}  # images by their ids
     assert names == texts | ids | {
         "images",
+        "pictures",
         "start",
         "count",
         "diverse",

@@ -14,7 +14,7 @@ from studio import ARGUMENTS, CHROMIUM, Model, Studio, Up, watched
 expect.set_options(timeout=30_000)  # machines that run tests are busy at times
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def said() -> Model:
     """What the model says."""
     return Model()
@@ -26,17 +26,43 @@ def _usual_answers(said: Model) -> Iterator[None]:
     said.answer = said.usual
 
 
-@pytest.fixture(scope="module")
-def up(indexed: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory, said: Model) -> Iterator[Up]:
-    """`limner up` over a home with the library "bees"."""
+@pytest.fixture(scope="session")
+def starting(
+    indexed: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory, said: Model
+) -> Iterator[Callable[[], Up]]:
+    """Starts `limner up` over a new home with the library "bees"."""
     if not CHROMIUM:
         pytest.skip("Chromium is not installed: apt-get install chromium")
-    root = tmp_path_factory.mktemp("studio")
-    shutil.copytree(indexed[0], root / "home")
     with ScriptedServer(lambda body: said.answer(body)) as server:
-        running = Up(root / "home", server, root / "log")
-        yield running
-        running.close()
+
+        def start() -> Up:
+            root = tmp_path_factory.mktemp("studio")
+            shutil.copytree(indexed[0], root / "home")
+            return Up(root / "home", server, root / "log")
+
+        yield start
+
+
+@pytest.fixture(scope="session")
+def shared_up(starting: Callable[[], Up]) -> Iterator[Up]:
+    """One for all modules: a start takes as long as a module's tests."""
+    running = starting()
+    yield running
+    running.close()
+
+
+@pytest.fixture(scope="module")
+def up(request: pytest.FixtureRequest, starting: Callable[[], Up]) -> Iterator[Up]:
+    """`limner up` over a home with the library "bees", and with articles of other tests.
+
+    A module that says `ALONE = True` has one of its own.
+    """
+    if not getattr(request.module, "ALONE", False):
+        yield request.getfixturevalue("shared_up")
+        return
+    running = starting()
+    yield running
+    running.close()
 
 
 @pytest.fixture

@@ -18,6 +18,7 @@ from scripted import article_answers
 from servers import until
 from studio import Model, Studio, Up, watched
 
+ALONE = True  # its articles would be in the lists of others
 RUN = "window.ran=1;alert(1)"
 CORPUS = [
     f"<script>{RUN}</script>",

@@ -13,6 +13,7 @@ from playwright.sync_api import Page, Route, expect
 from servers import until
 from studio import Studio, Up
 
+ALONE = True  # pictures that other tests upload would be selected with its own
 PICTURES = 64  # more than a page
 
 

@@ -12,6 +12,7 @@ from playwright.sync_api import Page, expect
 from scripted import asking, by_colour, text_of
 from studio import Model, Studio, Up
 
+ALONE = True  # whether the model sees is asked once, and here the answer is another
 PICTURES = 10  # more than one request asks about
 
 

@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from stores import SIZES, WORDS, identity
 
 from limner.errors import LibraryError
 from limner.models.encoders import products
 from limner.models.encoders.vectors import unit
 from limner.tools import rows
-from limner.tools.bm25 import Sparse, Words
+from limner.tools.bm25 import Sparse
 from limner.tools.rows import Rows, snapshot
-from limner.tools.server_store import ServerStore, server
+from limner.tools.server_store import ServerStore
 from limner.tools.store import EdgeStore, rows_folder
 from limner.tools.stored import Hit, Vectors, Within
-
-SIZES = {"caption": 8, "clip": 6}
-WORDS = Words()
 
 
 def vectors(seed: int, text: str = "a heron") -> Vectors:
@@ -32,26 +29,8 @@ def query(seed: int, text: str = "heron") -> Vectors:
     return Vectors(vectors(seed).caption, WORDS.query(text), vectors(seed).clip)
 
 
-def identity(n: int) -> str:
-    return f"{n + 1:032x}"
-
-
 def ids(found: list[list[Hit]]) -> list[list[str]]:
     return [[hit.id for hit in hits] for hits in found]
-
-
-@pytest.fixture
-def edge(tmp_path: Path) -> Iterator[EdgeStore]:
-    store = EdgeStore(tmp_path / "vectors", SIZES)
-    yield store
-    store.close()
-
-
-@pytest.fixture
-def remote() -> Iterator[ServerStore]:
-    client = server(":memory:")
-    yield ServerStore(client, "limner-test", SIZES)
-    client.close()
 
 
 def test_replaced_and_deleted_images_count_as_on_a_server(edge: EdgeStore, remote: ServerStore) -> None:

@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 from qdrant_client import models
+from stores import SIZES, WORDS, identity
 
 from limner.errors import LibraryBusy, LibraryError
 from limner.models.encoders.vectors import unit
-from limner.tools.bm25 import Sparse, Words
+from limner.tools.bm25 import Sparse
 from limner.tools.server_store import ServerStore, server
 from limner.tools.store import EdgeStore, Store
 from limner.tools.stored import BODY, Vectors, Within
 
-SIZES = {"caption": 8, "clip": 6}
-WORDS = Words()
 CAPTIONS = [
     "a heron at dawn in the reeds",
     "a heron fishing",
@@ -29,10 +27,6 @@ CAPTIONS = [
     "the rings of saturn",
     "saturn and its moons seen from a probe near the rings of the planet",
 ]
-
-
-def identity(n: int) -> str:
-    return f"{n + 1:032x}"
 
 
 def vectors(seed: int, text: str) -> Vectors:
@@ -47,20 +41,6 @@ def query(seed: int, text: str) -> Vectors:
 
 POINTS = [(identity(n), vectors(n, caption)) for n, caption in enumerate(CAPTIONS)]
 QUERIES = [query(0, "heron at dawn"), query(1, "rings of saturn"), query(2, "honey bees"), query(3, "")]
-
-
-@pytest.fixture
-def edge(tmp_path: Path) -> Iterator[EdgeStore]:
-    store = EdgeStore(tmp_path / "vectors", SIZES)
-    yield store
-    store.close()
-
-
-@pytest.fixture
-def remote() -> Iterator[ServerStore]:
-    client = server(":memory:")
-    yield ServerStore(client, "limner-test", SIZES)
-    client.close()
 
 
 @pytest.fixture(params=["edge", "remote"])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path, PurePath
@@ -15,14 +14,13 @@ from archive import make_archive, picture, with_iptc
 from limner.tools.bm25 import Words
 from limner.tools.encoders import Encoders, MiniLM
 from limner.tools.images import facts as images_facts
-from limner.tools.library import Library, add, index
+from limner.tools.library import Connect, Library, add, index
 from limner.tools.library import facts as kept
 from limner.tools.library.bundled import bundled_library
 from limner.tools.library.filters import ALL, Filters
 from limner.tools.library.resync import resync
 from limner.tools.library.sources import Folders
 from limner.tools.retrieve import remarks
-from limner.tools.server_store import ServerStore, server
 
 ENCODERS = Encoders(MiniLM(threads=1), Words())
 EVERYTHING = {"river", "tractor", "orchard", "barn", "mill"}
@@ -34,15 +32,9 @@ def folder(tmp_path: Path) -> Path:
     return make_archive(tmp_path / "archive")
 
 
-@pytest.fixture(params=["edge", "server"])
-def library(request: pytest.FixtureRequest, home: Path, folder: Path) -> Iterator[Library]:
-    if request.param == "edge":
-        yield index(home, "archive", [folder], ENCODERS)[0]
-        return
-    client = server(":memory:")
-    connect = lambda _path, name, sizes: ServerStore(client, name, sizes)  # noqa: E731
-    yield index(home, "archive", [folder], ENCODERS, connect=connect)[0]
-    client.close()
+@pytest.fixture
+def library(connect: Connect | None, home: Path, folder: Path) -> Library:
+    return index(home, "archive", [folder], ENCODERS, connect=connect)[0]
 
 
 @pytest.fixture

@@ -27,24 +27,11 @@ from limner.tools.encoders import Encoders, MiniLM, with_own
 from limner.tools.library import Connect, Folders, Library, add, beside, chances, index, own_encoders, places, remove
 from limner.tools.library.beside import Done
 from limner.tools.library.reencoding import Reencoding, abandon, half_made
-from limner.tools.server_store import ServerStore, server
+from limner.tools.server_store import ServerStore
 from limner.tools.store import EdgeStore
 from limner.tools.stored import Dense
 
 ENCODERS = Encoders(MiniLM(threads=1), Words())
-
-
-@pytest.fixture(params=["edge", "server"])
-def connect(request: pytest.FixtureRequest) -> Iterator[Connect | None]:
-    """Where vectors are kept; on the server nothing but this library's may be left."""
-    if request.param == "edge":
-        yield None
-        return
-    client = server(":memory:")
-    connect = lambda _folder, collection, sizes: ServerStore(client, collection, sizes)  # noqa: E731
-    connect.client = client  # type: ignore[attr-defined]
-    yield connect
-    client.close()
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -16,7 +15,6 @@ from limner.errors import EncoderSwitched, LibraryError
 from limner.tools.bm25 import Sparse, Words
 from limner.tools.encoders import Encoders, MiniLM
 from limner.tools.library import Connect, Library, add, encoding, index
-from limner.tools.server_store import ServerStore, server
 from limner.tools.stored import Vectors
 
 ENCODERS = Encoders(MiniLM(threads=1), Words())
@@ -29,17 +27,6 @@ def photos(tmp_path: Path) -> Path:
     for name, colour in COLOURS.items():
         Image.new("RGB", (64, 48), colour).save(folder / f"{name}.png")
     return folder
-
-
-@pytest.fixture(params=["edge", "server"])
-def connect(request: pytest.FixtureRequest) -> Iterator[Connect | None]:
-    """Where vectors are kept."""
-    if request.param == "edge":
-        yield None
-        return
-    client = server(":memory:")
-    yield lambda _folder, collection, sizes: ServerStore(client, collection, sizes)
-    client.close()
 
 
 def first_by_picture(library: Library, query: str) -> str:

@@ -125,15 +125,15 @@ def test_a_draft_is_illustrated_and_left_as_it_is(page: Page, up: Up) -> None:
 def test_the_list_of_jobs(page: Page, up: Up, said: Model) -> None:
     kept = up.article()
     said.answer = lambda body: Delayed(str(said.usual(body)), 60)
-    job = up.ask("/v1/jobs", {"brief": "Glass", "library": ["bees"]})["id"]
+    job = up.ask("/v1/jobs", {"brief": "Meadows", "library": ["bees"]})["id"]
     Studio(page, up).open("")
-    row = page.locator(".job", has_text="Glass")
+    row = page.locator(".job", has_text="Meadows")
     row.get_by_role("button", name=re.compile("Stop")).click()
     expect(row.locator(".state")).to_have_text("Stopped")
     page.get_by_role("button", name="Done", exact=True).click()
     expect(row).to_have_count(0)
     page.get_by_role("button", name="All", exact=True).click()
-    page.get_by_label("Search by title").fill("glass")
+    page.get_by_label("Search by title").fill("meadows")
     expect(page.locator(".job")).to_have_count(1)
     said.answer = said.usual
     row.get_by_role("button", name=re.compile("Resume")).click()
@@ -174,3 +174,17 @@ def test_a_lost_connection_while_it_is_written(page: Page, up: Up, said: Model) 
     page.context.set_offline(False)
     expect(page.get_by_text("Review the text")).to_be_visible(timeout=30_000)
     expect(page.get_by_text("No connection.")).to_be_hidden()
+
+
+def test_a_question_that_came_while_the_job_could_not_be_read(page: Page, up: Up) -> None:
+    job = up.ask("/v1/jobs", {"brief": "Bees", "library": ["bees"], "images": 2, "review": ["draft"]})["id"]
+    page.route(
+        re.compile(rf"/v1/jobs/{job}$"),
+        lambda route: route.fulfill(json={**up.ask(f"/v1/jobs/{job}"), "state": "running", "step": "review_draft"}),
+    )
+    Studio(page, up, job).open()
+    expect(page.locator(".progress")).to_contain_text("Preparing your review")
+    until(lambda: up.ask(f"/v1/jobs/{job}")["state"] == "waiting", "the text to be written")
+    expect(page.locator(".live .sheet h1")).to_be_visible()
+    page.unroute_all()
+    expect(page.get_by_text("Review the text")).to_be_visible()

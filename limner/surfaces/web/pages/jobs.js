@@ -1,7 +1,7 @@
 /** The list of jobs: what they do, and what can be done about them. */
 import { html, useEffect, useRef, useState } from "../lib/html.js";
 import { address, ask, get, key, post } from "../lib/api.js";
-import { moment, server, span, t } from "../lib/i18n.js";
+import { known, moment, server, span, t } from "../lib/i18n.js";
 import { useKeys } from "../lib/keys.js";
 import { go, link } from "../lib/router.js";
 import { Busy, Modal, Notice, lineOf, say } from "../lib/ui.js";
@@ -53,12 +53,18 @@ function useJobs(filter, search) {
 /** What a state is called. @param {Job} job */
 export const stateName = (job) => (job.stuck ? t("state-stuck") : t(`state-${job.state.replace("_", "-")}`));
 
+/** What a step is called: a graph of one's own may have others. @param {string} step */
+export const stepName = (step) => {
+  const id = `step-${step.startsWith("review_") ? "review" : step}`;
+  return known(id) ? t(id) : step;
+};
+
 /** Bar, step and time of a job that runs. @param {{job: Job}} props */
 export function Progress({ job }) {
   const share = job.of ? job.done / job.of : undefined;
   return html`<div class="progress">
     <progress max="1" value=${share} aria-label=${t("progress-of", { title: job.title })}></progress>
-    <span>${job.step ? t(`step-${job.step}`) : t("step-none")}${job.of ? ` ${job.done}/${job.of}` : ""}
+    <span>${stepName(job.step || "none")}${job.of ? ` ${job.done}/${job.of}` : ""}
     ${job.remaining !== null && html` · ${t("to-go", { time: span(job.remaining) })}`}</span>
   </div>`;
 }

@@ -51,13 +51,14 @@ export function Live({ job: first, changed }) {
   useEffect(() => {
     let looking = 0;
     const asked = { path: { job: first.id } };
-    const look = () => get("/v1/jobs/{job}", asked).then(setJob, () => {});
+    // Whatever is missed while there is no connection is seen by the next look.
+    const look = () => get("/v1/jobs/{job}", asked).then((found) => (found.ended || found.state === "waiting" ? latest.current() : setJob(found)), () => {});
     /** @param {JobEvent} event */
     const see = (event) => {
       hear(event);
       if (CHANGES.has(event.kind)) {
         clearTimeout(looking);
-        looking = setTimeout(() => get("/v1/jobs/{job}", asked).then((found) => (found.ended || found.state === "waiting" ? latest.current() : setJob(found)), () => {}), 50);
+        looking = setTimeout(look, 50);
       } else if (event.kind === "step") look();
     };
     const end = watch(address("/v1/jobs/{job}/events", { job: first.id }), see, setThere, () => latest.current());

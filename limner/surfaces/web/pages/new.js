@@ -2,10 +2,11 @@
 import { html, useEffect, useRef, useState } from "../lib/html.js";
 import { ask, get, key, post } from "../lib/api.js";
 /** @import { InputOf, OwnImage, Schemas } from "../types.js" */
-import { known, number, server, span, t } from "../lib/i18n.js";
+import { number, server, span, t } from "../lib/i18n.js";
 import { keep } from "../lib/journal.js";
 import { useKept } from "../lib/kept.js";
 import { LimitFields, filtersOf } from "../lib/limits.js";
+import { stepName } from "./jobs.js";
 import { go } from "../lib/router.js";
 import { Busy, Field, Grown, Modal, Notice, lineOf } from "../lib/ui.js";
 
@@ -60,7 +61,7 @@ function Plan({ plan, problem }) {
   if (plan.left_today !== null) facts.push([t("plan-left"), number(plan.left_today)]);
   return html`
     <dl class="facts">${facts.map(([name, value]) => html`<div><dt>${name}</dt><dd>${value}</dd></div>`)}</dl>
-    <dl class="plan">${plan.steps.map((step) => html`<div><dt>${known(`step-${step.name}`) ? t(`step-${step.name}`) : step.name}</dt><dd>${server(step.line, step)}</dd></div>`)}</dl>`;
+    <dl class="plan">${plan.steps.map((step) => html`<div><dt>${stepName(step.name)}</dt><dd>${server(step.line, step)}</dd></div>`)}</dl>`;
 }
 
 /** @param {{form: Form, set: Setter}} props */

@@ -74,12 +74,12 @@ def rows(
     for wish in wishes:
         article = articles[wish["in"]]
         row = Row(wish["says"], "held" if wish.get("held") else "dev", article.language)
-        context.meter.roles.clear()
+        spent = context.meter.spent()
         start = time.monotonic()
         if understand:
             row.verdict, row.why, row.summary = told(context, wish, article, rules=way == "rules")
             row.seconds = round(time.monotonic() - start, 1)
-            _count(row, context)
+            _count(row, context, spent)
             yield row
             continue
         try:
@@ -90,17 +90,17 @@ def rows(
         except LimnerError as error:
             after, row.summary = article, f"{type(error).__name__}: {error}"
         row.seconds = round(time.monotonic() - start, 1)
-        _count(row, context)
+        _count(row, context, spent)
         row.verdict, row.why = verdict(wish, article, after, row.summary)
         yield row
 
 
-def _count(row: Row, context: Context) -> None:
-    for usage in context.meter.roles.values():
-        row.calls += usage.calls
-        row.prompt += usage.prompt
-        row.cached += usage.cached
-        row.completion += usage.completion
+def _count(row: Row, context: Context, before: dict[str, dict[str, Any]]) -> None:
+    for usage in context.meter.spent_since(before, {}).values():
+        row.calls += usage["calls"]
+        row.prompt += usage["prompt"]
+        row.cached += usage["cached"]
+        row.completion += usage["completion"]
 
 
 def told(context: Context, wish: dict[str, Any], article: Article, rules: bool) -> tuple[str, str, str]:

@@ -84,6 +84,7 @@ CHOICES = {
     "empty-elsewhere": "Empty: other places gain more; the best candidate here is {p:g} % likely, above all by {by} "
     "({z:.1f} deviations above chance).",
     "choice-unread": "The selector's answer could not be read twice; similarity decides.",
+    "reranker-unread": "The reranker's scores are no numbers; similarity decides.",
     "choice-once": "The selector's second answer could not be read; its first one counts.",
     "by-captions": "Judged by captions: {line}",
     "selector-refused": "Similarity decides, because the selector's server refused: {line}",
@@ -170,6 +171,8 @@ JOBS = {
     "tried": "{line} (tried {n} times; then: limner jobs retry {job})",
     "no-answer": "Nothing answers at {url}. Start the server or check --model-url / LIMNER_MODEL_URL; `limner doctor` "
     "tries it.",
+    "reranker-away": "No reranker answers at {url}. Start it or check LIMNER_RERANKER_URL, or unset that to have the "
+    "selector's model choose; `limner doctor` tries it.",
     "broke": "The connection to {url} broke while it was answering ({reason}). Check the server, then run the command "
     "again.",
     "reply-unreadable": "The model's answer could not be read: {line}",
@@ -296,6 +299,7 @@ PLAN = {
     "plan-retrieve-starter": "one query for all places, in the starter library",
     "plan-similar": "by similarity, no call",
     "plan-look": "about {n} calls to {model}, {images} images in each, {tokens} tokens",
+    "plan-rerank": "{n} calls to the reranker {model}, captions only, about {tokens} tokens",
     "plan-fit": "images in the article: as many as fit",
     "plan-images": "images in the article: {n}",
     "plan-generate": "by {generator}: up to {n} images for places where nothing fits, labelled as generated",

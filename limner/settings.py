@@ -46,6 +46,14 @@ class Settings(BaseSettings):
     spotter_url: str = ""
     selector_model: str = ""
     selector_url: str = ""
+    reranker_url: str = ""
+    """Base URL of a server with /rerank, e.g. http://gpu:8001/v1: a reranker selects, by captions, instead of the
+    selector's model (LIMNER_RERANKER_URL)."""
+    reranker_model: str = ""
+    """The reranker's name; empty asks its server for its first model (LIMNER_RERANKER_MODEL)."""
+    reranker_least: float | None = Field(default=None, allow_inf_nan=False)
+    """Score, on the reranker's own scale, below which no image fits; empty goes by unrelated texts alone
+    (LIMNER_RERANKER_LEAST)."""
     dialect: str = ""
     """The dialect that words the tasks: instruct, small, xcomposer, xcomposer2, or a plug-in's; empty follows the
     model's name and size (LIMNER_DIALECT)."""

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Generator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from functools import reduce
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
@@ -19,11 +19,11 @@ from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, Huma
 from langchain_core.messages.ai import add_usage
 from langchain_core.runnables import RunnableConfig
 
+from limner.agents.faults import Faults
 from limner.agents.meter import Meter, Usage
 from limner.agents.prices import Price, free
 from limner.agents.prompts import estimate_tokens, safe_message, text_tokens, whole_characters
 from limner.errors import ModelRefused, ModelUnreachable, UnreadableReply
-from limner.notes import note
 
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
@@ -208,7 +208,7 @@ class Speaker:
         import openai
 
         with (
-            self._foreign_errors(),
+            self._faults.translated(),
             openai.OpenAI(base_url=url, api_key=key or "none", max_retries=2, timeout=timeout) as client,
         ):
             models = list(client.models.list().data)
@@ -253,14 +253,14 @@ class Speaker:
         This assumes at most 32 characters per token on average, and at most two chunks per token.
         """
         chunks = characters = 0
-        with self._foreign_errors():
+        with self._faults.translated():
             for chunk in self.model.stream(messages, _UNHEARD, stop=stop, **options):
                 if not isinstance(chunk, AIMessageChunk):
                     raise TypeError(f"{type(chunk).__name__} is not an AIMessageChunk")
                 chunks, characters = chunks + 1, characters + len(chunk.text)
                 if characters > 32 * max_tokens + 1000 or chunks > 2 * max_tokens + 100:
                     raise ModelRefused(
-                        f"{self._server} sent more than the {max_tokens} tokens asked for and did not stop. "
+                        f"{self._faults.server} sent more than the {max_tokens} tokens asked for and did not stop. "
                         "Check the server, or use another model (--model)."
                     )
                 yield chunk
@@ -280,51 +280,9 @@ class Speaker:
         return usage
 
     @property
-    def _server(self) -> str:
-        return f"The model server at {self.where}" if self.where else f"The model {self.name or 'in use'}"
-
-    @contextmanager
-    def _foreign_errors(self) -> Iterator[None]:
-        """Turn the client library's errors into limner's, with what to do next. Others pass unchanged.
-
-        The client's errors are recognised by name, because other makers' models work without the client.
-        """
-        try:
-            yield
-        except (KeyError, TypeError, ValueError, AttributeError, IndexError) as e:
-            # JSON of another shape, or HTML, makes the client fail in one of these ways.
-            raise ModelRefused(
-                f"{self._server} answered with something that is not a chat completion ({_one_line(str(e))}). "
-                "Check that --model-url ends in the path of the OpenAI API, usually /v1."
-            ) from e
-        except Exception as e:
-            if (ours := self._ours(e)) is None:
-                raise
-            raise ours from e
-
-    def _ours(self, e: Any) -> ModelRefused | ModelUnreachable | None:
-        """limner's error for an error of the client or its transport; None for any other."""
-        kinds = {kind.__name__ for kind in type(e).__mro__ if kind.__module__.partition(".")[0] == "openai"}
-        if "APIStatusError" in kinds:
-            answer = f"answered {e.status_code}{_reason(e)}"
-            return ModelRefused(f"{self._server} {answer}. {_advice(e)}", e.status_code, f"its server {answer}")
-        if "APIConnectionError" in kinds:
-            return self._unreachable(e)
-        if "APIError" in kinds:  # an error event inside a stream
-            said = _reason(e) or f" ({_one_line(str(e))})"
-            return ModelRefused(f"{self._server} broke off{said}. Run the command again, or use another model.")
-        return self._unreachable(e) if _transport_error(e) else None  # some versions of the client pass these on
-
-    def _unreachable(self, error: BaseException) -> ModelUnreachable:
-        """The error for a failed connection: refused, too slow, or broken off."""
-        reason = _transport_error(error)
-        if reason in ("ReadTimeout", "WriteTimeout", "PoolTimeout"):
-            return ModelUnreachable(
-                f"{self._server} did not answer in time. Check that it is not overloaded, or raise LIMNER_TIMEOUT."
-            )
-        if reason in ("ReadError", "WriteError", "CloseError", "RemoteProtocolError"):
-            return ModelUnreachable(note("broke", url=self.where or "the model server", reason=reason))
-        return ModelUnreachable(note("no-answer", url=self.where or "the model server"))
+    def _faults(self) -> Faults:
+        server = f"The model server at {self.where}" if self.where else f"The model {self.name or 'in use'}"
+        return Faults(server, self.where)
 
 
 def _counted(tokens: int) -> int:
@@ -342,49 +300,3 @@ def call_digest(name: str, messages: Sequence[BaseMessage], options: dict[str, A
 def sent_back(reply: str, reason: UnreadableReply) -> list[BaseMessage]:
     """An unreadable answer and the reason, as the next two messages."""
     return [AIMessage(reply or "(nothing)"), HumanMessage(str(reason))]
-
-
-# --- the client library's errors ----------------------------------------------------------------------------------
-
-
-def _transport_error(error: BaseException) -> str:
-    """Name of the transport's error that caused the client's, "" if there is none.
-
-    By name, because the client bundles its own transport (httpx2 today, httpx before) with classes of the same names.
-    """
-    cause: BaseException | None = error
-    while cause is not None and not type(cause).__module__.startswith("httpx"):
-        cause = cause.__cause__
-    return type(cause).__name__ if cause is not None else ""
-
-
-def _one_line(text: str, limit: int = 160) -> str:
-    text = "".join(c for c in " ".join(text.split()) if c.isprintable())  # a server's escape codes reach no terminal
-    return text if len(text) <= limit else text[: limit - 1] + "…"
-
-
-def _reason(error: Any) -> str:
-    """The server's own message, shortened."""
-    body = error.body
-    if isinstance(body, dict):
-        body = body.get("message") or body.get("error") or body.get("detail")
-    if not isinstance(body, str) or not body.strip():
-        return ""
-    return " (an HTML page)" if body.lstrip().startswith("<") else f" ({_one_line(body)})"
-
-
-def _advice(error: Any) -> str:
-    status, said = error.status_code, str(error.body).lower()
-    if status in (401, 403):
-        return "Set LIMNER_API_KEY to a key that the server accepts."
-    if status == 404:
-        return "Check --model (the server may not have it) and that --model-url ends in the API's path, usually /v1."
-    if status == 429:
-        return "It is overloaded or your quota is used up; wait and run the command again."
-    if status in (400, 413, 422) and ("context" in said or "too long" in said or "maximum" in said):
-        return (
-            "The text is too long for this model: shorten the brief or sources, or use a model with a longer context."
-        )
-    if status >= 500:
-        return "The server failed; check its log, then run the command again."
-    return "Check the model's name and the server's log."

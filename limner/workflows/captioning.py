@@ -137,7 +137,7 @@ def check(context: Context, language: str) -> None:
     """Raises BadInput, in one line with what to do, if the model does not see, or not write this language."""
     name, known = context.speaker("selector").name, list(context.dialect("selector").captions_in)
     if not context.sees("selector"):
-        reasons = [n.params["reason"] for n in context.notes("selector") if "reason" in n.params]
+        reasons = [n.params["reason"] for n in context.model_notes("selector") if "reason" in n.params]
         raise BadInput(note("captions-blind", model=name, reason=(reasons or ["it is a text model"])[0]))
     if known and language.lower().partition("-")[0] not in known:
         raise BadInput(note("captions-language", model=name, language=language, known=known))

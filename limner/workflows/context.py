@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import SecretStr
 
-from limner.agents import selector
+from limner.agents import reranker, selector
 from limner.agents.dialects import dialect_for, parameters
 from limner.agents.families.families import BUILT_IN, Dialect
 from limner.agents.meter import Meter, Usage
+from limner.agents.reranker import Reranker
 from limner.agents.speaker import Memory, Role, Speaker
 from limner.document import Article, Brief, Candidate, Selection, Spot
 from limner.errors import BadInput, LibraryError, LimnerError, PluginFailed
@@ -24,6 +25,7 @@ from limner.models.language import is_local
 from limner.notes import Note, note
 from limner.settings import Settings, is_chosen
 from limner.tools import generate, plugins
+from limner.tools.chance import unrelated_texts
 from limner.tools.encoders import default_encoders
 from limner.tools.generate import Generator, Shelf
 from limner.tools.images.images import data_url, displayable, size_of
@@ -35,7 +37,7 @@ from limner.tools.server_store import ServerStore, server
 from limner.tools.spotting import spots_from_text
 from limner.version import __version__
 from limner.workflows.allowed import SAMPLE, STARTER
-from limner.workflows.models import _chat_model, connect, handed, speaker_for
+from limner.workflows.models import _chat_model, connect, connect_reranker, handed, speaker_for
 
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
@@ -78,6 +80,7 @@ class Context:
     decisions: bool = False
     """Whether review points also ask in the shape of LangChain's middleware; see `review.questions.interrupting`."""
     _speakers: dict[Role, Speaker] = field(default_factory=dict, repr=False)
+    _reranker: Reranker | None = field(default=None, repr=False)
     _lock: threading.RLock = field(default_factory=threading.RLock, repr=False)
 
     # -- the four roles, as the graph calls them
@@ -186,6 +189,10 @@ class Context:
         """The selector, which looks at pixels if its model sees."""
         if not candidates:
             return Selection(spot=spot, candidates=(), by="similarity")
+        if self.reranks:
+            handed = {r.image_id for r in brief.references}
+            ranked = sorted(candidates, key=lambda c: c.image_id not in handed)
+            return reranker.select(article, spot, ranked, self.reranker, unrelated_texts("en"), brief.seed)
         pixels = (lambda c: self._data_url(c.image_id)) if self.sees("selector") else None
         # The model must see every reference image, whatever its rank.
         handed = {r.image_id for r in brief.references}
@@ -262,7 +269,8 @@ class Context:
         made = copy(self)
         for name in ("_urls", "_vectors"):  # else they would grow for as long as this context lives
             made.__dict__.pop(name, None)
-        made.origin, made._speakers, made._lock = self, {}, threading.RLock()
+        made.origin, made._speakers, made._reranker = self, {}, None
+        made._lock = threading.RLock()
         made.libraries = list(self.libraries if libraries is None else libraries)
         made.meter = self.meter if meter is None else meter
         made.memory = self.memory if memory is None else memory
@@ -275,7 +283,29 @@ class Context:
 
     def judges(self) -> bool:
         """Whether a model selects; under one billion parameters similarity decides (bench/small.md)."""
-        return self.dialect("selector").judges
+        return self.reranks or self.dialect("selector").judges
+
+    @property
+    def reranks(self) -> bool:
+        """Whether a reranker selects: the settings name one, and the caller brings no chat model for the selector."""
+        return bool(self.settings.reranker_url) and "selector" not in self.models
+
+    @property
+    def reranker(self) -> Reranker:
+        """The reranker that selects. Raises ModelUnreachable, ModelRefused, BadInput."""
+        with self._lock:
+            if self._reranker is None:
+                made = self.origin.reranker if self.origin else connect_reranker(self.meter, self.settings)
+                self._reranker = dataclasses.replace(made, meter=self.meter, memory=self.memory)
+            return self._reranker
+
+    def selector_name(self) -> str:
+        """The name of the model that selects. Raises ModelUnreachable, ModelRefused."""
+        return self.reranker.name if self.reranks else self.speaker("selector").name
+
+    def looks(self) -> bool:
+        """Whether the selector looks at images: a reranker reads captions."""
+        return not self.reranks and self.sees("selector")
 
     def dialect(self, role: Role) -> Dialect:
         """The dialect of a role."""
@@ -298,6 +328,10 @@ class Context:
 
     def notes(self, role: Role) -> list[Note]:
         """Notes for readers on how this role worked, one line each."""
+        return [] if role == "selector" and self.reranks else self.model_notes(role)
+
+    def model_notes(self, role: Role) -> list[Note]:
+        """Notes on what the role's chat model cannot do, also while a reranker selects."""
         name = self.speaker(role).name or "the model"
         dialect = self.dialect(role)
         if not dialect.judges:
@@ -321,7 +355,8 @@ class Context:
         """Raises BadInput if money is limited and the price of a role's model is unknown: before the first is paid."""
         if self.meter.max_cost is not None:
             for role in roles:
-                self.meter.allow(0, 0, self.speaker(role).price)
+                reranks = role == "selector" and self.reranks
+                self.meter.allow(0, 0, self.reranker.price if reranks else self.speaker(role).price)
 
     def image(self, image_id: str) -> tuple[bytes, str]:
         """An image's bytes for a page, and their file suffix. Raises LibraryError, ImageUnreadable."""
@@ -342,6 +377,8 @@ class Context:
         }
 
     def _name(self, role: Role) -> str:
+        if role == "selector":
+            return self.selector_name()
         return self.speaker("writer" if role == "reviser" else role).name
 
     def known_name(self, role: Role) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from math import ceil
 from typing import TYPE_CHECKING, NamedTuple
 
-from limner.agents import selector, spotter, writer
+from limner.agents import reranker, selector, spotter, writer
 from limner.agents.dialects import instruct
 from limner.agents.meter import Meter
 from limner.agents.prices import price_of
@@ -14,6 +14,7 @@ from limner.agents.prompts import IMAGE_TOKENS, estimate_tokens, text_tokens
 from limner.document import Article, Brief, Paragraph
 from limner.notes import Note, note
 from limner.text import dollars
+from limner.tools.chance import unrelated_texts
 from limner.workflows.context import Context
 
 if TYPE_CHECKING:
@@ -74,7 +75,9 @@ def steps(start: Start, settings: Settings, libraries: Sequence[str]) -> list[St
     found.append(_spotting(context, article, spots, text, small["spotter"]))
     where = note("plan-retrieve", names=list(libraries)) if libraries else note("plan-retrieve-starter")
     found.append(Step("retrieve", 0, 0, 0.0, 1, where))
-    if small["selector"]:
+    if context.reranks:
+        found.append(_reranking(context, spots))
+    elif small["selector"]:
         found.append(Step("select", 0, 0, 0.0, spots, note("plan-similar")))
     else:
         looks = ceil(spots * 1.25)  # second questions if the model is not sure; seldom more than one in four
@@ -90,6 +93,17 @@ def steps(start: Start, settings: Settings, libraries: Sequence[str]) -> list[St
         line = note("plan-generate", generator=brief.generate, n=most)
         found.append(Step("generate", 0, 0, None, most, line))
     return found
+
+
+def _reranking(context: Context, spots: int) -> Step:
+    """Each document is read with the query again: the candidates, and the texts that say what chance is."""
+    settings = context.settings
+    each = sum(reranker.QUERY + text_tokens(text) for text in unrelated_texts("en"))
+    tokens = round(spots * (each + selector.SHOWN * (reranker.QUERY + reranker.DOCUMENT)))
+    name = settings.reranker_model
+    price = price_of(name, settings.reranker_url, settings.home) if name else None
+    line = note("plan-rerank", n=spots, model=name or note("model-first"), tokens=tokens)
+    return Step("select", spots, tokens, price(tokens, 0, 0) if price else None, spots, line)
 
 
 def _cost(context: Context, role: Role, tokens: int, answer: int) -> float | None:

@@ -10,6 +10,7 @@ from pydantic import SecretStr
 
 from limner.agents.meter import Meter
 from limner.agents.prices import Price, price_of
+from limner.agents.reranker import Reranker, faults
 from limner.agents.speaker import Role, Speaker
 from limner.errors import BadInput
 from limner.settings import Settings
@@ -48,6 +49,37 @@ def connect(url: str, name: str, role: Role, meter: Meter, settings: Settings) -
         speaker.model = model.model_copy(update={"model_name": speaker.name})
     speaker.price = _price(speaker.name, url, meter, settings)
     return speaker
+
+
+def connect_reranker(meter: Meter, settings: Settings) -> Reranker:
+    """The reranker of the settings. Without a name it uses its server's first model.
+
+    A failed call is repeated once at most. Raises ModelUnreachable, ModelRefused, BadInput for something that is not an
+    http address.
+    """
+    import openai
+
+    url, key = settings.reranker_url, settings.api_key.get_secret_value()
+    if not url.startswith(("http://", "https://")):
+        raise BadInput(f"LIMNER_RERANKER_URL {url!r} is not an http address. Write e.g. http://localhost:8001/v1.")
+    clients = {"http_client": _plain_clients()["http_client"]} if url.startswith("http://") else {}
+    client = openai.OpenAI(
+        base_url=url,
+        api_key=key or "none",
+        timeout=openai.Timeout(settings.timeout, connect=min(CONNECT, settings.timeout)),
+        max_retries=min(1, settings.retries),
+        **clients,
+    )
+    where = without_password(url)
+    name = settings.reranker_model
+    if not name:
+        with faults(where).translated():
+            listed = client.models.list().data
+            name = listed[0].id if listed else ""
+            if not isinstance(name, str) or not name:
+                raise ValueError("its list of models names none")
+    price = _price(name, url, meter, settings)
+    return Reranker(client, name, where, meter, price, least=settings.reranker_least)
 
 
 def _price(name: str, url: str, meter: Meter, settings: Settings) -> Price | None:

@@ -166,7 +166,7 @@ class ScriptedServer:
     """An OpenAI chat server on a free port of the loopback; use it as a context manager.
 
     answer: called with each request's parsed body. What it raises fails the test when the server closes.
-    listing: served at /v1/models instead of the list of `models`.
+    listing: served at /v1/models instead of the list of `models`. rerank: gives the reply of /v1/rerank; 404 without.
 
     It counts a token per four characters, and as cached what a request's beginning shares with an earlier one.
     """
@@ -178,8 +178,12 @@ class ScriptedServer:
         models: Sequence[str] = ("scripted-7b",),
         owned_by: str = "scripted",
         listing: Fault | None = None,
+        rerank: Callable[[dict[str, Any]], dict[str, Any] | Fault] | None = None,
     ) -> None:
         self.answer, self.models, self.owned_by, self.listing = answer, models, owned_by, listing
+        self.rerank = rerank
+        self.reranked: list[Asked] = []
+        """The requests to /v1/rerank."""
         self.log: list[Asked] = []
         self.listed = 0
         """How often /v1/models was asked for."""
@@ -276,6 +280,10 @@ class Wire(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        if self.path == "/v1/rerank" and self.scripted.rerank:
+            self.scripted.reranked.append(Asked(body, time.monotonic(), dict(self.headers.items())))
+            reply = self.scripted.rerank(body)
+            return reply.serve(self) if isinstance(reply, Fault) else self.send_json(200, reply)
         if self.path != "/v1/chat/completions":
             return self.send_json(404, {"error": {"message": f"no {self.path} here", "code": 404}})
         asked = self.scripted.receive(body, {name.lower(): value for name, value in self.headers.items()})
@@ -552,3 +560,19 @@ class ScriptedChatModel(BaseChatModel):
         line = self._next(messages, {"stop": stop, **kwargs})
         for word in re.findall(r"\S+\s*|\s+", line) or [""]:
             yield ChatGenerationChunk(message=AIMessageChunk(content=word))
+
+
+# --- a reranker ----------------------------------------------------------------------------------------------------
+
+
+def by_words(body: dict[str, Any]) -> dict[str, Any]:
+    """The reply of a reranker that counts shared words of four letters or more, in vLLM's form, best first."""
+    wanted = set(re.findall(r"\w{4,}", body["query"].lower()))
+    scores = [len(wanted & set(re.findall(r"\w{4,}", d.lower()))) / (len(wanted) or 1) for d in body["documents"]]
+    results = [
+        {"index": n, "document": {"text": body["documents"][n]}, "relevance_score": scores[n]}
+        for n in sorted(range(len(scores)), key=lambda n: -scores[n])
+    ]
+    tokens = sum(len(body["query"]) + len(d) for d in body["documents"]) // CHARS_PER_TOKEN
+    usage = {"prompt_tokens": tokens, "total_tokens": tokens}
+    return {"id": "score-1", "model": body["model"], "usage": usage, "results": results}

@@ -46,8 +46,10 @@ def checkup(settings: Settings) -> Iterator[Check]:
     context = Context(settings, [])
     model = _tried("model", lambda: _model(context))
     yield model
-    if model.ok:
+    if model.ok and not context.reranks:  # a reranker selects by captions
         yield _tried("vision", lambda: _vision(context))
+    if context.reranks:
+        yield _tried("reranker", lambda: _reranker(context))
     encoders = _tried("encoders", lambda: _encoders(context))
     yield encoders
     if encoders.ok:
@@ -80,6 +82,20 @@ def _vision(context: Context) -> str:
     if context.sees("selector"):
         return f"{speaker.name} told two tiny pictures apart"
     raise LimnerError(context.notes("selector")[0])
+
+
+def _reranker(context: Context) -> str:
+    """Ask the reranker which of two texts is about a bee, in both orders."""
+    reranker = context.reranker
+    about = ["A bee gathers nectar from a purple flower.", "The tax return is due at the end of the quarter."]
+    bee, tax = reranker.scores("a honeybee on a blossom", about)
+    tax_again, bee_again = reranker.scores("a honeybee on a blossom", about[::-1])
+    if bee <= tax or bee_again <= tax_again:
+        raise LimnerError(
+            f"The reranker {reranker.name} at {reranker.where} cannot tell a bee from a tax return ({bee:.3g} and "
+            f"{tax:.3g}). Serve another model, or check that it is a reranker."
+        )
+    return f"{reranker.name} at {reranker.where} tells a bee from a tax return ({bee:.3g} and {tax:.3g}); it selects"
 
 
 def _encoders(context: Context) -> str:

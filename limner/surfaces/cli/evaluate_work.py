@@ -119,10 +119,10 @@ def _agreed(context: Context, folder: Path, sample: int | None, yes: bool) -> Fo
     asked, judged = agreement.questions(context, articles), context.judges()
     if not asked.asked:
         raise BadInput(f"No figure of {len(articles)} articles can be asked about. Give a folder with more.")
-    name = context.speaker("selector").name
+    name = context.selector_name()
     if judged:
         line = agreement.cost(context, asked.asked).line(name, at_once(context))
-        _agree(terminal, f"{line} Twice as many where it is not sure.", yes)
+        _agree(terminal, line if context.reranks else f"{line} Twice as many where it is not sure.", yes)
     with _asking(terminal, context, "selector" if judged else ""), terminal.counting("Choosing images") as count:
         found = agreement.figures(asked.asked, agreement.run(context, asked.asked, count), judged)
     selector = name if judged else "similarity"

@@ -12,11 +12,13 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
 from limner.agents.dialects import instruct
-from limner.agents.prompts import estimate_tokens
+from limner.agents.prompts import estimate_tokens, text_tokens
+from limner.agents.reranker import query
 from limner.agents.selector import SHOWN, turned
 from limner.agents.spotter import window_of
 from limner.document import Article, Brief, Candidate, Selection, Spot
 from limner.tools.arrange import LIKELY, relevance
+from limner.tools.chance import unrelated_texts
 from limner.tools.evaluation.intervals import Mean, ratio_of, shown
 from limner.tools.library.filters import ANYTIME
 from limner.tools.retrieve import retrieve
@@ -92,6 +94,8 @@ def questions(context: Context, articles: Sequence[Placed]) -> Questions:
 
 def cost(context: Context, asked: Sequence[Question]) -> Cost:
     """The questions to the model; it may be asked twice where it is not sure."""
+    if context.reranks:
+        return Cost(len(_items(asked)), len(ASKS) * round(round(sum(reranking_tokens(q) for q in asked)), -2))
     pixels = [_ONE] * SHOWN if context.settings.vision is not False else []
     tokens = 0
     for q in asked:
@@ -99,6 +103,12 @@ def cost(context: Context, asked: Sequence[Question]) -> Cost:
         images = pixels[: len(q.candidates)]
         tokens += estimate_tokens(instruct.ask_choice(q.article, q.spot, q.candidates, (), images, window)) + 20
     return Cost(len(_items(asked)), len(ASKS) * round(tokens, -2))
+
+
+def reranking_tokens(q: Question) -> float:
+    """Estimated tokens of one question to a reranker, which reads the query with each document."""
+    wanted = text_tokens(query(q.article, q.spot))
+    return sum(wanted + text_tokens(d) for d in [*(c.description for c in q.candidates), *unrelated_texts("en")])
 
 
 class Answered(NamedTuple):
@@ -124,10 +134,14 @@ def run(
     """
     if not context.judges():
         return {(n, ask): _by_similarity(asked[n], ask) for n, ask in _items(asked)}
-    context.sees("selector")  # tried anew: its answers are not kept
     names = " ".join(sorted({library.name for library in context.libraries}))
     digest = hashlib.sha256(names.encode()).hexdigest()[:32]
-    context.speaker("selector").memory = Answers(context.settings.home / FOLDER / f"agreement-{digest}.jsonl")
+    memory = Answers(context.settings.home / FOLDER / f"agreement-{digest}.jsonl")
+    if context.reranks:
+        context.reranker.memory = memory
+    else:
+        context.sees("selector")  # tried anew: its answers are not kept
+        context.speaker("selector").memory = memory
 
     def choose(item: tuple[int, Ask]) -> Answered:
         n, ask = item

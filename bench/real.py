@@ -64,9 +64,12 @@ class Run:
         self.parts: dict[str, Result] = {}
 
     def settings(self, **more: Any) -> Settings:
-        """The settings of a part."""
+        """The settings of a part; no other model of the environment answers in the place of the measured one."""
         g = self.given
-        named = {"model_url": g.url, "model": g.model} if g.url else {}
+        named = {"reranker_url": ""}
+        if g.url:
+            named |= {"model_url": g.url, "model": g.model}
+            named |= {f"{role}_{what}": "" for role in ("writer", "spotter", "selector") for what in ("model", "url")}
         return Settings(home=self.folder / "home", **{**named, **more})
 
     def context(self, name: str, settings: Settings, library: str) -> Context:

@@ -79,7 +79,11 @@ def answers(*, sees: bool = True) -> Callable[[dict[str, Any]], str | Fault]:
     return answer
 
 
-def test_all_parts_are_measured_and_a_second_run_asks_nothing(run: Run, tmp_path: Path) -> None:
+def test_all_parts_are_measured_and_a_second_run_asks_nothing(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("RERANKER_URL", "SELECTOR_URL", "SPOTTER_URL"):
+        monkeypatch.setenv(f"LIMNER_{name}", "http://127.0.0.1:9/v1")  # of somebody's daily use
     with ScriptedServer(answers(), rerank=by_words) as server:
         code, out, err = run(server.url, "--reranker", server.url)
         assert code == 0, err

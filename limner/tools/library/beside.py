@@ -1,4 +1,4 @@
-"""Make vectors of another encoder beside those of a library, and switch to them: the work of `reencoding`."""
+"""Encode a library's images anew beside the vectors that are searched, then switch: the work of `reencoding`."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
 Progress = Callable[[int, int], None]
-"""Called with the number of images that have new vectors, and of all."""
+"""Called with the number of images that have new vectors, and the number of all images."""
 PART: dict[Kind, str] = {"captions": "caption", "pictures": "clip"}
 """The vectors of an encoder, by their name in the records."""
 _FULL = 1 << 20  # bytes free on a disk that is full: Qdrant Edge does not say why it could not write
@@ -42,13 +42,13 @@ class Done:
     images: int = 0
     """Images of the library."""
     without: list[str] = field(default_factory=list)
-    """Paths of pictures that cannot be read: they have no vector of what they show."""
+    """Paths of pictures that cannot be read: they get no picture vector."""
     dropped: str = ""
-    """The name of another encoder whose half-made vectors were dropped."""
+    """The name of another encoder whose unfinished vectors were dropped."""
 
 
 class Run:
-    """One run. Whoever starts it holds the lock `folders.REENCODING`."""
+    """One run. Its caller holds the lock `folders.REENCODING`."""
 
     def __init__(
         self, library: Library, half: Beside, done: Done, progress: Progress, wait: Callable[[], None], skip: bool
@@ -90,14 +90,14 @@ class Run:
     # -- encoding
 
     def _encode_most(self) -> None:
-        """Encode until little is left to do while other writers wait."""
+        """Encode while others may write, until one batch is left for the time when they must wait."""
         todo = self._todo()
         while len(todo) > Folders.batch:
             self._encode(todo)
             todo = self._todo()
 
     def _encode_rest(self) -> None:
-        """Encode what is left, and forget what is gone. Call only within `alone`."""
+        """Encode the last batch, and delete the vectors of images that are gone. Call only within `alone`."""
         self.away.clear()  # it may be back
         self._encode(self._todo())
         if not self.skip:
@@ -108,7 +108,7 @@ class Run:
         self.store.delete(self.store.ids() - there)
 
     def _todo(self) -> list[str]:
-        """Ids of the images without new vectors, or whose words have changed since, by path."""
+        """Ids of images that have no new vectors or whose words have changed since, sorted by path."""
         have = self.store.ids()
         with self.library.transaction() as records:
             made_of = places.made_of(records)
@@ -137,7 +137,7 @@ class Run:
             return None
 
     def _keep(self, batch: Sequence[tuple[str, Any]]) -> None:
-        """Encode and store: the vectors, then of what they were made."""
+        """Encode a batch; store its vectors first and then the digests, so that a kill in between only repeats work."""
         shown = dict(batch)
         with self.library.transaction() as records:
             there = list(by_id(records, shown).values())
@@ -152,7 +152,7 @@ class Run:
             self.done.without += [r.path for r in there if shown[r.id] is None]
 
     def _known(self, ids: Sequence[str], stale: Collection[str]) -> dict[str, Dense]:
-        """The former vectors that are copied, as far as they are of the present words."""
+        """The former vectors to copy: those whose words have not changed."""
         sizes, known = self.encoders.sizes, {}
         for image, vectors in self.library.store.dense_at(self.former, ids).items():
             names = self.copied - ({"caption"} if image in stale else set())
@@ -169,7 +169,7 @@ class Run:
         return {image for image, _ in files} - there
 
     def _refuse(self, away: Collection[str]) -> None:
-        """Raises LibraryError if pictures are away that could be found by what they show."""
+        """Raises LibraryError if any picture file is missing: without it there is no picture vector."""
         if not away:
             return
         name, first = self.library.name, self.library.records_of(away)[:1]
@@ -185,7 +185,7 @@ class Run:
 
     @contextmanager
     def _opened(self) -> Iterator[Store]:
-        """The store of the new vectors; one that cannot be used is made again."""
+        """The store of the new vectors; an unusable one is made again."""
         connect = self.library.store.connect
         with closing(connect(*self.place)) as store:
             if not _is_usable(store):
@@ -224,8 +224,8 @@ def _is_usable(store: Store) -> bool:
 
 
 def sweep(library: Library) -> None:
-    """Delete vectors that nobody needs any more. What another program still has open, or a server that is away, is
-    left to the next time."""
+    """Delete vectors that nobody needs any more. Those that another program has open, or whose server does not answer,
+    wait for the next call."""
     with library.transaction() as records:
         left = [(tag, library.place(records, tag, {})) for tag in places.left(records)]
     for tag, place in left:

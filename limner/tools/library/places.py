@@ -1,8 +1,8 @@
-"""Where a library's vectors are, and where others are made beside them (see `reencoding`).
+"""Where a library keeps its vectors, and where `reencoding` makes new ones beside them.
 
-The records name the place, so that one transaction switches all searches from one place to another. A place has vectors
-of the same encoders for as long as it is there. What is to be deleted is written down in the transaction that makes it
-needless, and crossed out when it is gone: a kill leaves nothing behind for good.
+The records name the place that searches use, so one transaction switches all of them to another place. The encoders
+of a place never change. The transaction that makes a place needless also lists it for deletion, and the entry goes
+when the place is gone: a kill leaves nothing behind for good.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from limner.models.encoders.known import Kind
 from limner.tools.library.records import MOVED, meta, set_meta
 
 SCHEMA = "CREATE TABLE IF NOT EXISTS beside (image TEXT PRIMARY KEY, said TEXT NOT NULL);"
-"""The images whose vectors are made beside, with a digest of the words that they were made of."""
+"""The images that have new vectors, each with a digest of the words that were encoded."""
 _NOW, _BESIDE, _LEFT = "vectors", "beside", "left"  # in the table meta: a tag, a Beside, tags
 
 
@@ -34,25 +34,25 @@ class Place(NamedTuple):
 
 @dataclass(frozen=True)
 class Beside:
-    """Vectors that are made beside those of a library."""
+    """New vectors in the making, beside those that are searched."""
 
     tag: str
     """The tag of their place."""
     kind: Kind
     named: str
-    """The name of the new encoder of that kind, as a library records it."""
+    """The name of the new encoder, as a library records it."""
     made: dict[str, str]
-    """The names of the encoders that the library has."""
+    """The names of the library's present encoders."""
     encoders: dict[str, str]
-    """The names of those that it will have."""
+    """The names of its encoders after the switch."""
 
     def leads(self, made: Mapping[str, str], encoders: Mapping[str, str]) -> bool:
-        """Whether it leads from these encoders to those."""
+        """Whether these vectors are for a switch from encoders `made` to `encoders`."""
         return self.made == made and self.encoders == encoders
 
 
 def place(library: Path, name: str, uid: str, tag: str, sizes: Mapping[str, int]) -> Place:
-    """The place of a tag; "" is that of a library that was never reencoded. library: its folder."""
+    """The place of a tag. A library that was never reencoded has the tag "". library: its folder."""
     end = f"-{tag}" if tag else ""
     # With the uid, since several homes may share a server.
     return Place(library / f"vectors{end}", f"limner-{name}-{uid}{end}", dict(sizes))
@@ -64,7 +64,7 @@ def now(records: sqlite3.Connection) -> str:
 
 
 def beside(records: sqlite3.Connection) -> Beside | None:
-    """What is made beside, if anything is."""
+    """The new vectors in the making, None without any."""
     found = meta(records, _BESIDE)
     return Beside(**json.loads(found)) if found else None
 
@@ -75,19 +75,19 @@ def left(records: sqlite3.Connection) -> list[str]:
 
 
 def tags(records: sqlite3.Connection) -> list[str]:
-    """All tags of a library: of what is searched, made and left."""
+    """All tags of a library: of the vectors that are searched, in the making, and to be deleted."""
     half = beside(records)
     return [now(records), *([half.tag] if half else []), *left(records)]
 
 
 def begin(records: sqlite3.Connection, half: Beside) -> None:
-    """Note that vectors are made beside, from the first image on."""
+    """Record that new vectors are in the making; former ones in the making are given up."""
     abandon(records)
     set_meta(records, _BESIDE, json.dumps(asdict(half)))
 
 
 def abandon(records: sqlite3.Connection) -> Beside | None:
-    """Leave what is made beside; returns what that was."""
+    """Give up the vectors in the making and list them for deletion; returns what they were."""
     _begin_to_write(records)
     half = beside(records)
     if half:
@@ -98,7 +98,7 @@ def abandon(records: sqlite3.Connection) -> Beside | None:
 
 
 def take(records: sqlite3.Connection, half: Beside) -> None:
-    """Let the library have the encoders and the vectors that were made beside, and leave the former ones."""
+    """Switch the library to the new encoders and vectors, and list the former ones for deletion."""
     _begin_to_write(records)
     former = now(records)
     records.execute("DELETE FROM meta WHERE key = ?", (_BESIDE,))
@@ -110,13 +110,13 @@ def take(records: sqlite3.Connection, half: Beside) -> None:
 
 
 def cross_out(records: sqlite3.Connection, tag: str) -> None:
-    """Note that these vectors are deleted."""
+    """Record that the vectors of a tag are deleted."""
     _begin_to_write(records)
     set_meta(records, _LEFT, json.dumps([other for other in left(records) if other != tag]))
 
 
 def _begin_to_write(records: sqlite3.Connection) -> None:
-    """What is read from here on stays so until the commit."""
+    """Keep other writers out until the commit."""
     if not records.in_transaction:
         records.execute("BEGIN IMMEDIATE")
 
@@ -129,15 +129,15 @@ def _leave(records: sqlite3.Connection, tag: str) -> None:
 
 
 def made_of(records: sqlite3.Connection) -> dict[str, str]:
-    """What the vectors beside were made of, by image id."""
+    """Digests of the words that the new vectors were made of, by image id."""
     return dict(records.execute("SELECT image, said FROM beside"))
 
 
 def keep(records: sqlite3.Connection, said: Mapping[str, str]) -> None:
-    """Note what vectors beside were made of, by image id."""
+    """Record the digests of the words that new vectors were made of, by image id."""
     records.executemany("INSERT OR REPLACE INTO beside VALUES (?, ?)", said.items())
 
 
 def count(records: sqlite3.Connection) -> int:
-    """How many of the library's images have vectors beside."""
+    """How many of the library's images have new vectors."""
     return records.execute("SELECT count(*) FROM beside WHERE image IN (SELECT id FROM image)").fetchone()[0]

@@ -76,6 +76,7 @@ def test_a_double_click_on_a_candidate_is_one_choice(studio: Studio) -> None:
     candidate = studio.page.locator(".candidates button").first
     expect(candidate).to_be_visible()
     candidate.dblclick()
+    until(lambda: len(studio.images()) > count, "the image to be placed")
     studio.saved()
     assert studio.texts() == texts
     assert len(studio.images()) == count + 1

@@ -99,7 +99,7 @@ def surfaces(home: Path, url: str) -> Iterator[tuple[str, Callable[[], int]]]:
     import limner
     from limner.tools.encoders import default_encoders
     from limner.tools.library import index
-    from limner.workflows.context import models_for
+    from limner.workflows.roles import models_for
 
     index(home, "bees", [make_folder(home / "photos")], default_encoders())
     model = ChatOpenAI(base_url=url, model="scripted-7b", api_key=SecretStr("none"))

@@ -22,9 +22,10 @@ if TYPE_CHECKING:
     from limner.workflows.ask import Answer, Image
     from limner.workflows.compose import Graph
     from limner.workflows.evaluate.report import Report
-from limner.workflows.context import build_context, models_for
+from limner.workflows.context import build_context
 from limner.workflows.inputs import MAX_GENERATED, Images, Start, draft_state, make_brief
 from limner.workflows.references import with_references
+from limner.workflows.roles import models_for
 from limner.workflows.run import Asks, run
 
 FOLDER = "draft_folder"

@@ -27,10 +27,11 @@ from limner.tools.editing.commands import Edit, Instruct, RemoveImage, SwapImage
 from limner.tools.editing.commands import Lock as LockParts
 from limner.tools.editing.commands import Unlock as UnlockParts
 from limner.workflows.compose import build_graph
-from limner.workflows.context import build_context, models_for
+from limner.workflows.context import build_context
 from limner.workflows.inputs import make_brief
 from limner.workflows.listing import found, numbered, outline, quoted
 from limner.workflows.revise.graph import propose
+from limner.workflows.roles import models_for
 from limner.workflows.tenants import Scope, TenantOf, Tenants, tenant_of
 
 if TYPE_CHECKING:

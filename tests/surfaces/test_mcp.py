@@ -34,7 +34,8 @@ from limner.surfaces.mcp import build_server
 from limner.surfaces.mcp_http import http_app
 from limner.surfaces.toolbox.background import AT_ONCE
 from limner.surfaces.toolbox.tools import Toolbox
-from limner.workflows.context import build_context, models_for
+from limner.workflows.context import build_context
+from limner.workflows.roles import models_for
 
 
 def toolbox(server: ScriptedServer, **parts: Any) -> Toolbox:

@@ -17,8 +17,9 @@ from limner.document import Article
 from limner.errors import BudgetReached, ModelRefused
 from limner.exports import to_markdown, without_figures
 from limner.settings import Settings
-from limner.workflows.context import build_context, models_for
+from limner.workflows.context import build_context
 from limner.workflows.inputs import draft_state, make_brief
+from limner.workflows.roles import models_for
 from limner.workflows.run import checkpoints, job_state, run
 
 

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 from scripted import ScriptedChatModel
 
-from limner.workflows.context import build_context, models_for
+from limner.workflows.context import build_context
 from limner.workflows.inputs import make_brief
+from limner.workflows.roles import models_for
 
 GERMAN = (
     "# Am Hafen\n\nDer Wind kommt heute von Westen, und die Boote liegen fest vertäut am Ufer. Der alte Kran hebt die "

@@ -23,7 +23,8 @@ from limner.tools.retrieve import remarks
 from limner.tools.server_store import server
 from limner.tools.trial import kinship, likeness
 from limner.version import __version__
-from limner.workflows.context import Context, plugged_dialect
+from limner.workflows.context import Context
+from limner.workflows.roles import plugged_dialect
 
 NEEDED = 500_000_000  # bytes: a library of some ten thousand images and its write-ahead log
 

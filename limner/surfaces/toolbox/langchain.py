@@ -12,7 +12,8 @@ from pydantic import ValidationError
 from limner.errors import LimnerError
 from limner.surfaces.toolbox.descriptions import Description, descriptions, mistaken
 from limner.surfaces.toolbox.tools import Toolbox
-from limner.workflows.context import build_context, models_for
+from limner.workflows.context import build_context
+from limner.workflows.roles import models_for
 from limner.workflows.tenants import TenantOf, tenant_of
 
 if TYPE_CHECKING:

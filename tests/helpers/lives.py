@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import socket
-import threading
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from typing import Any
 
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
-from servers import until
+from servers import listening
 
 from limner.document import Illustration, read_markdown
 from limner.jobs.ledger import Lease, News
@@ -63,22 +61,9 @@ def finish(jobs: Jobs, lease: Lease, library: Library | None = None) -> None:
     jobs.ledger.finish(lease, article.illustrated(illustrations))
 
 
-@contextmanager
-def serving(app: FastAPI) -> Iterator[str]:
-    """The application under uvicorn on a free port; the address. It is told to stop in the end, as by a signal."""
-    with socket.socket() as listening:
-        listening.bind(("127.0.0.1", 0))
-        listening.listen(1024)
-        server = Server(app)
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
-        thread.start()
-        try:
-            until(lambda: server.started, "uvicorn")
-            yield f"http://127.0.0.1:{listening.getsockname()[1]}"
-        finally:
-            server.should_exit = True
-            thread.join(60)
-            assert not thread.is_alive(), "uvicorn did not stop"
+def serving(app: FastAPI) -> AbstractContextManager[str]:
+    """The application under limner's own server, on a free port; the address."""
+    return listening(Server(app))
 
 
 def bearer(token: str) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import io
 import re
 import sys
@@ -17,6 +18,12 @@ from PIL import Image
 from limner.document import Article, Illustration
 
 PAGE = Path(__file__).parents[2] / "docs" / "plugins.md"
+
+
+def in_own_environment(module: str, whose: str) -> list[pytest.MarkDecorator]:
+    """Marks of tests with LangGraph's server or AG-UI, skipped where the module is not installed; see .ci/server."""
+    absent = importlib.util.find_spec(module) is None
+    return [pytest.mark.server, pytest.mark.skipif(absent, reason=f"{whose} has an environment of its own")]
 
 
 def install(

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import socket
 import threading
 from collections.abc import Iterator
 from typing import Any
 
 import uvicorn
-from servers import until
+from servers import listening
 
 import limner
 from limner.jobs.checkpoints import checkpoints
@@ -31,20 +30,9 @@ NAMES = [
 ]
 
 
-@contextlib.contextmanager
-def served(app: Any) -> Iterator[str]:
-    """uvicorn on a free port; gives the address."""
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        server = uvicorn.Server(uvicorn.Config(app, log_config=None, timeout_graceful_shutdown=2))
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [s]})
-        thread.start()
-        try:
-            until(lambda: server.started, "uvicorn")
-            yield f"http://127.0.0.1:{s.getsockname()[1]}"
-        finally:
-            server.should_exit = True
-            thread.join()
+def served(app: Any) -> contextlib.AbstractContextManager[str]:
+    """An application under plain uvicorn, on a free port; the address."""
+    return listening(uvicorn.Server(uvicorn.Config(app, log_config=None, timeout_graceful_shutdown=2)))
 
 
 @contextlib.contextmanager

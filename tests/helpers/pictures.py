@@ -37,3 +37,11 @@ def make_folder(folder: Path, names: list[str] | None = None) -> Path:
 # Some 1 500 tokens long: writing and spotting fit the budget, and selecting soon does not.
 LONG = ARTICLE + "\n\n" + "\n\n".join(f"Day {n}. " + "The bees fly out and come home. " * 8 for n in range(20))
 BUDGET = 9000
+
+
+def bare_folder(folder: Path, count: int, step: int) -> Path:
+    """A new folder of photographs without words, "DSC_0000.png" and so on, each in a red that is `step` brighter."""
+    folder.mkdir()
+    for n in range(count):
+        Image.new("RGB", (64, 48), (step * n, 0, 0)).save(folder / f"DSC_{n:04}.png")
+    return folder

@@ -11,10 +11,14 @@ import signal
 import socket
 import subprocess
 import tempfile
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Self
+
+import uvicorn
 
 WAIT = 200  # seconds until a hang is called one, below pytest's own limit; what is waited for is an event
 PORTS = range(20_000, 32_000)  # below those that Linux and macOS give to connections that go out
@@ -27,6 +31,34 @@ def until(true: Callable[[], object], what: str, seconds: float = WAIT) -> None:
     while not true():
         assert time.monotonic() < end, f"waited {seconds:.0f} s in vain for {what}"
         time.sleep(0.02)
+
+
+@contextmanager
+def in_thread(work: Callable[[], object]) -> Iterator[None]:
+    """Do the work in a thread meanwhile, and wait for its end."""
+    thread = threading.Thread(target=work)
+    thread.start()
+    try:
+        yield
+    finally:
+        thread.join()
+
+
+@contextmanager
+def listening(server: uvicorn.Server) -> Iterator[str]:
+    """Run the server in a thread, on a free port; the address. In the end it is told to stop, as by a signal."""
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        s.listen(1024)
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [s]})
+        thread.start()
+        try:
+            until(lambda: server.started, "uvicorn")
+            yield f"http://127.0.0.1:{s.getsockname()[1]}"
+        finally:
+            server.should_exit = True
+            thread.join(60)
+            assert not thread.is_alive(), "uvicorn did not stop"
 
 
 def free_port() -> int:

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
+from PIL import Image
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
 
 COLOURS = {
@@ -25,6 +26,16 @@ COLOURS = {
 SIDE, SIZE, WINDOW, SLOTS = 16, 48, 64, 9
 _GREY = (130, 120, 110)  # the ninth slot, which no word has
 _NEAR = 40.0  # the sharpness of the slots of colours
+
+
+def painted(folder: Path, *, captioned: bool = False) -> Path:
+    """A new folder with a picture of each colour, called by its name; captioned: a text file has its caption."""
+    folder.mkdir()
+    for name, colour in COLOURS.items():
+        Image.new("RGB", (64, 48), colour).save(folder / f"{name}.png")
+        if captioned:
+            (folder / f"{name}.txt").write_text(f"A wall painted {name}")
+    return folder
 
 
 def make_siglip(folder: Path, *, suffix: str = "", seed: int = 0, window: int | None = None) -> Path:

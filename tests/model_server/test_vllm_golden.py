@@ -14,7 +14,6 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +54,11 @@ WHOLE: list[dict[str, Any]] = [
 PIECES: list[dict[str, Any]] = [{"cases": MIXED}, {"cases": MIXED, "seed": 7}]
 """Rounds of prompts that are read eight tokens at a time."""
 
-Ask = Callable[..., dict[str, Any]]
+ENGINES: dict[str, tuple[list[dict[str, Any]], dict[str, Any]]] = {
+    "whole": (WHOLE, {"max_num_batched_tokens": 256, "enable_prefix_caching": True}),
+    "pieces": (PIECES, {"max_num_batched_tokens": 8, "enable_chunked_prefill": True, "enable_prefix_caching": False}),
+}
+"""What two engines are asked, and their options."""
 
 
 @pytest.fixture(scope="module")
@@ -74,34 +77,31 @@ def mode(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture(scope="module")
-def ask(golden: Golden, wide: Path, mode: str, tmp_path_factory: pytest.TempPathFactory) -> Ask:
-    """Start an engine, generate each round as one batch, and end it."""
-
-    def run(rounds: list[dict[str, Any]], **options: Any) -> dict[str, Any]:
-        folder = tmp_path_factory.mktemp("asked")
-        environment, own = MODES[mode]
-        known = golden.io["text_only.logits"].shape[-1]
-        request = {"rounds": rounds, "options": own | options, "known_ids": known}
-        (folder / "request.json").write_text(json.dumps(request))
-        arguments = [str(wide), str(golden.version), str(folder / "request.json"), str(folder / "answer.json")]
-        done = subprocess.run(
-            [sys.executable, str(HERE / "vllm_parity.py"), *arguments],
-            env=os.environ | ENVIRONMENT | environment, capture_output=True, text=True, timeout=900, check=False,
-        )  # fmt: skip
-        assert done.returncode == 0, done.stderr[-4000:]
-        return json.loads((folder / "answer.json").read_text())
-
-    return run
+def told(golden: Golden, wide: Path, mode: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
+    """The answers of two engines, each round generated as one batch: "whole" and "pieces"."""
+    folder = tmp_path_factory.mktemp("asked")
+    environment, own = MODES[mode]
+    known = golden.io["text_only.logits"].shape[-1]
+    for name, (rounds, options) in ENGINES.items():
+        request = {"rounds": rounds, "options": own | options, "known_ids": known, "answer": str(folder / name)}
+        (folder / f"{name}.json").write_text(json.dumps(request))
+    requests = [str(folder / f"{name}.json") for name in ENGINES]
+    done = subprocess.run(
+        [sys.executable, str(HERE / "vllm_parity.py"), str(wide), str(golden.version), *requests],
+        env=os.environ | ENVIRONMENT | environment, capture_output=True, text=True, timeout=900, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-4000:]
+    return {name: json.loads((folder / name).read_text()) for name in ENGINES}
 
 
 @pytest.fixture(scope="module")
-def whole(ask: Ask) -> dict[str, Any]:
-    return ask(WHOLE, max_num_batched_tokens=256, enable_prefix_caching=True)
+def whole(told: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    return told["whole"]
 
 
 @pytest.fixture(scope="module")
-def pieces(ask: Ask) -> dict[str, Any]:
-    return ask(PIECES, max_num_batched_tokens=8, enable_chunked_prefill=True, enable_prefix_caching=False)
+def pieces(told: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    return told["pieces"]
 
 
 def differs(golden: Golden, case: str, told: dict[str, Any]) -> float:

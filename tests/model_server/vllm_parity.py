@@ -1,8 +1,8 @@
-"""One vLLM engine asked like the golden prompts, in a process of its own: engines do not share one well.
+"""vLLM engines asked like the golden prompts, each in a process of its own: engines do not share one well.
 
-python vllm_parity.py FOLDER VERSION REQUEST ANSWER: REQUEST holds options for vllm.LLM and rounds of prompts, each with
-its settings; ANSWER gets, per prompt, the ids it became, the logprobs at every place, and what was decoded; and how
-many addresses each tensor had that entered the decoder.
+python vllm_parity.py FOLDER VERSION REQUEST...: each REQUEST holds options for vllm.LLM, rounds of prompts, each with
+its settings, and the name of a file; that gets, per prompt, the ids it became, the logprobs at every place, and what
+was decoded; and how many addresses each tensor had that entered the decoder.
 """
 
 from __future__ import annotations
@@ -69,13 +69,26 @@ class Addresses:
         kind.__call__ = watched  # type: ignore[method-assign]
 
 
-def main(folder: Path, version: int, request: Path, answer: Path) -> None:
+def main(folder: Path, version: int, requests: list[Path]) -> None:
+    """Fork a process per request, when vLLM is imported: that takes as long as all that an engine is asked here."""
+    import tiny  # noqa: F401
+    import vllm.entrypoints.llm
+    import vllm.v1.worker.cpu_worker  # noqa: F401
+
+    for request in requests:
+        if (child := os.fork()) == 0:
+            answer(folder, version, json.loads(request.read_text()))
+            return
+        if code := os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]):
+            sys.exit(f"{request.name}: exit code {code}")
+
+
+def answer(folder: Path, version: int, asked: dict[str, Any]) -> None:
     from tiny import Golden
     from vllm import LLM, SamplingParams
 
     from limner.model_server.vllm_plugin.rules import PROCESSORS
 
-    asked: dict[str, Any] = json.loads(request.read_text())
     golden = Golden(version)
     llm = LLM(str(folder), **OPTIONS | {"logits_processors": PROCESSORS} | asked["options"])
     assert llm.llm_engine.vllm_config.use_v2_model_runner == ("VLLM_USE_V2_MODEL_RUNNER" in os.environ)
@@ -87,7 +100,9 @@ def main(folder: Path, version: int, request: Path, answer: Path) -> None:
     def params(asked: dict[str, Any], penalty: float) -> Any:
         drawn = {"temperature": 0} if asked.get("seed") is None else {"temperature": 2.0, "seed": asked["seed"]}
         return SamplingParams(
-            **drawn, max_tokens=12, logprobs=-1, ignore_eos=True, allowed_token_ids=list(range(known)),
+            **drawn, max_tokens=12, logprobs=-1, ignore_eos=True,
+            detokenize=False,  # else every logprob of every place gets its text: half of all the time
+            allowed_token_ids=list(range(known)),
             prompt_logprobs=-1 if asked.get("prompt_logprobs", True) else None,
             extra_args={"repetition_penalty": penalty},
         )  # fmt: skip
@@ -103,7 +118,7 @@ def main(folder: Path, version: int, request: Path, answer: Path) -> None:
             penalties.append(params(one, float(penalty or 1)))
         rounds.append([_told(out, known) for out in llm.generate(prompts, penalties, use_tqdm=False)])
     counts = {name: len(found) for name, found in addresses.seen.items()}
-    answer.write_text(json.dumps({"rounds": rounds, "addresses": counts}))
+    Path(asked["answer"]).write_text(json.dumps({"rounds": rounds, "addresses": counts}))
 
 
 def prompt_of(golden: Any, case: str, image: int) -> dict[str, Any]:
@@ -131,4 +146,4 @@ def _told(out: Any, known: int) -> dict[str, Any]:
 
 if __name__ == "__main__":
     os.environ.update(ENVIRONMENT)
-    main(Path(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3]), Path(sys.argv[4]))
+    main(Path(sys.argv[1]), int(sys.argv[2]), [Path(name) for name in sys.argv[3:]])

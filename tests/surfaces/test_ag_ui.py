@@ -18,6 +18,7 @@ from typing import Any
 
 import httpx
 import pytest
+from packages import in_own_environment
 from parts import served
 from scripted import ScriptedServer, article_answers, asking
 
@@ -26,10 +27,7 @@ import limner
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "chatbots.md"
 pytestmark = [
-    pytest.mark.server,
-    pytest.mark.skipif(
-        importlib.util.find_spec("ag_ui_langgraph") is None, reason="AG-UI has an environment of its own"
-    ),
+    *in_own_environment("ag_ui_langgraph", "AG-UI"),
     pytest.mark.filterwarnings("ignore:`get_config_jsonschema` is deprecated"),  # which ag-ui-langgraph calls
 ]
 

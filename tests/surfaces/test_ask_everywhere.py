@@ -17,12 +17,6 @@ from limner.surfaces.mcp import build_server
 from limner.surfaces.toolbox.tools import Toolbox
 from limner.workflows.context import build_context
 
-DRAFT = """# Honey
-
-A honeybee collects nectar from the flower of a clover and carries it home to the hive in a second stomach.
-
-In the hive the nectar is spread over honeycomb cells, where the wind of many wings takes its water away.
-"""
 SAID = json.dumps({"answer": "A bee.", "rests_on": [{"block": 2, "quote": "bee"}, {"block": 99, "quote": "bee"}]})
 
 
@@ -32,15 +26,6 @@ def seeing(body: dict[str, Any]) -> str:
 
 def blind(body: dict[str, Any]) -> str:
     return '{"image": 1}' if asking(body) == "probe" else SAID
-
-
-@pytest.fixture
-def made(tmp_path: Path, bees: Path, shell: Shell) -> Path:
-    """An illustrated article, as limner leaves it."""
-    (tmp_path / "draft.md").write_text(DRAFT)
-    said = shell("illustrate", tmp_path / "draft.md", "-l", "bees", "-n", "2", "-o", tmp_path / "honey", "-q")
-    assert said.code == 0, said.err
-    return tmp_path / "honey"
 
 
 def test_the_shell_prints_the_answer_and_what_it_rests_on(made: Path, shell: Shell) -> None:
@@ -79,7 +64,7 @@ def test_python_takes_a_folder_an_article_and_files(made: Path, bees: Path, shel
     with ScriptedServer(blind) as server:
         settings = limner.Settings(model_url=server.url, retries=0)
         answer = limner.ask("What?", made, settings=settings)
-        article = limner.illustrate(DRAFT, library="bees", images=1)
+        article = limner.illustrate(made.parent / "draft.md", library="bees", images=1)
         other = limner.ask("What?", article, settings=settings.model_copy(update={"vision": True}))
     assert isinstance(answer, limner.Answer)
     assert [(c.block, c.quote) for c in answer.blocks] == [("b2", "bee")]

@@ -6,7 +6,6 @@ in an environment of its own: .ci/server makes it.
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import re
@@ -25,17 +24,13 @@ from langgraph.pregel.remote import RemoteException, RemoteGraph
 from langgraph.types import Command
 from langgraph_sdk import get_sync_client
 from langgraph_sdk.errors import APIStatusError
+from packages import in_own_environment
 from scripted import ScriptedServer, article_answers, asking, last_text
 from servers import free_port, until
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "chatbots.md"
-pytestmark = [
-    pytest.mark.server,
-    pytest.mark.skipif(
-        importlib.util.find_spec("langgraph_api") is None, reason="LangGraph's server has an environment of its own"
-    ),
-]
+pytestmark = in_own_environment("langgraph_api", "LangGraph's server")
 
 
 @pytest.fixture(scope="module")

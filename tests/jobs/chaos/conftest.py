@@ -7,13 +7,14 @@ import json
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
 import pytest
 from checker import Undisturbed
 from nursery import WORKED, Nursery
 from pictures import make_folder
-from place import Place, new_place
+from place import NewPlace, Place, opened
 from scripted import ScriptedServer
 from served import Book, article
 
@@ -63,17 +64,18 @@ def _fast_and_well(book: Book) -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
+def new_place(library: Path, book: Book, model: ScriptedServer, marks: Iterator[str]) -> NewPlace:
+    """Opens a place: in a home, and with a database if its URL is given."""
+    return partial(opened, library=library, book=book, model=model, marks=marks)
+
+
+@pytest.fixture(scope="session")
 def calm(
-    tmp_path_factory: pytest.TempPathFactory,
-    library: Path,
-    book: Book,
-    model: ScriptedServer,
-    marks: Iterator[str],
-    nursery: Nursery,
+    tmp_path_factory: pytest.TempPathFactory, new_place: NewPlace, nursery: Nursery
 ) -> tuple[Undisturbed, Counter[str]]:
     """What a job comes to that nothing disturbs, and how often it passes each point where it could be killed."""
     told = tmp_path_factory.mktemp("calm") / "points"
-    with new_place(told.parent / "home", library, book, model, marks) as place:
+    with new_place(told.parent / "home") as place:
         job, _ = place.submit()
         assert nursery.work(job.id, place.given, passed=str(told)) == WORKED
         assert place.state(job.id) == "done", place.ledger.events(job.id)[-1]
@@ -93,10 +95,7 @@ def calm(
 def places(
     request: pytest.FixtureRequest,
     tmp_path_factory: pytest.TempPathFactory,
-    library: Path,
-    book: Book,
-    model: ScriptedServer,
-    marks: Iterator[str],
+    new_place: NewPlace,
     calm: tuple[Undisturbed, Counter[str]],
 ) -> Iterator[Callable[[str], Place]]:
     """A home and a database for "sqlite", and for "postgres"; each is made when it is asked for first."""
@@ -107,7 +106,7 @@ def places(
             if kind not in made:
                 url = request.getfixturevalue("postgres").database("chaos") if kind == "postgres" else ""
                 home = tmp_path_factory.mktemp(kind) / "home"
-                made[kind] = stack.enter_context(new_place(home, library, book, model, marks, url))
+                made[kind] = stack.enter_context(new_place(home, database=url))
                 made[kind].undisturbed = calm[0]
             return made[kind]
 
@@ -121,15 +120,8 @@ def place(request: pytest.FixtureRequest, places: Callable[[str], Place]) -> Pla
 
 
 @pytest.fixture
-def here(
-    tmp_path: Path,
-    library: Path,
-    book: Book,
-    model: ScriptedServer,
-    marks: Iterator[str],
-    calm: tuple[Undisturbed, Counter[str]],
-) -> Iterator[Place]:
+def here(tmp_path: Path, new_place: NewPlace, calm: tuple[Undisturbed, Counter[str]]) -> Iterator[Place]:
     """A place on SQLite for one test alone."""
-    with new_place(tmp_path / "place", library, book, model, marks) as made:
+    with new_place(tmp_path / "place") as made:
         made.undisturbed = calm[0]
         yield made

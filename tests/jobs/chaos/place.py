@@ -8,8 +8,8 @@ import signal
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -89,8 +89,12 @@ class Place:
             connection.execute(statement, values)
 
 
+NewPlace = Callable[..., AbstractContextManager[Place]]
+"""`opened` with everything but the home given, and the database if it is not a file in the home."""
+
+
 @contextmanager
-def new_place(
+def opened(
     home: Path, library: Path, book: Book, model: ScriptedServer, marks: Iterator[str], database: str = ""
 ) -> Iterator[Place]:
     """A place with the library "bees", its database made. database: its URL, "" for a file in the home."""

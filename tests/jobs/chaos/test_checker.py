@@ -14,23 +14,15 @@ import evidence
 import pytest
 from checker import Undisturbed, check
 from nursery import Nursery
-from place import Place, new_place
-from scripted import ScriptedServer
-from served import Book, Served
+from place import NewPlace, Place
+from served import Served
 
 
 @pytest.fixture(scope="module")
-def sound(
-    tmp_path_factory: pytest.TempPathFactory,
-    library: Path,
-    book: Book,
-    model: ScriptedServer,
-    marks: Iterator[str],
-    nursery: Nursery,
-) -> Iterator[Place]:
+def sound(tmp_path_factory: pytest.TempPathFactory, new_place: NewPlace, nursery: Nursery) -> Iterator[Place]:
     """A place with two jobs that are done, one of them after a kill."""
     home = tmp_path_factory.mktemp("sound") / "home"
-    with new_place(home, library, book, model, marks) as place:
+    with new_place(home) as place:
         for crash in ("", "select:before:2"):
             job, _ = place.submit()
             nursery.work(job.id, place.given, crash=crash)

@@ -9,9 +9,8 @@ import disks
 import pytest
 from checker import Undisturbed
 from nursery import WORKED, Nursery
-from place import Place, new_place
-from scripted import ScriptedServer
-from served import Book, Served
+from place import NewPlace, Place
+from served import Served
 from servers import Postgres, until
 
 from limner.tools.library import remove
@@ -96,16 +95,13 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 def test_the_disk_of_the_database_is_full(
     small_disk: Path,
-    library: Path,
-    book: Book,
-    model: ScriptedServer,
-    marks: Iterator[str],
+    new_place: NewPlace,
     calm: tuple[Undisturbed, object],
     nursery: Nursery,
 ) -> None:
     """Then nothing can be noted, not even that; what was noted before holds, and the job goes on when there is room."""
     database = f"sqlite:///{small_disk}/jobs.sqlite"
-    with new_place(small_disk.parent / "place", library, book, model, marks, database) as place:
+    with new_place(small_disk.parent / "place", database=database) as place:
         place.undisturbed = calm[0]
         job, mark = place.submit()
         filler = small_disk / "filler"

@@ -19,9 +19,9 @@ from brokers import Broker
 from celery import Celery
 from checker import Undisturbed
 from nursery import Nursery
-from place import Place, WorkerProcess, new_place, pid_of, until_state
+from place import NewPlace, Place, WorkerProcess, pid_of, until_state
 from scripted import Delayed, ScriptedServer
-from served import Book, Served, brief
+from served import Served, brief
 from servers import WAIT, until
 
 from limner.jobs.queue import Bell, make_app
@@ -38,15 +38,12 @@ def broker() -> Iterator[Broker]:
 @pytest.fixture(scope="module")
 def shop(
     tmp_path_factory: pytest.TempPathFactory,
-    library: Path,
-    book: Book,
-    model: ScriptedServer,
-    marks: Iterator[str],
+    new_place: NewPlace,
     calm: tuple[Undisturbed, object],
     broker: Broker,
 ) -> Iterator[Place]:
     """A place with a broker."""
-    with new_place(tmp_path_factory.mktemp("shop") / "home", library, book, model, marks) as made:
+    with new_place(tmp_path_factory.mktemp("shop") / "home") as made:
         made.given["redis_url"] = broker.url
         made.undisturbed = calm[0]
         yield made

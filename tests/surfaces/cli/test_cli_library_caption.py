@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 from connected import connected
-from PIL import Image
+from pictures import bare_folder
 from scripted import Delayed, Script, ScriptedServer, Status, asking, by_colour, colour_of, images_of
 from shell import Shell
 
@@ -48,10 +48,7 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[ScriptedServer]:
 @pytest.fixture
 def photos(tmp_path: Path, shell: Shell) -> Path:
     """The library "photos" of photographs without words."""
-    folder = tmp_path / "photos"
-    folder.mkdir()
-    for n in range(PICTURES):
-        Image.new("RGB", (64, 48), (20 * n, 0, 0)).save(folder / f"DSC_{n:04}.png")
+    folder = bare_folder(tmp_path / "photos", PICTURES, 20)
     assert shell("library", "add", "photos", folder).code == 0
     return folder
 

@@ -9,7 +9,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from urllib.parse import urlsplit
 
 import anyio
@@ -18,7 +18,7 @@ import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from lives import bearer, finish, say, serving, submit, take
-from servers import until
+from servers import in_thread, until
 
 from limner.errors import LedgerError
 from limner.jobs.ledger import Lease, News
@@ -45,8 +45,7 @@ def stored(jobs: Jobs, job: str) -> list[int]:
     return [e.seq for e in jobs.ledger.events(job, limit=100_000)]
 
 
-@contextmanager
-def at_work(jobs: Jobs, leases: list[Lease], count: int, seed: int = 1) -> Iterator[None]:
+def at_work(jobs: Jobs, leases: list[Lease], count: int, seed: int = 1) -> AbstractContextManager[None]:
     """Meanwhile, events come to all jobs in turn, at uneven distances, and then the jobs are done."""
     random_ = random.Random(seed)
 
@@ -58,12 +57,7 @@ def at_work(jobs: Jobs, leases: list[Lease], count: int, seed: int = 1) -> Itera
         for lease in leases:
             finish(jobs, lease)
 
-    thread = threading.Thread(target=work)
-    thread.start()
-    try:
-        yield
-    finally:
-        thread.join()
+    return in_thread(work)
 
 
 # --- replay --------------------------------------------------------------------------------------------------------

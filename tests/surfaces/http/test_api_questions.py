@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from connected import connected_to
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from lives import finish, submit, take
@@ -35,10 +36,7 @@ def seer(app: FastAPI) -> Iterator[ScriptedServer]:
         rests = [{"block": 2, "quote": ""}, {"block": 99, "quote": ""}]
         return by_colour(body) if asking(body) == "probe" else json.dumps({"answer": "A bee.", "rests_on": rests})
 
-    with ScriptedServer(answer) as server:
-        parts = app.state.parts
-        settings = {"model_url": server.url, "model": "scripted-7b", "retries": 0}
-        parts.shelf.settings = parts.settings.model_copy(update=settings)
+    with connected_to(app, answer) as server:
         yield server
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import httpx
 import pytest
+from connected import connected_to
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from lives import bearer, finish, serving, submit, take
@@ -406,10 +407,7 @@ def test_a_bomb_is_refused(app: FastAPI, jobs: Jobs, client: TestClient, job: st
 @pytest.fixture
 def writer(app: FastAPI) -> Iterator[ScriptedServer]:
     """A model that shortens every block to one word."""
-    with ScriptedServer(lambda _asked: "Short.") as server:
-        parts = app.state.parts
-        told = {"model_url": server.url, "model": "scripted-7b", "retries": 0}
-        parts.shelf.settings = parts.settings.model_copy(update=told)
+    with connected_to(app, lambda _asked: "Short.") as server:
         yield server
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import httpx
 import pytest
+from connected import connected_to
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from lives import bearer, finish, serving, submit, take
@@ -39,10 +40,7 @@ def model(app: FastAPI, released: threading.Event) -> Iterator[ScriptedServer]:
         assert released.wait(120)
         return "Short."
 
-    with ScriptedServer(answer) as server:
-        parts = app.state.parts
-        told = {"model_url": server.url, "model": "scripted-7b", "retries": 0}
-        parts.shelf.settings = parts.settings.model_copy(update=told)
+    with connected_to(app, answer) as server:
         yield server
 
 

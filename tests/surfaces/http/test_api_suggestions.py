@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from connected import connected_to
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from lives import bearer
-from PIL import Image
+from pictures import bare_folder
 from scripted import ScriptedServer, asking, by_colour, colour_of, images_of
 
 from limner.jobs.service import Jobs
@@ -37,19 +38,14 @@ def answer(body: dict[str, Any]) -> str:
 @pytest.fixture
 def library(tmp_path: Path, home: Path) -> Library:
     """The library "bees" of pictures without words."""
-    folder = tmp_path / "bare"
-    folder.mkdir()
-    for n in range(PICTURES):
-        Image.new("RGB", (64, 48), (40 * n, 0, 0)).save(folder / f"DSC_{n:04}.png")
+    folder = bare_folder(tmp_path / "bare", PICTURES, 40)
     return index(home, "bees", [folder], default_encoders())[0]
 
 
 @pytest.fixture
 def model(app: FastAPI, library: Library) -> Iterator[ScriptedServer]:
     """A model that sees."""
-    with ScriptedServer(answer) as server:
-        shelf = app.state.parts.shelf
-        shelf.settings = shelf.settings.model_copy(update={"model_url": server.url, "model": "seer", "retries": 0})
+    with connected_to(app, answer) as server:
         yield server
 
 

@@ -152,21 +152,22 @@ def rewrite_a_selection(studio: Studio) -> None:
     assert studio.paragraph(1)["text"] == one["text"].replace(word, word.upper(), 1)
 
 
-def change_the_tone(studio: Studio) -> None:
+def ask_of_the_whole(studio: Studio, what: str, value: str) -> None:
+    """Fill one of the fields about the whole article, and take what the model makes of it."""
     studio.page.get_by_text("Tone, language, title").click()
-    studio.page.get_by_label("Change the tone").fill("loud")
-    studio.page.locator("form", has=studio.page.get_by_label("Change the tone")).get_by_role("button").click()
+    studio.page.get_by_label(what).fill(value)
+    studio.page.locator("form", has=studio.page.get_by_label(what)).get_by_role("button").click()
     apply(studio)
     studio.saved()
+
+
+def change_the_tone(studio: Studio) -> None:
+    ask_of_the_whole(studio, "Change the tone", "loud")
     assert studio.paragraph()["text"].isupper()
 
 
 def translate(studio: Studio) -> None:
-    studio.page.get_by_text("Tone, language, title").click()
-    studio.page.get_by_label("Translate into").fill("de")
-    studio.page.locator("form", has=studio.page.get_by_label("Translate into")).get_by_role("button").click()
-    apply(studio)
-    studio.saved()
+    ask_of_the_whole(studio, "Translate into", "de")
     assert studio.up.revision(studio.job)["language"] == "de"
 
 

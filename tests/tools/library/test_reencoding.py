@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
-from tiny_siglip import COLOURS, make_siglip
+from tiny_siglip import COLOURS, make_siglip, painted
 
 from limner.errors import EncoderMismatch, LibraryBusy, LibraryError
 from limner.models.encoders.onnx import OnnxPictures
@@ -36,12 +36,7 @@ ENCODERS = Encoders(MiniLM(threads=1), Words())
 
 @pytest.fixture
 def photos(tmp_path: Path) -> Path:
-    folder = tmp_path / "photos"
-    folder.mkdir()
-    for name, colour in COLOURS.items():
-        Image.new("RGB", (64, 48), colour).save(folder / f"{name}.png")
-        (folder / f"{name}.txt").write_text(f"A wall painted {name}")
-    return folder
+    return painted(tmp_path / "photos", captioned=True)
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from tiny_siglip import COLOURS, make_siglip
+from tiny_siglip import COLOURS, make_siglip, painted
 
 from limner.errors import EncoderSwitched, LibraryError
 from limner.tools.bm25 import Sparse, Words
@@ -22,11 +22,7 @@ ENCODERS = Encoders(MiniLM(threads=1), Words())
 
 @pytest.fixture
 def photos(tmp_path: Path) -> Path:
-    folder = tmp_path / "photos"
-    folder.mkdir()
-    for name, colour in COLOURS.items():
-        Image.new("RGB", (64, 48), colour).save(folder / f"{name}.png")
-    return folder
+    return painted(tmp_path / "photos")
 
 
 def first_by_picture(library: Library, query: str) -> str:

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pictures import CAPTIONS, make_folder
+from honey_split import TEXTS
+from pictures import CAPTIONS
 from scripted import ScriptedServer, asking, text_of
 
 from limner.errors import BadInput
@@ -17,34 +18,6 @@ from limner.tools.evaluation.intervals import ratio_of
 from limner.workflows.context import Context, build_context
 from limner.workflows.evaluate import agreement
 from limner.workflows.evaluate.split import read_split
-
-TEXTS = {  # a paragraph, and the picture that its author put after it
-    "hive.png": "A beehive is a white wooden box that stands under the apple trees of an orchard.",
-    "flower.png": "A honeybee collects the nectar of purple blossoms, flower after flower.",
-    "comb.png": "The honeycomb is made of hexagonal wax cells, which the bees fill with honey and close with a cap.",
-    "jar.png": "Spun honey goes into glass jars and onto the kitchen table, golden and clear.",
-}
-
-
-@pytest.fixture
-def split(tmp_path: Path) -> Path:
-    """Two articles of two figures each; the library has seven images."""
-    folder = tmp_path / "split"
-    make_folder(folder / "images")
-    (folder / "images" / "metadata.jsonl").unlink()
-    rows = [
-        {"id": name, "file": f"images/{name}", "caption": caption, "alt": alt}
-        for name, (caption, alt) in CAPTIONS.items()
-    ]
-    (folder / "library.jsonl").write_text("\n".join(map(json.dumps, rows)))
-    names, articles = list(TEXTS), []
-    for n in range(2):
-        blocks: list[dict[str, Any]] = [{"kind": "heading", "text": "Honey"}]
-        for name in names[2 * n : 2 * n + 2]:
-            blocks += [{"kind": "paragraph", "text": TEXTS[name], "refs": []}, {"kind": "figure", "image": name}]
-        articles.append({"id": f"a{n}", "title": "Honey", "blocks": blocks})
-    (folder / "articles.jsonl").write_text("\n".join(map(json.dumps, articles)))
-    return folder
 
 
 def asked(context: Context, split: Path) -> agreement.Questions:

@@ -10,34 +10,9 @@ from types import ModuleType
 from typing import Any
 
 import pytest
-from pictures import CAPTIONS, make_folder
 from scripted import Fault, ScriptedServer, Status, article_answers, asking, by_words
 
 ROOT = Path(__file__).resolve().parents[3]
-TEXTS = {
-    "hive.png": "A beehive is a white wooden box that stands under the apple trees of an orchard.",
-    "flower.png": "A honeybee collects the nectar of purple blossoms, flower after flower.",
-    "comb.png": "The honeycomb is made of hexagonal wax cells, which the bees fill with honey.",
-    "jar.png": "Spun honey goes into glass jars and onto the kitchen table, golden and clear.",
-}
-
-
-@pytest.fixture
-def split(tmp_path: Path) -> Path:
-    """Two articles of two figures each; the library has seven images."""
-    folder = tmp_path / "honey"
-    make_folder(folder / "images")
-    (folder / "images" / "metadata.jsonl").unlink()
-    rows = [{"id": n, "file": f"images/{n}", "caption": c, "alt": a} for n, (c, a) in CAPTIONS.items()]
-    (folder / "library.jsonl").write_text("\n".join(map(json.dumps, rows)))
-    names, articles = list(TEXTS), []
-    for n in range(2):
-        blocks: list[dict[str, Any]] = [{"kind": "heading", "text": "Honey"}]
-        for name in names[2 * n : 2 * n + 2]:
-            blocks += [{"kind": "paragraph", "text": TEXTS[name], "refs": []}, {"kind": "figure", "image": name}]
-        articles.append({"id": f"a{n}", "title": "Honey", "blocks": blocks})
-    (folder / "articles.jsonl").write_text("\n".join(map(json.dumps, articles)))
-    return folder
 
 
 @pytest.fixture

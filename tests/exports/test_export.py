@@ -1015,13 +1015,13 @@ def test_metadata_is_kept_where_that_is_asked_for(tmp_path):
 
 
 @pytest.mark.parametrize("kind", ["html", "docx", "epub", "pdf"])
-def test_thirty_photographs_make_a_page_of_a_reasonable_size(tmp_path, kind):
+def test_photographs_of_a_camera_make_a_page_of_a_reasonable_size(tmp_path, kind):
     big = photograph_of(4000, 3000)
-    source = "\n\n".join(f"Paragraph {n}." for n in range(30))
+    source = "\n\n".join(f"Paragraph {n}." for n in range(4))
     written = write_article(illustrated(source), tmp_path / "a", lambda _: (big, ".jpg"), (kind,))
     size = written.files[kind].stat().st_size
     assert len(big) > 2_000_000
-    assert size < 30 * 500_000
+    assert 4 * 50_000 < size < 4 * 500_000
     small = write_article(illustrated(source), tmp_path / "b", lambda _: (big, ".jpg"), (kind,), side=400)
     assert small.files[kind].stat().st_size < size / 4 or kind != "html"
 

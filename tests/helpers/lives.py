@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 from fastapi import FastAPI
@@ -13,6 +13,7 @@ from servers import listening
 from limner.document import Illustration, read_markdown
 from limner.jobs.ledger import Lease, News
 from limner.jobs.service import Jobs
+from limner.surfaces.http.app import create_app
 from limner.surfaces.http.server import Server
 from limner.tools.library import Library
 
@@ -59,6 +60,13 @@ def finish(jobs: Jobs, lease: Lease, library: Library | None = None) -> None:
         for n, record in enumerate(records)
     ]
     jobs.ledger.finish(lease, article.illustrated(illustrations))
+
+
+@contextmanager
+def client_of(jobs: Jobs) -> Iterator[TestClient]:
+    """Asks an application over these jobs, as from the same machine."""
+    with TestClient(create_app(jobs.settings, jobs), base_url="http://localhost:8642") as made:
+        yield made
 
 
 def serving(app: FastAPI) -> AbstractContextManager[str]:

@@ -13,7 +13,7 @@ import pytest
 from archive import make_archive, picture, with_iptc
 from fastapi.testclient import TestClient
 from langchain_openai import ChatOpenAI
-from lives import finish, submit, take
+from lives import client_of, finish, submit, take
 from pictures import BUDGET, LONG
 from scripted import ARTICLE, ScriptedServer, article_answers
 from shell import Shell
@@ -24,7 +24,6 @@ from limner.errors import BadInput
 from limner.exports import read_json
 from limner.jobs.service import Jobs
 from limner.settings import Settings
-from limner.surfaces.http.app import create_app
 from limner.tools.encoders import default_encoders
 from limner.tools.library import Library, index
 
@@ -47,7 +46,7 @@ def jobs(archive: Library, home: Path) -> Iterator[Jobs]:
 
 @pytest.fixture
 def client(jobs: Jobs) -> Iterator[TestClient]:
-    with TestClient(create_app(jobs.settings, jobs), base_url="http://localhost:8642") as made:
+    with client_of(jobs) as made:
         yield made
 
 

@@ -179,50 +179,45 @@ def _work(encoders: Any, job: str, settings: dict[str, Any], crash: str, graph: 
 def asking_graph(context: Any, saver: Any) -> Any:
     """A graph that writes, asks a person, and puts the answer into the article's notes."""
     from langgraph.config import get_stream_writer
-    from langgraph.graph import END, START, StateGraph
     from langgraph.types import interrupt
 
-    from limner.workflows.state import ComposeState
-
-    def write(state: ComposeState) -> dict[str, Any]:
+    def write(state: Any) -> dict[str, Any]:
         context.enter("write")
         send = get_stream_writer()
         return {"article": context.write(state["brief"], lambda t: send({"kind": "text", "step": "write", "text": t}))}
 
-    def review(state: ComposeState) -> dict[str, Any]:
+    def review(state: Any) -> dict[str, Any]:
         said = interrupt({"ask": "Is it good?"})
         return {"article": state["article"].noted(f"The reader said: {said}")}
 
-    built = StateGraph(ComposeState)
-    built.add_node("write", write)
-    built.add_node("review", review)
-    built.add_edge(START, "write")
-    built.add_edge("write", "review")
-    built.add_edge("review", END)
-    return built.compile(checkpointer=saver)
+    return chained(saver, write=write, review=review)
 
 
 def filing_graph(context: Any, saver: Any) -> Any:
     """A graph that writes, and files the text where `home/file` says."""
-    from langgraph.graph import END, START, StateGraph
 
-    from limner.workflows.state import ComposeState
-
-    def write(state: ComposeState) -> dict[str, Any]:
+    def write(state: Any) -> dict[str, Any]:
         context.enter("write")
         return {"article": context.write(state["brief"], lambda _text: None)}
 
-    def file(state: ComposeState) -> dict[str, Any]:
+    def file(state: Any) -> dict[str, Any]:
         context.enter("file")
         Path((context.settings.home / "file").read_text()).write_text(state["article"].source)
         return {"article": state["article"].noted("Filed.")}
 
+    return chained(saver, write=write, file=file)
+
+
+def chained(saver: Any, **nodes: Any) -> Any:
+    """A graph of these nodes, one after the other."""
+    from langgraph.graph import StateGraph
+
+    from limner.workflows.state import ComposeState
+
     built = StateGraph(ComposeState)
-    built.add_node("write", write)
-    built.add_node("file", file)
-    built.add_edge(START, "write")
-    built.add_edge("write", "file")
-    built.add_edge("file", END)
+    built.add_sequence(list(nodes.items()))
+    built.set_entry_point(next(iter(nodes)))
+    built.set_finish_point(next(reversed(nodes)))
     return built.compile(checkpointer=saver)
 
 

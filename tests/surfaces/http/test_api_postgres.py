@@ -9,13 +9,12 @@ from pathlib import Path
 
 import pytest
 from fastapi.testclient import TestClient
-from lives import BRIEF, finish, say, submit, take
+from lives import BRIEF, client_of, finish, say, submit, take
 from servers import Postgres, postgres_programs
 
 from limner.jobs.checkpoints import checkpoints
 from limner.jobs.service import Jobs
 from limner.settings import Settings
-from limner.surfaces.http.app import create_app
 
 JSON = {"Content-Type": "application/json"}
 pytestmark = pytest.mark.skipif(postgres_programs() is None, reason="Postgres is not installed")
@@ -39,7 +38,7 @@ def jobs(home: Path, postgres: Postgres, request: pytest.FixtureRequest) -> Iter
 @pytest.fixture
 def client(jobs: Jobs) -> Iterator[TestClient]:
     """Asks the application."""
-    with TestClient(create_app(jobs.settings, jobs), base_url="http://localhost") as made:
+    with client_of(jobs) as made:
         yield made
 
 

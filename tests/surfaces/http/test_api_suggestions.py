@@ -56,7 +56,7 @@ def asked(server: ScriptedServer) -> list[int]:
 def test_the_cost_is_told_and_nothing_asked(client: TestClient, model: ScriptedServer) -> None:
     plan = client.get(URL).json()
     assert (plan["images"], plan["vain"], plan["language"], plan["left_today"]) == (PICTURES, 0, "en", None)
-    assert plan["line"].startswith("5 pictures: about 5 calls to seer, ")
+    assert plan["line"].startswith("5 pictures: about 5 calls to scripted-7b, ")
     assert (plan["code"], plan["params"]["tokens"]) == ("plan-captions", plan["tokens"])
     assert model.requests == []
     assert client.get(URL, params={"language": "xx-klingonisch"}).status_code == 422
@@ -132,7 +132,7 @@ def test_a_model_that_does_not_see_is_named(client: TestClient, model: ScriptedS
     model.answer = lambda _body: '{"image": 1}'
     refused = client.post(URL, json={})
     assert refused.json()["code"] == "captions-blind"
-    assert "seer does not see pictures" in refused.json()["detail"]
+    assert "scripted-7b does not see pictures" in refused.json()["detail"]
 
 
 def test_without_a_model_nothing_is_offered(client: TestClient, library: Library) -> None:

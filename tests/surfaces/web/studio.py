@@ -93,6 +93,12 @@ class Studio:
         self.page.reload()  # another part after "#" alone loads nothing anew
         return self
 
+    def listed(self, *route: str) -> Studio:
+        """Go to a list of jobs or of libraries and wait for its first line."""
+        self.open(*route)
+        expect(self.page.locator(".job").first).to_be_visible()
+        return self
+
     def edit(self) -> Studio:
         """Open the editor and wait for the article."""
         self.open()

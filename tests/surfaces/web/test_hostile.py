@@ -190,8 +190,7 @@ def test_nothing_that_is_shown_runs(browser: Browser, up: Up, said: Model, hosti
     page.locator("input[type=search]").fill("bee")
     expect(page.locator(".contact li").first).to_be_visible()
     look("library, searched")
-    studio.open("")
-    expect(page.locator(".job").first).to_be_visible()
+    studio.listed("")
     look("jobs")
     page.goto(f"{up.url}/v1/jobs/{job}/article?format=html")
     assert page.evaluate("window.ran") is None

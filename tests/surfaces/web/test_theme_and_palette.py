@@ -22,8 +22,7 @@ def test_the_theme_is_chosen_remembered_and_there_before_the_page_is(browser: Br
     context = browser.new_context(color_scheme="light", locale="en-GB", viewport={"width": 1200, "height": 800})
     page = context.new_page()
     trouble = watched(page)
-    studio = Studio(page, up).open("libraries")
-    expect(page.locator(".job").first).to_be_visible()
+    studio = Studio(page, up).listed("libraries")
     assert background(page) == LIGHT
     page.get_by_role("button", name="Theme: system").click()
     page.get_by_role("button", name="Theme: light").click()
@@ -50,8 +49,7 @@ def test_the_theme_is_chosen_remembered_and_there_before_the_page_is(browser: Br
 
 
 def test_the_palette_finds_an_article_a_library_and_a_page(page: Page, up: Up, job: str) -> None:
-    studio = Studio(page, up).open("libraries")
-    expect(page.locator(".job").first).to_be_visible()
+    studio = Studio(page, up).listed("libraries")
     before = page.get_by_role("link", name="bees")
     before.focus()
     page.keyboard.press("ControlOrMeta+k")
@@ -82,8 +80,7 @@ def test_the_palette_finds_an_article_a_library_and_a_page(page: Page, up: Up, j
 def test_the_palette_in_chinese(browser: Browser, up: Up, job: str) -> None:
     context = browser.new_context(locale="zh-CN", viewport={"width": 390, "height": 800})
     page = context.new_page()
-    studio = Studio(page, up).open("libraries")
-    expect(page.locator(".job").first).to_be_visible()
+    studio = Studio(page, up).listed("libraries")
     page.get_by_role("button", name="查找").click()
     page.get_by_role("dialog").get_by_role("combobox").fill("主题")
     expect(page.get_by_role("dialog").get_by_role("option")).to_have_count(3)

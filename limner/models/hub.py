@@ -20,13 +20,17 @@ from typing import TYPE_CHECKING, Any
 from filelock import FileLock, Timeout
 
 from limner.errors import NotInstalled, no_room
+from limner.lazy import lazy
 from limner.models.known import Known, WeightsFile, is_there, models_folder
 from limner.settings import private_folder
 from limner.text import one_line, printable, printable_path
 from limner.version import __version__
 
 if TYPE_CHECKING:
+    import huggingface_hub
     from huggingface_hub import HfFileMetadata
+else:  # most runs download nothing
+    huggingface_hub = lazy("huggingface_hub")
 
 Progress = Callable[[int, int], None]
 """Called with the bytes that are there and the bytes of all files."""
@@ -88,10 +92,7 @@ class _Fetching:
 
     def run(self) -> Path:
         """Download what is missing; returns the folder. Raises NotInstalled."""
-        from huggingface_hub import constants
-
-        # It would report the programs around it, and fetch a list of such programs from its maker first.
-        constants.HF_HUB_DISABLE_TELEMETRY = True
+        _say_nothing_of_us()
         wanted = {file: found for file in self.model.files if (found := self._wanted(file))}
         sizes = {file: found.size or file.size for file, found in wanted.items()}
         kept = sum((self.parts / f.path).stat().st_size for f in self.model.files if f not in wanted)
@@ -138,18 +139,15 @@ class _Fetching:
         return self.parts / f"{file.path}.{(found.etag or '')[:16]}.part"
 
     def _url(self, file: WeightsFile) -> str:
-        from huggingface_hub import hf_hub_url
-
-        return hf_hub_url(
+        return huggingface_hub.hf_hub_url(
             self.model.repository, file.path, revision=self.model.revision, endpoint=self.hub.endpoint.rstrip("/")
         )
 
     def _metadata(self, file: WeightsFile) -> HfFileMetadata:
         """The hub's own size and digest of a file."""
-        from huggingface_hub import get_hf_file_metadata
 
         def ask() -> HfFileMetadata:
-            return get_hf_file_metadata(
+            return huggingface_hub.get_hf_file_metadata(
                 self._url(file), library_name="limner", library_version=__version__, endpoint=self.hub.endpoint
             )
 
@@ -326,17 +324,22 @@ _SAFE = re.compile(r"[\w.-]+(/[\w.-]+)*", re.ASCII)
 """A path of a repository that may become one on this disk."""
 
 
+def _say_nothing_of_us() -> None:
+    """Else huggingface_hub reports the programs around it, and fetches a list of such programs from its maker first."""
+    from huggingface_hub import constants
+
+    constants.HF_HUB_DISABLE_TELEMETRY = True
+
+
 def listing(repository: str, hub: Hub) -> Listing:
     """The files of a repository. Raises NotInstalled, in one line that says what to do."""
     if hub.offline:
         raise NotInstalled(f"{repository} is not on this machine, and HF_HUB_OFFLINE is set. {_files_by_hand()}")
-    from huggingface_hub import HfApi, constants
-
-    constants.HF_HUB_DISABLE_TELEMETRY = True
+    _say_nothing_of_us()
     source = f"{hub.endpoint}/{repository}"
     try:
         with _quiet():
-            found = HfApi(endpoint=hub.endpoint.rstrip("/"), library_name="limner").model_info(
+            found = huggingface_hub.HfApi(endpoint=hub.endpoint.rstrip("/"), library_name="limner").model_info(
                 repository, files_metadata=True, timeout=_LISTING_SECONDS
             )
     except Exception as error:  # of huggingface_hub, of the HTTP client under it, of JSON of another shape

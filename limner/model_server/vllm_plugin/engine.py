@@ -162,9 +162,7 @@ class VLLM:
 
     @property
     def device(self) -> str:
-        from vllm.platforms import current_platform
-
-        return str(current_platform.device_type)
+        return str(self.vllm_config.device_config.device_type)
 
     @property
     def dtype(self) -> str:

@@ -14,6 +14,7 @@ from limner.document import Article
 from limner.errors import BadInput, BudgetReached, ExportFailed, LimnerError
 from limner.exports import fresh_folder, images_beside, own_images, read_json, write_article
 from limner.jobs.lately import lately
+from limner.lazy import lazy
 from limner.settings import Settings
 from limner.surfaces.cli.options import (
     ALL_FORMATS,
@@ -48,11 +49,13 @@ from limner.surfaces.cli.terminal import Terminal, leaving_at_once, summary
 from limner.workflows import inputs
 from limner.workflows.inputs import Start
 
+# What LangChain and LangGraph run is imported when it is needed: a help text does without, and the embedded model loads
+# while LangGraph is imported, which saves a second.
 if TYPE_CHECKING:
+    from limner.workflows import run
     from limner.workflows.context import Context
-
-# What LangChain and LangGraph run is imported in the functions that need it: a help text does without, and the embedded
-# model loads while LangGraph is imported, which saves a second.
+else:
+    run = lazy("limner.workflows.run")
 
 
 BriefWords = Annotated[
@@ -170,7 +173,6 @@ def export(
 def _start(
     start: Start, title: str, options: dict[str, Any], quiet: bool, references: list[Path] | None = None
 ) -> None:
-    from limner.workflows import run
     from limner.workflows.references import with_references
 
     folder = empty_folder(Path(options["out"])) if options["out"] else None
@@ -185,8 +187,6 @@ def _start(
 
 
 def _go_on(job: str, given: dict[str, Any], quiet: bool) -> None:
-    from limner.workflows import run
-
     with run.checkpoints(Settings().home) as saver:
         state = run.job_state(saver, job)
     kept = state.get("options") or {}
@@ -219,8 +219,6 @@ def _context(settings: Settings, options: dict[str, Any], quiet: bool) -> Iterat
 
 def _run(context: Context, terminal: Terminal, job: str, start: Start | None, options: dict[str, Any]) -> None:
     """Run a job to its end and write the article; if anything stops it, say how to resume."""
-    from limner.workflows import run
-
     if context.demonstrates("writer") and not terminal.quiet and not (start and "article" in start):
         terminal.say(
             "Writing with the embedded SmolLM2-135M: quick, plain and not to be trusted with facts. "
@@ -256,8 +254,6 @@ def _more(reached: BudgetReached) -> str:
 def _through_reviews(context: Context, terminal: Terminal, saver: Any, job: str, start: Start | None) -> Article:
     """Run to the end; at a review point, ask the person at the terminal."""
     from langgraph.types import Command
-
-    from limner.workflows import run
 
     begin: Any = start
     while True:

@@ -6,7 +6,7 @@ narrow. Source, cited from memory: bootstrap, Efron 1979; percentile method, Efr
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from limner.lazy import lazy
@@ -35,12 +35,18 @@ class Mean(NamedTuple):
 
 
 def shown(mean: Mean | None, digits: int) -> str:
-    """A mean with its interval for people; a dash for None."""
+    """A mean with its interval, if it has one, for people; a dash for None."""
     if mean is None:
         return "–"
     if mean.low is None or mean.high is None:
-        return f"{mean.mean:.{digits}f}  (no interval: fewer than {FEWEST} articles)"
+        return f"{mean.mean:.{digits}f}"
     return f"{mean.mean:.{digits}f}  [{mean.low:.{digits}f}, {mean.high:.{digits}f}]"
+
+
+def without(means: Iterable[Mean | None]) -> list[str]:
+    """One line for people if any of the means has no interval, else none."""
+    lack = any(mean is not None and mean.low is None for mean in means)
+    return [f"A value without brackets has no interval, which takes {FEWEST} articles."] if lack else []
 
 
 def mean_of(values: Sequence[float], *, resamples: int = RESAMPLES, seed: int = 0) -> Mean | None:

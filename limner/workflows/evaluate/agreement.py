@@ -19,7 +19,7 @@ from limner.agents.spotter import window_of
 from limner.document import Article, Brief, Candidate, Selection, Spot
 from limner.tools.arrange import LIKELY, relevance
 from limner.tools.chance import unrelated_texts
-from limner.tools.evaluation.intervals import Mean, ratio_of, shown
+from limner.tools.evaluation.intervals import Mean, ratio_of, shown, without
 from limner.tools.library.filters import ANYTIME
 from limner.tools.retrieve import retrieve
 from limner.tools.spotting import spots_from_text
@@ -249,14 +249,16 @@ def section(found: Agreement, asked: Questions, articles: int, selector: str) ->
     ]
     if found.unread:
         lines.append(f"{found.unread} choices fell back to similarity, because no answer could be read.")
-    rows = [
-        (f"{selector}: the author's image", shown(found.right, 3)),
-        ("similarity without a model, same candidates", shown(found.similarity, 3)),
-        ("first in retrieval, same candidates", shown(found.retrieved, 3)),
-        ("another choice in another order", shown(found.flipped, 3)),
-        ('"none of these" with the image taken out', shown(found.refused, 3)),
-        ('"none of these" with the image there', shown(found.refused_wrongly, 3)),
-    ]
+    shares = {
+        f"{selector}: the author's image": found.right,
+        "similarity without a model, same candidates": found.similarity,
+        "first in retrieval, same candidates": found.retrieved,
+        "another choice in another order": found.flipped,
+        '"none of these" with the image taken out': found.refused,
+        '"none of these" with the image there': found.refused_wrongly,
+    }
+    lines += without(shares.values())
+    rows = [(name, shown(share, 3)) for name, share in shares.items()]
     return Section("Agreement with the authors", lines, ("share", "value"), rows)
 
 

@@ -17,7 +17,7 @@ from limner.agents.judge import Graded
 from limner.agents.prompts import estimate_tokens
 from limner.errors import LimnerError
 from limner.exports.record import to_json
-from limner.tools.evaluation.intervals import mean_of, shown
+from limner.tools.evaluation.intervals import mean_of, shown, without
 from limner.tools.evaluation.positions import figures_of
 from limner.tools.images.images import data_url
 from limner.workflows.context import PROMPT_SIDE, Context
@@ -274,15 +274,17 @@ def section(judged: Sequence[Judged], given: Sequence[Given], model: str, sees: 
         lines.append(f"{unopened} pictures were not shown, because their files cannot be opened.")
     if cut:
         lines.append(f"{cut} articles were longer than {rubric.LONGEST:,} characters and cut there.")
-    rows = [
-        (one.title, "5", shown(mean_of([j.scores[name] for j in judged if name in j.scores]), 2))
+    scores = [
+        (one.title, "5", mean_of([j.scores[name] for j in judged if name in j.scores]))
         for name, one in DIMENSIONS.items()
     ]
-    rows += [
-        (f"sum: {part}", str(most), shown(mean_of([j.sums[part] for j in judged if part in j.sums]), 2))
+    scores += [
+        (f"sum: {part}", str(most), mean_of([j.sums[part] for j in judged if part in j.sums]))
         for part, most in _SUMS.items()
         if part != "preference"
     ]
+    lines += without(mean for _, _, mean in scores)
+    rows = [(name, of, shown(mean, 2)) for name, of, mean in scores]
     return Section("Judge", lines, ("dimension", "of", "score"), rows)
 
 

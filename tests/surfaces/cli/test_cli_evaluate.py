@@ -168,7 +168,8 @@ def test_the_cost_comes_first_and_the_judge_only_after_a_yes(made: Path, shell: 
         changed(other, lambda a: a.update(title="Other"))
         said = shell(*asked, "--against", other, "--yes", "--json", tmp_path / "j.json", "--html", tmp_path / "j.html")
     assert said.code == 0, said.err
-    assert re.search(r"\n  sum: text +20 +20\.00  \(no interval", said.out)
+    assert re.search(r"\n  sum: text +20 +20\.00\n", said.out)
+    assert said.out.count("has no interval, which takes 5 articles") == 1
     assert re.search(r"\n  tie +2\n", said.out)
     found = json.loads((tmp_path / "j.json").read_text())
     assert (found["judge"]["runs"], found["judge"]["unreadable"], found["judge"]["sees"]) == (2, 0, True)

@@ -225,9 +225,11 @@ class EditedEvent(_Event):
                         "title": "Honey",
                         "who": "ann",
                         "by": "person",
-                        "what": "Edited a block",
-                        "code": "did-set-text",
-                        "params": {},
+                        "what": "Edited paragraph 3",
+                        "code": "did-set-text-of",
+                        "params": {
+                            "part": {"code": "part-paragraph", "params": {"n": 3}, "text": "paragraph 3"},
+                        },
                     },
                 }
             ]

@@ -49,7 +49,7 @@ def test_what_a_chat_changes_is_in_the_shells_history_and_undone_on_either_side(
     images = len(talk["article"].illustrations)
     talk.say("/remove 1")
     assert len(talk["article"].illustrations) == images - 1
-    assert history(shell, job) == ["Composed", "Removed an image"]
+    assert history(shell, job) == ["Composed", "Removed image 1"]
     assert shell("revise", "undo", job).code == 0
     assert "picture 1 [" in talk.say("/show")
     assert shell("revise", "edit", job, "--title", "Sweet").code == 0

@@ -17,7 +17,7 @@ from pydantic import TypeAdapter
 from sqlalchemy import create_engine, func, insert, select, update
 from sqlalchemy.pool import NullPool
 
-from limner.document import Article, read_markdown
+from limner.document import Article, Illustration, read_markdown
 from limner.errors import BadInput, EditRefused, JobConflict, JobUnknown, LibraryMissing, VersionConflict
 from limner.jobs.history.revisions import Revisions, describe
 from limner.jobs.ledger import Ledger
@@ -81,7 +81,7 @@ def test_an_edit_is_a_version_and_an_event_and_what_exports_read(revisions: Revi
     assert write(revisions, job, 1, "b2", "Bees *drink* nectar.") == 2
     head = revisions.show(job)
     assert (head.version.parent, head.version.who, head.version.by, head.version.what) == (
-        1, "ann", "person", "Edited a block",
+        1, "ann", "person", "Edited paragraph 1",
     )  # fmt: skip
     assert ledger.article(job) == head.article
     event = ledger.events(job)[-1]
@@ -125,7 +125,7 @@ def test_undo_redo_go_and_branch(revisions: Revisions, ledger: Ledger) -> None:
         revisions.go(job, 3, 9, "ann")
     assert [(v.number, v.parent) for v in revisions.history(job)[1]] == [(1, None), (2, 1), (3, 2), (4, 2)]
     assert [e.data["what"] for e in ledger.events(job) if e.kind == "edited"][-3:] == [
-        "Went to version 3", "Undid: Edited a block", "Redid: Edited a block",
+        "Went to version 3", "Undid: Edited paragraph 1", "Redid: Edited paragraph 1",
     ]  # fmt: skip
 
 
@@ -176,8 +176,8 @@ def test_who_saves_on_an_old_version_is_told_what_changed(revisions: Revisions, 
     with pytest.raises(VersionConflict, match="at version 2, not 1: ann changed paragraph b2") as raised:
         write(revisions, job, 1, "b3", "Ben's.", "ben")
     assert (raised.value.head, raised.value.changed) == (
-        2, [{"block": "b2", "kind": "paragraph", "who": "ann", "what": "Edited a block", "code": "did-set-text",
-             "params": {}}],
+        2, [{"block": "b2", "kind": "paragraph", "who": "ann", "what": "Edited paragraph 1", "code": "did-set-text-of",
+             "params": {"part": {"code": "part-paragraph", "params": {"n": 1}, "text": "paragraph 1"}}}],
     )  # fmt: skip
     assert text(revisions, job) == SOURCE.replace("Bees gather nectar.", "Ann's.")
     for change in (revisions.undo, revisions.redo):
@@ -437,9 +437,27 @@ def test_two_versions_are_compared_by_words(revisions: Revisions, ledger: Ledger
     assert all(b.change == "same" for b in revisions.compare(job, 2, 2).blocks)
 
 
-def test_what_was_done_is_told_in_words() -> None:
-    edits = EDITS.validate_python([{"do": "delete_block", "block": "b1"}, {"do": "delete_block", "block": "b2"}])
-    assert describe(edits) == "Deleted a block (2 times)"
+@pytest.mark.parametrize(
+    ("edits", "words"),
+    [
+        ([{"do": "delete_block", "block": "b1"}, {"do": "delete_block", "block": "b2"}], "Deleted a block (2 times)"),
+        ([{"do": "set_text", "block": "b3", "text": "x"}], "Edited paragraph 2"),
+        ([{"do": "set_text", "block": "b3", "text": "x"}] * 3, "Edited paragraph 2"),
+        ([{"do": "set_text", "block": "b1", "text": "# x"}], "Edited the heading “Honey”"),
+        ([{"do": "move_block", "block": "b4", "after": ""}], "Moved block 4"),
+        ([{"do": "set_text", "block": "gone", "text": "x"}], "Edited a block"),
+        ([{"do": "crop_image", "image": "f1", "crop": [0, 0, 1, 0.5]}], "Cropped image 1"),
+        ([{"do": "lock", "ids": ["b1"]}], "Locked"),
+        ([{"do": "remove_image", "image": "f2"}, {"do": "delete_block", "block": "b2"}],
+         "Removed image 2, Deleted paragraph 1"),
+    ],
+)  # fmt: skip
+def test_what_was_done_is_told_in_words(edits: list[dict[str, Any]], words: str) -> None:
+    article = read_markdown("# Honey\n\nOne.\n\nTwo.\n\n```\ncode\n```\n")
+    size = {"width": 4, "height": 3}
+    images = [Illustration(id=f"f{n}", after=f"b{n + 1}", image_id="i", caption="", alt="", **size) for n in (1, 2)]
+    article = article.illustrated(images)
+    assert describe(EDITS.validate_python(edits), article) == words
 
 
 # --- any sequence --------------------------------------------------------------------------------------------------

@@ -9,11 +9,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from limner.document import Article
+from limner.catalogue import ENGLISH
+from limner.document import Article, Heading, Illustration, Paragraph, Verbatim
 from limner.errors import BadInput, JobConflict, JobUnknown, VersionConflict
 from limner.jobs.history.versions import By, Head, Moved, Version, Versions
 from limner.jobs.ledger import Ledger
 from limner.notes import Note, coded, note
+from limner.text import shorten
 from limner.tools.editing.apply import ImageOf, edited, touched
 from limner.tools.editing.commands import Edit, MergeBlocks, SetTitle
 from limner.tools.editing.compare import Comparison, compare
@@ -70,7 +72,7 @@ class Revisions:
 
         Raises JobUnknown, JobConflict, VersionConflict, EditRefused, and what `image_of` raises.
         """
-        line = Note(" ".join(what.split())) if what.strip() else describe(edits)
+        line = Note(" ".join(what.split())) if what.strip() else None
         for _ in range(ATTEMPTS):
             if key and self.versions.made(job, key):
                 return self.show(job, owner)
@@ -81,7 +83,15 @@ class Revisions:
             commands = [e.model_dump(mode="json") for e in edits]
             try:
                 return self.versions.add(
-                    job, head.version.number, after, commands, who, by, line, typing=typing, key=key
+                    job,
+                    head.version.number,
+                    after,
+                    commands,
+                    who,
+                    by,
+                    line or describe(edits, head.article),
+                    typing=typing,
+                    key=key,
                 )
             except Moved:
                 continue
@@ -217,17 +227,41 @@ def _listed(changed: Sequence[dict[str, Any]]) -> str:
 # --- words for the history -------------------------------------------------------------------------------------------
 
 
-def describe(edits: Sequence[Edit]) -> Note:
-    """Describe edits in one line."""
+def describe(edits: Sequence[Edit], before: Article) -> Note:
+    """Describe edits in one line. before: the article that they are made to."""
     if not edits:
         return note("accepted")
-    counts: dict[str, int] = {}
+    made: dict[str, list[Edit]] = {}
     for edit in edits:
-        counts[edit.do] = counts.get(edit.do, 0) + 1
-    done = [_done(do, n) for do, n in counts.items()]
+        made.setdefault(edit.do, []).append(edit)
+    done = [_done(do, those, before) for do, those in made.items()]
     return done[0] if len(done) == 1 else note("edits", done=done)
 
 
-def _done(do: str, times: int) -> Note:
-    once = note(f"did-{do.replace('_', '-')}")
-    return once if times == 1 else note("times", line=once, n=times)
+def _done(do: str, edits: Sequence[Edit], before: Article) -> Note:
+    """What all edits of one kind did: to which part, if that is one that was there."""
+    code = f"did-{do.replace('_', '-')}"
+    [part, *others] = {getattr(edit, "block", None) or getattr(edit, "image", None) for edit in edits}
+    named = None if others or f"{code}-of" not in ENGLISH else _part(part, before)
+    if named:
+        return note(f"{code}-of", part=named)
+    return note(code) if len(edits) == 1 else note("times", line=note(code), n=len(edits))
+
+
+def _part(part: str | None, article: Article) -> Note | None:
+    """A block or an image as readers count them, from 1; None if the article has none of that id."""
+    before: list[Heading | Paragraph | Verbatim | Illustration] = []
+    for block in article.blocks():
+        before.append(block)
+        if block.id != part:
+            continue
+        match block:
+            case Heading():
+                return note("part-heading", title=shorten(block.plain, 40))
+            case Paragraph():
+                return note("part-paragraph", n=sum(isinstance(b, Paragraph) for b in before))
+            case Illustration():
+                return note("part-image", n=sum(isinstance(b, Illustration) for b in before))
+            case Verbatim():
+                return note("part-block", n=sum(not isinstance(b, Illustration) for b in before))
+    return None

@@ -85,7 +85,7 @@ def test_edits_by_options(shell: Shell, jobs: Jobs, job: str, records: list[Reco
         "--swap", f"f-s2=bees:{records[2].id}", "--caption", "f-s2=A jar",
         "--crop", "f-s2=0,0,0.5,1", "--delete", "f-s1", "--lock", "b2",
     )  # fmt: skip
-    assert said.startswith("Version 2: Changed the title, Edited a block, Inserted text")
+    assert said.startswith("Version 2: Changed the title, Edited paragraph 1, Inserted text")
     article = jobs.article(job)
     assert article.source == (
         "# Wax\n\nBees *drink* = nectar.\n\nThey carry it home.\n\nIt dries to honey.\n\nThe end.\n"

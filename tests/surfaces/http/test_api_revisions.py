@@ -126,7 +126,7 @@ def test_versions_are_shown_compared_and_gone_back_to(client: TestClient, job: s
     assert [(v["number"], v["parent"], v["who"], v["by"], v["what"]) for v in listed["versions"]] == [
         (1, None, "limner", "model", "Composed"),
         (2, 1, "local", "person", "Drinking"),
-        (3, 2, "local", "person", "Removed an image"),
+        (3, 2, "local", "person", "Removed image 1"),
     ]
     then = client.get(f"/v1/jobs/{job}/versions/1").json()
     assert (then["version"], then["head"], then["blocks"][2]["id"]) == (1, 3, "i0")
@@ -149,8 +149,9 @@ def test_the_last_edit_of_another_tab_is_told_and_can_be_merged(client: TestClie
     assert second.status_code == 409
     assert second.json()["type"] == "urn:limner:problem:version-conflict"
     assert second.json()["head"] == 2
-    changed = [{"block": "b2", "kind": "paragraph", "who": "local", "what": "Edited a block"}]
-    changed[0] |= {"code": "did-set-text", "params": {}}
+    changed = [{"block": "b2", "kind": "paragraph", "who": "local", "what": "Edited paragraph 1"}]
+    part = {"code": "part-paragraph", "params": {"n": 1}, "text": "paragraph 1"}
+    changed[0] |= {"code": "did-set-text-of", "params": {"part": part}}
     assert second.json()["changed"] == changed
     merged = edit(client, job, 1, {"do": "set_text", "block": "b3", "text": "Second tab."}, merge=True)
     assert [b["text"] for b in merged.json()["blocks"] if b["type"] == "text"] == [
@@ -195,8 +196,9 @@ def test_tabs_learn_of_an_edit(app: FastAPI, client: TestClient, job: str) -> No
         ).raise_for_status()
         until(lambda: seen[-1]["kind"] == "edited", "the edit")
         assert seen[-1]["data"] == {
-            "version": 2, "title": "Honey", "who": "local", "by": "person", "what": "Edited a block",
-            "code": "did-set-text", "params": {},
+            "version": 2, "title": "Honey", "who": "local", "by": "person", "what": "Edited paragraph 1",
+            "code": "did-set-text-of",
+            "params": {"part": {"code": "part-paragraph", "params": {"n": 1}, "text": "paragraph 1"}},
         }  # fmt: skip
         httpx.delete(f"{url}/v1/jobs/{job}", timeout=60).raise_for_status()
         thread.join(60)

@@ -118,7 +118,7 @@ def test_the_whole_story_in_chinese(browser: Browser, up: Up, said: Model) -> No
     expect(page.locator(".changes li").first).to_be_visible()
     look("history")
     expect(page.locator(".versions .what").filter(has_text="撤销：")).to_have_count(0)  # undo makes no version
-    expect(page.locator(".versions .what").filter(has_text="改一段").first).to_be_visible()
+    expect(page.locator(".versions .what").filter(has_text="改第").first).to_be_visible()
     studio.open("libraries", "bees")
     page.locator(".contact button").first.click()
     expect(page.locator(".panel")).to_be_visible()

@@ -454,9 +454,8 @@ def test_two_versions_are_compared_by_words(revisions: Revisions, ledger: Ledger
 )  # fmt: skip
 def test_what_was_done_is_told_in_words(edits: list[dict[str, Any]], words: str) -> None:
     article = read_markdown("# Honey\n\nOne.\n\nTwo.\n\n```\ncode\n```\n")
-    size = {"width": 4, "height": 3}
-    images = [Illustration(id=f"f{n}", after=f"b{n + 1}", image_id="i", caption="", alt="", **size) for n in (1, 2)]
-    article = article.illustrated(images)
+    image = Illustration(id="f1", after="b2", image_id="i", caption="", alt="", width=4, height=3)
+    article = article.illustrated([image, image.model_copy(update={"id": "f2", "after": "b3"})])
     assert describe(EDITS.validate_python(edits), article) == words
 
 

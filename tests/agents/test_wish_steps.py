@@ -78,6 +78,25 @@ def test_rules_alone_read_what_to_do_with_which_text(wish: str, expected: list[t
     assert says == []
 
 
+@pytest.mark.parametrize("wish", ["No sé, cámbialo un poco.", "Something catchier."])
+@pytest.mark.parametrize(
+    "lines",
+    [
+        ['{"edit": "change_title"}', "Another title"],
+        ['{"edit": "change_caption"}', '{"number": 1}', '{"number": 2}', "Another caption"],
+    ],
+)
+def test_a_vague_wish_is_no_other_title_whatever_a_small_model_says(wish: str, lines: list[str]) -> None:
+    commands, says = understood(wish, *lines)
+    assert commands == []
+    assert says[0].startswith("Not done: ")
+
+
+def test_a_title_that_is_spoken_of_can_become_another() -> None:
+    commands, _ = understood("The headline could be catchier.", '{"edit": "change_title"}', "Salt and steel")
+    assert [(c.do, c.text) for c in commands] == [("set_title", "Salt and steel")]
+
+
 @pytest.mark.parametrize(
     ("wish", "expected"),
     [

@@ -113,7 +113,7 @@ class Steps:
 
     def asked_kind(self, part: Part) -> Do:
         """Which edit a part is, by the model. Raises Unclear."""
-        labels = [label for label, (do, _) in KINDS.items() if do is None or _fits(do, concerns(part))]
+        labels = [label for label, (do, _) in KINDS.items() if do is None or _fits(do, part)]
         if self.speaker is None or not (part.mentions or part.verbs or content(masked(part.text))):
             raise Unclear("I could not tell what to change; say what to do, and with which paragraph or picture")
         do: Do | None = self.speaker.ask(
@@ -246,7 +246,14 @@ def contradicts(wish: str, commands: Sequence[Command]) -> bool:
     )  # "… and illustrate it"
 
 
-def _fits(do: Do, about: str) -> bool:
+def _fits(do: Do, part: Part) -> bool:
+    """Whether a part can be this edit. A title or a caption changes only where it is spoken of, or its words are given:
+    small models take a vague wish for one."""
+    about, nouns = concerns(part), {m.noun for m in part.mentions}
+    if do == "set_title" and not (part.quotes or nouns & {"title", "heading", "whole"}):
+        return False
+    if do == "describe_image" and not (part.quotes or nouns & {"caption", "picture"}):
+        return False
     return about == "" or (do in _PICTURES) == (about == "picture")
 
 

@@ -195,6 +195,13 @@ class Candidate(Value):
     """Which of its words a model wrote, because the library had none."""
     width: int
     height: int
+    copies: tuple[str, ...] = ()
+    """Ids of the library's near-copies of it, best first, at most 50: scaled or saved anew, they count as one image."""
+
+    @property
+    def ids(self) -> frozenset[str]:
+        """Its id and those of its copies."""
+        return frozenset((self.image_id, *self.copies))
 
     @property
     def description(self) -> str:

@@ -24,7 +24,7 @@ class Found:
 
     candidate: Candidate
     chosen: bool
-    """Whether the article shows it."""
+    """Whether the article shows it, or a near-copy of it."""
     why: Note
     """The record's reason, "" if there is none."""
     file: str
@@ -128,7 +128,7 @@ def _shown(
 ) -> list[Found]:
     there = {i.image_id for i in article.illustrations}
     named = {library.name: library for library in libraries}
-    return [Found(c, c.image_id in there, why.get(c.image_id, Note("")), _file(named.get(c.library), c)) for c in found]
+    return [Found(c, bool(there & c.ids), why.get(c.image_id, Note("")), _file(named.get(c.library), c)) for c in found]
 
 
 def _file(library: Library | None, candidate: Candidate) -> str:

@@ -22,21 +22,22 @@ def retrieve(
     k: int,
     only: Filters = ALL,
     used: Collection[str] = (),
+    chosen: Collection[str] = (),
 ) -> dict[str, list[Candidate]]:
     """The k images that best fit each spot's search caption, best first, by the spot's id.
 
-    only, used: limit the search, see `Library.search`. Where a model wrote the search captions in English and the
-    captions in the article's language, both are searched by, and the better one counts. An image in several libraries
-    appears once, from the library where it fits best. Raises LibraryEmpty without libraries, or if one of them has no
-    image.
+    only, used, chosen: limit the search, and say which near-copies stand, see `Library.search`. Where a model wrote the
+    search captions in English and the captions in the article's language, both are searched by, and the better one
+    counts. An image in several libraries appears once, from the library where it fits best. Raises LibraryEmpty without
+    libraries, or if one of them has no image.
     """
     if not libraries:
         raise LibraryEmpty("No library to take images from: name one with --library DIR.")
     if not spots:
         return {}
-    found = [library.search([spot.search for spot in spots], k, only, used) for library in libraries]
+    found = [library.search([spot.search for spot in spots], k, only, used, chosen) for library in libraries]
     if bilingual(spots):
-        others = [library.search([spot.caption for spot in spots], k, only, used) for library in libraries]
+        others = [library.search([spot.caption for spot in spots], k, only, used, chosen) for library in libraries]
         found = [
             [_better(*pair, k) for pair in zip(one, other, strict=True)]
             for one, other in zip(found, others, strict=True)

@@ -307,7 +307,7 @@ def _moved(article: Article, move: dict[str, Any]) -> tuple[list[Edit], str]:
         return [RemoveImage(image=image.id)], ""
     used = {i.image_id for i in article.illustrations}
     spot = next((s for s in article.selections if image.id == f"f-{s.spot.id}"), None)
-    other = next((c for c in (spot.candidates if spot else ()) if c.image_id not in used), None)
+    other = next((c for c in (spot.candidates if spot else ()) if not used & c.ids), None)
     if other is None:
         raise BadInput("Nothing else was found for that place. Take the picture out, or /search for another.")
     return [SwapImage(image=image.id, image_id=other.image_id, library=other.library)], ""

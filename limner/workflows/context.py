@@ -87,13 +87,14 @@ class Context(Roles):
         if not spots:
             return {}
         only, used = self.limits(brief)
-        found = retrieve(self.libraries, spots, CANDIDATES, only, used or ())
+        chosen = frozenset(r.image_id for r in brief.references)  # whatever their near-copies are
+        found = retrieve(self.libraries, spots, CANDIDATES, only, used or (), chosen)
         for library in self.libraries:  # a library with references may also contain other images
             first = self.libraries[0].name  # for references from before their library was recorded
             handed = {r.image_id for r in brief.references if (r.library or first) == library.name}
             if not handed:
                 continue
-            for spot_id, own in retrieve([library], spots, len(library.records()), ANYTIME).items():
+            for spot_id, own in retrieve([library], spots, len(library.records()), ANYTIME, (), chosen).items():
                 kept = [c for c in found[spot_id] if c.library != library.name or c.image_id in handed]
                 seen = {c.image_id for c in kept}
                 found[spot_id] = kept + [c for c in own if c.image_id in handed - seen]

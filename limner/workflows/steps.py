@@ -62,14 +62,20 @@ def spot(context: Context, article: Article, brief: Brief, instruction: str = ""
 
 def retrieve(context: Context, article: Article, spots: Sequence[Spot], brief: Brief) -> dict[str, list[Candidate]]:
     """Candidates by spot id, best first, without the article's existing images and copies of them."""
-    used = {i.image_id for i in article.illustrations} | {*article.shows}
+    used = shown(context, article) | {*article.shows}
     found = context.retrieve(spots, brief)
     left = {
-        spot_id: [c for c in candidates if not used & {c.image_id, c.image_id[:8]}]
+        spot_id: [c for c in candidates if not any(used & {one, one[:8]} for one in c.ids)]
         for spot_id, candidates in found.items()
     }
     copies = _copies(context, article, {c.image_id: c for candidates in left.values() for c in candidates})
     return {spot_id: [c for c in candidates if c.image_id not in copies] for spot_id, candidates in left.items()}
+
+
+def shown(context: Context, article: Article) -> set[str]:
+    """Ids of the article's images and of their near-copies in the libraries."""
+    ids = {i.image_id for i in article.illustrations}
+    return ids.union(*(library.with_copies(ids) for library in context.libraries))
 
 
 def _copies(context: Context, article: Article, candidates: Mapping[str, Candidate]) -> set[str]:

@@ -17,7 +17,7 @@ from limner.surfaces.cli.terminal import Terminal
 from limner.text import one_line, printable_path, shorten
 from limner.tools import library as libraries
 from limner.tools.language import language_of
-from limner.tools.library import Library, Record, Report, captions, machine, reading, reencoding, suggesting
+from limner.tools.library import Library, Record, Report, captions, folding, machine, reading, reencoding, suggesting
 from limner.tools.library.encoding import reads
 from limner.tools.library.folders import library_path
 from limner.tools.library.records import RECORDS
@@ -145,6 +145,8 @@ def show(name: str, without: str = "", only: Sequence[str] = ()) -> list[str]:
     if made := suggesting.suggested(library):
         by = ", ".join(machine.models(made.values()))
         lines.append(f"machine-made: words of {len(made)} images, by {by}; the folder's and yours win over them")
+    if (copies := folding.counted(library))[0]:
+        lines.append(f"near-copies: {copies[0]} images are {copies[1]}; searches show the best copy of each")
     read, with_text = reading.counted(library)
     if read:
         lines.append(f"text in pictures: {read} read, {with_text} with text")

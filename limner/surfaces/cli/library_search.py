@@ -18,6 +18,9 @@ from limner.tools.images.images import thumbnail
 from limner.tools.look import Look, look, named
 from limner.tools.retrieve import remarks
 
+COPIES = 8
+"""Copies of an image that its line names."""
+
 
 def library_search(
     name: Annotated[str, typer.Argument(metavar="NAME")],
@@ -72,11 +75,19 @@ def search(
     sheet = out or Path(f"{name}-search.html")
     title = " ".join([wanted.words, *(f"like {ref}" for ref in like), *(f"unlike {ref}" for ref in unlike)]).strip()
     sheet.write_text(contact_sheet(title, rows), encoding="utf-8")
-    lines = [
-        f"{c.score:6.3f}  {_scores(c, wanted)}  {c.image_id[:12]}  {one_line(c.caption)[:100]}{mark(c.machine_made)}"
-        for c in found
-    ]
+    lines = [line for c in found for line in (_line(c, wanted), *_copies(c))]
     return [*lines, *gone, *notes, *remarks([library], limit, used), str(sheet)]
+
+
+def _line(c: Candidate, wanted: Look) -> str:
+    return f"{c.score:6.3f}  {_scores(c, wanted)}  {c.image_id[:12]}  {one_line(c.caption)[:100]}{mark(c.machine_made)}"
+
+
+def _copies(candidate: Candidate) -> list[str]:
+    """A line on an image's copies, if it has some."""
+    ids = ", ".join(image[:12] for image in candidate.copies[:COPIES])
+    more = f" and {len(candidate.copies) - COPIES} more" if len(candidate.copies) > COPIES else ""
+    return [f"        copies of it: {ids}{more}"] if ids else []
 
 
 def _scores(candidate: Candidate, wanted: Look) -> str:

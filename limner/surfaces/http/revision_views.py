@@ -179,8 +179,10 @@ class CandidateView(ImageView):
 
     score: float
     """Higher is better; comparable within this answer."""
+    copies: list[str]
+    """Ids of the library's near-copies of it, best first; they count as one image with it."""
     chosen: bool
-    """Whether the article shows it now."""
+    """Whether the article shows it now, or a near-copy of it."""
     why: str
     """Why it was or was not chosen, if recorded."""
     code: str

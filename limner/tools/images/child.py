@@ -63,9 +63,9 @@ def _picture(picture: Image.Image) -> Answer:
 
 def _inspect(data: bytes, max_pixels: int, clip: bool) -> Answer:
     """Everything for indexing, so that a file is sent once."""
-    size, said = pixels.size_of(data, max_pixels), metadata.metadata(data, max_pixels=max_pixels)
+    (size, sketch), said = pixels.sketched(data, max_pixels), metadata.metadata(data, max_pixels=max_pixels)
     seen, parts = _picture(pixels.for_clip(data, max_pixels)) if clip else (None, [])
-    return [*size, asdict(said), seen], parts
+    return [*size, asdict(said), seen], [sketch, *parts]
 
 
 def _displayable(data: bytes, max_pixels: int) -> Answer:
@@ -88,6 +88,7 @@ OPERATIONS: dict[str, Any] = {
     "for_clip": lambda data, **given: _picture(pixels.for_clip(data, **given)),
     "size_of": lambda data, **given: (pixels.size_of(data, **given), []),
     "inspect": _inspect,
+    "sketch": lambda data, **given: (None, [pixels.sketched(data, **given)[1]]),
     "displayable": _displayable,
     "small": lambda data, **given: (None, [pixels.small(data, **given)]),
     "draw_svg": lambda data, **given: (None, [draw_svg(data, **given)]),

@@ -64,12 +64,20 @@ class Inspected(NamedTuple):
     """The file's own metadata."""
     seen: Image.Image | None
     """The image for CLIP, if requested."""
+    sketch: bytes = b""
+    """64 x 64 bytes of brightness, 8 x 8 of blue and 8 x 8 of red, to recognise copies by (`images.sketch`); b""
+    without one."""
 
 
 def inspect(data: bytes, *, max_pixels: int = MAX_PIXELS, clip: bool = False) -> Inspected:
     """Size, embedded description and, for `clip`, the image; decodes the whole file. Raises ImageUnreadable."""
-    (width, height, said, seen), parts = _ask("inspect", data, max_pixels=max_pixels, clip=clip)
-    return Inspected(width, height, Described(**said), _picture(seen, parts) if seen else None)
+    (width, height, said, seen), (sketch, *parts) = _ask("inspect", data, max_pixels=max_pixels, clip=clip)
+    return Inspected(width, height, Described(**said), _picture(seen, parts) if seen else None, sketch)
+
+
+def sketch_of(data: bytes, *, max_pixels: int = MAX_PIXELS) -> bytes:
+    """As `Inspected.sketch`. Raises ImageUnreadable."""
+    return _ask("sketch", data, max_pixels=max_pixels)[1][0]
 
 
 def displayable(data: bytes, *, max_pixels: int = MAX_PIXELS) -> tuple[bytes, str]:

@@ -20,6 +20,8 @@ else:  # pictures are opened later than libraries
     Image = lazy("PIL.Image")
 
 CLIP_SIDE = 512
+SKETCH, COLOURS = 64, 8
+"""Fields a side of a sketch, of its brightness and of its colours."""
 # MPO is Pillow's name for a JPEG with a second image appended, as phones write them.
 _AS_IS = {"JPEG": ".jpg", "MPO": ".jpg", "PNG": ".png", "WEBP": ".webp", "GIF": ".gif", "AVIF": ".avif"}
 _ORIENTATION = 0x0112
@@ -48,15 +50,42 @@ def read_picture(data: bytes, max_pixels: int, side: int | None = None, keep_pro
 
 def size_of(data: bytes, max_pixels: int) -> tuple[int, int]:
     """See `images.size_of`."""
+    return _loaded(data, max_pixels)[0]
+
+
+def sketched(data: bytes, max_pixels: int) -> tuple[tuple[int, int], bytes]:
+    """(width and height as `size_of`, the sketch as `images.Inspected.sketch`) from one decoding."""
+    size, picture = _loaded(data, max_pixels)
+    try:
+        return size, _sketch(picture)
+    except DAMAGED:  # too little memory for the conversion of a rare kind of samples, or a damaged profile
+        return size, b""
+
+
+def _loaded(data: bytes, max_pixels: int) -> tuple[tuple[int, int], Image.Image]:
+    """(width and height, upright; the decoded image as in the file, a JPEG smaller). Raises ImageUnreadable."""
     picture = opened(data, max_pixels)
     try:
         width, height = picture.size
         turned = picture.getexif().get(_ORIENTATION) in (5, 6, 7, 8)
-        picture.draft("RGB", (max(1, width // 8), max(1, height // 8)))  # reads the whole JPEG with less work
+        # Reads the whole JPEG with less work.
+        picture.draft("RGB", (max(4 * SKETCH, width // 8), max(4 * SKETCH, height // 8)))
         picture.load()
     except DAMAGED as error:
         refuse_damaged(error)
-    return (height, width) if turned else (width, height)
+    return ((height, width) if turned else (width, height)), picture
+
+
+def _sketch(picture: Image.Image) -> bytes:
+    """Brightness and colours, scaled before anything is converted. Bilinear: Pillow's box filter counts a pixel on the
+    border of two fields to one of them, so that thin lines depend on the size of the picture."""
+    turn = _TURNS.get(picture.getexif().get(_ORIENTATION, 1))
+    plain = picture if picture.mode in ("RGB", "RGBA", "L", "LA", "CMYK") else to_rgb(picture)
+    tiny = flatten(to_rgb(plain.resize((SKETCH, SKETCH), Image.Resampling.BILINEAR)))
+    tiny = tiny if turn is None else tiny.transpose(Image.Transpose(turn))
+    light, *colours = tiny.convert("YCbCr").split()
+    few = [one.resize((COLOURS, COLOURS), Image.Resampling.BOX) for one in colours]
+    return b"".join(one.tobytes() for one in (light, *few))
 
 
 def displayable(data: bytes, max_pixels: int) -> tuple[bytes | None, str]:

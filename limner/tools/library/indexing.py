@@ -16,7 +16,7 @@ from limner.text import printable_path
 from limner.tools.encoders import Encoders, kind_of, with_own
 from limner.tools.images.facts import today
 from limner.tools.images.images import MAX_PIXELS, Described, Inspected
-from limner.tools.library import captions, copies, facts, machine, reading, text_in_pictures, unchanged
+from limner.tools.library import captions, copies, facts, folding, machine, near, reading, text_in_pictures, unchanged
 from limner.tools.library.ahead import ahead
 from limner.tools.library.beside import sweep
 from limner.tools.library.folder import exported
@@ -189,7 +189,8 @@ class Sync:
         self.library, self.source, self.progress = library, source, progress
         self.scan = source.scan()
         self.report = Report(unreadable=list(self.scan.refused), skipped=list(self.scan.skipped))
-        self.reader = reading.Reader(library, getattr(source, "max_pixels", MAX_PIXELS))
+        most = getattr(source, "max_pixels", MAX_PIXELS)
+        self.reader, self.folding = reading.Reader(library, most), folding.Folding(library, most)
         with library.transaction() as records:
             rows = [File(*row) for row in records.execute(f"SELECT {FILE} FROM file")]
             self.images = {row[0] for row in records.execute("SELECT id FROM image")}
@@ -208,6 +209,8 @@ class Sync:
             dropped = self.forget()
             self.learn()
             self.reader.catch_up(self.scan.files, self.ahead, self.progress)
+            self.folding.catch_up(self.scan.files, self.ahead, self.progress)
+            self.folding.group()
             self.redescribe()
             if dropped:
                 with self.library.vectors() as store:
@@ -279,6 +282,7 @@ class Sync:
         new: dict[str, tuple[Record, Described]] = {}
         pictures: dict[str, Any] = {}
         made: dict[str, machine.Suggestion] = {}
+        sketches: dict[str, bytes] = {}
         for path, image_id, seen, problem in batch:
             files.append(File(path, *self.scan.files[path], image=image_id or None, problem=problem or None))
             if problem:
@@ -287,6 +291,7 @@ class Sync:
             if seen and image_id not in self.images:
                 new[image_id] = self.described(image_id, path, seen), seen.said
                 pictures |= {image_id: seen.seen} if seen.seen else {}
+                sketches[image_id] = seen.sketch
                 if (row := exported(path, self.scan)) and row.machine:
                     made[image_id] = row.machine
             self.count_read(path, image_id)
@@ -299,6 +304,7 @@ class Sync:
             records.executemany(INSERT_IMAGE, [image_row(record, embedded) for record, embedded in new.values()])
             facts.keep(records, {i: record.facts for i, (record, _) in new.items()}, today().isoformat())
             text_in_pictures.keep(records, self.reader.of(new))
+            near.keep(records, sketches)
             records.executemany(f"INSERT OR REPLACE INTO file ({FILE}) VALUES (?, ?, ?, ?, ?, ?)", map(astuple, files))
 
     def as_shown(self, record: Record) -> Record:
@@ -341,6 +347,7 @@ class Sync:
             records.execute(f"DELETE {orphans}")
             facts.forget(records)
             text_in_pictures.forget(records)
+            near.forget(records)
         return ids
 
     def learn(self) -> None:

@@ -19,7 +19,7 @@ from limner.text import printable_path
 from limner.tools.chance import Chance
 from limner.tools.encoders import Encoders, with_own
 from limner.tools.images.images import for_clip
-from limner.tools.library import captions, chances, encoding, facts, found, places, text_in_pictures
+from limner.tools.library import captions, chances, encoding, facts, found, near, places, text_in_pictures
 from limner.tools.library.filters import ALL, Filters
 from limner.tools.library.folders import (
     Connect,
@@ -54,7 +54,7 @@ from limner.tools.library.records import (
 from limner.tools.library.sources import Folders, intact
 from limner.tools.library.stores import Vectorstore, upgrade
 from limner.tools.store import PATIENCE, Store, Vectors
-from limner.tools.stored import Dense
+from limner.tools.stored import Dense, Hit
 
 _CAPTION_WAIT = 5.0  # seconds that writing a caption waits for another process to finish writing the library
 
@@ -85,7 +85,7 @@ class Library:
         known = {"format": str(FORMAT), "uid": uuid4().hex[:12], "encoders": json.dumps(encoders.names)}
         library.path = hidden_folder(home, name, known["uid"])
         with library.transaction() as records:
-            records.executescript(SCHEMA + chances.SCHEMA + places.SCHEMA)
+            records.executescript(SCHEMA + chances.SCHEMA + places.SCHEMA + near.SCHEMA)
             complete(records)
             records.executemany("INSERT INTO meta VALUES (?, ?)", known.items())
         try:
@@ -122,7 +122,7 @@ class Library:
     def complete(self) -> None:
         """Add what the records of an older limner lack."""
         with self.transaction() as records:
-            records.executescript(chances.SCHEMA + places.SCHEMA)
+            records.executescript(chances.SCHEMA + places.SCHEMA + near.SCHEMA)
             complete(records)
             upgrade(records, self.path / "vectors")
 
@@ -180,7 +180,8 @@ class Library:
             raise BadInput(f"without: {without[:40]!r} is not one of {', '.join(captions.FIELDS)}.")
         start = after and self.record(after).path
         with self.transaction() as records:
-            return page(records, without, start, limit, facts.passing(records, only, used))
+            away = near.with_copies(records, used)
+            return page(records, without, start, limit, facts.passing(records, only, away))
 
     def counts(self) -> tuple[int, int, int]:
         """(images, images with a caption of their own, images with a licence)."""
@@ -214,20 +215,26 @@ class Library:
         return intact(paths, image_id, self.name)
 
     def search(
-        self, queries: Sequence[str], k: int, only: Filters = ALL, used: Collection[str] = ()
+        self,
+        queries: Sequence[str],
+        k: int,
+        only: Filters = ALL,
+        used: Collection[str] = (),
+        chosen: Collection[str] = (),
     ) -> list[list[Candidate]]:
-        """Per query the k best images, best first; all queries go in one request.
+        """Per query the k best images, best first, near-copies as one; all queries go in one request.
 
         only: filters that the images must pass, and unless they say `anytime=yes` no image whose embargo has not ended
-        or that has expired. used: ids of images that must not be found, for `unused=N`. A library that was given other
-        encoders is searched with these. Raises LibraryEmpty if the library holds no image.
+        or that has expired. used: ids of images that must not be found, nor their near-copies, for `unused=N`. chosen:
+        ids of images that a person chose, which stand for their near-copies. A library that was given other encoders is
+        searched with these. Raises LibraryEmpty if the library holds no image.
         """
         unread = not encoding.reads(self.encoders.caption, queries)
         asked = encoding.queries(self.encoders, queries)
         try:
-            return self.nearest(asked, k, unread=unread, only=only, used=used, by_words=True)
+            return self.nearest(asked, k, unread=unread, only=only, used=used, chosen=chosen, by_words=True)
         except EncoderSwitched:
-            return self.current().search(queries, k, only, used)
+            return self.current().search(queries, k, only, used, chosen)
 
     def nearest(
         self,
@@ -238,6 +245,7 @@ class Library:
         own: bool = False,
         only: Filters = ALL,
         used: Collection[str] = (),
+        chosen: Collection[str] = (),
         by_words: bool = False,
     ) -> list[list[Candidate]]:
         """As `search`, by vectors. unread: they are of texts in a language that the captions' encoder does not read.
@@ -250,24 +258,39 @@ class Library:
         limit = self.within(only, used)
         if limit and limit.inside and not limit.ids:
             return [[] for _ in queries]
+        by_chance = chances.expected(self.chances(), queries, unread=unread, own=own)
         with self.transaction() as records:
             parrots = text_in_pictures.parrots(records) if by_words and self.encoders.clip else 0
-        most = k + min(parrots, 3 * k)  # as many more as may fall behind
-        answers = self.store.found(queries, most, limit)
-        if answers is None:
-            with self.vectors() as store:
-                answers = store.search(queries, most, limit) if limit else store.search(queries, most)
-        with self.transaction() as records:
-            known = by_id(records, (hit.id for hits in answers for hit in hits), FOUND)
-        by_chance = chances.expected(self.chances(), queries, unread=unread, own=own)
-        if not self.is_current():  # what is chance was switched, too
-            raise self.store.switched()
-        return found.candidates(self.name, answers, known, by_chance, k, len(self) if parrots else 0)
+            copies, _groups = near.count(records)
+        most, whole = k + min(parrots + copies, 3 * k), len(self)  # as many more as may fall behind, or together
+        while True:
+            answers = self._hits(queries, most, limit)
+            with self.transaction() as records:
+                known = by_id(records, (hit.id for hits in answers for hit in hits), FOUND)
+                made = found.candidates(self.name, answers, known, by_chance, most, whole if parrots else 0)
+                made = near.fold(records, made, limit, chosen) if copies else made
+            if not self.is_current():  # what is chance was switched, too
+                raise self.store.switched()
+            if not copies or all(len(r) >= k or len(h) < most for r, h in zip(made, answers, strict=True)):
+                return [row[:k] for row in made]
+            most *= 4  # more copies of a few images than that
+
+    def _hits(self, queries: Sequence[Vectors], k: int, limit: facts.Within | None) -> list[list[Hit]]:
+        answers = self.store.found(queries, k, limit)
+        if answers is not None:
+            return answers
+        with self.vectors() as store:
+            return store.search(queries, k, limit) if limit else store.search(queries, k)
 
     def within(self, only: Filters = ALL, used: Collection[str] = ()) -> facts.Within | None:
         """The images that a search may find, None for all. Arguments as for `search`."""
         with self.transaction() as records:
-            return facts.within(records, only, used)
+            return facts.within(records, only, near.with_copies(records, used))
+
+    def with_copies(self, ids: Collection[str]) -> set[str]:
+        """The ids, and those of the library's near-copies of these images."""
+        with self.transaction() as records:
+            return near.with_copies(records, ids)
 
     def outside(self) -> set[str]:
         """Ids of the images whose embargo has not ended, or that have expired."""
@@ -277,7 +300,7 @@ class Library:
     def left_out(self, only: Filters = ALL, used: Collection[str] = (), handed: Collection[str] = ()) -> facts.LeftOut:
         """The images that a search leaves out. Arguments as for `search`. handed: images taken all the same."""
         with self.transaction() as records:
-            return facts.left_out(records, only, used, handed)
+            return facts.left_out(records, only, near.with_copies(records, used), handed)
 
     def _no_image(self, image_id: str) -> LibraryError:
         return LibraryError(f"The library {self.name} has no image {printable_path(image_id)[:64]}: search it again.")

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from limner.errors import ImageUnreadable
-from limner.tools.library import captions, facts
+from limner.tools.library import captions, facts, near
 from limner.tools.library.folder import is_entered
 from limner.tools.library.records import meta, set_meta
 from limner.tools.library.report import Report
@@ -57,7 +57,7 @@ def look(library: Library, source: Source, roots: Sequence[Path]) -> Seen:
         written = json.dumps(captions.of(records), sort_keys=True)
         kept = json.loads(meta(records, key) or "{}")
         images = {image for (image,) in records.execute("SELECT id FROM image")}
-        complete = not facts.unread(records)  # an older limner has no facts of some
+        complete = not (facts.unread(records) or near.unread(records))  # an older limner has none of some
         unread = [path for (path,) in records.execute("SELECT path FROM file WHERE problem IS NOT NULL")]
     now, recent = fingerprint(roots, written)
     same = kept.get("fingerprint") == now and bool(images) and complete and library.holds(images)

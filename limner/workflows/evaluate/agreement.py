@@ -72,7 +72,8 @@ def questions(context: Context, articles: Sequence[Placed]) -> Questions:
     for n, one in enumerate(articles):
         spots = {s.after: s for s in spots_from_text(one.article)}
         places = {after: spots[after] for after, _ in one.figures if after in spots}
-        answers = retrieve(context.libraries, list(places.values()), CANDIDATES, ANYTIME)
+        placed = frozenset(image for _, image in one.figures)
+        answers = retrieve(context.libraries, list(places.values()), CANDIDATES, ANYTIME, (), placed)
         options = [Selection(spot=s, candidates=tuple(answers[s.id]), by="similarity") for s in places.values()]
         likely = dict(zip(places, relevance(options), strict=True))
         for after, image in one.figures:

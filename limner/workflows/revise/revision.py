@@ -268,7 +268,8 @@ class Revision:
         """The image that best fits a caption and a place, None if none fits. search: the caption in English."""
         spot = Spot(id="wanted", after=after, caption=caption, search=search or caption, strength=1.0)
         candidates = self.context.retrieve([spot], self.brief).get(spot.id, [])
-        candidates = [c for c in candidates if c.image_id not in used]
+        used = used | steps.shown(self.context, self.article)
+        candidates = [c for c in candidates if not used & c.ids]
         if not candidates:
             return None
         selection = Selection(spot=spot, candidates=tuple(candidates), by="similarity")

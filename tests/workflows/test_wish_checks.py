@@ -175,6 +175,19 @@ def test_each_check_says_what_is_wrong(do: Any, text: str, new: str, why: str) -
     assert (why in said) if why else said == ""
 
 
+def test_a_new_paragraph_is_none_that_the_article_has(bees: Path) -> None:
+    """Seen of a 0.5B model: it gave the article's last paragraph again, and then its own."""
+    article = read_markdown(HONEY, language="en")
+    last, new = article.body[2].text, "In poems the hive stands for a city in which everybody works without a word."
+    for copied in (last, f"{last}\n\n{new}", f"{new}\n\n{last}"):
+        said = checks.fault(Command("write", "b3", "", "after", ""), None, copied, article)
+        assert said == "That is another paragraph of the article. Answer with a new paragraph alone."
+    assert checks.fault(Command("write", "b3", "", "after", ""), None, new, article) == ""
+    with small([f"{last}\n\n{new}", new]) as (context, _):
+        made, _said = asked(context, "Add a paragraph on bees in poems at the end")
+    assert [b.text for b in made.body[3:]] == [new]
+
+
 def test_a_text_of_a_larger_model_that_fails_a_check_is_kept_with_a_remark(bees: Path) -> None:
     with small(revising_answers([command("shorten", block=2)]), "big-7b") as (context, _):
         new, said = asked(context, "Make the first paragraph shorter")

@@ -45,7 +45,7 @@ def fault(command: Command, old: Block | None, new: str, article: Article) -> st
         other_language(plain, wanted)
         or _size(command, old, new)
         or _repeated(plain, old.plain if old is not None else "")
-        or _another(plain, old, article)
+        or _another(new, old, article)
         or ("That breaks off. End with a whole sentence." if old is None or _ended(old.plain) else "")
         * (not _ended(plain))
     )
@@ -110,20 +110,23 @@ def _repeated(plain: str, old: str) -> str:
     return "That says the same sentence again and again. Say each thing once." if again or many else ""
 
 
-def _another(plain: str, old: Block | None, article: Article) -> str:
-    """Whether the new text is that of another block."""
-    words = set(split_words(plain))
-    for block in article.paragraphs:
-        if old is not None and block.id == old.id:
-            continue
-        theirs = set(split_words(block.plain))
-        if len(words & theirs) >= ALIKE * max(len(words), len(theirs)):
-            return "That is another paragraph of the article. Answer with the new text of this one."
+def _another(new: str, old: Block | None, article: Article) -> str:
+    """Whether the new text, or a paragraph of it, is that of another block."""
+    others = [set(split_words(b.plain)) for b in article.paragraphs if old is None or b.id != old.id]
+    for words in (set(split_words(text)) for text in (_plain(new), *_paragraphs(new))):
+        if any(len(words & theirs) >= ALIKE * max(len(words), len(theirs)) for theirs in others):
+            asked = "the new text of this one" if old is not None else "a new paragraph alone"
+            return f"That is another paragraph of the article. Answer with {asked}."
     return ""
 
 
 def _ended(text: str) -> bool:
     return bool(_ENDED.search(text))
+
+
+def _paragraphs(text: str) -> list[str]:
+    """The paragraphs of a text that are long enough to be compared."""
+    return [p.plain for p in read_markdown("\n" + text).paragraphs if len(split_words(p.plain)) >= LONG_SENTENCE]
 
 
 def _plain(text: str) -> str:

@@ -96,6 +96,7 @@ CHOICES = {
     "({z:.1f} deviations above chance).",
     "empty-elsewhere": "Empty: other places gain more; the best candidate here is {p:g} % likely, above all by {by} "
     "({z:.1f} deviations above chance).",
+    "kept-doubted": "{line} But the model that looked at it says that it does not show what this place wants: {reason}",
     "choice-unread": "The selector's answer could not be read twice; similarity decides.",
     "reranker-unread": "The reranker's scores are no numbers; similarity decides.",
     "choice-once": "The selector's second answer could not be read; its first one counts.",
@@ -137,6 +138,10 @@ FALLBACKS = {
     "facts-unread": "{n} pictures of {name} were read by an older limner, which kept no facts, embargo or expiry: "
     "`limner library add {name}` reads them.",
     "not-generated": "No image was generated: {line}",
+    "picture-contradicts": "The picture {caption!r} does not show what its place wants, says the model that looked at "
+    "it: {reason} Look at it, and keep or swap it.",
+    "pictures-unchecked": "{n} pictures were not checked against their captions: {line}",
+    "check-unread": "the model's answer could not be read twice.",
     "spot-empty": "Spot {id} stays empty: {line}",
     "nothing-changed": "Nothing was changed: {line}",
     "no-price": "A limit of money needs a price, and limner knows none for this model. Write it into prices.toml in "
@@ -313,6 +318,7 @@ PLAN = {
     "plan-similar": "by similarity, no call",
     "plan-look": "about {n} calls to {model}, {images} images in each, {tokens} tokens",
     "plan-rerank": "{n} calls to the reranker {model}, captions only, about {tokens} tokens",
+    "plan-check": "up to {n} calls to {model} if it sees, one image in each, {tokens} tokens",
     "plan-fit": "images in the article: as many as fit",
     "plan-images": "images in the article: {n}",
     "plan-generate": "by {generator}: up to {n} images for places where nothing fits, labelled as generated",

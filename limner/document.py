@@ -76,6 +76,9 @@ class Brief(Value):
     """Name of the plug-in that generates an image where nothing fits; empty (the default) generates none."""
     max_generated: int = Field(default=4, ge=0, le=100)
     """Limit of generated images."""
+    check: bool | None = None
+    """Whether a model that sees says of each chosen picture whether it shows what its place wants; None asks it about
+    those that it chose by sight."""
     only: tuple[str, ...] = ()
     """Filters that library images must pass, in the text form of `tools.library.filters`."""
 

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
 
 T = TypeVar("T")
-Role = Literal["writer", "spotter", "selector", "reviser", "captioner", "judge", "answerer"]
+Role = Literal["writer", "spotter", "selector", "reviser", "captioner", "judge", "answerer", "checker"]
 
 MOST = 2**31 - 1  # tokens of one call; no server counts more, but one may report more
 

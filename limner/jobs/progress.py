@@ -15,6 +15,7 @@ _DOING = {
     "retrieve": "searching the library",
     "select": "choosing images",
     "arrange": "arranging",
+    "check": "checking images",
     "generate": "generating images",
     "outline": "outlining",
     "revise": "following an instruction",
@@ -26,6 +27,7 @@ _AFTER = {
     "review_final": "",
     "revise": "",
     "generate": "",
+    "check": "",
 }
 """The step that follows each optional step; "" if none that takes long follows."""
 

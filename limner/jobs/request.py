@@ -86,6 +86,9 @@ class JobRequest(BaseModel):
     generates none."""
     max_generated: Annotated[int, Field(ge=0, le=MAX_IMAGES)] = MAX_GENERATED
     """Limit of generated images."""
+    check: bool | None = None
+    """Whether a model that sees says of each chosen picture whether it shows what its place wants, as notes; null asks
+    it about those that it chose by sight, false about none."""
     max_tokens: Tokens | None = None
     """Limit of the job's tokens, prompts and completions together."""
     max_cost: Dollars | None = None
@@ -106,7 +109,7 @@ class JobRequest(BaseModel):
         """The request, checked, as an order for the ledger. Raises BadInput for an empty brief or draft."""
         start = start_of(self)
         # A field that an older worker does not know is there only if it says something.
-        left_out = {"queue", "webhook", *({"max_cost"} if self.max_cost is None else ())}
+        left_out = {"queue", "webhook", *(name for name in ("max_cost", "check") if getattr(self, name) is None)}
         title = start["article"].title if self.draft is not None else start["brief"].text
         first_line = " ".join((title or "Illustrated draft").split("\n", 1)[0].split())
         return Order(
@@ -126,7 +129,7 @@ def read_request(request: Any) -> JobRequest:
 
 def start_of(request: JobRequest) -> Start:
     """The state of the graph that a request begins with. Raises BadInput."""
-    shared = ("images", "seed", "review", "generate", "max_generated", "only")
+    shared = ("images", "seed", "review", "generate", "max_generated", "check", "only")
     about: dict[str, Any] = {name: getattr(request, name) for name in shared}
     if request.draft is not None:
         if request.sources or request.references:

@@ -51,6 +51,7 @@ def compose(
     answer: Callable[[dict[str, Any]], dict[str, Any]] | None = None,
     generate: str = "",
     max_generated: int = MAX_GENERATED,
+    check: bool | None = None,
     only: Sequence[str] = (),
 ) -> Article:
     """Write an article for a brief and illustrate it.
@@ -61,16 +62,17 @@ def compose(
     for the writer. max_tokens: limit of prompts and completions together. max_cost: limit in US dollars. on_event:
     called with the text as it grows and with each step. review: points at which `answer` gets a question and returns a
     person's answer: docs/review.md. generate: name of the plug-in that makes at most max_generated labelled images
-    where nothing fits: docs/plugins.md. only: filters that the images must pass, such as "licence=CC BY":
-    docs/libraries.md. Raises LimnerError: BadInput, LibraryError, ModelError, BudgetReached; its message ends with what
-    to do next.
+    where nothing fits: docs/plugins.md. check: whether a model that sees says in notes which pictures do not show what
+    their places want; None asks it about those that it chose by sight. only: filters that the images must pass, such as
+    "licence=CC BY": docs/libraries.md. Raises LimnerError: BadInput, LibraryError, ModelError, BudgetReached; its
+    message ends with what to do next.
     """
     settings, models = (settings or Settings()).allowing(generate), models_for(model, selector_model)
     context = build_context(settings, library=library, models=models, max_tokens=max_tokens, max_cost=max_cost)
     context.used = lately(settings)
     if not isinstance(brief, Brief):
         about: dict[str, Any] = {"images": images, "language": language, "seed": seed, "review": review}
-        about |= {"generate": generate, "max_generated": max_generated, "only": only}
+        about |= {"generate": generate, "max_generated": max_generated, "check": check, "only": only}
         brief = make_brief(brief, **about, sources=sources)
     brief = with_references(brief, references, context)
     return _run_asking(context, {"brief": brief}, on_event, answer)
@@ -92,6 +94,7 @@ def illustrate(
     answer: Callable[[dict[str, Any]], dict[str, Any]] | None = None,
     generate: str = "",
     max_generated: int = MAX_GENERATED,
+    check: bool | None = None,
     only: Sequence[str] = (),
 ) -> Article:
     """Add images to a finished text and leave the text as it is, character for character.
@@ -103,7 +106,7 @@ def illustrate(
     context = build_context(settings, library=library, models=models, max_tokens=max_tokens, max_cost=max_cost)
     context.used = lately(settings)
     about: dict[str, Any] = {"images": images, "language": language, "seed": seed, "review": review}
-    start = draft_state(draft, **about, generate=generate, max_generated=max_generated, only=only)
+    start = draft_state(draft, **about, generate=generate, max_generated=max_generated, check=check, only=only)
     article = _run_asking(context, start, on_event, answer)
     if not isinstance(draft, Path):
         return article

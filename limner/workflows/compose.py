@@ -1,5 +1,7 @@
 """The compose graph: write -> spot -> retrieve (all spots in one query) -> select (one spot a turn) -> arrange.
 
+The model that chose by sight is then asked about each picture: `check`, several at a time.
+
 If the brief names a generator, `generate` follows, one spot a turn, for places that stayed empty.
 
 If the brief asks for review, the graph stops for a person: review_outline (before writing), review_draft, review_spots,
@@ -25,6 +27,7 @@ from limner.notes import Note, coded, note
 from limner.tools.arrange import unfit
 from limner.tools.generate import lacking
 from limner.workflows import steps
+from limner.workflows.checking import check, to_check
 from limner.workflows.context import Context
 from limner.workflows.review import edges
 from limner.workflows.state import ComposeState, Event, typed
@@ -93,11 +96,19 @@ class Nodes:
         brief, selections = state["brief"], state.get("selections", [])
         article, _new, kept, wanted = steps.arrange(self.context, state["article"], selections, brief)
         _send("arrange", len(article.illustrations), len(article.illustrations))
-        made: Update = {"article": article}
+        made: Update = {"article": article, "unchecked": to_check(self.context, article, brief)}
         if brief.generate and selections:
             unfitting = unfit(selections) if wanted == "auto" else frozenset()
             made["lacking"] = lacking(article, selections, list(kept), wanted, unfitting, brief.max_generated)
         return made
+
+    def check(self, state: ComposeState) -> Update:
+        """Check the next pictures, as many as are asked about at once, so that a job resumes after those."""
+        article, notes, left = check(self.context, state["article"], state["unchecked"], state["brief"])
+        _send("check", len(article.illustrations) - len(left), len(article.illustrations))
+        for one in notes:
+            get_stream_writer()(_noted("check", one))
+        return {"article": article, "unchecked": left}
 
     def generate(self, state: ComposeState) -> Update:
         """Generate an image for the first spot that lacks one."""
@@ -141,6 +152,7 @@ def build_graph(context: Context, checkpointer: BaseCheckpointSaver | None = Non
         nodes.retrieve,
         nodes.select,
         nodes.arrange,
+        nodes.check,
         nodes.generate,
         nodes.revise,
     ):
@@ -157,7 +169,8 @@ def build_graph(context: Context, checkpointer: BaseCheckpointSaver | None = Non
     graph.add_conditional_edges("retrieve", _more_to_select)
     graph.add_conditional_edges("select", _more_to_select)
     after_arrange = ["generate", "review_images", "review_final", END]
-    graph.add_conditional_edges("arrange", _more_to_generate, after_arrange)
+    graph.add_conditional_edges("arrange", _more_to_check, ["check", *after_arrange])
+    graph.add_conditional_edges("check", _more_to_check, ["check", *after_arrange])
     graph.add_conditional_edges("generate", _more_to_generate, after_arrange)
     graph.add_conditional_edges("review_images", edges.after_images, ["revise", "review_final", END])
     graph.add_conditional_edges("review_final", edges.after_final, ["revise", END])
@@ -166,13 +179,15 @@ def build_graph(context: Context, checkpointer: BaseCheckpointSaver | None = Non
 
 
 def _entered(context: Context, node: Callable[[ComposeState], Update]) -> Any:
-    """The node, announced by its name; select with the number of the spot, generate with the number left."""
+    """The node, announced by its name; select with the number of the spot, check and generate with the number left."""
 
     def run(state: ComposeState) -> Update:
         state, restored = typed(state)
         part = ""
         if node.__name__ == "select":
             part = f"/{len(state.get('selections', []))}"
+        elif node.__name__ == "check":
+            part = f"/{len(state.get('unchecked', []))}"
         elif node.__name__ == "generate":
             part = f"/{len(state.get('lacking', []))}"
         elif state.get("wanted"):  # repeated for a person: do not reuse the model's stored answers
@@ -233,6 +248,10 @@ def _after_write(state: ComposeState) -> Literal["review_draft", "spot", "arrang
 
 def _more_to_select(state: ComposeState) -> Literal["select", "arrange"]:
     return "select" if len(state.get("selections", [])) < len(state["spots"]) else "arrange"
+
+
+def _more_to_check(state: ComposeState) -> str:
+    return "check" if state.get("unchecked") else _more_to_generate(state)
 
 
 def _more_to_generate(state: ComposeState) -> str:

@@ -210,6 +210,10 @@ class Context(Roles):
     def _urls(self) -> dict[str, str]:
         return {}
 
+    def pixels(self, image_id: str) -> str:
+        """An image for a prompt, as a data URL. Raises LibraryError, ImageUnreadable."""
+        return self._data_url(image_id)
+
     def _data_url(self, image_id: str) -> str:
         if image_id not in self._urls:
             self._urls[image_id] = data_url(self._holder(image_id).image(image_id), side=PROMPT_SIDE)

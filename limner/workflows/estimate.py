@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 # Measured answers to a bare title: 7B to 70B instruction models write 700 to 1 000 words in about eight paragraphs. An
 # outline or a long brief changes this; hence "about".
 PARAGRAPHS, WORDS = 8, 110
+WRITTEN = 40  # tokens of a checker's answer: a verdict and a sentence
 
 
 class Step(NamedTuple):
@@ -88,11 +89,23 @@ def steps(start: Start, settings: Settings, libraries: Sequence[str]) -> list[St
         found.append(Step("select", looks, tokens, _cost(context, "selector", tokens, 10 * looks), spots, line))
     wanted = note("plan-fit") if brief.images == "auto" else note("plan-images", n=brief.images)
     found.append(Step("arrange", 0, 0, 0.0, 1, wanted))
+    if n := _checks(context, brief, spots, small["selector"]):
+        tokens = n * (IMAGE_TOKENS + 350 + WRITTEN)
+        line = note("plan-check", n=n, model=_name(context, "selector"), tokens=tokens)
+        found.append(Step("check", n, tokens, _cost(context, "selector", tokens, WRITTEN * n), 1, line))
     if brief.generate and brief.images != 0:
         most = min(spots, brief.max_generated)
         line = note("plan-generate", generator=brief.generate, n=most)
         found.append(Step("generate", 0, 0, None, most, line))
     return found
+
+
+def _checks(context: Context, brief: Brief, spots: int, small: bool) -> int:
+    """How many pictures may be checked. Whether the model sees is known only once it is asked."""
+    off = brief.check is False or context.settings.vision is False or small or (context.reranks and not brief.check)
+    if off or not context.dialect_of(_name(context, "selector")).checks:
+        return 0
+    return spots if brief.images == "auto" else min(spots, brief.images)
 
 
 def _reranking(context: Context, spots: int) -> Step:

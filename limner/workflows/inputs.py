@@ -51,6 +51,7 @@ def make_brief(
     review: Sequence[str] = (),
     generate: str = "",
     max_generated: int = MAX_GENERATED,
+    check: bool | None = None,
     only: Sequence[str] = (),
 ) -> Brief:
     """A checked Brief. Raises BadInput with one line for an empty or oversized one, a count out of range, or what is no
@@ -78,6 +79,7 @@ def make_brief(
         review=read_points(review),
         generate=generate,
         max_generated=max_generated,
+        check=check,
         only=Filters.read(only).texts,
     )
 
@@ -143,6 +145,7 @@ def draft_state(
     review: Sequence[str] = (),
     generate: str = "",
     max_generated: int = MAX_GENERATED,
+    check: bool | None = None,
     only: Sequence[str] = (),
 ) -> Start:
     """The state that `illustrate` starts from. Raises BadInput for a draft without a paragraph.
@@ -157,7 +160,7 @@ def draft_state(
     named = f"Illustrate {draft.name if isinstance(draft, Path) else 'the text'}."
     points = read_points(review, [p for p in POINTS if p != "outline"])  # its text exists already
     about: dict[str, Any] = {"images": images, "seed": seed, "review": points}
-    brief = make_brief(named, **about, generate=generate, max_generated=max_generated, only=only)
+    brief = make_brief(named, **about, generate=generate, max_generated=max_generated, check=check, only=only)
     article = read_markdown(text, language=language_code(language) or "")
     if not article.paragraphs:
         raise BadInput(note("no-paragraph"))

@@ -28,6 +28,8 @@ class ComposeState(TypedDict):
     """Fields of `Usage` by role, of all finished steps: a process that resumes begins with them."""
     lacking: list[str]
     """Ids of the spots that still need a generated image; only if the brief names a generator."""
+    unchecked: list[str]
+    """Ids of the spots whose pictures are still to be checked."""
     stopped: str
     """Why the graph ended early, "" or missing otherwise."""
     outline: str

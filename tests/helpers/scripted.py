@@ -425,11 +425,12 @@ def colour_of(data_url: str) -> tuple[int, int, int]:
     return (int(pixel[0]), int(pixel[1]), int(pixel[2]))
 
 
-Asking = Literal["writer", "spotter", "selector", "probe", "chat"]
+Asking = Literal["writer", "spotter", "selector", "checker", "probe", "chat"]
 _SIGNS: dict[Asking, tuple[str, ...]] = {  # words of limner/agents/dialects/instruct.py and selector.py
     "probe": ("Which one is red?",),
     "writer": ("You write articles", "你撰写将要配图的文章"),
     "spotter": ("After which paragraphs would a picture", "哪些段落之后配一张图片"),
+    "checker": ("You check the pictures of an article",),
     "selector": ("Which of the candidates 1 to", "号候选中哪一张"),
 }
 
@@ -493,6 +494,8 @@ def article_answers(
             return json.dumps({"spots": _spots(text, spots)}, ensure_ascii=False)
         if role == "selector":
             return json.dumps({"image": choose(_candidates(text), text), "sure": sure})
+        if role == "checker":
+            return json.dumps({"reason": "It shows that.", "shows": "yes"})
         assert role == "probe", f"not a prompt of limner's: {text[:200]}"
         return by_colour(body) if sees else '{"image": 1}'
 

@@ -68,7 +68,7 @@ def test_a_job_from_its_brief_to_its_article(house: House) -> None:
     assert len(article.illustrations) == 2
     assert house.ledger.text(job.id) == ARTICLE
     steps = [e.step for e in house.ledger.events(job.id) if e.kind == "step"]
-    assert list(dict.fromkeys(steps)) == ["write", "spot", "retrieve", "select", "arrange"]
+    assert list(dict.fromkeys(steps)) == ["write", "spot", "retrieve", "select", "arrange", "check"]
     told = sum(u.total for u in house.ledger.usage(job.id).values())
     billed = sum(a.usage["total_tokens"] for a in house.server.log if a.usage)
     assert found.spent == told == billed
@@ -198,7 +198,7 @@ def test_a_server_s_bad_hour_parks_the_job_and_costs_no_finished_step(house: Hou
     assert house.ledger.job(job.id).state == "done"
     assert house.asked()[: len(asked)] == asked
     again = house.asked()[len(asked) :]
-    assert set(again) == {"selector"}, "writing and spotting were paid for"
+    assert set(again) == {"selector", "checker"}, "writing and spotting were paid for"
     assert house.kinds(job) == ["queued", "started", "parked", "due", "started", "done"]
 
 

@@ -65,7 +65,7 @@ def test_the_support_bot_answers_and_composes_in_one_thread(bees: Path, thread: 
     texts = "".join(event["text"] for _, mode, event in seen if mode == "custom" and event["kind"] == "text")
     assert texts.strip() == ARTICLE.strip()
     steps = [event["step"] for _, mode, event in seen if mode == "custom" and event["kind"] == "step"]
-    assert list(dict.fromkeys(steps)) == ["spot", "retrieve", "select", "arrange"]
+    assert list(dict.fromkeys(steps)) == ["spot", "retrieve", "select", "arrange", "check"]
     assert {"write", "guide"} <= {node for _, mode, event in seen if mode == "updates" for node in event}
     state = bot.get_state(thread).values
     assert limner.Article.model_validate(state["guide"]).title == "How Bees Make Honey"

@@ -42,6 +42,8 @@ class Dialect:
     """Whether the writer can make an outline for review."""
     follows = True
     """Whether these models follow free instructions."""
+    checks = True
+    """Whether these models, if they see, can say whether a picture shows what a caption says."""
     captions_in: tuple[str, ...] = ()
     """Languages that these models describe pictures in, as first parts of BCP 47 codes; none named means any."""
 
@@ -122,7 +124,7 @@ class Dialect:
 class Small(Dialect):
     """Text models under one billion parameters, which write one checked sentence at a time and judge nothing."""
 
-    judges = follows = sees = shows_references = False
+    judges = follows = sees = shows_references = checks = False
 
     def write(self, brief: Brief, speaker: Speaker, emit: Any, images: Any, similarity: Similarity) -> Article:
         """Write sentence by sentence."""
@@ -148,7 +150,7 @@ class Small(Dialect):
 class Trained(Dialect):
     """InternLM-XComposer, version 1 or 2, with the prompts of its training."""
 
-    outlines = follows = False
+    outlines = follows = checks = False
     captions_in = ("en", "zh")
     sees = True  # the probe's words are outside their training; a server without images refuses by itself
 

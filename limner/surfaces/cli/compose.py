@@ -19,6 +19,7 @@ from limner.settings import Settings
 from limner.surfaces.cli.options import (
     ALL_FORMATS,
     SIDE,
+    Check,
     Generate,
     ImageCount,
     ImageSide,
@@ -93,6 +94,7 @@ def compose(
     max_cost: MaxCost = None,
     generate: Generate = "",
     max_generated: MaxGenerated = 4,
+    check: Check = None,
     review: Review = None,
     plan: Plan = False,
     resume: Resume = None,
@@ -105,7 +107,7 @@ def compose(
     if resume:
         return _go_on(resume, options, quiet)
     asked = {"images": image_count(images), "language": language, "seed": seed, "review": review_points(review)}
-    asked |= {"generate": generate, "max_generated": max_generated, "only": only or []}
+    asked |= {"generate": generate, "max_generated": max_generated, "check": check, "only": only or []}
     made = inputs.make_brief(brief_text(brief), sources=list(source or []), **asked)
     if plan:
         return _print_plan({"brief": made}, options)
@@ -131,6 +133,7 @@ def illustrate(
     max_cost: MaxCost = None,
     generate: Generate = "",
     max_generated: MaxGenerated = 4,
+    check: Check = None,
     review: Review = None,
     plan: Plan = False,
     quiet: Quiet = False,
@@ -138,8 +141,8 @@ def illustrate(
     """Add images to a finished text; the text stays as it is, byte for byte."""
     options = job_options(library, out, model, model_url, to, max_tokens, max_cost, image_side, keep_metadata, generate)
     about: dict[str, Any] = {"images": image_count(images), "seed": seed, "review": review_points(review)}
-    about["language"] = language
-    start = inputs.draft_state(draft, **about, generate=generate, max_generated=max_generated, only=only or [])
+    about |= {"language": language, "check": check, "only": only or []}
+    start = inputs.draft_state(draft, **about, generate=generate, max_generated=max_generated)
     options["draft"] = str(draft.absolute().parent)
     if plan:
         _print_plan(start, options)

@@ -18,6 +18,7 @@ from limner.jobs.request import JobRequest
 from limner.jobs.service import Jobs
 from limner.surfaces.cli.opened import JobId, Owner, open_jobs
 from limner.surfaces.cli.options import (
+    Check,
     MaxCost,
     MaxTokens,
     brief_text,
@@ -51,6 +52,7 @@ def submit(
     max_cost: MaxCost = None,
     generate: Annotated[str, typer.Option("--generate", metavar="PLUGIN", help="One of LIMNER_GENERATORS.")] = "",
     max_generated: Annotated[int, typer.Option("--max-generated", min=0, max=100)] = 4,
+    check: Check = None,
     review: Annotated[
         list[str] | None,
         typer.Option("--review", metavar="POINT", help="Wait at outline, draft, spots, images or final."),
@@ -68,6 +70,7 @@ def submit(
         max_cost=max_cost,
         generate=generate,
         max_generated=max_generated,
+        check=check,
         review=review_points(review),
         queue="batch" if batch else "interactive",
     )

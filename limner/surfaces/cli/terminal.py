@@ -35,6 +35,7 @@ STEPS = {
     "retrieve": "Searching the library",
     "select": "Choosing images",
     "arrange": "Arranging them",
+    "check": "Checking them",
     "generate": "Generating images",
 }
 

@@ -65,6 +65,13 @@ class ComposeArguments(Arguments):
         ),
     ] = []
     only: Only = []
+    check: Annotated[
+        bool | None,
+        Field(
+            description="Whether a model that sees checks each chosen image against its caption; what misses is noted. "
+            "Leave out unless the user asks for it, or wants none."
+        ),
+    ] = None
 
 
 class Waiting(Arguments):

@@ -53,6 +53,7 @@ class JobTools:
             language=made.language,
             review=list(made.review),
             only=list(made.only),
+            check=made.check,
             library=names,
             max_tokens=tenant.max_tokens,
         )

@@ -28,7 +28,7 @@ from limner.surfaces.toolbox.texts import LONGEST_WAIT, ToolResult, accepted, as
 from limner.tools.editing.apply import edited
 from limner.tools.editing.commands import Instruct
 from limner.tools.library.filters import Filters
-from limner.workflows import steps
+from limner.workflows import checking, steps
 from limner.workflows.compose import build_graph
 from limner.workflows.context import Context
 from limner.workflows.inputs import Images, make_brief, read_words
@@ -132,13 +132,14 @@ class Tools:
         review: Sequence[Point] = (),
         wait_seconds: int = 0,
         only: Sequence[str] = (),
+        check: bool | None = None,
     ) -> ToolResult:
         """Write and illustrate; with jobs, or in the background, come back at once with its id.
 
         review: points at which it stops; the value is then the question, and `answer` continues. only: filters that
-        the images must pass.
+        the images must pass. check: as in a brief.
         """
-        made = make_brief(brief, images=images, language=language, review=review, only=only)
+        made = make_brief(brief, images=images, language=language, review=review, only=only, check=check)
         if self.toolbox.submits:
             assert self.job_tools
             return self.job_tools.submit(brief, made, wait_seconds)
@@ -343,6 +344,7 @@ class Tools:
             self.context, text, spots, work.candidates, work.brief, lambda done: self._send("select", done, len(spots))
         )
         new = steps.arrange(self.context, text, selections, work.brief).article
+        new = checking.check_all(self.context, new, work.brief)
         return self._made(self.articles.go_on(version, article=new, selections=tuple(selections), what="illustrated"))
 
     # -- inside

@@ -17,7 +17,7 @@ from place import Place
 
 SPOTS = 6  # that the spotter may name for three images
 
-ONCE = ("take:before", "take:after", "write:before", "spot:before", "retrieve:before", "arrange:before")
+ONCE = ("take:before", "take:after", "write:before", "spot:before", "retrieve:before", "arrange:before", "check:before")
 ENDS = ("finish:before", "finish:after")
 REPEATED = tuple(f"{name}:{when}" for name in ("put", "put_writes", "keep", "event") for when in ("before", "after"))
 SELECTS = tuple(f"select:before:{n}" for n in (1, 3, SPOTS))

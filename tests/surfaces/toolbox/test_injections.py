@@ -186,5 +186,6 @@ def test_no_tool_reaches_an_address_or_a_path(bees: Path, tmp_path: Path) -> Non
         "count",
         "diverse",
         "args",
+        "check",
     }  # args: a text, or a question's fields
     assert len(LEAKS) == 5

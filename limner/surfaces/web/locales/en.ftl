@@ -89,6 +89,7 @@ step-spot = Finding places for images
 step-retrieve = Searching for images
 step-select = Choosing images
 step-arrange = Arranging
+step-check = Checking images
 step-generate = Generating images
 step-revise = Revising
 step-review = Preparing your review

@@ -83,6 +83,7 @@ step-spot = 寻找配图位置
 step-retrieve = 搜索图片
 step-select = 挑选图片
 step-arrange = 排版
+step-check = 核对图片
 step-generate = 生成图片
 step-revise = 修改
 step-review = 准备审阅

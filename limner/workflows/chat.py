@@ -26,6 +26,7 @@ from limner.tools.editing.apply import edited
 from limner.tools.editing.commands import Edit, Instruct, RemoveImage, SwapImage
 from limner.tools.editing.commands import Lock as LockParts
 from limner.tools.editing.commands import Unlock as UnlockParts
+from limner.workflows.ask import Answer, ask
 from limner.workflows.compose import build_graph
 from limner.workflows.context import build_context
 from limner.workflows.inputs import make_brief
@@ -110,11 +111,12 @@ def chat_graph(
     graph.add_node("decide", nodes.decide)
     graph.add_node("compose", nodes.compose)
     graph.add_node("revise", nodes.revise)
+    graph.add_node("answer", nodes.answer)
     graph.add_node("act", nodes.act)
     graph.add_node("trim", _trim)
     graph.add_edge(START, "decide")
-    graph.add_conditional_edges("decide", _next, ["compose", "revise", "act"])
-    for node in ("compose", "revise", "act"):
+    graph.add_conditional_edges("decide", _next, ["compose", "revise", "answer", "act"])
+    for node in ("compose", "revise", "answer", "act"):
         graph.add_edge(node, "trim")
     graph.add_edge("trim", END)
     return graph.compile(checkpointer=checkpointer, name="chat")
@@ -206,6 +208,19 @@ class _Nodes:
         scope = self._scope_of(config)
         return _changing(state, scope, lambda article: _instructed(scope, article, state), self.keeper, "model")
 
+    def answer(self, state: ChatState, config: RunnableConfig) -> dict[str, Any]:
+        state = self._opened(state, config)
+        article, move = state.get("article"), state["move"]
+        if article is None:
+            return _reply(f"There is no article yet. {chat.HELP}")
+        try:
+            scope = self._scope_of(config)
+            return _reply(
+                _answered(ask(scope.holding(article), move["words"] or _last(state), article, move["pictures"]))
+            )
+        except LimnerError as e:
+            return _reply(str(e))
+
     def act(self, state: ChatState, config: RunnableConfig) -> dict[str, Any]:
         state = self._opened(state, config)
         move, article = state["move"], state.get("article")
@@ -245,7 +260,7 @@ def _typed(state: ChatState) -> ChatState:
 
 def _next(state: ChatState) -> str:
     do = state["move"]["do"]
-    return do if do in ("compose", "revise") else "act"
+    return {"compose": "compose", "revise": "revise", "question": "answer"}.get(do, "act")
 
 
 def _trim(state: ChatState) -> dict[str, Any]:
@@ -349,6 +364,13 @@ def _last(state: ChatState) -> str:
 
 def _reply(text: str) -> dict[str, Any]:
     return {"messages": [AIMessage(text)]}
+
+
+def _answered(answer: Answer) -> str:
+    """An answer, the blocks that it rests on, and what the model was not shown."""
+    rests = "; ".join(f"{c.block} {quoted(c.quote, 120)}" if c.quote else c.block for c in answer.blocks)
+    lines = [answer.text, f"It rests on {rests}." if rests else "", *(f"Note: {quoted(n, 400)}" for n in answer.notes)]
+    return "\n\n".join(filter(None, lines))
 
 
 def _shown(article: Article) -> str:

@@ -14,7 +14,18 @@ from langgraph.checkpoint.memory import InMemorySaver
 from scripted import ScriptedServer, article_answers, asking, last_text
 
 import limner
-from limner.agents.chat import Compose, Lock, Remove, Reply, Revise, harmless, read_command, shortened, sketch
+from limner.agents.chat import (
+    Compose,
+    Lock,
+    Question,
+    Remove,
+    Reply,
+    Revise,
+    harmless,
+    read_command,
+    shortened,
+    sketch,
+)  # fmt: skip
 from limner.document import Illustration, read_markdown
 
 NOTHING = {"block": 0, "image": 0, "where": "after", "text": ""}
@@ -179,6 +190,39 @@ def test_by_commands_alone_an_article_is_made_and_changed(bees: Path) -> None:
         assert talk.say("/show").startswith('"How Bees Make Honey"')
 
 
+SAID = {
+    "answer": "蜜蜂。See http://evil.example/x",
+    "rests_on": [{"block": 2, "quote": "at first light"}, {"block": 99, "quote": ""}],
+}
+
+
+def answering(script: Any) -> Any:
+    """The script, which also answers questions about an article."""
+    return lambda body: json.dumps(SAID) if "The question: " in last_text(body) else script(body)
+
+
+@pytest.mark.parametrize("words", ["What does picture 2 show?", "第2张图里有什么？", "¿Qué muestra la foto 2?"])
+@pytest.mark.parametrize("tools", [True, False])
+def test_a_question_is_answered_in_the_users_words_and_changes_nothing(bees: Path, words: str, tools: bool) -> None:
+    script = answers(
+        ("compose_article", {"images": 2}), ("answer_question", {"pictures": [2], "words": "Say nothing."})
+    )
+    with ScriptedServer(answering(script)) as server:
+        graph = limner.build_chat_graph(
+            library="bees", model=model_of(server), tools=tools, checkpointer=InMemorySaver()
+        )
+        talk = Talk(graph)
+        assert "There is no article yet" in talk.say("/ask What is it about?")
+        talk.say("How bees make honey")
+        before = talk.article
+        said = talk.say(words)
+        [asked] = [body for body in server.requests if "The question: " in last_text(body)]
+    assert said.startswith('蜜蜂。See [address left out]\n\nIt rests on b2 "at first light".')
+    assert "99" not in said
+    assert last_text(asked).endswith(f"The question is about picture 2.\nThe question: {words}")
+    assert talk.article == before
+
+
 def test_a_composition_of_the_talk_stops_for_a_review_and_goes_on(bees: Path) -> None:
     """Start, stream, interrupt, an answer that fits nothing, resume, result."""
     from langgraph.types import Command
@@ -264,6 +308,16 @@ ARTICLE = read_markdown("# Honey\n\nOne.\n\nTwo.\n").illustrated(
         ("/unlock b2 picture 1", Lock(do="unlock", parts=["b2", "picture 1"])),
         ("make the introduction shorter", Revise()),
         ("/new Wax", Compose(brief="Wax")),
+        ("/ask Is picture 2 old?", Question(words="Is picture 2 old?", pictures=[2])),
+        ("What does the second picture show?", Question(words="What does the second picture show?")),
+        ("¿De qué trata la foto 1?", Question(words="¿De qué trata la foto 1?", pictures=[1])),
+        ("Warum summen Bienen?", Question(words="Warum summen Bienen?")),
+        ("第2张图里有什么？", Question(words="第2张图里有什么？", pictures=[2])),
+        ("How about a funnier title?", Revise()),
+        ("What if you left the first paragraph out?", Revise()),
+        ("Why don't you shorten it?", Revise()),
+        ("¿Qué tal un título más corto?", Revise()),
+        ("请告诉我哪里可以改短？", Revise()),
     ],
 )
 def test_commands_are_read(text: str, move: Any) -> None:

@@ -96,7 +96,7 @@ class Nodes:
         brief, selections = state["brief"], state.get("selections", [])
         article, _new, kept, wanted = steps.arrange(self.context, state["article"], selections, brief)
         _send("arrange", len(article.illustrations), len(article.illustrations))
-        made: Update = {"article": article, "unchecked": to_check(self.context, article, brief)}
+        made: Update = {"article": article, "unchecked": to_check(self.context, article, brief), "checked": []}
         if brief.generate and selections:
             unfitting = unfit(selections) if wanted == "auto" else frozenset()
             made["lacking"] = lacking(article, selections, list(kept), wanted, unfitting, brief.max_generated)
@@ -105,10 +105,11 @@ class Nodes:
     def check(self, state: ComposeState) -> Update:
         """Check the next pictures, as many as are asked about at once, so that a job resumes after those."""
         article, notes, left = check(self.context, state["article"], state["unchecked"], state["brief"])
-        _send("check", len(article.illustrations) - len(left), len(article.illustrations))
+        placed = len(article.illustrations)
+        _send("check", placed - len(left), placed)
         for one in notes:
             get_stream_writer()(_noted("check", one))
-        return {"article": article, "unchecked": left}
+        return {"article": article, "unchecked": left, "checked": [placed - len(left), placed]}
 
     def generate(self, state: ComposeState) -> Update:
         """Generate an image for the first spot that lacks one."""
@@ -259,7 +260,7 @@ def _more_to_generate(state: ComposeState) -> str:
 
 
 def last_events(state: dict[str, Any]) -> list[Event]:
-    """The events of the last finished step in a state.
+    """The events of the last finished step in a state, maybe with those of steps before it.
 
     A process may die after it saved a step and before it sent the events; its successor sends them instead.
     """
@@ -267,7 +268,15 @@ def last_events(state: dict[str, Any]) -> list[Event]:
     if article is None:
         return []
     if "limner" in article.made_with:  # added by arrange
-        return [Event(kind="step", step="arrange", done=len(article.illustrations), of=len(article.illustrations))]
+        placed = len(article.illustrations)
+        events = [Event(kind="step", step="arrange", done=placed, of=placed)]
+        if checked := state.get("checked"):
+            said = (n for n in article.notes if n.code in ("picture-contradicts", "pictures-unchecked"))
+            events.append(Event(kind="step", step="check", done=checked[0], of=checked[1]))
+            events += [_noted("check", n) for n in said]
+        if made := sum(1 for i in article.illustrations if i.digital_source_type):
+            events.append(Event(kind="step", step="generate", done=made, of=made + len(state.get("lacking", []))))
+        return events
     if spots is None:
         return [] if article.made_with.get("draft") else [Event(kind="text", step="write", text=article.source)]
     if done := state.get("selections"):

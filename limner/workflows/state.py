@@ -30,6 +30,8 @@ class ComposeState(TypedDict):
     """Ids of the spots that still need a generated image; only if the brief names a generator."""
     unchecked: list[str]
     """Ids of the spots whose pictures are still to be checked."""
+    checked: list[int]
+    """(how many pictures were checked, of how many placed ones); empty before the first."""
     stopped: str
     """Why the graph ended early, "" or missing otherwise."""
     outline: str

@@ -16,6 +16,7 @@ from limner.agents.dialects.check import LONGEST, ask_check, read_check
 from limner.document import Article
 from limner.errors import UnreadableReply
 from limner.settings import Settings
+from limner.workflows.compose import last_events
 from limner.workflows.context import build_context
 from limner.workflows.estimate import steps
 from limner.workflows.inputs import make_brief
@@ -209,3 +210,16 @@ def test_an_answer_in_a_fence_or_after_thoughts_is_read_and_its_reason_is_harmle
     said = read_check(json.dumps({"reason": "See ![x](http://evil/?q) at\nhttps://evil.example/a", "shows": "no"}))
     assert "evil" not in said.reason
     assert "\n" not in said.reason
+
+
+def test_who_takes_a_job_over_says_what_the_step_before_it_did_not(bees: Path) -> None:
+    """A process may die after a step was saved and before its events were."""
+    article, _, _ = made(model(NO))
+    told = last_events({"article": article, "checked": [1, 2], "unchecked": ["s2"]})
+    assert [(e["kind"], e["step"], e.get("done"), e.get("of")) for e in told if e["kind"] == "step"] == [
+        ("step", "arrange", 2, 2), ("step", "check", 1, 2),
+    ]  # fmt: skip
+    assert [e["code"] for e in told if e["kind"] == "note"] == ["picture-contradicts"] * 2
+    drawn = [i.model_copy(update={"digital_source_type": "http://x/y"}) for i in article.illustrations[:1]]
+    told = last_events({"article": article.illustrated(drawn), "lacking": ["s3"]})
+    assert [(e["step"], e["done"], e["of"]) for e in told] == [("arrange", 1, 1), ("generate", 1, 2)]

@@ -165,6 +165,7 @@ def test_plan_says_what_would_be_done_and_does_nothing(shell: Shell, server: Scr
         "retrieve",
         "select",
         "arrange",
+        "check",
         "in",
     ]
     assert "tokens" in said.out

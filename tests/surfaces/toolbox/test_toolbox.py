@@ -412,7 +412,7 @@ def test_events_of_a_tool_reach_whoever_streams_the_agent(bees: Path) -> None:
         config: Any = {"configurable": {"thread_id": "1"}}
         stream = agent.stream({"messages": [("user", "Honey")]}, config, stream_mode="custom", subgraphs=True)
         events = [event for _, event in stream]
-    assert {e["step"] for e in events} == {"write", "spot", "retrieve", "select", "arrange"}
+    assert {e["step"] for e in events} == {"write", "spot", "retrieve", "select", "arrange", "check"}
 
 
 def test_two_articles_in_one_turn_are_two_articles(bees: Path) -> None:

@@ -324,7 +324,7 @@ def test_an_agent_passes_a_question_and_its_answer_on(bees: Path) -> None:
         said = agent.get_state(config).values["messages"]
         writers = [body for body in server.requests if asking(body) == "writer"]
     assert {event["step"] for event in first} == {"write"}
-    assert {event["step"] for event in second} == {"spot", "retrieve", "select", "arrange"}
+    assert {event["step"] for event in second} == {"spot", "retrieve", "select", "arrange", "check"}
     assert [m.text for m in said if m.type == "ai" and m.text] == ["Like this?", "Done."]
     (_, last) = [m for m in said if isinstance(m, ToolMessage)]
     assert len(Article.model_validate(last.artifact).illustrations) == 1  # checkpoints keep artifacts as JSON

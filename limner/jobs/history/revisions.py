@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from limner.catalogue import ENGLISH
 from limner.document import Article, Heading, Illustration, Paragraph, Verbatim
 from limner.errors import BadInput, JobConflict, JobUnknown, VersionConflict
 from limner.jobs.history.versions import By, Head, Moved, Version, Versions
@@ -22,6 +21,9 @@ from limner.tools.editing.compare import Comparison, compare
 
 MOST_STEPS = 200  # versions searched for who changed what; older ones are reported as one
 ATTEMPTS = 50  # attempts to merge into an article that others keep changing
+_OF_IMAGES = ("swap_image", "move_image", "remove_image", "describe_image", "crop_image")
+OF_A_PART = frozenset(("set_text", "delete_block", "move_block", "split_block", *_OF_IMAGES))
+"""Kinds of edits whose line in the history names the part: `did-…-of` in the catalogue."""
 
 
 class Revisions:
@@ -242,7 +244,7 @@ def _done(do: str, edits: Sequence[Edit], before: Article) -> Note:
     """What all edits of one kind did: to which part, if that is one that was there."""
     code = f"did-{do.replace('_', '-')}"
     [part, *others] = {getattr(edit, "block", None) or getattr(edit, "image", None) for edit in edits}
-    named = None if others or f"{code}-of" not in ENGLISH else _part(part, before)
+    named = _part(part, before) if do in OF_A_PART and not others else None
     if named:
         return note(f"{code}-of", part=named)
     return note(code) if len(edits) == 1 else note("times", line=note(code), n=len(edits))

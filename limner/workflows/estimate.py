@@ -90,14 +90,18 @@ def steps(start: Start, settings: Settings, libraries: Sequence[str]) -> list[St
     wanted = note("plan-fit") if brief.images == "auto" else note("plan-images", n=brief.images)
     found.append(Step("arrange", 0, 0, 0.0, 1, wanted))
     if n := _checks(context, brief, spots, small["selector"]):
-        tokens = n * (IMAGE_TOKENS + 350 + WRITTEN)
-        line = note("plan-check", n=n, model=_name(context, "selector"), tokens=tokens)
-        found.append(Step("check", n, tokens, _cost(context, "selector", tokens, WRITTEN * n), 1, line))
+        found.append(_checking(context, n))
     if brief.generate and brief.images != 0:
         most = min(spots, brief.max_generated)
         line = note("plan-generate", generator=brief.generate, n=most)
         found.append(Step("generate", 0, 0, None, most, line))
     return found
+
+
+def _checking(context: Context, n: int) -> Step:
+    tokens = n * (IMAGE_TOKENS + 350 + WRITTEN)
+    line = note("plan-check", n=n, model=_name(context, "selector"), tokens=tokens)
+    return Step("check", n, tokens, _cost(context, "selector", tokens, WRITTEN * n), 1, line)
 
 
 def _checks(context: Context, brief: Brief, spots: int, small: bool) -> int:

@@ -69,13 +69,12 @@ def make_brief(
         raise BadInput(f"--max-generated {max_generated} is out of range. Give a number from 0 to {MAX_IMAGES}.")
     if generate:
         find("generator", generate)
-    read = [s if isinstance(s, Source) else read_source(Path(s)) for s in sources]
     return Brief(
         text=text,
         images=images,
         language=language_code(language),
         seed=seed,
-        sources=tuple(read),
+        sources=tuple(s if isinstance(s, Source) else read_source(Path(s)) for s in sources),
         review=read_points(review),
         generate=generate,
         max_generated=max_generated,

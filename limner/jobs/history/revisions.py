@@ -82,19 +82,10 @@ class Revisions:
             after = edited(head.article, edits, image_of)
             if edits and after == head.article:
                 return head
-            commands = [e.model_dump(mode="json") for e in edits]
+            commands, number = [e.model_dump(mode="json") for e in edits], head.version.number
+            said = line or describe(edits, head.article)
             try:
-                return self.versions.add(
-                    job,
-                    head.version.number,
-                    after,
-                    commands,
-                    who,
-                    by,
-                    line or describe(edits, head.article),
-                    typing=typing,
-                    key=key,
-                )
+                return self.versions.add(job, number, after, commands, who, by, said, typing=typing, key=key)
             except Moved:
                 continue
         raise JobConflict(note("changed-by-others", job=job))

@@ -39,6 +39,12 @@ def register(app: typer.Typer) -> None:
     app.add_typer(jobs_app)
 
 
+Points = Annotated[
+    list[str] | None,
+    typer.Option("--review", metavar="POINT", help="Wait at outline, draft, spots, images or final."),
+]
+
+
 @jobs_app.command("submit")
 def submit(
     brief: Annotated[list[str], typer.Argument(metavar="BRIEF", help="A title or long text; a file of it.")],
@@ -53,10 +59,7 @@ def submit(
     generate: Annotated[str, typer.Option("--generate", metavar="PLUGIN", help="One of LIMNER_GENERATORS.")] = "",
     max_generated: Annotated[int, typer.Option("--max-generated", min=0, max=100)] = 4,
     check: Check = None,
-    review: Annotated[
-        list[str] | None,
-        typer.Option("--review", metavar="POINT", help="Wait at outline, draft, spots, images or final."),
-    ] = None,
+    review: Points = None,
     wait: Annotated[bool, typer.Option("--wait", "-w", help="Show progress until the job ends.")] = False,
 ) -> None:
     """Submit a job and print its id."""

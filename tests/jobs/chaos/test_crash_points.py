@@ -133,7 +133,7 @@ def test_killed_again_and_again(here: Place, nursery: Nursery) -> None:
     while nursery.work(job.id, here.given, crash="keep:after:2") == -signal.SIGKILL:
         kills += 1
         here.sweep()
-    assert kills == 8, "at every second answer, of which a process that tries the model's eyes gets two more"
+    assert kills == 9, "at every second answer, checks too, of which a process that tries the eyes gets two more"
     assert here.state(job.id) == "done"
     assert here.ledger.job(job.id).attempt == kills + 1
     assert here.objections(job.id) == []

@@ -18,7 +18,8 @@ CONTENT = (
 ENGLISH = """(content) => {
   const english = /[A-Za-z]{2,}(?:[ ,.'’:]+[A-Za-z]{2,}){2,}/;
   const found = [];
-  const note = (text, where) => english.test(text) && found.push(`${where}: ${text.trim().slice(0, 120)}`);
+  const own = (text) => text.replace(/“[^”]*”/g, "“”");  // what stands in quotes is people's, as a heading's words
+  const note = (text, where) => english.test(own(text)) && found.push(`${where}: ${text.trim().slice(0, 120)}`);
   const walker = document.createTreeWalker(document.getElementById("studio"), NodeFilter.SHOW_TEXT);
   while (walker.nextNode()) {
     const parent = walker.currentNode.parentElement;

@@ -11,6 +11,7 @@ import sys
 from collections import namedtuple
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -401,7 +402,8 @@ def test_ctrl_c_then_again_goes_on(hub: Hub, home: Path) -> None:
     hub.faults.stalls[WEIGHTS] = 25_000_000  # two of the pieces that huggingface_hub writes
     command = [sys.executable, "-m", "limner.surfaces.cli.app", "model", "get", "hf:maker/sight"]
     parts = home / "models" / ".hf--maker--sight.part"
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as stopped:
+    hears = partial(signal.signal, signal.SIGINT, signal.default_int_handler)  # also where tests run in the background
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, preexec_fn=hears) as stopped:
         while not any(part.stat().st_size >= 20_000_000 for part in parts.glob("sight.gguf.*.part")):
             assert stopped.poll() is None
         stopped.send_signal(signal.SIGINT)

@@ -92,7 +92,7 @@ class _Fetching:
 
     def run(self) -> Path:
         """Download what is missing; returns the folder. Raises NotInstalled."""
-        _say_nothing_of_us()
+        _disable_telemetry()
         wanted = {file: found for file in self.model.files if (found := self._wanted(file))}
         sizes = {file: found.size or file.size for file, found in wanted.items()}
         kept = sum((self.parts / f.path).stat().st_size for f in self.model.files if f not in wanted)
@@ -324,7 +324,7 @@ _SAFE = re.compile(r"[\w.-]+(/[\w.-]+)*", re.ASCII)
 """A path of a repository that may become one on this disk."""
 
 
-def _say_nothing_of_us() -> None:
+def _disable_telemetry() -> None:
     """Else huggingface_hub reports the programs around it, and fetches a list of such programs from its maker first."""
     from huggingface_hub import constants
 
@@ -335,7 +335,7 @@ def listing(repository: str, hub: Hub) -> Listing:
     """The files of a repository. Raises NotInstalled, in one line that says what to do."""
     if hub.offline:
         raise NotInstalled(f"{repository} is not on this machine, and HF_HUB_OFFLINE is set. {_files_by_hand()}")
-    _say_nothing_of_us()
+    _disable_telemetry()
     source = f"{hub.endpoint}/{repository}"
     try:
         with _quiet():

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import uvicorn
-from servers import listening
+from servers import in_thread, listening
 
 import limner
 from limner.jobs.checkpoints import checkpoints
@@ -47,10 +47,8 @@ def working(jobs: Jobs) -> Iterator[None]:
             for job in jobs.ledger.list(states=["queued"]):
                 runner.work(job.id)
 
-    thread = threading.Thread(target=work)
-    thread.start()
-    try:
-        yield
-    finally:
-        ended.set()
-        thread.join()
+    with in_thread(work):
+        try:
+            yield
+        finally:
+            ended.set()

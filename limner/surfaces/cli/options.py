@@ -46,7 +46,10 @@ Generate = Annotated[
 MaxGenerated = Annotated[int, typer.Option("--max-generated", min=0, max=100, help="Limit of generated images.")]
 Check = Annotated[
     bool | None,
-    typer.Option("--check/--no-check", help="Have the model say which pictures miss. Default: those chosen by sight."),
+    typer.Option(
+        "--check/--no-check",
+        help="Have the model check pictures against captions. Default: those chosen by sight.",
+    ),
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print only the article's folder.")]
 To = Annotated[str, typer.Option("--to", metavar="md,html,…", help="Formats: md, html, json, docx, epub, pdf.")]

@@ -145,7 +145,7 @@ FALLBACKS = {
     "spot-empty": "Spot {id} stays empty: {line}",
     "nothing-changed": "Nothing was changed: {line}",
     "no-price": "A limit of money needs a price, and limner knows none for this model. Write it into prices.toml in "
-    "limner's home (0 if it is free; docs/models.md), or use --max-tokens instead of --max-cost.",
+    "limner's home (0 if it is free; docs/models.md), or limit the tokens instead.",
     "cost-budget": "The limit of {budget} allows no further call: {spent} are spent and the next costs up to {needed}. "
     "Give a larger --max-cost to go on.",
     "token-budget": "The token budget of {budget} allows no further call: {spent} are spent and the next needs up to "
@@ -196,10 +196,11 @@ JOBS = {
     "reply-unreadable": "The model's answer could not be read: {line}",
     "too-long": "It took longer than {n:.0f} s. Raise LIMNER_JOB_SECONDS, then retry it.",
     "spent-waits": "{who} has spent today's {tokens} tokens. It resumes at midnight UTC.",
-    "spent-stops": "{who} has spent today's tokens. {line}",
+    "money-waits": "{who} has spent today's {limit}. It resumes at midnight UTC.",
+    "spent-stops": "{who} has reached today's limit. It resumes at midnight UTC, or retry it under a higher limit.",
     "at-midnight": "It resumes at midnight UTC.",
     "unforeseen": "{kind}: {line}",
-    "spent-today": "{who} has spent today's tokens. Ask again after midnight UTC.",
+    "spent-today": "{who} has reached today's limit of tokens or money. Ask again after midnight UTC.",
     "disk-full": "The disk is full ({path}). Free some room.",
 }
 """Why a job failed, waits or was set aside."""

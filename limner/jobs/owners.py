@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import math
 import re
 import secrets
 from collections.abc import Collection, Sequence
@@ -21,6 +22,8 @@ LOCAL = "local"
 """The owner of everything if no token is set, and of LIMNER_TOKEN."""
 OPEN = "open"
 """The key of callers who came while no token was needed."""
+LIMITS = ("jobs_at_a_time", "jobs_a_minute", "tokens_a_day", "dollars_a_day")
+"""The columns of the limits, and their names in `Owner`."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +35,7 @@ class Owner:
     jobs_at_a_time: int | None = None
     jobs_a_minute: int | None = None
     tokens_a_day: int | None = None
+    dollars_a_day: float | None = None
     person: str = ""
     """The label of the token: tells apart people who share an owner."""
     key: str = field(default="", compare=False)
@@ -94,7 +98,7 @@ class Owners:
         if row is None:
             return Owner(name, None if name == LOCAL else ())
         libraries = None if row.libraries is None else tuple(row.libraries)
-        return Owner(name, libraries, row.jobs_at_a_time, row.jobs_a_minute, row.tokens_a_day)
+        return Owner(name, libraries, **{limit: getattr(row, limit) for limit in LIMITS})
 
     def add_token(self, name: str, label: str = "", libraries: Sequence[str] | None = ()) -> str:
         """A new token for an owner, who is created with these libraries if new. Only this call returns the token."""
@@ -117,10 +121,16 @@ class Owners:
         jobs_at_a_time: int | None = None,
         jobs_a_minute: int | None = None,
         tokens_a_day: int | None = None,
+        dollars_a_day: float | None = None,
     ) -> Owner:
-        """Set an owner's limits and libraries; None keeps a value, 0 removes a limit. Raises BadInput for an unknown
-        owner."""
-        given = {"jobs_at_a_time": jobs_at_a_time, "jobs_a_minute": jobs_a_minute, "tokens_a_day": tokens_a_day}
+        """Set an owner's limits and libraries; None keeps a value, 0 removes a limit.
+
+        Raises BadInput for an unknown owner, and for dollars that are negative or no number.
+        """
+        if dollars_a_day is not None and not 0 <= dollars_a_day < math.inf:  # NaN is neither
+            raise BadInput(f"{dollars_a_day} US dollars a day are no limit. Give a number above 0, or 0 for no limit.")
+        limits = (jobs_at_a_time, jobs_a_minute, tokens_a_day, dollars_a_day)
+        given = dict(zip(LIMITS, limits, strict=True))
         values: dict[str, object] = {k: v or None for k, v in given.items() if v is not None}
         if all_libraries or libraries is not None:
             values["libraries"] = None if all_libraries else list(libraries or ())

@@ -76,4 +76,4 @@ def serve_http(
 def _tenant(owner: Owner) -> Tenant:
     """An owner of the ledger as a tenant, with the libraries that the server was started with."""
     libraries = None if owner.libraries is None else (owner.libraries or ("starter",))
-    return Tenant(owner.name, libraries, owner.tokens_a_day)
+    return Tenant(owner.name, libraries, owner.tokens_a_day, owner.dollars_a_day)

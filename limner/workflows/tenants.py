@@ -38,6 +38,8 @@ class Tenant:
     """Names of the libraries to use instead of those that `Tenants` was made with."""
     max_tokens: int | None = None
     """Tokens that this owner may spend while this process runs; with jobs: in each job, besides the ledger's limits."""
+    max_cost: float | None = None
+    """The same in US dollars, above 0."""
 
 
 TenantOf = Callable[[Mapping[str, Any]], Tenant]
@@ -45,7 +47,8 @@ TenantOf = Callable[[Mapping[str, Any]], Tenant]
 
 
 def tenant_of(configurable: Mapping[str, Any]) -> Tenant:
-    """The tenant that a graph's `configurable` names: limner_owner, limner_libraries, limner_max_tokens.
+    """The tenant that a graph's `configurable` names: limner_owner, limner_libraries, limner_max_tokens,
+    limner_max_cost.
 
     Behind a LangGraph server with authentication, its user replaces limner_owner. A product must set these keys itself,
     because whoever writes `configurable` chooses the owner.
@@ -53,8 +56,9 @@ def tenant_of(configurable: Mapping[str, Any]) -> Tenant:
     owner = configurable.get("langgraph_auth_user_id") or configurable.get("limner_owner") or "local"
     libraries = configurable.get("limner_libraries")
     tokens = configurable.get("limner_max_tokens")
+    cost = configurable.get("limner_max_cost")
     names = None if libraries is None else tuple(str(name) for name in libraries)
-    return Tenant(str(owner), names, None if tokens is None else int(tokens))
+    return Tenant(str(owner), names, None if tokens is None else int(tokens), None if cost is None else float(cost))
 
 
 @dataclass
@@ -92,7 +96,7 @@ class Tenants:
         """
         with self._lock:
             whole = self._meters.setdefault(tenant.owner, Meter())
-            whole.budget = tenant.max_tokens
+            whole.budget, whole.max_cost = tenant.max_tokens, tenant.max_cost
             if tenant.libraries is None:
                 libraries = self.context.libraries = [self._current(one) for one in self.context.libraries]
             else:

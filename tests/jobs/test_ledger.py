@@ -13,7 +13,7 @@ from sqlalchemy import select
 from limner.agents.meter import Usage
 from limner.document import Article
 from limner.errors import JobConflict, JobUnknown, LimitReached
-from limner.jobs.ledger import Lease, LeaseLost, Ledger, News, Order, Swept
+from limner.jobs.ledger import Lease, LeaseLost, Ledger, Left, News, Order, Swept
 from limner.jobs.ledger.database import Database
 from limner.jobs.ledger.schema import jobs as table
 from limner.jobs.ledger.values import Death
@@ -343,7 +343,7 @@ def test_a_day_s_tokens_park_the_next_job_until_midnight(ledger: Ledger, databas
     owners.limit("anna", tokens_a_day=100)
     first, second = submitted(ledger, "A", "B", owner="anna")
     lease = taken(ledger, first.id)
-    assert lease.budget == 100
+    assert lease.left == Left(100, None)
     ledger.keep(lease, "write", "writer", "d", "words", Usage(1, 60, 50), 1)
     ledger.finish(lease, ARTICLE)
     assert ledger.take(second.id, "w") is None
@@ -356,6 +356,27 @@ def test_a_day_s_tokens_park_the_next_job_until_midnight(ledger: Ledger, databas
     ledger.delete(first.id)
     ledger.retry(second.id)
     assert ledger.take(second.id, "w") is None, "deleting a job does not give its tokens back"
+
+
+def test_a_day_s_dollars_park_the_next_job_until_midnight(ledger: Ledger, database: Database) -> None:
+    owners = Owners(database, Settings())
+    owners.add_token("anna")
+    owners.limit("anna", tokens_a_day=1000, dollars_a_day=0.25)
+    first, second = submitted(ledger, "A", "B", owner="anna")
+    lease = taken(ledger, first.id)
+    assert lease.left == Left(1000, 0.25)
+    ledger.keep(lease, "write", "writer", "d", "words", Usage(1, 60, 50, cost=0.2), 1)
+    assert ledger.left_today("anna") == Left(890, pytest.approx(0.05))
+    ledger.paid_beside("anna", "caption", {"selector": Usage(1, 10, 10, cost=0.05)})
+    assert ledger.left_today("anna").spent
+    assert ledger.spent_today("anna") == (130, pytest.approx(0.25))
+    assert ledger.take(second.id, "w") is None
+    found = ledger.job(second.id)
+    assert (found.state, found.why.code) == ("parked", "money-waits")
+    assert "today's $0.25" in found.error
+    owners.limit("anna", dollars_a_day=0)
+    ledger.retry(second.id)
+    assert taken(ledger, second.id).left == Left(870, None)
 
 
 # --- ends ----------------------------------------------------------------------------------------------------------

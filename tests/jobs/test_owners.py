@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 from sqlalchemy import text
 
@@ -75,6 +77,13 @@ def test_limits_are_set_and_lifted(owners: Owners) -> None:
     owners.limit("anna", jobs_at_a_time=0, libraries=["garden"])
     anna = owners.get("anna")
     assert (anna.jobs_at_a_time, anna.tokens_a_day, anna.libraries) == (None, 1000, ("garden",))
+    owners.limit("anna", dollars_a_day=2.5)
+    assert (owners.get("anna").dollars_a_day, owners.get("anna").tokens_a_day) == (2.5, 1000)
+    owners.limit("anna", dollars_a_day=0)
+    assert owners.get("anna").dollars_a_day is None
+    for wrong in (-1.0, math.inf, math.nan):
+        with pytest.raises(BadInput, match="a day are no limit"):
+            owners.limit("anna", dollars_a_day=wrong)
     owners.limit(LOCAL, jobs_a_minute=5)
     assert owners.get(LOCAL).jobs_a_minute == 5
     assert not owners.closed() or owners.list()[0][0].name == "anna"

@@ -81,7 +81,7 @@ def test_whoever_has_spent_the_days_tokens_asks_no_model(
     job = finished(jobs)
     jobs.owners.limit("local", tokens_a_day=100)
     jobs.ledger.paid(job, "revise", {"reviser": Usage(1, 90, 10)})
-    assert "local has spent today's tokens" in way(jobs, job, shell)
+    assert "local has reached today's limit" in way(jobs, job, shell)
     assert server.requests == []
 
 

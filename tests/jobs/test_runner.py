@@ -255,11 +255,11 @@ def test_the_owner_s_day_is_used_up_in_the_middle(house: House) -> None:
     owners.add_token("anna", libraries=["bees"])
     job = house.submit("anna")
     owners.limit("anna", tokens_a_day=9000)
-    house.answers = spending(house, 9000, house.answers)
+    house.answers = spending(house, Usage(1, 9000, 0), house.answers)
     house.runner().work(job.id)
     found = house.ledger.job(job.id)
     assert found.state == "parked"
-    assert "spent today's tokens" in found.error
+    assert "reached today's limit" in found.error
     assert found.not_before is not None
     assert found.not_before % 86_400 == 0, "until midnight"
     assert house.asked() == ["writer"]
@@ -270,14 +270,16 @@ def test_the_owner_s_day_is_used_up_in_the_middle(house: House) -> None:
     assert house.asked().count("writer") == 1
 
 
-def spending(house: House, tokens: int, good: Callable[[dict[str, Any]], Answer]) -> Callable[[dict[str, Any]], Answer]:
-    """While the writer writes, another job of anna's spends her day's tokens."""
+def spending(
+    house: House, spent: Usage, good: Callable[[dict[str, Any]], Answer]
+) -> Callable[[dict[str, Any]], Answer]:
+    """While the writer writes, another job of anna's spends what her day allows."""
 
     def answer(body: dict[str, Any]) -> Answer:
         if asking(body) == "writer" and house.asked().count("writer") == 1:
             other = house.ledger.take(house.submit("anna").id, "elsewhere")
             assert other
-            house.ledger.keep(other, "write", "writer", "d", "words", Usage(1, tokens, 0), 1)
+            house.ledger.keep(other, "write", "writer", "d", "words", spent, 1)
         return good(body)
 
     return answer
@@ -319,6 +321,48 @@ def test_a_job_that_met_its_limit_goes_on_within_a_larger_one(house: House) -> N
     found = house.ledger.job(job.id)
     assert (found.state, house.ledger.request(job.id)["max_tokens"]) == ("done", 1_000_000)
     assert found.cost > 0.5
+
+
+def test_the_owner_s_dollars_of_the_day_are_used_up_in_the_middle(house: House) -> None:
+    (house.home / "prices.toml").write_text('["scripted-7b"]\ninput = 100\noutput = 1000\n')
+    owners = Owners(house.ledger.database, Settings())
+    owners.add_token("anna", libraries=["bees"])
+    owners.limit("anna", dollars_a_day=10)
+    poor, job = house.submit("anna", max_cost=0.1), house.submit("anna")
+    house.runner().work(poor.id)
+    assert house.ledger.job(poor.id).state == "failed", "its own limit is lower: no new day helps"
+    house.answers = spending(house, Usage(1, 0, 0, cost=10), house.answers)
+    house.runner().work(job.id)
+    found = house.ledger.job(job.id)
+    assert (found.state, found.why.code) == ("parked", "spent-stops")
+    assert house.asked() == ["writer"]
+    assert found.not_before is not None
+    assert found.not_before % 86_400 == 0, "until midnight"
+    owners.limit("anna", dollars_a_day=1000)
+    house.ledger.retry(job.id)
+    house.runner().work(job.id)
+    assert house.ledger.job(job.id).state == "done"
+
+
+def test_a_job_that_met_its_own_limit_fails_though_its_owner_has_one(house: House) -> None:
+    """It was parked until midnight, and met its own limit again then."""
+    owners = Owners(house.ledger.database, Settings())
+    owners.add_token("anna", libraries=["bees"])
+    owners.limit("anna", tokens_a_day=1_000_000, dollars_a_day=1000)
+    (house.home / "prices.toml").write_text('["scripted-7b"]\ninput = 1\noutput = 1\n')
+    job = house.submit("anna", max_tokens=100)
+    house.runner().work(job.id)
+    assert (house.ledger.job(job.id).state, house.ledger.job(job.id).why.code) == ("failed", "token-budget")
+
+
+def test_a_limit_of_dollars_refuses_a_model_whose_price_nobody_knows(house: House) -> None:
+    owners = Owners(house.ledger.database, Settings())
+    owners.add_token("anna", libraries=["bees"])
+    owners.limit("anna", dollars_a_day=5)
+    job = house.submit("anna")
+    house.runner().work(job.id)
+    assert (house.ledger.job(job.id).state, house.ledger.job(job.id).why.code) == ("failed", "no-price")
+    assert house.asked() == []
 
 
 def test_what_nobody_foresaw_is_tried_three_times_then_set_aside(

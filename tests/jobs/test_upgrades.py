@@ -128,4 +128,4 @@ def test_everything_is_there_after_the_upgrade(revision: str, databases: tuple[D
     lease = ledger.take(queued.id, "host/1/2")
     assert lease is not None
     ledger.finish(lease, read_markdown("# Glass\n\nSand melts.\n"))
-    assert ledger.spent_today("anna") == 5 * 120
+    assert ledger.spent_today("anna") == (5 * 120, 0)

@@ -1,4 +1,4 @@
-"""Answer questions about a job's article, counted for the job and within its owner's tokens of the day."""
+"""Answer questions about a job's article, counted for the job and within its owner's limits of the day."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def ask_about_job(
 ) -> Answered:
     """Answer a question about a job's article. pictures: numbers of those that it is about, from 1.
 
-    context, open_, owner: as for `propose_for_job`. Raises LimitReached if the owner has spent the day's tokens, and
+    context, open_, owner: as for `propose_for_job`. Raises LimitReached if the owner has reached the day's limit, and
     what `ask` raises.
     """
     with paid_for(jobs, job, article, context, open_, "ask", owner=owner) as asking:

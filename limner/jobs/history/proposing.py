@@ -1,4 +1,4 @@
-"""Propose changes to a job's article, counted for the job and within its owner's tokens of the day."""
+"""Propose changes to a job's article, counted for the job and within its owner's limits of the day."""
 
 from __future__ import annotations
 
@@ -36,9 +36,9 @@ def propose_for_job(
     """Propose edits that fulfil an instruction about a job's article, without applying them.
 
     context: gives the models; its libraries are not used. open_: opens the job's libraries. owner: who asks; None means
-    the job's owner. max_tokens: limit of this proposal, besides the day's remaining tokens.
+    the job's owner. max_tokens: limit of this proposal, besides what the owner has left today.
 
-    Raises LimitReached if the owner has spent the day's tokens, and what `revise.graph.propose` raises.
+    Raises LimitReached if the owner has reached the day's limit, and what `revise.graph.propose` raises.
     """
     with paid_for(jobs, job, article, context, open_, "revise", owner=owner, max_tokens=max_tokens) as asking:
         return propose(asking, article, instruction, _brief(jobs, job, asking.libraries))
@@ -58,15 +58,15 @@ def paid_for(
 ) -> Iterator[Context]:
     """A context with the job's libraries, whose tokens count for the job under the name `step`.
 
-    Arguments as for `propose_for_job`. Raises LimitReached if the owner has spent the day's tokens.
+    Arguments as for `propose_for_job`. Raises LimitReached if the owner has reached the day's limit.
     """
     spender = jobs.ledger.job(job).owner
     left = jobs.ledger.left_today(spender)
-    if left is not None and left <= 0:
+    if left.spent:
         raise LimitReached(note("spent-today", who=spender), RETRY_AFTER)
     libraries = _opened(names_for(jobs, job, article, owner), open_)
-    budget = min((b for b in (left, max_tokens) if b is not None), default=None)
-    meter = SharedMeter(budget=budget, whole=context.meter)
+    budget = min((b for b in (left.tokens, max_tokens) if b is not None), default=None)
+    meter = SharedMeter(budget=budget, max_cost=left.dollars, whole=context.meter)
     asking = context.derived(
         libraries=libraries, meter=meter, used=lambda n: jobs.ledger.shown_lately(n, spender, but=job)
     )

@@ -12,7 +12,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from limner.errors import JobUnknown
 from limner.jobs.ledger.database import Database
 from limner.jobs.ledger.schema import calls, events, jobs, now, owners, tallies
-from limner.jobs.ledger.values import DAY, Job, Lease, LeaseLost, News, State
+from limner.jobs.ledger.values import DAY, Job, Lease, LeaseLost, Left, News, State
 from limner.notes import Note, coded, note
 
 LOSSES = 10
@@ -59,12 +59,19 @@ class Base:
         """The owner's row, locked so that one transaction at a time counts the limits."""
         return c.execute(select(owners).where(owners.c.name == owner).with_for_update()).first()
 
-    def _budget(self, c: Connection, owner: str, limits: Row[Any] | None) -> int | None:
-        if limits is None or limits.tokens_a_day is None:
-            return None
-        today = and_(calls.c.owner == owner, calls.c.at >= func.floor(now() / DAY) * DAY)
-        spent = c.execute(select(func.coalesce(func.sum(calls.c.prompt + calls.c.completion), 0)).where(today))
-        return limits.tokens_a_day - int(spent.scalar_one())
+    def _left(self, c: Connection, owner: str, limits: Row[Any] | None) -> Left:
+        tokens, dollars = (limits.tokens_a_day, limits.dollars_a_day) if limits else (None, None)
+        if tokens is None and dollars is None:
+            return Left()
+        spent, cost = self._today(c, owner)
+        return Left(None if tokens is None else tokens - spent, None if dollars is None else dollars - cost)
+
+    def _today(self, c: Connection, owner: str) -> tuple[int, float]:
+        """Tokens and US dollars that an owner has spent since midnight UTC, those of deleted jobs included."""
+        sums = [func.sum(calls.c.prompt + calls.c.completion), func.sum(calls.c.cost)]
+        query = select(*(func.coalesce(one, 0) for one in sums))
+        row = c.execute(query.where(calls.c.owner == owner, calls.c.at >= MIDNIGHT - DAY)).one()
+        return int(row[0]), float(row[1])
 
     def _mine(self, lease: Lease, **values: Any) -> None:
         with self.database.write() as c:

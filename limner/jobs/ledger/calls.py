@@ -9,9 +9,9 @@ from typing import Any
 from sqlalchemy import Connection, case, func, insert, select, update
 
 from limner.agents.meter import Usage
-from limner.jobs.ledger.base import MIDNIGHT, Base, held
+from limner.jobs.ledger.base import Base, held
 from limner.jobs.ledger.schema import calls, jobs, now, owners
-from limner.jobs.ledger.values import DAY, Lease, LeaseLost, digest
+from limner.jobs.ledger.values import Lease, LeaseLost, Left, digest
 
 
 class Calls(Base):
@@ -99,16 +99,15 @@ class Calls(Base):
             rows = [tuple(row) for row in c.execute(query.group_by(calls.c.role))]
         return {str(r[0]): Usage(*map(int, r[1:5]), estimated=bool(r[5]), cost=float(r[6])) for r in rows}
 
-    def spent_today(self, owner: str) -> int:
-        """Tokens that an owner's jobs have spent since midnight UTC, those of deleted jobs included."""
-        query = select(func.coalesce(func.sum(calls.c.prompt + calls.c.completion), 0))
+    def spent_today(self, owner: str) -> tuple[int, float]:
+        """Tokens and US dollars that an owner has spent since midnight UTC, those of deleted jobs included."""
         with self.database.read() as c:
-            return int(c.execute(query.where(calls.c.owner == owner, calls.c.at >= MIDNIGHT - DAY)).scalar_one())
+            return self._today(c, owner)
 
-    def left_today(self, owner: str) -> int | None:
-        """Tokens that an owner may still spend today over all jobs; None means no limit."""
+    def left_today(self, owner: str) -> Left:
+        """Tokens and US dollars that an owner may still spend today over all jobs."""
         with self.database.read() as c:
-            return self._budget(c, owner, c.execute(select(owners).where(owners.c.name == owner)).first())
+            return self._left(c, owner, c.execute(select(owners).where(owners.c.name == owner)).first())
 
 
 def _more(usage: Usage) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from sqlalchemy.pool import NullPool
 from limner.errors import BadInput, LedgerError, NotInstalled
 from limner.settings import Settings, private_file, private_folder
 
-HEAD = "0007"
+HEAD = "0008"
 """The schema revision of this version of limner: the newest file in migrations/versions."""
 log = logging.getLogger("limner.database")
 

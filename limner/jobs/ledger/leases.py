@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import and_, func, select, update
+from sqlalchemy import Row, and_, func, select, update
 
 from limner.document import Article
 from limner.jobs.ledger.base import MIDNIGHT, NO_LEASE, Base, ending, failure, reason, timed
 from limner.jobs.ledger.schema import jobs, now
-from limner.jobs.ledger.values import Lease, News
-from limner.notes import note
+from limner.jobs.ledger.values import Lease, Left, News
+from limner.notes import Note, note
+from limner.text import dollars
 
 
 class Leases(Base):
@@ -32,9 +33,9 @@ class Leases(Base):
                 running = select(func.count()).where(jobs.c.owner == mine.owner, jobs.c.state == "running")
                 if c.execute(running).scalar_one() >= limits.jobs_at_a_time:
                     return None
-            budget = self._budget(c, mine.owner, limits)
-            if budget is not None and budget <= 0:
-                why = note("spent-waits", who=mine.owner, tokens=limits.tokens_a_day)  # type: ignore[union-attr]
+            left = self._left(c, mine.owner, limits)
+            if left.spent:
+                why = _waits(mine.owner, left, limits)
                 parked = {"state": "parked", "not_before": MIDNIGHT, **failure(why)}
                 c.execute(update(jobs).where(jobs.c.id == job).values(**parked))
                 self._log(c, job, mine.attempt, [News("parked", data=reason(why))])
@@ -56,7 +57,7 @@ class Leases(Base):
             self._log(c, job, attempt, [News("started", data={"attempt": attempt})])
             self._count(c, ("attempts", {"queue": mine.queue}, 1))
             answer, trace = mine.answer, mine.trace
-            return Lease(job, attempt, worker, mine.owner, mine.queue, mine.request, trace, answer, budget)
+            return Lease(job, attempt, worker, mine.owner, mine.queue, mine.request, trace, answer, left)
 
     def beat(self, lease: Lease) -> None:
         """Renew the lease. Raises LeaseLost."""
@@ -134,3 +135,10 @@ class Leases(Base):
     def answered(self, lease: Lease) -> None:
         """Delete the answer, which the job's checkpoints now contain. Raises LeaseLost."""
         self._mine(lease, answer=None)
+
+
+def _waits(owner: str, left: Left, limits: Row[Any] | None) -> Note:
+    """Why the next job of an owner waits for midnight. limits: the owner's row, which has the limit that is reached."""
+    if left.dollars is not None and left.dollars <= 0:
+        return note("money-waits", who=owner, limit=dollars(limits.dollars_a_day if limits else 0))
+    return note("spent-waits", who=owner, tokens=limits.tokens_a_day if limits else 0)

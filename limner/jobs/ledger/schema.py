@@ -53,6 +53,7 @@ owners = Table(
     Column("jobs_at_a_time", Integer),  # running at once; null is no limit, here and below
     Column("jobs_a_minute", Integer),  # submitted
     Column("tokens_a_day", BigInteger),
+    Column("dollars_a_day", Double),
     Column("created", Double, nullable=False),
 )
 

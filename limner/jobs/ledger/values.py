@@ -156,6 +156,24 @@ class Order:
 
 
 @dataclass(frozen=True)
+class Left:
+    """Tokens and US dollars that an owner may still spend today over all jobs; None means no limit."""
+
+    tokens: int | None = None
+    dollars: float | None = None
+
+    @property
+    def limited(self) -> bool:
+        """Whether there is a limit."""
+        return self.tokens is not None or self.dollars is not None
+
+    @property
+    def spent(self) -> bool:
+        """Whether a limit is reached."""
+        return any(left is not None and left <= 0 for left in (self.tokens, self.dollars))
+
+
+@dataclass(frozen=True)
 class Lease:
     """The right to work on a job until it lapses. `attempt` is the fencing number."""
 
@@ -168,8 +186,8 @@ class Lease:
     trace: str | None
     answer: Any
     """The person's answer to the job's question, {"value": …}, or None."""
-    budget: int | None
-    """Tokens that the owner may still spend today; None means no limit."""
+    left: Left
+    """Tokens and US dollars that the owner may still spend today."""
 
 
 @dataclass(frozen=True)

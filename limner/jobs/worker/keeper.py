@@ -91,9 +91,9 @@ class Keeper:
         if self.stopping():
             raise Stopping
         known = self._patiently(lambda: self.ledger.recall(self.lease, self._step, digest))
-        if known is None and self.lease.budget is not None:
+        if known is None and self.lease.left.limited:
             left = self._patiently(lambda: self.ledger.left_today(self.lease.owner))
-            if left is not None and left <= 0:  # another job of the same owner spent them meanwhile
+            if left.spent:  # another job of the same owner reached the limit meanwhile
                 raise BudgetReached(note("at-midnight"))
         self._asked = time.monotonic()
         return known

@@ -36,10 +36,11 @@ from limner.jobs.checkpoints.checkpoints import checkpointer
 from limner.jobs.ledger import Lease, LeaseLost, Ledger
 from limner.jobs.libraries import with_uploads
 from limner.jobs.owners import Owner
-from limner.jobs.request import read_request, start_of
+from limner.jobs.request import JobRequest, read_request, start_of
 from limner.jobs.worker.keeper import Keeper, Stopping, TookTooLong, too_long
 from limner.notes import Note, note
 from limner.settings import Settings
+from limner.text import dollars
 from limner.workflows.allowed import STARTER
 from limner.workflows.compose import build_graph, last_events
 from limner.workflows.context import Context, build_context
@@ -138,8 +139,8 @@ class Runner:
                 self._bases.clear()  # the server may be a different one next time, and the encoder is
             if passing(e):
                 self._park(lease, _line(e))
-            elif isinstance(e, BudgetReached) and lease.budget is not None and _line(e).code != "cost-budget":
-                self.ledger.park(lease, note("spent-stops", who=lease.owner, line=_line(e)), None)
+            elif isinstance(e, BudgetReached) and _day_s(_line(e), lease):
+                self.ledger.park(lease, note("spent-stops", who=lease.owner), None)
             else:
                 self.ledger.fail(lease, _line(e))
         except OSError as e:
@@ -217,8 +218,7 @@ class Runner:
                 self._bases.clear()
             base = build_context(self.settings, library=list(names) or None, encoders=self.encoders)
             self._bases[names] = base
-        budgets = [b for b in (request.max_tokens, _today(self.ledger, lease)) if b is not None]
-        meter = Meter(budget=min(budgets, default=None), max_cost=request.max_cost, roles=self.ledger.usage(lease.job))
+        meter = Meter(*_limits(self.ledger, lease, request), roles=self.ledger.usage(lease.job))
         owner = lease.owner
         used = lambda n: self.ledger.shown_lately(n, owner, but=lease.job)  # noqa: E731  # shorter than a def
         return base.derived(meter=meter, memory=keeper, enter=keeper.enter, used=used)
@@ -240,9 +240,22 @@ def _fits(answer: Any, interrupts: Sequence[Interrupt]) -> bool:
     return isinstance(answer, dict) and answer.get("version") == interrupts[0].value["version"]
 
 
-def _today(ledger: Ledger, lease: Lease) -> int | None:
-    """Token limit of this job from its owner's limit: its tokens so far plus the day's remaining ones."""
-    return None if lease.budget is None else ledger.job(lease.job).spent + lease.budget
+def _limits(ledger: Ledger, lease: Lease, request: JobRequest) -> tuple[int | None, float | None]:
+    """Limits of this job in tokens and US dollars: its own, or what it spent so far plus what its owner has left today,
+    whichever is lower."""
+    if not lease.left.limited:
+        return request.max_tokens, request.max_cost
+    job = ledger.job(lease.job)
+    tokens = [request.max_tokens, None if lease.left.tokens is None else job.spent + lease.left.tokens]
+    money = [request.max_cost, None if lease.left.dollars is None else job.cost + lease.left.dollars]
+    return min((n for n in tokens if n), default=None), min((m for m in money if m), default=None)
+
+
+def _day_s(said: Note, lease: Lease) -> bool:
+    """Whether a limit that was reached is the owner's of the day, not the job's own."""
+    request = read_request(lease.request)
+    own = {"token-budget": request.max_tokens, "cost-budget": request.max_cost and dollars(request.max_cost)}
+    return lease.left.limited and (said.code not in own or said.params.get("budget") != own[said.code])
 
 
 def passing(error: LimnerError) -> bool:

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from limner.surfaces.cli.opened import open_jobs
+from limner.text import dollars
 
 token_app = typer.Typer(name="token", help="Manage the API's owners: tokens, libraries, limits.", no_args_is_help=True)
 
@@ -40,6 +41,7 @@ def token_list() -> None:
                 "tokens a day": owner.tokens_a_day,
             }
             shown = [f"{n} {what}" for what, n in limits.items() if n is not None]
+            shown += [] if owner.dollars_a_day is None else [f"{dollars(owner.dollars_a_day)} a day"]
             typer.echo(f"{owner.name}: {count} tokens; {libraries}{'; ' if shown else ''}{', '.join(shown)}")
 
 
@@ -49,6 +51,7 @@ def token_limit(
     jobs_at_a_time: Annotated[int | None, typer.Option(min=0, help="Jobs running at once; 0 means no limit.")] = None,
     jobs_a_minute: Annotated[int | None, typer.Option(min=0, help="Jobs submitted; 0 means no limit.")] = None,
     tokens_a_day: Annotated[int | None, typer.Option(min=0, help="Tokens of the model; 0 means no limit.")] = None,
+    dollars_a_day: Annotated[float | None, typer.Option(min=0, help="US dollars; 0 means no limit.")] = None,
     library: Annotated[list[str] | None, typer.Option("--library", "-l", help="These and the starter.")] = None,
     all_libraries: Annotated[bool, typer.Option("--all-libraries")] = False,
 ) -> None:
@@ -61,6 +64,7 @@ def token_limit(
             jobs_at_a_time=jobs_at_a_time,
             jobs_a_minute=jobs_a_minute,
             tokens_a_day=tokens_a_day,
+            dollars_a_day=dollars_a_day,
         )
     token_list()
 

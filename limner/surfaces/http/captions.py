@@ -114,7 +114,7 @@ def plan_captions(
         vain=plan.lacking.vain,
         language=plan.language,
         tokens=plan.tokens,
-        left_today=has.jobs.ledger.left_today(asker.name),
+        left_today=has.jobs.ledger.left_today(asker.name).tokens,
         line=str(line),
         **coded(line),
     )
@@ -159,8 +159,8 @@ def delete_captions(has: Has, asker: Asker, name: Name) -> Withdrawn:
 
 
 def _context(has: Parts, asker: Owner, library: Library) -> Context:
-    """A context with a meter of its own. Raises LimitReached if the owner has spent the day's tokens."""
+    """A context with a meter of its own. Raises LimitReached if the owner has reached the day's limit."""
     left = has.jobs.ledger.left_today(asker.name)
-    if left is not None and left <= 0:
+    if left.spent:
         raise LimitReached(note("spent-today", who=asker.name), RETRY_AFTER)
-    return has.shelf.context.derived(libraries=[library], meter=Meter(budget=left))
+    return has.shelf.context.derived(libraries=[library], meter=Meter(left.tokens, left.dollars))

@@ -234,6 +234,8 @@ class Plan(View):
     """Null if the time of a step is unknown."""
     left_today: int | None
     """Tokens that you may still spend today; null means no limit."""
+    dollars_left_today: float | None
+    """The same in US dollars."""
 
 
 # --- from an article -----------------------------------------------------------------------------------------------

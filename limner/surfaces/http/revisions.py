@@ -222,7 +222,7 @@ def plan_job(has: Has, asker: Asker, request: JobRequest) -> Plan:
     """Estimate a job before you submit it: calls, tokens, and time from earlier jobs. Asks no model."""
     for name in request.library:
         has.jobs.check_library(name, asker)
-    known = means(has.jobs.ledger)
+    known, left = means(has.jobs.ledger), has.jobs.ledger.left_today(asker.name)
     found = [
         StepPlan(
             name=step.name,
@@ -241,7 +241,8 @@ def plan_job(has: Has, asker: Asker, request: JobRequest) -> Plan:
         tokens=sum(step.tokens for step in found),
         cost=None if None in costs else sum(cost or 0.0 for cost in costs),
         seconds=None if None in times else round(sum(t for t in times if t is not None), 1),
-        left_today=has.jobs.ledger.left_today(asker.name),
+        left_today=left.tokens,
+        dollars_left_today=left.dollars,
     )
 
 

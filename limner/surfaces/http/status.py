@@ -49,7 +49,9 @@ class Me(View):
                     "jobs_at_a_time": 4,
                     "jobs_a_minute": 30,
                     "tokens_a_day": 500000,
+                    "dollars_a_day": 5.0,
                     "spent_today": 61200,
+                    "cost_today": 0.42,
                 }
             ]
         }
@@ -63,8 +65,11 @@ class Me(View):
     jobs_at_a_time: int | None
     jobs_a_minute: int | None
     tokens_a_day: int | None
+    dollars_a_day: float | None
     spent_today: int
     """Tokens since midnight UTC."""
+    cost_today: float
+    """US dollars since midnight UTC."""
 
 
 @routes.get("/health", summary="Whether the service lives", responses=documented())
@@ -85,6 +90,7 @@ async def health(has: Has) -> Health:
 def me(has: Has, asker: Asker) -> Me:
     """Get your name, your limits and their use."""
     libraries = None if asker.libraries is None else list(asker.libraries)
+    spent, cost = has.jobs.ledger.spent_today(asker.name)
     return Me(
         owner=asker.name,
         who=asker.person or asker.name,
@@ -92,7 +98,9 @@ def me(has: Has, asker: Asker) -> Me:
         jobs_at_a_time=asker.jobs_at_a_time,
         jobs_a_minute=asker.jobs_a_minute,
         tokens_a_day=asker.tokens_a_day,
-        spent_today=has.jobs.ledger.spent_today(asker.name),
+        dollars_a_day=asker.dollars_a_day,
+        spent_today=spent,
+        cost_today=cost,
     )
 
 

@@ -56,6 +56,7 @@ class JobTools:
             check=made.check,
             library=names,
             max_tokens=tenant.max_tokens,
+            max_cost=tenant.max_cost,
         )
         ((job, _new),) = self.jobs.submit([request], self.owner)
         if wait_seconds:

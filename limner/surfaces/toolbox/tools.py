@@ -239,10 +239,9 @@ class Tools:
         return ToolResult(shown(made, work.article), work.article, made)
 
     def _check_tokens(self) -> None:
-        """Raises LimitReached where the ledger says that the day's tokens are spent."""
+        """Raises LimitReached where the ledger says that the day's limit is reached."""
         jobs, owner = self.toolbox.jobs, self.tenant.owner
-        left = jobs.ledger.left_today(owner) if jobs else None
-        if left is not None and left <= 0:
+        if jobs and jobs.ledger.left_today(owner).spent:
             raise LimitReached(note("spent-today", who=owner))
 
     def revise(self, article: str, instruction: str) -> ToolResult:

@@ -127,8 +127,8 @@ def test_what_cannot_be_is_said_in_one_line(shell: Shell, jobs: Jobs) -> None:
 def test_tokens(shell: Shell, jobs: Jobs) -> None:
     token = shell("token", "add", "anna", "--library", "bees").out.strip()
     assert jobs.owners.whose(token).name == "anna"
-    said = shell("token", "limit", "anna", "--jobs-at-a-time", "2", "--tokens-a-day", "1000")
-    assert "anna: 1 tokens; starter, bees; 2 jobs at a time, 1000 tokens a day" in said.out
+    said = shell("token", "limit", "anna", "--jobs-at-a-time", "2", "--tokens-a-day", "1000", "--dollars-a-day", "2.5")
+    assert "anna: 1 tokens; starter, bees; 2 jobs at a time, 1000 tokens a day, $2.50 a day" in said.out
     assert token not in shell("token", "list").out
     assert shell("token", "remove", "anna").out.startswith("1 tokens of anna")
     assert "Unknown owner 'bert'" in refused(shell, "token", "limit", "bert")

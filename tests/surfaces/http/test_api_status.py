@@ -73,13 +73,13 @@ def test_metrics_are_what_was_counted(client: TestClient, jobs: Jobs) -> None:
 
 
 def test_me_says_what_is_left(client: TestClient, jobs: Jobs, tokens: dict[str, str]) -> None:
-    jobs.owners.limit("alice", jobs_at_a_time=4, tokens_a_day=1000)
+    jobs.owners.limit("alice", jobs_at_a_time=4, tokens_a_day=1000, dollars_a_day=2.5)
     alice = bearer(tokens["alice"])
     lease = take(jobs, submit(client, **alice))
     jobs.ledger.keep(lease, "write", "writer", "d", "answer", Usage(1, 100, 20, 0), 1)
     with jobs.database.write() as c:
         c.exec_driver_sql("UPDATE calls SET at = at - 86400")
-    jobs.ledger.keep(lease, "write", "writer", "e", "answer", Usage(1, 200, 50, 0), 2)
+    jobs.ledger.keep(lease, "write", "writer", "e", "answer", Usage(1, 200, 50, 0, cost=0.5), 2)
     client.delete(f"/v1/jobs/{lease.job}", headers=alice)
     assert client.get("/v1/me", headers=alice).json() == {
         "owner": "alice",
@@ -88,7 +88,9 @@ def test_me_says_what_is_left(client: TestClient, jobs: Jobs, tokens: dict[str, 
         "jobs_at_a_time": 4,
         "jobs_a_minute": None,
         "tokens_a_day": 1000,
+        "dollars_a_day": 2.5,
         "spent_today": 250,
+        "cost_today": 0.5,
     }
     assert client.get("/v1/me", headers=bearer(tokens["bob"])).json()["spent_today"] == 0
 

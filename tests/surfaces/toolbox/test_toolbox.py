@@ -449,6 +449,8 @@ def test_a_tenant_sees_its_own_articles_and_libraries_and_spends_its_own_tokens(
         assert path.status == "error"
         poor = ask("compose_article", {"brief": "Honey"}, limner_owner="acme", limner_max_tokens=10)
         assert "budget of 10" in poor.text
+        dear = ask("compose_article", {"brief": "Honey"}, limner_owner="acme", limner_max_cost=0.5)
+        assert "limit of money needs a price" in dear.text
         assert ask("compose_article", {"brief": "Wax", "images": 0}, limner_owner="rich").status == "success"
 
 

@@ -10,17 +10,18 @@ from typing import Any
 
 import pytest
 from langgraph.checkpoint.memory import InMemorySaver
+from langgraph.types import Command
 from scripted import Answer, ScriptedServer, Status, article_answers, asking, images_of, text_of
 
 from limner.agents.dialects.check import LONGEST, ask_check, read_check
-from limner.document import Article
+from limner.document import Article, figure_id
 from limner.errors import UnreadableReply
 from limner.settings import Settings
 from limner.workflows.compose import last_events
 from limner.workflows.context import build_context
 from limner.workflows.estimate import steps
 from limner.workflows.inputs import make_brief
-from limner.workflows.run import run
+from limner.workflows.run import Asks, run
 
 Script = Callable[[dict[str, Any]], Answer]
 NO = '{"reason": "It shows a red square.", "shows": "no"}'
@@ -158,6 +159,26 @@ def test_a_job_that_resumes_does_not_ask_twice(bees: Path) -> None:
         article = run(context, None, checkpointer=saver, job="j")
         assert len(checks(server)) == 2
     assert codes(article).count("picture-contradicts") == 2
+
+
+def test_a_review_of_the_images_tells_the_doubt_and_the_person_s_swap_ends_it(bees: Path) -> None:
+    with ScriptedServer(model(NO)) as server:
+        context = build_context(Settings(model_url=server.url, retries=0), library="bees")
+        saver = InMemorySaver()
+        brief = make_brief("How bees make honey", images=2, review=("images",))
+        with pytest.raises(Asks) as asks:
+            run(context, {"brief": brief}, checkpointer=saver, job="j")
+        question = asks.value.questions[0]["value"]
+        rows = question["action_request"]["args"]["images"]
+        shown = [row for row in rows if row["chosen"]]
+        assert [row["code"] for row in shown] == ["kept-doubted"] * 2
+        assert all("It shows a red square." in row["why"] for row in shown)
+        taken = {row["chosen"] for row in shown}
+        other = next(c["image_id"] for c in shown[0]["candidates"] if c["image_id"] not in taken)
+        edit = {"do": "swap_image", "image": figure_id(shown[0]["spot"]), "library": "bees", "image_id": other}
+        answer = {"type": "edit", "args": {"args": {"edits": [edit]}}, "version": question["version"]}
+        article = run(context, Command(resume=answer), checkpointer=saver, job="j")
+    assert codes(article).count("picture-contradicts") == 1, "nobody asks about a person's own choice"
 
 
 def test_the_plan_counts_the_checks() -> None:

@@ -29,6 +29,8 @@ MIN_CROP = 0.01  # share of the width or height; a smaller crop is a slip of the
 
 OUTSIDE = "placed-outside-time"
 """Code of the note on images outside their time."""
+DOUBT = "picture-contradicts"
+"""Code of the note on a picture that, a model says, does not show what its place wants; `id` names the picture."""
 
 
 class ImageRecord(Protocol):
@@ -63,6 +65,7 @@ def edited(article: Article, edits: Sequence[e.Edit], image_of: ImageOf) -> Arti
     """
     if len(edits) > e.MAX_EDITS:
         raise EditRefused(f"{len(edits)} edits are more than the {e.MAX_EDITS} of one step. Send them in several.")
+    before = article
     for number, edit in enumerate(edits, 1):
         try:
             after: Article = _DO[edit.do](article, edit, image_of)
@@ -73,7 +76,15 @@ def edited(article: Article, edits: Sequence[e.Edit], image_of: ImageOf) -> Arti
                 raise
             raise EditRefused(note("edit-of", n=number, of=len(edits), do=edit.do, line=error.note)) from error
         article = after
-    return _timed(article, edits, image_of)
+    return _timed(_undoubted(before, article), edits, image_of)
+
+
+def _undoubted(before: Article, after: Article) -> Article:
+    """The changed article without doubts about pictures that are no longer there or were swapped."""
+    now_there = {i.id: i.image_id for i in after.illustrations}
+    gone = {i.id for i in before.illustrations if now_there.get(i.id) != i.image_id}
+    left = tuple(one for one in after.notes if one.code != DOUBT or one.params["id"] not in gone)
+    return after if left == after.notes else after.model_copy(update={"notes": left})
 
 
 def _timed(article: Article, edits: Sequence[e.Edit], image_of: ImageOf) -> Article:

@@ -77,6 +77,8 @@ class Speaker:
     """The server's address, for error messages."""
     url: str = ""
     """The server's address, to tell whether two roles share one."""
+    size: float | None = None
+    """Number of the model's parameters, by its file or its server; None if only the name may tell."""
     llama_cpp: bool = False
     """Whether the server is llama.cpp, which takes its samplers (`extra`) in the request."""
     json_schema: bool = False
@@ -200,8 +202,9 @@ class Speaker:
                 asked = [*asked, *sent_back(reply, reason)]
         raise AssertionError("unreachable")
 
-    def first_model(self, url: str, key: str, timeout: float = 20) -> tuple[str, bool]:
-        """Name of the first model that the server at `url` lists, and whether the server is llama.cpp.
+    def take_first_model(self, url: str, key: str, timeout: float = 20) -> None:
+        """Speak to the first model that the server at `url` lists: its name, its size if the server says it, and
+        whether the server is llama.cpp.
 
         Raises ModelUnreachable, ModelRefused.
         """
@@ -215,7 +218,10 @@ class Speaker:
             name = models[0].id if models else None
             if not isinstance(name, str) or not name:  # the client does not validate its parsed values
                 raise ValueError("its list of models names none")
-            return name, getattr(models[0], "owned_by", "") == "llamacpp"
+        self.name, self.llama_cpp = name, getattr(models[0], "owned_by", "") == "llamacpp"
+        about = getattr(models[0], "meta", None)  # llama.cpp's
+        size = about.get("n_params") if isinstance(about, dict) else None
+        self.size = float(size) if isinstance(size, int | float) and size > 0 else None
 
     # -- one call
 

@@ -5,6 +5,7 @@ Source of the layout: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md
 
 from __future__ import annotations
 
+import math
 import mmap
 import struct
 from dataclasses import dataclass
@@ -17,7 +18,8 @@ from limner.text import printable, printable_path
 _NUMBERS = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d"}
 """struct's letter for each numeric type of GGUF."""
 _STRING, _ARRAY = 8, 9
-_MOST_KEYS = 100_000  # a header has some dozens
+_MOST_KEYS = 100_000  # and tensors; a header has some dozens and some hundreds
+_MOST_DIMENSIONS = 8  # of a tensor; ggml has four
 _MOST_KEPT = 4096  # numbers of an array that are kept: a model's, one a layer; longer arrays are vocabularies
 _MOST_WORDS = 2_000_000  # texts of an array; the largest vocabularies have a quarter of a million
 _MOST_BYTES = 256_000_000  # of a header; one with such a vocabulary has some ten million
@@ -33,6 +35,8 @@ class Header:
     """As llama.cpp names it: "llama", "qwen3vl"; "clip" for a projector."""
     values: dict[str, Any]
     """Numbers, texts and short arrays of numbers, by their keys."""
+    weights: int = 0
+    """Number of parameters in this file, from the shapes of its tensors."""
 
     @property
     def is_projector(self) -> bool:
@@ -43,6 +47,11 @@ class Header:
     def has_template(self) -> bool:
         """Whether it says how a conversation is worded for the model."""
         return bool(self.values.get("tokenizer.chat_template"))
+
+    @property
+    def parameters(self) -> int:
+        """Number of the model's parameters; 0 if this file is one of several that hold it."""
+        return 0 if self._whole("split.count") > 1 else self.weights
 
     @property
     def context(self) -> int:
@@ -81,12 +90,12 @@ def read_header(path: Path) -> Header:
             if file.read(4) != b"GGUF":
                 raise BadInput(f"{where} is not a GGUF file. Give one, or leave LIMNER_MODEL empty for SmolLM2.")
             with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-                values = _Reader(data).header()
+                values, weights = _Reader(data).header()
     except OSError as error:
         raise BadInput(f"{where} cannot be read ({error.strerror}). Give a GGUF file that can be read.") from None
     except (struct.error, ValueError, OverflowError) as error:
         raise BadInput(f"{where} is cut off or damaged ({error}). Download or copy it again.") from None
-    return Header(path, printable(str(values.get("general.architecture", "")))[:64], values)
+    return Header(path, printable(str(values.get("general.architecture", "")))[:64], values, weights)
 
 
 class _Reader:
@@ -95,16 +104,28 @@ class _Reader:
     def __init__(self, data: mmap.mmap) -> None:
         self.data, self.at, self.end = data, 4, min(len(data), _MOST_BYTES)
 
-    def header(self) -> dict[str, Any]:
-        """All values but long arrays."""
+    def header(self) -> tuple[dict[str, Any], int]:
+        """(all values but long arrays, the number of parameters)."""
         version = self.number("I")
         if version not in (2, 3):
             raise ValueError(f"version {version}")
-        self.number("Q")  # tensors
+        tensors = self.number("Q")
         count = self.number("Q")
-        if count > _MOST_KEYS:
-            raise ValueError(f"{count} keys")
-        return {key: value for key, value in (self._pair() for _ in range(count)) if value is not None}
+        if max(count, tensors) > _MOST_KEYS:
+            raise ValueError(f"{count} keys and {tensors} tensors")
+        values = {key: value for key, value in (self._pair() for _ in range(count)) if value is not None}
+        return values, sum(self._elements() for _ in range(tensors))
+
+    def _elements(self) -> int:
+        """The number of elements of the next tensor that the header lists."""
+        self._text()
+        dimensions = self.number("I")
+        if dimensions > _MOST_DIMENSIONS:
+            raise ValueError(f"a tensor of {dimensions} dimensions")
+        shape = [self.number("Q") for _ in range(dimensions)]
+        self.number("I")  # its type
+        self.number("Q")  # where its data begins
+        return math.prod(shape)
 
     def number(self, letter: str) -> Any:
         """The next number, of the type that struct calls `letter`."""

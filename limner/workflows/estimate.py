@@ -64,7 +64,7 @@ def steps(start: Start, settings: Settings, libraries: Sequence[str]) -> list[St
     found, small = [], {}
     for role in ("writer", "spotter", "selector"):
         name = "smollm2-135m" if context.demonstrates(role) else _name(context, role)
-        small[role] = not context.dialect_of(name).judges
+        small[role] = not context.dialect_of(name, context.known_size(role)).judges
     if article is None:
         calls, tokens, answer = _writing(brief, small["writer"])
         code = "plan-write" if calls > 1 else "plan-write-one"
@@ -107,7 +107,7 @@ def _checking(context: Context, n: int) -> Step:
 def _checks(context: Context, brief: Brief, spots: int, small: bool) -> int:
     """How many pictures may be checked. Whether the model sees is known only once it is asked."""
     off = brief.check is False or context.settings.vision is False or small or (context.reranks and not brief.check)
-    if off or not context.dialect_of(_name(context, "selector")).checks:
+    if off or not context.dialect_of(_name(context, "selector"), context.known_size("selector")).checks:
         return 0
     return spots if brief.images == "auto" else min(spots, brief.images)
 

@@ -45,7 +45,7 @@ def connect(url: str, name: str, role: Role, meter: Meter, settings: Settings) -
     speaker = speaker_for(model, role, meter, where=without_password(url))
     speaker.url = url
     if not name:
-        speaker.name, speaker.llama_cpp = speaker.first_model(url, settings.api_key.get_secret_value())
+        speaker.take_first_model(url, settings.api_key.get_secret_value())
         speaker.model = model.model_copy(update={"model_name": speaker.name})
     speaker.price = _price(speaker.name, url, meter, settings)
     return speaker

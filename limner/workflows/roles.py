@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import threading
 from collections.abc import Callable, Collection, Sequence
+from contextlib import suppress
 from copy import copy
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -18,8 +19,9 @@ from limner.agents.families.families import BUILT_IN, Dialect
 from limner.agents.meter import Meter
 from limner.agents.reranker import Reranker
 from limner.agents.speaker import Memory, Role, Speaker
-from limner.errors import BadInput
+from limner.errors import BadInput, LimnerError
 from limner.models.language import is_local
+from limner.models.local import NO_PROJECTOR, find
 from limner.notes import Note, note
 from limner.settings import Settings, is_chosen
 from limner.tools import plugins
@@ -105,7 +107,8 @@ class Roles:
         """Whether the reviser's model is asked by small questions what a wish means."""
         if self.settings.wishes:
             return self.settings.wishes == "steps"
-        size = parameters(self.speaker("writer").name)
+        writer = self.speaker("writer")
+        size = writer.size or parameters(writer.name)
         return size is not None and size < STEPWISE_BELOW
 
     def looks(self) -> bool:
@@ -152,11 +155,15 @@ class Roles:
 
     def dialect(self, role: Role) -> Dialect:
         """The dialect of a role."""
-        return self.dialect_of("" if self.settings.dialect else self.speaker(role).name)
+        if self.settings.dialect:
+            return self.dialect_of("")
+        speaker = self.speaker(role)
+        return self.dialect_of(speaker.name, speaker.size)
 
-    def dialect_of(self, model: str) -> Dialect:
-        """The dialect for a model, by its name or the settings. Raises BadInput, PluginFailed."""
-        return BUILT_IN.get(self.settings.dialect or dialect_for(model)) or self._plugged_dialect
+    def dialect_of(self, model: str, size: float | None = None) -> Dialect:
+        """The dialect for a model, by its name and number of parameters, or by the settings. Raises BadInput,
+        PluginFailed."""
+        return BUILT_IN.get(self.settings.dialect or dialect_for(model, size)) or self._plugged_dialect
 
     @cached_property
     def _plugged_dialect(self) -> Dialect:
@@ -210,6 +217,14 @@ class Roles:
         name = self._model(role)
         return name if name and (own or not is_local(name)) and not self.embedded(role) else ""
 
+    def known_size(self, role: Role) -> float | None:
+        """Number of parameters of the role's model, by its file; None for a model that is elsewhere or not here yet."""
+        if not self.embedded(role) or not self._model(role):
+            return None
+        with suppress(LimnerError):
+            return find(self._model(role), self.settings.home, NO_PROJECTOR).model.parameters or None
+        return None
+
     def _name(self, role: Role) -> str:
         if role == "selector":
             return self.selector_name()
@@ -254,7 +269,7 @@ class Roles:
         server = self.start_embedded(role)
         model = _chat_model(server.url, server.model, SecretStr(server.api_key), settings)
         speaker = speaker_for(model, role, self.meter)
-        speaker.llama_cpp, speaker.where = True, "the embedded model"
+        speaker.llama_cpp, speaker.where, speaker.size = True, "the embedded model", server.parameters
         return speaker
 
     def _connected(self, url: str, name: str, role: Role) -> Speaker:

@@ -10,10 +10,12 @@ import pytest
 from langchain_core.messages import HumanMessage
 from scripted import Dropped, Endless, Events, Fault, ScriptedServer, Stalled, Status, in_turn, too_long
 
+from limner.agents.families.families import BUILT_IN
 from limner.agents.meter import Meter
 from limner.agents.speaker import Speaker
 from limner.errors import BadInput, LimnerError, ModelRefused, ModelUnreachable
 from limner.settings import Settings
+from limner.workflows.context import build_context
 from limner.workflows.models import connect
 
 HELLO = [HumanMessage("Say hello.")]
@@ -214,6 +216,26 @@ def test_llama_cpp_is_known_by_its_listing_and_gets_its_samplers() -> None:
     with ScriptedServer(in_turn("hello"), owned_by="llamacpp") as server:
         connect(server.url, "", "writer", Meter(), Settings()).say(HELLO, max_tokens=20, extra={"dry_multiplier": 0.8})
     assert server.requests[0]["dry_multiplier"] == 0.8
+
+
+@pytest.mark.parametrize(
+    ("meta", "dialect", "stepwise"),
+    [
+        ({"n_params": 494_032_768}, "small", True),
+        ({"n_params": 1_543_714_304}, "instruct", True),
+        ({"n_params": 7_615_616_512}, "instruct", False),
+        ({"n_params": None}, "instruct", False),
+        ("much", "instruct", False),
+        (None, "instruct", False),
+    ],
+)
+def test_a_model_s_size_is_what_its_server_says_and_not_its_name(meta: Any, dialect: str, stepwise: bool) -> None:
+    """A GGUF's file may have any name. "my-tune.gguf" was asked like a model of seven billion parameters."""
+    row = {"id": "my-tune.gguf", "object": "model", "created": 0, "owned_by": "llamacpp", "meta": meta}
+    with ScriptedServer(in_turn(), listing=Status(200, {"object": "list", "data": [row]})) as server:
+        context = build_context(Settings(model_url=server.url), library=[])
+        assert context.dialect("writer") is BUILT_IN[dialect]
+        assert context.stepwise() is stepwise
 
 
 def test_with_a_name_nothing_is_asked() -> None:

@@ -35,6 +35,15 @@ def test_it_reads_what_the_format_s_own_library_reads() -> None:
     assert left_out == {"general.languages"} | {f"tokenizer.ggml.{n}" for n in ("tokens", "token_type", "merges")}
 
 
+def test_the_parameters_are_counted_by_the_tensors(tmp_path: Path) -> None:
+    path = smollm2_path()
+    assert read_header(path).parameters == sum(int(t.n_elements) for t in gguf.GGUFReader(path).tensors) == 134_515_008
+    assert read_header(almost(tmp_path / "m.gguf")).parameters == 32 * 32
+    header = read_header(path)
+    one_of_three = Header(path, "llama", {**header.values, "split.count": 3}, header.weights)
+    assert one_of_three.parameters == 0, "a part says nothing of the whole"
+
+
 def test_a_projector_is_none_of_the_models(tmp_path: Path) -> None:
     header = read_header(make_projector(tmp_path / "mmproj.gguf", 64))
     assert (header.is_projector, header.width) == (True, 64)

@@ -16,6 +16,8 @@ from limner.agents.selector import sees_images
 from limner.settings import Settings
 from limner.workflows.context import Context
 from limner.workflows.embedded.server import EmbeddedServer
+from limner.workflows.estimate import steps
+from limner.workflows.inputs import make_brief
 
 
 @pytest.fixture(scope="module")
@@ -89,7 +91,7 @@ def test_the_selector_s_test_of_sight_shows_both_pictures_twice(files: Path) -> 
 
 
 def test_a_text_model_that_is_asked_to_see_says_so(tmp_path: Path) -> None:
-    context = Context(Settings(model=str(link(tmp_path / "text.gguf")), threads=1), [])
+    context = Context(Settings(model=str(link(tmp_path / "text.gguf")), dialect="instruct", threads=1), [])
     server = context.start_embedded()
     assert server.mmproj is None
     assert ask(server, words("Look"), picture("red")).status_code == 500
@@ -97,3 +99,16 @@ def test_a_text_model_that_is_asked_to_see_says_so(tmp_path: Path) -> None:
     assert "text does not see images (its server answered 500" in context.notes("selector")[0]
     assert "image input is not supported" in context.notes("selector")[0]
     server.close()
+
+
+def test_a_model_s_size_is_its_file_s_and_not_its_name_s(tmp_path: Path) -> None:
+    """SmolLM2-135M under any other name was asked to judge."""
+    context = Context(Settings(model=str(link(tmp_path / "great-70b.gguf")), threads=1), [])
+    assert context.known_size("writer") == 134_515_008
+    plan = steps({"brief": make_brief("Bees", images=2)}, context.settings, [])
+    assert [step.calls for step in plan if step.name == "select"] == [0]
+    assert not context.dialect("selector").judges
+    assert context.stepwise()
+    context.start_embedded().close()
+    absent = Context(Settings(model=str(tmp_path / "none.gguf")), [])
+    assert absent.known_size("writer") is None

@@ -9,12 +9,16 @@ _XCOMPOSER = re.compile(r"xcomposer(2?)(?![0-9d.])(?!.*(?:4khd|2\.5))", re.IGNOR
 _SIZE = re.compile(r"(?<![a-z0-9.])(\d+(?:\.\d+)?)\s?([mb])(?![a-z0-9])", re.IGNORECASE)
 
 
-def dialect_for(model: str) -> str:
+def dialect_for(model: str, size: float | None = None) -> str:
     """Name of the dialect that suits a model by its name: InternLM-XComposer's own, "small" under one billion
     parameters, else "instruct". See `agents/families/families.py` for each; a plug-in's dialect is never guessed.
 
+    size: number of parameters, where something other than the name tells.
+
     >>> dialect_for("HuggingFaceTB/SmolLM2-135M-Instruct"), dialect_for("Qwen2.5-VL-7B"), dialect_for("gpt-5")
     ('small', 'instruct', 'instruct')
+    >>> dialect_for("my-tune"), dialect_for("my-tune", 494e6)
+    ('instruct', 'small')
     >>> dialect_for("internlm-xcomposer-7b"), dialect_for("internlm/internlm-xcomposer2-vl-7b")
     ('xcomposer', 'xcomposer2')
     >>> dialect_for("internlm-xcomposer2d5-7b"), dialect_for("internlm-xcomposer2-4khd-7b")
@@ -22,7 +26,7 @@ def dialect_for(model: str) -> str:
     """
     if trained := _XCOMPOSER.search(model):
         return "xcomposer2" if trained[1] else "xcomposer"
-    size = parameters(model)
+    size = size or parameters(model)
     return "small" if size and size < 1e9 else "instruct"
 
 

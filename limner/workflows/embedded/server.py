@@ -60,6 +60,8 @@ class EmbeddedServer:
         """The projector that makes it see, if any."""
         self.model = local.name if local else "smollm2-135m-instruct"
         """Name to send in requests."""
+        self.parameters = (local.model.parameters or None) if local else None
+        """Number of the model's parameters; None if only its name tells."""
         self._gpu = local is not None  # SmolLM2 is too small for a graphics card to pay
         self.capacity = capacity(local.model, local.projector, *machine.memory()) if local else SMALL
         weights = sum(path.stat().st_size for path in (self.path, self.mmproj) if path)

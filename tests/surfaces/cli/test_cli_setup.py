@@ -74,6 +74,7 @@ def test_setup_then_compose_with_an_engine_that_takes_pictures(
     shell: Shell, hub: Hub, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("LIMNER_THREADS", "1")
+    monkeypatch.setenv("LIMNER_DIALECT", "instruct")  # SmolLM2 stands in for a model that is large enough to judge
     done = shell("setup", "--yes")
     lines = done.out.splitlines()
     # The test with two pictures reaches the engine, and a random projector fails it; all else works.
@@ -307,7 +308,10 @@ def test_variables_that_are_mistyped(shell: Shell, monkeypatch: pytest.MonkeyPat
     assert len(done.err.strip().splitlines()) == 1
 
 
-def test_a_file_of_one_s_own_is_looked_into_before_it_is_chosen(shell: Shell, tmp_path: Path, home: Path) -> None:
+def test_a_file_of_one_s_own_is_looked_into_before_it_is_chosen(
+    shell: Shell, tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LIMNER_DIALECT", "instruct")  # as above
     base = almost(tmp_path / "base.gguf", template=False)
     assert "has no chat template" in shell("model", "use", str(base)).err
     big = almost(tmp_path / "big.gguf")

@@ -70,7 +70,7 @@ class Base:
         """Tokens and US dollars that an owner has spent since midnight UTC, those of deleted jobs included."""
         sums = [func.sum(calls.c.prompt + calls.c.completion), func.sum(calls.c.cost)]
         query = select(*(func.coalesce(one, 0) for one in sums))
-        row = c.execute(query.where(calls.c.owner == owner, calls.c.at >= MIDNIGHT - DAY)).one()
+        row: Any = c.execute(query.where(calls.c.owner == owner, calls.c.at >= MIDNIGHT - DAY)).one()
         return int(row[0]), float(row[1])
 
     def _mine(self, lease: Lease, **values: Any) -> None:

@@ -221,7 +221,7 @@ class Speaker:
         self.name, self.llama_cpp = name, getattr(models[0], "owned_by", "") == "llamacpp"
         about = getattr(models[0], "meta", None)  # llama.cpp's
         size = about.get("n_params") if isinstance(about, dict) else None
-        self.size = float(size) if isinstance(size, int | float) and size > 0 else None
+        self.size = float(size) if isinstance(size, int | float) and 1e3 < size < 1e15 else None  # else no model's
 
     # -- one call
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import math
 import re
 import secrets
 from collections.abc import Collection, Sequence
@@ -24,6 +23,7 @@ OPEN = "open"
 """The key of callers who came while no token was needed."""
 LIMITS = ("jobs_at_a_time", "jobs_a_minute", "tokens_a_day", "dollars_a_day")
 """The columns of the limits, and their names in `Owner`."""
+MOST_DOLLARS = 100_000  # as for a job
 
 
 @dataclass(frozen=True)
@@ -125,10 +125,12 @@ class Owners:
     ) -> Owner:
         """Set an owner's limits and libraries; None keeps a value, 0 removes a limit.
 
-        Raises BadInput for an unknown owner, and for dollars that are negative or no number.
+        Raises BadInput for an unknown owner, and for dollars that are negative, no number or more than MOST_DOLLARS.
         """
-        if dollars_a_day is not None and not 0 <= dollars_a_day < math.inf:  # NaN is neither
-            raise BadInput(f"{dollars_a_day} US dollars a day are no limit. Give a number above 0, or 0 for no limit.")
+        if dollars_a_day is not None and not 0 <= dollars_a_day <= MOST_DOLLARS:  # NaN is neither
+            raise BadInput(
+                f"{dollars_a_day} US dollars a day are no limit. Give up to {MOST_DOLLARS:,}, or 0 for no limit."
+            )
         limits = (jobs_at_a_time, jobs_a_minute, tokens_a_day, dollars_a_day)
         given = dict(zip(LIMITS, limits, strict=True))
         values: dict[str, object] = {k: v or None for k, v in given.items() if v is not None}

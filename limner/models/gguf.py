@@ -18,7 +18,7 @@ from limner.text import printable, printable_path
 _NUMBERS = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d"}
 """struct's letter for each numeric type of GGUF."""
 _STRING, _ARRAY = 8, 9
-_MOST_KEYS = 100_000  # and tensors; a header has some dozens and some hundreds
+_MOST_KEYS = 100_000  # of a header, which has some dozens; and tensors, of which a model has some hundreds
 _MOST_DIMENSIONS = 8  # of a tensor; ggml has four
 _MOST_KEPT = 4096  # numbers of an array that are kept: a model's, one a layer; longer arrays are vocabularies
 _MOST_WORDS = 2_000_000  # texts of an array; the largest vocabularies have a quarter of a million

@@ -225,6 +225,8 @@ def test_llama_cpp_is_known_by_its_listing_and_gets_its_samplers() -> None:
         ({"n_params": 1_543_714_304}, "instruct", True),
         ({"n_params": 7_615_616_512}, "instruct", False),
         ({"n_params": None}, "instruct", False),
+        ({"n_params": 10**400}, "instruct", False),
+        ({"n_params": True}, "instruct", False),
         ("much", "instruct", False),
         (None, "instruct", False),
     ],

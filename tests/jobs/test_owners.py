@@ -81,7 +81,7 @@ def test_limits_are_set_and_lifted(owners: Owners) -> None:
     assert (owners.get("anna").dollars_a_day, owners.get("anna").tokens_a_day) == (2.5, 1000)
     owners.limit("anna", dollars_a_day=0)
     assert owners.get("anna").dollars_a_day is None
-    for wrong in (-1.0, math.inf, math.nan):
+    for wrong in (-1.0, 100_001.0, math.inf, math.nan):
         with pytest.raises(BadInput, match="a day are no limit"):
             owners.limit("anna", dollars_a_day=wrong)
     owners.limit(LOCAL, jobs_a_minute=5)

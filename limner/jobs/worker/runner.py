@@ -139,7 +139,7 @@ class Runner:
                 self._bases.clear()  # the server may be a different one next time, and the encoder is
             if passing(e):
                 self._park(lease, _line(e))
-            elif isinstance(e, BudgetReached) and _day_s(_line(e), lease):
+            elif isinstance(e, BudgetReached) and _is_the_days(_line(e), lease):
                 self.ledger.park(lease, note("spent-stops", who=lease.owner), None)
             else:
                 self.ledger.fail(lease, _line(e))
@@ -251,7 +251,7 @@ def _limits(ledger: Ledger, lease: Lease, request: JobRequest) -> tuple[int | No
     return min((n for n in tokens if n), default=None), min((m for m in money if m), default=None)
 
 
-def _day_s(said: Note, lease: Lease) -> bool:
+def _is_the_days(said: Note, lease: Lease) -> bool:
     """Whether a limit that was reached is the owner's of the day, not the job's own."""
     request = read_request(lease.request)
     own = {"token-budget": request.max_tokens, "cost-budget": request.max_cost and dollars(request.max_cost)}

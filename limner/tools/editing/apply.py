@@ -83,7 +83,7 @@ def _undoubted(before: Article, after: Article) -> Article:
     """The changed article without doubts about pictures that are no longer there or were swapped."""
     now_there = {i.id: i.image_id for i in after.illustrations}
     gone = {i.id for i in before.illustrations if now_there.get(i.id) != i.image_id}
-    left = tuple(one for one in after.notes if one.code != DOUBT or one.params["id"] not in gone)
+    left = tuple(one for one in after.notes if one.code != DOUBT or one.params.get("id") not in gone)
     return after if left == after.notes else after.model_copy(update={"notes": left})
 
 

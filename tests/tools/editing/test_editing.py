@@ -14,7 +14,7 @@ from pydantic import TypeAdapter
 from limner.document import Article, Heading, Illustration, plain_text, read_markdown
 from limner.errors import BadInput, EditRefused, LibraryError
 from limner.exports import to_markdown, without_figures
-from limner.notes import note
+from limner.notes import Note, note
 from limner.tools.editing.apply import COMMANDS, edited, touched
 from limner.tools.editing.commands import Edit
 from limner.tools.library import Record
@@ -476,8 +476,8 @@ def test_a_doubt_goes_with_the_picture_that_it_is_about(honey: Article) -> None:
     doubts = [note("picture-contradicts", id=i.id, caption=i.caption, reason="It is red.") for i in honey.illustrations]
     doubted = honey.noted(*doubts, "another note")
 
-    def about(article: Article) -> list[str]:
-        return [one.params["id"] for one in article.notes if one.code == "picture-contradicts"]
+    def about(article: Article) -> list[Any]:
+        return [one.params.get("id") for one in article.notes if one.code == "picture-contradicts"]
 
     there = [i.id for i in honey.illustrations]
     swapped = do(doubted, {"do": "swap_image", "image": there[0], "library": "bees", "image_id": PICTURES[3]})
@@ -485,5 +485,7 @@ def test_a_doubt_goes_with_the_picture_that_it_is_about(honey: Article) -> None:
     assert "another note" in swapped.notes
     assert about(do(doubted, {"do": "remove_image", "image": there[-1]})) == there[:-1]
     assert about(do(doubted, {"do": "set_text", "block": "b2", "text": "New words."})) == there
+    foreign = doubted.noted(Note("a note that another program wrote", "picture-contradicts"))
+    assert about(do(foreign, {"do": "remove_image", "image": there[-1]})) == [*there[:-1], None]
     described = do(doubted, {"do": "describe_image", "image": there[0], "caption": "Mine"})
     assert about(described) == there, "other words change no picture"
